@@ -1,0 +1,1 @@
+"""The pure floor: frames in, frames out; no files, no clock, no engine."""

@@ -1,0 +1,229 @@
+"""Bronze to silver and quarantine: text becomes types, and every row is kept in one of the two.
+
+Written once against narwhals, so a pandas frame gives pandas frames back, a Polars lazy frame lazy frames,
+a DuckDB or Spark frame the same. Casts differ between engines (rounding, failing, calendars), so money is
+made of whole cents by string slices and integers, and a pattern that knows the calendar guards dates.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import narwhals as nw
+from narwhals.typing import IntoFrameT
+
+from rfm.schema import LANDING_COLUMNS, TABLES, InputError
+
+Severity = Literal["drop", "warn", "fail"]
+
+_LEAP_YEAR = "(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:0[48]|[2468][048]|[13579][26])00)"
+_YEAR = "(?:000[1-9]|00[1-9][0-9]|0[1-9][0-9]{2}|[1-9][0-9]{3})"
+_DAY = "(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)|02-(?:0[1-9]|1[0-9]|2[0-8]))"
+ISO_DATE = f"^(?:{_YEAR}-{_DAY}|{_LEAP_YEAR}-02-29)(?:[ T].*)?$"
+WHOLE_NUMBER = "^[+-]?[0-9]{1,9}(?:[.]0*)?$"
+PRICE = "^[+-]?[0-9]{1,8}(?:[.][0-9]*)?$"
+LARGEST_PRICE = 10**10 - 1  # cents in DECIMAL(10,2)
+LARGEST_TOTAL = 10**12 - 1  # cents in DECIMAL(12,2)
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """A rule that every row is held against.
+
+    Parameters
+    ----------
+    name
+        As it stands in the quarantine's ``failed_expectations``.
+    meaning
+        The rule in words.
+    passes
+        Expression over the typed columns (see `judge`); a null counts as broken.
+    severity
+        ``drop`` puts the row into the quarantine, ``warn`` counts it, ``fail`` stops the run before gold.
+    """
+
+    name: str
+    meaning: str
+    passes: nw.Expr
+    severity: Severity = "drop"
+
+
+EXPECTATIONS: tuple[Expectation, ...] = (
+    Expectation("valid_invoice_no", "6 or 7 characters", nw.col("InvoiceNo").str.len_chars().is_between(6, 7)),
+    Expectation("valid_stock_code", "not missing", ~nw.col("StockCode").is_null()),
+    Expectation("valid_quantity", "a whole number above 0", nw.col("Quantity") > 0),
+    Expectation("valid_unit_price", "a price of 0 or more", nw.col("Cents").is_between(0, LARGEST_PRICE)),
+    Expectation("valid_invoice_date", "a day of the calendar", ~nw.col("InvoiceDate").is_null()),
+    Expectation(
+        "valid_total_price",
+        "Quantity × UnitPrice has at most 12 digits",
+        (nw.col("TotalCents") <= LARGEST_TOTAL) | nw.col("TotalCents").is_null(),
+    ),
+    Expectation(
+        "known_country",
+        "neither missing nor 'Unspecified'",
+        ~nw.col("Country").is_null() & (nw.col("Country") != "Unspecified"),
+        "warn",
+    ),
+    Expectation("complete_customer_id", "a customer, not a guest", ~nw.col("CustomerID").is_null(), "warn"),
+)
+
+SEVERITIES: dict[str, Severity] = {rule.name: rule.severity for rule in EXPECTATIONS}
+
+
+def clean(bronze: IntoFrameT, expectations: tuple[Expectation, ...] = EXPECTATIONS) -> tuple[IntoFrameT, IntoFrameT]:
+    """Type every row of bronze and part the good from the refused.
+
+    Parameters
+    ----------
+    bronze
+        Rows of ``retail_transactions_bronze`` in any frame that narwhals knows, eager or lazy. The columns
+        that say where a row came from may be missing; they are carried on where they are there.
+    expectations
+        The rules, see `EXPECTATIONS`.
+
+    Returns
+    -------
+    silver
+        Rows that keep all rules of severity ``drop``, typed as ``retail_transactions_silver``.
+    quarantine
+        The other rows, raw, with the names of the broken rules in ``failed_expectations``.
+
+    Raises
+    ------
+    InputError
+        If a column of the landing file is missing.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> line = dict(Invoice="489434", StockCode="85048", Description="BALL", Quantity="12", Price="6.955",
+    ...             CustomerID="13085.0", Country="EIRE", InvoiceDate="2025-06-26")
+    >>> silver, quarantine = clean(pd.DataFrame([line, line | {"Quantity": "-1"}]))
+    >>> silver[["CustomerID", "UnitPrice", "TotalPrice"]].to_dict("records")
+    [{'CustomerID': '13085', 'UnitPrice': Decimal('6.96'), 'TotalPrice': Decimal('83.52')}]
+    >>> quarantine["failed_expectations"].tolist()
+    ['valid_quantity']
+    """
+    rows = nw.from_native(judge(bronze, expectations))
+    names = [rule.name for rule in expectations if rule.severity == "drop"]
+    good = nw.all_horizontal(*(nw.col(name) for name in names), ignore_nulls=False)
+    return _silver(rows.filter(good)).to_native(), _quarantine(rows.filter(~good), names).to_native()
+
+
+def judge(bronze: IntoFrameT, expectations: tuple[Expectation, ...] = EXPECTATIONS) -> IntoFrameT:
+    """Type every row of bronze and hold it against every expectation.
+
+    Parameters
+    ----------
+    bronze, expectations
+        As for `clean`.
+
+    Returns
+    -------
+    frame of the same kind
+        Raw text under the prefix ``raw_``; the typed columns of silver, null where the text has no such
+        value; prices in whole cents (``Cents``, ``TotalCents``); one boolean column an expectation.
+    """
+    rows = _typed(_as_text(bronze))
+    verdicts = {rule.name: nw.when(rule.passes).then(nw.lit(True)).otherwise(nw.lit(False)) for rule in expectations}
+    return rows.with_columns(**verdicts).to_native()
+
+
+def _typed(raw: nw.LazyFrame) -> nw.LazyFrame:
+    """Keep the raw text under the prefix ``raw_`` and add the typed columns."""
+    rows = raw.rename({name: f"raw_{name}" for name in LANDING_COLUMNS.values()})
+    rows = rows.with_columns(
+        InvoiceNo=_text("raw_Invoice"),
+        StockCode=_text("raw_StockCode"),
+        Description=_text("raw_Description"),
+        Quantity=whole_number(nw.col("raw_Quantity")),
+        Cents=cents(nw.col("raw_Price")),
+        CustomerID=_present(nw.col("raw_CustomerID").str.strip_chars().str.replace_all(r"[.]0$", "")),
+        Country=_text("raw_Country"),
+        InvoiceDate=calendar_date(nw.col("raw_InvoiceDate")),
+    )
+    return rows.with_columns(TotalCents=nw.col("Quantity") * nw.col("Cents"))
+
+
+def whole_number(text: nw.Expr) -> nw.Expr:
+    """Return an integer of up to nine digits from text, ``12`` and ``12.0`` alike; null for anything else."""
+    text = text.str.strip_chars()
+    digits = text.str.replace_all(r"^[+]|[.]0*$", "")
+    return nw.when(text.str.contains(WHOLE_NUMBER)).then(digits).cast(nw.Int64)
+
+
+def cents(text: nw.Expr) -> nw.Expr:
+    """Return whole cents from a price in text, rounded half away from zero at the third decimal."""
+    text = text.str.strip_chars()
+    digits = nw.when(text.str.contains(PRICE)).then(text.str.replace_all("^[+-]", ""))
+    units = digits.str.replace_all("[.].*$", "").cast(nw.Int64)
+    decimals = nw.concat_str(digits.str.replace_all("^[0-9]*[.]?", ""), nw.lit("000")).str.slice(0, 3)
+    sign = nw.when(text.str.starts_with("-")).then(nw.lit(-1)).otherwise(nw.lit(1))
+    return sign * (units * 100 + (decimals.cast(nw.Int64) + 5) // 10)
+
+
+def money(cents: nw.Expr, precision: int) -> nw.Expr:
+    """Return DECIMAL(precision, 2) from whole cents of 0 or more, exactly."""
+    units = cents // 100
+    text = nw.concat_str(units.cast(nw.String), nw.lit("."), (cents - units * 100).cast(nw.String).str.zfill(2))
+    return text.cast(nw.Decimal(precision, 2))
+
+
+def calendar_date(text: nw.Expr) -> nw.Expr:
+    """Return a date from ``YYYY-MM-DD``, a time after it ignored; null where there is no such day."""
+    text = text.str.strip_chars()
+    return nw.when(text.str.contains(ISO_DATE)).then(text.str.slice(0, 10)).str.to_date("%Y-%m-%d")
+
+
+def _as_text(bronze: IntoFrameT) -> nw.LazyFrame:
+    """Return a lazy frame whose landing columns are text with true nulls."""
+    if hasattr(bronze, "convert_dtypes"):  # pandas marks a missing text as NaN, which is not null
+        bronze = bronze.convert_dtypes(dtype_backend="pyarrow")
+    rows = nw.from_native(bronze)
+    present = rows.collect_schema().names()
+    if missing := [name for name in LANDING_COLUMNS.values() if name not in present]:
+        raise InputError(f"bronze lacks {len(missing)} column(s): {', '.join(missing)}; rename the file's columns to these")
+    return rows.with_columns(nw.col(*LANDING_COLUMNS.values()).cast(nw.String))
+
+
+def _text(name: str) -> nw.Expr:
+    """Return a text column without blanks around it, null where nothing is left."""
+    return _present(nw.col(name).str.strip_chars())
+
+
+def _present(text: nw.Expr) -> nw.Expr:
+    """Return null for an empty text."""
+    return nw.when(text != "").then(text)
+
+
+def _silver(rows: nw.LazyFrame) -> nw.LazyFrame:
+    """Return the columns of silver from judged rows that keep every rule."""
+    weekday = nw.col("InvoiceDate").dt.weekday()  # 1 = Monday … 7 = Sunday; on Spark Sunday may be 0
+    rows = rows.with_columns(
+        Quantity=nw.col("Quantity").cast(nw.Int32),
+        UnitPrice=money(nw.col("Cents"), 10),
+        IsCancellation=nw.col("InvoiceNo").str.contains("^[Cc]"),
+        TotalPrice=money(nw.col("TotalCents"), 12),
+        Year=nw.col("InvoiceDate").dt.year().cast(nw.Int32),
+        Month=nw.col("InvoiceDate").dt.month().cast(nw.Int32),
+        DayOfWeek=(weekday - (weekday // 7) * 7 + 1).cast(nw.Int32),
+        SurrogateKey=nw.concat_str("InvoiceNo", "StockCode", nw.col("Quantity").cast(nw.String), separator="_"),
+    )
+    return rows.select(_present_columns(rows, "retail_transactions_silver"))
+
+
+def _quarantine(rows: nw.LazyFrame, names: list[str]) -> nw.LazyFrame:
+    """Return the raw columns of judged rows and the names of the rules they break."""
+    broken = (nw.when(~nw.col(name)).then(nw.lit(name)) for name in names)
+    rows = rows.with_columns(failed_expectations=nw.concat_str(*broken, separator=",", ignore_nulls=True))
+    rows = rows.drop(*(name for name in LANDING_COLUMNS.values() if name in rows.collect_schema().names()))
+    rows = rows.rename({f"raw_{name}": name for name in LANDING_COLUMNS.values()})
+    return rows.select(_present_columns(rows, "retail_transactions_quarantine"))
+
+
+def _present_columns(rows: nw.LazyFrame, table: str) -> list[str]:
+    """Return the columns of a contract that a frame has, in the contract's order."""
+    present = set(rows.collect_schema().names())
+    return [name for name in TABLES[table].names if name in present]

@@ -1,0 +1,99 @@
+"""Silver to gold: recency, frequency and monetary value of each customer, as of a date.
+
+Recency is the days since the last purchase, so small is good; frequency counts invoices, not lines;
+monetary is what the customer spent in all, returns not taken off.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import narwhals as nw
+from narwhals.typing import IntoFrameT
+
+from rfm.schema import TABLES
+from rfm.settings import Rules
+
+
+def counted(silver: nw.LazyFrame, as_of: dt.date, stock_code_pattern: str) -> nw.LazyFrame:
+    """Return the rows that count for RFM: sales of products to known customers up to a date."""
+    dated = silver.with_columns(nw.col("InvoiceDate").cast(nw.Date))
+    return dated.filter(
+        nw.col("InvoiceDate") <= nw.lit(as_of),
+        ~nw.col("CustomerID").is_null(),
+        ~nw.col("IsCancellation"),
+        nw.col("StockCode").str.contains(stock_code_pattern),
+    )
+
+
+def rfm_metrics(silver: IntoFrameT, as_of: dt.date, *, stock_code_pattern: str = Rules().stock_code_pattern) -> IntoFrameT:
+    """Return recency, frequency and monetary value per customer.
+
+    Parameters
+    ----------
+    silver
+        Rows of ``retail_transactions_silver`` in any frame that narwhals knows, eager or lazy.
+    as_of
+        Run date: later sales are not seen, and recency counts from here.
+    stock_code_pattern
+        Which stock codes are products, as a regular expression.
+
+    Returns
+    -------
+    frame of the same kind
+        One row a customer, columns of ``customer_rfm_gold``: MaxInvoiceDate; Recency in days;
+        Frequency in distinct invoices; Monetary, exact.
+
+    Notes
+    -----
+    Rows are grouped by customer and invoice first, then by customer: on ten million rows that needs a
+    sixth of the memory of counting distinct invoices directly.
+
+    Examples
+    --------
+    >>> import datetime as dt, pandas as pd
+    >>> silver = pd.DataFrame({
+    ...     "CustomerID": ["1", "1", "1", "2"], "InvoiceNo": ["489434", "489434", "489500", "489501"],
+    ...     "StockCode": ["85048", "21232", "POST", "PADS"], "InvoiceDate": pd.to_datetime(["2025-06-26"] * 4),
+    ...     "IsCancellation": [False] * 4, "TotalPrice": [12, 30, 18, 1]})
+    >>> rfm_metrics(silver, dt.date(2025, 6, 30))[["CustomerID", "Recency", "Frequency", "Monetary"]].to_dict("list")
+    {'CustomerID': ['1', '2'], 'Recency': [4, 4], 'Frequency': [1, 1], 'Monetary': [Decimal('42.00'), Decimal('1.00')]}
+    """
+    if hasattr(silver, "convert_dtypes"):  # pandas: dates and decimals as Arrow types, nulls as nulls
+        silver = silver.convert_dtypes(dtype_backend="pyarrow")
+    invoices = (
+        counted(nw.from_native(silver), as_of, stock_code_pattern)
+        .group_by("CustomerID", "InvoiceNo")
+        .agg(nw.col("TotalPrice").sum(), nw.col("InvoiceDate").max())
+    )
+    customers = invoices.group_by("CustomerID").agg(
+        nw.len().alias("Frequency"), nw.col("TotalPrice").sum(), nw.col("InvoiceDate").max().alias("MaxInvoiceDate")
+    )
+    customers = customers.with_columns(
+        Recency=(nw.lit(_day_number(as_of)) - day_number(nw.col("MaxInvoiceDate"))).cast(nw.Int32),
+        Frequency=nw.col("Frequency").cast(nw.Int32),
+        Monetary=nw.col("TotalPrice").cast(nw.Decimal(38, 2)).cast(nw.Decimal(18, 2)),
+    )
+    return customers.select(TABLES["customer_rfm_gold"].names).sort("CustomerID").to_native()
+
+
+def day_number(date: nw.Expr) -> nw.Expr:
+    """Return the Julian day number of a date, in integer arithmetic that every engine shares.
+
+    The difference of two of them is the days between; engines disagree on what a difference of dates is.
+    Formula: Fliegel and Van Flandern (1968), Communications of the ACM 11(10).
+    """
+    year, month, day = date.dt.year().cast(nw.Int64), date.dt.month().cast(nw.Int64), date.dt.day().cast(nw.Int64)
+    return _julian(year, month, day)
+
+
+def _day_number(date: dt.date) -> int:
+    """Return the Julian day number of one date."""
+    return _julian(date.year, date.month, date.day)
+
+
+def _julian(year, month, day):  # noqa: ANN001, ANN202 - integers or expressions alike
+    """Return the Julian day number; March is made the first month, so that leap days come last."""
+    before_march = (14 - month) // 12
+    year, month = year + 4800 - before_march, month + 12 * before_march - 3
+    return day + (153 * month + 2) // 5 + 365 * year + year // 4 - year // 100 + year // 400 - 32045
