@@ -1,0 +1,1 @@
+"""The run: the command, the chain of notebooks and the site."""

@@ -1,0 +1,121 @@
+// Two things: the reader's choice of light or dark, and the figures in the page's own colours.
+(() => {
+  "use strict";
+  const root = document.documentElement;
+  const nonce = document.currentScript.nonce;
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  const narrow = matchMedia("(max-width: 640px)");
+  const key = "rfm-theme";
+
+  const recall = () => { try { return localStorage.getItem(key); } catch { return null; } };
+  const keep = (theme) => { try { localStorage.setItem(key, theme); } catch { /* private window */ } };
+  const theme = () => root.dataset.theme || (dark.matches ? "dark" : "light");
+  if (recall()) root.dataset.theme = recall();
+
+  // plotly.js adds style elements; the policy of the page lets in only those that carry its nonce
+  const create = document.createElement.bind(document);
+  document.createElement = (name, options) => {
+    const element = create(name, options);
+    if (String(name).toLowerCase() === "style") element.nonce = nonce;
+    return element;
+  };
+
+  const colour = (name) => getComputedStyle(root).getPropertyValue(`--${name}`).trim();
+  const palette = () => [1, 2, 3, 4, 5, 6, 7, 8].map((n) => colour(`plot-${n}`));
+
+  function dressAxis(axis, ink) {
+    return { ...axis, automargin: true, gridcolor: ink.line, zerolinecolor: ink.line, linecolor: ink.line,
+      tickfont: { ...axis?.tickfont, color: ink.muted } };
+  }
+
+  function dressScene(scene, ink) {
+    const side = (axis) => ({ ...axis, gridcolor: ink.line, zerolinecolor: ink.line, color: ink.muted,
+      showbackground: false });
+    return { ...scene, bgcolor: "rgba(0,0,0,0)", xaxis: side(scene?.xaxis), yaxis: side(scene?.yaxis),
+      zaxis: side(scene?.zaxis) };
+  }
+
+  function dress(given, threed) {
+    const ink = { ink: colour("ink"), muted: colour("muted"), line: colour("line"), surface: colour("surface") };
+    const layout = { ...given, autosize: true, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
+      colorway: given.colorway || palette(),
+      font: { ...given.font, family: getComputedStyle(document.body).fontFamily, color: ink.ink },
+      hoverlabel: { ...given.hoverlabel, bgcolor: ink.surface, bordercolor: ink.line, font: { color: ink.ink } },
+      margin: { l: 48, r: 16, b: 48, ...given.margin, t: Math.min(given.margin?.t ?? 28, 36) },
+      modebar: { bgcolor: "rgba(0,0,0,0)", color: ink.muted, activecolor: ink.ink } };
+    delete layout.width;
+    if (!threed) for (const name of ["xaxis", "yaxis"]) layout[name] ||= {};
+    for (const name of Object.keys(layout)) {
+      if (/^[xy]axis\d*$/.test(name)) layout[name] = dressAxis(layout[name], ink);
+      if (/^scene\d*$/.test(name)) layout[name] = dressScene(layout[name], ink);
+    }
+    if (threed && !layout.scene) layout.scene = dressScene({}, ink);
+    if (narrow.matches) {
+      layout.legend = { ...given.legend, orientation: "h", x: 0, xanchor: "left", y: -0.2, yanchor: "top" };
+    }
+    return layout;
+  }
+
+  // figures made with plotly's own colours take the page's
+  const stock = ["#636efa", "#ef553b", "#00cc96", "#ab63fa", "#ffa15a", "#19d3f3", "#ff6692", "#b6e880"];
+  const recolour = (json) => {
+    const own = palette();
+    return json.replace(/"(#[0-9a-f]{6})"/gi, (all, hex) => {
+      const at = stock.indexOf(hex.toLowerCase());
+      return at < 0 ? all : `"${own[at]}"`;
+    });
+  };
+
+  function draw() {
+    if (typeof Plotly === "undefined") return;
+    for (const canvas of document.querySelectorAll(".canvas")) {
+      const given = JSON.parse(recolour(canvas.nextElementSibling.textContent));
+      const threed = given.data.some((trace) => /3d$|surface|cone/.test(trace.type || ""));
+      canvas.style.height = `${given.layout.height || (threed ? 560 : 420)}px`;
+      Plotly.react(canvas, given.data, dress(given.layout, threed),
+        { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d"] });
+    }
+  }
+
+  function wireToggle() {
+    const button = document.querySelector(".theme");
+    button.hidden = false;
+    button.addEventListener("click", () => {
+      root.dataset.theme = theme() === "dark" ? "light" : "dark";
+      keep(root.dataset.theme);
+      draw();
+    });
+  }
+
+  // on a narrow screen the menu scrolls: show where we are
+  function showHere() {
+    const here = document.querySelector(".pages [aria-current]");
+    if (here) here.closest("nav").scrollLeft = here.offsetLeft - here.closest("nav").offsetLeft - 48;
+  }
+
+  // the section being read, marked in the list at the side
+  function followReader() {
+    const links = new Map([...document.querySelectorAll(".rail a")].map((a) => [a.hash.slice(1), a]));
+    const seen = new IntersectionObserver((entries) => {
+      for (const entry of entries) {
+        if (!entry.isIntersecting) continue;
+        for (const link of links.values()) link.removeAttribute("aria-current");
+        links.get(entry.target.id).setAttribute("aria-current", "location");
+      }
+    }, { rootMargin: "-15% 0px -70% 0px" });
+    for (const id of links.keys()) { const part = document.getElementById(id); if (part) seen.observe(part); }
+  }
+
+  function onPaper(event) {
+    if (event.type === "beforeprint") { root.dataset.before = root.dataset.theme || ""; root.dataset.theme = "light"; }
+    else if (root.dataset.before) root.dataset.theme = root.dataset.before;
+    else delete root.dataset.theme;
+    draw();
+  }
+
+  dark.addEventListener("change", draw);
+  narrow.addEventListener("change", draw);
+  addEventListener("beforeprint", onPaper);
+  addEventListener("afterprint", onPaper);
+  addEventListener("DOMContentLoaded", () => { wireToggle(); showHere(); draw(); followReader(); });
+})();

@@ -1,0 +1,181 @@
+"""The warm process: it imports once and forks a kernel whenever it is asked.
+
+A fork copies only the thread that asks for it, so this process imports and never computes. It is a process
+of its own, because the caller may have threads; it has no name in the file system, and it ends, with its
+kernels, when the caller closes its end of a socket, or dies. What is said (`rfm.run.kernels` is the caller):
+
+* this process, once: ``ready``, or what went wrong, in one line;
+* the caller, for each kernel: a new socket, sent over the first one, and on it one line of JSON (``argv``,
+  ``env``, ``cwd``), which the kernel reads;
+* this process, on that socket, a line each: the kernel's process id and, when it has ended, its exit code.
+"""
+
+import gc
+import importlib
+import json
+import os
+import pkgutil
+import select
+import shutil
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import NoReturn
+
+KERNEL_IMPORTS = (
+    *("ipykernel.kernelapp", "ipykernel.ipkernel", "tornado.platform.asyncio", "tornado.queues", "sqlite3"),
+    *("IPython.core.completerlib", "IPython.core.pylabtools", "IPython.extensions.storemagic"),
+)
+"""What a kernel imports by itself before its first cell."""
+
+ENVIRONMENT = {
+    "OPENBLAS_NUM_THREADS": "1",
+    "_RJEM_MALLOC_CONF": "background_thread:false",
+    "JE_ARROW_MALLOC_CONF": "background_thread:false",
+}
+"""Set for every kernel unless the caller has set them: no library starts a thread while it is imported. (One
+exception is harmless: the thread of polars that deletes spilled files; without it they stay until swept.)"""
+
+IMPORT_ENVIRONMENT = {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}
+"""Set for the warm process unless the caller has: ipykernel sets it before matplotlib can be imported."""
+
+READY = "ready"
+BOOT = (
+    "import sys; sys.path[:] = [p for p in sys.path if p] + [sys.argv[1]]; "
+    "from rfm.run.warm import main; main()"
+)
+
+
+def skip_slow_import() -> None:
+    """Keep jsonschema from importing a checker that nobody uses here.
+
+    ``import nbformat`` (so papermill, nbconvert and plotly's first figure too) builds the grammar of
+    ``rfc3987_syntax`` if it is installed, which takes over a second. Notebooks have no such field. Call this
+    before the first of these imports; later it does nothing.
+    """
+    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+
+
+def main() -> None:
+    """Import, say so, and serve; return only in a kernel, when it has been shut down."""
+    number, folder, *imports = sys.argv[2:]
+    control = socket.socket(fileno=int(number))
+    control.set_inheritable(False)
+    skip_slow_import()
+    answer = _import_all((*KERNEL_IMPORTS, *imports), control)
+    with suppress(OSError):  # the caller may have gone meanwhile
+        control.sendall(f"{answer}\n".encode())
+    gc.collect()
+    gc.freeze()  # the garbage collector of a kernel leaves the shared memory alone
+    _become_kernel(_serve(control, folder))
+
+
+def _import_all(names: Sequence[str], control: socket.socket) -> str:
+    """Import modules and return `READY`, or what went wrong in one line."""
+    for name in names:
+        if select.select([control], [], [], 0)[0]:  # nothing can have been asked yet: the caller has gone
+            os._exit(1)
+        try:
+            _import(name)
+        except Exception as error:  # noqa: BLE001 (a module may fail as it likes; the caller reports it)
+            return f"cannot import {name} ({type(error).__name__}: {' '.join(str(error).split())})"
+        if threading.active_count() > 1:
+            return f"importing {name} starts a thread, which a fork would lose"
+    return READY
+
+
+def _import(name: str) -> None:
+    """Import a module, or with ``package.*`` every module of a package."""
+    package = importlib.import_module(name.removesuffix(".*"))
+    if name.endswith(".*"):
+        for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+            importlib.import_module(module.name)
+
+
+def _serve(control: socket.socket, folder: str) -> socket.socket:
+    """Fork for each socket that arrives and report ended kernels; return the socket in the kernel only."""
+    kernels: dict[int, socket.socket] = {}
+    bell = _bell()
+    while True:
+        ready, _, _ = select.select([control, bell], [], [])
+        if bell in ready:
+            bell.recv(4096)
+            _report_ended(kernels)
+        if control in ready:
+            channel = _receive(control) or _end(kernels, folder)
+            pid = os.fork()
+            if pid == 0:
+                _forget([control, bell, *kernels.values()])
+                return channel
+            os.setpgid(pid, pid)
+            kernels[pid] = channel
+            with suppress(OSError):
+                channel.sendall(f"{pid}\n".encode())
+
+
+def _bell() -> socket.socket:
+    """Return a socket that becomes readable when a child ends."""
+    bell, button = socket.socketpair()
+    button.setblocking(False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.set_wakeup_fd(button.detach(), warn_on_full_buffer=False)
+    return bell
+
+
+def _receive(control: socket.socket) -> socket.socket | None:
+    """Return the socket that the caller sent, or None when it has closed its end."""
+    _, numbers, _, _ = socket.recv_fds(control, 1, 1)
+    return socket.socket(fileno=numbers[0]) if numbers else None
+
+
+def _report_ended(kernels: dict[int, socket.socket]) -> None:
+    """Send the exit codes of ended kernels and kill what they left behind."""
+    for pid in list(kernels):
+        ended, status = os.waitpid(pid, os.WNOHANG)
+        if ended:
+            with suppress(OSError):
+                os.killpg(pid, signal.SIGKILL)
+            with kernels.pop(pid) as channel, suppress(OSError):
+                channel.sendall(f"{os.waitstatus_to_exitcode(status)}\n".encode())
+
+
+def _end(kernels: Mapping[int, socket.socket], folder: str) -> NoReturn:
+    """Kill the kernels and leave nothing behind."""
+    for pid in kernels:
+        with suppress(OSError):
+            os.killpg(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+    shutil.rmtree(folder, ignore_errors=True)
+    os._exit(0)
+
+
+def _forget(sockets: Sequence[socket.socket]) -> None:
+    """Drop, in a kernel, what belongs to the warm process."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    os.close(signal.set_wakeup_fd(-1))
+    for each in sockets:
+        each.close()
+
+
+def _become_kernel(channel: socket.socket) -> None:
+    """Turn this fork into the kernel that was asked for and run it until it is shut down."""
+    from ipykernel.kernelapp import IPKernelApp
+
+    with channel, channel.makefile() as lines:
+        request = json.loads(lines.readline())
+    os.environ.clear()
+    os.environ.update(request["env"], JPY_PARENT_PID=str(os.getppid()))
+    time.tzset()
+    os.chdir(request["cwd"])
+    if "numpy" in sys.modules:
+        sys.modules["numpy"].random.seed()  # `random` does this by itself
+    sys.argv = ["ipykernel_launcher", *request["argv"]]
+    app = IPKernelApp.instance(parent_handle=os.getppid())  # so that it ends with the warm process
+    app.initialize(sys.argv[1:])
+    app.start()
+    app.control_thread.stop()  # ipykernel stops its output first, for which one control thread in ten waits
+    app.control_thread.join()
