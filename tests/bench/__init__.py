@@ -1,0 +1,1 @@
+"""The benchmarks behind `make bench`: every measured thing in a fresh process, beside its baseline, in one run."""

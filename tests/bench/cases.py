@@ -1,0 +1,178 @@
+"""What is measured, as data: a further benchmark is a further row of `CASES`.
+
+Only the standard library is imported here: the driver must stay small, because Linux hands the peak memory of
+a parent on to its children.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+ROOT = Path(__file__).parents[2]
+DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+
+
+class Inputs(NamedTuple):
+    """What a benchmark is given: a folder with all that was prepared, and the days to backfill (0: all)."""
+
+    folder: Path
+    days: int
+
+    @property
+    def landing(self) -> Path:
+        """The folder with the daily files."""
+        return (self.folder / "landing").resolve()
+
+    @property
+    def files(self) -> list[Path]:
+        """The daily files, oldest first."""
+        return sorted(self.landing.rglob("*_transactions.csv"), key=lambda path: path.name)
+
+    def day(self, place: int = -1) -> dt.date:
+        """Return the date in the name of a file; the newest if no place is given."""
+        found = DATE.search(self.files[place].name)
+        return dt.date.fromisoformat(found[0] if found else "")
+
+
+class Outcome(NamedTuple):
+    """What a measured thing found.
+
+    Parameters
+    ----------
+    same
+        Figures that must be equal in every run of every case with the same `Case.agree`.
+    count
+        How many of `Case.unit` were worked on.
+    stages
+        Seconds of the parts, if it has parts.
+    """
+
+    same: dict[str, Any]
+    count: int
+    stages: list[dict[str, Any]] = []
+
+
+Work = tuple[Callable[[], Any], Callable[[Any], Outcome]]
+"""What a benchmark's function returns: the call that is timed, and what makes an outcome of its value."""
+
+
+class Case(NamedTuple):
+    """One row of the table.
+
+    Parameters
+    ----------
+    name
+        ``block.name``; the cases of a block are measured in turns.
+    what
+        In words, for the table.
+    make
+        ``module:function``; called with the inputs, an empty folder and `options`, it returns `Work`.
+    imports
+        Modules imported first: their seconds are reported, but not counted.
+    unit
+        What is counted.
+    agree
+        Cases with the same text must find the same; a case's own runs always must.
+    against
+        Name of the baseline; the ratio is taken in the same run.
+    needs
+        What must be prepared, a key of `PREPARATIONS`.
+    options
+        Further arguments of the function.
+    full
+        Measured with ``--full`` only.
+    """
+
+    name: str
+    what: str
+    make: str
+    imports: tuple[str, ...]
+    unit: str
+    agree: str = ""
+    against: str = ""
+    needs: str = ""
+    options: Mapping[str, Any] = {}
+    full: bool = False
+
+    @property
+    def block(self) -> str:
+        """The part of the name before the dot."""
+        return self.name.split(".")[0]
+
+
+PREPARATIONS = {
+    "landing": "tests.bench.data:landing",
+    "customers": "tests.bench.kmeans:customers",
+    "before": "tests.bench.runs:before",
+}
+
+_RUN = ("rfm.run.daily", "papermill", "nbconvert")
+_CORE = ("polars", "rfm.core.cleaning", "rfm.core.metrics", "rfm.io.landing")
+_LAKE = (*_CORE, "rfm.io.lake", "pandera.polars", "pandera.backends.polars.container")
+_K = ("pandas", "rfm.core.clustering", "sklearn.cluster", "sklearn.metrics", "sklearn.preprocessing", "scipy.spatial.distance")
+
+CASES: tuple[Case, ...] = (
+    Case("daily.empty", "daily run, all files into an empty lake", "tests.bench.runs:daily", _RUN, "files", "gold"),
+    Case(
+        *("daily.normal", "daily run, only the last day is new", "tests.bench.runs:daily", _RUN, "files", "gold"),
+        needs="before",
+        options={"start": "before"},
+    ),
+    Case(
+        *("daily.fresh", "the same with ordinary kernels", "tests.bench.runs:daily", _RUN, "files", "gold"),
+        against="daily.normal",
+        needs="before",
+        options={"start": "before", "kernels": "fresh"},
+        full=True,
+    ),
+    Case("gold.plain", "CSV → gold, plain pandas", "tests.bench.gold:plain", ("pandas",), "lines", "gold"),
+    Case("gold.polars", "CSV → gold, Polars", "tests.bench.gold:on_polars", _CORE, "lines", "gold", "gold.plain"),
+    Case("gold.delta", "CSV → Delta lake → gold, Polars", "tests.bench.gold:on_delta", _LAKE, "lines", "gold", "gold.plain"),
+    Case(
+        *("gold.pandas", "CSV → gold, our core on pandas", "tests.bench.gold:on_pandas", ("pandas", *_CORE), "lines", "gold"),
+        against="gold.plain",
+    ),
+    Case("k.plain", "choosing k, plain loop", "tests.bench.kmeans:plain", _K, "customers", "k", needs="customers"),
+    Case("k.ours", "choosing k", "tests.bench.kmeans:ours", _K, "customers", "k", "k.plain", "customers"),
+    Case(
+        *("silhouettes.plain", "eleven silhouettes, plain loop", "tests.bench.kmeans:plain_silhouettes", _K, "customers"),
+        agree="silhouettes",
+        needs="customers",
+    ),
+    Case(
+        *("silhouettes.ours", "eleven silhouettes, one pass", "tests.bench.kmeans:our_silhouettes", _K, "customers"),
+        agree="silhouettes",
+        against="silhouettes.plain",
+        needs="customers",
+    ),
+    Case(
+        "backfill.days",
+        "backfill without notebooks",
+        "tests.bench.runs:backfill",
+        (*_LAKE, *_K, "rfm.run.backfill"),
+        "days",
+        "gold",
+    ),
+    Case("sample.60k", "sample maker, 60,000 lines", "tests.bench.runs:sample", ("rfm.io.prepare",), "lines"),
+    Case(
+        *("sample.1m", "sample maker, 1,000,000 lines", "tests.bench.runs:sample", ("rfm.io.prepare",), "lines"),
+        options={"lines": 1_000_000, "customers": 15_000},
+    ),
+)
+
+
+def chosen(only: list[str], full: bool) -> list[Case]:
+    """Return the cases that were named, by block or in full; all but the long ones if none was.
+
+    Raises
+    ------
+    ValueError
+        If a name is neither a case nor a block.
+    """
+    if strange := [name for name in only if not any(name in (case.name, case.block) for case in CASES)]:
+        raise ValueError(f"no benchmark {strange[0]}; there are {', '.join(case.name for case in CASES)}")
+    return [case for case in CASES if (case.name in only or case.block in only if only else full or not case.full)]

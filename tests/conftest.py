@@ -1,0 +1,133 @@
+"""What several tests share: lines a reader can add up by hand, the engines, the real daily files."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, settings
+
+from rfm.schema import TABLES
+
+ROOT = Path(__file__).parents[1]
+
+for name, examples in {"ci": 50, "long": 1000}.items():
+    settings.register_profile(
+        name,
+        max_examples=examples,
+        deadline=None,
+        derandomize=name == "ci",
+        database=None,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+settings.load_profile(os.environ.get("RFM_HYPOTHESIS", "ci"))
+
+
+# ── engines: every one makes a frame of rows, and gives any of its frames back as a Polars frame ───
+class Engine(NamedTuple):
+    frame: Callable[..., Any]
+    collect: Callable[[Any], pl.DataFrame]
+
+
+def _columns(rows: list[dict], table: str) -> list[str]:
+    return list(rows[0]) if rows else TABLES[table].names
+
+
+def _pandas_frame(rows: list[dict], table: str = "retail_transactions_bronze") -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=_columns(rows, table))
+
+
+def _polars_frame(rows: list[dict], table: str = "retail_transactions_bronze") -> pl.LazyFrame:
+    types = TABLES[table].polars
+    return pl.LazyFrame(rows, schema={name: types.get(name) for name in _columns(rows, table)}, orient="row")
+
+
+def _from_pandas(frame: pd.DataFrame) -> pl.DataFrame:
+    return pl.DataFrame(pl.from_arrow(pa.Table.from_pandas(frame, preserve_index=False)))
+
+
+ENGINES = {
+    "pandas": Engine(_pandas_frame, _from_pandas),
+    "polars": Engine(_polars_frame, lambda frame: frame.collect()),
+}
+
+
+@pytest.fixture(scope="session")
+def engines() -> dict[str, Engine]:
+    """Return all engines by name, for tests that compare them."""
+    return ENGINES
+
+
+@pytest.fixture(scope="session", params=list(ENGINES))
+def engine(request: pytest.FixtureRequest) -> Engine:
+    """Run a test once an engine."""
+    return ENGINES[request.param]
+
+
+# ── lines to add up by hand ────────────────────────────────────────────────────────────────────────
+_LINES = """
+Invoice  StockCode Description Quantity Price  CustomerID Country     InvoiceDate
+489434   85048     BALL        12       6.95   13085.0    EIRE        2025-06-26
+489434   21232     BOX         10       1.25   13085.0    EIRE        2025-06-26
+489500   PADS      PADS        1        0.001  13085.0    EIRE        2025-06-28
+489501   22041A    FRAME       2        2.10   12346.0    Germany     2025-06-27
+489501   POST      POSTAGE     1        18.00  12346.0    Germany     2025-06-27
+489502   85048     BALL        3        1.00   -          Unspecified 2025-06-27
+C489503  85048     BALL        -12      6.95   13085.0    EIRE        2025-06-28
+C496350  22041A    FRAME       1        5.00   12346.0    Germany     2025-06-29
+"""
+ARRIVAL = {
+    "_rescued_data": None,
+    "ingestion_timestamp": dt.datetime(2025, 6, 30, 5, 0, tzinfo=dt.UTC),
+    "source_file": "2025-06-30_transactions.csv",
+    "processing_date": dt.date(2025, 6, 30),
+}
+
+
+@pytest.fixture
+def bronze_lines() -> list[dict[str, Any]]:
+    """Return eight lines of bronze.
+
+    Seven reach silver, the cancellation with a negative quantity does not. Of the seven, four count as of
+    2025-06-30: postage, the guest and the cancellation with a positive quantity do not. So customer 13085 has
+    12 · 6.95 + 10 · 1.25 + 0.00 = 95.90 on two invoices, the last 2 days ago; 12346 has 4.20 on one, 3 days ago.
+    """
+    header, *lines = (line.split() for line in _LINES.strip().splitlines())
+    texts = ([None if text == "-" else text for text in line] for line in lines)
+    return [dict(zip(header, line, strict=True)) | ARRIVAL for line in texts]
+
+
+# ── the real daily files, and what an independent calculation got from them ────────────────────────
+def _real_data() -> Path:
+    return Path(os.environ.get("RFM_REAL_DATA") or ROOT.parent / "shared" / "data" / "daily_sales.tar.xz")
+
+
+@pytest.fixture(scope="session")
+def real_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with the real daily files; skip, or fail where they are required, if they are missing."""
+    place = _real_data()
+    if not place.exists():
+        stop = pytest.fail if "real" in os.environ.get("RFM_REQUIRE", "").split(",") else pytest.skip
+        stop("the real daily files are missing; set RFM_REAL_DATA to their archive or folder")
+    if place.is_dir():
+        return place
+    folder = tmp_path_factory.mktemp("real")
+    with tarfile.open(place) as archive:
+        archive.extractall(folder, filter="data")
+    return next(folder.rglob("*_transactions.csv")).parent
+
+
+@pytest.fixture(scope="session")
+def expected() -> Callable[[dt.date], dict[str, Any]]:
+    """Return what the independent calculation got as of a date: a function of the date."""
+    folder = _real_data().parents[1] / "expected"
+    return lambda date: json.loads((folder / f"{date}.json").read_text())

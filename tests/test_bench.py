@@ -1,0 +1,138 @@
+"""The benchmarks: one end to end on a tiny sample; baselines that find what we find; ratios of one run."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from pathlib import Path
+
+import pytest
+
+from rfm.io.prepare import make_sample
+from tests.bench import __main__ as bench
+from tests.bench import gold, kmeans, measure, runs, table
+from tests.bench.cases import CASES, PREPARATIONS, Inputs, chosen
+from tests.bench.one import located
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
+    """Return a sample of twelve days, laid out as for a benchmark."""
+    folder = tmp_path_factory.mktemp("bench")
+    make_sample(folder / "landing", days=12, end=dt.date(2025, 7, 12), customers=150, lines=3000)
+    return Inputs(folder, 2)
+
+
+def _run(seconds: float, same: dict | None = None, stages: tuple = ()) -> dict:
+    run = {"seconds": seconds, "imports": 0.5, "before": 90.0, "peak": 100.0 + seconds}
+    return run | {"same": same or {}, "count": 1000, "stages": list(stages)}
+
+
+def test_one_benchmark_from_end_to_end(tiny: Inputs, tmp_path: Path, monkeypatch, capsys):
+    monkeypatch.setenv("RFM_REAL_DATA", str(tiny.folder / "landing"))
+    place = tmp_path / "out" / "bench.json"
+    assert bench.main(["--only", "gold.plain", "gold.polars", "--runs", "1", "--json", str(place)]) == 0
+    found = json.loads(place.read_text())
+    assert [row["name"] for row in found["rows"]] == ["gold.plain", "gold.polars"]
+    plain, ours = (found["runs"][name][0]["seconds"] for name in ("gold.plain", "gold.polars"))
+    assert found["rows"][1]["ratio"] == pytest.approx(plain / ours)
+    assert found["data"]["files"] == 12
+    assert found["command"] == "python -m tests.bench --only gold.plain gold.polars --runs 1"
+    printed = capsys.readouterr().out
+    assert printed.strip() == place.with_suffix(".md").read_text().strip()
+    assert "| gold.polars | CSV → gold, Polars | 1 |" in printed
+    assert str(tmp_path) not in printed + place.read_text()
+
+
+@pytest.mark.parametrize("ours", [gold.on_polars, gold.on_delta, gold.on_pandas])
+def test_plain_pandas_finds_what_our_road_finds(tiny: Inputs, tmp_path: Path, ours):
+    results = []
+    for make in (gold.plain, ours):
+        work, outcome = make(tiny, tmp_path)
+        results.append(outcome(work()))
+    assert results[0] == results[1]
+    assert results[0].same["customers"] > 100
+
+
+def test_plain_loop_chooses_the_same_k(tiny: Inputs, tmp_path: Path):
+    assert kmeans.customers(tiny)["customers"] > 50
+    for pair in ((kmeans.plain, kmeans.ours), (kmeans.plain_silhouettes, kmeans.our_silhouettes)):
+        plain, ours = (outcome(work()) for work, outcome in (make(tiny, tmp_path) for make in pair))
+        assert plain == ours
+
+
+def test_backfill_and_plain_pandas_find_the_same(tiny: Inputs, tmp_path: Path):
+    work, outcome = runs.backfill(tiny, tmp_path)
+    found = outcome(work())
+    plain, sums = gold.plain(tiny, tmp_path)
+    assert found.same == sums(plain()).same
+    assert found.count == 2
+
+
+def test_a_ratio_needs_its_baseline_in_the_same_run():
+    cases = chosen(["gold.plain", "gold.polars"], full=False)
+    measured = {"gold.plain": [_run(8.0), _run(4.0), _run(6.0)], "gold.polars": [_run(3.0), _run(1.0), _run(2.0)]}
+    rows = table.rows(cases, measured)
+    assert [(row.seconds, row.low, row.high, row.ratio) for row in rows] == [(6, 4, 8, None), (2, 1, 3, 3)]
+    assert (rows[1].rate, rows[1].peak, rows[1].runs) == (500, 103, 3)
+    assert table.rows(cases[1:], {"gold.polars": measured["gold.polars"]})[0].ratio is None
+
+
+def test_no_time_is_told_where_results_differ():
+    cases = chosen(["gold.plain", "gold.polars"], full=False)
+    measured = {"gold.plain": [_run(1.0, {"revenue": "10.00"})], "gold.polars": [_run(1.0, {"revenue": "10.01"})]}
+    with pytest.raises(measure.BenchError, match="gold.polars found revenue 10.01, gold.plain found 10.00"):
+        measure.agree(cases, measured)
+
+
+def test_a_block_is_run_in_turns_and_what_is_long_less_often():
+    cases = chosen(["silhouettes", "gold.plain"], full=False)
+    measured = {case.name: [] for case in cases}
+    order = []
+    for case, _ in measure.turns(cases, measured, 0):
+        order.append(case.name)
+        measured[case.name].append(_run(11.0 if case.name == "gold.plain" else 1.0))
+    assert order == ["gold.plain"] * 3 + ["silhouettes.plain", "silhouettes.ours"] * 5
+
+
+def test_a_failing_benchmark_says_why_in_one_line(tmp_path: Path):
+    with pytest.raises(measure.BenchError, match=r"customers failed: .*IndexError"):
+        measure.call("customers", Inputs(tmp_path, 1))
+
+
+def test_unknown_benchmarks_are_refused(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        bench.main(["--only", "golf"])
+    assert stopped.value.code == 2
+    assert "no benchmark golf; there are daily.empty" in capsys.readouterr().err
+
+
+def test_a_stage_is_split_by_the_marks_of_papermill():
+    def mark(begun: float, ended: float) -> dict:
+        times = {"start_time": begun, "end_time": ended}
+        return {"papermill": {name: dt.datetime.fromtimestamp(value, dt.UTC).isoformat() for name, value in times.items()}}
+
+    def cell(kind: str, source: str, begun: float, ended: float, *tags: str) -> dict:
+        return {"cell_type": kind, "source": [source], "metadata": mark(begun, ended) | {"tags": list(tags)}}
+
+    cells = [
+        cell("markdown", "# Gold", 102, 102.5),
+        cell("code", "date = ''", 102.5, 103, "parameters"),
+        cell("code", "import rfm", 103, 104),
+        cell("code", "gold = rfm.rfm_metrics(silver)", 104, 107),
+    ]
+    found = runs.split({"name": "3_gold", "seconds": 9.0}, {"metadata": mark(100, 108), "cells": cells})
+    assert found == {"stage": "3_gold", "seconds": 9.0, "kernel": 3.0, "imports": 1.0, "work": 3.0, "rest": 2.0}
+    split = table.stages({"daily.empty": [_run(12.0, stages=(found,))]})
+    assert split == {"daily.empty": [found, {"stage": "outside", "seconds": 3.0}]}
+
+
+def test_every_case_can_be_made():
+    names = [case.name for case in CASES]
+    assert len(set(names)) == len(names)
+    for case in CASES:
+        assert callable(located(case.make))
+        assert case.against in ("", *names)
+        assert case.needs in ("", *PREPARATIONS)
+    assert not {case.name for case in chosen([], full=False) if case.full}
+    assert len(chosen([], full=True)) == len(CASES)

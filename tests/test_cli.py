@@ -1,0 +1,358 @@
+"""The command line: help with examples, exit statuses, and one plain line on stderr for what a user can cause."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer.main
+from typer.testing import CliRunner
+
+from rfm.io.lake import Lake
+from rfm.io.prepare import make_sample
+from rfm.run import cli
+from rfm.run.cli import app, main
+from rfm.schema import TABLES
+
+VERBS = ["daily", "backfill", "sample", "status", "optimize"]
+HEADER = "Invoice,StockCode,Description,Quantity,Price,Customer ID,Country,InvoiceDate\n"
+GOLD = "customer_rfm_gold"
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Work in an empty folder, with no setting in the environment, on a wide terminal."""
+    for name in [name for name in os.environ if name.upper().startswith("RFM_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("COLUMNS", "200")
+    folder = tmp_path / "home"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture
+def rfm(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """Return a function that runs `rfm` with arguments: exit status, what it said, what it complained of."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["rfm", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        out, err = capsys.readouterr()
+        return int(ended.value.code or 0), out, err
+
+    return run
+
+
+@pytest.fixture
+def refused(rfm):
+    """Return a function that runs `rfm`, expects a failure told in one line, and returns status and line."""
+
+    def run(*arguments: str) -> tuple[int, str]:
+        status, _, complaint = rfm(*arguments)
+        assert complaint.startswith("rfm: ")
+        assert complaint.count("\n") == 1, complaint
+        assert "Traceback" not in complaint
+        return status, complaint
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with six days of an invented shop and a lake that holds the first two; not to be written to."""
+    folder = tmp_path_factory.mktemp("shop")
+    make_sample(folder / "landing", days=6, lines=1500, customers=120)
+    runner = CliRunner().invoke(
+        app,
+        ["backfill", "--from", "2025-10-18", "--to", "2025-10-19", "--landing", f"{folder}/landing", "--lake", f"{folder}/lake"],
+    )
+    assert runner.exit_code == 0, runner.output
+    assert "2 day(s) up to 2025-10-19: " in runner.output
+    assert f"Tables: {folder}/lake" in runner.output
+    return folder
+
+
+# ── help ───────────────────────────────────────────────────────────────────────────────────────────
+def test_the_verbs_are_these():
+    assert list(typer.main.get_command(app).commands) == VERBS
+
+
+@pytest.mark.parametrize("arguments", [["--help"], []], ids=["asked", "no verb"])
+def test_help_lists_every_verb(rfm, arguments):
+    status, said, complaint = rfm(*arguments)
+    assert (status, complaint) == (0, "")
+    assert "Usage: rfm [OPTIONS] COMMAND" in said
+    assert all(re.search(rf"\b{verb}\b", said) for verb in VERBS)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_of_a_verb_says_what_it_does_and_gives_an_example(verb):
+    shown = CliRunner().invoke(app, [verb, "--help"])
+    assert shown.exit_code == 0
+    assert re.search(rf"Examples?: rfm {verb}", shown.output)
+    command = typer.main.get_command(app).commands[verb]
+    assert command.help.replace("`", "").split(".")[0] in " ".join(shown.output.split())
+    assert all(option.help for option in command.params)
+
+
+# ── wrong use: status 2 ────────────────────────────────────────────────────────────────────────────
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["bogus"], "No such command 'bogus'"),
+        (["daily", "--dat", "2025-10-23"], "No such option: --dat"),
+        (["daily", "extra"], "extra"),
+        (["daily", "--date"], "--date"),
+        (["daily", "--date", "soon"], "setting date: "),
+        (["daily", "--date", "2025-02-30"], "'2025-02-30'"),
+        (["daily", "-p", "date"], "--parameter 'date' is not NAME=VALUE"),
+        (["daily", "-p", "=5"], "--parameter '' is not NAME=VALUE"),
+        (["daily", "--landing", "missing"], "holds no file like *_transactions.csv*"),
+        (["daily", "--landing", "nosuch://x"], "use a folder or an s3:// address"),
+        (["backfill"], "Missing option '--from'"),
+        (["backfill", "--from", "x", "--to", "2025-10-23"], "--from 'x' is not a date; write it as YYYY-MM-DD"),
+        (["backfill", "--from", "2025-10-23", "--to", "23.10.2025"], "--to '23.10.2025' is not a date"),
+        (["backfill", "--from", "2025-10-23", "--to", "2025-10-22"], "--to 2025-10-22 is before --from 2025-10-23"),
+        (["backfill", "--from", "2025-10-23", "--to", "2025-10-23"], "holds no file like *_transactions.csv*"),
+        (["sample", "--days", "many"], "Invalid value for '--days'"),
+        (["sample", "--days", "0"], "days is 0"),
+        (["sample", "--end", "soon"], "--end 'soon' is not a date"),
+    ],
+)
+def test_wrong_use_is_told_in_one_line_with_status_2(refused, arguments, said):
+    status, complaint = refused(*arguments)
+    assert status == 2
+    assert said in complaint
+
+
+def test_wrong_use_of_a_verb_points_to_its_help(refused):
+    assert "see `rfm daily --help`" in refused("daily", "--nosuch")[1]
+    assert "see `rfm --help`" in refused("nosuch")[1]
+
+
+def test_an_empty_landing_folder(refused, home):
+    (home / "landing").mkdir()
+    (home / "landing" / "notes.txt").write_text("x")
+    for arguments in (["daily"], ["backfill", "--from", "2025-10-23", "--to", "2025-10-23"]):
+        status, complaint = refused(*arguments, "--landing", "landing")
+        assert status == 2
+        assert "(1 other file(s)); put daily files there, or make some with `rfm sample`" in complaint
+
+
+@pytest.mark.parametrize("verb", [["daily", "--date", "2025-10-17"], ["backfill", "--from", "2025-10-17", "--to", "2025-10-18"]])
+def test_a_date_before_the_first_file(refused, shop, verb):
+    status, complaint = refused(*verb, "--landing", f"{shop}/landing")
+    assert status == 2
+    assert "none of 6 file(s) is dated up to 2025-10-17; the first is of 2025-10-18" in complaint
+
+
+@pytest.mark.parametrize(
+    "verb", [["daily"], ["sample"], ["status"], ["optimize"], ["backfill", "--from", "2025-10-23", "--to", "2025-10-23"]]
+)
+@pytest.mark.parametrize(
+    ("text", "said"), [("[clusters\n", "rfm.toml: cannot be read"), ("[clusters]\nsed = 1\n", "setting clusters.sed")]
+)
+def test_a_broken_settings_file_stops_every_verb(refused, home, verb, text, said):
+    (home / "rfm.toml").write_text(text)
+    status, complaint = refused(*verb)
+    assert status == 2
+    assert said in complaint
+
+
+def test_an_unknown_notebook_parameter_names_the_meant_one(refused, shop, monkeypatch):
+    monkeypatch.setenv("RFM_NOTEBOOKS", str(Path(__file__).parents[1] / "notebooks"))
+    status, complaint = refused("daily", "--landing", f"{shop}/landing", "-p", "lakes=x")
+    assert status == 2
+    assert "unknown parameter 'lakes' (did you mean 'lake'?)" in complaint
+
+
+# ── a run that fails: status 1 ─────────────────────────────────────────────────────────────────────
+def test_a_lake_that_is_a_file(refused, shop, home):
+    (home / "lake").write_text("I am a file")
+    status, complaint = refused(
+        "backfill", "--from", "2025-10-18", "--to", "2025-10-18", "--landing", f"{shop}/landing", "--lake", "lake"
+    )
+    assert status == 1
+    assert f"{home}/lake/" in complaint
+
+
+@pytest.mark.parametrize("verb", [["status"], ["optimize"], ["optimize", GOLD]])
+def test_a_broken_table(refused, home, verb):
+    log = home / "lake" / GOLD / "_delta_log"
+    log.mkdir(parents=True)
+    (log / "00000000000000000000.json").write_text("{broken")
+    status, complaint = refused(*verb, "--lake", "lake")
+    assert status == 1
+    assert f"{home}/lake/{GOLD}: the table cannot be read" in complaint
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("nosuch", "there is no table nosuch"), (GOLD, f"there is no table {GOLD}; tables: none")]
+)
+def test_optimize_of_a_table_that_is_not_there(refused, name, said):
+    status, complaint = refused("optimize", name)
+    assert status == 1
+    assert said in complaint
+
+
+def test_a_landing_file_that_is_no_sales_file(refused, home):
+    landing = home / "landing"
+    landing.mkdir()
+    (landing / "2025-10-23 [1]_transactions.csv").write_text("what\nis this\n")
+    status, complaint = refused("backfill", "--from", "2025-10-23", "--to", "2025-10-23", "--landing", "landing")
+    assert status == 1
+    assert "1 file(s) refused, the others were read: 2025-10-23 [1]_transactions.csv: not a sales file" in complaint
+
+
+def test_a_broken_list_of_runs(refused, home):
+    (home / "reports").mkdir()
+    (home / "reports" / "runs.json").write_text("{broken")
+    status, complaint = refused("status")
+    assert status == 1
+    assert "runs.json: is not a list of runs" in complaint
+
+
+@pytest.mark.parametrize(
+    ("raised", "status", "said"),
+    [
+        (PermissionError(13, "Permission denied", "/shop/lake"), 1, "rfm: /shop/lake: no permission; choose another folder"),
+        (KeyboardInterrupt(), 130, "rfm: stopped by hand; run the same day again to finish it"),
+    ],
+)
+def test_no_permission_and_a_stop_by_hand(refused, monkeypatch, raised, status, said):
+    def fail(*_: object, **__: object) -> None:
+        raise raised
+
+    monkeypatch.setattr(cli.rfm, "load_settings", fail, raising=False)
+    ended, complaint = refused("status")
+    assert ended == status
+    assert complaint.startswith(said)
+
+
+def test_a_defect_of_the_program_is_not_hidden(monkeypatch):
+    def fail(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(cli.rfm, "load_settings", fail, raising=False)
+    monkeypatch.setattr(sys, "argv", ["rfm", "status"])
+    with pytest.raises(ZeroDivisionError):
+        main()
+
+
+def test_the_process_itself_says_one_line(home):
+    command = [sys.executable, "-c", "from rfm.run.cli import main; main()", "backfill", "--from", "x", "--to", "y"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr == "rfm: --from 'x' is not a date; write it as YYYY-MM-DD\n"
+
+
+# ── what the verbs do ──────────────────────────────────────────────────────────────────────────────
+SMALL = ["--days", "3", "--lines", "400", "--customers", "30", "--end", "2025-10-23"]
+
+
+def test_sample_makes_daily_files_and_says_how_many(rfm, home):
+    status, said, complaint = rfm("sample", *SMALL, "--landing", "small")
+    assert (status, complaint) == (0, "")
+    assert re.fullmatch(rf"3 files, \d+ lines, \d+ customers up to 2025-10-23: {home}/small\n", said)
+    assert sorted(path.name for path in (home / "small").iterdir()) == [f"2025-10-{day}_transactions.csv" for day in (21, 22, 23)]
+
+
+def test_the_same_seed_makes_the_same_files(rfm, home):
+    for folder in ("a", "b"):
+        rfm("sample", *SMALL, "--landing", folder)
+    rfm("sample", *SMALL, "--landing", "c", "--seed", "1")
+    content = {name: (home / name / "2025-10-23_transactions.csv").read_bytes() for name in "abc"}
+    assert content["a"] == content["b"]
+    assert content["a"] != content["c"]
+
+
+def test_sample_if_empty_fills_an_empty_folder_and_leaves_a_filled_one(rfm, home):
+    landing = home / "data" / "landing"
+    assert rfm("sample", "--if-empty", *SMALL)[1].startswith("3 files")
+    for file in landing.iterdir():
+        file.unlink()
+    (landing / "2025-01-01_transactions.csv").write_text(HEADER)
+    assert rfm("sample", "--if-empty", *SMALL) == (0, "", "")
+    assert [path.name for path in landing.iterdir()] == ["2025-01-01_transactions.csv"]
+
+
+def test_status_of_an_empty_lake(rfm, home):
+    status, said, complaint = rfm("status")
+    assert (status, complaint) == (0, "")
+    assert said == f"Runs in {home}/reports: none yet\nTables in {home}/data/lake: none yet\n"
+    assert json.loads(rfm("status", "--json")[1]) == {"runs": [], "tables": {}}
+
+
+def test_status_of_a_filled_lake(rfm, shop):
+    status, said, _ = rfm("status", "--lake", f"{shop}/lake")
+    assert status == 0
+    rows = Lake(f"{shop}/lake").state()[GOLD].rows
+    assert re.search(rf"{GOLD}\W+\d+\W+{rows}\b", said)
+    assert all(name in said for name in TABLES)
+
+
+def test_status_as_json_of_a_filled_lake(rfm, shop):
+    told = json.loads(rfm("status", "--json", "--lake", f"{shop}/lake")[1])
+    assert set(told["tables"]) == set(TABLES)
+    assert told["tables"][GOLD]["rows"] == Lake(f"{shop}/lake").state()[GOLD].rows
+    assert told["runs"] == []
+
+
+def test_status_shows_the_ten_newest_runs_and_json_all(rfm, home):
+    days = [f"2025-10-{day:02}" for day in range(12, 0, -1)]
+    runs = [
+        {"run_date": day, "status": "done", "seconds": 1.5, "customers": 1234, "revenue": "9.50", "orders": 7} for day in days
+    ]
+    (home / "reports").mkdir()
+    (home / "reports" / "runs.json").write_text(json.dumps({"newest": runs[0], "runs": runs}))
+    said = rfm("status")[1]
+    assert [day for day in days if day in said] == days[:10]
+    assert "1,234" in said
+    assert [run["run_date"] for run in json.loads(rfm("status", "--json")[1])["runs"]] == days
+
+
+def test_optimize_tells_files_before_and_after(rfm, home, shop):
+    lake = Lake(f"{home}/lake")
+    for version in range(2):
+        ledger = Lake(f"{shop}/lake").read("landing_files", layer="bronze").collect().slice(version, 1)
+        lake.replace("landing_files", ledger, source_file=ledger["source_file"].to_list())
+    before = lake.fingerprint("landing_files")
+    assert rfm("optimize", "--lake", "lake") == (0, "landing_files: 2 file(s) → 1, 0 old one(s) removed\n", "")
+    assert rfm("optimize", "landing_files", "--lake", "lake")[1].startswith("landing_files: 1 file(s) → 1")
+    assert lake.fingerprint("landing_files") == before
+    assert rfm("optimize", "--lake", "empty") == (0, "", "")
+
+
+def test_daily_hands_over_what_was_given_and_tells_what_came_out(rfm, home, monkeypatch):
+    from rfm.run import daily
+
+    seen = {}
+
+    def run(settings, parameters, on_stage):
+        seen.update(settings=settings, parameters=parameters)
+        on_stage({"name": "1_bronze", "title": "everything", "seconds": 1.25, "status": "done"})
+        return {"run_date": "2025-10-23", "warnings": ["a [red] name"], "headline": "5 customers", "report": "r/index.html"}
+
+    monkeypatch.setattr(daily, "run", run)
+    status, said, _ = rfm(
+        "daily", "--date", "2025-10-23", "--lake", "x", "-p", "k=3", "-p", "name=a=b", "-p", "on=true", "-p", "date=2025"
+    )
+    assert status == 0
+    assert seen["parameters"] == {"k": 3, "name": "a=b", "on": True, "date": 2025}
+    assert (str(seen["settings"].date), seen["settings"].lake) == ("2025-10-23", f"{home}/x")
+    assert "✓ 1_bronze" in said
+    assert "warning a [red] name" in said
+    assert "2025-10-23: 5 customers. Report: r/index.html" in said
+
+
+def test_a_path_in_brackets_is_shown_as_it_is(rfm, home):
+    said = rfm("sample", *SMALL, "--landing", "small [red]")[1]
+    assert f"{home}/small [red]" in said
+    assert f"Tables in {home}/lake [bold]: none yet" in rfm("status", "--lake", "lake [bold]")[1]

@@ -1,0 +1,273 @@
+"""Kernels: forked or fresh, isolated, mortal, and gone afterwards."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from rfm.run import kernels, warm
+from rfm.schema import RfmError, SettingsError
+
+kernels.skip_slow_import()
+
+import nbformat
+import papermill
+from nbclient.exceptions import CellTimeoutError, DeadKernelError
+
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="forked kernels are for Linux"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:nbclient"),
+]
+ROOT = Path(kernels.__file__).parents[2]
+SMALL = ("numpy", "pandas", "matplotlib.pyplot")
+
+
+@pytest.fixture(scope="module")
+def forked():
+    """Arguments for papermill that fork from one warm process for all tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RFM_KERNELS", "forked")
+        patch.setenv("MPLBACKEND", "module://matplotlib_inline.backend_inline")
+        with kernels.warm_kernels(SMALL) as arguments:
+            yield arguments
+
+
+def run(arguments, *sources, parameters=None, **options):
+    """Run cells as a notebook and return it."""
+    cells = [nbformat.v4.new_code_cell(source) for source in sources]
+    cells[0].metadata["tags"] = ["parameters"]
+    notebook = nbformat.v4.new_notebook(cells=cells)
+    return papermill.execute_notebook(notebook, None, parameters, progress_bar=False, **arguments, **options)
+
+
+def printed(notebook):
+    """Return what the last cell printed."""
+    streams = [output.text for output in notebook.cells[-1].outputs if output.output_type == "stream"]
+    return "".join(streams).strip()
+
+
+def gone(pid):
+    """Whether a process has ended, waiting up to five seconds for it (a zombie has)."""
+    for _ in range(100):
+        try:
+            if Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z":
+                return True
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def test_parameters_reach_the_notebook(forked):
+    notebook = run(forked, "day = 'none'", "print(day)", parameters={"day": "2026-01-15"})
+    assert printed(notebook) == "2026-01-15"
+
+
+def test_a_kernel_is_a_fork_of_the_warm_process(forked):
+    notebook = run(forked, "import os, sys", "print(os.getppid(), 'pandas' in sys.modules, sys.argv[0])")
+    parent, has_pandas, name = printed(notebook).split()
+    assert int(parent) == forked["kernel_manager_class"].warm._process.pid
+    assert (has_pandas, name) == ("True", "ipykernel_launcher")
+
+
+def test_notebooks_share_no_state(forked):
+    run(forked, "import numpy, os; found = 1; numpy.found = 1; os.environ['FOUND'] = '1'; os.chdir('/')")
+    check = "print('found' in globals(), hasattr(numpy, 'found'), 'FOUND' in os.environ, os.getcwd() == '/')"
+    assert printed(run(forked, f"import numpy, os; {check}")) == "False False False False"
+
+
+def test_a_launch_sees_its_own_environment_and_directory(forked, tmp_path, monkeypatch):
+    monkeypatch.setenv("RFM_SHOP", "gifts")
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    source = "print(os.getcwd(), os.environ['RFM_SHOP'], time.tzname[0], os.getpgid(0) == os.getpid())"
+    assert printed(run(forked, f"import os, time; {source}", cwd=tmp_path)) == f"{tmp_path} gifts JST True"
+
+
+def test_random_numbers_differ(forked):
+    source = "import numpy, random; print(numpy.random.rand(), random.random())"
+    first, second = printed(run(forked, source)).split(), printed(run(forked, source)).split()
+    assert first[0] != second[0]
+    assert first[1] != second[1]
+
+
+def test_stdin_is_empty(forked):
+    assert printed(run(forked, "import os; print(os.read(0, 10))")) == "b''"
+
+
+def test_a_failing_cell_stops_one_notebook_only(forked):
+    with pytest.raises(papermill.PapermillExecutionError, match="ZeroDivisionError"):
+        run(forked, "1 / 0")
+    assert printed(run(forked, "print('next')")) == "next"
+
+
+@pytest.mark.parametrize("death", ["os._exit(3)", "os.kill(os.getpid(), 9)"])
+def test_a_dead_kernel_is_an_error_at_once(forked, death):
+    start = time.monotonic()
+    with pytest.raises(DeadKernelError):
+        run(forked, f"import os; {death}")
+    assert time.monotonic() - start < 5
+    assert printed(run(forked, "print('next')")) == "next"
+
+
+def test_a_timeout_ends_the_kernel_and_its_children(forked, tmp_path):
+    pids = tmp_path / "pids"
+    start = "import os, pathlib, subprocess; child = subprocess.Popen(['sleep', '60'])"
+    note = f"pathlib.Path({str(pids)!r}).write_text(f'{{os.getpid()}} {{child.pid}}')"
+    with pytest.raises(CellTimeoutError):
+        run(forked, start, note, "import time; time.sleep(60)", execution_timeout=1)
+    assert all(gone(int(pid)) for pid in pids.read_text().split())
+
+
+@pytest.mark.parametrize(
+    ("end", "code"), [("raise SystemExit(5)", 5), ("os._exit(3)", 3), ("os.kill(os.getpid(), 9)", -9)]
+)
+def test_exit_codes_are_those_of_the_process(monkeypatch, tmp_path, end, code):
+    no_kernel = f"import os; from rfm.run import warm; warm._become_kernel = lambda _: exec({end!r}); main()"
+    monkeypatch.setattr(kernels, "BOOT", kernels.BOOT.replace("main()", no_kernel))
+    process = kernels.WarmProcess((), str(tmp_path))
+    process.wait_until_ready()
+    kernel = process.fork({})
+    assert (kernel.wait(), kernel.poll(), kernel.returncode) == (code, code, code)
+    process.close()
+
+
+def test_interrupt_reaches_the_kernel(forked):
+    source = (
+        "import os, signal, time\n"
+        "try:\n    os.kill(os.getpid(), signal.SIGINT); time.sleep(10)\n"
+        "except KeyboardInterrupt:\n    print('interrupted')"
+    )
+    assert printed(run(forked, source)) == "interrupted"
+
+
+def test_hooks_at_exit_run(forked, tmp_path):
+    mark = tmp_path / "mark"
+    run(forked, f"import atexit, pathlib; atexit.register(pathlib.Path({str(mark)!r}).write_text, 'bye')")
+    assert mark.read_text() == "bye"
+
+
+def test_fresh_kernels_give_the_same_outputs(forked, monkeypatch):
+    sources = (
+        "import matplotlib.pyplot as plt, pandas as pd, plotly.graph_objects as go",
+        "plt.plot([1, 2]); plt.show()",
+        "plt.plot([2, 1]);",
+        "display(pd.DataFrame({'Recency': [1, 30]}))",
+        "go.Figure(go.Scatter(y=[1, 2])).show(renderer='plotly_mimetype')",
+        "print(plt.get_backend())",
+    )
+    monkeypatch.delenv("MPLBACKEND", raising=False)
+    monkeypatch.setenv("RFM_KERNELS", "fresh")
+    with kernels.warm_kernels(SMALL) as fresh:
+        assert fresh["kernel_manager_class"].warm is None
+        expected = run(fresh, *sources)
+    found = run(forked, *sources)
+    for cell, other in zip(expected.cells, found.cells, strict=True):
+        assert cell.outputs == other.outputs
+    kinds = [key for cell in found.cells for output in cell.outputs for key in output.get("data", {})]
+    assert kinds.count("image/png") == 2
+    assert {"text/html", "application/vnd.plotly.v1+json"} <= set(kinds)
+
+
+def test_a_kernelspec_of_the_user_is_ignored(forked, tmp_path, monkeypatch):
+    spec = tmp_path / "kernels" / "python3" / "kernel.json"
+    spec.parent.mkdir(parents=True)
+    spec.write_text('{"argv": ["false"], "display_name": "Other", "language": "python"}')
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
+    assert printed(run(forked, "import sys; print(sys.executable)")) == sys.executable
+
+
+def test_a_missing_module_is_named(monkeypatch):
+    monkeypatch.setenv("RFM_KERNELS", "forked")
+    with kernels.warm_kernels(["no_such_module"]) as missing, pytest.raises(RfmError, match="no_such_module"):
+        run(missing, "1")
+
+
+def test_nothing_is_left_afterwards(monkeypatch):
+    monkeypatch.setenv("RFM_KERNELS", "forked")
+    with kernels.warm_kernels(()) as arguments:
+        manager = arguments["kernel_manager_class"]
+        kernel = int(printed(run(arguments, "import os; print(os.getpid())")))
+        assert list(manager.folder.iterdir()) == []
+        assert manager.folder.stat().st_mode & 0o077 == 0
+        request = {"argv": ["-f", str(manager.folder / "k.json")], "env": dict(os.environ), "cwd": "/"}
+        running = manager.warm.fork(request)
+    assert gone(kernel)
+    assert gone(running.pid)
+    assert running.poll() == -signal.SIGKILL
+    running.wait()
+    assert gone(manager.warm._process.pid)
+    assert not manager.folder.exists()
+
+
+def test_a_killed_caller_takes_everything_along(tmp_path):
+    script = (
+        "import os, time\nfrom rfm.run import kernels\n"
+        "with kernels.warm_kernels(()) as arguments:\n"
+        "    manager = arguments['kernel_manager_class']; manager.warm.wait_until_ready()\n"
+        "    request = {'argv': ['-f', str(manager.folder / 'k')], 'env': dict(os.environ), 'cwd': '/'}\n"
+        "    kernel = manager.warm.fork(request)\n"
+        "    print(manager.warm._process.pid, kernel.pid, manager.folder, flush=True); time.sleep(60)\n"
+    )
+    environment = {**os.environ, "RFM_KERNELS": "forked", "TMPDIR": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", script]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as caller:
+        process, kernel, folder = caller.stdout.readline().split()
+        caller.kill()
+    assert gone(int(process))
+    assert gone(int(kernel))
+    assert not Path(folder).exists()
+
+
+def test_a_killed_warm_process_is_an_error(monkeypatch):
+    monkeypatch.setenv("RFM_KERNELS", "forked")
+    with kernels.warm_kernels(()) as arguments:
+        process = arguments["kernel_manager_class"].warm
+        process.wait_until_ready()
+        process._process.kill()
+        process._process.wait()
+        with pytest.raises(RfmError, match="died"):
+            process.fork({"argv": [], "env": {}, "cwd": "/"})
+
+
+def test_imports_leave_the_warm_process_alone():
+    """No thread may exist when the warm process forks, but the one of polars that deletes spilled files."""
+    source = (
+        "import os; from rfm.run import kernels, warm; kernels.skip_slow_import()\n"
+        "for name in (*warm.KERNEL_IMPORTS, *kernels.WARM_IMPORTS): warm._import(name)\n"
+        "tasks = [task for task in os.listdir('/proc/self/task') if int(task) != os.getpid()]\n"
+        "print(*[open(f'/proc/self/task/{task}/comm').read().strip() for task in tasks])"
+    )
+    environment = {**os.environ, **warm.ENVIRONMENT, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", source]
+    ended = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment)
+    assert set(ended.stdout.split()) <= {"polars-ooc-clea"}
+
+
+@pytest.mark.parametrize(
+    ("environ", "platform", "mode"),
+    [
+        ({}, "linux", "forked"),
+        ({}, "darwin", "fresh"),
+        ({}, "win32", "fresh"),
+        ({"RFM_KERNELS": "fresh"}, "linux", "fresh"),
+        ({"RFM_KERNELS": "forked"}, "darwin", "forked"),
+    ],
+)
+def test_mode(environ, platform, mode):
+    assert kernels._mode(environ, platform) == mode
+
+
+def test_an_unknown_mode_is_refused():
+    with pytest.raises(SettingsError, match="forked or fresh"):
+        kernels._mode({"RFM_KERNELS": "quick"}, "linux")
+
+
+def test_skip_slow_import_leaves_a_loaded_module(monkeypatch):
+    monkeypatch.setitem(sys.modules, "rfc3987_syntax", random)
+    kernels.skip_slow_import()
+    assert sys.modules["rfc3987_syntax"] is random

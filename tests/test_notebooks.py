@@ -1,0 +1,237 @@
+"""The notebooks: one form for every stage, run by hand as they stand; the tour's outputs are those committed."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+import rfm
+from rfm.io.prepare import make_sample
+from rfm.run.daily import STAGES, Stage, parameters_of
+from rfm.run.kernels import skip_slow_import, warm_kernels
+from rfm.schema import TABLES
+
+ROOT = Path(__file__).parents[1]
+FOLDER = ROOT / "notebooks"
+TOUR = FOLDER / "0_tour.ipynb"
+
+# ── the form of a stage notebook, as data ──────────────────────────────────────────────────────────
+SECTIONS = ["Read", "Measure", "Look", "Check and write"]
+GIVEN = ["date", "landing", "lake"]  # parameters of every stage
+KINDS = {
+    "1_bronze": "Bronze",
+    "2_silver": "Silver",
+    "3_gold": "Gold",
+    "4_clusters": "Clusters",
+    "5_segments": "Segments",
+    "6_report": "Report",
+}
+REFUSED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef, ast.For, ast.AsyncFor, ast.While)
+LIBRARIES = {"rfm", "pandas"}
+LONGEST = 8  # lines of a cell
+KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+CHECKED = "# NBVAL_CHECK_OUTPUT"
+
+each_stage = pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
+
+
+def notebook(name: str) -> dict[str, Any]:
+    """Return a committed notebook, the source of each cell as one text."""
+    found = json.loads((FOLDER / f"{name}.ipynb").read_text(encoding="utf-8"))
+    return found | {"cells": [cell | {"source": "".join(cell["source"])} for cell in found["cells"]]}
+
+
+def code(stage: Stage) -> list[str]:
+    """Return the sources of a stage's code cells."""
+    return [cell["source"] for cell in notebook(stage.name)["cells"] if cell["cell_type"] == "code"]
+
+
+def trees(stage: Stage) -> list[ast.AST]:
+    """Return everything that stands in a stage's code; a magic is no Python and fails here."""
+    return [node for source in code(stage) for node in ast.walk(ast.parse(source))]
+
+
+# ── form ───────────────────────────────────────────────────────────────────────────────────────────
+def test_chain_is_the_numbered_notebooks():
+    assert sorted(path.stem for path in FOLDER.glob("[1-9]_*.ipynb")) == [stage.name for stage in STAGES] == list(KINDS)
+
+
+@each_stage
+def test_title_says_number_stage_and_what_it_is(stage):
+    title = f"# {stage.name[0]} · {KINDS[stage.name]}: {stage.title}"
+    first, sentence, header = notebook(stage.name)["cells"][0]["source"].split("\n\n", 2)
+    assert first == title
+    assert re.fullmatch(r"[A-Z].*\.", sentence)
+    assert header.startswith("| reads | writes | one row is |\n|---|---|---|\n| ")
+
+
+@each_stage
+def test_title_names_the_tables_that_the_run_records(stage):
+    row = notebook(stage.name)["cells"][0]["source"].splitlines()[-1]
+    reads, writes, grain = (cell.strip() for cell in row.strip("|").split("|"))
+    named = [re.findall(r"`(\w+)`", cell) for cell in (reads, writes)]
+    assert named == [list(stage.reads), list(stage.writes)]
+    assert {*stage.reads, *stage.writes} <= TABLES.keys()
+    assert grain.startswith(("a ", "an "))
+
+
+@each_stage
+def test_sections_stand_in_order(stage):
+    texts = [cell["source"] for cell in notebook(stage.name)["cells"] if cell["cell_type"] == "markdown"]
+    assert [line[3:] for text in texts for line in text.splitlines() if line.startswith("## ")] == SECTIONS
+
+
+@each_stage
+def test_a_sentence_stands_before_every_code_cell(stage):
+    cells = notebook(stage.name)["cells"]
+    for before, cell in zip(cells, cells[1:], strict=False):
+        if cell["cell_type"] == "code":
+            assert before["cell_type"] == "markdown", cell["source"]
+            assert re.search(r"^[A-Z*].*\.$", before["source"], re.MULTILINE), before["source"]
+    assert cells[-1]["cell_type"] == "code"
+
+
+@each_stage
+def test_cells_are_short_and_plain(stage):
+    assert [source for source in code(stage) if len(source.splitlines()) > LONGEST] == []
+    assert [type(node).__name__ for node in trees(stage) if isinstance(node, REFUSED)] == []
+
+
+@each_stage
+def test_imports_are_few_and_in_one_cell(stage):
+    importing = [source for source in code(stage) if re.search(r"^(import|from) ", source, re.MULTILINE)]
+    assert importing == [code(stage)[1]]
+    found = {alias.name for node in trees(stage) if isinstance(node, ast.Import) for alias in node.names}
+    assert "rfm" in found <= LIBRARIES
+    assert not any(isinstance(node, ast.ImportFrom) for node in trees(stage))
+
+
+@each_stage
+def test_one_cell_holds_the_parameters_literals_with_a_comment(stage):
+    tagged = [cell["source"] for cell in notebook(stage.name)["cells"] if "parameters" in cell["metadata"].get("tags", ())]
+    assert tagged == [code(stage)[0]]
+    for line in tagged[0].splitlines():
+        name, value, comment = re.fullmatch(r"(\w+) = (.+?)  # (.+)", line).groups()
+        ast.literal_eval(value)
+        assert "=" not in comment, f"papermill cannot see {name}"
+    assert parameters_of(FOLDER / f"{stage.name}.ipynb")[:3] == GIVEN
+
+
+@each_stage
+def test_settings_come_from_the_parameters(stage):
+    assert "settings = rfm.load_settings(date=date, landing=landing, lake=lake)" in code(stage)[1]
+
+
+@each_stage
+def test_last_cell_says_what_was_written(stage):
+    *_, last = ast.parse(code(stage)[-1]).body
+    assert ast.unparse(last).startswith("print(f")
+
+
+@each_stage
+def test_no_path_is_absolute(stage):
+    texts = [node.value for node in trees(stage) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    assert [text for text in texts if text.startswith(("/", "~", "file:")) or "\\" in text] == []
+
+
+@each_stage
+def test_committed_without_outputs_in_one_format(stage):
+    text = (FOLDER / f"{stage.name}.ipynb").read_text(encoding="utf-8")
+    found = json.loads(text)
+    assert text == json.dumps(found, indent=1, ensure_ascii=False) + "\n"
+    assert found["metadata"]["kernelspec"] == KERNEL
+    assert found["metadata"].keys() == {"kernelspec", "language_info"}
+    cells = [cell for cell in found["cells"] if cell["cell_type"] == "code"]
+    assert [(cell["outputs"], cell["execution_count"]) for cell in cells] == [([], None)] * len(cells)
+    assert len({cell["id"] for cell in found["cells"]}) == len(found["cells"])
+
+
+# ── by hand, as they stand ─────────────────────────────────────────────────────────────────────────
+@pytest.fixture(scope="module")
+def by_hand(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """Run the notebooks one after the other as they stand, each in the notebooks folder of a project of its own."""
+    skip_slow_import()
+    import papermill
+
+    root = tmp_path_factory.mktemp("project")
+    shutil.copytree(FOLDER, root / "notebooks")
+    shutil.copy(ROOT / "rfm.toml", root)
+    make_sample(root / "data" / "landing", days=12, lines=4000, customers=250)
+    folder, done = root / "notebooks", {}
+    with warm_kernels() as kernel, pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("RFM_")]:
+            patch.delenv(name)
+        for stage in STAGES:
+            path = str(folder / f"{stage.name}.ipynb")
+            done[stage.name] = papermill.execute_notebook(path, None, cwd=str(folder), progress_bar=False, **kernel)
+    return root, done
+
+
+by_hand_marks = pytest.mark.filterwarnings("ignore::DeprecationWarning:nbclient")
+
+
+@by_hand_marks
+def test_notebooks_run_by_hand_fill_the_lake_of_their_project(by_hand):
+    root, _ = by_hand
+    lake = rfm.Lake(str(root / "data" / "lake"))
+    assert lake.state().keys() == {name for stage in STAGES for name in stage.writes} == TABLES.keys()
+    gold, summary = (lake.read(name).collect() for name in ("customer_rfm_gold", "segment_summary"))
+    assert summary["Customers"].sum() == len(gold) == 250
+    assert summary["Revenue"].sum() == gold["Monetary"].sum()
+    dates = lake.read("customer_rfm_kmeans_clustered").select(pl.col("UpdateDate").cast(pl.String).unique()).collect()
+    assert dates.to_series().to_list() == ["2025-10-23"]
+
+
+@by_hand_marks
+def test_notebooks_run_by_hand_leave_nothing_else_behind(by_hand):
+    root, _ = by_hand
+    assert {path.name for path in root.iterdir()} == {"data", "notebooks", "rfm.toml"}
+    assert {path.name for path in (root / "data").iterdir()} == {"landing", "lake"}
+    assert {path.name for path in (root / "notebooks").iterdir()} == {path.name for path in FOLDER.iterdir()}
+
+
+@by_hand_marks
+@each_stage
+def test_every_cell_ran_and_none_warned(by_hand, stage):
+    cells = [cell for cell in by_hand[1][stage.name].cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in cells] == list(range(1, len(code(stage)) + 1))
+    outputs = [output for cell in cells for output in cell.outputs]
+    assert [output.text for output in outputs if output.get("name") == "stderr"] == []
+    assert [output.output_type for output in cells[-1].outputs] == ["stream"]
+
+
+@by_hand_marks
+@each_stage
+def test_there_is_something_to_look_at(by_hand, stage):
+    shown = [output.data for cell in by_hand[1][stage.name].cells for output in cell.get("outputs", ()) if "data" in output]
+    assert any("text/html" in data for data in shown)
+    if stage.name != "1_bronze":
+        assert any(data.keys() & {"application/vnd.plotly.v1+json", "image/png"} for data in shown)
+
+
+# ── the tour ───────────────────────────────────────────────────────────────────────────────────────
+def test_tour_shows_its_outputs_in_order():
+    cells = [cell for cell in notebook("0_tour")["cells"] if cell["cell_type"] == "code"]
+    assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1))
+    assert [cell["source"] for cell in cells if not cell["outputs"]] == []
+    assert sum(CHECKED in cell["source"] for cell in cells) >= 5
+    assert notebook("0_tour")["metadata"]["kernelspec"] == KERNEL
+
+
+def test_tour_gives_the_outputs_committed():
+    options = ["--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=120", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    command = [sys.executable, "-m", "pytest", "-q", "-c", os.devnull, "--rootdir", str(FOLDER), *options, str(TOUR)]
+    answer = subprocess.run(command, capture_output=True, text=True, cwd=FOLDER, timeout=300, check=False)
+    cells = sum(cell["cell_type"] == "code" for cell in notebook("0_tour")["cells"])
+    assert answer.returncode == 0, answer.stdout
+    assert f"{cells} passed" in answer.stdout

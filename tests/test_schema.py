@@ -1,0 +1,262 @@
+"""The contracts: every table of the specification, and a check that says in one line what is broken."""
+
+from __future__ import annotations
+
+import datetime as dt
+import inspect
+from decimal import Decimal
+
+import polars as pl
+import pytest
+
+from rfm import schema
+from rfm.schema import TABLES, Column, ContractError, InputError, RfmError, SettingsError, StageError, check, contract, unknown
+
+DAY = dt.date(2025, 6, 26)
+
+RAW = "Invoice:STRING? StockCode:STRING? Description:STRING? Quantity:STRING? Price:STRING? CustomerID:STRING? "
+RAW += "Country:STRING? InvoiceDate:STRING? _rescued_data:STRING? "
+ARRIVAL = "ingestion_timestamp:TIMESTAMP source_file:STRING processing_date:DATE"
+GOLD = "CustomerID:STRING MaxInvoiceDate:DATE Recency:INT Frequency:INT Monetary:DECIMAL(18,2)"
+CLUSTERED = f"{GOLD} Cluster:INT UpdateDate:DATE"
+STATISTICS = " ".join(f"{how}{metric}:DOUBLE" for metric in ("Monetary", "Frequency", "Recency") for how in ("Average", "Median"))
+SUMMARY = f"Cluster:INT Count:BIGINT {STATISTICS}"
+DESCRIBED = "Cluster_Description:STRING Tier:STRING Cluster_Recommendation:STRING"
+PER_DAY = "processing_date:DATE layer:STRING total_records:BIGINT null_invoice:BIGINT bad_invoice:BIGINT null_stock_code:BIGINT "
+PER_DAY += "null_quantity:BIGINT bad_quantity:BIGINT null_invoice_date:BIGINT bad_price:BIGINT null_customer_id:BIGINT"
+
+# SPEC.md by hand: table → its columns in order, `name:TYPE`, with a question mark where null is allowed
+SPEC = {
+    "retail_transactions_bronze": RAW + ARRIVAL,
+    "retail_transactions_silver": (
+        "InvoiceNo:STRING StockCode:STRING Description:STRING? Quantity:INT UnitPrice:DECIMAL(10,2) CustomerID:STRING? "
+        "Country:STRING? InvoiceDate:DATE IsCancellation:BOOLEAN TotalPrice:DECIMAL(12,2) Year:INT Month:INT DayOfWeek:INT "
+        f"SurrogateKey:STRING {ARRIVAL}"
+    ),
+    "retail_transactions_quarantine": f"{RAW}failed_expectations:STRING {ARRIVAL}",
+    "customer_rfm_gold": GOLD,
+    "customer_rfm_kmeans_clustered": CLUSTERED,
+    "customer_rfm_kmeans_clustered_history": f"{CLUSTERED} Cluster_Description:STRING",
+    "cluster_summary": SUMMARY,
+    "cluster_description_and_recommendation": f"{SUMMARY} {DESCRIBED}",
+    "customer_rfm_description_and_recommendation": f"{CLUSTERED} {DESCRIBED}",
+    "segment_summary": (
+        f"Cluster_Description:STRING Tier:STRING Customers:BIGINT {STATISTICS} CustomerShare:DOUBLE Revenue:DECIMAL(18,2) "
+        "RevenueShare:DOUBLE Cluster_Recommendation:STRING"
+    ),
+    "bronze_daily_quality": (
+        "processing_date:DATE total_records:BIGINT files_processed:BIGINT distinct_invoice_date:BIGINT valid_records:BIGINT "
+        "null_invoices:BIGINT null_stock_codes:BIGINT null_customer_ids:BIGINT bad_quantities:BIGINT bad_price:BIGINT "
+        "rescued_data_quality_score:DOUBLE"
+    ),
+    "daily_counts": "InvoiceDate:DATE? layer:STRING processing_date:DATE total_records:BIGINT",
+    "bronze_silver_dq_comparison": PER_DAY,
+}
+KEYS = {
+    "customer_rfm_gold": ("CustomerID",),
+    "customer_rfm_kmeans_clustered": ("CustomerID",),
+    "customer_rfm_kmeans_clustered_history": ("CustomerID", "UpdateDate"),
+    "customer_rfm_description_and_recommendation": ("CustomerID",),
+    "cluster_summary": ("Cluster",),
+    "cluster_description_and_recommendation": ("Cluster",),
+    "segment_summary": ("Cluster_Description",),
+    "bronze_daily_quality": ("processing_date",),
+    "bronze_silver_dq_comparison": ("processing_date", "layer"),
+    "retail_transactions_silver": (),
+}
+
+
+def gold(**changed: object) -> pl.DataFrame:
+    """Return two customers; `changed` replaces whole columns."""
+    columns = {
+        "CustomerID": ["12346", "12347"],
+        "MaxInvoiceDate": [DAY, DAY],
+        "Recency": pl.Series([0, 3], dtype=pl.Int32),
+        "Frequency": pl.Series([1, 2], dtype=pl.Int32),
+        "Monetary": pl.Series([Decimal("0.10"), Decimal("20.25")], dtype=pl.Decimal(18, 2)),
+    }
+    return pl.DataFrame(columns | changed)
+
+
+def refusal(frame: pl.DataFrame, name: str = "customer_rfm_gold") -> str:
+    """Return the message with which `check` refuses a frame."""
+    with pytest.raises(ContractError) as caught:
+        check(name, frame)
+    return str(caught.value)
+
+
+# ── the tables ─────────────────────────────────────────────────────────────────────────────────────
+@pytest.mark.parametrize("name", SPEC)
+def test_every_table_of_the_specification_has_its_columns_in_order(name):
+    found = " ".join(f"{column.name}:{column.type}{'?' if column.nullable else ''}" for column in TABLES[name].columns)
+    assert found == SPEC[name]
+
+
+def test_the_tables_beyond_the_specification_are_the_ledger_the_models_and_the_expectations():
+    assert set(TABLES) - set(SPEC) == {"landing_files", "cluster_models", "expectation_results"}
+
+
+@pytest.mark.parametrize(("name", "key"), KEYS.items())
+def test_keys(name, key):
+    assert TABLES[name].key == key
+
+
+@pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
+def test_a_table_is_consistent_and_explained(table):
+    assert TABLES[table.name] is table
+    assert table.grain
+    assert len(set(table.names)) == len(table.names)
+    assert set(table.key) <= set(table.names)
+    assert all(column.meaning for column in table.columns)
+
+
+@pytest.mark.parametrize(
+    ("sql", "dtype"),
+    [
+        ("STRING", pl.String()),
+        ("INT", pl.Int32()),
+        ("BIGINT", pl.Int64()),
+        ("DOUBLE", pl.Float64()),
+        ("BOOLEAN", pl.Boolean()),
+        ("DATE", pl.Date()),
+        ("TIMESTAMP", pl.Datetime("us", "UTC")),
+        ("DECIMAL(12,2)", pl.Decimal(12, 2)),
+    ],
+)
+def test_the_polars_type_of_an_sql_type(sql, dtype):
+    assert schema.Table("t", "a row", (), (Column("x", sql),)).polars["x"] == dtype
+
+
+def test_the_landing_columns_are_those_of_bronze():
+    assert ",".join(schema.LANDING_COLUMNS) == "Invoice,StockCode,Description,Quantity,Price,Customer ID,Country,InvoiceDate"
+    assert list(schema.LANDING_COLUMNS.values()) == TABLES["retail_transactions_bronze"].names[:8]
+
+
+def test_contracts_cannot_be_changed_by_accident():
+    with pytest.raises(AttributeError):
+        TABLES["customer_rfm_gold"].key = ()
+    with pytest.raises(AttributeError):
+        TABLES["customer_rfm_gold"].columns[0].nullable = True
+
+
+# ── check ──────────────────────────────────────────────────────────────────────────────────────────
+def test_a_frame_that_keeps_the_contract_comes_back_with_decimals_exact():
+    checked = check("customer_rfm_gold", gold())
+    assert checked.equals(gold())
+    assert checked["Monetary"].to_list() == [Decimal("0.10"), Decimal("20.25")]
+    assert checked["Monetary"].sum() == Decimal("20.35")
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_frame_without_rows_keeps_every_contract(name):
+    empty = pl.DataFrame(schema=TABLES[name].polars)
+    assert check(name, empty).schema == TABLES[name].polars
+
+
+def test_the_frame_is_not_changed():
+    before = gold()
+    check("customer_rfm_gold", before)
+    assert before.equals(gold())
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"CustomerID": [None, "12347"]}, ["column CustomerID", "null", "in 1 row(s)"]),
+        ({"Recency": pl.Series([-1, -5], dtype=pl.Int32)}, ["column Recency", "greater_than_or_equal_to(0)", "in 2 row(s)"]),
+        ({"Frequency": pl.Series([0, 2], dtype=pl.Int32)}, ["column Frequency", "greater_than_or_equal_to(1)", "in 1 row(s)"]),
+        ({"Recency": pl.Series([0, 3], dtype=pl.Int64)}, ["column Recency", "Int32"]),
+        ({"Recency": ["0", "3"]}, ["column Recency", "Int32"]),
+        ({"Monetary": [0.1, 20.25]}, ["column Monetary", "Decimal"]),
+        ({"Monetary": pl.Series([Decimal("-0.01"), Decimal(1)], dtype=pl.Decimal(18, 2))}, ["column Monetary", "in 1 row(s)"]),
+        ({"Monetary": pl.Series([Decimal("0.100"), Decimal(1)], dtype=pl.Decimal(18, 3))}, ["column Monetary", "Decimal"]),
+        ({"CustomerID": ["12346", "12346"]}, ["CustomerID", "unique", "row(s)"]),
+    ],
+    ids=[
+        "null",
+        "below the bound",
+        "zero orders",
+        "wide integer",
+        "text",
+        "float",
+        "negative money",
+        "three decimals",
+        "key twice",
+    ],
+)
+def test_a_broken_rule_is_refused_in_one_line_with_table_column_and_count(changed, said):
+    message = refusal(gold(**changed))
+    assert message.startswith("customer_rfm_gold: ")
+    assert message.endswith("nothing was written")
+    assert "\n" not in message
+    assert all(word in message for word in said), message
+
+
+def test_an_upper_bound_holds_too():
+    share = {"processing_date": [DAY], **{name: [1] for name in TABLES["bronze_daily_quality"].names[1:-1]}}
+    quality = pl.DataFrame(share | {"rescued_data_quality_score": [100.5]})
+    assert "column rescued_data_quality_score breaks less_than_or_equal_to(100) in 1 row(s)" in refusal(
+        quality, "bronze_daily_quality"
+    )
+
+
+def test_a_missing_a_strange_and_a_displaced_column_are_refused():
+    assert "Monetary" in refusal(gold().drop("Monetary"))
+    assert "Colour" in refusal(gold(Colour=["red", "blue"]))
+    assert "column_ordered" in refusal(gold().select(reversed(gold().columns)))
+
+
+def test_a_wrong_type_says_which_was_found():
+    assert "column Recency breaks dtype('Int32') (found Int64)" in refusal(gold(Recency=[0, 3]))
+
+
+def test_many_broken_rules_stay_one_line():
+    message = refusal(gold(CustomerID=[None, None], Recency=["a", "b"], Frequency=["a", "b"], Monetary=["a", "b"]))
+    assert "\n" not in message
+    assert message.count("breaks") <= 3
+
+
+def test_a_key_of_two_columns_counts_both():
+    row = {
+        "processing_date": [DAY, DAY],
+        "expectation": ["a", "b"],
+        "severity": ["drop", "drop"],
+        "checked": [1, 1],
+        "failed": [0, 1],
+    }
+    assert len(check("expectation_results", pl.DataFrame(row))) == 2
+    message = refusal(pl.DataFrame(row | {"expectation": ["a", "a"]}), "expectation_results")
+    assert "processing_date + expectation breaks multiple_fields_uniqueness in 2 row(s)" in message
+
+
+def test_a_contract_is_made_once():
+    assert contract("customer_rfm_gold") is contract("customer_rfm_gold")
+
+
+# ── unknown names, and errors ──────────────────────────────────────────────────────────────────────
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["dat"], "unknown parameter 'dat' (did you mean 'date'?); allowed: date, lake"),
+        (["zzz"], "unknown parameter 'zzz'; allowed: date, lake"),
+        (["lakes", "zzz"], "unknown parameter 'lakes' (did you mean 'lake'?), 'zzz'; allowed: date, lake"),
+    ],
+)
+def test_unknown_names_the_wrong_the_meant_and_the_allowed(given, said):
+    assert unknown("parameter", given, ["lake", "date"]) == said
+
+
+def test_unknown_takes_iterators():
+    assert unknown("table", iter(["gold"]), iter(["gold_"])) == "unknown table 'gold' (did you mean 'gold_'?); allowed: gold_"
+
+
+@pytest.mark.parametrize(("error", "status"), [(SettingsError, 2), (InputError, 1), (ContractError, 1), (StageError, 1)])
+def test_errors_know_their_exit_status(error, status):
+    assert issubclass(error, RfmError)
+    assert error("x").exit_status == status
+
+
+def test_every_error_of_the_module_is_one_a_user_can_catch_by_one_name():
+    errors = [kind for _, kind in inspect.getmembers(schema, inspect.isclass) if issubclass(kind, Exception)]
+    assert len(errors) == 5
+    assert all(issubclass(kind, RfmError) for kind in errors)

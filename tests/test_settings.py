@@ -1,0 +1,233 @@
+"""Settings: who wins, where relative paths start, and one line for everything that is wrong."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from rfm.schema import SettingsError
+from rfm.settings import PATHS, Settings, absolute, load_settings, shop_file
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Work in an empty folder, with no setting in the environment."""
+    for name in [name for name in os.environ if name.upper().startswith("RFM_")]:
+        monkeypatch.delenv(name)
+    folder = tmp_path / "home"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def write(folder: Path, text: str) -> Path:
+    """Write a shop's file."""
+    (folder / "rfm.toml").write_text(text, encoding="utf-8")
+    return folder / "rfm.toml"
+
+
+def refusal(**given: object) -> str:
+    """Return the one line with which the settings are refused."""
+    with pytest.raises(SettingsError) as caught:
+        load_settings(**given)
+    message = str(caught.value)
+    assert message
+    assert "\n" not in message
+    assert caught.value.exit_status == 2
+    return message
+
+
+# ── who wins ───────────────────────────────────────────────────────────────────────────────────────
+def test_the_defaults_are_those_of_the_specification(home):
+    settings = load_settings()
+    assert settings.date is None
+    assert {name: getattr(settings, name) for name in PATHS} == {name: str(home / path) for name, path in PATHS.items()}
+    assert (settings.clusters.k_min, settings.clusters.k_max, settings.clusters.iqr_factor) == (2, 12, 1.5)
+    assert (settings.shop.name, settings.shop.currency, settings.recommendations) == ("Online Retail", "£", {})
+    assert settings.rules.max_dropped_share == 0.25
+    assert settings.files.pattern == "*_transactions.csv*"
+
+
+def test_a_path_is_taken_from_the_call_then_the_environment_then_the_file(home, monkeypatch):
+    write(home, 'lake = "from_file"')
+    assert load_settings().lake == str(home / "from_file")
+    monkeypatch.setenv("RFM_LAKE", "from_environment")
+    assert load_settings().lake == str(home / "from_environment")
+    assert load_settings(lake="from_call").lake == str(home / "from_call")
+
+
+def test_a_nested_value_is_taken_from_the_call_then_the_environment_then_the_file(home, monkeypatch):
+    write(home, "[clusters]\nseed = 1\n")
+    assert load_settings().clusters.seed == 1
+    monkeypatch.setenv("RFM_CLUSTERS__SEED", "2")
+    assert load_settings().clusters.seed == 2
+    assert load_settings(clusters={"seed": 3}).clusters.seed == 3
+
+
+def test_sources_are_merged_value_by_value(home, monkeypatch):
+    write(home, '[clusters]\nseed = 1\nn_init = 5\n[shop]\nname = "Corner"\n')
+    monkeypatch.setenv("RFM_CLUSTERS__SEED", "2")
+    settings = load_settings(clusters={"k_max": 8})
+    assert (settings.clusters.seed, settings.clusters.n_init, settings.clusters.k_max, settings.clusters.k_min) == (2, 5, 8, 2)
+    assert (settings.shop.name, settings.shop.currency) == ("Corner", "£")
+
+
+def test_one_path_in_the_file_leaves_the_others_at_their_defaults(home):
+    write(home, 'landing = "arrivals"')
+    assert load_settings().landing == str(home / "arrivals")
+    assert load_settings().lake == str(home / "data/lake")
+
+
+@pytest.mark.parametrize("empty", [None, ""])
+def test_empty_values_of_the_call_count_as_not_given(home, empty):
+    write(home, 'date = 2025-07-01\nlake = "tables"')
+    settings = load_settings(date=empty, lake=empty)
+    assert (settings.date, settings.lake) == (dt.date(2025, 7, 1), str(home / "tables"))
+
+
+def test_empty_values_of_the_file_count_as_not_given(home):
+    write(home, 'date = ""\nlake = ""\n[shop]\ncurrency = ""\n')
+    assert (load_settings().date, load_settings().lake) == (None, str(home / "data/lake"))
+    assert load_settings().shop.currency == ""  # a shop may want no sign
+
+
+def test_empty_values_of_the_environment_count_as_not_given(home, monkeypatch):
+    write(home, 'lake = "tables"')
+    monkeypatch.setenv("RFM_LAKE", "")
+    monkeypatch.setenv("RFM_DATE", "")
+    assert (load_settings().lake, load_settings().date) == (str(home / "tables"), None)
+
+
+@pytest.mark.parametrize("given", ["2025-10-23", dt.date(2025, 10, 23)])
+def test_a_date_is_a_date_or_its_text(given):
+    assert load_settings(date=given).date == dt.date(2025, 10, 23)
+
+
+def test_a_date_from_the_environment(monkeypatch):
+    monkeypatch.setenv("RFM_DATE", "2025-10-23")
+    assert load_settings().date == dt.date(2025, 10, 23)
+
+
+def test_the_shops_own_recommendations(home):
+    write(home, '[recommendations]\n"Champions" = "Call them."\n')
+    assert load_settings().recommendations == {"Champions": "Call them."}
+
+
+# ── where relative paths start ─────────────────────────────────────────────────────────────────────
+def test_paths_of_the_file_start_from_its_folder_and_those_of_the_call_from_the_working_directory(home, monkeypatch):
+    write(home, 'lake = "tables"')
+    below = home / "a" / "b"
+    below.mkdir(parents=True)
+    monkeypatch.chdir(below)
+    monkeypatch.setenv("RFM_REPORTS", "pages")
+    settings = load_settings(notebooks="mine")
+    assert settings.lake == str(home / "tables")
+    assert settings.landing == str(home / "data/landing")
+    assert settings.reports == str(below / "pages")
+    assert settings.notebooks == str(below / "mine")
+
+
+def test_the_nearest_file_counts(home, monkeypatch):
+    write(home, "")
+    below = home / "a"
+    below.mkdir()
+    assert shop_file(below) == home / "rfm.toml"
+    near = write(below, "")
+    monkeypatch.chdir(below)
+    assert shop_file() == near
+
+
+def test_a_folder_of_that_name_is_no_file(tmp_path):
+    (tmp_path / "rfm.toml").mkdir()
+    assert shop_file(tmp_path) is None
+
+
+@pytest.mark.parametrize("url", ["s3://shop/daily sales", "s3://shop/daily sales/", "memory://x"])
+def test_addresses_stay_as_they_are_but_for_the_last_slash(url):
+    assert absolute(url) == url.rstrip("/")
+    assert load_settings(landing=url).landing == url.rstrip("/")
+
+
+def test_absolute_paths(home):
+    assert absolute("/a/../b") == "/b"
+    assert absolute("x", Path("/y")) == "/y/x"
+    assert absolute("~/x") == str(Path.home() / "x")
+    assert absolute(".") == str(home)
+
+
+# ── what is refused ────────────────────────────────────────────────────────────────────────────────
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"lakes": "x"}, ["lakes"]),
+        ({"clusters": {"sed": 1}}, ["clusters.sed"]),
+        ({"date": "2025-13-01"}, ["date", "2025-13-01"]),
+        ({"date": "2025-02-30"}, ["date", "2025-02-30"]),
+        ({"date": "yesterday"}, ["date", "yesterday"]),
+        ({"clusters": {"seed": "many"}}, ["clusters.seed", "many"]),
+        ({"clusters": {"seed": -1}}, ["clusters.seed", "-1"]),
+        ({"clusters": {"k_min": 5, "k_max": 6}}, ["clusters", "k_max must be at least k_min + 2"]),
+        ({"clusters": {"k_min": 1}}, ["clusters.k_min"]),
+        ({"clusters": 3}, ["clusters", "3"]),
+        ({"rules": {"max_dropped_share": 25}}, ["rules.max_dropped_share", "25"]),
+        ({"rules": {"stock_code_pattern": "("}}, ["rules.stock_code_pattern", "not a regular expression"]),
+        ({"landing": 5}, ["landing", "5"]),
+        ({"recommendations": {"Champions": 5}}, ["recommendations.Champions", "5"]),
+    ],
+)
+def test_a_wrong_setting_is_named_with_what_was_there(given, said):
+    message = refusal(**given)
+    assert all(word in message for word in said), message
+
+
+def test_all_wrong_settings_are_named_at_once():
+    message = refusal(date="soon", clusters={"seed": "many"})
+    assert "setting date" in message
+    assert "setting clusters.seed" in message
+
+
+@pytest.mark.parametrize(("name", "value"), [("RFM_DATE", "soon"), ("RFM_CLUSTERS__SEED", "many"), ("RFM_CLUSTERS", "{")])
+def test_a_wrong_value_of_the_environment_is_named(monkeypatch, name, value):
+    monkeypatch.setenv(name, value)
+    assert name.removeprefix("RFM_").replace("__", ".").lower() in refusal()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("landing = ", "rfm.toml"),
+        ("[clusters\nseed = 1", "rfm.toml"),
+        ("seed = 1\n", "seed"),
+        ("[cluster]\nseed = 1\n", "cluster"),
+        ("date = 2025-02-30\n", "rfm.toml"),
+        ("date = 'soon'\n", "date"),
+        ("lake = ['a']\n", "setting lake: Input should be a valid string, found ['a']"),
+        ("reports = 5\n", "setting reports: Input should be a valid string, found 5"),
+        ("[clusters]\nseed = 'many'\n", "clusters.seed"),
+    ],
+)
+def test_a_wrong_file_is_named(home, text, said):
+    write(home, text)
+    assert said in refusal()
+
+
+def test_a_file_that_is_not_utf8_is_named(home):
+    (home / "rfm.toml").write_bytes(b'[shop]\ncurrency = "\xa3"\n')
+    assert "rfm.toml" in refusal()
+
+
+def test_settings_cannot_be_changed():
+    settings = load_settings()
+    with pytest.raises(ValidationError):
+        settings.lake = "other"
+    with pytest.raises(ValidationError):
+        settings.clusters.seed = 7
+
+
+def test_settings_of_the_same_sources_are_equal():
+    assert load_settings() == load_settings()
+    assert isinstance(load_settings(), Settings)
