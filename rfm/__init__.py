@@ -24,6 +24,7 @@ _WHERE = {
     "list_files": "rfm.io.landing",
     "read_files": "rfm.io.landing",
     "Lake": "rfm.io.lake",
+    "intake": "rfm.io.lake",
     "TABLES": "rfm.schema",
     "RfmError": "rfm.schema",
     "clean": "rfm.core.cleaning",
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
     from rfm.core.clustering import Model, cluster
     from rfm.core.metrics import rfm_metrics
     from rfm.core.outliers import outlier_clusters
-    from rfm.io.lake import Lake
+    from rfm.io.lake import Lake, intake
     from rfm.io.landing import list_files, read_files, run_date
     from rfm.schema import TABLES, RfmError
     from rfm.settings import load_settings
@@ -56,9 +57,8 @@ def __getattr__(name: str) -> Any:
     if name not in _WHERE:
         raise AttributeError(f"module 'rfm' has no attribute '{name}'")
     where = _WHERE[name]
-    if where == "rfm.core":
-        return import_module(f"{where}.{name}")
-    value = globals()[name] = getattr(import_module(where), name)
+    value = import_module(f"{where}.{name}") if where == "rfm.core" else getattr(import_module(where), name)
+    globals()[name] = value
     return value
 
 

@@ -97,7 +97,7 @@ class Settings(BaseSettings):
     def settings_customise_sources(
         cls, settings_cls: type[BaseSettings], init_settings: Any, env_settings: Any, **_: Any
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Order the sources: the call, the environment, the shop's file."""
+        """Order the sources: the call, the environment, the shop's file; parameters as for `BaseSettings`."""
         return init_settings, env_settings, _ShopFile(settings_cls, shop_file())
 
     @field_validator("landing", "lake", "reports", "notebooks")
@@ -110,10 +110,10 @@ class _ShopFile(TomlConfigSettingsSource):
     """The shop's file; its relative paths, and the default ones, start from its own folder."""
 
     def __call__(self) -> dict[str, Any]:
-        given = super().__call__()
-        folder = Path(self.toml_file_path).parent if self.toml_file_path else Path.cwd()
-        paths = {name: absolute(str(given.get(name, default)), folder) for name, default in PATHS.items()}
-        return {**given, **paths}
+        given = {name: value for name, value in super().__call__().items() if value != ""}
+        folder = file.parent if (file := shop_file()) else Path.cwd()
+        paths = {name: given.get(name, default) for name, default in PATHS.items()}
+        return {**given, **{name: absolute(path, folder) if isinstance(path, str) else path for name, path in paths.items()}}
 
 
 def shop_file(start: Path | None = None) -> Path | None:
@@ -124,6 +124,13 @@ def shop_file(start: Path | None = None) -> Path | None:
 
 def absolute(path: str, folder: Path | None = None) -> str:
     """Return a URL as it is and a path as an absolute one.
+
+    Parameters
+    ----------
+    path
+        Path or URL, as a user writes it.
+    folder
+        Where a relative path starts; the working directory if not given.
 
     Examples
     --------

@@ -37,7 +37,9 @@ def _columns(table) -> str:
 
 def targets() -> str:
     """Return README's table of targets, made from the Makefile's comments."""
-    return "\n".join(["| target | what it does |", "|---|---|", *(f"| `make {name}` | {text} |" for name, text in TARGETS.items())])
+    return "\n".join(
+        ["| target | what it does |", "|---|---|", *(f"| `make {name}` | {text} |" for name, text in TARGETS.items())]
+    )
 
 
 MADE = {"tables": tables, "targets": targets}

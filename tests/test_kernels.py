@@ -123,9 +123,7 @@ def test_a_timeout_ends_the_kernel_and_its_children(forked, tmp_path):
     assert all(gone(int(pid)) for pid in pids.read_text().split())
 
 
-@pytest.mark.parametrize(
-    ("end", "code"), [("raise SystemExit(5)", 5), ("os._exit(3)", 3), ("os.kill(os.getpid(), 9)", -9)]
-)
+@pytest.mark.parametrize(("end", "code"), [("raise SystemExit(5)", 5), ("os._exit(3)", 3), ("os.kill(os.getpid(), 9)", -9)])
 def test_exit_codes_are_those_of_the_process(monkeypatch, tmp_path, end, code):
     no_kernel = f"import os; from rfm.run import warm; warm._become_kernel = lambda _: exec({end!r}); main()"
     monkeypatch.setattr(kernels, "BOOT", kernels.BOOT.replace("main()", no_kernel))

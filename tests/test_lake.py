@@ -16,9 +16,11 @@ import pyarrow as pa
 import pytest
 from deltalake.exceptions import CommitFailedError
 
+from rfm.contract import conform
 from rfm.core.cleaning import clean
-from rfm.io import lake as module
-from rfm.io.lake import BRONZE, LEDGER, QUARANTINE, SILVER, Lake, State, conform
+from rfm.io.lake import Lake, State, intake
+from rfm.io.lake import commit as module
+from rfm.io.lake.intake import BRONZE, LEDGER, QUARANTINE, SILVER
 from rfm.io.landing import list_files, read_files
 from rfm.schema import TABLES, ContractError, InputError
 
@@ -58,8 +60,8 @@ def batches(landing: str, *files: str, day: dt.date = DAY) -> Iterator[tuple[pa.
 
 def settled(lake: Lake) -> dict[str, int]:
     """Clean what is pending and settle it."""
-    new = lake.pending()
-    return lake.settle(*clean(lake.read(BRONZE, source_file=new)), new)
+    new = intake.pending(lake)
+    return intake.settle(lake, *clean(lake.read(BRONZE, source_file=new)), new)
 
 
 def count(lake: Lake, name: str, **wanted: object) -> int:
@@ -213,7 +215,9 @@ def test_missing_columns_are_named(lake):
 
 
 def test_conform_orders_columns_leaves_strange_ones_out_and_narrows_integers():
-    found = conform(GOLD, gold(Colour=["red", "blue"]).select("Colour", "Monetary", pl.all().exclude("Colour", "Monetary")))
+    found = conform(
+        TABLES[GOLD], gold(Colour=["red", "blue"]).select("Colour", "Monetary", pl.all().exclude("Colour", "Monetary"))
+    )
     assert found.schema == TABLES[GOLD].polars
 
 
@@ -247,74 +251,74 @@ def test_a_lake_that_is_a_file_is_an_input_error_in_one_line(tmp_path):
 
 # ── once ───────────────────────────────────────────────────────────────────────────────────────────
 def test_ingest_writes_every_line_with_its_file(lake, landing):
-    assert lake.ingest(batches(landing)) == 5
+    assert intake.ingest(lake, batches(landing)) == 5
     assert rows_by_file(lake, BRONZE) == {"2025-06-26_transactions.csv": 3, "2025-06-27_transactions.csv": 2}
     assert noted(lake, "bronze") == rows_by_file(lake, BRONZE)
 
 
 def test_a_second_ingest_of_the_same_files_writes_nothing(lake, landing):
-    lake.ingest(batches(landing))
+    intake.ingest(lake, batches(landing))
     before = lake.state([BRONZE])
-    assert lake.ingest(batches(landing, day=NEXT)) == 0
+    assert intake.ingest(lake, batches(landing, day=NEXT)) == 0
     assert lake.state([BRONZE]) == before
-    assert lake.unseen(["2025-06-26_transactions.csv", "new.csv"]) == ["new.csv"]
+    assert intake.unseen(lake, ["2025-06-26_transactions.csv", "new.csv"]) == ["new.csv"]
 
 
 def test_of_old_and_new_files_the_new_are_written(lake, landing):
-    lake.ingest(batches(landing, "2025-06-26_transactions.csv"))
-    assert lake.ingest(batches(landing)) == 2
+    intake.ingest(lake, batches(landing, "2025-06-26_transactions.csv"))
+    assert intake.ingest(lake, batches(landing)) == 2
     assert rows_by_file(lake, BRONZE) == {"2025-06-26_transactions.csv": 3, "2025-06-27_transactions.csv": 2}
 
 
 def test_a_file_without_rows_is_seen_and_settled_once(lake, landing):
     put(Path(landing), "2025-06-28_transactions.csv")
-    assert lake.ingest(batches(landing, "2025-06-28_transactions.csv")) == 0
+    assert intake.ingest(lake, batches(landing, "2025-06-28_transactions.csv")) == 0
     assert noted(lake, "bronze") == {"2025-06-28_transactions.csv": 0}
-    assert lake.unseen(["2025-06-28_transactions.csv"]) == []
+    assert intake.unseen(lake, ["2025-06-28_transactions.csv"]) == []
     assert settled(lake) == {"bronze": 0, "silver": 0, "quarantine": 0}
-    assert lake.pending() == []
+    assert intake.pending(lake) == []
 
 
 def test_nothing_to_ingest_or_to_settle_is_no_error(lake):
-    assert lake.ingest([]) == 0
+    assert intake.ingest(lake, []) == 0
     assert settled(lake) == {"bronze": 0, "silver": 0, "quarantine": 0}
-    assert lake.unseen(["a"]) == ["a"]
+    assert intake.unseen(lake, ["a"]) == ["a"]
 
 
 def test_settle_keeps_bronze_equal_to_silver_and_quarantine(lake, landing):
-    lake.ingest(batches(landing))
-    assert lake.pending() == ["2025-06-26_transactions.csv", "2025-06-27_transactions.csv"]
+    intake.ingest(lake, batches(landing))
+    assert intake.pending(lake) == ["2025-06-26_transactions.csv", "2025-06-27_transactions.csv"]
     assert settled(lake) == {"bronze": 5, "silver": 4, "quarantine": 1}
     assert (count(lake, BRONZE), count(lake, SILVER), count(lake, QUARANTINE)) == (5, 4, 1)
-    assert lake.pending() == []
-    assert lake.balance() == {"bronze": 5, "silver": 4, "quarantine": 1}
+    assert intake.pending(lake) == []
+    assert intake.balance(lake) == {"bronze": 5, "silver": 4, "quarantine": 1}
     assert lake.read(SILVER).select(pl.col("TotalPrice").sum()).collect().item() == Decimal("333.60")
 
 
 def test_settling_again_writes_nothing(lake, landing):
-    lake.ingest(batches(landing))
+    intake.ingest(lake, batches(landing))
     settled(lake)
     before = lake.state([SILVER, QUARANTINE])
     files = ["2025-06-26_transactions.csv", "2025-06-27_transactions.csv"]
-    assert lake.settle(*clean(lake.read(BRONZE)), files) == {"bronze": 5, "silver": 4, "quarantine": 1}
+    assert intake.settle(lake, *clean(lake.read(BRONZE)), files) == {"bronze": 5, "silver": 4, "quarantine": 1}
     assert lake.state([SILVER, QUARANTINE]) == before
 
 
 def test_settle_refuses_rows_that_do_not_add_up(lake, landing):
-    lake.ingest(batches(landing))
+    intake.ingest(lake, batches(landing))
     silver, quarantine = clean(lake.read(BRONZE))
     with pytest.raises(ContractError, match=r"bronze = silver \+ quarantine fails for 1 file\(s\).*2025-06-26") as caught:
-        lake.settle(silver, quarantine.head(0), lake.pending())
+        intake.settle(lake, silver, quarantine.head(0), intake.pending(lake))
     assert "\n" not in str(caught.value)
     with pytest.raises(ContractError, match="fails for 1 file"):
-        lake.balance()
+        intake.balance(lake)
 
 
 def test_a_row_of_silver_that_breaks_the_contract_leaves_both_tables_as_they_were(lake, landing):
-    lake.ingest(batches(landing))
+    intake.ingest(lake, batches(landing))
     silver, quarantine = clean(lake.read(BRONZE))
     with pytest.raises(ContractError, match="retail_transactions_silver: column Quantity .*; nothing was written"):
-        lake.settle(silver.with_columns(Quantity=pl.lit(0, pl.Int32)), quarantine, lake.pending())
+        intake.settle(lake, silver.with_columns(Quantity=pl.lit(0, pl.Int32)), quarantine, intake.pending(lake))
     assert (count(lake, SILVER), count(lake, QUARANTINE)) == (0, 0)
     assert settled(lake) == {"bronze": 5, "silver": 4, "quarantine": 1}
 
@@ -322,25 +326,25 @@ def test_a_row_of_silver_that_breaks_the_contract_leaves_both_tables_as_they_wer
 def test_a_row_of_bronze_that_breaks_the_contract_is_not_written(lake, landing):
     files, rows = next(batches(landing))
     with pytest.raises(ContractError, match="retail_transactions_bronze: .*Quantity"):
-        lake.ingest([(files, pl.from_arrow(rows).with_columns(Quantity=pl.lit(1)).to_arrow())])
+        intake.ingest(lake, [(files, pl.from_arrow(rows).with_columns(Quantity=pl.lit(1)).to_arrow())])
     assert count(lake, BRONZE) == 0
-    assert lake.unseen(["2025-06-26_transactions.csv"]) == ["2025-06-26_transactions.csv"]
-    assert lake.ingest(batches(landing)) == 5
+    assert intake.unseen(lake, ["2025-06-26_transactions.csv"]) == ["2025-06-26_transactions.csv"]
+    assert intake.ingest(lake, batches(landing)) == 5
 
 
 def test_file_names_with_quotes_blanks_and_brackets(lake, landing):
     odd = ["it's [1]_transactions.csv", 'a "b"_transactions.csv', "ä b_transactions.csv"]
     for name in odd:
         put(Path(landing), name, GOOD, BAD)
-    assert lake.ingest(batches(landing, *odd)) == 6
+    assert intake.ingest(lake, batches(landing, *odd)) == 6
     assert settled(lake) == {"bronze": 6, "silver": 3, "quarantine": 3}
     assert noted(lake, "silver") == dict.fromkeys(odd, 1)
-    assert lake.ingest(batches(landing, *odd)) == 0
+    assert intake.ingest(lake, batches(landing, *odd)) == 0
 
 
 def test_until_leaves_out_what_came_in_later_files(lake, landing):
     put(Path(landing), "undated_transactions.csv", GOOD)
-    lake.ingest(batches(landing, day=NEXT))
+    intake.ingest(lake, batches(landing, day=NEXT))
     settled(lake)
     assert [count(lake, SILVER, until=DAY - dt.timedelta(days=days)) for days in (-1, 0, 1)] == [5, 3, 1]
     assert count(lake, BRONZE, until=DAY) == 4
@@ -351,28 +355,28 @@ def test_until_leaves_out_what_came_in_later_files(lake, landing):
 def test_a_crash_between_the_rows_and_the_ledger_is_repaired_by_the_next_run(lake, landing):
     files, rows = next(batches(landing))
     names = files["source_file"].to_pylist()
-    assert lake._append_once(BRONZE, pl.from_arrow(rows), names) == 5  # and here it died
+    assert lake.append_once(BRONZE, pl.from_arrow(rows), names) == 5  # and here it died
     again = Lake(lake.url)
-    assert again.unseen(names) == names
-    assert again.ingest(batches(landing)) == 0
-    assert again.unseen(names) == []
+    assert intake.unseen(again, names) == names
+    assert intake.ingest(again, batches(landing)) == 0
+    assert intake.unseen(again, names) == []
     assert noted(again, "bronze") == dict(zip(names, (3, 2), strict=True))
 
 
 @pytest.mark.parametrize("died", [SILVER, QUARANTINE])
 @pytest.mark.parametrize("noting", [False, True])
 def test_a_crash_while_settling_is_repaired_by_the_next_run(lake, landing, died, noting):
-    lake.ingest(batches(landing))
+    intake.ingest(lake, batches(landing))
     silver, quarantine = clean(lake.read(BRONZE))
-    files = lake.pending()
-    lake._append_once(died, silver if died == SILVER else quarantine, files)
+    files = intake.pending(lake)
+    lake.append_once(died, silver if died == SILVER else quarantine, files)
     if noting:
         read = lake.read(LEDGER, layer="bronze").drop("layer", "rows").collect()
-        lake._note("silver" if died == SILVER else "quarantine", read)
+        intake._note(lake, "silver" if died == SILVER else "quarantine", read)
     again = Lake(lake.url)
-    assert again.pending() == files
+    assert intake.pending(again) == files
     assert settled(again) == {"bronze": 5, "silver": 4, "quarantine": 1}
-    assert again.pending() == []
+    assert intake.pending(again) == []
     assert (count(again, SILVER), count(again, QUARANTINE)) == (4, 1)
 
 
@@ -382,7 +386,7 @@ def _ingest_all(lake: str, landing: str, gate) -> None:  # noqa: ANN001 - a barr
     home = Lake(lake)
     gate.wait()
     for name in files:
-        home.ingest(read_files(landing, [name], DAY))
+        intake.ingest(home, read_files(landing, [name], DAY))
 
 
 def _race(kind: type, gate: object, lake: Lake, landing: str) -> list:
@@ -427,11 +431,11 @@ def test_a_conflict_is_tried_again_a_limited_number_of_times(monkeypatch):
             raise CommitFailedError("somebody was faster")
         return len(turns)
 
-    assert module._retried(attempt) == 3
+    assert module.retried(attempt) == 3
     monkeypatch.setattr(module, "TRIES", 0)
     turns.clear()
     with pytest.raises(CommitFailedError):
-        module._retried(attempt)
+        module.retried(attempt)
 
 
 # ── care ───────────────────────────────────────────────────────────────────────────────────────────
@@ -460,7 +464,7 @@ def test_a_fingerprint_does_not_depend_on_the_order_of_rows(lake):
 
 def test_a_fingerprint_of_a_table_without_a_key(lake, landing):
     put(Path(landing), "x_transactions.csv", BAD, GOOD)
-    lake.ingest(batches(landing, "x_transactions.csv"))
+    intake.ingest(lake, batches(landing, "x_transactions.csv"))
     digest = lake.fingerprint(BRONZE)
     rows = lake.read(BRONZE).collect().reverse()
     lake.replace(BRONZE, rows)
@@ -477,12 +481,12 @@ def test_a_fingerprint_of_a_day(lake):
 
 def test_optimize_joins_files_and_keeps_rows(lake, landing):
     for name in ("2025-06-26_transactions.csv", "2025-06-27_transactions.csv"):
-        lake.ingest(batches(landing, name))
+        intake.ingest(lake, batches(landing, name))
     digest = lake.fingerprint(BRONZE)
     assert lake.optimize(BRONZE) == {"before": 2, "after": 1, "removed": 0}
     assert lake.fingerprint(BRONZE) == digest
     assert lake.optimize(BRONZE)["before"] == 1
-    assert lake.ingest(batches(landing)) == 0  # the checkpoint keeps which files are there
+    assert intake.ingest(lake, batches(landing)) == 0  # the checkpoint keeps which files are there
 
 
 def test_optimize_of_a_table_that_is_not_there_names_those_that_are(lake):

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rfm.io import landing
+from rfm.io.landing import files as finder
 from rfm.io.landing import has_files, list_files, parse, read_files, run_date
 from rfm.schema import TABLES, InputError, SettingsError
 from rfm.settings import load_settings
@@ -349,7 +349,7 @@ def test_a_folder_that_cannot_be_listed_is_an_input_error(monkeypatch):
         def find(self, *_: object, **__: object) -> None:
             raise OSError("the line is down")
 
-    monkeypatch.setattr(landing, "filesystem", lambda url: (Broken(skip_instance_cache=True), url))
+    monkeypatch.setattr(finder, "filesystem", lambda url: (Broken(skip_instance_cache=True), url))
     with pytest.raises(InputError, match=r"s3://shop: cannot be listed \(the line is down\)"):
         list_files("s3://shop")
 
@@ -442,7 +442,7 @@ def test_a_file_that_vanished_is_refused_by_name(tmp_path):
 
 
 def test_large_input_comes_in_batches(tmp_path, monkeypatch):
-    monkeypatch.setattr(landing, "BATCH_BYTES", 300)
+    monkeypatch.setattr(finder, "BATCH_BYTES", 300)
     folder = put(tmp_path, *(f"{i}_transactions.csv" for i in range(7)))
     sizes = [(files.num_rows, table.num_rows) for files, table in read_files(folder, names(folder), DAY)]
     assert sizes == [(3, 3), (3, 3), (1, 1)]

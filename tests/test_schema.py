@@ -10,7 +10,8 @@ import polars as pl
 import pytest
 
 from rfm import schema
-from rfm.schema import TABLES, Column, ContractError, InputError, RfmError, SettingsError, StageError, check, contract, unknown
+from rfm.contract import Column, check, contract, unknown
+from rfm.schema import TABLES, ContractError, InputError, RfmError, SettingsError, StageError
 
 DAY = dt.date(2025, 6, 26)
 
@@ -81,7 +82,7 @@ def gold(**changed: object) -> pl.DataFrame:
 def refusal(frame: pl.DataFrame, name: str = "customer_rfm_gold") -> str:
     """Return the message with which `check` refuses a frame."""
     with pytest.raises(ContractError) as caught:
-        check(name, frame)
+        check(TABLES[name], frame)
     return str(caught.value)
 
 
@@ -141,7 +142,7 @@ def test_contracts_cannot_be_changed_by_accident():
 
 # ── check ──────────────────────────────────────────────────────────────────────────────────────────
 def test_a_frame_that_keeps_the_contract_comes_back_with_decimals_exact():
-    checked = check("customer_rfm_gold", gold())
+    checked = check(TABLES["customer_rfm_gold"], gold())
     assert checked.equals(gold())
     assert checked["Monetary"].to_list() == [Decimal("0.10"), Decimal("20.25")]
     assert checked["Monetary"].sum() == Decimal("20.35")
@@ -150,12 +151,12 @@ def test_a_frame_that_keeps_the_contract_comes_back_with_decimals_exact():
 @pytest.mark.parametrize("name", TABLES)
 def test_a_frame_without_rows_keeps_every_contract(name):
     empty = pl.DataFrame(schema=TABLES[name].polars)
-    assert check(name, empty).schema == TABLES[name].polars
+    assert check(TABLES[name], empty).schema == TABLES[name].polars
 
 
 def test_the_frame_is_not_changed():
     before = gold()
-    check("customer_rfm_gold", before)
+    check(TABLES["customer_rfm_gold"], before)
     assert before.equals(gold())
 
 
@@ -224,13 +225,13 @@ def test_a_key_of_two_columns_counts_both():
         "checked": [1, 1],
         "failed": [0, 1],
     }
-    assert len(check("expectation_results", pl.DataFrame(row))) == 2
+    assert len(check(TABLES["expectation_results"], pl.DataFrame(row))) == 2
     message = refusal(pl.DataFrame(row | {"expectation": ["a", "a"]}), "expectation_results")
     assert "processing_date + expectation breaks multiple_fields_uniqueness in 2 row(s)" in message
 
 
 def test_a_contract_is_made_once():
-    assert contract("customer_rfm_gold") is contract("customer_rfm_gold")
+    assert contract(TABLES["customer_rfm_gold"]) is contract(TABLES["customer_rfm_gold"])
 
 
 # ── unknown names, and errors ──────────────────────────────────────────────────────────────────────

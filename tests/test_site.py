@@ -47,9 +47,7 @@ SEGMENTS = [
 
 
 def _output(**data):
-    return v4.new_output(
-        "display_data", data={name.replace("__", "/"): value for name, value in data.items()}
-    )
+    return v4.new_output("display_data", data={name.replace("__", "/"): value for name, value in data.items()})
 
 
 def _notebook(*cells):
@@ -277,9 +275,7 @@ def test_first_run_without_figures_still_has_a_front_page(work, tmp_path):
 
 def test_failure_leaves_front_page_and_earlier_days(work, tmp_path):
     _published(work, tmp_path, _day("2025-10-23"))
-    before = {
-        path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file() and work not in path.parents
-    }
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file() and work not in path.parents}
     (tmp_path / "2025-10-24").write_text("in the way")
     with pytest.raises(InputError, match="cannot be published to"):
         _published(work, tmp_path, _day("2025-10-24", customers=9))
@@ -288,9 +284,7 @@ def test_failure_leaves_front_page_and_earlier_days(work, tmp_path):
 
 def test_front_page_is_written_last(work, tmp_path, monkeypatch):
     order, write = [], site._write
-    monkeypatch.setattr(
-        site, "_write", lambda fs, path, content: (order.append(path), write(fs, path, content))
-    )
+    monkeypatch.setattr(site, "_write", lambda fs, path, content: (order.append(path), write(fs, path, content)))
     _published(work, tmp_path, _day("2025-10-23"))
     names = [str(Path(path).relative_to(tmp_path)) for path in order]
     assert [name.split("/")[0] for name in names[:3]] == ["assets"] * 3
@@ -318,9 +312,7 @@ def test_publish_to_a_url(work, memory):
 
 def test_bucket_gets_content_types_and_its_errors_are_one_line():
     sent = {}
-    bucket = SimpleNamespace(
-        protocol=("s3", "s3a"), pipe_file=lambda path, content, **more: sent.update({path: more})
-    )
+    bucket = SimpleNamespace(protocol=("s3", "s3a"), pipe_file=lambda path, content, **more: sent.update({path: more}))
     site._write(bucket, "shop/index.html", b"")
     assert sent == {"shop/index.html": {"ContentType": "text/html"}}
     missing = type("NoCredentialsError", (Exception,), {"__module__": "botocore.exceptions"})

@@ -8,7 +8,7 @@ made of whole cents by string slices and integers, and a pattern that knows the 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import narwhals as nw
 from narwhals.typing import IntoFrameT
@@ -58,7 +58,7 @@ EXPECTATIONS: tuple[Expectation, ...] = (
     Expectation(
         "valid_total_price",
         "Quantity × UnitPrice has at most 12 digits",
-        (nw.col("TotalCents") <= LARGEST_TOTAL) | nw.col("TotalCents").is_null(),
+        ~nw.col("TotalCents").is_null() | nw.col("Quantity").is_null() | nw.col("Cents").is_null(),
     ),
     Expectation(
         "known_country",
@@ -144,7 +144,13 @@ def _typed(raw: nw.LazyFrame) -> nw.LazyFrame:
         Country=_text("raw_Country"),
         InvoiceDate=calendar_date(nw.col("raw_InvoiceDate")),
     )
-    return rows.with_columns(TotalCents=nw.col("Quantity") * nw.col("Cents"))
+    return rows.with_columns(TotalCents=_total(nw.col("Quantity"), nw.col("Cents")))
+
+
+def _total(quantity: nw.Expr, cents: nw.Expr) -> nw.Expr:
+    """Return quantity × cents, null beyond the contract; held against it as floats, which do not overflow."""
+    fits = (quantity.cast(nw.Float64) * cents.cast(nw.Float64)).is_between(-LARGEST_TOTAL, LARGEST_TOTAL)
+    return nw.when(fits).then(quantity) * cents
 
 
 def whole_number(text: nw.Expr) -> nw.Expr:
@@ -165,7 +171,15 @@ def cents(text: nw.Expr) -> nw.Expr:
 
 
 def money(cents: nw.Expr, precision: int) -> nw.Expr:
-    """Return DECIMAL(precision, 2) from whole cents of 0 or more, exactly."""
+    """Return DECIMAL(precision, 2) from whole cents of 0 or more, exactly.
+
+    Parameters
+    ----------
+    cents
+        Whole cents.
+    precision
+        Digits in all, two of them behind the point.
+    """
     units = cents // 100
     text = nw.concat_str(units.cast(nw.String), nw.lit("."), (cents - units * 100).cast(nw.String).str.zfill(2))
     return text.cast(nw.Decimal(precision, 2))
@@ -179,13 +193,18 @@ def calendar_date(text: nw.Expr) -> nw.Expr:
 
 def _as_text(bronze: IntoFrameT) -> nw.LazyFrame:
     """Return a lazy frame whose landing columns are text with true nulls."""
-    if hasattr(bronze, "convert_dtypes"):  # pandas marks a missing text as NaN, which is not null
-        bronze = bronze.convert_dtypes(dtype_backend="pyarrow")
-    rows = nw.from_native(bronze)
-    present = rows.collect_schema().names()
+    present = nw.from_native(bronze).collect_schema().names()
     if missing := [name for name in LANDING_COLUMNS.values() if name not in present]:
         raise InputError(f"bronze lacks {len(missing)} column(s): {', '.join(missing)}; rename the file's columns to these")
-    return rows.with_columns(nw.col(*LANDING_COLUMNS.values()).cast(nw.String))
+    if hasattr(bronze, "convert_dtypes"):
+        bronze = _arrow(bronze)
+    return nw.from_native(bronze).with_columns(nw.col(*LANDING_COLUMNS.values()).cast(nw.String))
+
+
+def _arrow(bronze: Any) -> Any:
+    """Return a pandas frame with Arrow types, where a missing text is null, not NaN, and text is text even without a row."""
+    bronze = bronze.convert_dtypes(dtype_backend="pyarrow")
+    return bronze.astype(dict.fromkeys(LANDING_COLUMNS.values(), "large_string[pyarrow]"))
 
 
 def _text(name: str) -> nw.Expr:

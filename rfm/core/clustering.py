@@ -126,8 +126,8 @@ def cluster(
     """
     if gold.empty:
         raise InputError(f"customer_rfm_gold has 0 customers as of {run_date}; check rules.stock_code_pattern and the files")
-    first = gold.iloc[0]
-    if (as_of := first["MaxInvoiceDate"] + dt.timedelta(days=int(first["Recency"]))) != run_date:
+    last, days = gold.iloc[0][["MaxInvoiceDate", "Recency"]]
+    if (as_of := pd.Timestamp(last).date() + dt.timedelta(days=int(days))) != run_date:
         raise InputError(f"customer_rfm_gold is as of {as_of}, not {run_date}; run the gold stage for {run_date} first")
     gold = gold.sort_values("CustomerID", ignore_index=False)
     regular = outliers.reindex(gold.index) == 0
@@ -190,7 +190,17 @@ def _fits(points: np.ndarray, options: Clusters) -> list[Fit]:
 
 
 def kmeans(points: np.ndarray, k: int, options: Clusters) -> Fit:
-    """Fit one K-means, several starts, fixed seed, one thread (more only get in each other's way here)."""
+    """Fit one K-means, several starts, fixed seed, one thread (more only get in each other's way here).
+
+    Parameters
+    ----------
+    points
+        Scaled features, shape (customers, 3).
+    k
+        Number of clusters.
+    options
+        Starts and seed.
+    """
     from sklearn.cluster import KMeans
     from threadpoolctl import threadpool_limits
 

@@ -117,10 +117,10 @@ def outlier_fences(gold: pd.DataFrame, outliers: pd.Series, factor: float = 1.5)
     factor
         Width of the fences in interquartile ranges.
     """
-    from matplotlib.figure import Figure
+    from matplotlib import pyplot as plt
 
-    figure = Figure(figsize=(8, 4.5), layout="constrained")
-    axes = figure.subplots()
+    figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
+    plt.close(figure)  # whoever asked for it shows it
     money, orders = gold["Monetary"].astype(float), gold["Frequency"].astype(float)
     marks = {0: ("regular", GREY, "o"), -1: ("spend", ORANGE, "D"), -2: ("frequency", SKY, "s"), -3: ("both", BLUE, "X")}
     for mark, (label, colour, symbol) in marks.items():
@@ -182,6 +182,7 @@ def clusters_3d(customers: pd.DataFrame) -> go.Figure:
         xaxis_title_text="Recency (days)",
         yaxis={"title": {"text": "Frequency"}, "type": "log"},
         zaxis={"title": {"text": "Monetary"}, "type": "log"},
+        camera_eye={"x": 1.7, "y": 1.5, "z": 0.8},
     )
     return _finish(figure, "Where do the clusters lie?", height=560)
 
@@ -227,8 +228,8 @@ def cluster_profiles(summary: pd.DataFrame, medians: Mapping[str, float]) -> go.
     names = [f"{cluster} · {name}" for cluster, name in zip(rows["Cluster"], rows["Cluster_Description"], strict=True)]
     text = [[f"{ratio:.1f} ×" for ratio in row] for row in ratios]
     logs = np.log2(np.maximum(ratios, 1 / 16)).clip(-4, 4)
-    heat = go.Heatmap(z=logs.tolist(), x=metrics, y=names, text=text, texttemplate="%{text}", colorscale="BrBG", zmid=0)
-    heat.update(hovertemplate="%{y}<br>%{x}: %{text} the median customer<extra></extra>", showscale=False)
+    heat = go.Heatmap(z=logs.tolist(), x=metrics, y=names, text=text, texttemplate="%{text}", colorscale="BrBG", zmin=-7, zmax=7)
+    heat.update(textfont_color=INK, hovertemplate="%{y}<br>%{x}: %{text} the median customer<extra></extra>", showscale=False)
     return _finish(go.Figure(heat), "How do the clusters differ from the median customer?", height=140 + 40 * len(rows))
 
 
@@ -236,7 +237,7 @@ def _histogram(values: np.ndarray, *, log: bool) -> tuple[list[float], list[int]
     """Return edges and counts of about thirty classes; classes of equal ratio on a log scale."""
     if log:
         values = np.maximum(values, 0.01)
-        edges = np.geomspace(values.min(), max(values.max(), values.min() * 1.01), 31) if len(values) else np.array([1, 10])
+        edges = np.geomspace(values.min(), max(values.max(), values.min() * 1.01), 31) if len(values) else np.array([1.0, 10.0])
         edges[[0, -1]] *= (1 - 1e-9, 1 + 1e-9)
     else:
         edges = np.histogram_bin_edges(values, bins=min(30, max(1, int(np.ptp(values)) if len(values) else 1)))

@@ -7,6 +7,7 @@ monetary is what the customer spent in all, returns not taken off.
 from __future__ import annotations
 
 import datetime as dt
+from typing import Any
 
 import narwhals as nw
 from narwhals.typing import IntoFrameT
@@ -16,7 +17,17 @@ from rfm.settings import Rules
 
 
 def counted(silver: nw.LazyFrame, as_of: dt.date, stock_code_pattern: str) -> nw.LazyFrame:
-    """Return the rows that count for RFM: sales of products to known customers up to a date."""
+    """Return the rows that count for RFM: sales of products to known customers up to a date.
+
+    Parameters
+    ----------
+    silver
+        Rows of ``retail_transactions_silver``.
+    as_of
+        Last day that counts.
+    stock_code_pattern
+        Products, as a regular expression (RE2).
+    """
     dated = silver.with_columns(nw.col("InvoiceDate").cast(nw.Date))
     return dated.filter(
         nw.col("InvoiceDate") <= nw.lit(as_of),
@@ -59,8 +70,8 @@ def rfm_metrics(silver: IntoFrameT, as_of: dt.date, *, stock_code_pattern: str =
     >>> rfm_metrics(silver, dt.date(2025, 6, 30))[["CustomerID", "Recency", "Frequency", "Monetary"]].to_dict("list")
     {'CustomerID': ['1', '2'], 'Recency': [4, 4], 'Frequency': [1, 1], 'Monetary': [Decimal('42.00'), Decimal('1.00')]}
     """
-    if hasattr(silver, "convert_dtypes"):  # pandas: dates and decimals as Arrow types, nulls as nulls
-        silver = silver.convert_dtypes(dtype_backend="pyarrow")
+    if hasattr(silver, "convert_dtypes"):
+        silver = _arrow(silver)
     invoices = (
         counted(nw.from_native(silver), as_of, stock_code_pattern)
         .group_by("CustomerID", "InvoiceNo")
@@ -75,6 +86,13 @@ def rfm_metrics(silver: IntoFrameT, as_of: dt.date, *, stock_code_pattern: str =
         Monetary=nw.col("TotalPrice").cast(nw.Decimal(38, 2)).cast(nw.Decimal(18, 2)),
     )
     return customers.select(TABLES["customer_rfm_gold"].names).sort("CustomerID").to_native()
+
+
+def _arrow(silver: Any) -> Any:
+    """Return a pandas frame with Arrow types, nulls as nulls; without a row pandas knows no types, but the contract does."""
+    if silver.empty:
+        return TABLES["retail_transactions_silver"].polars.to_frame().to_pandas(use_pyarrow_extension_array=True)
+    return silver.convert_dtypes(dtype_backend="pyarrow")
 
 
 def day_number(date: nw.Expr) -> nw.Expr:

@@ -13,7 +13,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from rfm.schema import TABLES, InputError, SettingsError, unknown
+from rfm.contract import unknown
+from rfm.schema import TABLES, InputError, SettingsError
 
 METRICS = ("Monetary", "Frequency", "Recency")
 
@@ -196,7 +197,13 @@ def describe_clusters(
 
 
 def recommended_actions(own: Mapping[str, str]) -> dict[str, str]:
-    """Return the action of every segment, the shop's own words first."""
+    """Return the action of every segment, the shop's own words first.
+
+    Raises
+    ------
+    SettingsError
+        If the shop has words for a segment that does not exist.
+    """
     if strange := set(own) - set(SEGMENTS):
         raise SettingsError(f"recommendations: {unknown('segment', sorted(strange), SEGMENTS)}")
     return {**RECOMMENDATIONS, **own}

@@ -14,6 +14,11 @@ from rfm.settings import Settings
 def days(first: dt.date, last: dt.date) -> list[dt.date]:
     """Return every day from the first to the last, both included.
 
+    Parameters
+    ----------
+    first, last
+        Run dates.
+
     Raises
     ------
     SettingsError
@@ -66,17 +71,17 @@ def run_day(settings: Settings, lake: rfm.Lake, day: dt.date) -> str:
 
 
 def to_bronze(settings: Settings, lake: rfm.Lake, day: dt.date) -> None:
-    """Ingest the new files that a run of the day sees: notebook 1."""
+    """Ingest the new files that a run of the day sees: notebook 1; parameters as for `run_day`."""
     files = rfm.list_files(settings.landing, settings.files.pattern, until=day)
-    new = lake.unseen([file.source_file for file in files])
-    lake.ingest(rfm.read_files(settings.landing, new, day))
+    new = rfm.intake.unseen(lake, [file.source_file for file in files])
+    rfm.intake.ingest(lake, rfm.read_files(settings.landing, new, day))
 
 
 def to_silver(settings: Settings, lake: rfm.Lake, day: dt.date) -> None:
-    """Clean what silver does not have yet, and count how good it was: notebook 2."""
-    new = lake.pending()
+    """Clean what silver does not have yet, and count how good it was: notebook 2; parameters as for `run_day`."""
+    new = rfm.intake.pending(lake)
     silver, quarantine = rfm.clean(lake.read("retail_transactions_bronze", source_file=new))
-    lake.settle(silver, quarantine, new)
+    rfm.intake.settle(lake, silver, quarantine, new)
     arrived = rfm.judge(lake.read("retail_transactions_bronze", processing_date=day))
     kept = lake.read("retail_transactions_silver", processing_date=day)
     lake.replace_each(quality.measure(arrived, kept, rfm.SEVERITIES), processing_date=day)
@@ -86,7 +91,7 @@ def to_silver(settings: Settings, lake: rfm.Lake, day: dt.date) -> None:
 
 
 def to_clusters(settings: Settings, lake: rfm.Lake, day: dt.date) -> None:
-    """Mark outliers, cluster the rest, keep the model: notebook 4."""
+    """Mark outliers, cluster the rest, keep the model: notebook 4; parameters as for `run_day`."""
     gold = lake.frame("customer_rfm_gold")
     outliers = rfm.outlier_clusters(gold, settings.clusters.iqr_factor)
     clustered = rfm.cluster(gold, outliers, day, settings.clusters, version=rfm.__version__)
@@ -95,7 +100,10 @@ def to_clusters(settings: Settings, lake: rfm.Lake, day: dt.date) -> None:
 
 
 def to_segments(settings: Settings, lake: rfm.Lake, day: dt.date) -> str:
-    """Name clusters, customers and segments, keep the history: notebook 5; return the headline."""
+    """Name clusters, customers and segments, keep the history: notebook 5; return the headline.
+
+    Parameters as for `run_day`.
+    """
     clustered = lake.frame("customer_rfm_kmeans_clustered", UpdateDate=day)
     clusters = segments.summarise_clusters(clustered)
     described = segments.describe_clusters(clusters, segments.medians_of(clustered), settings.recommendations)

@@ -11,11 +11,11 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table as Grid
 
 import rfm
 from rfm.schema import RfmError, SettingsError
-from rfm.settings import Settings
 
 app = typer.Typer(
     help="Daily sales files in; a segment and an action for each customer out.",
@@ -55,8 +55,8 @@ def daily(
     with screen.status("starting"):
         record = run(settings, given, _say_stage)
     for warning in record["warnings"]:
-        screen.print(f"[yellow]warning[/] {warning}")
-    screen.print(f"{record['run_date']}: {record['headline']}. Report: {record['report']}")
+        screen.print(f"[yellow]warning[/] {escape(warning)}")
+    screen.print(f"{record['run_date']}: {record['headline']}. Report: {record['report']}", markup=False)
 
 
 @app.command(epilog="Example: `rfm backfill --from 2025-06-26 --to 2025-10-23`")
@@ -72,9 +72,9 @@ def backfill(
     from rfm.run import backfill as runs
 
     total, headline = len(runs.days(begin, end)), ""
-    for day, headline in _with_bar(runs.backfill(settings, begin, end), total):
-        last = day.isoformat()
-    screen.print(f"{total} day(s) up to {last}: {headline}. Tables: {settings.lake}")
+    for day, said in _with_bar(runs.backfill(settings, begin, end), total):
+        last, headline = day.isoformat(), said
+    screen.print(f"{total} day(s) up to {last}: {headline}. Tables: {settings.lake}", markup=False)
 
 
 @app.command(epilog="Examples: `rfm sample` · `rfm sample --days 30 --lines 5000 --customers 200 --landing /tmp/small`")
@@ -95,9 +95,8 @@ def sample(
     if if_empty and has_files(settings):
         return
     made = make_sample(settings.landing, days=days, end=_day("--end", end), customers=customers, lines=lines, seed=seed)
-    screen.print(
-        f"{made.files} files, {made.lines:,} lines, {made.customers:,} customers up to {made.last_day}: {settings.landing}"
-    )
+    counts = f"{made.files} files, {made.lines:,} lines, {made.customers:,} customers"
+    screen.print(f"{counts} up to {made.last_day}: {settings.landing}", markup=False)
 
 
 @app.command(epilog="Examples: `rfm status` · `rfm status --json`")
@@ -134,7 +133,7 @@ def optimize(
 def main() -> None:
     """Run the command line; say what went wrong in one line, without a traceback."""
     with _plain_words():
-        status = app(sys.argv[1:] or ["--help"], standalone_mode=False)
+        status = app(sys.argv[1:] or ["--help"], prog_name="rfm", standalone_mode=False)
         if status == STOPPED:  # what typer makes of Ctrl-C
             raise KeyboardInterrupt
         sys.exit(status)
@@ -210,8 +209,8 @@ def _run_row(run: dict[str, Any]) -> dict[str, Any]:
 def _grid(title: str, rows: list[dict[str, Any]]) -> Grid | str:
     """Return rows as a table for the terminal."""
     if not rows:
-        return f"{title}: none yet"
-    grid = Grid(*rows[0], title=title, title_justify="left")
+        return f"{escape(title)}: none yet"
+    grid = Grid(*rows[0], title=escape(title), title_justify="left")
     for row in rows:
-        grid.add_row(*(f"{value:,}" if isinstance(value, int) else str(value) for value in row.values()))
+        grid.add_row(*(f"{value:,}" if isinstance(value, int) else escape(str(value)) for value in row.values()))
     return grid

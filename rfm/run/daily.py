@@ -21,11 +21,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import rfm
+from rfm.contract import unknown
 from rfm.core import segments
 from rfm.io.landing import run_date as resolve_run_date
 from rfm.run import site
 from rfm.run.kernels import skip_slow_import, warm_kernels
-from rfm.schema import RfmError, SettingsError, StageError, unknown
+from rfm.schema import RfmError, SettingsError, StageError
 from rfm.settings import Settings
 
 CELL_TIMEOUT = 3600  # seconds
@@ -148,6 +149,11 @@ def _declared(folder: Path, wanted: Mapping[str, Any]) -> dict[str, dict[str, An
 
 def parameters_of(notebook: Path) -> list[str]:
     """Return the names that a notebook's parameters cell assigns.
+
+    Parameters
+    ----------
+    notebook
+        Path of a notebook; it is read, not run.
 
     Raises
     ------

@@ -219,7 +219,7 @@ class WarmProcess:
             return f"importing took longer than {START_TIMEOUT:.0f} seconds"
 
     def fork(self, request: Mapping[str, Any]) -> ForkedKernel:
-        """Fork a kernel with ``argv`` (list), ``env`` (mapping) and ``cwd`` (text)."""
+        """Fork a kernel with ``argv`` (list), ``env`` (mapping) and ``cwd`` (text); raise RfmError if that is too late."""
         channel, theirs = socket.socketpair()
         try:
             with theirs:

@@ -44,10 +44,7 @@ IMPORT_ENVIRONMENT = {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}
 """Set for the warm process unless the caller has: ipykernel sets it before matplotlib can be imported."""
 
 READY = "ready"
-BOOT = (
-    "import sys; sys.path[:] = [p for p in sys.path if p] + [sys.argv[1]]; "
-    "from rfm.run.warm import main; main()"
-)
+BOOT = "import sys; sys.path[:] = [p for p in sys.path if p] + [sys.argv[1]]; from rfm.run.warm import main; main()"
 
 
 def skip_slow_import() -> None:

@@ -30,10 +30,10 @@ def on_delta(inputs: Inputs, scratch: Path) -> Work:
     lake = rfm.Lake(str(scratch / "lake"))
 
     def work() -> tuple[Any, int]:
-        lines = lake.ingest(_arrived(inputs))
-        new = lake.pending()
+        lines = rfm.intake.ingest(lake, _arrived(inputs))
+        new = rfm.intake.pending(lake)
         silver, quarantine = rfm.clean(lake.read("retail_transactions_bronze", source_file=new))
-        lake.settle(silver, quarantine, new)
+        rfm.intake.settle(lake, silver, quarantine, new)
         gold = rfm.rfm_metrics(lake.read("retail_transactions_silver", until=inputs.day()), inputs.day())
         lake.replace("customer_rfm_gold", gold)
         return lake.read("customer_rfm_gold").collect(), lines

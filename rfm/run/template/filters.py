@@ -64,7 +64,15 @@ def headline(summary: Mapping[str, Any] | None) -> str:
 
 
 def note(summary: Mapping[str, Any], currency: str) -> str:
-    """Return what is at stake in the risk tier, in a sentence; nothing if nobody is in it."""
+    """Return what is at stake in the risk tier, in a sentence; nothing if nobody is in it.
+
+    Parameters
+    ----------
+    summary
+        Of a run record: its ``segments`` with ``tier``, ``customers`` and ``revenue``.
+    currency
+        Sign before an amount.
+    """
     risk = [row for row in summary["segments"] if row["tier"] == "risk"]
     if not risk:
         return ""

@@ -1,0 +1,257 @@
+"""What a contract is: columns, types, units, bounds, key and grain of a table; how a frame is held to it; the errors."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pandera.polars
+    import polars as pl
+
+
+class RfmError(Exception):
+    """Something a user can mend; the message names file, column, count and remedy in one line."""
+
+    exit_status = 1
+
+
+class SettingsError(RfmError):
+    """Wrong use or wrong settings: the run has not started."""
+
+    exit_status = 2
+
+
+class InputError(RfmError):
+    """A file, a folder or a lake that cannot be read as it is."""
+
+
+class ContractError(RfmError):
+    """A frame that breaks the contract of the table it was to be written to."""
+
+
+class StageError(RfmError):
+    """A stage of the run that failed."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a contract.
+
+    Parameters
+    ----------
+    name
+        As in the table.
+    type
+        SQL name of the type: ``STRING``, ``INT``, ``BIGINT``, ``DOUBLE``, ``BOOLEAN``, ``DATE``,
+        ``TIMESTAMP`` (UTC, microseconds) or ``DECIMAL(p,s)``.
+    meaning
+        What a reader should know, in one phrase.
+    nullable
+        Whether the value may be missing.
+    unit
+        Unit of the value: ``days``, ``invoices``, ``currency`` …; empty where there is none.
+    bounds
+        Smallest and largest allowed value, ``None`` for no limit.
+    """
+
+    name: str
+    type: str
+    meaning: str = ""
+    nullable: bool = False
+    unit: str = ""
+    bounds: tuple[float | None, float | None] = (None, None)
+
+
+@dataclass(frozen=True)
+class Table:
+    """The contract of one table.
+
+    Parameters
+    ----------
+    name
+        Folder of the table under the lake.
+    grain
+        What one row is.
+    key
+        Columns whose values together occur once; empty where rows may repeat.
+    columns
+        In order.
+    """
+
+    name: str
+    grain: str
+    key: tuple[str, ...]
+    columns: tuple[Column, ...]
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the columns, in order."""
+        return [column.name for column in self.columns]
+
+    @property
+    def polars(self) -> pl.Schema:
+        """Names and Polars types of the columns, in order."""
+        import polars as pl
+
+        return pl.Schema({column.name: _polars_type(column.type) for column in self.columns})
+
+
+def _polars_type(sql: str) -> pl.DataType:
+    """Return the Polars type for the name of an SQL type."""
+    import polars as pl
+
+    if decimal := re.fullmatch(r"DECIMAL\((\d+),(\d+)\)", sql):
+        return pl.Decimal(*map(int, decimal.groups()))
+    return {
+        "STRING": pl.String(),
+        "INT": pl.Int32(),
+        "BIGINT": pl.Int64(),
+        "DOUBLE": pl.Float64(),
+        "BOOLEAN": pl.Boolean(),
+        "DATE": pl.Date(),
+        "TIMESTAMP": pl.Datetime("us", "UTC"),
+    }[sql]
+
+
+def conform(table: Table, rows: pl.DataFrame | pl.LazyFrame | pd.DataFrame) -> pl.DataFrame:
+    """Return rows as the contract of a table wants them: columns in order, types exact, rules checked.
+
+    Parameters
+    ----------
+    table
+        The contract.
+    rows
+        Any frame with the columns of the contract. Integers and decimals are widened or narrowed where no
+        value changes; nothing else is cast, so a text never becomes a number by accident.
+
+    Raises
+    ------
+    ContractError
+        If a column is missing or a rule is broken.
+    """
+    import polars as pl
+
+    frame = rows.collect() if isinstance(rows, pl.LazyFrame) else rows if isinstance(rows, pl.DataFrame) else pl.from_pandas(rows)
+    wanted = table.polars
+    if missing := [column for column in wanted if column not in frame.columns]:
+        raise ContractError(f"{table.name}: {len(missing)} column(s) missing: {', '.join(missing)}; nothing was written")
+    try:
+        frame = frame.select(
+            pl.col(column).cast(dtype) if _safe(frame[column].dtype, dtype) else column for column, dtype in wanted.items()
+        )
+    except pl.exceptions.InvalidOperationError as error:
+        raise ContractError(f"{table.name}: {first_line(error)}; nothing was written") from None
+    return check(table, frame)
+
+
+def _safe(found: pl.DataType, wanted: pl.DataType) -> bool:
+    """Tell whether a cast changes no value, or fails."""
+    import polars as pl
+
+    same_scale = isinstance(found, pl.Decimal) and isinstance(wanted, pl.Decimal) and found.scale == wanted.scale
+    clock = isinstance(found, pl.Datetime) and isinstance(wanted, pl.Datetime) and found.time_zone == wanted.time_zone
+    return found == pl.Null or found.is_integer() and wanted.is_integer() or same_scale or clock
+
+
+@cache
+def contract(table: Table) -> pandera.polars.DataFrameSchema:
+    """Return the pandera schema of a table.
+
+    Parameters
+    ----------
+    table
+        The contract.
+
+    Returns
+    -------
+    pandera.polars.DataFrameSchema
+        Strict in names and types, with the bounds of every column and the table's key.
+    """
+    import pandera.polars as pa
+
+    def checks(column: Column) -> list[pa.Check]:
+        low, high = column.bounds
+        return [check(limit) for check, limit in ((pa.Check.ge, low), (pa.Check.le, high)) if limit is not None]
+
+    columns = {
+        column.name: pa.Column(dtype, checks(column), nullable=column.nullable)
+        for column, dtype in zip(table.columns, table.polars.dtypes(), strict=True)
+    }
+    return pa.DataFrameSchema(columns, strict=True, ordered=True, unique=list(table.key) or None)
+
+
+def check(table: Table, frame: pl.DataFrame) -> pl.DataFrame:
+    """Return the frame if it keeps the contract of a table.
+
+    Parameters
+    ----------
+    table
+        The contract.
+    frame
+        What is to be written.
+
+    Raises
+    ------
+    ContractError
+        Naming the table, the first broken rules and how many rows break them.
+    """
+    import pandera.errors
+
+    try:
+        return contract(table).validate(frame, lazy=True)
+    except pandera.errors.SchemaErrors as errors:
+        raise ContractError(f"{table.name}: {_broken(table, errors.failure_cases)}; nothing was written") from None
+
+
+def _broken(table: Table, cases: pl.DataFrame) -> str:
+    """Say which rules of a table a pandera failure report names, and in how many rows, or by what, they are broken."""
+    import polars as pl
+
+    twice = pl.when(pl.col("check") == "multiple_fields_uniqueness").then(pl.lit(" + ".join(table.key)))
+    named = cases.with_columns(pl.coalesce("column", twice.otherwise("failure_case")))
+    counts = named.group_by("column", "check", maintain_order=True).agg(pl.count("index"), pl.first("failure_case")).head(3)
+    return ", ".join(
+        f"column {column} breaks {rule} " + (f"in {rows} row(s)" if rows else f"(found {str(found).splitlines()[0]})")
+        for column, rule, rows, found in counts.rows()
+    )
+
+
+def unknown(kind: str, given: Iterable[str], allowed: Iterable[str]) -> str:
+    """Say which names are unknown, and which are meant or allowed.
+
+    Parameters
+    ----------
+    kind
+        What the names are of, for the sentence.
+    given, allowed
+        Names that are unknown, and those that are known.
+
+    Examples
+    --------
+    >>> unknown("parameter", ["dat"], ["date", "lake"])
+    "unknown parameter 'dat' (did you mean 'date'?); allowed: date, lake"
+    """
+    from difflib import get_close_matches
+
+    allowed = sorted(allowed)
+    said = []
+    for name in given:
+        close = get_close_matches(name, allowed, 1)
+        said.append(f"'{name}'" + (f" (did you mean '{close[0]}'?)" if close else ""))
+    return f"unknown {kind} {', '.join(said)}; allowed: {', '.join(allowed)}"
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of an error's message.
+
+    Parameters
+    ----------
+    error
+        Any error, with or without a message.
+    """
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -1,0 +1,97 @@
+"""What a commit is made of: rows checked piece by piece, conditions in SQL, another try after a conflict."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
+
+import polars as pl
+import pyarrow as pa
+from deltalake.exceptions import CommitFailedError
+
+from rfm.contract import ContractError, Table, conform
+
+CHUNK_ROWS = 250_000
+TRIES = 20
+Result = TypeVar("Result")
+
+
+class Stream:
+    """Rows on their way into a commit, checked piece by piece and counted.
+
+    Parameters
+    ----------
+    table
+        The contract that they keep.
+    rows
+        Lazy rows are computed in pieces, so they need not fit into memory.
+    """
+
+    def __init__(self, table: Table, rows: pl.DataFrame | pl.LazyFrame) -> None:
+        self.table, self.pieces, self.rows = table, _pieces(rows), 0
+        self.refusal: ContractError | None = None  # Arrow streams carry an error's text, not the error
+
+    def reader(self) -> pa.RecordBatchReader:
+        """Return the rows as an Arrow stream with the schema of the contract."""
+        return pa.RecordBatchReader.from_batches(arrow_schema(self.table), self._batches())
+
+    def _batches(self) -> Iterator[pa.RecordBatch]:
+        for piece in self.pieces:
+            try:
+                frame = conform(self.table, piece)
+            except ContractError as refusal:
+                self.refusal = refusal
+                raise
+            self.rows += len(frame)
+            yield from frame.to_arrow(compat_level=pl.CompatLevel.oldest()).to_batches()
+
+
+def _pieces(rows: pl.DataFrame | pl.LazyFrame) -> Iterable[pl.DataFrame]:
+    """Return the rows in pieces that fit into memory."""
+    if isinstance(rows, pl.LazyFrame):
+        return rows.collect_batches(chunk_size=CHUNK_ROWS, maintain_order=True, engine="streaming")
+    return rows.iter_slices(CHUNK_ROWS)
+
+
+def arrow_schema(table: Table) -> pa.Schema:
+    """Return the Arrow schema of a contract, in types that every Delta reader knows.
+
+    Parameters
+    ----------
+    table
+        The contract.
+    """
+    return pl.DataFrame(schema=table.polars).to_arrow(compat_level=pl.CompatLevel.oldest()).schema
+
+
+def is_(column: str, value: dt.date | str | list[str]) -> str:
+    """Return the SQL condition that a column has a value, or one of some values.
+
+    Parameters
+    ----------
+    column
+        Name of the column.
+    value
+        One value, or several.
+    """
+    values = value if isinstance(value, list) else [value]
+    quoted = ", ".join("'" + str(one).replace("'", "''") + "'" for one in values)
+    return f"{column} IN ({quoted})" if isinstance(value, list) else f"{column} = {quoted}"
+
+
+def retried(attempt: Callable[[], Result]) -> Result:
+    """Return what an attempt gives, trying again where another writer was faster.
+
+    Parameters
+    ----------
+    attempt
+        Reads the newest version, then commits.
+    """
+    for turn in range(TRIES):
+        try:
+            return attempt()
+        except CommitFailedError:
+            time.sleep(0.05 * (turn + 1))
+    return attempt()

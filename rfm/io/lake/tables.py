@@ -1,0 +1,252 @@
+"""The tables of a lake, by name."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+import deltalake
+import polars as pl
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+
+from rfm.contract import conform, first_line
+from rfm.io.lake.commit import Stream, arrow_schema, is_, retried
+from rfm.schema import TABLES, InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LEDGER = "landing_files"
+RETAIN_HOURS = 7 * 24
+
+
+class State(NamedTuple):
+    """What a table is at one moment: version of its log, and rows."""
+
+    version: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class Lake:
+    """A folder or bucket prefix with one Delta table a subfolder.
+
+    Parameters
+    ----------
+    url
+        Folder or URL; ``s3://`` takes its credentials and endpoint from the environment.
+    """
+
+    url: str
+    _handles: dict[str, deltalake.DeltaTable] = field(default_factory=dict, repr=False, compare=False)
+
+    def read(self, name: str, *, until: dt.date | None = None, version: int | None = None, **equal: object) -> pl.LazyFrame:
+        """Return a table, or the rows of it that are wanted.
+
+        Parameters
+        ----------
+        name
+            Name of the table, a key of `rfm.schema.TABLES`.
+        until
+            Leave out rows from files dated later: what a run of that date sees.
+        version
+            An earlier version of the table; the newest if not given.
+        **equal
+            Column and value, or values, that a row must have: ``processing_date=date``.
+
+        Returns
+        -------
+        polars.LazyFrame
+            Columns of the contract; no rows where the table does not exist yet.
+
+        Raises
+        ------
+        InputError
+            If the table cannot be read.
+        """
+        table = self._open(name, version)
+        rows = pl.scan_delta(table) if table else pl.LazyFrame(schema=TABLES[name].polars)
+        for column, value in equal.items():
+            rows = rows.filter(pl.col(column).is_in(value) if isinstance(value, list) else pl.col(column) == value)
+        later = self._files_after(until) if until else []
+        return rows.filter(~pl.col("source_file").is_in(later)) if later else rows
+
+    def frame(self, name: str, **wanted: Any) -> pd.DataFrame:
+        """Return a table as a pandas frame with Arrow types; parameters as for `read`."""
+        return self.read(name, **wanted).collect().to_pandas(use_pyarrow_extension_array=True)
+
+    def append_once(self, name: str, rows: pl.DataFrame | pl.LazyFrame, files: Sequence[str]) -> int:
+        """Append rows in one commit, unless their files are in the table already.
+
+        The table's own log decides, so it does not matter what the ledger knows.
+
+        Parameters
+        ----------
+        name
+            Name of the table.
+        rows
+            Rows that keep the contract, with a column ``source_file``.
+        files
+            Landing files that the rows come from. Those that the table holds already are left out.
+
+        Returns
+        -------
+        int
+            Rows written.
+
+        Raises
+        ------
+        ContractError
+            If a row breaks the contract; nothing is written then.
+        """
+
+        def attempt() -> int:
+            table = self._ensure(name)
+            missing = [file for file in files if table.transaction_version(file) is None]
+            if not missing:
+                return 0
+            wanted = rows if len(missing) == len(files) else rows.filter(pl.col("source_file").is_in(missing))
+            properties = deltalake.CommitProperties(app_transactions=[deltalake.Transaction(file, 1) for file in missing])
+            stream = Stream(TABLES[name], wanted)
+            try:
+                deltalake.write_deltalake(table, stream.reader(), mode="append", commit_properties=properties)
+            except Exception as error:
+                raise (stream.refusal or error) from None
+            return stream.rows
+
+        return retried(attempt)
+
+    def replace(self, name: str, rows: pl.DataFrame | pl.LazyFrame | pd.DataFrame, **equal: dt.date | str | list[str]) -> int:
+        """Replace a table, or the rows of it that have some values, in one commit.
+
+        Parameters
+        ----------
+        name
+            Name of the table.
+        rows
+            Everything that is to stand there afterwards.
+        **equal
+            Column and value, or values, of the rows to replace: ``UpdateDate=run_date``. All rows if not given.
+
+        Returns
+        -------
+        int
+            Rows written.
+
+        Raises
+        ------
+        ContractError
+            If a row breaks the contract; nothing is written then.
+        """
+        frame = conform(TABLES[name], rows)
+        predicate = " AND ".join(is_(column, value) for column, value in equal.items()) or None
+
+        def attempt() -> int:
+            deltalake.write_deltalake(self._ensure(name), frame, mode="overwrite", predicate=predicate)
+            return len(frame)
+
+        return retried(attempt)
+
+    def replace_each(self, frames: Mapping[str, pl.LazyFrame | pd.DataFrame], **equal: dt.date | str) -> dict[str, int]:
+        """Replace several tables; lazy frames are computed together, so that what they share is read once.
+
+        Parameters
+        ----------
+        frames
+            Name of the table and what is to stand there afterwards.
+        **equal
+            As for `replace`.
+
+        Returns
+        -------
+        dict
+            Rows written, by table.
+        """
+        lazy = [name for name, frame in frames.items() if isinstance(frame, pl.LazyFrame)]
+        computed = dict(zip(lazy, pl.collect_all([frames[name] for name in lazy]), strict=True))
+        return {name: self.replace(name, computed.get(name, frame), **equal) for name, frame in frames.items()}
+
+    def state(self, names: Iterable[str] = TABLES) -> dict[str, State]:
+        """Return version and number of rows of each table that exists, from its log alone."""
+        tables = {name: self._open(name) for name in names}
+        return {name: State(table.version(), table.count()) for name, table in tables.items() if table}
+
+    def optimize(self, name: str) -> dict[str, int]:
+        """Join a table's small files, remove files that no version of the last week needs, write a checkpoint.
+
+        Returns
+        -------
+        dict
+            Files before, files after, files removed from disk.
+
+        Raises
+        ------
+        InputError
+            If there is no such table.
+        """
+        table = self._existing(name)
+        before = len(table.file_uris())
+        retried(lambda: self._existing(name).optimize.compact())
+        table = self._existing(name)
+        removed = table.vacuum(retention_hours=RETAIN_HOURS, dry_run=False)
+        table.create_checkpoint()
+        return {"before": before, "after": len(table.file_uris()), "removed": len(removed)}
+
+    def fingerprint(self, name: str, **wanted: Any) -> str:
+        """Return a digest of a table's rows, whatever their order; parameters as for `read`."""
+        import hashlib
+
+        rows = self.read(name, **wanted).collect()
+        return hashlib.sha256(rows.sort(TABLES[name].key or rows.columns).write_csv().encode()).hexdigest()
+
+    def _files_after(self, until: dt.date) -> list[str]:
+        """Return the landing files that are dated later than a day."""
+        later = self.read(LEDGER, layer="bronze").filter(pl.col("file_date") > until)
+        return later.select("source_file").collect()["source_file"].to_list()
+
+    def _path(self, name: str) -> str:
+        if name not in TABLES:
+            raise InputError(f"there is no table {name}; tables: {', '.join(TABLES)}")
+        return f"{self.url}/{name}"
+
+    def _open(self, name: str, version: int | None = None) -> deltalake.DeltaTable | None:
+        """Return a handle on the newest or the given version of a table, or nothing if there is no table.
+
+        A handle on the newest version is kept: bringing it up to date costs a fraction of opening the table.
+        """
+        path = self._path(name)
+        try:
+            if version is not None:
+                return deltalake.DeltaTable(path, version=version)
+            if name in self._handles:
+                self._handles[name].update_incremental()
+            else:
+                self._handles[name] = deltalake.DeltaTable(path)
+            return self._handles[name]
+        except TableNotFoundError:
+            return None
+        except (DeltaError, OSError, ValueError) as error:
+            self._handles.pop(name, None)
+            raise InputError(f"{path}: the table cannot be read ({first_line(error)}); restore it or remove the folder") from None
+
+    def _existing(self, name: str) -> deltalake.DeltaTable:
+        """Return a handle on a table that must be there."""
+        if table := self._open(name):
+            return table
+        raise InputError(f"{self.url}: there is no table {name}; tables: {', '.join(self.state()) or 'none'}")
+
+    def _ensure(self, name: str) -> deltalake.DeltaTable:
+        """Return a handle on a table, made empty first if need be."""
+        if table := self._open(name):
+            return table
+        schema = arrow_schema(TABLES[name])
+        try:
+            deltalake.DeltaTable.create(self._path(name), schema, mode="ignore", name=name, description=TABLES[name].grain)
+        except CommitFailedError:
+            raise
+        except (DeltaError, OSError) as error:
+            raise InputError(f"{self._path(name)}: no table can be made ({first_line(error)}); name another lake") from None
+        self._handles[name] = deltalake.DeltaTable(self._path(name))
+        return self._handles[name]
