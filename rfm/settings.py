@@ -94,7 +94,7 @@ class Settings(BaseSettings):
     recommendations: dict[str, str] = Field({}, description="segment = the shop's own recommended action")
 
     @classmethod
-    def settings_customise_sources(
+    def settings_customise_sources(  # type: ignore[override]  # the sources that are not used stay unnamed
         cls, settings_cls: type[BaseSettings], init_settings: Any, env_settings: Any, **_: Any
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Order the sources: the call, the environment, the shop's file; parameters as for `BaseSettings`."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from rfm.io.lake import Lake
+from rfm.io.lake import Lake, intake
 from rfm.io.prepare import make_sample
 from rfm.run.backfill import backfill, days, run_day
 from rfm.schema import TABLES, InputError, SettingsError

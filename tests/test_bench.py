@@ -25,7 +25,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
 
 def _run(seconds: float, same: dict | None = None, stages: tuple = ()) -> dict:
     run = {"seconds": seconds, "imports": 0.5, "before": 90.0, "peak": 100.0 + seconds}
-    return run | {"same": same or {}, "count": 1000, "stages": list(stages)}
+    return run | {"same": same or {}, "units": 1000, "stages": list(stages)}
 
 
 def test_one_benchmark_from_end_to_end(tiny: Inputs, tmp_path: Path, monkeypatch, capsys):
@@ -66,7 +66,7 @@ def test_backfill_and_plain_pandas_find_the_same(tiny: Inputs, tmp_path: Path):
     found = outcome(work())
     plain, sums = gold.plain(tiny, tmp_path)
     assert found.same == sums(plain()).same
-    assert found.count == 2
+    assert found.units == 2
 
 
 def test_a_ratio_needs_its_baseline_in_the_same_run():

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rfm.core import clustering
-from rfm.core.clustering import Clustering, Fit, Model, cluster, score, silhouettes
+from rfm.core.clustering import Clustering, Fit, Model, cluster, model, score, silhouette, silhouettes
 from rfm.core.outliers import outlier_clusters
 from rfm.schema import TABLES, InputError
 from rfm.settings import Clusters
@@ -85,14 +85,14 @@ def test_silhouettes_do_not_depend_on_the_chunks(case: tuple[np.ndarray, list[np
     points, labelings = case
     whole = silhouettes(points, labelings)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(clustering, "CHUNK_BYTES", 8 * len(points) * rows)
+        patch.setattr(silhouette, "CHUNK_BYTES", 8 * len(points) * rows)
         assert silhouettes(points, labelings) == pytest.approx(whole, abs=1e-12)
 
 
 def test_silhouettes_of_many_points_in_small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     random = np.random.default_rng(3)
     points, labelings = random.normal(size=(500, 3)), [random.integers(0, k, 500) for k in (2, 5, 9)]
-    monkeypatch.setattr(clustering, "CHUNK_BYTES", 8 * 500 * 37)
+    monkeypatch.setattr(silhouette, "CHUNK_BYTES", 8 * 500 * 37)
     assert silhouettes(points, labelings) == pytest.approx([sklearn_score(points, labels) for labels in labelings], abs=1e-12)
 
 
@@ -107,7 +107,7 @@ def test_a_silhouette_by_hand() -> None:
 
 # ── the score ──────────────────────────────────────────────────────────────────────────────────────
 def test_the_score_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clustering, "silhouettes", lambda points, labelings: np.array([0.5, 0.4, 0.2]))
+    monkeypatch.setattr(model, "silhouettes", lambda points, labelings: np.array([0.5, 0.4, 0.2]))
     fits = [Fit(np.zeros(9, int), np.zeros((k, 3)), inertia) for k, inertia in ((2, 100.0), (3, 40.0), (4, 20.0))]
     table = score(np.zeros((9, 3)), fits)
     assert table["k"].tolist() == [2, 3, 4]
@@ -117,7 +117,7 @@ def test_the_score_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_without_a_positive_silhouette_the_elbow_decides(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clustering, "silhouettes", lambda points, labelings: np.array([-0.1, -0.2]))
+    monkeypatch.setattr(model, "silhouettes", lambda points, labelings: np.array([-0.1, -0.2]))
     fits = [Fit(np.zeros(4, int), np.zeros((k, 3)), 5.0) for k in (2, 3)]
     assert score(np.zeros((4, 3)), fits)["score"].tolist() == pytest.approx([0.4, 0.0])  # the elbow alone
 
@@ -147,7 +147,7 @@ def test_scores_are_those_of_scikit_learn(found: Clustering) -> None:
 
 
 def test_centroids_are_means_in_their_own_units(found: Clustering) -> None:
-    means = found.customers.groupby("Cluster")[list(clustering.FEATURES)].mean().to_numpy()
+    means = found.customers.groupby("Cluster")[list(model.FEATURES)].mean().to_numpy()
     assert np.array(found.model.centroids) == pytest.approx(means)
 
 

@@ -23,6 +23,7 @@ _DAY = "(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])|(?:0[469]|11)-(?:0[1-9]
 ISO_DATE = f"^(?:{_YEAR}-{_DAY}|{_LEAP_YEAR}-02-29)(?:[ T].*)?$"
 WHOLE_NUMBER = "^[+-]?[0-9]{1,9}(?:[.]0*)?$"
 PRICE = "^[+-]?[0-9]{1,8}(?:[.][0-9]*)?$"
+BLANKS = " \t\n\v\f\r\u00a0"  # named, as engines do not agree on what a blank is
 LARGEST_PRICE = 10**10 - 1  # cents in DECIMAL(10,2)
 LARGEST_TOTAL = 10**12 - 1  # cents in DECIMAL(12,2)
 
@@ -106,7 +107,7 @@ def clean(bronze: IntoFrameT, expectations: tuple[Expectation, ...] = EXPECTATIO
     >>> quarantine["failed_expectations"].tolist()
     ['valid_quantity']
     """
-    rows = nw.from_native(judge(bronze, expectations))
+    rows: Any = nw.from_native(judge(bronze, expectations))  # type: ignore[type-var]
     names = [rule.name for rule in expectations if rule.severity == "drop"]
     good = nw.all_horizontal(*(nw.col(name) for name in names), ignore_nulls=False)
     return _silver(rows.filter(good)).to_native(), _quarantine(rows.filter(~good), names).to_native()
@@ -140,7 +141,7 @@ def _typed(raw: nw.LazyFrame) -> nw.LazyFrame:
         Description=_text("raw_Description"),
         Quantity=whole_number(nw.col("raw_Quantity")),
         Cents=cents(nw.col("raw_Price")),
-        CustomerID=_present(nw.col("raw_CustomerID").str.strip_chars().str.replace_all(r"[.]0$", "")),
+        CustomerID=_present(nw.col("raw_CustomerID").str.strip_chars(BLANKS).str.replace_all(r"[.]0$", "")),
         Country=_text("raw_Country"),
         InvoiceDate=calendar_date(nw.col("raw_InvoiceDate")),
     )
@@ -155,14 +156,14 @@ def _total(quantity: nw.Expr, cents: nw.Expr) -> nw.Expr:
 
 def whole_number(text: nw.Expr) -> nw.Expr:
     """Return an integer of up to nine digits from text, ``12`` and ``12.0`` alike; null for anything else."""
-    text = text.str.strip_chars()
+    text = text.str.strip_chars(BLANKS)
     digits = text.str.replace_all(r"^[+]|[.]0*$", "")
     return nw.when(text.str.contains(WHOLE_NUMBER)).then(digits).cast(nw.Int64)
 
 
 def cents(text: nw.Expr) -> nw.Expr:
     """Return whole cents from a price in text, rounded half away from zero at the third decimal."""
-    text = text.str.strip_chars()
+    text = text.str.strip_chars(BLANKS)
     digits = nw.when(text.str.contains(PRICE)).then(text.str.replace_all("^[+-]", ""))
     units = digits.str.replace_all("[.].*$", "").cast(nw.Int64)
     decimals = nw.concat_str(digits.str.replace_all("^[0-9]*[.]?", ""), nw.lit("000")).str.slice(0, 3)
@@ -187,7 +188,7 @@ def money(cents: nw.Expr, precision: int) -> nw.Expr:
 
 def calendar_date(text: nw.Expr) -> nw.Expr:
     """Return a date from ``YYYY-MM-DD``, a time after it ignored; null where there is no such day."""
-    text = text.str.strip_chars()
+    text = text.str.strip_chars(BLANKS)
     return nw.when(text.str.contains(ISO_DATE)).then(text.str.slice(0, 10)).str.to_date("%Y-%m-%d")
 
 
@@ -209,7 +210,7 @@ def _arrow(bronze: Any) -> Any:
 
 def _text(name: str) -> nw.Expr:
     """Return a text column without blanks around it, null where nothing is left."""
-    return _present(nw.col(name).str.strip_chars())
+    return _present(nw.col(name).str.strip_chars(BLANKS))
 
 
 def _present(text: nw.Expr) -> nw.Expr:

@@ -110,8 +110,8 @@ def _day_number(date: dt.date) -> int:
     return _julian(date.year, date.month, date.day)
 
 
-def _julian(year, month, day):  # noqa: ANN001, ANN202 - integers or expressions alike
-    """Return the Julian day number; March is made the first month, so that leap days come last."""
+def _julian(year: Any, month: Any, day: Any) -> Any:
+    """Return the Julian day number, of integers or expressions; March is the first month, so that leap days come last."""
     before_march = (14 - month) // 12
     year, month = year + 4800 - before_march, month + 12 * before_march - 3
     return day + (153 * month + 2) // 5 + 365 * year + year // 4 - year // 100 + year // 400 - 32045

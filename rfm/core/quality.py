@@ -7,6 +7,7 @@ bronze come judged: with typed columns, and one boolean column an expectation.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import narwhals as nw
 import pandas as pd
@@ -31,7 +32,7 @@ def bronze_quality(judged: IntoFrameT) -> IntoFrameT:
     frame of the same kind
         Columns of ``bronze_daily_quality``.
     """
-    rows = nw.from_native(judged)
+    rows: Any = nw.from_native(judged)  # type: ignore[type-var]
     counts = _counts(
         rows,
         [DAY],
@@ -80,7 +81,7 @@ def dq_comparison(rows: IntoFrameT, layer: str) -> IntoFrameT:
     frame of the same kind
         Columns of ``bronze_silver_dq_comparison``.
     """
-    frame = nw.from_native(rows)
+    frame: Any = nw.from_native(rows)  # type: ignore[type-var]
     price = "Cents" if "Cents" in frame.collect_schema().names() else "UnitPrice"
     counts = _counts(
         frame,
@@ -205,7 +206,7 @@ def _repeats(silver: nw.LazyFrame) -> nw.LazyFrame:
     return days.with_columns(expectation=nw.lit(REPEATS), checked=checked, failed=checked - nw.col("keys").cast(nw.Int64))
 
 
-def _as(table: str, rows: nw.LazyFrame) -> IntoFrameT:
+def _as(table: str, rows: nw.LazyFrame) -> Any:
     """Return the columns of a contract in its order, counts that a join missed as 0."""
     contract = TABLES[table]
     counts = [column.name for column in contract.columns if column.type == "BIGINT"]

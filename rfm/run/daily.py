@@ -30,7 +30,7 @@ from rfm.schema import RfmError, SettingsError, StageError
 from rfm.settings import Settings
 
 CELL_TIMEOUT = 3600  # seconds
-OWN_ERRORS = {kind.__name__ for kind in (RfmError, *RfmError.__subclasses__())}
+OWN_ERRORS = {RfmError.__name__, *(kind.__name__ for kind in RfmError.__subclasses__())}
 
 
 class Stage(NamedTuple):

@@ -45,14 +45,14 @@ class Outcome(NamedTuple):
     ----------
     same
         Figures that must be equal in every run of every case with the same `Case.agree`.
-    count
+    units
         How many of `Case.unit` were worked on.
     stages
         Seconds of the parts, if it has parts.
     """
 
     same: dict[str, Any]
-    count: int
+    units: int
     stages: list[dict[str, Any]] = []
 
 

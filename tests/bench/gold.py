@@ -16,7 +16,7 @@ def on_polars(inputs: Inputs, scratch: Path) -> Work:
     import rfm
 
     def work() -> tuple[Any, int]:
-        bronze = pl.concat([pl.from_arrow(rows) for _, rows in _arrived(inputs)])
+        bronze = pl.concat([pl.DataFrame(rows) for _, rows in _arrived(inputs)])
         silver, _ = rfm.clean(bronze.lazy())
         return rfm.rfm_metrics(silver, inputs.day()).collect(), len(bronze)
 

@@ -41,7 +41,7 @@ def measure(case: Case, inputs: Inputs) -> dict[str, Any]:
     -------
     dict
         ``seconds``, ``imports`` (seconds), ``before`` and ``peak`` (MB, at the start and at the most), and what
-        it found: ``same``, ``count``, ``stages``.
+        it found: ``same``, ``units``, ``stages``.
     """
     started = time.perf_counter()
     for name in case.imports:

@@ -54,7 +54,7 @@ def _row(case: Case, measured: Measured) -> Row:
         *(case.name, case.what, len(runs), middle, min(seconds), max(seconds)),
         ratio=median(base) / middle if base else None,
         against=case.against if base else "",
-        rate=runs[0]["count"] / middle,
+        rate=runs[0]["units"] / middle,
         unit=case.unit,
         peak=max(run["peak"] for run in runs),
         before=median([run["before"] for run in runs]),

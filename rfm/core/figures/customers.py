@@ -1,0 +1,156 @@
+"""Figures of the customers: outliers, clusters, segments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from rfm.core.figures.style import (
+    BLUE,
+    CLUSTER_COLOURS,
+    GREEN,
+    GREY,
+    INK,
+    MOST_POINTS,
+    ORANGE,
+    OUTLIER_SYMBOLS,
+    SKY,
+    TIER_COLOURS,
+    UNITS,
+    finish,
+)
+
+if TYPE_CHECKING:
+    import matplotlib.figure
+    import plotly.graph_objects as go
+
+
+def outlier_fences(gold: pd.DataFrame, outliers: pd.Series, factor: float = 1.5) -> matplotlib.figure.Figure:
+    """Draw which customers lie beyond the fences, spend against frequency, both on log scales.
+
+    Parameters
+    ----------
+    gold
+        Columns of ``customer_rfm_gold``.
+    outliers
+        Cluster of each row: 0 regular, -1, -2, -3 outliers.
+    factor
+        Width of the fences in interquartile ranges.
+    """
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
+    plt.close(figure)  # whoever asked for it shows it
+    money, orders = gold["Monetary"].astype(float), gold["Frequency"].astype(float)
+    marks = {0: ("regular", GREY, "o"), -1: ("spend", ORANGE, "D"), -2: ("frequency", SKY, "s"), -3: ("both", BLUE, "X")}
+    for mark, (label, colour, symbol) in marks.items():
+        rows = (outliers == mark).to_numpy()
+        label = f"{label}: {rows.sum():,}"
+        axes.scatter(orders[rows], money[rows].clip(lower=0.01), s=14, c=colour, marker=symbol, alpha=0.7, lw=0, label=label)
+    for draw, values in ((axes.axhline, money), (axes.axvline, orders)):
+        low, high = values.quantile([0.25, 0.75])
+        draw(high + factor * (high - low), color=INK, lw=1, ls="--")
+    axes.set(xscale="log", yscale="log", xlabel=UNITS["Frequency"], ylabel=UNITS["Monetary"])
+    axes.set_title("Which customers are too far out for K-means?", loc="left")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False)
+    return figure
+
+
+def k_selection(scores: pd.DataFrame, k: int) -> go.Figure:
+    """Draw silhouette, elbow and combined score of every k tried.
+
+    Parameters
+    ----------
+    scores
+        Columns k, silhouette, elbow, score.
+    k
+        The one chosen.
+    """
+    import plotly.graph_objects as go
+
+    figure = go.Figure()
+    for name, colour, dash in (("score", BLUE, "solid"), ("silhouette", GREEN, "dash"), ("elbow", ORANGE, "dot")):
+        figure.add_scatter(
+            x=scores["k"].tolist(), y=scores[name].tolist(), name=name, mode="lines+markers", line={"color": colour, "dash": dash}
+        )
+    figure.add_vline(x=k, line_width=1, line_dash="dash", line_color=GREY, annotation_text=f"chosen: {k}")
+    figure.update_xaxes(dtick=1)
+    return finish(figure, "How many clusters?", x="number of clusters k", y="score (higher is better)")
+
+
+def clusters_3d(customers: pd.DataFrame) -> go.Figure:
+    """Draw the clusters in space: recency, frequency and monetary value, the last two on log scales.
+
+    Parameters
+    ----------
+    customers
+        Columns of ``customer_rfm_kmeans_clustered``; more than 5,000 customers are sampled evenly.
+    """
+    import plotly.graph_objects as go
+
+    step = max(1, int(np.ceil(len(customers) / MOST_POINTS)))
+    shown = customers.sort_values("CustomerID").iloc[::step]
+    figure = go.Figure()
+    for cluster, rows in sorted(shown.groupby("Cluster"), key=lambda pair: -pair[0] if pair[0] < 0 else pair[0] - 1000):
+        marker = {"size": 3, "opacity": 0.8, "color": CLUSTER_COLOURS[cluster % 12] if cluster >= 0 else INK}
+        marker["symbol"] = OUTLIER_SYMBOLS.get(cluster, "circle")
+        name = f"cluster {cluster}" if cluster >= 0 else f"outliers {cluster}"
+        recency, frequency, money = (rows[axis].astype(float).round(2).tolist() for axis in ("Recency", "Frequency", "Monetary"))
+        figure.add_scatter3d(x=recency, y=frequency, z=money, mode="markers", name=name, marker=marker)
+    figure.update_scenes(
+        xaxis_title_text="Recency (days)",
+        yaxis={"title": {"text": "Frequency"}, "type": "log"},
+        zaxis={"title": {"text": "Monetary"}, "type": "log"},
+        camera_eye={"x": 1.7, "y": 1.5, "z": 0.8},
+    )
+    return finish(figure, "Where do the clusters lie?", height=560)
+
+
+def segment_shares(summary: pd.DataFrame) -> go.Figure:
+    """Draw each segment's share of customers against its share of revenue.
+
+    Parameters
+    ----------
+    summary
+        Columns of ``segment_summary``.
+    """
+    import plotly.graph_objects as go
+
+    rows = summary.iloc[::-1]
+    names, colours = rows["Cluster_Description"].tolist(), [TIER_COLOURS[tier] for tier in rows["Tier"]]
+    figure = go.Figure()
+    for name, column, shade in (("share of revenue", "RevenueShare", colours), ("share of customers", "CustomerShare", GREY)):
+        shares = rows[column].astype(float)
+        text = [f"{share:.0%}" for share in shares]
+        figure.add_bar(y=names, x=shares.tolist(), name=name, orientation="h", marker_color=shade, text=text)
+    figure.update_traces(textposition="outside", cliponaxis=False)
+    figure.update_xaxes(tickformat=".0%")
+    height = 140 + 64 * len(rows)
+    return finish(figure, "Who brings the revenue?", height=height).update_layout(legend_traceorder="reversed")
+
+
+def cluster_profiles(summary: pd.DataFrame, medians: Mapping[str, float]) -> go.Figure:
+    """Draw the median metrics of each cluster as multiples of the median customer's.
+
+    Parameters
+    ----------
+    summary
+        Columns of ``cluster_description_and_recommendation``.
+    medians
+        Monetary, Frequency and Recency of the median customer.
+    """
+    import plotly.graph_objects as go
+
+    rows = summary.sort_values("Cluster", ascending=False)
+    metrics = list(medians)
+    ratios = [[float(row[f"Median{name}"]) / (medians[name] or 1.0) for name in metrics] for _, row in rows.iterrows()]
+    names = [f"{cluster} · {name}" for cluster, name in zip(rows["Cluster"], rows["Cluster_Description"], strict=True)]
+    text = [[f"{ratio:.1f} ×" for ratio in row] for row in ratios]
+    logs = np.log2(np.maximum(ratios, 1 / 16)).clip(-4, 4)
+    heat = go.Heatmap(z=logs.tolist(), x=metrics, y=names, text=text, texttemplate="%{text}", colorscale="BrBG", zmin=-7, zmax=7)
+    heat.update(textfont_color=INK, hovertemplate="%{y}<br>%{x}: %{text} the median customer<extra></extra>", showscale=False)
+    return finish(go.Figure(heat), "How do the clusters differ from the median customer?", height=140 + 40 * len(rows))
