@@ -107,7 +107,7 @@ def clean(bronze: IntoFrameT, expectations: tuple[Expectation, ...] = EXPECTATIO
     >>> quarantine["failed_expectations"].tolist()
     ['valid_quantity']
     """
-    rows: Any = nw.from_native(judge(bronze, expectations))  # type: ignore[type-var]
+    rows: Any = nw.from_native(judge(bronze, expectations))
     names = [rule.name for rule in expectations if rule.severity == "drop"]
     good = nw.all_horizontal(*(nw.col(name) for name in names), ignore_nulls=False)
     return _silver(rows.filter(good)).to_native(), _quarantine(rows.filter(~good), names).to_native()
@@ -192,7 +192,7 @@ def calendar_date(text: nw.Expr) -> nw.Expr:
     return nw.when(text.str.contains(ISO_DATE)).then(text.str.slice(0, 10)).str.to_date("%Y-%m-%d")
 
 
-def _as_text(bronze: IntoFrameT) -> nw.LazyFrame:
+def _as_text(bronze: Any) -> nw.LazyFrame:
     """Return a lazy frame whose landing columns are text with true nulls."""
     present = nw.from_native(bronze).collect_schema().names()
     if missing := [name for name in LANDING_COLUMNS.values() if name not in present]:

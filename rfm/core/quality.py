@@ -32,7 +32,7 @@ def bronze_quality(judged: IntoFrameT) -> IntoFrameT:
     frame of the same kind
         Columns of ``bronze_daily_quality``.
     """
-    rows: Any = nw.from_native(judged)  # type: ignore[type-var]
+    rows: Any = nw.from_native(judged)
     counts = _counts(
         rows,
         [DAY],
@@ -81,7 +81,7 @@ def dq_comparison(rows: IntoFrameT, layer: str) -> IntoFrameT:
     frame of the same kind
         Columns of ``bronze_silver_dq_comparison``.
     """
-    frame: Any = nw.from_native(rows)  # type: ignore[type-var]
+    frame: Any = nw.from_native(rows)
     price = "Cents" if "Cents" in frame.collect_schema().names() else "UnitPrice"
     counts = _counts(
         frame,

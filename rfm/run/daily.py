@@ -184,7 +184,7 @@ def _run_stages(
     """Run the notebooks in order into the work folder; note each in the record; stop at the first failure."""
     lake = rfm.Lake(settings.lake)
     for stage in STAGES:
-        noted = {"name": stage.name, "title": stage.title, "reads": _states(lake, stage.reads)}
+        noted: dict[str, Any] = {"name": stage.name, "title": stage.title, "reads": _states(lake, stage.reads)}
         started = time.monotonic()
         error = _execute(Path(settings.notebooks) / f"{stage.name}.ipynb", work, given[stage.name], kernel)
         noted |= {"seconds": round(time.monotonic() - started, 2), "status": "failed" if error else "done"}

@@ -65,7 +65,7 @@ def surroundings(given: argparse.Namespace) -> dict[str, Any]:
     return {
         "date": dt.datetime.now(dt.UTC).isoformat(timespec="minutes"),
         "command": " ".join(["python -m tests.bench", *asked]),
-        "machine": {"cpu": _cpu(), "cores": os.cpu_count(), "memory_gb": _memory_gb(), "busy": os.getloadavg()[0]},
+        "machine": {"cpu": _cpu(), "cores": os.cpu_count(), "memory_gb": _memory_gb(), "load": os.getloadavg()[0]},
         "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
     }
 

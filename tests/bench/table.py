@@ -90,7 +90,7 @@ def markdown(found: Mapping[str, Any]) -> str:
         "# Benchmarks",
         f"{found['date']}, `{found['command']}`. Data: {data['what']}, {data['files']} files, {data['lines']:,} lines, "
         f"{data['first']} to {data['last']}. Machine: {machine['cpu']}, {machine['cores']} cores, {machine['memory_gb']} GB; "
-        f"{machine['busy']:.1f} of the cores were busy before the start.",
+        f"load average {machine['load']:.1f} before the start{', noisy' if machine['load'] > machine['cores'] / 4 else ''}.",
         ", ".join(f"{name} {version}" for name, version in found["versions"].items()) + ".",
         _grid(
             ("name", "what", "runs", "seconds", "least – most", "faster than", "per second", "peak MB", "before MB", "imports s"),
@@ -108,7 +108,7 @@ def _cells(row: Row) -> tuple[str, ...]:
     """Return a row as text."""
     faster = f"{row.ratio:.2f} × {row.against}" if row.ratio else ""
     spread = f"{_seconds(row.low)} – {_seconds(row.high)}"
-    rate = f"{row.rate:,.0f} {row.unit}" if row.rate >= 10 else f"{row.rate:.2f} {row.unit}"
+    rate = f"{row.rate:,.{0 if row.rate >= 10 else 2}f} {row.unit}" if row.unit else ""
     memory = f"{row.peak:,.0f}", f"{row.before:,.0f}"
     return row.name, row.what, str(row.runs), _seconds(row.seconds), spread, faster, rate, *memory, _seconds(row.imports)
 
