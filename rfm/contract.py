@@ -1,41 +1,18 @@
-"""What a contract is: columns, types, units, bounds, key and grain of a table; how a frame is held to it; the errors."""
+"""What a contract is: columns, types, units, bounds, key and grain of a table; how a frame is held to it."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
+
+from rfm.errors import ContractError, first_line
 
 if TYPE_CHECKING:
     import pandas as pd
     import pandera.polars
     import polars as pl
-
-
-class RfmError(Exception):
-    """Something a user can mend; the message names file, column, count and remedy in one line."""
-
-    exit_status = 1
-
-
-class SettingsError(RfmError):
-    """Wrong use or wrong settings: the run has not started."""
-
-    exit_status = 2
-
-
-class InputError(RfmError):
-    """A file, a folder or a lake that cannot be read as it is."""
-
-
-class ContractError(RfmError):
-    """A frame that breaks the contract of the table it was to be written to."""
-
-
-class StageError(RfmError):
-    """A stage of the run that failed."""
 
 
 @dataclass(frozen=True)
@@ -219,39 +196,3 @@ def _broken(table: Table, cases: pl.DataFrame) -> str:
         f"column {column} breaks {rule} " + (f"in {rows} row(s)" if rows else f"(found {str(found).splitlines()[0]})")
         for column, rule, rows, found in counts.rows()
     )
-
-
-def unknown(kind: str, given: Iterable[str], allowed: Iterable[str]) -> str:
-    """Say which names are unknown, and which are meant or allowed.
-
-    Parameters
-    ----------
-    kind
-        What the names are of, for the sentence.
-    given, allowed
-        Names that are unknown, and those that are known.
-
-    Examples
-    --------
-    >>> unknown("parameter", ["dat"], ["date", "lake"])
-    "unknown parameter 'dat' (did you mean 'date'?); allowed: date, lake"
-    """
-    from difflib import get_close_matches
-
-    allowed = sorted(allowed)
-    said = []
-    for name in given:
-        close = get_close_matches(name, allowed, 1)
-        said.append(f"'{name}'" + (f" (did you mean '{close[0]}'?)" if close else ""))
-    return f"unknown {kind} {', '.join(said)}; allowed: {', '.join(allowed)}"
-
-
-def first_line(error: Exception) -> str:
-    """Return the first line of an error's message.
-
-    Parameters
-    ----------
-    error
-        Any error, with or without a message.
-    """
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

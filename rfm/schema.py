@@ -6,7 +6,8 @@ README's tables are tested against it.
 
 from __future__ import annotations
 
-from rfm.contract import Column, ContractError, InputError, RfmError, SettingsError, StageError, Table
+from rfm.contract import Column, Table
+from rfm.errors import ContractError, InputError, RfmError, SettingsError, StageError
 
 __all__ = ["LANDING_COLUMNS", "TABLES", "ContractError", "InputError", "RfmError", "SettingsError", "StageError"]
 

@@ -10,7 +10,8 @@ import polars as pl
 import pytest
 
 from rfm import schema
-from rfm.contract import Column, check, contract, unknown
+from rfm.contract import Column, check, contract
+from rfm.errors import unknown
 from rfm.schema import TABLES, ContractError, InputError, RfmError, SettingsError, StageError
 
 DAY = dt.date(2025, 6, 26)

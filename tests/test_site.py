@@ -12,7 +12,7 @@ from bs4 import BeautifulSoup
 from fsspec.implementations.memory import MemoryFileSystem
 from nbformat import v4
 
-from rfm.run import site
+from rfm.run import site, storage
 from rfm.run.template import assets
 from rfm.run.template.cells import figure, headings, safe_html
 from rfm.run.template.filters import PAGE_FILTERS
@@ -283,8 +283,8 @@ def test_failure_leaves_front_page_and_earlier_days(work, tmp_path):
 
 
 def test_front_page_is_written_last(work, tmp_path, monkeypatch):
-    order, write = [], site._write
-    monkeypatch.setattr(site, "_write", lambda fs, path, content: (order.append(path), write(fs, path, content)))
+    order, write = [], storage.write
+    monkeypatch.setattr(site, "write", lambda fs, path, content: (order.append(path), write(fs, path, content)))
     _published(work, tmp_path, _day("2025-10-23"))
     names = [str(Path(path).relative_to(tmp_path)) for path in order]
     assert [name.split("/")[0] for name in names[:3]] == ["assets"] * 3
@@ -313,12 +313,12 @@ def test_publish_to_a_url(work, memory):
 def test_bucket_gets_content_types_and_its_errors_are_one_line():
     sent = {}
     bucket = SimpleNamespace(protocol=("s3", "s3a"), pipe_file=lambda path, content, **more: sent.update({path: more}))
-    site._write(bucket, "shop/index.html", b"")
+    storage.write(bucket, "shop/index.html", b"")
     assert sent == {"shop/index.html": {"ContentType": "text/html"}}
     missing = type("NoCredentialsError", (Exception,), {"__module__": "botocore.exceptions"})
-    with pytest.raises(InputError, match="s3://shop: cannot be published to"), site._reaching("s3://shop"):
+    with pytest.raises(InputError, match="s3://shop: cannot be published to"), storage.reaching("s3://shop"):
         raise missing("no credentials")
-    with pytest.raises(ZeroDivisionError), site._reaching("s3://shop"):
+    with pytest.raises(ZeroDivisionError), storage.reaching("s3://shop"):
         raise ZeroDivisionError
 
 

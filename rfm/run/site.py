@@ -6,15 +6,12 @@ escaping everything, puts the page around them (``template/frame.html.j2`` and i
 
 from __future__ import annotations
 
-import datetime as dt
 import json
-import mimetypes
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from rfm.run.storage import open_site, reaching, read_runs, run_date_of, write
 from rfm.run.template import TEMPLATE, assets, links, render
 from rfm.run.template.cells import CELL_FILTERS, MIMES, PLOTLY, headings, read_notebook
 from rfm.schema import InputError
@@ -38,7 +35,6 @@ ROAD = (
     Page("5_segments", "segments.html", "Segments"),
     OVERVIEW,
 )
-FRESH = {"use_listings_cache": False, "skip_instance_cache": True}  # s3fs remembers listings for ever
 HIDDEN = {"injected-parameters", "remove_cell", "papermill-error-cell-tag"}  # tags of cells not shown
 PARTS = (("*.ipynb", "notebooks/"), ("*.html", ""), ("run.json", ""))  # what is published, and where to
 
@@ -99,18 +95,18 @@ def publish(work: Path, reports: str, record: Mapping[str, Any]) -> str:
     InputError
         The site cannot be reached or written, or its ``runs.json`` cannot be read.
     """
-    day = _run_date(record)
-    with _reaching(reports):
-        fs, root = _open(reports)
-        site = _with_run(_read_runs(fs, root), record)
+    day = run_date_of(record)
+    with reaching(reports):
+        fs, root = open_site(reports)
+        site = _with_run(read_runs(fs, root), record)
         for name, content in assets().values():
             if not fs.exists(f"{root}/assets/{name}"):
-                _write(fs, f"{root}/assets/{name}", content)
+                write(fs, f"{root}/assets/{name}", content)
         for pattern, folder in PARTS:
             for path in sorted(work.glob(pattern)):
-                _write(fs, f"{root}/{day}/{folder}{path.name}", path.read_bytes())
-        _write(fs, f"{root}/runs.json", json.dumps(site, indent=1, ensure_ascii=False).encode())
-        _write(fs, f"{root}/index.html", _front(site).encode())
+                write(fs, f"{root}/{day}/{folder}{path.name}", path.read_bytes())
+        write(fs, f"{root}/runs.json", json.dumps(site, indent=1, ensure_ascii=False).encode())
+        write(fs, f"{root}/index.html", _front(site).encode())
     return f"{root}/index.html" if "local" in fs.protocol else fs.unstrip_protocol(f"{root}/index.html")
 
 
@@ -127,8 +123,8 @@ def published_runs(reports: str) -> list[dict[str, Any]]:
     InputError
         The site cannot be reached, or its ``runs.json`` cannot be read.
     """
-    with _reaching(reports):
-        return _read_runs(*_open(reports))["runs"]
+    with reaching(reports):
+        return read_runs(*open_site(reports))["runs"]
 
 
 def _stage(work: Path, page: Page, found: list[Page], record: Mapping[str, Any], exporter: Any) -> str:
@@ -168,7 +164,7 @@ def _about(record: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the frame of any page says about its run."""
     given, shop = record.get("parameters", {}), Shop()
     return {
-        "run_date": _run_date(record),
+        "run_date": run_date_of(record),
         "shop": given.get("shop") or shop.name,
         "currency": given.get("currency") or shop.currency,
         "code": dict(record.get("code", {})),
@@ -194,63 +190,6 @@ def _exporter() -> Any:
     for name, function in CELL_FILTERS.items():
         exporter.register_filter(name, function)
     return exporter
-
-
-def _run_date(record: Mapping[str, Any]) -> str:
-    """Return the run date, which becomes a folder's name, after a look that it is a date."""
-    given = record.get("run_date")
-    try:
-        return dt.date.fromisoformat(str(given)).isoformat()
-    except ValueError:
-        raise InputError(f"run record: run_date is {given!r}, not a date like 2025-10-23") from None
-
-
-@contextmanager
-def _reaching(reports: str) -> Iterator[None]:
-    """Turn what goes wrong on a disk or a network into one line."""
-    try:
-        yield
-    except Exception as error:
-        if isinstance(error, (OSError, ImportError)) or type(error).__module__.startswith("botocore"):
-            raise InputError(f"{reports}: cannot be published to ({error}); mend that first") from error
-        raise
-
-
-def _open(reports: str) -> tuple[Any, str]:
-    """Return the file system and the root of the site, without any remembered listing."""
-    from fsspec.core import url_to_fs
-
-    try:
-        fs, root = url_to_fs(reports, **(FRESH if reports.startswith("s3") else {}))
-    except ValueError as error:
-        raise InputError(f"{reports}: is neither a folder nor a known URL ({error})") from error
-    return fs, root.rstrip("/")
-
-
-def _write(fs: Any, path: str, content: bytes) -> None:
-    """Write a file whole: readers see the old one or the new one."""
-    if "local" not in fs.protocol:
-        kind = mimetypes.guess_type(path)[0] or "application/octet-stream"
-        return fs.pipe_file(path, content, **({"ContentType": kind} if "s3" in fs.protocol else {}))
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    part = Path(f"{path}.{os.getpid()}.part")
-    try:
-        part.write_bytes(content)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def _read_runs(fs: Any, root: str) -> dict[str, Any]:
-    """Return the list of runs as it stands; an empty one for a new site."""
-    if not fs.exists(f"{root}/runs.json"):
-        return {"runs": [], "newest": None}
-    try:
-        site = json.loads(fs.cat_file(f"{root}/runs.json"))
-        _ = [_run_date(run) for run in (site["newest"], *site["runs"])]
-        return site
-    except (ValueError, KeyError, TypeError, AttributeError, InputError) as error:
-        raise InputError(f"{root}/runs.json: is not a list of runs ({error}); move it away") from error
 
 
 def _with_run(site: Mapping[str, Any], record: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from rfm.contract import unknown
+from rfm.errors import unknown
 from rfm.schema import SettingsError
 
 METRICS = ("Monetary", "Frequency", "Recency")

@@ -11,7 +11,8 @@ import polars as pl
 import pyarrow as pa
 from deltalake.exceptions import CommitFailedError
 
-from rfm.contract import ContractError, Table, conform
+from rfm.contract import Table, conform
+from rfm.errors import ContractError
 
 CHUNK_ROWS = 250_000
 TRIES = 20

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import deltalake
 import polars as pl
-from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
-from rfm.contract import conform, first_line
-from rfm.io.lake.commit import Stream, arrow_schema, is_, retried
-from rfm.schema import TABLES, InputError
+from rfm.contract import conform
+from rfm.io.lake.commit import Stream, is_, retried
+from rfm.io.lake.handles import Handles
+from rfm.schema import TABLES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,7 +41,10 @@ class Lake:
     """
 
     url: str
-    _handles: dict[str, deltalake.DeltaTable] = field(default_factory=dict, repr=False, compare=False)
+
+    @cached_property
+    def _handles(self) -> Handles:
+        return Handles(self.url)
 
     def read(self, name: str, *, until: dt.date | None = None, version: int | None = None, **equal: object) -> pl.LazyFrame:
         """Return a table, or the rows of it that are wanted.
@@ -66,7 +70,7 @@ class Lake:
         InputError
             If the table cannot be read.
         """
-        table = self._open(name, version)
+        table = self._handles.open(name, version)
         rows = pl.scan_delta(table) if table else pl.LazyFrame(schema=TABLES[name].polars)
         for column, value in equal.items():
             rows = rows.filter(pl.col(column).is_in(value) if isinstance(value, list) else pl.col(column) == value)
@@ -103,7 +107,7 @@ class Lake:
         """
 
         def attempt() -> int:
-            table = self._ensure(name)
+            table = self._handles.ensure(name)
             missing = [file for file in files if table.transaction_version(file) is None]
             if not missing:
                 return 0
@@ -144,7 +148,7 @@ class Lake:
         predicate = " AND ".join(is_(column, value) for column, value in equal.items()) or None
 
         def attempt() -> int:
-            deltalake.write_deltalake(self._ensure(name), frame, mode="overwrite", predicate=predicate)
+            deltalake.write_deltalake(self._handles.ensure(name), frame, mode="overwrite", predicate=predicate)
             return len(frame)
 
         return retried(attempt)
@@ -164,13 +168,13 @@ class Lake:
         dict
             Rows written, by table.
         """
-        lazy = [name for name, frame in frames.items() if isinstance(frame, pl.LazyFrame)]
-        computed = dict(zip(lazy, pl.collect_all([frames[name] for name in lazy]), strict=True))
-        return {name: self.replace(name, computed.get(name, frame), **equal) for name, frame in frames.items()}
+        lazy = {name: frame for name, frame in frames.items() if isinstance(frame, pl.LazyFrame)}
+        computed = dict(zip(lazy, pl.collect_all(list(lazy.values())), strict=True))
+        return {name: self.replace(name, frame, **equal) for name, frame in {**frames, **computed}.items()}
 
     def state(self, names: Iterable[str] = TABLES) -> dict[str, State]:
         """Return version and number of rows of each table that exists, from its log alone."""
-        tables = {name: self._open(name) for name in names}
+        tables = {name: self._handles.open(name) for name in names}
         return {name: State(table.version(), table.count()) for name, table in tables.items() if table}
 
     def optimize(self, name: str) -> dict[str, int]:
@@ -186,10 +190,10 @@ class Lake:
         InputError
             If there is no such table.
         """
-        table = self._existing(name)
+        table = self._handles.existing(name)
         before = len(table.file_uris())
-        retried(lambda: self._existing(name).optimize.compact())
-        table = self._existing(name)
+        retried(lambda: self._handles.existing(name).optimize.compact())
+        table = self._handles.existing(name)
         removed = table.vacuum(retention_hours=RETAIN_HOURS, dry_run=False)
         table.create_checkpoint()
         return {"before": before, "after": len(table.file_uris()), "removed": len(removed)}
@@ -205,48 +209,3 @@ class Lake:
         """Return the landing files that are dated later than a day."""
         later = self.read(LEDGER, layer="bronze").filter(pl.col("file_date") > until)
         return later.select("source_file").collect()["source_file"].to_list()
-
-    def _path(self, name: str) -> str:
-        if name not in TABLES:
-            raise InputError(f"there is no table {name}; tables: {', '.join(TABLES)}")
-        return f"{self.url}/{name}"
-
-    def _open(self, name: str, version: int | None = None) -> deltalake.DeltaTable | None:
-        """Return a handle on the newest or the given version of a table, or nothing if there is no table.
-
-        A handle on the newest version is kept: bringing it up to date costs a fraction of opening the table.
-        """
-        path = self._path(name)
-        try:
-            if version is not None:
-                return deltalake.DeltaTable(path, version=version)
-            if name in self._handles:
-                self._handles[name].update_incremental()
-            else:
-                self._handles[name] = deltalake.DeltaTable(path)
-            return self._handles[name]
-        except TableNotFoundError:
-            return None
-        except (DeltaError, OSError, ValueError) as error:
-            self._handles.pop(name, None)
-            raise InputError(f"{path}: the table cannot be read ({first_line(error)}); restore it or remove the folder") from None
-
-    def _existing(self, name: str) -> deltalake.DeltaTable:
-        """Return a handle on a table that must be there."""
-        if table := self._open(name):
-            return table
-        raise InputError(f"{self.url}: there is no table {name}; tables: {', '.join(self.state()) or 'none'}")
-
-    def _ensure(self, name: str) -> deltalake.DeltaTable:
-        """Return a handle on a table, made empty first if need be."""
-        if table := self._open(name):
-            return table
-        schema = arrow_schema(TABLES[name])
-        try:
-            deltalake.DeltaTable.create(self._path(name), schema, mode="ignore", name=name, description=TABLES[name].grain)
-        except CommitFailedError:
-            raise
-        except (DeltaError, OSError) as error:
-            raise InputError(f"{self._path(name)}: no table can be made ({first_line(error)}); name another lake") from None
-        self._handles[name] = deltalake.DeltaTable(self._path(name))
-        return self._handles[name]

@@ -1,0 +1,152 @@
+"""The record of a run, ``run.json``: what ran on what, what it found, so that two runs of a day can be compared."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import platform
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterable, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import rfm
+from rfm.core import segments
+from rfm.run.stages import HISTORY, RESULTS
+from rfm.settings import Settings
+
+PACKAGES = ("polars", "pandas", "numpy", "narwhals", "deltalake", "pyarrow", "pandera", "scikit-learn", "plotly", "papermill")
+SEGMENT_NAMES = {
+    "Cluster_Description": "segment",
+    "Tier": "tier",
+    "Customers": "customers",
+    "CustomerShare": "customer_share",
+    "Revenue": "revenue",
+    "RevenueShare": "revenue_share",
+    "MedianMonetary": "median_monetary",
+    "MedianFrequency": "median_frequency",
+    "MedianRecency": "median_recency",
+    "Cluster_Recommendation": "recommendation",
+}
+
+
+def begin(settings: Settings, day: dt.date, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the run record as it is before the first stage.
+
+    Parameters
+    ----------
+    settings
+        Where things are.
+    day
+        The run date.
+    parameters
+        Of the notebooks.
+    """
+    return {
+        "run_date": day.isoformat(),
+        "status": "running",
+        "started": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        "parameters": {**parameters, "reports": settings.reports, "shop": settings.shop.name, "currency": settings.shop.currency},
+        "code": {"rfm": rfm.__version__, "commit": _commit()},
+        "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
+        "stages": [],
+        "warnings": [],
+    }
+
+
+def conclude(settings: Settings, day: dt.date, record: dict[str, Any]) -> None:
+    """Add what the run found: the result tables with their digests, and the segments.
+
+    Parameters
+    ----------
+    settings, day
+        As for `begin`.
+    record
+        Changed in place.
+    """
+    lake = rfm.Lake(settings.lake)
+    results = {name: {**state._asdict(), "sha256": lake.fingerprint(name)} for name, state in lake.state(RESULTS).items()}
+    results[HISTORY] = {**lake.state([HISTORY])[HISTORY]._asdict(), "sha256": lake.fingerprint(HISTORY, UpdateDate=day)}
+    summary = lake.frame("segment_summary")
+    record["tables"] = results
+    record["headline"] = segments.headline(summary, settings.shop.currency)
+    record["summary"] = {
+        "customers": int(summary["Customers"].sum()),
+        "revenue": str(summary["Revenue"].sum()),
+        "orders": int(lake.frame("customer_rfm_gold")["Frequency"].sum()),
+        "segments": [_segment(row) for row in summary.to_dict("records")],
+    }
+    record["seconds"] = round(sum(stage["seconds"] for stage in record["stages"]), 2)
+
+
+def states(lake: rfm.Lake, names: Iterable[str]) -> dict[str, dict[str, int]]:
+    """Return version and rows of tables, as they stand in the record.
+
+    Parameters
+    ----------
+    lake
+        The tables.
+    names
+        Those wanted; one that does not exist yet is left out.
+    """
+    return {name: state._asdict() for name, state in lake.state(names).items()}
+
+
+def keep(work: Path, record: Mapping[str, Any], reports: str) -> str:
+    """Keep the notebooks and the record of a failed run beside the reports; return where.
+
+    Parameters
+    ----------
+    work
+        Folder of the run.
+    record
+        The run record.
+    reports
+        Folder of the site; where it is a URL, a temporary folder keeps them.
+    """
+    write(work, record)
+    if "://" in reports:
+        kept = Path(tempfile.mkdtemp(prefix=f"rfm-failed-{record['run_date']}-"))
+    else:
+        kept = Path(reports) / "failed" / str(record["run_date"])
+        shutil.rmtree(kept, ignore_errors=True)  # what an earlier failure of the day left
+    shutil.copytree(work, kept, dirs_exist_ok=True)
+    return str(kept)
+
+
+def write(work: Path, record: Mapping[str, Any]) -> None:
+    """Write ``run.json``.
+
+    Parameters
+    ----------
+    work
+        Folder of the run.
+    record
+        The run record.
+    """
+    (work / "run.json").write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _segment(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row of ``segment_summary`` as it stands in the record; money as text, exact."""
+    return {name: str(row[column]) if column == "Revenue" else row[column] for column, name in SEGMENT_NAMES.items()}
+
+
+def _commit() -> str | None:
+    """Return the commit of the code, where it runs from a git checkout."""
+    try:
+        command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _version(package: str) -> str:
+    """Return the installed version of a package."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"

@@ -1,0 +1,125 @@
+"""Where a site is kept, a folder or a bucket: files written whole, and the list of its runs."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import mimetypes
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rfm.schema import InputError
+
+FRESH = {"use_listings_cache": False, "skip_instance_cache": True}  # s3fs remembers listings for ever
+
+
+@contextmanager
+def reaching(reports: str) -> Iterator[None]:
+    """Turn what goes wrong on a disk or a network into one line.
+
+    Parameters
+    ----------
+    reports
+        Address of the site, for the line.
+
+    Raises
+    ------
+    InputError
+        Instead of what went wrong.
+    """
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, (OSError, ImportError)) or type(error).__module__.startswith("botocore"):
+            raise InputError(f"{reports}: cannot be published to ({error}); mend that first") from error
+        raise
+
+
+def open_site(reports: str) -> tuple[Any, str]:
+    """Return the file system and the root of the site, without any remembered listing.
+
+    Parameters
+    ----------
+    reports
+        Folder or fsspec URL.
+
+    Raises
+    ------
+    InputError
+        If it is neither.
+    """
+    from fsspec.core import url_to_fs
+
+    try:
+        fs, root = url_to_fs(reports, **(FRESH if reports.startswith("s3") else {}))
+    except ValueError as error:
+        raise InputError(f"{reports}: is neither a folder nor a known URL ({error})") from error
+    return fs, root.rstrip("/")
+
+
+def write(fs: Any, path: str, content: bytes) -> None:
+    """Write a file whole: readers see the old one or the new one.
+
+    Parameters
+    ----------
+    fs
+        File system.
+    path, content
+        Where, and the bytes.
+    """
+    if "local" not in fs.protocol:
+        kind = mimetypes.guess_type(path)[0] or "application/octet-stream"
+        return fs.pipe_file(path, content, **({"ContentType": kind} if "s3" in fs.protocol else {}))
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    part = Path(f"{path}.{os.getpid()}.part")
+    try:
+        part.write_bytes(content)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def read_runs(fs: Any, root: str) -> dict[str, Any]:
+    """Return the list of runs as it stands; an empty one for a new site.
+
+    Parameters
+    ----------
+    fs, root
+        File system and root of the site.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read.
+    """
+    if not fs.exists(f"{root}/runs.json"):
+        return {"runs": [], "newest": None}
+    try:
+        site = json.loads(fs.cat_file(f"{root}/runs.json"))
+        _ = [run_date_of(run) for run in (site["newest"], *site["runs"])]
+        return site
+    except (ValueError, KeyError, TypeError, AttributeError, InputError) as error:
+        raise InputError(f"{root}/runs.json: is not a list of runs ({error}); move it away") from error
+
+
+def run_date_of(record: Mapping[str, Any]) -> str:
+    """Return the run date, which becomes a folder's name, after a look that it is a date.
+
+    Parameters
+    ----------
+    record
+        The run record.
+
+    Raises
+    ------
+    InputError
+        If it is not.
+    """
+    given = record.get("run_date")
+    try:
+        return dt.date.fromisoformat(str(given)).isoformat()
+    except ValueError:
+        raise InputError(f"run record: run_date is {given!r}, not a date like 2025-10-23") from None
