@@ -46,7 +46,9 @@ def parse(raw: bytes, name: str) -> pa.Table:
         return _empty()
     separator, header = _header(text, name)
     bad: list[dict] = []
-    table = _part_joined(_read_csv(text, header, separator, bad, name), separator, bad)
+    table = _read_csv(text, header, separator, bad, name)
+    if table.num_rows + len(bad) + 1 != _lines(text):
+        table = _part_joined(table, separator, bad)
     wanted = {_plain(column): i for i, column in enumerate(header)}
     places = {column: wanted.get(_plain(column)) for column in LANDING_COLUMNS}
     columns = [table[i] if i is not None else pa.nulls(table.num_rows, pa.string()) for i in places.values()]
@@ -131,6 +133,11 @@ def _read_csv(text: bytes, header: list[str], separator: str, bad: list[dict], n
         if "Empty CSV" in str(error):
             return pa.table([pa.array([], pa.string())] * len(header), names)
         raise InputError(f"{name}: cannot be read as a table ({error}); send the file again") from None
+
+
+def _lines(text: bytes) -> int:
+    """Return the number of physical lines; as many rows mean that no quoted field spans lines."""
+    return text.count(b"\n") + text.count(b"\r") - text.count(b"\r\n")
 
 
 def _part_joined(table: pa.Table, separator: str, bad: list[dict]) -> pa.Table:

@@ -1,8 +1,7 @@
 """Bronze to silver and quarantine: text becomes types, and every row is kept in one of the two.
 
 Written once against narwhals, so a pandas frame gives pandas frames back, a Polars lazy frame lazy frames,
-a DuckDB or Spark frame the same. Casts differ between engines (rounding, failing, calendars), so money is
-made of whole cents by string slices and integers, and a pattern that knows the calendar guards dates.
+a DuckDB or Spark frame the same.
 """
 
 from __future__ import annotations
@@ -13,17 +12,11 @@ from typing import Any, Literal
 import narwhals as nw
 from narwhals.typing import IntoFrameT
 
+from rfm.core.cleaning.casts import BLANKS, calendar_date, cents, money, whole_number
 from rfm.schema import LANDING_COLUMNS, TABLES, InputError
 
 Severity = Literal["drop", "warn", "fail"]
 
-_LEAP_YEAR = "(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:0[48]|[2468][048]|[13579][26])00)"
-_YEAR = "(?:000[1-9]|00[1-9][0-9]|0[1-9][0-9]{2}|[1-9][0-9]{3})"
-_DAY = "(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)|02-(?:0[1-9]|1[0-9]|2[0-8]))"
-ISO_DATE = f"^(?:{_YEAR}-{_DAY}|{_LEAP_YEAR}-02-29)(?:[ T].*)?$"
-WHOLE_NUMBER = "^[+-]?[0-9]{1,9}(?:[.]0*)?$"
-PRICE = "^[+-]?[0-9]{1,8}(?:[.][0-9]*)?$"
-BLANKS = " \t\n\v\f\r\u00a0"  # named, as engines do not agree on what a blank is
 LARGEST_PRICE = 10**10 - 1  # cents in DECIMAL(10,2)
 LARGEST_TOTAL = 10**12 - 1  # cents in DECIMAL(12,2)
 
@@ -152,44 +145,6 @@ def _total(quantity: nw.Expr, cents: nw.Expr) -> nw.Expr:
     """Return quantity × cents, null beyond the contract; held against it as floats, which do not overflow."""
     fits = (quantity.cast(nw.Float64) * cents.cast(nw.Float64)).is_between(-LARGEST_TOTAL, LARGEST_TOTAL)
     return nw.when(fits).then(quantity) * cents
-
-
-def whole_number(text: nw.Expr) -> nw.Expr:
-    """Return an integer of up to nine digits from text, ``12`` and ``12.0`` alike; null for anything else."""
-    text = text.str.strip_chars(BLANKS)
-    digits = text.str.replace_all(r"^[+]|[.]0*$", "")
-    return nw.when(text.str.contains(WHOLE_NUMBER)).then(digits).cast(nw.Int64)
-
-
-def cents(text: nw.Expr) -> nw.Expr:
-    """Return whole cents from a price in text, rounded half away from zero at the third decimal."""
-    text = text.str.strip_chars(BLANKS)
-    digits = nw.when(text.str.contains(PRICE)).then(text.str.replace_all("^[+-]", ""))
-    units = digits.str.replace_all("[.].*$", "").cast(nw.Int64)
-    decimals = nw.concat_str(digits.str.replace_all("^[0-9]*[.]?", ""), nw.lit("000")).str.slice(0, 3)
-    sign = nw.when(text.str.starts_with("-")).then(nw.lit(-1)).otherwise(nw.lit(1))
-    return sign * (units * 100 + (decimals.cast(nw.Int64) + 5) // 10)
-
-
-def money(cents: nw.Expr, precision: int) -> nw.Expr:
-    """Return DECIMAL(precision, 2) from whole cents of 0 or more, exactly.
-
-    Parameters
-    ----------
-    cents
-        Whole cents.
-    precision
-        Digits in all, two of them behind the point.
-    """
-    units = cents // 100
-    text = nw.concat_str(units.cast(nw.String), nw.lit("."), (cents - units * 100).cast(nw.String).str.zfill(2))
-    return text.cast(nw.Decimal(precision, 2))
-
-
-def calendar_date(text: nw.Expr) -> nw.Expr:
-    """Return a date from ``YYYY-MM-DD``, a time after it ignored; null where there is no such day."""
-    text = text.str.strip_chars(BLANKS)
-    return nw.when(text.str.contains(ISO_DATE)).then(text.str.slice(0, 10)).str.to_date("%Y-%m-%d")
 
 
 def _as_text(bronze: Any) -> nw.LazyFrame:

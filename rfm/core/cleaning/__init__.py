@@ -1,0 +1,5 @@
+"""Bronze to silver and quarantine: text becomes types, and every row is kept in one of the two."""
+
+from rfm.core.cleaning.clean import EXPECTATIONS, SEVERITIES, Expectation, clean, judge
+
+__all__ = ["EXPECTATIONS", "SEVERITIES", "Expectation", "clean", "judge"]
