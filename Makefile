@@ -41,7 +41,7 @@ lab: setup ## open JupyterLab on the tour
 	@$(BIN)/jupyter lab notebooks/0_tour.ipynb
 
 test: setup ## run all tests but the long ones (under ten minutes on two cores)
-	@$(BIN)/python -m pytest -m "not long" --cov=rfm --cov-report=term --cov-fail-under=95
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not long" --cov=rfm --cov-report=term --cov-fail-under=95
 
 test-long: setup ## run the long tests too: many kills, long fuzzing, large data
 	@RFM_HYPOTHESIS=long $(BIN)/python -m pytest

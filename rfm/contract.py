@@ -177,12 +177,28 @@ def check(table: Table, frame: pl.DataFrame) -> pl.DataFrame:
     ContractError
         Naming the table, the first broken rules and how many rows break them.
     """
+    if _keeps(table, frame):
+        return frame
     import pandera.errors
 
     try:
         return contract(table).validate(frame, lazy=True)
     except pandera.errors.SchemaErrors as errors:
         raise ContractError(f"{table.name}: {_broken(table, errors.failure_cases)}; nothing was written") from None
+
+
+def _keeps(table: Table, frame: pl.DataFrame) -> bool:
+    """Tell in one pass whether a frame plainly keeps a contract; pandera, twenty times slower, judges and words all others."""
+    import polars as pl
+
+    if frame.schema != table.polars or not frame.width:
+        return False
+    rules = [pl.col(column.name).is_not_null() for column in table.columns if not column.nullable]
+    rules += [pl.col(column.name).is_not_nan() for column in table.columns if column.type == "DOUBLE"]
+    rules += [pl.col(column.name) >= column.bounds[0] for column in table.columns if column.bounds[0] is not None]
+    rules += [pl.col(column.name) <= column.bounds[1] for column in table.columns if column.bounds[1] is not None]
+    kept = frame.select(rule.all().alias(str(place)) for place, rule in enumerate(rules))
+    return all(kept.row(0)) and not (table.key and frame.select(table.key).is_duplicated().any())
 
 
 def _broken(table: Table, cases: pl.DataFrame) -> str:

@@ -2,7 +2,32 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Iterable
+
+LOGIN = re.compile(r"://[^/@]*:(?![0-9]+/)[^@]*@")  # user:password@ in an address; host:port/ is none
+SECRETS = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "OPENLINEAGE_API_KEY", "RFM_WEBHOOK_SECRET")  # of the environment
+ECHO = re.compile(r"<Token-0>.*?(?:</Token-0>|$)", re.DOTALL)  # a server's answer repeats a token that it refuses
+NETWORK = ("botocore", "aiobotocore", "aiohttp")  # packages whose errors are no mistakes of the code
+TROUBLES = {  # what an error says, as a pattern; what it means and what to do: the first that fits
+    r"NoCredentials|locate credentials|PartialCredentials|169\.254\.169\.254|ProfileNotFound|no providers in chain": (
+        "no credentials were found; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or use a role"
+    ),
+    r"NoSuchBucket|bucket does not exist": "there is no such bucket; make it, or correct the name",
+    r"InvalidAccessKeyId|SignatureDoesNotMatch|(?:Invalid|Expired)Token|token is malformed|token (?:has|is) expired": (
+        "the credentials are not accepted; renew them and run again"
+    ),
+    r"AccessDenied|\b403 Forbidden|^PermissionError: (?:Forbidden|Access Denied)|lacked the necessary privileges": (
+        "access is denied; ask for the right to list, read and write there"
+    ),
+    r"ConnectTimeout|ReadTimeout|FSTimeout|operation timed out|ConnectionClosed": (
+        "the server does not answer in time; see AWS_ENDPOINT_URL and the network, then run again"
+    ),
+    r"EndpointConnection|connect to the endpoint|client error \(Connect\)|connect error|dns error|[Ii]nvalid ?[Ee]ndpoint": (
+        "the server cannot be reached; see AWS_ENDPOINT_URL and the network, then run again"
+    ),
+}
 
 
 class RfmError(Exception):
@@ -63,3 +88,76 @@ def first_line(error: Exception) -> str:
         Any error, with or without a message.
     """
     return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+
+
+def trouble(error: Exception | str) -> str | None:
+    """Return what a bucket or a network refused, in words; nothing for any other error.
+
+    The server's own text is not repeated: it may hold a token.
+
+    Parameters
+    ----------
+    error
+        Of any library, or its text.
+
+    Examples
+    --------
+    >>> trouble("Generic S3 error: 404 Not Found <Code>NoSuchBucket</Code>")
+    'there is no such bucket; make it, or correct the name'
+    """
+    text = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
+    return next((said for pattern, said in TROUBLES.items() if re.search(pattern, text)), None)
+
+
+def refusal(error: Exception, said: str, remedy: str = "", *more: type[Exception]) -> Exception:
+    """Return the error to raise instead of one that a disk, a network or a missing package made; any other as it is.
+
+    Parameters
+    ----------
+    error
+        What was raised; a mistake in the code stays what it is.
+    said
+        Place, and what cannot be done there.
+    remedy
+        What to do, where the error itself does not tell.
+    *more
+        Other kinds of errors that come from outside.
+    """
+    outside = isinstance(error, (OSError, ImportError, *more)) or type(error).__module__.startswith(NETWORK)
+    if isinstance(error, RfmError) or not outside:
+        return error
+    known = trouble(error)
+    reason = known or redacted(first_line(error))
+    return InputError(f"{said} ({reason})" + (f"; {remedy}" if remedy and not known else ""))
+
+
+def redacted(text: str) -> str:
+    """Return a text without the secrets of the environment.
+
+    Parameters
+    ----------
+    text
+        What is to be shown or kept.
+    """
+    for secret in filter(None, map(os.environ.get, SECRETS)):
+        text = text.replace(secret, "***")
+    return ECHO.sub("<Token-0>***", text)
+
+
+def without_login(address: str) -> str:
+    """Return an address if no password stands in it.
+
+    Parameters
+    ----------
+    address
+        Folder or URL.
+
+    Raises
+    ------
+    SettingsError
+        If there is one; it is not repeated.
+    """
+    if not LOGIN.search(address):
+        return address
+    shown = f"{address.partition('://')[0]}://***@{address.rpartition('@')[2]}"
+    raise SettingsError(f"{shown}: an address holds no password; take it out and use the environment, a profile or a role")

@@ -7,6 +7,7 @@ README's tables are tested against it.
 from __future__ import annotations
 
 from rfm.contract import Column, Table
+from rfm.customer_tables import CUSTOMER_TABLES
 from rfm.errors import ContractError, InputError, RfmError, SettingsError, StageError
 
 __all__ = ["LANDING_COLUMNS", "TABLES", "ContractError", "InputError", "RfmError", "SettingsError", "StageError"]
@@ -30,29 +31,6 @@ _ARRIVAL = (
     Column("processing_date", "DATE", "run date of the run that ingested the row"),
 )
 _RESCUED = Column("_rescued_data", "STRING", "JSON of what did not fit the header", nullable=True)
-_CUSTOMER = Column("CustomerID", "STRING", "the customer")
-_METRICS = (
-    Column("MaxInvoiceDate", "DATE", "last purchase"),
-    Column("Recency", "INT", "days from the last purchase to the run date; small is good", unit="days", bounds=(0, None)),
-    Column("Frequency", "INT", "distinct invoices", unit="invoices", bounds=(1, None)),
-    Column("Monetary", "DECIMAL(18,2)", "sum of TotalPrice, exact", unit="currency", bounds=(0, None)),
-)
-_CLUSTER = Column("Cluster", "INT", "0, 1, … by falling median Monetary; -1, -2, -3 are outliers", bounds=(-3, None))
-_UPDATE = Column("UpdateDate", "DATE", "run date")
-_SEGMENT = Column("Cluster_Description", "STRING", "segment")
-_TIER = Column("Tier", "STRING", "group of segments: premium, high value, active engagement, risk, growth and new")
-_ACTION = Column("Cluster_Recommendation", "STRING", "recommended action")
-
-
-def _statistics(total: str) -> tuple[Column, ...]:
-    """Return the columns of a summary: a count, and average and median of each metric."""
-    units = {"Monetary": "currency", "Frequency": "invoices", "Recency": "days"}
-    values = (
-        Column(f"{how}{metric}", "DOUBLE", f"{how.lower()} {metric}, rounded to 2", unit=unit)
-        for metric, unit in units.items()
-        for how in ("Average", "Median")
-    )
-    return Column(total, "BIGINT", "customers", unit="customers", bounds=(1, None)), *values
 
 
 def _counts(*names: str) -> tuple[Column, ...]:
@@ -72,12 +50,42 @@ TABLES: dict[str, Table] = {
             ("source_file", "layer"),
             (
                 Column("source_file", "STRING", "path of the file under the landing folder"),
-                Column("layer", "STRING", "bronze, silver or quarantine"),
+                Column("layer", "STRING", "bronze, silver or quarantine; changed: another content waits to be restated"),
                 Column("file_date", "DATE", "date in the file's name", nullable=True),
                 Column("bytes", "BIGINT", "size when it was read", unit="bytes", bounds=(0, None)),
                 Column("sha256", "STRING", "digest of the content when it was read"),
                 Column("processing_date", "DATE", "run date of the run that read it"),
                 Column("rows", "BIGINT", "rows of the file in the layer", unit="rows", bounds=(0, None)),
+                Column("token", "STRING", "ETag or modification time when it was listed", True),
+                Column("version", "BIGINT", "transaction of the content in the layer: how often restated, and its digest", True),
+            ),
+        ),
+        Table(
+            "run_warnings",
+            "a warning of a run",
+            ("run_date", "stage", "kind", "message"),
+            (
+                Column("run_date", "DATE", "run date of the run that warns"),
+                Column("stage", "STRING", "notebook that warns, as 1_bronze"),
+                Column("kind", "STRING", "what it is about, as refused_file"),
+                Column("severity", "STRING", "warning or error; an error makes the run end with exit status 1"),
+                Column("message", "STRING", "one line: what, how many, what to do"),
+            ),
+        ),
+        Table(
+            "pipeline_runs",
+            "a stage of a run",
+            ("run_id", "stage"),
+            (
+                Column("run_id", "STRING", "the run"),
+                Column("run_date", "DATE", "day that the run is for"),
+                Column("stage", "STRING", "notebook, as 1_bronze; `run` for all of them, `backfill` for a day without notebooks"),
+                Column("status", "STRING", "running, done or failed; a killed run stays running"),
+                Column("started", "TIMESTAMP", "when, UTC"),
+                Column("seconds", "DOUBLE", "how long; 0 while it is running", unit="seconds", bounds=(0, None)),
+                *_counts("rows_read", "rows_written"),
+                Column("versions", "STRING", "JSON: version of each table it read and wrote"),
+                Column("error", "STRING", "what went wrong, in one line", nullable=True),
             ),
         ),
         Table("retail_transactions_bronze", "a line that arrived, as it arrived", (), (*_RAW, _RESCUED, *_ARRIVAL)),
@@ -114,56 +122,23 @@ TABLES: dict[str, Table] = {
                 *_ARRIVAL,
             ),
         ),
-        Table("customer_rfm_gold", "a customer as of the run date", ("CustomerID",), (_CUSTOMER, *_METRICS)),
         Table(
-            "customer_rfm_kmeans_clustered",
-            "a customer as of the run date",
-            ("CustomerID",),
-            (_CUSTOMER, *_METRICS, _CLUSTER, _UPDATE),
-        ),
-        Table(
-            "customer_rfm_kmeans_clustered_history",
-            "a customer on a run date",
-            ("CustomerID", "UpdateDate"),
-            (_CUSTOMER, *_METRICS, _CLUSTER, _UPDATE, _SEGMENT),
-        ),
-        Table(
-            "cluster_models",
-            "a run date",
-            ("UpdateDate",),
+            "released_rows",
+            "a quarantined line that was put right by hand",
+            (),
             (
-                _UPDATE,
-                Column("k", "INT", "number of clusters", bounds=(1, None)),
-                Column("model", "STRING", "JSON: scaler, centroids, scores of every k tried, code version"),
+                Column("row_id", "STRING", "digest of the line in the quarantine, and its number among equal ones"),
+                Column("release_id", "STRING", "digest of all lines that were released together"),
+                Column("source_file", "STRING", "path of the file under the landing folder"),
+                Column("failed_expectations", "STRING", "names of the rules that it broke"),
+                Column("raw_before", "STRING", "JSON of the line as it arrived"),
+                Column("raw_after", "STRING", "JSON of the line as it was put right"),
+                Column("version", "BIGINT", "transaction of the file's content that the line belongs to"),
+                Column("released_timestamp", "TIMESTAMP", "when, UTC"),
+                Column("run_date", "DATE", "run date of the release"),
             ),
         ),
-        Table("cluster_summary", "a cluster", ("Cluster",), (_CLUSTER, *_statistics("Count"))),
-        Table(
-            "cluster_description_and_recommendation",
-            "a cluster",
-            ("Cluster",),
-            (_CLUSTER, *_statistics("Count"), _SEGMENT, _TIER, _ACTION),
-        ),
-        Table(
-            "customer_rfm_description_and_recommendation",
-            "a customer as of the run date",
-            ("CustomerID",),
-            (_CUSTOMER, *_METRICS, _CLUSTER, _UPDATE, _SEGMENT, _TIER, _ACTION),
-        ),
-        Table(
-            "segment_summary",
-            "a segment",
-            ("Cluster_Description",),
-            (
-                _SEGMENT,
-                _TIER,
-                *_statistics("Customers"),
-                Column("CustomerShare", "DOUBLE", "share of all customers", bounds=(0, 1)),
-                Column("Revenue", "DECIMAL(18,2)", "sum of Monetary, exact", unit="currency", bounds=(0, None)),
-                Column("RevenueShare", "DOUBLE", "share of all revenue", bounds=(0, 1)),
-                _ACTION,
-            ),
-        ),
+        *CUSTOMER_TABLES,
         Table(
             "bronze_daily_quality",
             "a processing date",
@@ -206,6 +181,30 @@ TABLES: dict[str, Table] = {
                 Column("expectation", "STRING", "name of the rule"),
                 Column("severity", "STRING", "drop, warn or fail"),
                 *_counts("checked", "failed"),
+            ),
+        ),
+        Table(
+            "quality_metrics",
+            "a measure of a column on a processing date",
+            ("processing_date", "metric", "column"),
+            (
+                _PROCESSING,
+                Column("metric", "STRING", "completeness: values that are there; dropped, repeated_lines, repeated_keys: rows"),
+                Column("column", "STRING", "column that was measured, * for the whole line"),
+                *_counts("checked", "counted"),
+                Column("value", "DOUBLE", "counted / checked", bounds=(0, 1)),
+            ),
+        ),
+        Table(
+            "daily_volume",
+            "an invoice date in a landing file, lines that silver took",
+            ("InvoiceDate", "source_file", "processing_date"),
+            (
+                Column("InvoiceDate", "DATE", "day of the sale"),
+                Column("source_file", "STRING", "path of the file under the landing folder"),
+                _PROCESSING,
+                *_counts("lines", "invoices", "customers"),
+                Column("revenue", "DECIMAL(18,2)", "sum of TotalPrice, exact", unit="currency", bounds=(0, None)),
             ),
         ),
     )

@@ -20,21 +20,28 @@ PACKAGE = ROOT / "rfm"
 
 # ── the plan, as data; a module is written without the leading `rfm.` ──────────────────────────────
 TREE = {  # floor: the rooms on it, each a module or a package
-    "": {"contract", "errors", "schema", "settings"},
+    "": {"contract", "customer_tables", "errors", "schema", "settings"},
     "core": {"cleaning", "clustering", "figures", "metrics", "outliers", "quality", "segments"},
-    "io": {"lake", "landing", "prepare"},
-    "run": {"backfill", "cli", "daily", "kernels", "record", "site", "stages", "storage", "template", "warm"},
+    "io": {"lake", "landing", "lineage", "prepare"},
+    "run": {"backfill", "cli", "daily", "kernels", "record", "replay", "site", "stages", "storage", "template", "warm"}
+    | {"arguments", "hooks", "overview", "release", "runlog", "screen", "watch"},
 }
 GROUND = {
     "errors": set(),
     "contract": {"errors"},
-    "schema": {"contract", "errors"},
+    "customer_tables": {"contract"},
+    "schema": {"contract", "customer_tables", "errors"},
     "settings": {"errors", "schema"},
 }  # a module of the ground: what it imports of rfm
 TESTED_WITH = {
+    "arguments": "cli",
     "contract": "schema",
+    "customer_tables": "schema",
     "errors": "schema",
     "record": "daily",
+    "overview": "runlog",
+    "screen": "runlog",
+    "watch": "lineage",
     "stages": "daily",
     "storage": "site",
     "template": "site",
@@ -52,16 +59,18 @@ OWNERS = {  # library: the rooms that import it, and nobody else
     "ipykernel": {"run.warm"},
     "jupyter_client": {"run.kernels"},
     "typer": {"run.cli"},
-    "rich": {"run.cli"},
+    "rich": {"run.cli", "run.screen"},
     "plotly": {"core.figures"},
     "matplotlib": {"core.figures"},
     "sklearn": {"core.clustering"},
     "scipy": {"core.clustering"},
     "narwhals": {"core.cleaning", "core.metrics", "core.quality"},
     "deltalake": {"io.lake"},
+    "botocore": {"io.lake"},
+    "openlineage": {"io.lineage"},
     "polars": {"contract", "io.lake"},
     "pyarrow": {"io.landing", "io.lake", "io.prepare"},
-    "fsspec": {"io.landing", "run.storage"},
+    "fsspec": {"io.lake", "io.landing"},
     "pandera": {"contract"},
     "pydantic": {"settings"},
     "pydantic_settings": {"settings"},

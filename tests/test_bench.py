@@ -10,7 +10,7 @@ import pytest
 
 from rfm.io.prepare import make_sample
 from tests.bench import __main__ as bench
-from tests.bench import gold, kmeans, measure, runs, table
+from tests.bench import gold, growth, kmeans, measure, runs, table
 from tests.bench.cases import CASES, PREPARATIONS, Inputs, chosen
 from tests.bench.one import located
 
@@ -31,20 +31,20 @@ def _run(seconds: float, same: dict | None = None, stages: tuple = ()) -> dict:
 def test_one_benchmark_from_end_to_end(tiny: Inputs, tmp_path: Path, monkeypatch, capsys):
     monkeypatch.setenv("RFM_REAL_DATA", str(tiny.folder / "landing"))
     place = tmp_path / "out" / "bench.json"
-    assert bench.main(["--only", "gold.plain", "gold.polars", "--runs", "1", "--json", str(place)]) == 0
+    assert bench.main(["--only", "gold.exact", "gold.polars", "--runs", "1", "--json", str(place)]) == 0
     found = json.loads(place.read_text())
-    assert [row["name"] for row in found["rows"]] == ["gold.plain", "gold.polars"]
-    plain, ours = (found["runs"][name][0]["seconds"] for name in ("gold.plain", "gold.polars"))
+    assert [row["name"] for row in found["rows"]] == ["gold.exact", "gold.polars"]
+    plain, ours = (found["runs"][name][0]["seconds"] for name in ("gold.exact", "gold.polars"))
     assert found["rows"][1]["ratio"] == pytest.approx(plain / ours)
     assert found["data"]["files"] == 12
-    assert found["command"] == "python -m tests.bench --only gold.plain gold.polars --runs 1"
+    assert found["command"] == "python -m tests.bench --only gold.exact gold.polars --runs 1"
     printed = capsys.readouterr().out
     assert printed.strip() == place.with_suffix(".md").read_text().strip()
     assert "| gold.polars | CSV → gold, Polars | 1 |" in printed
     assert str(tmp_path) not in printed + place.read_text()
 
 
-@pytest.mark.parametrize("ours", [gold.on_polars, gold.on_delta, gold.on_pandas])
+@pytest.mark.parametrize("ours", [gold.exact, gold.on_polars, gold.on_delta, gold.on_pandas])
 def test_plain_pandas_finds_what_our_road_finds(tiny: Inputs, tmp_path: Path, ours):
     results = []
     for make in (gold.plain, ours):
@@ -69,9 +69,20 @@ def test_backfill_and_plain_pandas_find_the_same(tiny: Inputs, tmp_path: Path):
     assert found.units == 2
 
 
+def test_a_short_and_a_long_history_gain_the_same_rows(tiny: Inputs, tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(growth, "SHORT", 3)
+    assert growth.grown(tiny) == {"days": 9}
+    outcomes = []
+    for start in ("short", "long"):
+        work, outcome = growth.days(tiny, tmp_path / start, start=start)
+        outcomes.append(outcome(work()))
+    assert outcomes[0] == outcomes[1]
+    assert outcomes[0].same["rows"] > 0
+
+
 def test_a_ratio_needs_its_baseline_in_the_same_run():
-    cases = chosen(["gold.plain", "gold.polars"], full=False)
-    measured = {"gold.plain": [_run(8.0), _run(4.0), _run(6.0)], "gold.polars": [_run(3.0), _run(1.0), _run(2.0)]}
+    cases = chosen(["gold.exact", "gold.polars"], full=False)
+    measured = {"gold.exact": [_run(8.0), _run(4.0), _run(6.0)], "gold.polars": [_run(3.0), _run(1.0), _run(2.0)]}
     rows = table.rows(cases, measured)
     assert [(row.seconds, row.low, row.high, row.ratio) for row in rows] == [(6, 4, 8, None), (2, 1, 3, 3)]
     assert (rows[1].rate, rows[1].peak, rows[1].runs) == (500, 103, 3)
@@ -79,20 +90,20 @@ def test_a_ratio_needs_its_baseline_in_the_same_run():
 
 
 def test_no_time_is_told_where_results_differ():
-    cases = chosen(["gold.plain", "gold.polars"], full=False)
-    measured = {"gold.plain": [_run(1.0, {"revenue": "10.00"})], "gold.polars": [_run(1.0, {"revenue": "10.01"})]}
-    with pytest.raises(measure.BenchError, match="gold.polars found revenue 10.01, gold.plain found 10.00"):
+    cases = chosen(["gold.exact", "gold.polars"], full=False)
+    measured = {"gold.exact": [_run(1.0, {"revenue": "10.00"})], "gold.polars": [_run(1.0, {"revenue": "10.01"})]}
+    with pytest.raises(measure.BenchError, match="gold.polars found revenue 10.01, gold.exact found 10.00"):
         measure.agree(cases, measured)
 
 
 def test_a_block_is_run_in_turns_and_what_is_long_less_often():
-    cases = chosen(["silhouettes", "gold.plain"], full=False)
+    cases = chosen(["silhouettes", "gold.exact"], full=False)
     measured = {case.name: [] for case in cases}
     order = []
     for case, _ in measure.turns(cases, measured, 0):
         order.append(case.name)
-        measured[case.name].append(_run(11.0 if case.name == "gold.plain" else 1.0))
-    assert order == ["gold.plain"] * 3 + ["silhouettes.plain", "silhouettes.ours"] * 5
+        measured[case.name].append(_run(11.0 if case.name == "gold.exact" else 1.0))
+    assert order == ["gold.exact"] * 3 + ["silhouettes.plain", "silhouettes.ours"] * 5
 
 
 def test_a_failing_benchmark_says_why_in_one_line(tmp_path: Path):

@@ -19,7 +19,7 @@ from rfm.run import cli
 from rfm.run.cli import app, main
 from rfm.schema import TABLES
 
-VERBS = ["daily", "backfill", "sample", "status", "optimize"]
+VERBS = ["daily", "backfill", "sample", "upload", "status", "optimize", "release"]
 HEADER = "Invoice,StockCode,Description,Quantity,Price,Customer ID,Country,InvoiceDate\n"
 GOLD = "customer_rfm_gold"
 
@@ -286,8 +286,13 @@ def test_sample_if_empty_fills_an_empty_folder_and_leaves_a_filled_one(rfm, home
 def test_status_of_an_empty_lake(rfm, home):
     status, said, complaint = rfm("status")
     assert (status, complaint) == (0, "")
-    assert said == f"Runs in {home}/reports: none yet\nTables in {home}/data/lake: none yet\n"
-    assert json.loads(rfm("status", "--json")[1]) == {"runs": [], "tables": {}}
+    assert [line for line in said.splitlines() if line] == [
+        f"Runs in {home}/reports: none yet",
+        f"Tables in {home}/data/lake: none yet",
+    ]
+    told = json.loads(rfm("status", "--json")[1])
+    assert list(told) == ["runs", "stages", "tables", "quality", "warnings", "freshness"]
+    assert not any(told[name] for name in ("runs", "stages", "tables", "quality", "warnings"))
 
 
 def test_status_of_a_filled_lake(rfm, shop):
@@ -295,14 +300,14 @@ def test_status_of_a_filled_lake(rfm, shop):
     assert status == 0
     rows = Lake(f"{shop}/lake").state()[GOLD].rows
     assert re.search(rf"{GOLD}\W+\d+\W+{rows}\b", said)
-    assert all(name in said for name in TABLES)
+    assert all(name in said for name in Lake(f"{shop}/lake").state())
 
 
 def test_status_as_json_of_a_filled_lake(rfm, shop):
     told = json.loads(rfm("status", "--json", "--lake", f"{shop}/lake")[1])
-    assert set(told["tables"]) == set(TABLES)
+    assert set(told["tables"]) == set(Lake(f"{shop}/lake").state()) <= set(TABLES)
     assert told["tables"][GOLD]["rows"] == Lake(f"{shop}/lake").state()[GOLD].rows
-    assert told["runs"] == []
+    assert [(run["run_date"], run["stage"]) for run in told["runs"]] == [("2025-10-19", "backfill"), ("2025-10-18", "backfill")]
 
 
 def test_status_shows_the_ten_newest_runs_and_json_all(rfm, home):
@@ -338,7 +343,8 @@ def test_daily_hands_over_what_was_given_and_tells_what_came_out(rfm, home, monk
     def run(settings, parameters, on_stage):
         seen.update(settings=settings, parameters=parameters)
         on_stage({"name": "1_bronze", "title": "everything", "seconds": 1.25, "status": "done"})
-        return {"run_date": "2025-10-23", "warnings": ["a [red] name"], "headline": "5 customers", "report": "r/index.html"}
+        found = {"warnings": ["a [red] name"], "errors": [], "headline": "5 customers"}
+        return {"run_date": "2025-10-23", "report": "r/index.html", **found}
 
     monkeypatch.setattr(daily, "run", run)
     status, said, _ = rfm(

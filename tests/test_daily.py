@@ -20,6 +20,7 @@ from polars.testing import assert_frame_equal
 import rfm
 from rfm.io.prepare import make_sample
 from rfm.run import daily
+from rfm.run import stages as stages_of
 from rfm.run.backfill import backfill
 from rfm.run.kernels import warm_kernels
 from rfm.schema import TABLES, SettingsError, StageError
@@ -30,8 +31,10 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:nbclient")
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 DAYS = [dt.date(2025, 10, day) for day in (21, 22, 23)]  # the last three of the sample's twelve
 NEWEST = DAYS[-1].isoformat()
-NAMES = [stage.name for stage in daily.STAGES]
-FROM_GOLD_ON = tuple(name for stage in daily.STAGES[2:] for name in stage.writes)
+NAMES = [stage.name for stage in stages_of.STAGES]
+FROM_GOLD_ON = tuple(name for stage in stages_of.STAGES[2:] for name in stage.writes)
+STEADY = tuple(name for name in TABLES if name != "pipeline_runs")  # the log of runs is never the same twice
+QUIET = {"run_warnings", "released_rows"}  # empty on days without trouble
 OUTSIDE = re.compile(r"(?:https?:)?//[a-z0-9-]+\.[a-z]", re.IGNORECASE)
 OLD, NEW = dt.date(2025, 7, 31), dt.date(2025, 12, 31)  # run dates of the real data
 RULES = ("valid_invoice_no", "valid_stock_code", "valid_quantity", "valid_unit_price", "valid_invoice_date")
@@ -45,7 +48,7 @@ def place(root: Path, date: dt.date | None = None, **given: Any) -> Settings:
     return rfm.load_settings(date=date, **{name: str(root / path) for name, path in where.items()} | given)
 
 
-def fingerprints(root: Path, names: Any = TABLES) -> dict[str, str]:
+def fingerprints(root: Path, names: Any = STEADY) -> dict[str, str]:
     """Return a digest of the rows of each table, their ingestion time included."""
     lake = rfm.Lake(place(root).lake)
     return {name: lake.fingerprint(name) for name in names}
@@ -137,9 +140,9 @@ def test_backfill_leaves_the_tables_of_three_daily_runs(chain, tmp_path):
     settings = place(chain.root, lake=str(tmp_path / "lake"))
     assert [day for day, _ in backfill(settings, DAYS[0], DAYS[-1])] == DAYS
     by_day, at_once = rfm.Lake(place(chain.root).lake), rfm.Lake(settings.lake)
-    for name in TABLES:
+    for name in STEADY:
         one, other = (lake.read(name).drop("ingestion_timestamp", strict=False).collect() for lake in (by_day, at_once))
-        assert len(one), f"{name} is empty, which proves nothing"
+        assert len(one) or name in QUIET, f"{name} is empty, which proves nothing"
         assert_frame_equal(one, other, check_row_order=False, check_exact=True)
 
 
@@ -158,9 +161,10 @@ def test_record_names_run_parameters_and_versions(chain):
 def test_record_counts_tables_rows_and_seconds_of_each_stage(chain):
     stages = chain.records[-1]["stages"]
     assert [stage["name"] for stage in stages] == NAMES
-    for stage, noted in zip(daily.STAGES, stages, strict=True):
+    for stage, noted in zip(stages_of.STAGES, stages, strict=True):
         assert (tuple(noted["reads"]), tuple(noted["writes"])) == (stage.reads, stage.writes)
-        assert all(state["version"] >= 0 and state["rows"] > 0 for state in (noted["reads"] | noted["writes"]).values())
+        states = noted["reads"] | noted["writes"]
+        assert all(state["version"] >= 0 and (state["rows"] > 0 or name in QUIET) for name, state in states.items())
         assert noted["seconds"] > 0
     assert sum(stage["seconds"] for stage in stages) == pytest.approx(chain.records[-1]["seconds"], abs=0.01)
 
@@ -175,8 +179,8 @@ def test_record_rows_add_up_from_stage_to_stage(chain):
 def test_record_has_a_hash_of_each_result_table(chain):
     tables, lake = chain.records[-1]["tables"], rfm.Lake(place(chain.root).lake)
     history = "customer_rfm_kmeans_clustered_history"
-    assert tables.keys() == {*daily.RESULTS, history}
-    for name in daily.RESULTS:
+    assert tables.keys() == {*stages_of.RESULTS, history}
+    for name in stages_of.RESULTS:
         assert tables[name]["sha256"] == lake.fingerprint(name), name
     assert tables[history]["sha256"] == lake.fingerprint(history, UpdateDate=DAYS[-1])
 
@@ -223,7 +227,8 @@ def untouched(project: Path, tmp_path: Path) -> Path:
 
 
 def test_unknown_parameter_is_refused_with_a_suggestion(untouched, run):
-    with pytest.raises(SettingsError, match=r"unknown parameter 'dat' \(did you mean 'date'\?\); allowed: date, lake, landing"):
+    said = r"unknown parameter 'dat' \(did you mean 'date'\?\); allowed: date, lake, landing, restate"
+    with pytest.raises(SettingsError, match=said):
         run(untouched, parameters={"dat": NEWEST})
     assert not (untouched / "data" / "lake").exists()
     assert not (untouched / "reports").exists()

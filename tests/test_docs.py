@@ -12,7 +12,7 @@ import pytest
 import typer.main
 
 from rfm.run.cli import app
-from rfm.run.daily import STAGES
+from rfm.run.stages import STAGES
 from rfm.schema import TABLES
 from rfm.settings import PATHS, Settings
 
@@ -119,7 +119,7 @@ def test_shop_file_lists_every_setting_with_its_default():
     text = (ROOT / "rfm.toml").read_text(encoding="utf-8")
     opened = tomllib.loads(re.sub(r"^# (?=[\w\"]+ = )", "", text, flags=re.MULTILINE))
     assert {name: opened[name] for name in PATHS} == PATHS
-    for name in ("shop", "files", "rules", "clusters"):
+    for name in ("shop", "on_failure", "files", "rules", "clusters"):
         assert opened[name] == Settings.model_fields[name].default.model_dump()
     assert set(opened) == set(Settings.model_fields) - {"date"}
 

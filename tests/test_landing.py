@@ -6,6 +6,7 @@ import datetime as dt
 import gzip
 import hashlib
 import json
+import re
 from pathlib import Path
 
 import fsspec
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 
 from rfm.io.landing import files as finder
 from rfm.io.landing import has_files, list_files, parse, read_files, run_date
+from rfm.io.landing import reading as reader
 from rfm.schema import TABLES, InputError, SettingsError
 from rfm.settings import load_settings
 
@@ -385,8 +387,8 @@ def test_rows_know_their_file_and_their_run(tmp_path):
     assert table["ingestion_timestamp"].null_count() == 0
     raw = csv(LINE).encode()
     assert ledger.rows() == [
-        ("a/x_transactions.csv", None, len(raw), hashlib.sha256(raw).hexdigest(), DAY),
-        ("2025-06-26_transactions.csv", DAY, len(raw), hashlib.sha256(raw).hexdigest(), DAY),
+        ("a/x_transactions.csv", None, len(raw), hashlib.sha256(raw).hexdigest(), DAY, None),
+        ("2025-06-26_transactions.csv", DAY, len(raw), hashlib.sha256(raw).hexdigest(), DAY, None),
     ]
 
 
@@ -412,37 +414,33 @@ def test_no_files_give_nothing(tmp_path):
     assert list(read_files(str(tmp_path), [], DAY)) == []
 
 
-def test_refused_files_are_named_after_all_others_were_read(tmp_path):
+def test_refused_files_are_named_and_the_others_are_read(tmp_path):
     put(tmp_path, "1_transactions.csv", text="what\nis this")
     put(tmp_path, "2_transactions.csv", "4_transactions.csv")
     put(tmp_path, "3_transactions.csv", text=csv(LINE, header=HEADER.replace("Price", "Cost")))
-    batches, wanted = [], [f"{i}_transactions.csv" for i in (1, 2, 3, 4)]
-    with pytest.raises(InputError) as caught:
-        batches.extend(read_files(str(tmp_path), wanted, DAY))
-    message = str(caught.value)
-    assert message.startswith("2 file(s) refused, the others were read: 1_transactions.csv: not a sales file")
-    assert "3_transactions.csv: lacks 1 required column(s): Price" in message
-    assert "\n" not in message
-
-
-def test_the_others_are_read_before_the_refusal(tmp_path):
-    put(tmp_path, "1_transactions.csv", text="what\nis this")
-    put(tmp_path, "2_transactions.csv")
-    reading = read_files(str(tmp_path), ["1_transactions.csv", "2_transactions.csv"], DAY)
-    ledger, table = next(reading)
-    assert ledger["source_file"].to_pylist() == ["2_transactions.csv"]
-    assert table.num_rows == 1
-    with pytest.raises(InputError, match=r"1 file\(s\) refused"):
-        next(reading)
+    reading = read_files(str(tmp_path), [f"{i}_transactions.csv" for i in (1, 2, 3, 4)], DAY)
+    ((ledger, table),) = reading
+    assert ledger["source_file"].to_pylist() == ["2_transactions.csv", "4_transactions.csv"]
+    assert table.num_rows == 2
+    assert [line.partition(":")[0] for line in reading.refused] == ["1_transactions.csv", "3_transactions.csv"]
+    assert "not a sales file, first line 'what'" in reading.refused[0]
+    assert "lacks 1 required column(s): Price" in reading.refused[1]
+    assert "\n" not in "".join(reading.refused)
 
 
 def test_a_file_that_vanished_is_refused_by_name(tmp_path):
-    with pytest.raises(InputError, match=r"1 file\(s\) refused.*gone_transactions\.csv"):
-        list(read_files(str(tmp_path), ["gone_transactions.csv"], DAY))
+    reading = read_files(str(tmp_path), ["gone_transactions.csv"], DAY)
+    assert list(reading) == []
+    assert re.match(r"gone_transactions\.csv: cannot be read \(FileNotFoundError\); see whether it is there", reading.refused[0])
+
+
+def test_going_through_a_reading_again_tells_refusals_once(tmp_path):
+    reading = read_files(str(tmp_path), ["gone_transactions.csv"], DAY)
+    assert (list(reading), list(reading), len(reading.refused)) == ([], [], 1)
 
 
 def test_large_input_comes_in_batches(tmp_path, monkeypatch):
-    monkeypatch.setattr(finder, "BATCH_BYTES", 300)
+    monkeypatch.setattr(reader, "BATCH_BYTES", 300)
     folder = put(tmp_path, *(f"{i}_transactions.csv" for i in range(7)))
     sizes = [(files.num_rows, table.num_rows) for files, table in read_files(folder, names(folder), DAY)]
     assert sizes == [(3, 3), (3, 3), (1, 1)]

@@ -17,8 +17,9 @@ import pytest
 
 import rfm
 from rfm.io.prepare import make_sample
-from rfm.run.daily import STAGES, Stage, parameters_of
+from rfm.run.daily import parameters_of
 from rfm.run.kernels import skip_slow_import, warm_kernels
+from rfm.run.stages import STAGES, Stage
 from rfm.schema import TABLES
 
 ROOT = Path(__file__).parents[1]

@@ -12,7 +12,9 @@ from conftest import Engine
 
 from rfm.core import quality
 from rfm.core.cleaning import SEVERITIES, clean, judge
-from rfm.schema import TABLES, InputError
+from rfm.core.quality.guard import severities
+from rfm.core.quality.measures import TYPED
+from rfm.schema import TABLES, InputError, SettingsError
 
 FIRST, SECOND = dt.date(2025, 6, 30), dt.date(2025, 7, 1)
 
@@ -33,7 +35,7 @@ def tables(engine: Engine, lines: list[dict]) -> dict[str, pl.DataFrame]:
 
 
 def test_tables_keep_their_contracts(tables: dict[str, pl.DataFrame]) -> None:
-    assert len(tables) == 4
+    assert len(tables) == 6
     for name, frame in tables.items():
         assert frame.schema == TABLES[name].polars, name
 
@@ -137,11 +139,102 @@ def test_repeated_keys_are_counted_a_day(engine: Engine, lines: list[dict]) -> N
     assert repeats.select("processing_date", "checked", "failed").rows() == [(FIRST, 4, 2), (SECOND, 1, 0)]
 
 
+def metrics_of(table: pl.DataFrame, metric: str) -> dict[tuple[dt.date, str], tuple[int, int]]:
+    rows = table.filter(pl.col("metric") == metric).select("processing_date", "column", "checked", "counted").rows()
+    return {row[:2]: row[2:] for row in rows}
+
+
+def test_completeness_counts_the_values_that_are_there(tables: dict[str, pl.DataFrame]) -> None:
+    found = metrics_of(tables["quality_metrics"], "completeness")
+    whole = dict.fromkeys(TYPED, (8, 8)) | {"CustomerID": (8, 7)}
+    second = dict.fromkeys(TYPED, (3, 2)) | {"Description": (3, 3), "Country": (3, 3), "UnitPrice": (3, 3)}  # -1 is a price
+    assert found == {(FIRST, name): n for name, n in whole.items()} | {(SECOND, name): n for name, n in second.items()}
+
+
+def test_the_value_of_a_metric_is_the_share(tables: dict[str, pl.DataFrame]) -> None:
+    rows = tables["quality_metrics"].to_dicts()
+    assert rows
+    assert [row for row in rows if row["value"] != row["counted"] / row["checked"]] == []
+
+
+def test_dropped_is_what_the_quarantine_gets(tables: dict[str, pl.DataFrame]) -> None:
+    assert metrics_of(tables["quality_metrics"], "dropped") == {(FIRST, "*"): (8, 1), (SECOND, "*"): (3, 2)}
+
+
+def test_repeated_lines_and_keys(engine: Engine, lines: list[dict]) -> None:
+    other_price, guest = lines[0] | {"Price": "7.00"}, lines[5]
+    bronze = engine.frame([lines[0], lines[0], lines[0], other_price, guest, guest, lines[8]])
+    table = engine.collect(quality.quality_metrics(judge(bronze), clean(bronze)[0], SEVERITIES))
+    assert metrics_of(table, "repeated_lines") == {(FIRST, "*"): (6, 3), (SECOND, "*"): (1, 0)}
+    assert metrics_of(table, "repeated_keys") == {(FIRST, "SurrogateKey"): (6, 4), (SECOND, "SurrogateKey"): (1, 0)}
+
+
+def test_daily_volume(tables: dict[str, pl.DataFrame]) -> None:
+    found = {(row["InvoiceDate"].day, row["processing_date"]): row for row in tables["daily_volume"].to_dicts()}
+    figures = {key: [row[name] for name in ("lines", "invoices", "customers")] for key, row in found.items()}
+    assert figures == {
+        (26, FIRST): [2, 1, 1],
+        (27, FIRST): [3, 2, 1],
+        (28, FIRST): [1, 1, 1],
+        (29, FIRST): [1, 1, 1],
+        (26, SECOND): [1, 1, 1],
+    }
+    assert [str(found[day, FIRST]["revenue"]) for day in (26, 27, 28, 29)] == ["95.90", "25.20", "0.00", "5.00"]
+    assert sum(row["lines"] for row in found.values()) == sum(
+        tables["daily_counts"].filter(pl.col("layer") == "silver")["total_records"]
+    )
+
+
 def test_no_rows_give_empty_tables(engine: Engine) -> None:
     bronze = engine.frame([])
     for name, frame in quality.measure(judge(bronze), clean(bronze)[0], SEVERITIES).items():
         rows = engine.collect(frame)
         assert (rows.height, rows.columns) == (0, TABLES[name].names)
+
+
+# ── severities ─────────────────────────────────────────────────────────────────────────────────────
+def test_the_shops_severities_win() -> None:
+    assert severities(SEVERITIES, {}) == {**SEVERITIES, quality.REPEATS: "warn"}
+    found = severities(SEVERITIES, {"known_country": "drop", quality.REPEATS: "fail"})
+    assert found == {**SEVERITIES, "known_country": "drop", quality.REPEATS: "fail"}
+
+
+@pytest.mark.parametrize(
+    ("chosen", "message"),
+    [
+        (
+            {"known_contry": "drop"},
+            r"unknown rule 'known_contry' \(did you mean 'known_country'\?\); allowed: complete",
+        ),
+        ({"valid_quantity": "warn"}, "valid_quantity: silver's columns rest on this rule; use drop or fail, not warn"),
+        ({"unique_surrogate_key": "drop"}, "nobody knows which row of a key is right; use warn or fail, not drop"),
+    ],
+)
+def test_severities_that_cannot_be_are_refused(chosen: dict[str, str], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        severities(SEVERITIES, chosen)
+
+
+@pytest.mark.parametrize(("severity", "refused"), [("warn", 1), ("drop", 2), ("fail", 2)])
+def test_a_severity_decides_where_a_row_goes(engine: Engine, lines: list[dict], severity: str, refused: int) -> None:
+    chosen = severities(SEVERITIES, {"known_country": severity})
+    bronze = engine.frame(lines[:8])
+    silver, quarantine = clean(bronze, severities=chosen)
+    measured = quality.measure(judge(bronze), silver, chosen)
+    kept, reasons = engine.collect(silver), engine.collect(quarantine)["failed_expectations"].to_list()
+    assert (len(reasons), len(kept)) == (refused, 8 - refused)
+    assert ("known_country" in reasons) == (severity != "warn")
+    assert metrics_of(engine.collect(measured["quality_metrics"]), "dropped") == {(FIRST, "*"): (8, refused)}
+    results = engine.collect(measured["expectation_results"]).filter(pl.col("expectation") == "known_country")
+    assert results.select("severity", "checked", "failed").rows() == [(severity, 8, 1)]
+
+
+def test_a_rule_that_must_not_fail_stops_the_run(engine: Engine, lines: list[dict]) -> None:
+    chosen = severities(SEVERITIES, {"known_country": "fail"})
+    bronze = engine.frame(lines[:8])
+    results = quality.expectation_results(judge(bronze), clean(bronze, severities=chosen)[0], chosen)
+    with pytest.raises(InputError, match=r"stopped before gold: known_country by 1 row\(s\)"):
+        quality.guard(engine.collect(results).to_pandas(), comparison_of(8, 6), 1.0)
 
 
 # ── the guard ──────────────────────────────────────────────────────────────────────────────────────

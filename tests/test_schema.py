@@ -94,8 +94,10 @@ def test_every_table_of_the_specification_has_its_columns_in_order(name):
     assert found == SPEC[name]
 
 
-def test_the_tables_beyond_the_specification_are_the_ledger_the_models_and_the_expectations():
-    assert set(TABLES) - set(SPEC) == {"landing_files", "cluster_models", "expectation_results"}
+def test_the_tables_beyond_the_specification_are_known():
+    ledger, log = {"landing_files", "released_rows"}, {"pipeline_runs", "run_warnings"}
+    measured = {"expectation_results", "quality_metrics", "daily_volume"}
+    assert set(TABLES) - set(SPEC) == ledger | log | measured | {"cluster_models"}
 
 
 @pytest.mark.parametrize(("name", "key"), KEYS.items())
@@ -262,3 +264,23 @@ def test_every_error_of_the_module_is_one_a_user_can_catch_by_one_name():
     errors = [kind for _, kind in inspect.getmembers(schema, inspect.isclass) if issubclass(kind, Exception)]
     assert len(errors) == 5
     assert all(issubclass(kind, RfmError) for kind in errors)
+
+
+@pytest.mark.parametrize("name", ["customer_rfm_gold", "segment_summary", "landing_files"])
+def test_a_frame_that_plainly_keeps_its_contract_is_not_given_to_pandera_and_any_other_is(name, monkeypatch):
+    import rfm.contract as module
+
+    made = {"STRING": "a", "INT": 1, "BIGINT": 1, "DOUBLE": 0.5, "DATE": dt.date(2025, 6, 26)}
+    row = {column.name: made.get(column.type, Decimal("1.00")) for column in TABLES[name].columns}
+    good, asked = pl.DataFrame([row], schema=TABLES[name].polars), []
+    monkeypatch.setattr(module, "contract", lambda table: asked.append(table.name) or contract(table))
+    assert check(TABLES[name], good).equals(good)
+    assert asked == []
+    column = next(column for column in TABLES[name].columns if not column.nullable)
+    bad = [good.with_columns(pl.lit(None, good[column.name].dtype).alias(column.name)), pl.concat([good, good])]
+    bounded = [column.name for column in TABLES[name].columns if column.bounds[0] is not None]
+    bad += [good.with_columns(pl.lit(-9, good[one].dtype).alias(one)) for one in bounded]
+    for frame in [*bad, good.reverse().select(reversed(good.columns))]:
+        with pytest.raises(ContractError):
+            check(TABLES[name], frame)
+    assert len(asked) == len(bad) + 1

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import rfm
 from rfm.core import quality, segments
+from rfm.run.runlog import logged
 from rfm.schema import SettingsError
 from rfm.settings import Settings
 
@@ -29,7 +30,7 @@ def days(first: dt.date, last: dt.date) -> list[dt.date]:
     return [first + dt.timedelta(days=i) for i in range((last - first).days + 1)]
 
 
-def backfill(settings: Settings, first: dt.date, last: dt.date) -> Iterator[tuple[dt.date, str]]:
+def backfill(settings: Settings, first: dt.date, last: dt.date, restate: bool = False) -> Iterator[tuple[dt.date, str]]:
     """Run every day from the first to the last; leave the tables that `rfm daily` of each day would leave.
 
     Parameters
@@ -38,6 +39,8 @@ def backfill(settings: Settings, first: dt.date, last: dt.date) -> Iterator[tupl
         Where things are; its run date is not used.
     first, last
         Run dates, both included.
+    restate
+        As for `run_day`.
 
     Yields
     ------
@@ -46,10 +49,27 @@ def backfill(settings: Settings, first: dt.date, last: dt.date) -> Iterator[tupl
     """
     lake = rfm.Lake(settings.lake)
     for day in days(first, last):
-        yield day, run_day(settings, lake, day)
+        with logged(lake, day):
+            headline = run_day(settings, lake, day, restate)
+        lake.tend(settings.care.optimize_every, settings.care.retain_days)
+        yield day, headline
 
 
-def run_day(settings: Settings, lake: rfm.Lake, day: dt.date) -> str:
+def told(settings: Settings, first: dt.date, last: dt.date) -> tuple[list[str], bool]:
+    """Return what the runs of some days warned of, and whether a file was refused.
+
+    Parameters
+    ----------
+    settings
+        Where things are.
+    first, last
+        Run dates, both included.
+    """
+    said = rfm.Lake(settings.lake).frame("run_warnings", run_date=days(first, last))
+    return list(dict.fromkeys(said["message"])), bool((said["severity"] == "error").any())
+
+
+def run_day(settings: Settings, lake: rfm.Lake, day: dt.date, restate: bool = False) -> str:
     """Run stages 1 to 5 for one run date; return the headline.
 
     Parameters
@@ -60,8 +80,10 @@ def run_day(settings: Settings, lake: rfm.Lake, day: dt.date) -> str:
         The tables.
     day
         The run date.
+    restate
+        Put files whose content changed in the place of what was read of them.
     """
-    to_bronze(settings, lake, day)
+    to_bronze(settings, lake, day, restate)
     to_silver(settings, lake, day)
     silver = lake.read("retail_transactions_silver", until=day)
     gold = rfm.rfm_metrics(silver, day, stock_code_pattern=settings.rules.stock_code_pattern)
@@ -70,24 +92,40 @@ def run_day(settings: Settings, lake: rfm.Lake, day: dt.date) -> str:
     return to_segments(settings, lake, day)
 
 
-def to_bronze(settings: Settings, lake: rfm.Lake, day: dt.date) -> None:
+def to_bronze(settings: Settings, lake: rfm.Lake, day: dt.date, restate: bool = False) -> None:
     """Ingest the new files that a run of the day sees: notebook 1; parameters as for `run_day`."""
     files = rfm.list_files(settings.landing, settings.files.pattern, until=day)
-    new = rfm.intake.unseen(lake, [file.source_file for file in files])
-    rfm.intake.ingest(lake, rfm.read_files(settings.landing, new, day))
+    new = rfm.intake.unseen(lake, files, restate=restate)
+    codec, separator = settings.files.encoding, settings.files.separator
+    reading = rfm.read_files(settings.landing, new, day, encoding=codec, separator=separator)
+    rfm.intake.ingest(lake, reading, restate=restate)
+    rfm.intake.warn(lake, day, reading.refused)
 
 
 def to_silver(settings: Settings, lake: rfm.Lake, day: dt.date) -> None:
     """Clean what silver does not have yet, and count how good it was: notebook 2; parameters as for `run_day`."""
     new = rfm.intake.pending(lake)
-    silver, quarantine = rfm.clean(lake.read("retail_transactions_bronze", source_file=new))
+    severities = quality.severities(rfm.SEVERITIES, settings.expectations)
+    silver, quarantine = rfm.clean(lake.read("retail_transactions_bronze", source_file=new), severities=severities)
     rfm.intake.settle(lake, silver, quarantine, new)
-    arrived = rfm.judge(lake.read("retail_transactions_bronze", processing_date=day))
-    kept = lake.read("retail_transactions_silver", processing_date=day)
-    lake.replace_each(quality.measure(arrived, kept, rfm.SEVERITIES), processing_date=day)
+    touched = rfm.intake.days(lake, day)
+    arrived = rfm.judge(lake.read("retail_transactions_bronze", processing_date=touched))
+    kept = lake.read("retail_transactions_silver", processing_date=touched)
+    lake.replace_each(quality.measure(arrived, kept, severities), processing_date=touched)
+    rfm.intake.finish(lake)
+    warn(settings, lake, day)
     results = lake.frame("expectation_results", processing_date=day)
     comparison = lake.frame("bronze_silver_dq_comparison", processing_date=day)
     quality.guard(results, comparison, settings.rules.max_dropped_share)
+    rfm.intake.stop_if_refused(lake, day, settings.files.on_refused)
+
+
+def warn(settings: Settings, lake: rfm.Lake, day: dt.date) -> None:
+    """Write down what is odd about the run of a day: notebook 2; parameters as for `run_day`."""
+    files = lake.frame("landing_files", layer="bronze", until=day)
+    volume = lake.frame("daily_volume", until=day)
+    odd = quality.warnings(day, files, volume, lake.frame("quality_metrics"), settings.quality)
+    lake.replace("run_warnings", odd, run_date=day, stage="2_silver")
 
 
 def to_clusters(settings: Settings, lake: rfm.Lake, day: dt.date) -> None:

@@ -12,10 +12,12 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table as Grid
 
 import rfm
-from rfm.schema import RfmError, SettingsError
+from rfm.errors import redacted, trouble
+from rfm.run.arguments import assignments, day_of
+from rfm.schema import RfmError
+from rfm.settings import absolute
 
 app = typer.Typer(
     help="Daily sales files in; a segment and an action for each customer out.",
@@ -37,6 +39,7 @@ Reports = Annotated[str | None, typer.Option("--reports", help="Folder or URL of
 Parameters = Annotated[
     list[str] | None, typer.Option("--parameter", "-p", metavar="NAME=VALUE", help="A notebook parameter; may be repeated.")
 ]
+Restate = Annotated[bool, typer.Option("--restate", help="Replace what was read of files whose content changed since.")]
 
 
 @app.command(epilog="Examples: `rfm daily` · `rfm daily --date 2025-10-23` · `rfm daily --landing s3://shop/daily_sales`")
@@ -46,17 +49,28 @@ def daily(
     lake: LakeUrl = None,
     reports: Reports = None,
     parameter: Parameters = None,
+    restate: Restate = False,
+    as_published: Annotated[
+        str | None,
+        typer.Option(
+            "--as-published", metavar="DAY", help="Repeat a published day from its table versions; write nothing, compare."
+        ),
+    ] = None,
 ) -> None:
     """Run all stages for one day and publish its report."""
     settings = rfm.load_settings(date=date, landing=landing, lake=lake, reports=reports)
-    given = _assignments(parameter or [])
+    if as_published:
+        _say_replay(settings, day_of("--as-published", as_published))
+        return
+    given = assignments(parameter or []) | ({"restate": True} if restate else {})
     from rfm.run.daily import run
 
     with screen.status("starting"):
         record = run(settings, given, _say_stage)
-    for warning in record["warnings"]:
-        screen.print(f"[yellow]warning[/] {escape(warning)}")
+    _say_warnings(record["warnings"])
     screen.print(f"{record['run_date']}: {record['headline']}. Report: {record['report']}", markup=False)
+    if record["errors"]:
+        raise typer.Exit(1)
 
 
 @app.command(epilog="Example: `rfm backfill --from 2025-06-26 --to 2025-10-23`")
@@ -65,16 +79,21 @@ def backfill(
     last: Annotated[str, typer.Option("--to", help="Last run date, YYYY-MM-DD.")],
     landing: Landing = None,
     lake: LakeUrl = None,
+    restate: Restate = False,
 ) -> None:
     """Run many days without notebooks: the same tables as `rfm daily` of each day, in a fraction of the time."""
     settings = rfm.load_settings(landing=landing, lake=lake)
-    begin, end = _day("--from", first), _day("--to", last)
+    begin, end = day_of("--from", first), day_of("--to", last)
     from rfm.run import backfill as runs
+    from rfm.run.screen import with_bar
 
-    total, headline = len(runs.days(begin, end)), ""
-    for day, said in _with_bar(runs.backfill(settings, begin, end), total):
-        last, headline = day.isoformat(), said
-    screen.print(f"{total} day(s) up to {last}: {headline}. Tables: {settings.lake}", markup=False)
+    total = len(runs.days(begin, end))
+    *_, headline = (said for _, said in with_bar(runs.backfill(settings, begin, end, restate), total, screen))
+    warnings, refused = runs.told(settings, begin, end)
+    _say_warnings(warnings)
+    screen.print(f"{total} day(s) up to {end}: {headline}. Tables: {settings.lake}", markup=False)
+    if refused:
+        raise typer.Exit(1)
 
 
 @app.command(epilog="Examples: `rfm sample` · `rfm sample --days 30 --lines 5000 --customers 200 --landing /tmp/small`")
@@ -94,9 +113,24 @@ def sample(
     settings = rfm.load_settings(landing=landing)
     if if_empty and has_files(settings):
         return
-    made = make_sample(settings.landing, days=days, end=_day("--end", end), customers=customers, lines=lines, seed=seed)
+    made = make_sample(settings.landing, days=days, end=day_of("--end", end), customers=customers, lines=lines, seed=seed)
     counts = f"{made.files} files, {made.lines:,} lines, {made.customers:,} customers"
     screen.print(f"{counts} up to {made.last_day}: {settings.landing}", markup=False)
+
+
+@app.command(epilog="Example: `rfm upload --date 2025-10-23 --to s3://shop/daily_sales --landing /data/exports`")
+def upload(
+    to: Annotated[str, typer.Option("--to", help="Folder or URL that the files go to, each under its date.")],
+    date: Date = None,
+    landing: Landing = None,
+) -> None:
+    """Send a day's files to a bucket or folder, once; credentials come from the environment, a profile or a role."""
+    settings, target = rfm.load_settings(date=date, landing=landing), absolute(to)
+    from rfm.io import landing as files
+
+    for sent in files.upload(settings.landing, target, files.run_date(settings), settings.files.pattern):
+        said = "sent" if sent.new else "there already"
+        screen.print(f"{said}: {sent.target} ({sent.bytes:,} bytes)", markup=False)
 
 
 @app.command(epilog="Examples: `rfm status` · `rfm status --json`")
@@ -105,17 +139,21 @@ def status(
     reports: Reports = None,
     as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
 ) -> None:
-    """Show the last runs and the tables: versions, rows."""
-    from rfm.run.site import published_runs
+    """Show the last runs, how good and how fresh the data are, warnings, and the tables with their sizes.
+
+    With `--json`: `runs`, newest first; `stages` of the newest run; `tables` by name (`version`, `rows`, `files`,
+    `bytes`); `quality` (`processing_date`, `lines`, `dropped`, `dropped_share`, `broken`); `warnings`; `freshness`
+    (`newest_file`, `newest_sale`, `newest_run`). The status of a run is done, failed, running or did not finish.
+    """
+    from rfm.run import overview
+    from rfm.run import screen as drawn
 
     settings = rfm.load_settings(lake=lake, reports=reports)
-    tables = {name: state._asdict() for name, state in rfm.Lake(settings.lake).state().items()}
-    runs = published_runs(settings.reports)
+    told = overview.overview(settings)
     if as_json:
-        screen.print_json(json.dumps({"runs": runs, "tables": tables}))
-        return
-    screen.print(_grid(f"Runs in {settings.reports}", [_run_row(run) for run in runs[:10]]))
-    screen.print(_grid(f"Tables in {settings.lake}", [{"table": name, **state} for name, state in tables.items()]))
+        screen.print_json(json.dumps(told))
+    else:
+        screen.print(drawn.overview(told, settings.lake, settings.reports), soft_wrap=False)
 
 
 @app.command(epilog="Examples: `rfm optimize` · `rfm optimize customer_rfm_kmeans_clustered_history`")
@@ -123,11 +161,26 @@ def optimize(
     tables: Annotated[list[str] | None, typer.Argument(help="Names of tables; all if not given.")] = None,
     lake: LakeUrl = None,
 ) -> None:
-    """Join small files of the tables and remove files that no version of the last week needs."""
-    home = rfm.Lake(rfm.load_settings(lake=lake).lake)
+    """Join small files of the tables and remove files that no version of the last days needs."""
+    settings = rfm.load_settings(lake=lake)
+    home = rfm.Lake(settings.lake)
     for name in tables or home.state():
-        done = home.optimize(name)
+        done = home.optimize(name, settings.care.retain_days)
         screen.print(f"{name}: {done['before']} file(s) → {done['after']}, {done['removed']} old one(s) removed")
+
+
+@app.command(epilog="Examples: `rfm release --export rows.csv --date 2025-10-23` · `rfm release rows.csv`")
+def release(
+    file: Annotated[str | None, typer.Argument(help="Quarantined rows, exported and put right.")] = None,
+    export: Annotated[str | None, typer.Option("--export", metavar="FILE", help="Write the quarantined rows there.")] = None,
+    date: Annotated[str | None, typer.Option("--date", help="Rows of that run date alone; the date of the release.")] = None,
+    lake: LakeUrl = None,
+) -> None:
+    """Put quarantined rows right: export them, edit them in a spreadsheet, release them into silver."""
+    settings = rfm.load_settings(lake=lake, date=date)
+    from rfm.run import release as releases
+
+    screen.print(releases.act(settings, file, export), markup=False)
 
 
 def main() -> None:
@@ -145,7 +198,7 @@ def _plain_words() -> Iterator[None]:
     try:
         yield
     except RfmError as error:
-        errors.print(f"rfm: {error}", markup=False)
+        errors.print(redacted("\n".join([f"rfm: {error}", *getattr(error, "__notes__", ())])), markup=False)
         sys.exit(error.exit_status)
     except UsageError as error:
         command = error.ctx.command_path if error.ctx else "rfm"
@@ -157,60 +210,31 @@ def _plain_words() -> Iterator[None]:
     except (KeyboardInterrupt, typer.Abort):
         errors.print("rfm: stopped by hand; run the same day again to finish it")
         sys.exit(STOPPED)
+    except Exception as error:
+        if not (said := trouble(error)):
+            raise
+        errors.print(f"rfm: a bucket failed: {said}", markup=False)
+        sys.exit(1)
 
 
-def _day(option: str, text: str) -> dt.date:
-    """Return a date given on the command line."""
-    try:
-        return dt.date.fromisoformat(text)
-    except ValueError:
-        raise SettingsError(f"{option} {text!r} is not a date; write it as YYYY-MM-DD") from None
+def _say_replay(settings: Any, day: dt.date) -> None:
+    """Repeat a published day and say whether it is the same; exit status 1 if not."""
+    from rfm.run.replay import replay
+
+    with screen.status(f"repeating {day}"):
+        found = replay(settings, day)
+    screen.print(str(found), markup=False)
+    if found.differing:
+        raise typer.Exit(1)
 
 
-def _assignments(given: list[str]) -> dict[str, Any]:
-    """Return NAME=VALUE pairs; a value that reads as JSON (a number, true) is that."""
-    pairs = [pair.partition("=") for pair in given]
-    if wrong := [name for name, sign, _ in pairs if not sign or not name]:
-        raise SettingsError(f"--parameter {wrong[0]!r} is not NAME=VALUE")
-    return {name: _value(text) for name, _, text in pairs}
-
-
-def _value(text: str) -> Any:
-    """Return JSON as what it says, any other text as it is."""
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
+def _say_warnings(warnings: list[str]) -> None:
+    """Say what a run warns of."""
+    for warning in warnings:
+        screen.print(f"[yellow]warning[/] {escape(warning)}")
 
 
 def _say_stage(stage: Any) -> None:
     """Say that a stage is done."""
     mark = "[green]✓[/]" if stage["status"] == "done" else "[red]✗[/]"
     screen.print(f"{mark} {stage['name']:<12} {stage['title']:<36} {stage['seconds']:5.1f} s")
-
-
-def _with_bar(days: Iterator[Any], total: int) -> Iterator[Any]:
-    """Yield from an iterator under a progress bar."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=screen) as bar:
-        task = bar.add_task("backfill", total=total)
-        for day, headline in days:
-            bar.update(task, advance=1, description=day.isoformat())
-            yield day, headline
-
-
-def _run_row(run: dict[str, Any]) -> dict[str, Any]:
-    """Return what the status shows of a run."""
-    return {name: run.get(name) for name in ("run_date", "status", "seconds", "customers", "revenue", "orders", "warnings")}
-
-
-def _grid(title: str, rows: list[dict[str, Any]]) -> Grid | str:
-    """Return rows as a table for the terminal."""
-    if not rows:
-        return f"{escape(title)}: none yet"
-    grid = Grid(*rows[0], title=escape(title), title_justify="left")
-    for row in rows:
-        grid.add_row(*(f"{value:,}" if isinstance(value, int) else escape(str(value)) for value in row.values()))
-    return grid

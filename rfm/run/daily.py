@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import rfm
-from rfm.errors import unknown
+from rfm.errors import redacted, trouble, unknown
 from rfm.io.landing import run_date as resolve_run_date
 from rfm.run import record as recording
 from rfm.run import site
 from rfm.run.kernels import skip_slow_import, warm_kernels
 from rfm.run.stages import STAGES
+from rfm.run.watch import Watch, watched
 from rfm.schema import RfmError, SettingsError, StageError
 from rfm.settings import Settings
 
@@ -53,21 +54,28 @@ def run(
     Raises
     ------
     SettingsError
-        Before anything runs: a parameter that no notebook has, a missing notebook, no file to read.
+        Before anything runs: a parameter that no notebook has, a missing notebook, no file to read, a severity that
+        cannot be.
     StageError
         Naming the stage that failed, why, and where its notebook is.
     """
+    rfm.quality.severities(rfm.SEVERITIES, settings.expectations)  # a rule that does not exist is refused before anything runs
     with warm_kernels() as kernel, tempfile.TemporaryDirectory(prefix="rfm-run-") as work:
         day = resolve_run_date(settings)
         rfm.list_files(settings.landing, settings.files.pattern, until=day)
+        if "://" in settings.reports:
+            site.published_runs(settings.reports)  # a bucket out of reach is known before anything runs
         wanted = {"date": day.isoformat(), "landing": settings.landing, "lake": settings.lake, **(parameters or {})}
         given = _declared(Path(settings.notebooks), wanted)
         record = recording.begin(settings, day, wanted)
-        _run_stages(settings, given, record, Path(work), kernel, on_stage)
-        recording.conclude(settings, day, record)
-        site.pages(Path(work), record)
-        recording.write(Path(work), record)
-        record["report"] = site.publish(Path(work), settings.reports, record)
+        with watched(settings, record) as watch:
+            _run_stages(watch, given, Path(work), kernel, on_stage)
+            recording.conclude(settings, day, record)
+            watch.settle()
+            site.pages(Path(work), record)
+            recording.write(Path(work), record)
+            record["report"] = site.publish(Path(work), settings.reports, record)
+    rfm.Lake(settings.lake).tend(settings.care.optimize_every, settings.care.retain_days)
     return record
 
 
@@ -107,21 +115,22 @@ def parameters_of(notebook: Path) -> list[str]:
 
 
 def _run_stages(
-    settings: Settings,
+    watch: Watch,
     given: Mapping[str, Mapping[str, Any]],
-    record: dict[str, Any],
     work: Path,
     kernel: Mapping[str, Any],
     on_stage: Callable[[Mapping[str, Any]], None],
 ) -> None:
     """Run the notebooks in order into the work folder; note each in the record; stop at the first failure."""
-    lake = rfm.Lake(settings.lake)
+    settings, record, lake = watch.settings, watch.record, watch.lake
     for stage in STAGES:
         noted: dict[str, Any] = {"name": stage.name, "title": stage.title, "reads": recording.states(lake, stage.reads)}
+        watch.begin_stage(noted)
         started = time.monotonic()
         error = _execute(Path(settings.notebooks) / f"{stage.name}.ipynb", work, given[stage.name], kernel)
         noted |= {"seconds": round(time.monotonic() - started, 2), "status": "failed" if error else "done"}
         noted |= {"writes": recording.states(lake, stage.writes)} if not error else {"writes": {}, "error": error}
+        watch.end_stage(noted)
         record["stages"].append(noted)
         on_stage(noted)
         if error:
@@ -150,11 +159,23 @@ def _execute(notebook: Path, work: Path, parameters: Mapping[str, Any], kernel: 
         return _reason(error.ename, str(error.evalue))
     except (CellTimeoutError, DeadKernelError, RuntimeError) as error:
         return f"the kernel died or did not answer ({type(error).__name__}); run it by hand to see more"
+    finally:
+        _redact(work / notebook.name)
     left = any(output.output_type == "error" for cell in done.cells for output in cell.get("outputs", ()))
     return "SystemExit: the notebook ended before its last cell" if left else None
 
 
 def _reason(kind: str, said: str) -> str:
     """Return an error of a notebook in one line: what we say ourselves as it is, any other with its kind."""
-    said = " ".join(said.split())
-    return said if said and kind in OWN_ERRORS else f"{kind}: {said}".removesuffix(": ")
+    said = " ".join(redacted(said).split())
+    if said and kind in OWN_ERRORS:
+        return said
+    known = trouble(f"{kind}: {said}")  # of Polars, when a bucket fails in the middle of a stage
+    return f"a bucket failed: {known}" if known else f"{kind}: {said}".removesuffix(": ")
+
+
+def _redact(notebook: Path) -> None:
+    """Take the secrets of the environment out of an executed notebook, whatever wrote them there."""
+    text = notebook.read_text(encoding="utf-8") if notebook.is_file() else ""
+    if (clean := redacted(text)) != text:
+        notebook.write_text(clean, encoding="utf-8")

@@ -15,6 +15,7 @@ from typing import Any
 
 import rfm
 from rfm.core import segments
+from rfm.io.lineage import run_id
 from rfm.run.stages import HISTORY, RESULTS
 from rfm.settings import Settings
 
@@ -45,11 +46,14 @@ def begin(settings: Settings, day: dt.date, parameters: Mapping[str, Any]) -> di
     parameters
         Of the notebooks.
     """
+    now = dt.datetime.now(dt.UTC)
     return {
         "run_date": day.isoformat(),
+        "run_id": run_id(day.isoformat(), now.isoformat()),
         "status": "running",
-        "started": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        "started": now.isoformat(timespec="seconds"),
         "parameters": {**parameters, "reports": settings.reports, "shop": settings.shop.name, "currency": settings.shop.currency},
+        "settings": settings.model_dump(mode="json", include={"rules", "clusters", "recommendations"}),
         "code": {"rfm": rfm.__version__, "commit": _commit()},
         "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
         "stages": [],
@@ -80,6 +84,23 @@ def conclude(settings: Settings, day: dt.date, record: dict[str, Any]) -> None:
         "segments": [_segment(row) for row in summary.to_dict("records")],
     }
     record["seconds"] = round(sum(stage["seconds"] for stage in record["stages"]), 2)
+    add_warnings(lake, record)
+
+
+def add_warnings(lake: rfm.Lake, record: dict[str, Any]) -> None:
+    """Add the warnings that the stages have written for the run date; those of severity ``error`` also under ``errors``.
+
+    Parameters
+    ----------
+    lake
+        The tables.
+    record
+        Changed in place.
+    """
+    day = dt.date.fromisoformat(record["run_date"])
+    said = lake.frame("run_warnings", run_date=day).sort_values(["severity", "stage", "kind", "message"]).to_dict("records")
+    record["warnings"] += [row["message"] for row in said if row["message"] not in record["warnings"]]
+    record["errors"] = [row["message"] for row in said if row["severity"] == "error"]
 
 
 def states(lake: rfm.Lake, names: Iterable[str]) -> dict[str, dict[str, int]]:

@@ -16,7 +16,7 @@ class Stage(NamedTuple):
 
 HISTORY = "customer_rfm_kmeans_clustered_history"
 STAGES: tuple[Stage, ...] = (
-    Stage("1_bronze", "everything that arrived", (), ("retail_transactions_bronze", "landing_files")),
+    Stage("1_bronze", "everything that arrived", (), ("retail_transactions_bronze", "landing_files", "run_warnings")),
     Stage(
         "2_silver",
         "clean and typed",
@@ -29,6 +29,9 @@ STAGES: tuple[Stage, ...] = (
             "daily_counts",
             "bronze_silver_dq_comparison",
             "expectation_results",
+            "quality_metrics",
+            "daily_volume",
+            "run_warnings",
         ),
     ),
     Stage("3_gold", "one row per customer", ("retail_transactions_silver", "landing_files"), ("customer_rfm_gold",)),

@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from rfm.schema import InputError
-
-FRESH = {"use_listings_cache": False, "skip_instance_cache": True}  # s3fs remembers listings for ever
+from rfm.errors import refusal
+from rfm.io.landing import filesystem, look
+from rfm.schema import InputError, SettingsError
 
 
 @contextmanager
@@ -33,9 +33,7 @@ def reaching(reports: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if isinstance(error, (OSError, ImportError)) or type(error).__module__.startswith("botocore"):
-            raise InputError(f"{reports}: cannot be published to ({error}); mend that first") from error
-        raise
+        raise refusal(error, f"{reports}: cannot be published to", "mend that first") from None
 
 
 def open_site(reports: str) -> tuple[Any, str]:
@@ -51,12 +49,10 @@ def open_site(reports: str) -> tuple[Any, str]:
     InputError
         If it is neither.
     """
-    from fsspec.core import url_to_fs
-
     try:
-        fs, root = url_to_fs(reports, **(FRESH if reports.startswith("s3") else {}))
-    except ValueError as error:
-        raise InputError(f"{reports}: is neither a folder nor a known URL ({error})") from error
+        fs, root = filesystem(reports)
+    except SettingsError as error:
+        raise InputError(f"{reports}: is neither a folder nor a known URL ({error})") from None
     return fs, root.rstrip("/")
 
 
@@ -95,6 +91,7 @@ def read_runs(fs: Any, root: str) -> dict[str, Any]:
     InputError
         If it cannot be read.
     """
+    look(fs, root)
     if not fs.exists(f"{root}/runs.json"):
         return {"runs": [], "newest": None}
     try:

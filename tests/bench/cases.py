@@ -108,6 +108,7 @@ PREPARATIONS = {
     "landing": "tests.bench.data:landing",
     "customers": "tests.bench.kmeans:customers",
     "before": "tests.bench.runs:before",
+    "grown": "tests.bench.growth:grown",
 }
 
 _RUN = ("rfm.run.daily", "papermill", "nbconvert")
@@ -160,6 +161,27 @@ CASES: tuple[Case, ...] = (
         (*_LAKE, *_K, "rfm.run.backfill"),
         "days",
         "gold",
+    ),
+    Case(
+        *(
+            "growth.short",
+            "ingest and clean after 20 days",
+            "tests.bench.growth:days",
+            (*_LAKE, "rfm.run.backfill"),
+            "days",
+        ),
+        agree="growth",
+        needs="grown",
+        options={"start": "short"},
+        full=True,
+    ),
+    Case(
+        *("growth.long", "the same after 240 days", "tests.bench.growth:days", (*_LAKE, "rfm.run.backfill"), "days"),
+        agree="growth",
+        against="growth.short",
+        needs="grown",
+        options={"start": "long"},
+        full=True,
     ),
     Case("sample.60k", "sample maker, 60,000 lines", "tests.bench.runs:sample", ("rfm.io.prepare",), "lines"),
     Case(

@@ -6,6 +6,7 @@ a DuckDB or Spark frame the same.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -34,7 +35,7 @@ class Expectation:
     passes
         Expression over the typed columns (see `judge`); a null counts as broken.
     severity
-        ``drop`` puts the row into the quarantine, ``warn`` counts it, ``fail`` stops the run before gold.
+        ``drop`` puts the row into the quarantine, ``warn`` counts it, ``fail`` quarantines it and stops the run before gold.
     """
 
     name: str
@@ -66,7 +67,9 @@ EXPECTATIONS: tuple[Expectation, ...] = (
 SEVERITIES: dict[str, Severity] = {rule.name: rule.severity for rule in EXPECTATIONS}
 
 
-def clean(bronze: IntoFrameT, expectations: tuple[Expectation, ...] = EXPECTATIONS) -> tuple[IntoFrameT, IntoFrameT]:
+def clean(
+    bronze: IntoFrameT, expectations: tuple[Expectation, ...] = EXPECTATIONS, severities: Mapping[str, str] | None = None
+) -> tuple[IntoFrameT, IntoFrameT]:
     """Type every row of bronze and part the good from the refused.
 
     Parameters
@@ -76,11 +79,13 @@ def clean(bronze: IntoFrameT, expectations: tuple[Expectation, ...] = EXPECTATIO
         that say where a row came from may be missing; they are carried on where they are there.
     expectations
         The rules, see `EXPECTATIONS`.
+    severities
+        Name of a rule and its severity, where it is not the rule's own: the shop's choice.
 
     Returns
     -------
     silver
-        Rows that keep all rules of severity ``drop``, typed as ``retail_transactions_silver``.
+        Rows that keep all rules of severity ``drop`` or ``fail``, typed as ``retail_transactions_silver``.
     quarantine
         The other rows, raw, with the names of the broken rules in ``failed_expectations``.
 
@@ -101,7 +106,8 @@ def clean(bronze: IntoFrameT, expectations: tuple[Expectation, ...] = EXPECTATIO
     ['valid_quantity']
     """
     rows: Any = nw.from_native(judge(bronze, expectations))
-    names = [rule.name for rule in expectations if rule.severity == "drop"]
+    chosen = severities or {}
+    names = [rule.name for rule in expectations if chosen.get(rule.name, rule.severity) != "warn"]
     good = nw.all_horizontal(*(nw.col(name) for name in names), ignore_nulls=False)
     return _silver(rows.filter(good)).to_native(), _quarantine(rows.filter(~good), names).to_native()
 

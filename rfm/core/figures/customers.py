@@ -105,7 +105,7 @@ def clusters_3d(customers: pd.DataFrame) -> go.Figure:
         xaxis_title_text="Recency (days)",
         yaxis={"title": {"text": "Frequency"}, "type": "log"},
         zaxis={"title": {"text": "Monetary"}, "type": "log"},
-        camera_eye={"x": 1.7, "y": 1.5, "z": 0.8},
+        camera_eye={"x": 1.9, "y": 1.7, "z": 0.9},
     )
     return finish(figure, "Where do the clusters lie?", height=560)
 

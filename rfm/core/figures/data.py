@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 
+AXES = {"Recency": "days since the last purchase", "Frequency": "invoices", "Monetary": "spent in all (log scale)"}
+
+
 def arrivals(ledger: pd.DataFrame) -> go.Figure:
     """Draw how many lines the files of each day brought, and how many silver kept.
 
@@ -67,16 +70,17 @@ def distributions(gold: pd.DataFrame) -> go.Figure:
     """
     from plotly.subplots import make_subplots
 
-    figure = make_subplots(rows=1, cols=3, subplot_titles=("Recency (days)", "Frequency (invoices)", "Monetary (log scale)"))
-    for place, name in enumerate(("Recency", "Frequency", "Monetary"), start=1):
+    figure = make_subplots(rows=3, cols=1, vertical_spacing=0.14)
+    for place, name in enumerate(AXES, start=1):
         edges, counts = _histogram(gold[name].astype(float).to_numpy(), log=name == "Monetary")
         centres = [(low + high) / 2 for low, high in zip(edges, edges[1:], strict=False)]
         hover = [f"{low:,.0f} to {high:,.0f}: {n:,} customers" for low, high, n in zip(edges, edges[1:], counts, strict=False)]
         widths = [high - low for low, high in zip(edges, edges[1:], strict=False)]
-        figure.add_bar(x=centres, y=counts, width=widths, hovertext=hover, hoverinfo="text", marker_color=BLUE, row=1, col=place)
-    figure.update_xaxes(type="log", row=1, col=3)
+        figure.add_bar(x=centres, y=counts, width=widths, hovertext=hover, hoverinfo="text", marker_color=BLUE, row=place, col=1)
+        figure.layout[f"xaxis{place}"].title.text = AXES[name]
+    figure.update_xaxes(type="log", row=3, col=1)
     figure.update_layout(showlegend=False)
-    return finish(figure, "How are recency, frequency and spending spread?", y="customers")
+    return finish(figure, "How are recency, frequency and spending spread?", y="customers", height=680)
 
 
 def _histogram(values: np.ndarray, *, log: bool) -> tuple[list[float], list[int]]:

@@ -56,9 +56,9 @@ def finish(figure: go.Figure, title: str, *, x: str = "", y: str = "", height: i
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
         margin={"l": 60, "r": 20, "t": 80, "b": 50},
-        legend={"orientation": "h", "yanchor": "bottom", "y": 1.0, "x": 0},
+        legend={"orientation": "h", "yanchor": "bottom", "y": 1.0, "x": 0, "itemsizing": "constant"},
         height=height,
     )
-    figure.update_xaxes(title_text=x or None, automargin=True, gridcolor="rgba(139,151,168,0.25)", zeroline=False)
-    figure.update_yaxes(title_text=y or None, automargin=True, gridcolor="rgba(139,151,168,0.25)", zeroline=False)
+    figure.update_xaxes({"title_text": x} if x else {}, automargin=True, gridcolor="rgba(139,151,168,0.25)", zeroline=False)
+    figure.update_yaxes({"title_text": y} if y else {}, automargin=True, gridcolor="rgba(139,151,168,0.25)", zeroline=False)
     return figure

@@ -67,7 +67,7 @@ def arrow_schema(table: Table) -> pa.Schema:
     return pl.DataFrame(schema=table.polars).to_arrow(compat_level=pl.CompatLevel.oldest()).schema
 
 
-def is_(column: str, value: dt.date | str | list[str]) -> str:
+def is_(column: str, value: dt.date | str | list[str] | list[dt.date]) -> str:
     """Return the SQL condition that a column has a value, or one of some values.
 
     Parameters
@@ -78,6 +78,8 @@ def is_(column: str, value: dt.date | str | list[str]) -> str:
         One value, or several.
     """
     values = value if isinstance(value, list) else [value]
+    if isinstance(value, list) and value and isinstance(value[0], dt.date):  # delta-rs compares a date with a text by = alone
+        return "(" + " OR ".join(is_(column, one) for one in value) + ")"
     quoted = ", ".join("'" + str(one).replace("'", "''") + "'" for one in values)
     return f"{column} IN ({quoted})" if isinstance(value, list) else f"{column} = {quoted}"
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
-from rfm.errors import first_line
+from rfm.errors import refusal
+from rfm.io.lake import bucket
 from rfm.io.lake.commit import arrow_schema
 from rfm.schema import TABLES, InputError
 
@@ -62,17 +64,23 @@ class Handles:
         path = self.path(name)
         try:
             if version is not None:
-                return deltalake.DeltaTable(path, version=version)
+                return self._handle(name, version)
             if name in self._kept:
-                self._kept[name].update_incremental()
+                if _moved_on(path, self._kept[name].version()):
+                    self._kept[name].update_incremental()
             else:
-                self._kept[name] = deltalake.DeltaTable(path)
+                self._kept[name] = self._handle(name)
             return self._kept[name]
         except TableNotFoundError:
             return None
-        except (DeltaError, OSError, ValueError) as error:
+        except Exception as error:
             self._kept.pop(name, None)
-            raise InputError(f"{path}: the table cannot be read ({first_line(error)}); restore it or remove the folder") from None
+            said = f"{path}: the table cannot be read"
+            raise refusal(error, said, "restore it or remove the folder", DeltaError, ValueError) from None
+
+    def forget(self, name: str) -> None:
+        """Let go of a kept handle: after a checkpoint a new one is smaller and quicker."""
+        self._kept.pop(name, None)
 
     def existing(self, name: str) -> deltalake.DeltaTable:
         """Return a handle on a table that must be there.
@@ -108,12 +116,32 @@ class Handles:
         """
         if table := self.open(name):
             return table
-        schema = arrow_schema(TABLES[name])
         try:
-            deltalake.DeltaTable.create(self.path(name), schema, mode="ignore", name=name, description=TABLES[name].grain)
-        except (DeltaError, OSError) as error:
-            if isinstance(error, CommitFailedError):
-                raise
-            raise InputError(f"{self.path(name)}: no table can be made ({first_line(error)}); name another lake") from None
-        self._kept[name] = deltalake.DeltaTable(self.path(name))
+            self._make(name)
+        except CommitFailedError:
+            raise
+        except Exception as error:
+            raise refusal(error, f"{self.path(name)}: no table can be made", "name another lake", DeltaError) from None
+        self._kept[name] = self._handle(name)
         return self._kept[name]
+
+    def _handle(self, name: str, version: int | None = None) -> deltalake.DeltaTable:
+        """Open a table."""
+        return deltalake.DeltaTable(self.path(name), version=version, storage_options=bucket.options(self.url))
+
+    def _make(self, name: str) -> None:
+        """Make an empty table, unless somebody else was faster."""
+        deltalake.DeltaTable.create(
+            self.path(name),
+            arrow_schema(TABLES[name]),
+            mode="ignore",
+            name=name,
+            description=TABLES[name].grain,
+            storage_options=bucket.options(self.url),
+        )
+
+
+def _moved_on(path: str, version: int) -> bool:
+    """Tell whether a table may have a version after this one; on a disk one look at the log saves reading it again."""
+    log = Path(path) / "_delta_log"
+    return "://" in path or not log.is_dir() or (log / f"{version + 1:020}.json").exists()

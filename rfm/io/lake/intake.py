@@ -1,72 +1,143 @@
-"""Landing files on their way through the layers: which are new, which are half-way, and do the rows add up."""
+"""Landing files on their way through the layers: which are new, changed or half-way, and do the rows add up."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Protocol, TypeVar
 
 import polars as pl
 import pyarrow as pa
 
+from rfm.io.lake import ledger
+from rfm.io.lake.audit import audit
+from rfm.io.lake.ledger import BRONZE, LAYERS, QUARANTINE, SILVER
+from rfm.io.lake.notices import days, finish, stop_if_refused, warn
+from rfm.io.lake.once import revision_of, version_of
 from rfm.io.lake.tables import LEDGER, Lake
 from rfm.schema import ContractError
 
-BRONZE = "retail_transactions_bronze"
-SILVER = "retail_transactions_silver"
-QUARANTINE = "retail_transactions_quarantine"
-LAYERS = {"bronze": BRONZE, "silver": SILVER, "quarantine": QUARANTINE}
+__all__ = [
+    "BRONZE",
+    "LEDGER",
+    "QUARANTINE",
+    "SILVER",
+    "Pending",
+    "audit",
+    "balance",
+    "days",
+    "finish",
+    "ingest",
+    "pending",
+    "settle",
+    "stop_if_refused",
+    "unseen",
+    "warn",
+]
 
 
-def unseen(lake: Lake, files: Iterable[str]) -> list[str]:
-    """Return the landing files, in order, that are not known to be in bronze.
+class Listed(Protocol):
+    """A landing file as a listing shows it."""
+
+    @property
+    def source_file(self) -> str:
+        """Path under the landing folder."""
+
+    @property
+    def bytes(self) -> int:
+        """Size."""
+
+    @property
+    def token(self) -> str | None:
+        """ETag or modification time."""
+
+
+File = TypeVar("File", bound="str | Listed")
+
+
+class Pending(list[str]):
+    """Landing files that wait to be cleaned, and which content of them bronze had when they were asked for.
+
+    Parameters
+    ----------
+    versions
+        File and transaction version in bronze.
+    """
+
+    def __init__(self, versions: dict[str, int]) -> None:
+        super().__init__(sorted(versions))
+        self.versions = versions
+
+
+def unseen(lake: Lake, files: Iterable[File], *, restate: bool = False) -> list[File]:
+    """Return the landing files, in order, that are not known to be in bronze as they are.
 
     Parameters
     ----------
     lake
         The tables.
     files
-        Paths under the landing folder.
+        As listed, or paths under the landing folder; of a path alone nobody can tell whether the content changed.
+    restate
+        Return changed files that earlier runs refused, too.
     """
-    known = set(_files(lake, "bronze"))
-    return [file for file in files if file not in known]
+    known = {name: (size, token) for name, size, token in _looks(ledger.entries(lake, "bronze"))}
+    other = {name: (size, token) for name, size, token in _looks(ledger.waiting(lake))}
+    due = set(other) if restate else ledger.begun(lake) if other else set()
+
+    def fresh(file: File) -> bool:
+        if isinstance(file, str):
+            return file not in known or file in due
+        look = (file.bytes, file.token)
+        return file.source_file in due or look != other.get(file.source_file, known.get(file.source_file))
+
+    return [file for file in files if fresh(file)]
 
 
-def pending(lake: Lake) -> list[str]:
-    """Return the landing files whose rows are in bronze, but not known to be in silver and the quarantine.
+def pending(lake: Lake) -> Pending:
+    """Return the landing files whose rows are in bronze, but not known to be in silver and the quarantine as they are.
 
     Parameters
     ----------
     lake
         The tables.
     """
-    return sorted(set(_files(lake, "bronze")) - _settled(lake))
+    bronze, silver, quarantine = (ledger.versions(lake, layer) for layer in LAYERS)
+    behind = {name for name, version in bronze.items() if {silver.get(name), quarantine.get(name)} != {version}}
+    return Pending({name: bronze[name] for name in behind - (ledger.begun(lake) if behind else set())})
 
 
-def ingest(lake: Lake, batches: Iterable[tuple[pa.Table, pa.Table]]) -> int:
-    """Append what was read from landing files to bronze, once.
+def ingest(lake: Lake, batches: Iterable[tuple[pa.Table, pa.Table]], *, restate: bool = False) -> int:
+    """Write what was read from landing files to bronze, once.
 
     Parameters
     ----------
     lake
         The tables.
     batches
-        Pairs of Arrow tables: the files (``landing_files`` without layer and rows) and their rows of
+        Pairs of Arrow tables: the files (``landing_files`` without layer, rows and version) and their rows of
         ``retail_transactions_bronze``.
+    restate
+        Put a file whose content changed in the place of what bronze has of it. Otherwise it is noted and left
+        out, unless a run died over its restatement.
 
     Returns
     -------
     int
-        Rows that bronze gained.
+        Rows that were written to bronze.
     """
-    gained = 0
+    written = 0
     for files, rows in batches:
-        read = pl.DataFrame(files)
-        gained += lake.append_once(BRONZE, pl.DataFrame(rows), read["source_file"].to_list())
-        _note(lake, "bronze", read)
-    return gained
+        read = _compared(lake, pl.DataFrame(files))
+        due = read.filter(pl.col("new") | pl.col("changed") & (pl.lit(restate) | pl.col("begun")))
+        put = lake.put_files(BRONZE, _rows_of(pl.DataFrame(rows), due, len(files)), _versions(lake, due))
+        ledger.note(lake, "bronze", due.select(files.column_names), put.held)
+        _refresh(lake, read.filter(~pl.col("new") & ~pl.col("changed")))
+        written += put.rows
+    return written
 
 
 def settle(lake: Lake, silver: pl.LazyFrame, quarantine: pl.LazyFrame, files: Sequence[str]) -> dict[str, int]:
-    """Append the cleaned rows of landing files to silver and to the quarantine, once.
+    """Write the cleaned rows of landing files to silver and to the quarantine, once.
 
     Parameters
     ----------
@@ -75,7 +146,8 @@ def settle(lake: Lake, silver: pl.LazyFrame, quarantine: pl.LazyFrame, files: Se
     silver, quarantine
         Rows that keep the contracts, from the files; with a column ``source_file``.
     files
-        Landing files that the rows come from. Those that a table holds already are left out.
+        Landing files that the rows come from, as `pending` gives them. Those that a table holds already are left
+        out, those of which it holds an earlier content are replaced.
 
     Returns
     -------
@@ -88,10 +160,11 @@ def settle(lake: Lake, silver: pl.LazyFrame, quarantine: pl.LazyFrame, files: Se
         If a row breaks the contract (nothing is written then), or rows(bronze) is not
         rows(silver) + rows(quarantine) for every file.
     """
-    read = lake.read(LEDGER, layer="bronze", source_file=list(files)).drop("layer", "rows").collect()
+    read = ledger.entries(lake, "bronze", files).drop("layer", "rows", "version")
+    wanted = files.versions if isinstance(files, Pending) else ledger.versions(lake, "bronze", files)
     for layer, name, rows in (("silver", SILVER, silver), ("quarantine", QUARANTINE, quarantine)):
-        lake.append_once(name, rows, files)
-        _note(lake, layer, read)
+        ledger.note(lake, layer, read, lake.put_files(name, rows, wanted).held)
+    audit(lake)
     return balance(lake, files)
 
 
@@ -111,9 +184,11 @@ def balance(lake: Lake, files: Sequence[str] | None = None) -> dict[str, int]:
         If rows(bronze) is not rows(silver) + rows(quarantine) for a file, naming it.
     """
     files = sorted(_settled(lake)) if files is None else list(files)
-    rows = lake.read(LEDGER, source_file=files).collect().pivot("layer", index="source_file", values="rows")
+    known = lake.read(LEDGER, source_file=files).filter(pl.col("layer").is_in(list(LAYERS))).collect()
+    behind = known.group_by("source_file").agg(pl.col("version").n_unique()).filter(pl.col("version") > 1)
+    rows = known.pivot("layer", index="source_file", values="rows")
     rows = rows.select("source_file", *(_column(rows, layer) for layer in LAYERS))
-    odd = rows.filter(pl.col("bronze") != pl.col("silver") + pl.col("quarantine"))
+    odd = rows.filter(pl.col("bronze") != pl.col("silver") + pl.col("quarantine")).join(behind, on="source_file", how="anti")
     if len(odd):
         raise ContractError(
             f"{lake.url}: bronze = silver + quarantine fails for {len(odd)} file(s), first {odd.row(0, named=True)}; "
@@ -122,24 +197,52 @@ def balance(lake: Lake, files: Sequence[str] | None = None) -> dict[str, int]:
     return rows.select(*LAYERS).sum().row(0, named=True)
 
 
-def _files(lake: Lake, layer: str) -> list[str]:
-    """Return the landing files that are known to be in a layer."""
-    return lake.read(LEDGER, layer=layer).select("source_file").collect()["source_file"].to_list()
+def _looks(files: pl.DataFrame) -> list[tuple[str, int, str | None]]:
+    """Return name, size and token of files."""
+    return files.select("source_file", "bytes", "token").rows()
+
+
+def _compared(lake: Lake, read: pl.DataFrame) -> pl.DataFrame:
+    """Say of each file whether bronze lacks it, has another content, or half a restatement; note the changed ones."""
+    names = read["source_file"].to_list()
+    known = ledger.entries(lake, "bronze", names).select(
+        "source_file", pl.col("version").alias("was"), pl.col("sha256").alias("old"), pl.col("processing_date").alias("day")
+    )
+    half = pl.col("source_file").is_in(list(ledger.begun(lake)) if len(known) else [])
+    read = read.join(known, on="source_file", how="left", maintain_order="left").with_columns(
+        begun=half, new=pl.col("old").is_null()
+    )
+    read = read.with_columns(changed=~pl.col("new") & ((pl.col("old") != pl.col("sha256")) | pl.col("begun")))
+    waits = read.filter("changed").with_columns(processing_date="day")
+    ledger.note_changed(lake, waits.drop("was", "old", "day", "begun", "new", "changed"))
+    return read
+
+
+def _versions(lake: Lake, due: pl.DataFrame) -> dict[str, int]:
+    """Return the transaction version that bronze is to hold of each file."""
+    held = lake.held(BRONZE, due.filter("changed")["source_file"].to_list())
+    was = dict(due.filter("changed").select("source_file", pl.col("was").fill_null(1)).rows())
+    seen = {name: revision_of(max(held.get(name, 1), version)) for name, version in was.items()}
+    return {name: version_of(sha, seen.get(name, 0) + 1) for name, sha in due.select("source_file", "sha256").iter_rows()}
+
+
+def _rows_of(rows: pl.DataFrame, due: pl.DataFrame, files: int) -> pl.DataFrame:
+    """Return the rows of the files that are due, where these are not all that were read."""
+    return rows if len(due) == files else rows.filter(pl.col("source_file").is_in(due["source_file"].to_list()))
+
+
+def _refresh(lake: Lake, same: pl.DataFrame) -> None:
+    """Note that files only look changed, so that nobody reads them again for that."""
+    names = same["source_file"].to_list()
+    if names:
+        noted = ledger.entries(lake, "bronze", names).drop("token").join(same.select("source_file", "token"), on="source_file")
+        lake.replace(LEDGER, noted, layer="bronze", source_file=names)
+        ledger.forget_changed(lake, names)
 
 
 def _settled(lake: Lake) -> set[str]:
     """Return the landing files that are known to be in silver and in the quarantine."""
-    return set(_files(lake, "silver")) & set(_files(lake, "quarantine"))
-
-
-def _note(lake: Lake, layer: str, files: pl.DataFrame) -> None:
-    """Note in the ledger how many rows of each file a layer holds, counted in the layer itlake."""
-    if files.is_empty():
-        return
-    names = files["source_file"].to_list()
-    held = lake.read(LAYERS[layer], source_file=names).group_by("source_file").agg(pl.len().alias("rows")).collect()
-    noted = files.join(held, on="source_file", how="left").with_columns(pl.col("rows").fill_null(0), layer=pl.lit(layer))
-    lake.replace(LEDGER, noted, layer=layer, source_file=names)
+    return set(ledger.versions(lake, "silver")) & set(ledger.versions(lake, "quarantine"))
 
 
 def _column(rows: pl.DataFrame, name: str) -> pl.Expr:

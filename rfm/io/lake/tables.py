@@ -12,15 +12,16 @@ import deltalake
 import polars as pl
 
 from rfm.contract import conform
-from rfm.io.lake.commit import Stream, is_, retried
+from rfm.io.lake import bucket, care
+from rfm.io.lake.commit import is_, retried
 from rfm.io.lake.handles import Handles
-from rfm.schema import TABLES
+from rfm.io.lake.once import Put, put_files
+from rfm.schema import TABLES, InputError
 
 if TYPE_CHECKING:
     import pandas as pd
 
 LEDGER = "landing_files"
-RETAIN_HOURS = 7 * 24
 
 
 class State(NamedTuple):
@@ -46,7 +47,15 @@ class Lake:
     def _handles(self) -> Handles:
         return Handles(self.url)
 
-    def read(self, name: str, *, until: dt.date | None = None, version: int | None = None, **equal: object) -> pl.LazyFrame:
+    def read(
+        self,
+        name: str,
+        *,
+        until: dt.date | None = None,
+        version: int | None = None,
+        ledger: int | None = None,
+        **equal: object,
+    ) -> pl.LazyFrame:
         """Return a table, or the rows of it that are wanted.
 
         Parameters
@@ -57,6 +66,8 @@ class Lake:
             Leave out rows from files dated later: what a run of that date sees.
         version
             An earlier version of the table; the newest if not given.
+        ledger
+            Version of ``landing_files`` that knows which files are later; the newest if not given.
         **equal
             Column and value, or values, that a row must have: ``processing_date=date``.
 
@@ -68,13 +79,16 @@ class Lake:
         Raises
         ------
         InputError
-            If the table cannot be read.
+            If the table, or that version of it, cannot be read.
         """
         table = self._handles.open(name, version)
-        rows = pl.scan_delta(table) if table else pl.LazyFrame(schema=TABLES[name].polars)
+        if version is not None and not table:
+            raise InputError(f"{self.url}/{name}: version {version} cannot be read; versions are kept for [care] retain_days")
+        keys = bucket.credentials(self.url)
+        rows = pl.scan_delta(table, storage_options=keys) if table else pl.LazyFrame(schema=TABLES[name].polars)
         for column, value in equal.items():
             rows = rows.filter(pl.col(column).is_in(value) if isinstance(value, list) else pl.col(column) == value)
-        later = self._files_after(until) if until else []
+        later = self._files_after(until, ledger) if until else []
         return rows.filter(~pl.col("source_file").is_in(later)) if later else rows
 
     def frame(self, name: str, **wanted: Any) -> pd.DataFrame:
@@ -105,24 +119,33 @@ class Lake:
         ContractError
             If a row breaks the contract; nothing is written then.
         """
+        return self.put_files(name, rows, dict.fromkeys(files, 1)).rows
 
-        def attempt() -> int:
-            table = self._handles.ensure(name)
-            missing = [file for file in files if table.transaction_version(file) is None]
-            if not missing:
-                return 0
-            wanted = rows if len(missing) == len(files) else rows.filter(pl.col("source_file").is_in(missing))
-            properties = deltalake.CommitProperties(app_transactions=[deltalake.Transaction(file, 1) for file in missing])
-            stream = Stream(TABLES[name], wanted)
-            try:
-                deltalake.write_deltalake(table, stream.reader(), mode="append", commit_properties=properties)
-            except Exception as error:
-                raise (stream.refusal or error) from None
-            return stream.rows
+    def put_files(self, name: str, rows: pl.DataFrame | pl.LazyFrame, versions: Mapping[str, int]) -> Put:
+        """Write the rows of landing files in one commit, as `rfm.io.lake.once.put_files` does; parameters as for `put_files`."""
+        return put_files(self._handles, name, rows, versions)
 
-        return retried(attempt)
+    def handle(self, name: str) -> deltalake.DeltaTable:
+        """Return a handle on the newest version of a table, made empty first if need be."""
+        return self._handles.ensure(name)
 
-    def replace(self, name: str, rows: pl.DataFrame | pl.LazyFrame | pd.DataFrame, **equal: dt.date | str | list[str]) -> int:
+    def held(self, name: str, files: Iterable[str]) -> dict[str, int]:
+        """Return the transaction version of each landing file that a table's log knows.
+
+        Parameters
+        ----------
+        name
+            Name of the table.
+        files
+            Landing files; each costs about a millisecond.
+        """
+        table = self._handles.open(name)
+        found = {file: table.transaction_version(file) for file in files} if table else {}
+        return {file: version for file, version in found.items() if version is not None}
+
+    def replace(
+        self, name: str, rows: pl.DataFrame | pl.LazyFrame | pd.DataFrame, **equal: dt.date | str | list[str] | list[dt.date]
+    ) -> int:
         """Replace a table, or the rows of it that have some values, in one commit.
 
         Parameters
@@ -146,14 +169,21 @@ class Lake:
         """
         frame = conform(TABLES[name], rows)
         predicate = " AND ".join(is_(column, value) for column, value in equal.items()) or None
+        wanted: dict[str, Any] = dict(equal)
 
         def attempt() -> int:
-            deltalake.write_deltalake(self._handles.ensure(name), frame, mode="overwrite", predicate=predicate)
+            table = self._handles.ensure(name)
+            if (
+                len(frame) or not predicate or self.read(name, **wanted).head(1).collect().height
+            ):  # nothing for nothing: no commit
+                deltalake.write_deltalake(table, frame, mode="overwrite", predicate=predicate)
             return len(frame)
 
         return retried(attempt)
 
-    def replace_each(self, frames: Mapping[str, pl.LazyFrame | pd.DataFrame], **equal: dt.date | str) -> dict[str, int]:
+    def replace_each(
+        self, frames: Mapping[str, pl.LazyFrame | pd.DataFrame], **equal: dt.date | str | list[dt.date]
+    ) -> dict[str, int]:
         """Replace several tables; lazy frames are computed together, so that what they share is read once.
 
         Parameters
@@ -177,26 +207,24 @@ class Lake:
         tables = {name: self._handles.open(name) for name in names}
         return {name: State(table.version(), table.count()) for name, table in tables.items() if table}
 
-    def optimize(self, name: str) -> dict[str, int]:
-        """Join a table's small files, remove files that no version of the last week needs, write a checkpoint.
+    def optimize(self, name: str, retain_days: int = care.RETAIN_DAYS) -> dict[str, int]:
+        """Join a table's small files, remove files that no version of the last days needs, write a checkpoint.
+
+        Parameters as for `optimize` of `rfm.io.lake.care`.
 
         Returns
         -------
         dict
-            Files before, files after, files removed from disk.
-
-        Raises
-        ------
-        InputError
-            If there is no such table.
+            Files before, files after, files removed from the store.
         """
-        table = self._handles.existing(name)
-        before = len(table.file_uris())
-        retried(lambda: self._handles.existing(name).optimize.compact())
-        table = self._handles.existing(name)
-        removed = table.vacuum(retention_hours=RETAIN_HOURS, dry_run=False)
-        table.create_checkpoint()
-        return {"before": before, "after": len(table.file_uris()), "removed": len(removed)}
+        return care.optimize(self._handles, name, retain_days)
+
+    def tend(self, every: int, retain_days: int = care.RETAIN_DAYS) -> list[str]:
+        """Optimize the tables that have had so many commits since their last checkpoint; return their names.
+
+        Parameters as for `tend` of `rfm.io.lake.care`.
+        """
+        return care.tend(self._handles, every, retain_days)
 
     def fingerprint(self, name: str, **wanted: Any) -> str:
         """Return a digest of a table's rows, whatever their order; parameters as for `read`."""
@@ -205,7 +233,7 @@ class Lake:
         rows = self.read(name, **wanted).collect()
         return hashlib.sha256(rows.sort(TABLES[name].key or rows.columns).write_csv().encode()).hexdigest()
 
-    def _files_after(self, until: dt.date) -> list[str]:
+    def _files_after(self, until: dt.date, version: int | None = None) -> list[str]:
         """Return the landing files that are dated later than a day."""
-        later = self.read(LEDGER, layer="bronze").filter(pl.col("file_date") > until)
+        later = self.read(LEDGER, version=version, layer="bronze").filter(pl.col("file_date") > until)
         return later.select("source_file").collect()["source_file"].to_list()

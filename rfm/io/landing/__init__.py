@@ -4,7 +4,22 @@ A line that does not fit the header is kept whole in ``_rescued_data``; a file t
 refused by name while the others go on.
 """
 
-from rfm.io.landing.files import LandingFile, has_files, list_files, read_files, run_date
+from rfm.io.landing.files import LandingFile, has_files, list_files, run_date
 from rfm.io.landing.parse import parse
+from rfm.io.landing.place import filesystem, look
+from rfm.io.landing.reading import Reading, read_files
+from rfm.io.landing.upload import Sent, upload
 
-__all__ = ["LandingFile", "has_files", "list_files", "parse", "read_files", "run_date"]
+__all__ = [
+    "LandingFile",
+    "Reading",
+    "Sent",
+    "filesystem",
+    "has_files",
+    "list_files",
+    "look",
+    "parse",
+    "read_files",
+    "run_date",
+    "upload",
+]

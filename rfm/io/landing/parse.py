@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 import json
 import re
-import zlib
 
 import pyarrow as pa
 import pyarrow.compute
 import pyarrow.csv
 
+from rfm.io.landing.encoding import AUTO, utf8
 from rfm.schema import LANDING_COLUMNS, InputError
 
 REQUIRED = ("Invoice", "StockCode", "Quantity", "Price", "Customer ID", "InvoiceDate")
+BEFORE_HEADER = rb"\A\s*(?:sep=.[\r\n]+\s*)?"  # blank lines, and the line that tells a spreadsheet the separator
 SEPARATORS = (",", ";", "\t", "|")
-GZIP_MAGIC, UTF8_BOM, UTF16_BOMS = b"\x1f\x8b", b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
 
 
-def parse(raw: bytes, name: str) -> pa.Table:
+def parse(raw: bytes, name: str, encoding: str = AUTO, separator: str = AUTO) -> pa.Table:
     """Turn the bytes of a landing file into rows of text.
 
     Parameters
@@ -29,6 +28,10 @@ def parse(raw: bytes, name: str) -> pa.Table:
         Content; UTF-8, UTF-16 or Windows-1252, gzip or plain, separated by comma, semicolon, tab or bar.
     name
         For errors.
+    encoding
+        Name of a codec, or found out.
+    separator
+        One character, or the one of the four that fits the header best.
 
     Returns
     -------
@@ -41,10 +44,10 @@ def parse(raw: bytes, name: str) -> pa.Table:
     InputError
         If it is not a sales file: no table at all, or a required column is missing or twice.
     """
-    text = _utf8(raw, name)
+    text = re.sub(BEFORE_HEADER, b"", utf8(raw, name, encoding))
     if not text.strip():
         return _empty()
-    separator, header = _header(text, name)
+    separator, header = _header(text, name, SEPARATORS if separator == AUTO else (separator,))
     bad: list[dict] = []
     table = _read_csv(text, header, separator, bad, name)
     if table.num_rows + len(bad) + 1 != _lines(text):
@@ -57,37 +60,11 @@ def parse(raw: bytes, name: str) -> pa.Table:
     return pa.concat_tables([good, _rescued(bad)]) if bad else good
 
 
-def _utf8(raw: bytes, name: str) -> bytes:
-    """Return the content as UTF-8 without a byte order mark, ending with a line end."""
-    if raw.startswith(GZIP_MAGIC):
-        try:
-            raw = gzip.decompress(raw)
-        except (OSError, EOFError, zlib.error) as error:
-            raise InputError(f"{name}: damaged gzip ({error}); send the file again") from None
-    if raw.startswith(UTF16_BOMS):
-        raw = raw.decode("utf-16", "replace").encode()
-    raw = raw.removeprefix(UTF8_BOM)
-    try:
-        raw.decode("utf-8")
-    except UnicodeDecodeError:
-        raw = b"\n".join(_line_utf8(line) for line in raw.split(b"\n"))
-    return raw if raw.endswith((b"\n", b"\r")) else raw + b"\n"
-
-
-def _line_utf8(line: bytes) -> bytes:
-    """Return a line as UTF-8, read as Windows-1252 where it is not UTF-8 already."""
-    try:
-        line.decode("utf-8")
-    except UnicodeDecodeError:
-        return line.decode("cp1252", "replace").encode()
-    return line
-
-
-def _header(text: bytes, name: str) -> tuple[str, list[str]]:
+def _header(text: bytes, name: str, separators: tuple[str, ...]) -> tuple[str, list[str]]:
     """Return the separator that fits, and the names in the first line."""
     first = text[: 1 << 16].decode("utf-8", "replace")
     known = {_plain(column) for column in LANDING_COLUMNS}
-    found = [next(csv.reader(io.StringIO(first, newline=None), delimiter=separator), []) for separator in SEPARATORS]
+    found = [next(csv.reader(io.StringIO(first, newline=None), delimiter=separator), []) for separator in separators]
     matches = [len({_plain(column) for column in header} & known) for header in found]
     best = matches.index(max(matches))
     header = [column.strip() or f"column {place}" for place, column in enumerate(found[best], 1)]
@@ -100,7 +77,9 @@ def _header(text: bytes, name: str) -> tuple[str, list[str]]:
         raise InputError(f"{name}: lacks {len(missing)} required column(s): {', '.join(missing)}; add them to the file")
     if twice := sorted({column for column in header if plain.count(_plain(column)) > 1}):
         raise InputError(f"{name}: column(s) {', '.join(twice)} stand twice; keep one of each")
-    return SEPARATORS[best], header
+    if re.search(r"[\r\n]", "".join(found[best])):
+        raise InputError(f"{name}: a column name spans lines; write the header in one line")
+    return separators[best], header
 
 
 def _plain(column: str) -> str:

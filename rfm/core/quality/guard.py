@@ -1,0 +1,84 @@
+"""What stops a run before gold: rules that must not be broken, and too many refused rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from rfm.core.quality.counting import REPEATS
+from rfm.errors import unknown
+from rfm.schema import InputError, SettingsError
+
+
+def severities(defaults: Mapping[str, str], chosen: Mapping[str, str]) -> dict[str, str]:
+    """Return the severity of every expectation, the shop's own choice first.
+
+    Parameters
+    ----------
+    defaults
+        Severity of each rule about one row: ``drop``, ``warn`` or ``fail``.
+    chosen
+        Settings ``[expectations]``: name and severity.
+
+    Returns
+    -------
+    dict
+        Of all rules, the one about repeated keys included.
+
+    Raises
+    ------
+    SettingsError
+        If a rule does not exist, if one that silver's contract rests on is only to warn, or if repeated keys are
+        to be dropped, of which nobody knows the right one.
+
+    Examples
+    --------
+    >>> severities({"known_country": "warn"}, {"known_country": "drop"})
+    {'known_country': 'drop', 'unique_surrogate_key': 'warn'}
+    """
+    known = {**defaults, REPEATS: "warn"}
+    if strange := [name for name in chosen if name not in known]:
+        raise SettingsError(f"expectations: {unknown('rule', strange, known)}")
+    if soft := [name for name, severity in chosen.items() if severity == "warn" and known[name] == "drop"]:
+        raise SettingsError(f"expectations: {', '.join(soft)}: silver's columns rest on this rule; use drop or fail, not warn")
+    if chosen.get(REPEATS) == "drop":
+        raise SettingsError(f"expectations: {REPEATS}: nobody knows which row of a key is right; use warn or fail, not drop")
+    return {**known, **chosen}
+
+
+def guard(results: pd.DataFrame, comparison: pd.DataFrame, max_dropped_share: float) -> float:
+    """Return the share of rows that silver dropped, or stop the run before gold is touched.
+
+    Parameters
+    ----------
+    results
+        ``expectation_results`` of the run.
+    comparison
+        ``bronze_silver_dq_comparison`` of the run.
+    max_dropped_share
+        Largest share allowed.
+
+    Raises
+    ------
+    InputError
+        If a rule of severity ``fail`` is broken, or more rows were dropped than allowed.
+    """
+    if fatal := _broken(results, "fail"):
+        raise InputError(f"stopped before gold: {fatal}; mend the files, or change the rule's severity")
+    totals = comparison.groupby("layer")["total_records"].sum()
+    rows, kept = int(totals.get("bronze", 0)), int(totals.get("silver", 0))
+    share = (rows - kept) / rows if rows else 0.0
+    if share > max_dropped_share:
+        raise InputError(
+            f"stopped before gold: {rows - kept} of {rows} rows dropped ({share:.1%}, limit {max_dropped_share:.0%}), "
+            f"{_broken(results, 'drop')}; mend the files, or raise rules.max_dropped_share"
+        )
+    return share
+
+
+def _broken(results: pd.DataFrame, severity: str) -> str:
+    """Name the broken expectations of a severity with their counts, most broken first."""
+    broken = results[(results["severity"] == severity) & (results["failed"] > 0)]
+    counts = broken.groupby("expectation")["failed"].sum().sort_values(ascending=False)
+    return ", ".join(f"{name} by {count} row(s)" for name, count in counts.items())

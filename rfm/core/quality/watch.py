@@ -1,0 +1,177 @@
+"""What is odd about a run, measured against the shop's own past, in sentences: warnings, which stop nothing.
+
+A run of a past day looks only at files, days and runs up to it, so it warns of the same things whenever it is run again.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from rfm.core.quality.past import usual_share, usual_volume
+from rfm.settings import Watch
+
+STAGE = "2_silver"
+COLUMNS = ("run_date", "stage", "kind", "severity", "message")
+TYPES = dict.fromkeys(COLUMNS, "string[pyarrow]") | {"run_date": "date32[day][pyarrow]"}
+WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+DAY = dt.timedelta(days=1)
+CLOSED = 2  # after so many of a weekday without sales, one more is nothing new
+FEW = "see whether the file was cut off; a slow day can stay as it is"
+MANY = "see whether lines came twice or of several days; a busy day can stay as it is"
+SHARES = {  # kind of warning: the metric whose share is watched, and what to say of a high one
+    "dropped_share": ("dropped", "of the run's {rows:,} lines went to the quarantine", "see failed_expectations there"),
+    "repeated_keys": (
+        "repeated_keys",
+        "of the run's {rows:,} lines repeat invoice, product and quantity of another",
+        "see whether a file holds its lines twice",
+    ),
+}
+Found = Iterator[tuple[str, str]]  # kind and message
+
+
+def warnings(
+    run_date: dt.date, files: pd.DataFrame, volume: pd.DataFrame, metrics: pd.DataFrame, limits: Watch | None = None
+) -> pd.DataFrame:
+    """Say what is odd about a run.
+
+    Parameters
+    ----------
+    run_date
+        The run date.
+    files
+        ``landing_files`` of layer bronze that the run sees.
+    volume
+        ``daily_volume`` of the files that the run sees.
+    metrics
+        ``quality_metrics``; those of later runs are left out.
+    limits
+        What counts as odd: settings ``[quality]``; the defaults if not given.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns of ``run_warnings``; no row if all is as usual.
+    """
+    limits = limits or Watch()
+    seen = volume.merge(files[["source_file", "processing_date"]])  # not what an earlier reading of a file counted
+    seen = seen[seen["InvoiceDate"] <= run_date]
+    found = [
+        *_stale(run_date, seen, limits),
+        *_missing(run_date, files, limits),
+        *_empty(run_date, files, limits),
+        *_odd_days(run_date, seen, limits),
+        *_odd_shares(run_date, metrics, limits),
+    ]
+    rows = [(run_date, STAGE, kind, "warning", message) for kind, message in found]
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(TYPES)
+
+
+def _stale(run_date: dt.date, volume: pd.DataFrame, limits: Watch) -> Found:
+    """Warn when the newest sale is old."""
+    newest = max(volume["InvoiceDate"], default=None)
+    if newest is None:
+        yield "freshness", f"silver has no sale up to the run date {run_date}; see whether the files hold sales of these days"
+    elif (age := (run_date - newest).days) > limits.fresh_days:
+        yield (
+            "freshness",
+            f"the newest sale is of {newest}, {age} days before the run date {run_date}, more than {limits.fresh_days}; "
+            "see why no newer sales arrived",
+        )
+
+
+def _missing(run_date: dt.date, files: pd.DataFrame, limits: Watch) -> Found:
+    """Warn of the days between the first file and the newest that no file is of, unless the shop is closed on that weekday."""
+    there = {day for day in files["file_date"].dropna() if day <= run_date}
+    first, newest = min(there, default=run_date), max(there, default=run_date)
+    days = [first + i * DAY for i in range((newest - first).days)]
+    gaps = [day for day in days if day not in there and _recent(day, run_date, limits)]
+    if news := [day for day in gaps if not _closed([past in there for past in days if _like(past, day)])]:
+        named = ", ".join(f"{day} ({WEEKDAYS[day.weekday()]})" for day in news)
+        yield (
+            "missing_day",
+            f"no file of {named}, though there are earlier and later ones; send it, the next run takes it in, "
+            "or for a closed day a file with only the header",
+        )
+
+
+def _empty(run_date: dt.date, files: pd.DataFrame, limits: Watch) -> Found:
+    """Warn of a file of this run without a line, unless those of its weekday are usually empty."""
+    dated = [file for file in files.to_dict("records") if isinstance(file["file_date"], dt.date)]
+    for file in dated:
+        day = file["file_date"]
+        if file["rows"] or file["processing_date"] != run_date or not _recent(day, run_date, limits):
+            continue
+        past = [other["rows"] > 0 for other in dated if _like(other["file_date"], day)]
+        if past and not _closed(past):
+            had = f"{sum(past)} of {len(past)} earlier {WEEKDAYS[day.weekday()]} files had some"
+            yield "empty_file", f"{file['source_file']} has no lines, {had}; see whether it was cut off; a closed day can stay so"
+
+
+def _odd_days(run_date: dt.date, volume: pd.DataFrame, limits: Watch) -> Found:
+    """Warn of the days that this run brought, at least by half, whose lines are far from those of earlier same weekdays."""
+    lines, brought = _lines(volume), _lines(volume[volume["processing_date"] == run_date])
+    for day in sorted(day for day in brought if 2 * brought[day] >= lines[day] and _recent(day, run_date, limits)):
+        past = [lines[other] for other in sorted(lines) if _like(other, day)]
+        if len(past) >= limits.history and (said := _odd_day(day, lines[day], past, limits.z)):
+            yield "volume", said
+
+
+def _odd_day(day: dt.date, lines: int, past: Sequence[int], z: float) -> str:
+    """Say how far a day's lines are from those of earlier same weekdays; nothing if they are not."""
+    usual = usual_volume(past)
+    found = usual.z(float(np.log1p(lines)))
+    if abs(found) <= z:
+        return ""
+    low, middle, high = (round(np.expm1(usual.middle + step * usual.spread)) for step in (-z, 0, z))
+    return (
+        f"{day} has {lines:,} lines; {usual.past} earlier {WEEKDAYS[day.weekday()]}s had about {middle:,}, "
+        f"{low:,} to {high:,} is usual (z {found:.1f}, limit {z:g}); {FEW if found < 0 else MANY}"
+    )
+
+
+def _odd_shares(run_date: dt.date, metrics: pd.DataFrame, limits: Watch) -> Found:
+    """Warn of shares of this run that are far above those of earlier runs."""
+    for kind, (metric, said, remedy) in SHARES.items():
+        rows = metrics[metrics["metric"] == metric].sort_values("processing_date").to_dict("records")
+        past = [row["value"] for row in rows if row["processing_date"] < run_date]
+        for row in rows:
+            if row["processing_date"] == run_date and len(past) >= limits.history:
+                yield from _odd_share(kind, row, past, said, remedy, limits.z)
+
+
+def _odd_share(kind: str, row: Mapping[str, Any], past: Sequence[float], said: str, remedy: str, z: float) -> Found:
+    """Warn of a share that is far above those of earlier runs."""
+    usual = usual_share(past, row["checked"])
+    limit = usual.middle + z * usual.spread
+    if row["value"] > limit:
+        many = f"{row['value']:.1%} {said.format(rows=row['checked'])}"
+        yield kind, f"{many}; {usual.past} earlier runs had about {usual.middle:.1%}, up to {limit:.1%} is usual; {remedy}"
+
+
+def _lines(volume: pd.DataFrame) -> Counter[dt.date]:
+    """Return the lines of each invoice date."""
+    days: Counter[dt.date] = Counter()
+    for day, lines in zip(volume["InvoiceDate"], volume["lines"], strict=True):
+        days[day] += int(lines)
+    return days
+
+
+def _recent(day: dt.date, run_date: dt.date, limits: Watch) -> bool:
+    """Tell whether a run of a date still warns of a day."""
+    return day > run_date - limits.days * DAY
+
+
+def _like(other: dt.date, day: dt.date) -> bool:
+    """Tell whether a day is earlier than another and of the same weekday."""
+    return other < day and other.weekday() == day.weekday()
+
+
+def _closed(open_days: Sequence[bool]) -> bool:
+    """Tell whether a weekday is usually without sales."""
+    return len(open_days) >= CLOSED and sum(open_days) * 2 < len(open_days)

@@ -1,0 +1,60 @@
+"""Facts about tables from their logs alone: how large they are, what a commit added."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import deltalake
+import polars as pl
+
+from rfm.io.lake.tables import Lake
+from rfm.schema import TABLES
+
+
+class Size(NamedTuple):
+    """How large the newest version of a table is."""
+
+    version: int
+    rows: int
+    files: int
+    bytes: int
+
+
+def sizes(lake: Lake, names: Iterable[str] = tuple(TABLES)) -> dict[str, Size]:
+    """Return version, rows, data files and bytes of each table that exists.
+
+    Parameters
+    ----------
+    lake
+        The tables.
+    names
+        Those wanted; all if not given.
+    """
+    tables = {name: lake._handles.open(name) for name in names}
+    return {name: _size(table) for name, table in tables.items() if table}
+
+
+def rows_added(lake: Lake, name: str, since: int | None) -> int:
+    """Return the rows that the commits after a version have added to a table.
+
+    Parameters
+    ----------
+    lake
+        The tables.
+    name
+        Name of the table.
+    since
+        Version of the table's log; all commits if not given, as when there was no table.
+    """
+    table = lake._handles.open(name)
+    commits = 0 if table is None else table.version() - (-1 if since is None else since)
+    if table is None or commits <= 0:
+        return 0
+    return sum(int(commit.get("operationMetrics", {}).get("num_added_rows", 0)) for commit in table.history(commits))
+
+
+def _size(table: deltalake.DeltaTable) -> Size:
+    """Return the size of a table, from the statistics in its log."""
+    files = pl.DataFrame(table.get_add_actions(flatten=True))
+    return Size(table.version(), int(files["num_records"].sum()), len(files), int(files["size_bytes"].sum()))

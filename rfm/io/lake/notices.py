@@ -1,0 +1,95 @@
+"""What a run tells of its landing files: the days that it changed, the files that it refused or left as they were."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+
+import polars as pl
+
+from rfm.io.lake import ledger
+from rfm.io.lake.tables import Lake
+from rfm.schema import TABLES, InputError
+
+STAGE = "1_bronze"
+
+
+def days(lake: Lake, run_date: dt.date) -> list[dt.date]:
+    """Return the processing dates whose rows a run changed: its own, and those of the files that it restated.
+
+    Parameters
+    ----------
+    lake
+        The tables.
+    run_date
+        Of the run.
+    """
+    return sorted({run_date, *_through(lake)["processing_date"].to_list()})
+
+
+def finish(lake: Lake) -> None:
+    """Forget the restatements that went all the way: call it when their days have been counted anew.
+
+    Parameters
+    ----------
+    lake
+        The tables.
+    """
+    ledger.forget_changed(lake, _through(lake)["source_file"].to_list())
+
+
+def warn(lake: Lake, run_date: dt.date, refused: Sequence[str]) -> list[str]:
+    """Write the warnings of the first stage: refused files and changed ones; return them.
+
+    Parameters
+    ----------
+    lake
+        The tables.
+    run_date
+        Of the run.
+    refused
+        One line a file that could not be read.
+    """
+    changed = [
+        f"{name}: its content changed after it was read ({size:,} bytes now); the tables keep the old one, "
+        "run again with --restate to replace it"
+        for name, size in ledger.waiting(lake).sort("source_file").select("source_file", "bytes").iter_rows()
+    ]
+    said = [("refused_file", "error", line) for line in dict.fromkeys(refused)]
+    said += [("changed_file", "warning", line) for line in changed]
+    rows = pl.DataFrame([(run_date, STAGE, *one) for one in said], schema=TABLES["run_warnings"].polars, orient="row")
+    lake.replace("run_warnings", rows, run_date=run_date, stage=STAGE)
+    return [line for _, _, line in said]
+
+
+def stop_if_refused(lake: Lake, run_date: dt.date, on_refused: str) -> None:
+    """Stop a run before gold if a landing file was refused and the settings want that.
+
+    Parameters
+    ----------
+    lake
+        The tables.
+    run_date
+        Of the run.
+    on_refused
+        ``before`` stops, ``after`` does not.
+
+    Raises
+    ------
+    InputError
+        Naming every file and the reason.
+    """
+    lines = lake.read("run_warnings", run_date=run_date, stage=STAGE, severity="error").collect()["message"].to_list()
+    if lines and on_refused == "before":
+        raise InputError(f"stopped before gold: {len(lines)} file(s) refused, the others are in silver: {'; '.join(lines)}")
+
+
+def _through(lake: Lake) -> pl.DataFrame:
+    """Return the ledger's rows of changed files whose new content is in every layer."""
+    changed = ledger.entries(lake, ledger.CHANGED)
+    if changed.is_empty():
+        return changed
+    files = changed["source_file"].to_list()
+    bronze, *others = (ledger.versions(lake, layer, files) for layer in ledger.LAYERS)
+    even = [name for name in files if all(other.get(name) == bronze.get(name) for other in others)]
+    return changed.join(ledger.waiting(lake), on="source_file", how="anti").filter(pl.col("source_file").is_in(even))

@@ -1,0 +1,175 @@
+"""A run that is killed at a random moment, and then run once more, leaves the tables of a run that nobody touched."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import polars as pl
+import pytest
+
+from rfm.io.lake import Lake, intake
+from rfm.io.lake.care import LEFTOVER
+from rfm.io.prepare import make_sample
+from rfm.run.replay import replay
+from rfm.settings import load_settings
+from tests.conftest import ROOT, _real_data
+from tests.forks import Forks, contents, differing
+
+FIRST, DAYS, LINES, SEED = dt.date(2025, 6, 26), 20, 80, 20100
+CARE = 5  # commits after which a table is compacted, so that kills hit compactions, too
+
+
+class Runs(NamedTuple):
+    """What a kill needs: the forking process, the landing folder, what an undisturbed run leaves, and its seconds."""
+
+    forks: Forks
+    landing: Path
+    undisturbed: dict[str, pl.DataFrame]
+    seconds: float
+
+    def given(self, lake: Path) -> dict[str, Any]:
+        """Return the arguments of a run over all days: ten files each time."""
+        days = [str(FIRST + dt.timedelta(days=place)) for place in (DAYS // 2 - 1, DAYS - 1)]
+        return {"landing": str(self.landing), "lake": str(lake), "days": days, "every": CARE}
+
+
+@pytest.fixture(scope="module")
+def landing(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
+    """Return the first twenty real days, or days of the sample, the first lines of each."""
+    folder, source = tmp_path_factory.mktemp("days"), tmp_path_factory.mktemp("source")
+    if _real_data().exists():
+        source = request.getfixturevalue("real_files")
+    else:
+        make_sample(source, days=DAYS, end=FIRST + dt.timedelta(days=DAYS - 1), lines=DAYS * LINES, customers=150)
+    for path in sorted(source.rglob("*_transactions.csv"), key=lambda path: path.name)[:DAYS]:
+        lines = path.read_text("utf-8").splitlines(keepends=True)
+        (folder / path.name).write_text("".join(lines[: LINES + 1]), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory, landing: Path) -> Iterator[Runs]:
+    """Run all days undisturbed, twice: the second time says how long it takes."""
+    lakes = [tmp_path_factory.mktemp("undisturbed") / str(i) for i in range(2)]
+    with Forks() as forks:
+        for lake in lakes:
+            started = time.monotonic()
+            assert forks.wait(forks.start("run_days", **Runs(forks, landing, {}, 0).given(lake))) == 0
+        seconds = time.monotonic() - started
+        tables = contents(str(lakes[0]))
+        assert differing(tables, contents(str(lakes[1]))) == []
+        yield Runs(forks, landing, tables, seconds)
+
+
+def killed_then_repaired(runs: Runs, lake: Path, moment: float) -> int:
+    """Kill a run after a share of the seconds that it takes, run once more, compare; return the killed run's exit code."""
+    shutil.rmtree(lake, ignore_errors=True)
+    pid = runs.forks.start("run_days", **runs.given(lake))
+    time.sleep(moment * runs.seconds)
+    code = runs.forks.kill(pid)
+    assert code in (0, -signal.SIGKILL)
+    assert runs.forks.wait(runs.forks.start("run_days", **runs.given(lake))) == 0
+    assert differing(contents(str(lake)), runs.undisturbed) == [], f"killed after {moment:.3f} of a run"
+    balance = intake.balance(Lake(str(lake)))
+    assert balance["bronze"] == balance["silver"] + balance["quarantine"] == DAYS * LINES
+    return code
+
+
+def moments(seed: int, number: int) -> list[float]:
+    """Return random moments, as shares of a run."""
+    return [random.Random(f"{seed} {i}").random() for i in range(number)]
+
+
+def test_a_run_killed_at_twenty_moments_loses_nothing_and_writes_nothing_twice(runs, tmp_path):
+    codes = [killed_then_repaired(runs, tmp_path / "lake", moment) for moment in moments(SEED, 20)]
+    assert codes.count(-signal.SIGKILL) > 10, "the runs were over before they could be killed"
+
+
+@pytest.mark.long
+def test_a_run_killed_at_two_hundred_moments_loses_nothing_and_writes_nothing_twice(runs, tmp_path):
+    codes = [killed_then_repaired(runs, tmp_path / "lake", moment) for moment in moments(SEED + 1, 200)]
+    assert codes.count(-signal.SIGKILL) > 100
+
+
+def test_many_kills_before_one_run_ends_do_no_harm_either(runs, tmp_path):
+    lake = tmp_path / "lake"
+    for moment in moments(SEED + 2, 4):
+        pid = runs.forks.start("run_days", **runs.given(lake))
+        time.sleep(moment * runs.seconds)
+        runs.forks.kill(pid)
+    assert runs.forks.wait(runs.forks.start("run_days", **runs.given(lake))) == 0
+    assert differing(contents(str(lake)), runs.undisturbed) == []
+
+
+# ── the whole chain: a run of notebooks is killed with its kernels ─────────────────────────────────
+def start_daily(root: Path, day: dt.date) -> subprocess.Popen:
+    """Start `rfm daily` in a project, as a user does."""
+    neutral = {name: value for name, value in os.environ.items() if not name.startswith("RFM_")}
+    command = [sys.executable, "-c", "from rfm.run.cli import main; main()", "daily", "--date", str(day)]
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(command, cwd=root, env=neutral | {"PYTHONPATH": str(ROOT)}, **streams)
+
+
+def project(root: Path, landing: Path) -> Path:
+    """Make a project with the daily files and the notebooks."""
+    shutil.copytree(landing, root / "data" / "landing")
+    shutil.copytree(ROOT / "notebooks", root / "notebooks", ignore=shutil.ignore_patterns("0_tour*"))
+    return root
+
+
+def daily_killed(landing: Path, root: Path, kills: int, seed: int) -> None:
+    """Kill `rfm daily` at random moments, then let it run, and compare with a project that nobody touched."""
+    day = FIRST + dt.timedelta(days=DAYS - 1)
+    quiet, harried = project(root / "quiet", landing), project(root / "harried", landing)
+    started = time.monotonic()
+    _, said = (done := start_daily(quiet, day)).communicate(timeout=300)
+    assert done.returncode == 0, said.decode()
+    seconds = time.monotonic() - started
+    for moment in moments(seed, kills):
+        run = start_daily(harried, day)
+        time.sleep((0.3 + 0.7 * moment) * seconds)
+        run.kill()
+        run.communicate(timeout=60)
+    _, said = (done := start_daily(harried, day)).communicate(timeout=300)
+    assert done.returncode == 0, said.decode()
+    assert differing(contents(str(quiet / "data" / "lake")), contents(str(harried / "data" / "lake"))) == []
+    pages = [sorted(path.name for path in (place / "reports" / str(day)).rglob("*")) for place in (quiet, harried)]
+    assert pages[0] == pages[1]
+    told = replay(load_settings(lake=str(quiet / "data" / "lake"), reports=str(quiet / "reports")), day)
+    assert str(told).endswith("all 8 result tables are identical")
+
+
+def test_the_daily_run_killed_three_times_ends_like_one_that_nobody_touched(landing, tmp_path):
+    daily_killed(landing, tmp_path, 3, SEED)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(5))
+def test_the_daily_run_killed_often_ends_like_one_that_nobody_touched(landing, tmp_path, seed):
+    daily_killed(landing, tmp_path, 4, SEED + 10 + seed)
+
+
+# ── what the killed leave behind ───────────────────────────────────────────────────────────────────
+def test_leftovers_of_killed_writers_are_removed_when_they_are_old(runs, tmp_path):
+    lake = tmp_path / "lake"
+    assert runs.forks.wait(runs.forks.start("run_days", **runs.given(lake))) == 0
+    folder = lake / "retail_transactions_bronze"
+    old, young, other = folder / "part-1.snappy.parquet#1", folder / "_delta_log" / "9.json#12", folder / "mine#1"
+    for path in (old, young, other):
+        path.write_bytes(b"half")
+    os.utime(old, (time.time() - 8 * 86_400,) * 2)
+    os.utime(other, (time.time() - 8 * 86_400,) * 2)
+    Lake(str(lake)).optimize("retail_transactions_bronze")
+    assert [path.exists() for path in (old, young, other)] == [False, True, True]
+    assert [bool(LEFTOVER.search(path.name)) for path in (old, young, other)] == [True, True, False]
+    assert differing(contents(str(lake)), runs.undisturbed) == []
