@@ -72,7 +72,7 @@ def stop_if_refused(lake: Lake, run_date: dt.date, on_refused: str) -> None:
     run_date
         Of the run.
     on_refused
-        ``before`` stops, ``after`` does not.
+        ``before`` stops; ``after`` does only where silver holds nothing to go on with.
 
     Raises
     ------
@@ -80,7 +80,8 @@ def stop_if_refused(lake: Lake, run_date: dt.date, on_refused: str) -> None:
         Naming every file and the reason.
     """
     lines = lake.read("run_warnings", run_date=run_date, stage=STAGE, severity="error").collect()["message"].to_list()
-    if lines and on_refused == "before":
+    nothing_else = not any(state.rows for state in lake.state(["retail_transactions_silver"]).values())
+    if lines and (on_refused == "before" or nothing_else):
         raise InputError(f"stopped before gold: {len(lines)} file(s) refused, the others are in silver: {'; '.join(lines)}")
 
 
