@@ -161,7 +161,7 @@ def test_nothing_yet(settings):
         "warnings": [],
         "freshness": {"newest_file": None, "newest_sale": None, "newest_run": None},
     }
-    assert " ".join(drawn(settings).split()).count("none yet") == 2
+    assert "".join(drawn(settings).split()).count("noneyet") == 2
 
 
 def test_overview_of_days_that_went_well(settings):
