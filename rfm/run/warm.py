@@ -153,7 +153,8 @@ def _end(kernels: Mapping[int, socket.socket], folder: str) -> NoReturn:
 def _forget(sockets: Sequence[socket.socket]) -> None:
     """Drop, in a kernel, what belongs to the warm process."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    os.close(signal.set_wakeup_fd(-1))
+    if (button := signal.set_wakeup_fd(-1)) >= 0:  # some Pythons forget it on their own when they fork
+        os.close(button)
     for each in sockets:
         each.close()
 
