@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rfm.errors import ContractError, first_line
 
@@ -76,6 +76,23 @@ class Table:
         import polars as pl
 
         return pl.Schema({column.name: _polars_type(column.type) for column in self.columns})
+
+
+def arrow_typed(table: Table, frame: Any) -> Any:
+    """Return a pandas frame with Arrow types, nulls as nulls; a frame of any other kind as it is.
+
+    Parameters
+    ----------
+    table
+        The contract that names the types of a frame without a row, of which pandas knows none.
+    frame
+        Any frame.
+    """
+    if not hasattr(frame, "convert_dtypes"):
+        return frame
+    if frame.empty:
+        return table.polars.to_frame().to_pandas(use_pyarrow_extension_array=True)
+    return frame.convert_dtypes(dtype_backend="pyarrow")
 
 
 def _polars_type(sql: str) -> pl.DataType:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 LOGIN = re.compile(r"://[^/@]*:(?![0-9]+/)[^@]*@")  # user:password@ in an address; host:port/ is none
 SECRETS = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "OPENLINEAGE_API_KEY", "RFM_WEBHOOK_SECRET")  # of the environment
@@ -129,6 +130,15 @@ def refusal(error: Exception, said: str, remedy: str = "", *more: type[Exception
     known = trouble(error)
     reason = known or redacted(first_line(error))
     return InputError(f"{said} ({reason})" + (f"; {remedy}" if remedy and not known else ""))
+
+
+@contextmanager
+def reaching(said: str, remedy: str = "") -> Iterator[None]:
+    """Turn what goes wrong on a disk or a network into one line; parameters as for `refusal`."""
+    try:
+        yield
+    except Exception as error:
+        raise refusal(error, said, remedy) from None
 
 
 def redacted(text: str) -> str:

@@ -6,9 +6,8 @@ import datetime as dt
 import json
 import shlex
 import sys
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from rfm.run import record as recording
 from rfm.run.watch import watched
 from rfm.schema import SettingsError
 from rfm.settings import OnFailure, load_settings
+from tests.loopback import listening
 
 FAILED = {"run_date": "2025-10-23", "status": "failed", "error": "stage 3_gold failed", "warnings": []}
 DONE = {"run_date": "2025-10-23", "status": "done", "warnings": []}
@@ -42,22 +42,12 @@ def webhook() -> Iterator[tuple[str, list[Any]]]:
     """Return the address of a webhook on loopback, and what it has got."""
     got: list[Any] = []
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            got.append((self.headers["Content-Type"], self.headers.get("Authorization"), json.loads(body)))
-            self.send_response(500 if "broken" in self.path else 200)
-            self.end_headers()
+    def keep(request: BaseHTTPRequestHandler, body: Any) -> int:
+        got.append((request.headers["Content-Type"], request.headers.get("Authorization"), body))
+        return 500 if "broken" in request.path else 200
 
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    with HTTPServer(("127.0.0.1", 0), Handler) as http:
-        thread = threading.Thread(target=http.serve_forever, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{http.server_port}", got
-        http.shutdown()
-        thread.join()
+    with listening(keep) as address:
+        yield address, got
 
 
 @pytest.mark.parametrize(

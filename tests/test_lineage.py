@@ -7,7 +7,7 @@ import json
 import re
 import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from rfm.run.stages import STAGES
 from rfm.run.watch import lineage_file, watched
 from rfm.schema import TABLES, StageError
 from rfm.settings import Settings
+from tests.loopback import listening
 
 DAY = dt.date(2025, 10, 23)
 RUN = lineage.run_id("2025-10-23", "2025-10-24T05:00:00+00:00")
@@ -205,22 +206,12 @@ def server() -> Iterator[tuple[str, list[dict[str, Any]]]]:
     """Return the address of a server on loopback, and what it has got."""
     got: list[dict[str, Any]] = []
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            got.append({"path": self.path, "key": self.headers.get("Authorization"), "event": json.loads(body)})
-            self.send_response(201)
-            self.end_headers()
+    def keep(request: BaseHTTPRequestHandler, event: Any) -> int:
+        got.append({"path": request.path, "key": request.headers.get("Authorization"), "event": event})
+        return 201
 
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    with HTTPServer(("127.0.0.1", 0), Handler) as http:
-        thread = threading.Thread(target=http.serve_forever, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{http.server_port}", got
-        http.shutdown()
-        thread.join()
+    with listening(keep) as address:
+        yield address, got
 
 
 @pytest.fixture

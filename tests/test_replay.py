@@ -11,6 +11,7 @@ import deltalake
 import pytest
 from typer.testing import CliRunner
 
+import rfm
 from rfm.io.lake import Lake
 from rfm.io.prepare import make_sample
 from rfm.run import backfill, record
@@ -36,7 +37,7 @@ def publish(settings: Settings, day: dt.date) -> None:
         reads = record.states(lake, stages[name].reads)
         call(settings, lake, day)
         noted["stages"].append({"name": name, "reads": reads, "writes": record.states(lake, stages[name].writes), "seconds": 0})
-    record.conclude(settings, day, noted)
+    record.conclude(settings, rfm.Lake(settings.lake), day, noted)
     folder = Path(settings.reports) / str(day)
     folder.mkdir(parents=True, exist_ok=True)
     record.write(folder, noted)

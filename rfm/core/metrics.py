@@ -12,6 +12,7 @@ from typing import Any
 import narwhals as nw
 from narwhals.typing import IntoFrameT
 
+from rfm.contract import arrow_typed
 from rfm.schema import TABLES
 from rfm.settings import Rules
 
@@ -70,10 +71,9 @@ def rfm_metrics(silver: IntoFrameT, as_of: dt.date, *, stock_code_pattern: str =
     >>> rfm_metrics(silver, dt.date(2025, 6, 30))[["CustomerID", "Recency", "Frequency", "Monetary"]].to_dict("list")
     {'CustomerID': ['1', '2'], 'Recency': [4, 4], 'Frequency': [1, 1], 'Monetary': [Decimal('42.00'), Decimal('1.00')]}
     """
-    if hasattr(silver, "convert_dtypes"):
-        silver = _arrow(silver)
+    rows: Any = nw.from_native(arrow_typed(TABLES["retail_transactions_silver"], silver))
     invoices = (
-        counted(nw.from_native(silver), as_of, stock_code_pattern)
+        counted(rows, as_of, stock_code_pattern)
         .group_by("CustomerID", "InvoiceNo")
         .agg(nw.col("TotalPrice").sum(), nw.col("InvoiceDate").max())
     )
@@ -86,13 +86,6 @@ def rfm_metrics(silver: IntoFrameT, as_of: dt.date, *, stock_code_pattern: str =
         Monetary=nw.col("TotalPrice").cast(nw.Decimal(38, 2)).cast(nw.Decimal(18, 2)),
     )
     return customers.select(TABLES["customer_rfm_gold"].names).sort("CustomerID").to_native()
-
-
-def _arrow(silver: Any) -> Any:
-    """Return a pandas frame with Arrow types, nulls as nulls; without a row pandas knows no types, but the contract does."""
-    if silver.empty:
-        return TABLES["retail_transactions_silver"].polars.to_frame().to_pandas(use_pyarrow_extension_array=True)
-    return silver.convert_dtypes(dtype_backend="pyarrow")
 
 
 def day_number(date: nw.Expr) -> nw.Expr:

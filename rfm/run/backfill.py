@@ -108,16 +108,29 @@ def to_silver(settings: Settings, lake: rfm.Lake, day: dt.date) -> None:
     severities = quality.severities(rfm.SEVERITIES, settings.expectations)
     silver, quarantine = rfm.clean(lake.read("retail_transactions_bronze", source_file=new), severities=severities)
     rfm.intake.settle(lake, silver, quarantine, new)
-    touched = rfm.intake.days(lake, day)
-    arrived = rfm.judge(lake.read("retail_transactions_bronze", processing_date=touched))
-    kept = lake.read("retail_transactions_silver", processing_date=touched)
-    lake.replace_each(quality.measure(arrived, kept, severities), processing_date=touched)
+    count(settings, lake, rfm.intake.days(lake, day))
     rfm.intake.finish(lake)
     warn(settings, lake, day)
     results = lake.frame("expectation_results", processing_date=day)
     comparison = lake.frame("bronze_silver_dq_comparison", processing_date=day)
     quality.guard(results, comparison, settings.rules.max_dropped_share)
     rfm.intake.stop_if_refused(lake, day, settings.files.on_refused)
+
+
+def count(settings: Settings, lake: rfm.Lake, processed: list[dt.date]) -> None:
+    """Count how good the rows of some processing dates are: notebook 2.
+
+    Parameters
+    ----------
+    settings, lake
+        As for `run_day`.
+    processed
+        Processing dates, at least one.
+    """
+    severities = quality.severities(rfm.SEVERITIES, settings.expectations)
+    arrived = rfm.judge(lake.read("retail_transactions_bronze", processing_date=processed))
+    kept = lake.read("retail_transactions_silver", processing_date=processed)
+    lake.replace_each(quality.measure(arrived, kept, severities), processing_date=processed)
 
 
 def warn(settings: Settings, lake: rfm.Lake, day: dt.date) -> None:

@@ -70,12 +70,12 @@ def run(
         record = recording.begin(settings, day, wanted)
         with watched(settings, record) as watch:
             _run_stages(watch, given, Path(work), kernel, on_stage)
-            recording.conclude(settings, day, record)
+            recording.conclude(settings, watch.lake, day, record)
             watch.settle()
             site.pages(Path(work), record)
             recording.write(Path(work), record)
             record["report"] = site.publish(Path(work), settings.reports, record)
-    rfm.Lake(settings.lake).tend(settings.care.optimize_every, settings.care.retain_days)
+    watch.lake.tend(settings.care.optimize_every, settings.care.retain_days)
     return record
 
 

@@ -61,19 +61,33 @@ def begin(settings: Settings, day: dt.date, parameters: Mapping[str, Any]) -> di
     }
 
 
-def conclude(settings: Settings, day: dt.date, record: dict[str, Any]) -> None:
+def digests(lake: rfm.Lake, day: dt.date) -> dict[str, str]:
+    """Return the digest of the rows of each result table; of the history, those of the run date.
+
+    Parameters
+    ----------
+    lake
+        The tables.
+    day
+        The run date.
+    """
+    return {name: lake.fingerprint(name) for name in RESULTS} | {HISTORY: lake.fingerprint(HISTORY, UpdateDate=day)}
+
+
+def conclude(settings: Settings, lake: rfm.Lake, day: dt.date, record: dict[str, Any]) -> None:
     """Add what the run found: the result tables with their digests, and the segments.
 
     Parameters
     ----------
     settings, day
         As for `begin`.
+    lake
+        The tables.
     record
         Changed in place.
     """
-    lake = rfm.Lake(settings.lake)
-    results = {name: {**state._asdict(), "sha256": lake.fingerprint(name)} for name, state in lake.state(RESULTS).items()}
-    results[HISTORY] = {**lake.state([HISTORY])[HISTORY]._asdict(), "sha256": lake.fingerprint(HISTORY, UpdateDate=day)}
+    found = digests(lake, day)
+    results = {name: {**state, "sha256": found[name]} for name, state in states(lake, found).items()}
     summary = lake.frame("segment_summary")
     record["tables"] = results
     record["headline"] = segments.headline(summary, settings.shop.currency)

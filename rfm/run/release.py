@@ -15,6 +15,7 @@ from rfm.core import quality
 from rfm.errors import first_line
 from rfm.io.lake import release as releases
 from rfm.io.landing.encoding import utf8
+from rfm.run import backfill
 from rfm.schema import LANDING_COLUMNS, InputError, SettingsError
 from rfm.settings import Settings
 
@@ -95,7 +96,8 @@ def release(settings: Settings, path: str) -> str:
     day = settings.date or max((row["processing_date"] for row in found.values()), default=dt.date.min)
     releases.record(lake, rows.filter(rows["row_id"].is_in(list(passing))), passing, day)
     done = releases.finish(lake, _cleaner(settings))
-    _count_anew(settings, lake, sorted({*late.days, *done.days}))
+    if moved := sorted({*late.days, *done.days}):
+        backfill.count(settings, lake, moved)
     return _said(late.rows + done.rows, len(given) - len(found), len(found) - len(passing), broken)
 
 
@@ -136,15 +138,6 @@ def _judged(settings: Settings, given: Mapping[str, Raw]) -> tuple[dict[str, Raw
     broken = Counter(name for names in refused["failed_expectations"] for name in names.split(","))
     left = set(refused["source_file"])
     return {one: values for one, values in given.items() if one not in left}, broken
-
-
-def _count_anew(settings: Settings, lake: rfm.Lake, days: list[dt.date]) -> None:
-    """Count the quality of processing dates whose rows moved."""
-    if days:
-        arrived = rfm.judge(lake.read("retail_transactions_bronze", processing_date=days))
-        kept = lake.read("retail_transactions_silver", processing_date=days)
-        severities = quality.severities(rfm.SEVERITIES, settings.expectations)
-        lake.replace_each(quality.measure(arrived, kept, severities), processing_date=days)
 
 
 def _said(released: int, unknown: int, refused: int, broken: Mapping[str, int]) -> str:

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import rfm
 from rfm.errors import first_line
 from rfm.run import backfill
-from rfm.run.stages import HISTORY, RESULTS, STAGES
+from rfm.run.record import digests
+from rfm.run.stages import RESULTS, STAGES
 from rfm.run.storage import open_site, reaching
 from rfm.schema import InputError
 from rfm.settings import Settings
@@ -72,7 +73,7 @@ def replay(settings: Settings, day: dt.date) -> Replay:
     with tempfile.TemporaryDirectory(prefix="rfm-replay-") as folder:
         again = rfm.Lake(folder)
         _repeat(settings, lake, again, day, versions)
-        found = {name: again.fingerprint(name) for name in RESULTS} | {HISTORY: again.fingerprint(HISTORY, UpdateDate=day)}
+        found = digests(again, day)
     differing = [name for name, digest in found.items() if digest != record["tables"][name]["sha256"]]
     return Replay(day, versions[SILVER], differing, record["code"]["rfm"], rfm.__version__)
 

@@ -6,18 +6,17 @@ import datetime as dt
 import json
 import mimetypes
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from rfm.errors import refusal
+from rfm import errors
 from rfm.io.landing import filesystem, look
 from rfm.schema import InputError, SettingsError
 
 
-@contextmanager
-def reaching(reports: str) -> Iterator[None]:
+def reaching(reports: str) -> AbstractContextManager[None]:
     """Turn what goes wrong on a disk or a network into one line.
 
     Parameters
@@ -30,10 +29,7 @@ def reaching(reports: str) -> Iterator[None]:
     InputError
         Instead of what went wrong.
     """
-    try:
-        yield
-    except Exception as error:
-        raise refusal(error, f"{reports}: cannot be published to", "mend that first") from None
+    return errors.reaching(f"{reports}: cannot be published to", "mend that first")
 
 
 def open_site(reports: str) -> tuple[Any, str]:

@@ -56,7 +56,8 @@ class Watch:
         """Note that a stage has ended: rows read and written, and how good they were."""
         with self._forgiving("run log"):
             added = {name: rows_added(self.lake, name, self._before.get(name)) for name in _stage(noted).writes}
-            noted["added"] = {name: rows for name, rows in added.items() if name in self.lake.state([name])}
+            there = self.lake.state(added)
+            noted["added"] = {name: rows for name, rows in added.items() if name in there}
             noted["rows_read"] = sum(_rows_read(noted).values())
             noted["rows_written"] = sum(added.values())
         self._tell("FAIL" if noted["status"] == "failed" else "COMPLETE", noted)

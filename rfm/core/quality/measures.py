@@ -8,6 +8,7 @@ from typing import Any
 import narwhals as nw
 from narwhals.typing import IntoFrameT
 
+from rfm.contract import arrow_typed
 from rfm.core.quality.counting import DAY, as_table, counts, repeats
 from rfm.core.quality.layers import bronze_quality, daily_counts, dq_comparison, expectation_results
 from rfm.schema import LANDING_COLUMNS, TABLES
@@ -113,8 +114,7 @@ def daily_volume(silver: IntoFrameT) -> IntoFrameT:
     frame of the same kind
         Columns of ``daily_volume``. The file is kept, so that a run of a past day counts the files that it sees.
     """
-    frame: Any = silver
-    rows: Any = nw.from_native(_arrow(frame) if hasattr(frame, "convert_dtypes") else frame)
+    rows: Any = nw.from_native(arrow_typed(TABLES["retail_transactions_silver"], silver))
     day = ["InvoiceDate", "source_file", DAY]
     volume = rows.group_by(*day).agg(nw.len().alias("lines"), nw.col("TotalPrice").sum().alias("revenue"))
     for column, name in (("InvoiceNo", "invoices"), ("CustomerID", "customers")):
@@ -122,10 +122,3 @@ def daily_volume(silver: IntoFrameT) -> IntoFrameT:
         volume = volume.join(values.group_by(*day).agg(nw.len().alias(name)), on=day, how="left")
     money = nw.col("revenue").cast(nw.Decimal(38, 2)).cast(nw.Decimal(18, 2))
     return as_table("daily_volume", volume.with_columns(revenue=money))
-
-
-def _arrow(silver: Any) -> Any:
-    """Return a pandas frame with Arrow types; without a row pandas knows no types, but the contract does."""
-    if silver.empty:
-        return TABLES["retail_transactions_silver"].polars.to_frame().to_pandas(use_pyarrow_extension_array=True)
-    return silver.convert_dtypes(dtype_backend="pyarrow")

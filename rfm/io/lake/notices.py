@@ -80,7 +80,7 @@ def stop_if_refused(lake: Lake, run_date: dt.date, on_refused: str) -> None:
         Naming every file and the reason.
     """
     lines = lake.read("run_warnings", run_date=run_date, stage=STAGE, severity="error").collect()["message"].to_list()
-    nothing_else = not any(state.rows for state in lake.state(["retail_transactions_silver"]).values())
+    nothing_else = not any(state.rows for state in lake.state([ledger.SILVER]).values())
     if lines and (on_refused == "before" or nothing_else):
         raise InputError(f"stopped before gold: {len(lines)} file(s) refused, the others are in silver: {'; '.join(lines)}")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -95,32 +95,6 @@ class Lake:
         """Return a table as a pandas frame with Arrow types; parameters as for `read`."""
         return self.read(name, **wanted).collect().to_pandas(use_pyarrow_extension_array=True)
 
-    def append_once(self, name: str, rows: pl.DataFrame | pl.LazyFrame, files: Sequence[str]) -> int:
-        """Append rows in one commit, unless their files are in the table already.
-
-        The table's own log decides, so it does not matter what the ledger knows.
-
-        Parameters
-        ----------
-        name
-            Name of the table.
-        rows
-            Rows that keep the contract, with a column ``source_file``.
-        files
-            Landing files that the rows come from. Those that the table holds already are left out.
-
-        Returns
-        -------
-        int
-            Rows written.
-
-        Raises
-        ------
-        ContractError
-            If a row breaks the contract; nothing is written then.
-        """
-        return self.put_files(name, rows, dict.fromkeys(files, 1)).rows
-
     def put_files(self, name: str, rows: pl.DataFrame | pl.LazyFrame, versions: Mapping[str, int]) -> Put:
         """Write the rows of landing files in one commit, as `rfm.io.lake.once.put_files` does; parameters as for `put_files`."""
         return put_files(self._handles, name, rows, versions)
@@ -173,9 +147,8 @@ class Lake:
 
         def attempt() -> int:
             table = self._handles.ensure(name)
-            if (
-                len(frame) or not predicate or self.read(name, **wanted).head(1).collect().height
-            ):  # nothing for nothing: no commit
+            nothing = predicate and frame.is_empty() and self.read(name, **wanted).head(1).collect().is_empty()
+            if not nothing:  # in the place of nothing: then there is nothing to commit
                 deltalake.write_deltalake(table, frame, mode="overwrite", predicate=predicate)
             return len(frame)
 

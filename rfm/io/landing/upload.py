@@ -6,14 +6,14 @@ import datetime as dt
 import hashlib
 import os
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
-from rfm.errors import InputError, SettingsError, refusal
+from rfm.errors import InputError, SettingsError, reaching
 from rfm.io.landing.files import LandingFile, list_files
 from rfm.io.landing.place import filesystem, look
+
+AGAIN = "mend that, then run again"
 
 
 class Sent(NamedTuple):
@@ -62,10 +62,10 @@ def upload(landing: str, to: str, date: dt.date, pattern: str = "*_transactions.
     if f"{to}/".startswith(f"{landing}/"):
         raise SettingsError(f"{to}: lies in the landing folder itself, so a run would read the file twice; name another --to")
     files = _of_day(landing, date, pattern)
-    with _reaching(f"{landing}: cannot be read"):
+    with reaching(f"{landing}: cannot be read", AGAIN):
         source, root = filesystem(landing)
         contents = [source.cat_file(f"{root}/{file.source_file}") for file in files]
-    with _reaching(f"{to}: cannot be uploaded to"):
+    with reaching(f"{to}: cannot be uploaded to", AGAIN):
         look(*filesystem(to))
         there = [_lies_at(to, date, file, content) for file, content in zip(files, contents, strict=True)]
         return [_sent(to, date, *one) for one in zip(files, contents, there, strict=True)]
@@ -87,15 +87,6 @@ def _of_day(landing: str, date: dt.date, pattern: str) -> list[LandingFile]:
 def _name(file: LandingFile) -> str:
     """Return the name of a file without its folders."""
     return PurePosixPath(file.source_file).name
-
-
-@contextmanager
-def _reaching(said: str) -> Iterator[None]:
-    """Turn what goes wrong on a disk or a network into one line."""
-    try:
-        yield
-    except Exception as error:
-        raise refusal(error, said, "mend that, then run again") from None
 
 
 def _lies_at(to: str, date: dt.date, file: LandingFile, content: bytes) -> str | None:
