@@ -15,7 +15,7 @@ from rfm.core import clustering
 from rfm.core.clustering import Clustering, Fit, Model, cluster, model, score, silhouette, silhouettes
 from rfm.core.outliers import outlier_clusters
 from rfm.schema import TABLES, InputError
-from rfm.settings import Clusters
+from rfm.sections import Clusters
 
 D = dt.date(2025, 6, 30)
 FEW = Clusters(k_min=2, k_max=6, n_init=2)

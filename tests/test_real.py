@@ -22,7 +22,7 @@ from rfm.core.metrics import counted, rfm_metrics
 from rfm.core.outliers import outlier_clusters
 from rfm.core.segments import describe_clusters, medians_of, summarise_clusters
 from rfm.io.landing import list_files, read_files
-from rfm.settings import Rules
+from rfm.sections import Rules
 
 pytestmark = pytest.mark.real
 DATES = [dt.date(2025, 7, 31), dt.date(2025, 12, 31)]

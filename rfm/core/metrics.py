@@ -14,7 +14,7 @@ from narwhals.typing import IntoFrameT
 
 from rfm.contract import arrow_typed
 from rfm.schema import TABLES
-from rfm.settings import Rules
+from rfm.sections import Rules
 
 
 def counted(silver: nw.LazyFrame, as_of: dt.date, stock_code_pattern: str) -> nw.LazyFrame:

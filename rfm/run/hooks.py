@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from rfm.errors import first_line, redacted
-from rfm.settings import OnFailure
+from rfm.sections import OnFailure
 
 PATIENCE = 60.0  # seconds that a hook may take
 SECRET = "RFM_WEBHOOK_SECRET"  # environment variable, sent as a bearer token

@@ -15,7 +15,7 @@ from rfm.run.storage import open_site, reaching, read_runs, run_date_of, write
 from rfm.run.template import TEMPLATE, assets, links, render
 from rfm.run.template.cells import CELL_FILTERS, MIMES, PLOTLY, headings, read_notebook
 from rfm.schema import InputError
-from rfm.settings import Shop
+from rfm.sections import Shop
 
 
 class Page(NamedTuple):

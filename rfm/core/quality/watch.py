@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from rfm.core.quality.past import usual_share, usual_volume
-from rfm.settings import Watch
+from rfm.sections import Watch
 
 STAGE = "2_silver"
 COLUMNS = ("run_date", "stage", "kind", "severity", "message")

@@ -1,0 +1,90 @@
+"""The verbs that run the chain: daily, backfill."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+
+import rfm
+from rfm.run.arguments import assignments, day_of
+from rfm.run.cli.options import Date, LakeUrl, Landing, Parameters, Reports, Restate, app, screen
+
+
+@app.command(epilog="Examples: `rfm daily` · `rfm daily --date 2025-10-23` · `rfm daily --landing s3://shop/daily_sales`")
+def daily(
+    date: Date = None,
+    landing: Landing = None,
+    lake: LakeUrl = None,
+    reports: Reports = None,
+    parameter: Parameters = None,
+    restate: Restate = False,
+    as_published: Annotated[
+        str | None,
+        typer.Option(
+            "--as-published", metavar="DAY", help="Repeat a published day from its table versions; write nothing, compare."
+        ),
+    ] = None,
+) -> None:
+    """Run all stages for one day and publish its report."""
+    settings = rfm.load_settings(date=date, landing=landing, lake=lake, reports=reports)
+    if as_published:
+        _say_replay(settings, day_of("--as-published", as_published))
+        return
+    given = assignments(parameter or []) | ({"restate": True} if restate else {})
+    from rfm.run.daily import run
+
+    with screen.status("starting"):
+        record = run(settings, given, _say_stage)
+    _say_warnings(record["warnings"])
+    screen.print(f"{record['run_date']}: {record['headline']}. Report: {record['report']}", markup=False)
+    if record["errors"]:
+        raise typer.Exit(1)
+
+
+@app.command(epilog="Example: `rfm backfill --from 2025-06-26 --to 2025-10-23`")
+def backfill(
+    first: Annotated[str, typer.Option("--from", help="First run date, YYYY-MM-DD.")],
+    last: Annotated[str, typer.Option("--to", help="Last run date, YYYY-MM-DD.")],
+    landing: Landing = None,
+    lake: LakeUrl = None,
+    restate: Restate = False,
+) -> None:
+    """Run many days without notebooks: the same tables as `rfm daily` of each day, in a fraction of the time."""
+    settings = rfm.load_settings(landing=landing, lake=lake)
+    begin, end = day_of("--from", first), day_of("--to", last)
+    from rfm.run import backfill as runs
+    from rfm.run.screen import with_bar
+
+    total = len(runs.days(begin, end))
+    *_, headline = (said for _, said in with_bar(runs.backfill(settings, begin, end, restate), total, screen))
+    warnings, refused = runs.told(settings, begin, end)
+    _say_warnings(warnings)
+    screen.print(f"{total} day(s) up to {end}: {headline}. Tables: {settings.lake}", markup=False)
+    if refused:
+        raise typer.Exit(1)
+
+
+def _say_replay(settings: Any, day: dt.date) -> None:
+    """Repeat a published day and say whether it is the same; exit status 1 if not."""
+    from rfm.run.replay import replay
+
+    with screen.status(f"repeating {day}"):
+        found = replay(settings, day)
+    screen.print(str(found), markup=False)
+    if found.differing:
+        raise typer.Exit(1)
+
+
+def _say_warnings(warnings: list[str]) -> None:
+    """Say what a run warns of."""
+    for warning in warnings:
+        screen.print(f"[yellow]warning[/] {escape(warning)}")
+
+
+def _say_stage(stage: Any) -> None:
+    """Say that a stage is done."""
+    mark = "[green]✓[/]" if stage["status"] == "done" else "[red]✗[/]"
+    screen.print(f"{mark} {stage['name']:<12} {stage['title']:<36} {stage['seconds']:5.1f} s")

@@ -1,0 +1,49 @@
+"""The verbs for landing files: sample, upload."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+import rfm
+from rfm.run.arguments import day_of
+from rfm.run.cli.options import Date, Landing, app, screen
+from rfm.settings import absolute
+
+
+@app.command(epilog="Examples: `rfm sample` · `rfm sample --days 30 --lines 5000 --customers 200 --landing /tmp/small`")
+def sample(
+    landing: Landing = None,
+    days: Annotated[int, typer.Option(help="Number of daily files.")] = 120,
+    end: Annotated[str, typer.Option(help="Date of the last file, YYYY-MM-DD.")] = "2025-10-23",
+    customers: Annotated[int, typer.Option(help="Customers, about.")] = 1500,
+    lines: Annotated[int, typer.Option(help="Lines in all, about.")] = 60_000,
+    seed: Annotated[int, typer.Option(help="Seed: the same one gives the same files.")] = 20100,
+    if_empty: Annotated[bool, typer.Option("--if-empty", help="Do nothing where files lie already.")] = False,
+) -> None:
+    """Make daily sales files of an invented shop."""
+    from rfm.io.landing import has_files
+    from rfm.io.prepare import make_sample
+
+    settings = rfm.load_settings(landing=landing)
+    if if_empty and has_files(settings):
+        return
+    made = make_sample(settings.landing, days=days, end=day_of("--end", end), customers=customers, lines=lines, seed=seed)
+    counts = f"{made.files} files, {made.lines:,} lines, {made.customers:,} customers"
+    screen.print(f"{counts} up to {made.last_day}: {settings.landing}", markup=False)
+
+
+@app.command(epilog="Example: `rfm upload --date 2025-10-23 --to s3://shop/daily_sales --landing /data/exports`")
+def upload(
+    to: Annotated[str, typer.Option("--to", help="Folder or URL that the files go to, each under its date.")],
+    date: Date = None,
+    landing: Landing = None,
+) -> None:
+    """Send a day's files to a bucket or folder, once; credentials come from the environment, a profile or a role."""
+    settings, target = rfm.load_settings(date=date, landing=landing), absolute(to)
+    from rfm.io import landing as files
+
+    for sent in files.upload(settings.landing, target, files.run_date(settings), settings.files.pattern):
+        said = "sent" if sent.new else "there already"
+        screen.print(f"{said}: {sent.target} ({sent.bytes:,} bytes)", markup=False)

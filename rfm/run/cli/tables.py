@@ -1,0 +1,61 @@
+"""The verbs for the lake: status, optimize, release."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+import rfm
+from rfm.run.cli.options import LakeUrl, Reports, app, screen
+
+
+@app.command(epilog="Examples: `rfm status` · `rfm status --json`")
+def status(
+    lake: LakeUrl = None,
+    reports: Reports = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+) -> None:
+    """Show the last runs, how good and how fresh the data are, warnings, and the tables with their sizes.
+
+    With `--json`: `runs`, newest first; `stages` of the newest run; `tables` by name (`version`, `rows`, `files`,
+    `bytes`); `quality` (`processing_date`, `lines`, `dropped`, `dropped_share`, `broken`); `warnings`; `freshness`
+    (`newest_file`, `newest_sale`, `newest_run`). The status of a run is done, failed, running or did not finish.
+    """
+    from rfm.run import overview
+    from rfm.run import screen as drawn
+
+    settings = rfm.load_settings(lake=lake, reports=reports)
+    told = overview.overview(settings)
+    if as_json:
+        screen.print_json(json.dumps(told))
+    else:
+        screen.print(drawn.overview(told, settings.lake, settings.reports), soft_wrap=False)
+
+
+@app.command(epilog="Examples: `rfm optimize` · `rfm optimize customer_rfm_kmeans_clustered_history`")
+def optimize(
+    tables: Annotated[list[str] | None, typer.Argument(help="Names of tables; all if not given.")] = None,
+    lake: LakeUrl = None,
+) -> None:
+    """Join small files of the tables and remove files that no version of the last days needs."""
+    settings = rfm.load_settings(lake=lake)
+    home = rfm.Lake(settings.lake)
+    for name in tables or home.state():
+        done = home.optimize(name, settings.care.retain_days)
+        screen.print(f"{name}: {done['before']} file(s) → {done['after']}, {done['removed']} old one(s) removed")
+
+
+@app.command(epilog="Examples: `rfm release --export rows.csv --date 2025-10-23` · `rfm release rows.csv`")
+def release(
+    file: Annotated[str | None, typer.Argument(help="Quarantined rows, exported and put right.")] = None,
+    export: Annotated[str | None, typer.Option("--export", metavar="FILE", help="Write the quarantined rows there.")] = None,
+    date: Annotated[str | None, typer.Option("--date", help="Rows of that run date alone; the date of the release.")] = None,
+    lake: LakeUrl = None,
+) -> None:
+    """Put quarantined rows right: export them, edit them in a spreadsheet, release them into silver."""
+    settings = rfm.load_settings(lake=lake, date=date)
+    from rfm.run import release as releases
+
+    screen.print(releases.act(settings, file, export), markup=False)

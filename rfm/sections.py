@@ -1,0 +1,118 @@
+"""The sections of ``rfm.toml``: part of `rfm.settings`, which everyone reads them from."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Section(BaseModel):
+    """A section of rfm.toml: unknown names are refused, values cannot be changed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Landing(Section):
+    """How files are found: ``[files]``."""
+
+    pattern: str = Field("*_transactions.csv*", description="name of a landing file, as a shell pattern")
+    encoding: str = Field("auto", description="codec of the files; auto: UTF-8, UTF-16 or Windows-1252, found out line by line")
+    separator: Literal["auto", ",", ";", "\t", "|"] = Field("auto", description="between two fields; auto: what fits the header")
+    on_refused: Literal["after", "before"] = Field(
+        "after", description="a run with a refused file ends with exit status 1 after publishing, or before gold"
+    )
+
+    @field_validator("encoding")
+    @classmethod
+    def _is_codec(cls, encoding: str) -> str:
+        try:
+            "".encode(encoding if encoding != "auto" else "utf-8")
+        except LookupError:
+            raise ValueError("is not a text encoding; write auto, utf-8, cp1252 …") from None
+        return encoding
+
+
+class Rules(Section):
+    """What counts: ``[rules]``."""
+
+    stock_code_pattern: str = Field(
+        r"^(?:[0-9]{5}[A-Za-z]*|PADS)$", description="products that count for RFM, as a regular expression (RE2)"
+    )
+    max_dropped_share: Share = Field(0.25, description="a day that drops a larger share of its rows stops before gold")
+
+    @field_validator("stock_code_pattern")
+    @classmethod
+    def _compiles(cls, pattern: str) -> str:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise ValueError(f"is not a regular expression ({error})") from None
+        return pattern
+
+
+class Watch(Section):
+    """When a run warns: ``[quality]``."""
+
+    z: float = Field(4.0, gt=0, description="a volume or a share this many robust standard deviations off is warned of")
+    history: int = Field(6, ge=2, description="earlier same weekdays, or runs, that must be there before a run warns")
+    days: int = Field(14, ge=1, description="days up to the run date that a run warns of")
+    fresh_days: int = Field(2, ge=0, description="days that the newest sale may lie before the run date")
+
+
+class Clusters(Section):
+    """How customers are grouped: ``[clusters]``."""
+
+    k_min: int = Field(2, ge=2, description="smallest number of clusters tried")
+    k_max: int = Field(12, le=50, description="largest number of clusters tried")
+    iqr_factor: float = Field(1.5, gt=0, description="fences of the outlier rule, in interquartile ranges")
+    n_init: int = Field(10, ge=1, description="starts of K-means; the best is kept")
+    seed: int = Field(42, ge=0, description="seed of K-means")
+
+    @model_validator(mode="after")
+    def _range(self) -> Clusters:
+        if self.k_max < self.k_min + 2:
+            raise ValueError("k_max must be at least k_min + 2, or no elbow can be seen")
+        return self
+
+
+class Care(Section):
+    """How the tables are kept small and quick: ``[care]``."""
+
+    optimize_every: int = Field(50, ge=0, description="commits after which a table is compacted at the end of a run; 0: never")
+    retain_days: int = Field(7, ge=7, description="days that a past version of a table stays readable")
+
+
+class OnFailure(Section):
+    """Who is told of a run that went wrong: ``[on_failure]``."""
+
+    when: Literal["failed", "warned"] = Field("failed", description="failed runs alone, or those with warnings too")
+    command: str = Field("", description="command that gets the run's record as JSON on standard input, without a shell")
+    webhook: str = Field("", description="http or https address that the record is posted to")
+
+    @field_validator("command")
+    @classmethod
+    def _splits(cls, command: str) -> str:
+        try:
+            shlex.split(command)
+        except ValueError as error:
+            raise ValueError(f"is not a command ({error})") from None
+        return command
+
+    @field_validator("webhook")
+    @classmethod
+    def _is_web(cls, webhook: str) -> str:
+        if webhook and not webhook.startswith(("http://", "https://")):
+            raise ValueError("must start with http:// or https://")
+        return webhook
+
+
+class Shop(Section):
+    """What the report calls things: ``[shop]``."""
+
+    name: str = Field("Online Retail", description="name on the report")
+    currency: str = Field("£", description="sign before an amount")
