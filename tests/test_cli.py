@@ -13,10 +13,9 @@ import pytest
 import typer.main
 from typer.testing import CliRunner
 
-import rfm
 from rfm.io.lake import Lake
 from rfm.io.prepare import make_sample
-from rfm.run.cli import app, main
+from rfm.run.cli import app, chain, main
 from rfm.schema import TABLES
 
 VERBS = ["daily", "backfill", "sample", "upload", "status", "optimize", "release"]
@@ -230,7 +229,7 @@ def test_no_permission_and_a_stop_by_hand(refused, monkeypatch, raised, status, 
     def fail(*_: object, **__: object) -> None:
         raise raised
 
-    monkeypatch.setattr(rfm, "load_settings", fail, raising=False)
+    monkeypatch.setattr(chain.rfm, "load_settings", fail, raising=False)
     ended, complaint = refused("status")
     assert ended == status
     assert complaint.startswith(said)
@@ -240,7 +239,7 @@ def test_a_defect_of_the_program_is_not_hidden(monkeypatch):
     def fail(*_: object, **__: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(rfm, "load_settings", fail, raising=False)
+    monkeypatch.setattr(chain.rfm, "load_settings", fail, raising=False)
     monkeypatch.setattr(sys, "argv", ["rfm", "status"])
     with pytest.raises(ZeroDivisionError):
         main()
