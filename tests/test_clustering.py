@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rfm.core import clustering
-from rfm.core.clustering import Clustering, Fit, Model, cluster, model, score, silhouette, silhouettes
+from rfm.core.clustering import Clustering, Fit, Model, choice, cluster, model, score, silhouette, silhouettes
 from rfm.core.outliers import outlier_clusters
 from rfm.schema import TABLES, InputError
 from rfm.sections import Clusters
@@ -107,7 +107,7 @@ def test_a_silhouette_by_hand() -> None:
 
 # ── the score ──────────────────────────────────────────────────────────────────────────────────────
 def test_the_score_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(model, "silhouettes", lambda points, labelings: np.array([0.5, 0.4, 0.2]))
+    monkeypatch.setattr(choice, "silhouettes", lambda points, labelings: np.array([0.5, 0.4, 0.2]))
     fits = [Fit(np.zeros(9, int), np.zeros((k, 3)), inertia) for k, inertia in ((2, 100.0), (3, 40.0), (4, 20.0))]
     table = score(np.zeros((9, 3)), fits)
     assert table["k"].tolist() == [2, 3, 4]
@@ -117,7 +117,7 @@ def test_the_score_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_without_a_positive_silhouette_the_elbow_decides(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(model, "silhouettes", lambda points, labelings: np.array([-0.1, -0.2]))
+    monkeypatch.setattr(choice, "silhouettes", lambda points, labelings: np.array([-0.1, -0.2]))
     fits = [Fit(np.zeros(4, int), np.zeros((k, 3)), 5.0) for k in (2, 3)]
     assert score(np.zeros((4, 3)), fits)["score"].tolist() == pytest.approx([0.4, 0.0])  # the elbow alone
 
