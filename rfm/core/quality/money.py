@@ -1,0 +1,135 @@
+"""Where the money went: from the lines that arrived to the revenue in the segments, exact, step by step."""
+
+from __future__ import annotations
+
+import datetime as dt
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+import narwhals as nw
+import pandas as pd
+
+from rfm.contract import arrow_typed
+from rfm.schema import TABLES
+from rfm.sections import Rules
+
+LINE = ("InvoiceNo", "StockCode", "Description", "Quantity", "UnitPrice", "CustomerID", "Country", "InvoiceDate")
+
+
+class Step(NamedTuple):
+    """A way for a line to be left out: its name, what the page calls it, and when a line takes it; the first that fits."""
+
+    name: str
+    label: str
+    taken: nw.Expr
+
+
+REFUSED = (  # of the quarantine
+    Step("unreadable", "Unreadable", nw.col("TotalCents").is_null()),
+    Step("returns", "Returns set aside", nw.col("Quantity") < 0),
+    Step("bad_prices", "Prices below 0", nw.col("Cents") < 0),
+    Step("other_rules", "Other broken rules", nw.lit(True)),
+)
+COUNTED = Step("counted", "In the segments", nw.lit(True))
+NOTES = {
+    "customer_returns": "Not taken off: returns",
+    "repeated": "Counted: repeated lines",
+}
+
+
+def kept_steps(as_of: dt.date, stock_code_pattern: str) -> tuple[Step, ...]:
+    """Return the ways of the lines of silver; what is left counts.
+
+    Parameters
+    ----------
+    as_of, stock_code_pattern
+        As for `money_flow`.
+    """
+    return (
+        Step("later", "After the run date", nw.col("InvoiceDate") > nw.lit(as_of)),
+        Step("guests", "Guests", nw.col("CustomerID").is_null()),
+        Step("cancellations", "Other cancellations", nw.col("IsCancellation")),
+        Step("non_products", "Postage, fees, vouchers", ~nw.col("StockCode").str.contains(stock_code_pattern)),
+        COUNTED,
+    )
+
+
+def money_flow(
+    refused: Any, silver: Any, as_of: dt.date, *, stock_code_pattern: str = Rules().stock_code_pattern
+) -> pd.DataFrame:
+    """Follow the money of every line that arrived to the revenue in the segments.
+
+    Parameters
+    ----------
+    refused
+        Judged rows of ``retail_transactions_quarantine``: with the typed columns beside the raw text.
+    silver
+        Rows of ``retail_transactions_silver``; with the quarantine, every line that arrived.
+    as_of
+        Run date.
+    stock_code_pattern
+        Which stock codes are products, as a regular expression.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Step, Label, Kind, Amount (exact) and Lines, in order: one ``start``, all readable lines; ``step``, what is left out,
+        as the change it makes, so that leaving out returns, which are negative, adds; one ``end``, the Monetary of gold.
+        Start and steps add up to the end, in money and in lines. Below them each ``note`` is told, and changes nothing.
+    """
+    judged: Any = nw.from_native(refused)
+    rows: Any = nw.from_native(arrow_typed(TABLES["retail_transactions_silver"], silver))
+    dated = rows.with_columns(nw.col("InvoiceDate").cast(nw.Date))
+    kept = dated.with_columns(Step=_step(kept_steps(as_of, stock_code_pattern)))
+    left = _sums(judged.with_columns(Step=_step(REFUSED)), "TotalCents") | _sums(kept, "TotalPrice")
+    steps = (*REFUSED, *kept_steps(as_of, stock_code_pattern)[:-1])
+    out = [(step.name, step.label, "step", *_negative(left.get(step.name, (Decimal(0), 0)))) for step in steps]
+    total = tuple(sum(values) for values in zip((Decimal("0.00"), 0), *left.values(), strict=True))
+    end = (COUNTED.name, COUNTED.label, "end", *left.get(COUNTED.name, (Decimal("0.00"), 0)))
+    told = _told(judged, kept.filter(nw.col("Step") == COUNTED.name), stock_code_pattern)
+    notes = [(name, label, "note", *told[name]) for name, label in NOTES.items()]
+    found = [("arrived", "Lines that arrived", "start", *total), *out, end, *notes]
+    return pd.DataFrame(found, columns=["Step", "Label", "Kind", "Amount", "Lines"])
+
+
+def _step(steps: tuple[Step, ...]) -> nw.Expr:
+    """Return the name of the first step that a line takes."""
+    chosen = nw.lit(steps[-1].name)
+    for step in reversed(steps[:-1]):
+        chosen = nw.when(step.taken).then(nw.lit(step.name)).otherwise(chosen)
+    return chosen
+
+
+def _sums(rows: Any, amount: str) -> dict[str, tuple[Decimal, int]]:
+    """Return amount and number of the lines of each step; whole cents become an amount."""
+    summed = rows.group_by("Step").agg(nw.col(amount).sum().alias("Amount"), nw.len().alias("Lines"))
+    return {row["Step"]: (_exact(row["Amount"], amount), int(row["Lines"])) for row in _rows(summed)}
+
+
+def _told(judged: Any, counted: Any, stock_code_pattern: str) -> dict[str, tuple[Decimal, int]]:
+    """Return what is told beside the steps: returns of known customers, and lines counted although they repeat another."""
+    product = nw.col("StockCode").str.contains(stock_code_pattern)
+    back = judged.filter(nw.col("Quantity") < 0, ~nw.col("TotalCents").is_null(), ~nw.col("CustomerID").is_null(), product)
+    returned = _sums(back.with_columns(Step=nw.lit("back")), "TotalCents").get("back", (Decimal("0.00"), 0))
+    lines = counted.group_by(*LINE).agg(nw.len().alias("Lines"), nw.col("TotalPrice").max().alias("Amount"))
+    twice = [(row["Amount"], int(row["Lines"]) - 1) for row in _rows(lines.filter(nw.col("Lines") > 1))]
+    repeated = (sum((amount * more for amount, more in twice), Decimal("0.00")), sum(more for _, more in twice))
+    return dict(zip(NOTES, (returned, repeated), strict=True))
+
+
+def _rows(found: Any) -> list[dict[str, Any]]:
+    """Return a small result as rows."""
+    eager = found.collect() if isinstance(found, nw.LazyFrame) else found
+    return list(eager.iter_rows(named=True))
+
+
+def _exact(value: Any, amount: str) -> Decimal:
+    """Return a sum as an exact amount; nothing readable is nothing."""
+    if value is None or value != value:
+        return Decimal("0.00")
+    return Decimal(int(value)).scaleb(-2) if amount == "TotalCents" else Decimal(value)
+
+
+def _negative(left: tuple[Decimal, int]) -> tuple[Decimal, int]:
+    """Return what leaving lines out changes: money and lines."""
+    return -left[0] + Decimal("0.00"), -left[1]
