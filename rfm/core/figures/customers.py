@@ -61,12 +61,12 @@ def outlier_fences(gold: pd.DataFrame, outliers: pd.Series, factor: float = 1.5)
 
 
 def k_selection(scores: pd.DataFrame, k: int) -> go.Figure:
-    """Draw silhouette, elbow and combined score of every k tried.
+    """Draw silhouette, elbow and combined score of every k tried, and by how much the chosen one leads.
 
     Parameters
     ----------
     scores
-        Columns k, silhouette, elbow, score.
+        Columns k, silhouette, elbow, score; where there is one, error: standard error of the silhouette, drawn twice as wide.
     k
         The one chosen.
     """
@@ -74,12 +74,28 @@ def k_selection(scores: pd.DataFrame, k: int) -> go.Figure:
 
     figure = go.Figure()
     for name, colour, dash in (("score", BLUE, "solid"), ("silhouette", GREEN, "dash"), ("elbow", ORANGE, "dot")):
-        figure.add_scatter(
-            x=scores["k"].tolist(), y=scores[name].tolist(), name=name, mode="lines+markers", line={"color": colour, "dash": dash}
-        )
-    figure.add_vline(x=k, line_width=1, line_dash="dash", line_color=GREY, annotation_text=f"chosen: {k}")
-    figure.update_xaxes(dtick=1)
+        line = {"color": colour, "dash": dash}
+        figure.add_scatter(x=scores["k"].tolist(), y=scores[name].round(6).tolist(), name=name, mode="lines+markers", line=line)
+    if "error" in scores and (scores["error"] > 0).any():
+        figure.data[1].error_y = {"array": (2 * scores["error"]).round(6).tolist(), "color": GREEN}
+    figure.add_vline(x=k, line_width=1, line_dash="dash", line_color=GREY)
+    said = {"text": f"chosen: {k}{_lead(scores, k)}", "x": k, "y": 1, "yref": "paper", "yanchor": "top"}
+    right = len(scores) and k > scores["k"].mean()
+    side = {"xanchor": "right", "xshift": -6} if right else {"xanchor": "left", "xshift": 6}
+    figure.add_annotation(**said, **side, showarrow=False).update_xaxes(dtick=1, tickangle=0)
+    if len(scores):
+        figure.update_xaxes(range=[min(scores["k"]) - 0.5, max(scores["k"]) + 0.5])
+        figure.update_yaxes(range=[min(0.0, scores["silhouette"].min()) - 0.05, 1.15 * scores["score"].max()])
     return finish(figure, "How many clusters?", x="number of clusters k", y="score (higher is better)")
+
+
+def _lead(scores: pd.DataFrame, k: int) -> str:
+    """Say how far the score of the chosen k is ahead of the best other."""
+    own, others = scores.loc[scores["k"] == k, "score"], scores.loc[scores["k"] != k].nlargest(1, "score")
+    if own.empty or others.empty or not own.iloc[0]:
+        return ""
+    lead, other = 1 - others["score"].iloc[0] / own.iloc[0], others["k"].iloc[0]
+    return f", {abs(lead):.1%} {'ahead of' if lead >= 0 else 'behind'} {other:.0f}"
 
 
 def clusters_3d(customers: pd.DataFrame) -> go.Figure:
@@ -96,7 +112,7 @@ def clusters_3d(customers: pd.DataFrame) -> go.Figure:
     shown = customers.sort_values("CustomerID").iloc[::step]
     figure = go.Figure()
     for cluster, rows in sorted(shown.groupby("Cluster"), key=lambda pair: -pair[0] if pair[0] < 0 else pair[0] - 1000):
-        marker = {"size": 3, "opacity": 0.8, "color": CLUSTER_COLOURS[cluster % 12] if cluster >= 0 else INK}
+        marker = {"size": 3, "opacity": 0.8, "color": CLUSTER_COLOURS[cluster % 12] if cluster >= 0 else GREY}
         marker["symbol"] = OUTLIER_SYMBOLS.get(cluster, "circle")
         name = f"cluster {cluster}" if cluster >= 0 else f"outliers {cluster}"
         recency, frequency, money = (rows[axis].astype(float).round(2).tolist() for axis in ("Recency", "Frequency", "Monetary"))
@@ -148,9 +164,10 @@ def cluster_profiles(summary: pd.DataFrame, medians: Mapping[str, float]) -> go.
     rows = summary.sort_values("Cluster", ascending=False)
     metrics = list(medians)
     ratios = [[float(row[f"Median{name}"]) / (medians[name] or 1.0) for name in metrics] for _, row in rows.iterrows()]
-    names = [f"{cluster} · {name}" for cluster, name in zip(rows["Cluster"], rows["Cluster_Description"], strict=True)]
+    labels = rows["Cluster_Label"].str.replace(" (", "<br>(", regex=False)  # two lines leave room on a small screen
+    names = [f"{cluster} · {label}" for cluster, label in zip(rows["Cluster"], labels, strict=True)]
     text = [[f"{ratio:.1f} ×" for ratio in row] for row in ratios]
     logs = np.log2(np.maximum(ratios, 1 / 16)).clip(-4, 4)
     heat = go.Heatmap(z=logs.tolist(), x=metrics, y=names, text=text, texttemplate="%{text}", colorscale="BrBG", zmin=-7, zmax=7)
-    heat.update(textfont_color=INK, hovertemplate="%{y}<br>%{x}: %{text} the median customer<extra></extra>", showscale=False)
+    heat.update(hovertemplate="%{y}<br>%{x}: %{text} the median customer<extra></extra>", showscale=False)
     return finish(go.Figure(heat), "How do the clusters differ from the median customer?", height=140 + 40 * len(rows))

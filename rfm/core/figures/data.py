@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from rfm.core.figures.style import BLUE, GREY, INK, ORANGE, RED, finish
+from rfm.core.figures.style import BLUE, GREY, ORANGE, PURPLE, RED, class_edges, dates, finish
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 
-AXES = {"Recency": "days since the last purchase", "Frequency": "invoices", "Monetary": "spent in all (log scale)"}
+AXES = {"Recency": "days since last purchase", "Frequency": "invoices", "Monetary": "spent in all (log scale)"}
 
 
 def arrivals(ledger: pd.DataFrame) -> go.Figure:
@@ -30,7 +30,7 @@ def arrivals(ledger: pd.DataFrame) -> go.Figure:
     figure = go.Figure()
     for layer, name, colour in (("bronze", "arrived", GREY), ("silver", "kept in silver", BLUE)):
         rows = days[days["layer"] == layer]
-        figure.add_bar(x=_dates(rows["file_date"]), y=rows["rows"].tolist(), name=name, marker_color=colour)
+        figure.add_bar(x=dates(rows["file_date"]), y=rows["rows"].tolist(), name=name, marker_color=colour)
     figure.update_layout(barmode="overlay", bargap=0.1)
     return finish(figure, "How many lines did each day's file bring?", y="lines")
 
@@ -47,7 +47,7 @@ def broken_expectations(results: pd.DataFrame) -> go.Figure:
 
     totals = results.groupby(["expectation", "severity"], as_index=False)[["failed", "checked"]].sum()
     totals = totals.sort_values(["failed", "expectation"])
-    colours = totals["severity"].map({"drop": RED, "warn": ORANGE, "fail": INK}).tolist()
+    colours = totals["severity"].map({"drop": RED, "warn": ORANGE, "fail": PURPLE}).tolist()
     share = (totals["failed"] / totals["checked"].clip(lower=1)).map("{:.2%}".format)
     text = [
         f"{failed:,} ({part}), {severity}"
@@ -60,41 +60,42 @@ def broken_expectations(results: pd.DataFrame) -> go.Figure:
     return finish(figure, "Which rules were broken, and how often?", x="rows", height=380)
 
 
-def distributions(gold: pd.DataFrame) -> go.Figure:
+def distributions(gold: pd.DataFrame, outliers: pd.Series | None = None) -> go.Figure:
     """Draw how recency, frequency and monetary value are spread over the customers.
 
     Parameters
     ----------
     gold
         Columns of ``customer_rfm_gold``.
+    outliers
+        Cluster of each row, below 0 for outliers, which then stand on top of the others in a colour of their own.
     """
     from plotly.subplots import make_subplots
 
     figure = make_subplots(rows=3, cols=1, vertical_spacing=0.14)
+    out = np.zeros(len(gold), bool) if outliers is None else (outliers < 0).to_numpy()
+    parts = [("customers" if outliers is None else "regular customers", BLUE, ~out), ("outliers", ORANGE, out)]
     for place, name in enumerate(AXES, start=1):
-        edges, counts = _histogram(gold[name].astype(float).to_numpy(), log=name == "Monetary")
-        centres = [(low + high) / 2 for low, high in zip(edges, edges[1:], strict=False)]
-        hover = [f"{low:,.0f} to {high:,.0f}: {n:,} customers" for low, high, n in zip(edges, edges[1:], counts, strict=False)]
-        widths = [high - low for low, high in zip(edges, edges[1:], strict=False)]
-        figure.add_bar(x=centres, y=counts, width=widths, hovertext=hover, hoverinfo="text", marker_color=BLUE, row=place, col=1)
+        values = gold[name].astype(float).to_numpy()
+        edges = class_edges(values, log=name == "Monetary")
+        for label, colour, rows in parts[: 1 if outliers is None else 2]:
+            counts = np.histogram(np.maximum(values[rows], edges[0]), edges)[0].tolist()
+            bar = _classes(edges.tolist(), counts, label)
+            figure.add_bar(**bar, name=label, marker_color=colour, showlegend=place == 1, row=place, col=1)
         figure.layout[f"xaxis{place}"].title.text = AXES[name]
     figure.update_xaxes(type="log", row=3, col=1)
-    figure.update_layout(showlegend=False)
+    figure.update_layout(barmode="stack", showlegend=outliers is not None)
     return finish(figure, "How are recency, frequency and spending spread?", y="customers", height=680)
 
 
-def _histogram(values: np.ndarray, *, log: bool) -> tuple[list[float], list[int]]:
-    """Return edges and counts of about thirty classes; classes of equal ratio on a log scale."""
-    if log:
-        values = np.maximum(values, 0.01)
-        edges = np.geomspace(values.min(), max(values.max(), values.min() * 1.01), 31) if len(values) else np.array([1.0, 10.0])
-        edges[[0, -1]] *= (1 - 1e-9, 1 + 1e-9)
-    else:
-        edges = np.histogram_bin_edges(values, bins=min(30, max(1, int(np.ptp(values)) if len(values) else 1)))
-    counts, edges = np.histogram(values, edges)
-    return edges.tolist(), counts.tolist()
+def _classes(edges: list[float], counts: list[int], who: str) -> dict[str, Any]:
+    """Return counted classes as bars that fill them."""
+    pairs = list(zip(edges, edges[1:], strict=False))
+    hover = [f"{low:,.0f} to {high:,.0f}: {n:,} {who}" for (low, high), n in zip(pairs, counts, strict=True)]
+    centres, widths = [(low + high) / 2 for low, high in pairs], [high - low for low, high in pairs]
+    return {"x": _rounded(centres), "y": counts, "width": _rounded(widths), "hovertext": hover, "hoverinfo": "text"}
 
 
-def _dates(values: pd.Series) -> list[str]:
-    """Return dates as ISO text."""
-    return [value.isoformat()[:10] for value in values]
+def _rounded(values: list[float]) -> list[float]:
+    """Return numbers with six digits that count, which no eye can tell from the whole."""
+    return [float(f"{value:.6g}") for value in values]

@@ -1,0 +1,161 @@
+"""Figures of the quality: where the money went, which rules held, how many lines a day has."""
+
+from __future__ import annotations
+
+from collections.abc import Sized
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from rfm.core.figures.style import BLUE, DASHES, GREEN, GREY, ORANGE, PURPLE, RED, SKY, dates, finish, hatched, named_bars, short
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+COLOURS = (BLUE, RED, GREEN, PURPLE, ORANGE, SKY, "#b8a100", GREY)
+SHAPES = ("", "/", "x", ".", "-", "+", "\\", "|")
+WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+NEWEST = 7  # days shown against their weekday's range
+
+
+def money_waterfall(flow: pd.DataFrame, currency: str = "") -> go.Figure:
+    """Draw the way of the money from the lines that arrived to the revenue in the segments.
+
+    Parameters
+    ----------
+    flow
+        As `rfm.core.quality.money_flow` returns it; steps that no line takes are left out.
+    currency
+        Sign before amounts.
+    """
+    import plotly.graph_objects as go
+
+    rows = flow[(flow["Lines"] != 0) | flow["Kind"].isin(["start", "end"])]
+    amounts = rows["Amount"].astype(float)
+    after = amounts.where(rows["Kind"].isin(["start", "step"]), 0).cumsum()
+    moved = rows["Kind"] == "step"
+    base = (after - amounts).where(moved & (amounts >= 0), after.where(moved, 0)).round(2)
+    labels = [_step_label(*row, currency) for row in zip(rows["Kind"], amounts, rows["Lines"], strict=True)]
+    colours = [_step_colour(*row) for row in zip(rows["Kind"], amounts, strict=True)]
+    marker = hatched(colours, ["/" if kind == "note" else "" for kind in rows["Kind"]])
+    lengths = amounts.abs().round(2).tolist()
+    figure = named_bars(go.Figure(), rows["Label"].tolist(), lengths, labels, base=base.tolist(), marker=marker)
+    alt = "; ".join(f"{name}: {label}" for name, label in zip(rows["Label"], labels, strict=True))
+    return finish(figure, "Where did the money go?", height=110 + 44 * len(rows), alt=alt)
+
+
+def _step_label(kind: str, amount: float, lines: int, currency: str) -> str:
+    """Return what stands at the end of a step: a change carries its sign."""
+    sign = "+" if kind == "step" and amount > 0 else ""
+    return f"{sign}{short(float(amount), currency)} · {abs(lines):,} lines"
+
+
+def _step_colour(kind: str, amount: float) -> str:
+    """Return the colour of a step."""
+    return {"step": GREEN if amount > 0 else RED, "note": GREY}.get(kind, BLUE)
+
+
+def pass_rates(results: pd.DataFrame) -> go.Figure:
+    """Draw which share of the rows kept each expectation, over time; those that were never broken share a line.
+
+    Parameters
+    ----------
+    results
+        Columns of ``expectation_results``.
+    """
+    import plotly.graph_objects as go
+
+    figure = go.Figure()
+    rows = results.assign(share=1 - results["failed"] / results["checked"].clip(lower=1)).sort_values("processing_date")
+    broken = [name for name, part in rows.groupby("expectation") if part["failed"].any()]
+    whole = rows[~rows["expectation"].isin(broken)]
+    for at, name in enumerate(broken):
+        part = rows[rows["expectation"] == name]
+        line = {"color": COLOURS[at % len(COLOURS)], "dash": DASHES[at % len(DASHES)]}
+        y = part["share"].astype(float).round(5).tolist()
+        figure.add_scatter(x=dates(part["processing_date"]), y=y, name=f"{name}: {y[-1]:.1%}", line=line, mode=_mode(part))
+    if len(whole):
+        days = sorted(whole["processing_date"].unique())
+        name = f"{whole['expectation'].nunique()} never broken"
+        figure.add_scatter(x=dates(days), y=[1] * len(days), name=name, mode=_mode(days), line={"color": GREY, "width": 1})
+    figure.update_yaxes(tickformat=".0%").update_xaxes(type="date")
+    return finish(figure, "Which rules do the lines keep, day after day?", y="share of rows that pass", height=460)
+
+
+def _mode(points: Sized) -> str:
+    """Return how a line is drawn: with its points where they are few."""
+    return "lines" if len(points) > 31 else "lines+markers"
+
+
+def layers_by_day(counts: pd.DataFrame) -> go.Figure:
+    """Draw how many lines of each day of sale lie in bronze, and how many of them in silver.
+
+    Parameters
+    ----------
+    counts
+        Columns of ``daily_counts``; lines without a readable date are not drawn.
+    """
+    import plotly.graph_objects as go
+
+    figure = go.Figure()
+    days = counts.dropna(subset="InvoiceDate").groupby(["layer", "InvoiceDate"], as_index=False)["total_records"].sum()
+    for layer, name, colour in (("bronze", "bronze: arrived", GREY), ("silver", "silver: kept", BLUE)):
+        rows = days[days["layer"] == layer]
+        figure.add_bar(x=dates(rows["InvoiceDate"]), y=rows["total_records"].tolist(), name=name, marker_color=colour)
+    figure.update_layout(barmode="overlay", bargap=0.1).update_xaxes(type="date")
+    return finish(figure, "How many lines of each day were kept?", y="lines")
+
+
+def refusals(results: pd.DataFrame) -> go.Figure:
+    """Draw why lines were dropped, over time.
+
+    Parameters
+    ----------
+    results
+        Columns of ``expectation_results``; rules that only warn drop nothing. A line that broke two rules is in both.
+    """
+    import plotly.graph_objects as go
+
+    figure = go.Figure()
+    rows = results[results["severity"].isin(["drop", "fail"])].sort_values("processing_date")
+    broken = rows.groupby("expectation")["failed"].sum().sort_values(ascending=False)
+    for at, (name, total) in enumerate(broken[broken > 0].items()):
+        part = rows[rows["expectation"] == name]
+        marker = hatched(COLOURS[(at + 1) % len(COLOURS)], SHAPES[at % len(SHAPES)])
+        x, y = dates(part["processing_date"]), part["failed"].tolist()
+        figure.add_bar(x=x, y=y, name=f"{name}: {total:,}", marker=marker)
+    figure.update_layout(barmode="stack", bargap=0.1, showlegend=True).update_xaxes(type="date")
+    return finish(figure, "Why were lines dropped?", y="lines")
+
+
+def weekday_volume(volume: pd.DataFrame) -> go.Figure:
+    """Draw the usual number of lines of each weekday, and the newest seven days against it.
+
+    Parameters
+    ----------
+    volume
+        Columns of ``daily_volume``; of several readings of a file, the newest counts.
+    """
+    import plotly.graph_objects as go
+
+    newest = volume.sort_values("processing_date").drop_duplicates(["InvoiceDate", "source_file"], keep="last")
+    days = newest.groupby("InvoiceDate")["lines"].sum().sort_index()
+    at = np.array([day.weekday() for day in days.index], dtype=int)
+    figure = go.Figure()
+    found = [(name, days.loc[at == number]) for number, name in enumerate(WEEKDAYS) if (at == number).any()]
+    quarters = {q: [float(part.quantile(q)) for _, part in found] for q in (0, 0.25, 0.5, 0.75, 1)}
+    box = {
+        "lowerfence": quarters[0],
+        "q1": quarters[0.25],
+        "median": quarters[0.5],
+        "q3": quarters[0.75],
+        "upperfence": quarters[1],
+    }
+    figure.add_box(x=[name for name, _ in found], **box, name="all days: least, middle half, most", marker_color=GREY)
+    last = days.tail(NEWEST)
+    x = [WEEKDAYS[number] for number in at[-NEWEST:]]
+    marker = {"color": RED, "symbol": "diamond", "size": 11}
+    figure.add_scatter(x=x, y=last.tolist(), name="newest 7 days", mode="markers", marker=marker, hovertext=dates(last.index))
+    figure.update_yaxes(rangemode="tozero").update_xaxes(categoryorder="array", categoryarray=list(WEEKDAYS))
+    return finish(figure, "Were the newest days as usual for their weekday?", y="lines")
