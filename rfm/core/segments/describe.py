@@ -7,8 +7,10 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from rfm.core.segments.rules import ENGAGEMENTS, METRICS, TIER_OF, VALUE_TIERS, recommended_actions, segment_of
+from rfm.core.segments.explain import cluster_labels, explanation
+from rfm.core.segments.rules import ENGAGEMENTS, METRICS, TIER_OF, VALUE_TIERS, recommended_actions, steady_segment
 from rfm.schema import TABLES, InputError
+from rfm.sections import Cutoffs
 
 
 def summarise_clusters(customers: pd.DataFrame) -> pd.DataFrame:
@@ -41,9 +43,15 @@ def medians_of(customers: pd.DataFrame) -> dict[str, float]:
 
 
 def describe_clusters(
-    summary: pd.DataFrame, medians: Mapping[str, float], recommendations: Mapping[str, str] | None = None
+    summary: pd.DataFrame,
+    medians: Mapping[str, float],
+    recommendations: Mapping[str, str] | None = None,
+    cutoffs: Cutoffs = Cutoffs(),
+    currency: str = "£",
+    before: Mapping[str, str] | None = None,
+    band: float = 0.0,
 ) -> pd.DataFrame:
-    """Give each cluster its segment, tier and recommended action.
+    """Give each cluster its segment, tier and recommended action, and say why.
 
     Parameters
     ----------
@@ -53,6 +61,14 @@ def describe_clusters(
         Of all customers, see `medians_of`.
     recommendations
         The shop's own words for some segments.
+    cutoffs
+        The shop's own multiples of the medians where the bands of the segments end.
+    currency
+        Sign before an amount.
+    before
+        Segments that the clusters had in the run before, by number as text: `Model.before`.
+    band
+        Share by which medians must pass a cut-off before the segment changes, see `steady_segment`.
 
     Returns
     -------
@@ -65,13 +81,22 @@ def describe_clusters(
         If a recommendation is for a segment that does not exist.
     """
     actions = recommended_actions(recommendations or {})
-    metrics = summary[[f"Median{name}" for name in METRICS]].itertuples(index=False)
-    names = [segment_of(m, f, r, medians, cluster) for (m, f, r), cluster in zip(metrics, summary["Cluster"], strict=True)]
+    clusters, metrics = summary["Cluster"].tolist(), _medians(summary)
+    held = [(before or {}).get(str(cluster)) for cluster in clusters]
+    rows = zip(metrics, clusters, held, strict=True)
+    names = [steady_segment(values, medians, cluster, cutoffs, name, band) for values, cluster, name in rows]
     return summary.assign(
         Cluster_Description=names,
         Tier=[TIER_OF[name] for name in names],
         Cluster_Recommendation=[actions[name] for name in names],
+        Cluster_Label=cluster_labels(clusters, names),
+        Explanation=[explanation(*row, medians, cutoffs, currency) for row in zip(metrics, names, strict=True)],
     )
+
+
+def _medians(summary: pd.DataFrame) -> list[list[float]]:
+    """Return the median Monetary, Frequency and Recency of each row of a summary."""
+    return summary[[f"Median{name}" for name in METRICS]].to_numpy(float).tolist()
 
 
 def describe_customers(customers: pd.DataFrame, described: pd.DataFrame) -> pd.DataFrame:
@@ -94,13 +119,15 @@ def describe_customers(customers: pd.DataFrame, described: pd.DataFrame) -> pd.D
     return joined[TABLES["customer_rfm_description_and_recommendation"].names]
 
 
-def summarise_segments(customers: pd.DataFrame) -> pd.DataFrame:
-    """Describe each segment: how many, how good, what they bring, what to do.
+def summarise_segments(customers: pd.DataFrame, cutoffs: Cutoffs = Cutoffs(), currency: str = "£") -> pd.DataFrame:
+    """Describe each segment: how many, how good, what they bring, what to do, and why it is called so.
 
     Parameters
     ----------
     customers
         Columns of ``customer_rfm_description_and_recommendation``.
+    cutoffs, currency
+        As for `describe_clusters`.
 
     Returns
     -------
@@ -114,6 +141,8 @@ def summarise_segments(customers: pd.DataFrame) -> pd.DataFrame:
     summary["CustomerShare"] = summary["Customers"] / len(customers)
     total = float(revenue.sum())
     summary["RevenueShare"] = summary["Revenue"].astype(float) / total if total else 0.0
+    rows, medians = zip(_medians(summary), summary["Cluster_Description"], strict=True), medians_of(customers)
+    summary["Explanation"] = [explanation(*row, medians, cutoffs, currency) for row in rows]
     summary = summary[TABLES["segment_summary"].names]
     return summary.sort_values(["Revenue", "Cluster_Description"], ascending=[False, True], ignore_index=True)
 
@@ -178,13 +207,15 @@ def _statistics(customers: pd.DataFrame, by: str, count: str) -> pd.DataFrame:
     return pd.DataFrame(columns).reset_index()
 
 
-def value_engagement(gold: pd.DataFrame) -> pd.DataFrame:
+def value_engagement(gold: pd.DataFrame, cutoffs: Cutoffs = Cutoffs()) -> pd.DataFrame:
     """Put each customer into a value tier and an engagement, without any clustering.
 
     Parameters
     ----------
     gold
         One row a customer with Monetary, Frequency, Recency.
+    cutoffs
+        Multiples of the medians: growing and high spend, often, recent are the first ones.
 
     Returns
     -------
@@ -193,7 +224,8 @@ def value_engagement(gold: pd.DataFrame) -> pd.DataFrame:
     """
     medians = medians_of(gold)
     money, orders, days = (gold[name].astype(float) for name in METRICS)
-    value = np.select([money > 2 * medians["Monetary"], money > medians["Monetary"]], VALUE_TIERS[:2], VALUE_TIERS[2])
-    recent, often = days < medians["Recency"], orders > medians["Frequency"]
+    growing, high, _ = (multiple * medians["Monetary"] for multiple in cutoffs.monetary)
+    value = np.select([money > high, money > growing], VALUE_TIERS[:2], VALUE_TIERS[2])
+    recent, often = days < cutoffs.recency * medians["Recency"], orders > cutoffs.frequency[0] * medians["Frequency"]
     engagement = np.select([recent & often, ~recent & often, recent], ENGAGEMENTS[:3], ENGAGEMENTS[3])
     return pd.DataFrame({"ValueTier": value, "Engagement": engagement}, index=gold.index)

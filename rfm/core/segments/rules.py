@@ -7,11 +7,13 @@ every combination of metrics still has exactly one name and that every name can 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import NamedTuple
 
 from rfm.errors import unknown
 from rfm.schema import SettingsError
+from rfm.sections import Cutoffs
 
 METRICS = ("Monetary", "Frequency", "Recency")
 
@@ -96,7 +98,26 @@ VALUE_TIERS = ("High", "Growing", "Base")
 ENGAGEMENTS = ("Active & Engaged", "At Risk", "Developing", "Inactive")
 
 
-def segment_of(monetary: float, frequency: float, recency: float, medians: Mapping[str, float], cluster: int = 0) -> str:
+@cache
+def decisions(cutoffs: Cutoffs = Cutoffs()) -> tuple[Decision, ...]:
+    """Return `DECISIONS` with the shop's own multiples in the place of 1, 2 and 4."""
+    money: dict[float, float] = dict(zip((1, 2, 4), cutoffs.monetary, strict=True))
+    orders: dict[float, float] = dict(zip((1, 2), cutoffs.frequency, strict=True))
+
+    def own(band: tuple[float, float], multiples: Mapping[float, float]) -> tuple[float, float]:
+        return multiples.get(band[0], band[0]), multiples.get(band[1], band[1])
+
+    return tuple(row._replace(monetary=own(row.monetary, money), frequency=own(row.frequency, orders)) for row in DECISIONS)
+
+
+def segment_of(
+    monetary: float,
+    frequency: float,
+    recency: float,
+    medians: Mapping[str, float],
+    cluster: int = 0,
+    cutoffs: Cutoffs = Cutoffs(),
+) -> str:
     """Name a customer or a cluster by its metrics against the medians of all customers.
 
     Parameters
@@ -107,11 +128,13 @@ def segment_of(monetary: float, frequency: float, recency: float, medians: Mappi
         Monetary, Frequency and Recency of the median customer.
     cluster
         Number of the cluster; outliers in spend (-1) have a name of their own where dormant.
+    cutoffs
+        Multiples of the medians where the bands end; recent means recency < its multiple of the median.
 
     Returns
     -------
     str
-        One of `SEGMENTS`: the first row of `DECISIONS` that matches; recent means recency < median.
+        One of `SEGMENTS`: the first row of `decisions` that matches.
 
     Examples
     --------
@@ -119,9 +142,74 @@ def segment_of(monetary: float, frequency: float, recency: float, medians: Mappi
     'Champions'
     """
     m, f = medians["Monetary"], medians["Frequency"]
-    found = next(row for row in DECISIONS if _within(monetary, row.monetary, m) and _within(frequency, row.frequency, f))
-    name = found.recent if recency < medians["Recency"] else found.dormant
+    found = next(row for row in decisions(cutoffs) if _within(monetary, row.monetary, m) and _within(frequency, row.frequency, f))
+    name = found.recent if recency < cutoffs.recency * medians["Recency"] else found.dormant
     return CLUSTER_NAMES.get((cluster, name), name)
+
+
+def steady_segment(
+    values: Sequence[float],
+    medians: Mapping[str, float],
+    cluster: int = 0,
+    cutoffs: Cutoffs = Cutoffs(),
+    before: str | None = None,
+    band: float = 0.0,
+) -> str:
+    """Name a cluster, and keep its name while its medians lie within a band round the cut-offs.
+
+    Each metric by itself: a value just beyond the limits that the earlier name stands for counts as within them.
+
+    Parameters
+    ----------
+    values
+        Median Monetary, Frequency and Recency of the cluster.
+    medians, cluster, cutoffs
+        See `segment_of`.
+    before
+        Segment of the cluster in the run before, if it had one.
+    band
+        Share of the limit.
+
+    Examples
+    --------
+    >>> medians = {"Monetary": 800, "Frequency": 4, "Recency": 60}
+    >>> steady_segment((790, 8, 45), medians), steady_segment((790, 8, 45), medians, before="Champions", band=0.05)
+    ('Frequent Buyers', 'Champions')
+    """
+    money, orders, days = values
+    if before in TIER_OF:
+        row, limit = decision_of(before, cutoffs), cutoffs.recency * medians["Recency"]
+        money = _moved_within(money, row.monetary, medians["Monetary"], band)
+        orders = _moved_within(orders, row.frequency, medians["Frequency"], band)
+        if abs(days - limit) < band * limit:
+            days = math.nextafter(limit, 0) if before == row.recent else limit
+    return segment_of(money, orders, days, medians, cluster, cutoffs)
+
+
+def _moved_within(value: float, limits: tuple[float, float], median: float, band: float) -> float:
+    """Return a value just beyond limits as the nearest one within them."""
+    low, high = (limit if math.isinf(limit) else limit * median for limit in limits)
+    if low * (1 - band) < value <= low:
+        return math.nextafter(low, math.inf)
+    return high if high < value <= high * (1 + band) else value
+
+
+def decision_of(segment: str, cutoffs: Cutoffs = Cutoffs()) -> Decision:
+    """Return the row of the decision table that gives a segment.
+
+    Parameters
+    ----------
+    segment
+        One of `SEGMENTS`.
+    cutoffs
+        See `segment_of`.
+    """
+    return next(row for row in decisions(cutoffs) if plain_name(segment) in row[2:])
+
+
+def plain_name(segment: str) -> str:
+    """Return the name that the decision table has for a segment: another one only for those of `CLUSTER_NAMES`."""
+    return next((name for (_, name), own in CLUSTER_NAMES.items() if own == segment), segment)
 
 
 def _within(value: float, band: tuple[float, float], median: float) -> bool:
