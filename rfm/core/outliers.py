@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import pandas as pd
 
+from rfm.schema import OUTLIER_LABELS
+
 REGULAR, SPEND, FREQUENCY, BOTH = 0, -1, -2, -3
-LABELS = {SPEND: "spend outlier", FREQUENCY: "frequency outlier", BOTH: "spend and frequency outlier"}
+LABELS = OUTLIER_LABELS
 
 
 class Fences(NamedTuple):
@@ -40,7 +43,9 @@ def iqr_fences(values: pd.Series, factor: float = 1.5) -> Fences:
     return Fences(q1 - factor * (q3 - q1), q3 + factor * (q3 - q1))
 
 
-def outlier_clusters(gold: pd.DataFrame, factor: float = 1.5) -> pd.Series:
+def outlier_clusters(
+    gold: pd.DataFrame, factor: float = 1.5, held: Mapping[str, Sequence[float]] | None = None, band: float = 0.0
+) -> pd.Series:
     """Mark the customers whose spend or frequency lies beyond the fences of all customers.
 
     Parameters
@@ -49,11 +54,16 @@ def outlier_clusters(gold: pd.DataFrame, factor: float = 1.5) -> pd.Series:
         One row a customer with Monetary and Frequency.
     factor
         See `iqr_fences`.
+    held
+        Fences of an earlier run, by metric: each end stays, or moves as little as brings it within the band of today's.
+    band
+        Share of today's end.
 
     Returns
     -------
     pd.Series
-        Cluster, named so, on the index of `gold`: 0 regular, -1 spend only, -2 frequency only, -3 both.
+        Cluster, named so, on the index of `gold`: 0 regular, -1 spend only, -2 frequency only, -3 both. Its ``attrs``
+        hold the fences, by metric, for whoever keeps them.
 
     Examples
     --------
@@ -63,5 +73,14 @@ def outlier_clusters(gold: pd.DataFrame, factor: float = 1.5) -> pd.Series:
     """
     if gold.empty:
         return pd.Series(REGULAR, index=gold.index, name="Cluster", dtype="int32")
-    far = {name: ~gold[name].astype(float).between(*iqr_fences(gold[name], factor)) for name in ("Monetary", "Frequency")}
-    return (-1 * far["Monetary"] - 2 * far["Frequency"]).astype("int32").rename("Cluster")
+    fences = {name: _held(iqr_fences(gold[name], factor), (held or {}).get(name), band) for name in ("Monetary", "Frequency")}
+    far = {name: ~gold[name].astype(float).between(*ends) for name, ends in fences.items()}
+    marks = (-1 * far["Monetary"] - 2 * far["Frequency"]).astype("int32").rename("Cluster")
+    marks.attrs["fences"] = fences
+    return marks
+
+
+def _held(fences: Fences, before: Sequence[float] | None, band: float) -> Fences:
+    """Return the fences, each end as it was before, or as near to that as the band allows."""
+    pairs = zip(fences, before or fences, strict=True)
+    return Fences(*(min(max(then, now - band * abs(now)), now + band * abs(now)) for now, then in pairs))

@@ -144,6 +144,24 @@ CASES: tuple[Case, ...] = (
     Case("k.plain", "choosing k, plain loop", "tests.bench.kmeans:plain", _K, "customers", "k", needs="customers"),
     Case("k.ours", "choosing k", "tests.bench.kmeans:ours", _K, "customers", "k", "k.plain", "customers"),
     Case(
+        *("k20000.plain", "the same of 20,000 customers, plain loop", "tests.bench.kmeans:plain", _K, "customers", "k20000"),
+        needs="customers",
+        options={"size": 20_000},
+        full=True,
+    ),
+    Case(
+        *("k20000.ours", "the same of 20,000 customers", "tests.bench.kmeans:ours", _K, "customers", "k20000", "k20000.plain"),
+        needs="customers",
+        options={"size": 20_000},
+        full=True,
+    ),
+    Case(
+        *("k1m.ours", "the same of 1,000,000 customers", "tests.bench.kmeans:ours", _K, "customers"),
+        needs="customers",
+        options={"size": 1_000_000},
+        full=True,
+    ),
+    Case(
         *("silhouettes.plain", "eleven silhouettes, plain loop", "tests.bench.kmeans:plain_silhouettes", _K, "customers"),
         agree="silhouettes",
         needs="customers",

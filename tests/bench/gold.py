@@ -17,7 +17,7 @@ def on_polars(inputs: Inputs, scratch: Path) -> Work:
     import rfm
 
     def work() -> tuple[Any, int]:
-        bronze = pl.concat([pl.DataFrame(rows) for _, rows in _arrived(inputs)])
+        bronze = pl.concat([pl.DataFrame(rows) for _, rows in arrived(inputs)])
         silver, _ = rfm.clean(bronze.lazy())
         return rfm.rfm_metrics(silver, inputs.day()).collect(), len(bronze)
 
@@ -31,7 +31,7 @@ def on_delta(inputs: Inputs, scratch: Path) -> Work:
     lake = rfm.Lake(str(scratch / "lake"))
 
     def work() -> tuple[Any, int]:
-        lines = rfm.intake.ingest(lake, _arrived(inputs))
+        lines = rfm.intake.ingest(lake, arrived(inputs))
         new = rfm.intake.pending(lake)
         silver, quarantine = rfm.clean(lake.read("retail_transactions_bronze", source_file=new))
         rfm.intake.settle(lake, silver, quarantine, new)
@@ -49,14 +49,14 @@ def on_pandas(inputs: Inputs, scratch: Path) -> Work:
     import rfm
 
     def work() -> tuple[Any, int]:
-        bronze = pd.concat([rows.to_pandas(types_mapper=pd.ArrowDtype) for _, rows in _arrived(inputs)])
+        bronze = pd.concat([rows.to_pandas(types_mapper=pd.ArrowDtype) for _, rows in arrived(inputs)])
         silver, _ = rfm.clean(bronze)
         return rfm.rfm_metrics(silver, inputs.day()), len(bronze)
 
     return work, _outcome
 
 
-def _arrived(inputs: Inputs) -> Any:
+def arrived(inputs: Inputs) -> Any:
     """Read all files as our landing does."""
     import rfm
 

@@ -1,69 +1,30 @@
-"""Fit K-means for every k and weigh which k is best."""
+"""Weigh which k is best: silhouettes and elbow; of very many customers from a sample, as large as the choice needs."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from rfm.core.clustering.silhouette import THREADS, silhouettes
-from rfm.sections import Clusters
+from rfm.core.clustering.kmeans import Fit, fit_each, kmeans
+from rfm.core.clustering.silhouette import in_cells, silhouette_values, silhouettes
+
+__all__ = ["EXACT", "Fit", "fit_each", "kmeans", "score"]
 
 SILHOUETTE_WEIGHT, ELBOW_WEIGHT = 0.6, 0.4
-MAX_ITER = 1000
-
-
-class Fit(NamedTuple):
-    """One K-means: labels of the points, centroids in scaled units, inertia."""
-
-    labels: np.ndarray
-    centroids: np.ndarray
-    inertia: float
-
-
-def fit_each(points: np.ndarray, options: Clusters) -> list[Fit]:
-    """Fit K-means for each k that the points allow; a single cluster where they allow none.
-
-    Parameters
-    ----------
-    points
-        Scaled features, shape (customers, 3).
-    options
-        Range of k, starts and seed.
-    """
-    distinct = len(np.unique(points, axis=0))
-    ks = range(options.k_min, min(options.k_max, distinct - 1) + 1)
-    if not ks:
-        return [Fit(np.zeros(len(points), np.int32), points.mean(axis=0, keepdims=True), 0.0)]
-    with ThreadPoolExecutor(THREADS) as pool:
-        return list(pool.map(lambda k: kmeans(points, k, options), ks))
-
-
-def kmeans(points: np.ndarray, k: int, options: Clusters) -> Fit:
-    """Fit one K-means, several starts, fixed seed, one thread (more only get in each other's way here).
-
-    Parameters
-    ----------
-    points
-        Scaled features, shape (customers, 3).
-    k
-        Number of clusters.
-    options
-        Starts and seed.
-    """
-    from sklearn.cluster import KMeans
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(1):
-        model = KMeans(k, n_init=options.n_init, random_state=options.seed, max_iter=MAX_ITER).fit(points)
-    return Fit(model.labels_, model.cluster_centers_, float(model.inertia_))
+EXACT = 100_000  # customers up to which every silhouette is measured
+FIRST, MOST = 2_048, 16_384  # customers measured beyond that, at first and at most
+SURE = 2.0  # standard errors by which the best k must lead
+SEED = 42
 
 
 def score(points: np.ndarray, fits: Sequence[Fit]) -> pd.DataFrame:
     """Weigh silhouette and elbow of each k.
+
+    Up to `EXACT` points all silhouettes are measured. Beyond, those of points drawn without replacement, each
+    against all points; their number is doubled until the best k leads every other by two standard errors of the
+    difference (paired: all k are measured on the same points), or the maximum is reached and it is a tie.
 
     Parameters
     ----------
@@ -76,14 +37,48 @@ def score(points: np.ndarray, fits: Sequence[Fit]) -> pd.DataFrame:
     -------
     pandas.DataFrame
         One row a k: k, inertia, silhouette in [-1, 1], elbow (distance of the point (k, inertia), both
-        scaled to [0, 1], to the line through the first and the last), and
-        score = 0.6 · silhouette / max + 0.4 · elbow / max.
+        scaled to [0, 1], to the line through the first and the last),
+        score = 0.6 · silhouette / max + 0.4 · elbow / max, rows (points whose silhouette was measured), error
+        (standard error of the silhouette), lead_error (that of the lead of the best k's score over this one) and
+        tied (whether a sample cannot tell it from the best); both errors are 0 where all were measured.
     """
+    labelings = [fit.labels for fit in fits]
+    if len(points) <= EXACT:
+        return _weighed(fits, silhouettes(points, labelings)).assign(rows=len(points), error=0.0, lead_error=0.0, tied=False)
+    cells, order = in_cells(points, labelings), np.random.default_rng(SEED).permutation(len(points))
+    values = silhouette_values(cells, order[:FIRST])
+    table = _estimated(fits, values, len(points))
+    while table["tied"].any() and len(values) < min(MOST, len(points)):
+        values = np.concatenate([values, silhouette_values(cells, order[len(values) : 2 * len(values)])])
+        table = _estimated(fits, values, len(points))
+    return table
+
+
+def _weighed(fits: Sequence[Fit], found: np.ndarray) -> pd.DataFrame:
+    """Return k, inertia, silhouette, elbow and score."""
     table = pd.DataFrame({"k": [len(fit.centroids) for fit in fits], "inertia": [fit.inertia for fit in fits]})
-    table["silhouette"] = silhouettes(points, [fit.labels for fit in fits])
+    table["silhouette"] = found
     table["elbow"] = (_unit(table["k"]) + _unit(table["inertia"]) - 1).abs() / np.sqrt(2)
     table["score"] = SILHOUETTE_WEIGHT * _relative(table["silhouette"]) + ELBOW_WEIGHT * _relative(table["elbow"])
     return table
+
+
+def _estimated(fits: Sequence[Fit], values: np.ndarray, total: int) -> pd.DataFrame:
+    """Return the scores from the silhouettes of a sample, shape (rows, fits), with their standard errors."""
+    table = _weighed(fits, values.mean(axis=0))
+    best, most = table["score"].argmax(), table["silhouette"].argmax()
+    mean, largest = values.mean(axis=0), max(values[:, most].mean(), np.finfo(float).tiny)
+    relative = values / largest - values[:, [most]] * mean / largest**2  # how each row moves silhouette / max
+    lead = SILHOUETTE_WEIGHT * (relative[:, [best]] - relative)
+    table = table.assign(rows=len(values), error=_error(values, total), lead_error=_error(lead, total))
+    behind = table["score"].max() - table["score"]
+    return table.assign(tied=(behind <= SURE * table["lead_error"]) & (table.index != best))
+
+
+def _error(values: np.ndarray, total: int) -> np.ndarray:
+    """Return the standard error of the mean of each column, of rows drawn without replacement from so many."""
+    rows = len(values)
+    return values.std(axis=0, ddof=1) * np.sqrt((1 - rows / total) / rows)
 
 
 def _unit(values: pd.Series) -> pd.Series:

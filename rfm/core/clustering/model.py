@@ -1,25 +1,24 @@
-"""Scale, choose k, fit, number the clusters by value; a model that is numbers only."""
+"""A fitted segmentation as numbers and names only: it says which cluster and segment any customer belongs to."""
 
 from __future__ import annotations
 
 import datetime as dt
 import json
-from dataclasses import asdict, dataclass
-from typing import NamedTuple
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from rfm.core.clustering.choice import fit_each, score
-from rfm.schema import InputError
 from rfm.sections import Clusters
 
 FEATURES = ("Monetary", "Frequency", "Recency")
+FENCED = {"Monetary": -1, "Frequency": -2}  # beyond both: -3
 
 
 @dataclass(frozen=True)
 class Model:
-    """A fitted segmentation: numbers only, so it can be kept as JSON and read by anything.
+    """A fitted segmentation: numbers and names only, so it can be kept as JSON and read by anything.
 
     Parameters
     ----------
@@ -35,6 +34,22 @@ class Model:
         One row a k tried: k, inertia, silhouette, elbow, score.
     version
         Version of the code that fitted it.
+    fences
+        Lowest and highest regular Monetary and Frequency; empty where there is no outlier rule.
+    fitted
+        Run date of the last full fit, ISO; since then each model grew from the one before.
+    previous
+        Run date of the model that it grew from, ISO; none after a full fit.
+    matched
+        The previous model's number of each cluster; none for a cluster without one. Empty after a full fit.
+    drift
+        How far each matched centroid moved since the previous model, in standard deviations; none without a match.
+    challenger
+        Another k that was better by the margin, and since which run date: ``{"k": 5, "since": "2025-10-23"}``.
+    before
+        Segment that the previous model gave to each cluster, by number as text; stage 5 names the clusters from there.
+    names
+        Segment of each cluster, by number as text; empty until stage 5 has named them.
     """
 
     trained: str
@@ -44,6 +59,14 @@ class Model:
     centroids: list[list[float]]
     scores: list[dict[str, float]]
     version: str
+    fences: dict[str, list[float]] = field(default_factory=dict)
+    fitted: str = ""
+    previous: str | None = None
+    matched: list[int | None] = field(default_factory=list)
+    drift: list[float | None] = field(default_factory=list)
+    challenger: dict[str, Any] | None = None
+    before: dict[str, str] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """Return the model as text."""
@@ -54,8 +77,58 @@ class Model:
         """Return the model that `to_json` wrote."""
         return cls(**json.loads(text))
 
+    @classmethod
+    def predecessor(cls, models: pd.DataFrame, run_date: dt.date, options: Clusters, refit: bool = False) -> Model | None:
+        """Return the model that a run starts from: that of the newest whole run before it; later runs play no part.
+
+        Parameters
+        ----------
+        models
+            Rows of ``cluster_models``.
+        run_date
+            Of the run.
+        options
+            Whether to be steady at all, and after how many days without a run to fit afresh.
+        refit
+            Fit afresh all the same.
+
+        Returns
+        -------
+        Model or None
+            None means a full fit.
+        """
+        if refit or options.stability == "off":
+            return None
+        rows = sorted(zip(models["UpdateDate"], models["model"], strict=True), reverse=True)
+        found = (cls.from_json(text) for date, text in rows if 0 < (run_date - date).days <= options.gap_days)
+        return next((model for model in found if model.names), None)
+
+    @classmethod
+    def kept(cls, models: pd.DataFrame, run_date: dt.date) -> dict[dt.date, Model]:
+        """Return the models of whole runs up to a run date by run date, oldest first; that of the run date as far as it is.
+
+        Parameters
+        ----------
+        models
+            Rows of ``cluster_models``.
+        run_date
+            The last wanted.
+        """
+        rows = sorted((date, text) for date, text in zip(models["UpdateDate"], models["model"], strict=True) if date <= run_date)
+        found = {date: cls.from_json(text) for date, text in rows}
+        return {date: model for date, model in found.items() if model.names or date == run_date}
+
+    @property
+    def date(self) -> dt.date:
+        """The run date."""
+        return dt.date.fromisoformat(self.trained)
+
+    def named(self, described: pd.DataFrame) -> Model:
+        """Return the model with the segment of each cluster, from ``cluster_description_and_recommendation``."""
+        return replace(self, names=dict(zip(described["Cluster"].astype(str), described["Cluster_Description"], strict=True)))
+
     def predict(self, customers: pd.DataFrame) -> np.ndarray:
-        """Return the nearest cluster of each customer.
+        """Return the cluster of each customer: -1, -2 or -3 beyond the fences, else the nearest centroid.
 
         Parameters
         ----------
@@ -67,100 +140,46 @@ class Model:
         numpy.ndarray
             Of int32, one cluster a row, by Euclidean distance between scaled points.
         """
-        points = (features(customers) - self.mean) / self.scale
-        centroids = (np.asarray(self.centroids) - self.mean) / self.scale
-        distances = ((points[:, None, :] - centroids[None]) ** 2).sum(axis=2)
-        return distances.argmin(axis=1).astype(np.int32)
+        marks = np.zeros(len(customers), np.int32)
+        for name, mark in FENCED.items():
+            if name in self.fences:
+                marks += mark * ~customers[name].astype(float).between(*self.fences[name]).to_numpy(bool)
+        return np.where(marks, marks, self.nearest(customers)).astype(np.int32)
+
+    def nearest(self, customers: pd.DataFrame) -> np.ndarray:
+        """Return the cluster of the nearest centroid, as if there were no fences; as `predict` otherwise."""
+        return self.distances(features(customers)).argmin(axis=1).astype(np.int32)
+
+    def distances(self, values: np.ndarray) -> np.ndarray:
+        """Return the distance of each customer to each centroid, in standard deviations, shape (customers, k).
+
+        Parameters
+        ----------
+        values
+            Monetary, Frequency, Recency, shape (customers, 3).
+        """
+        from scipy.spatial.distance import cdist
+
+        return cdist((values - self.mean) / self.scale, (np.asarray(self.centroids) - self.mean) / self.scale)
+
+    def segments(self, customers: pd.DataFrame) -> np.ndarray:
+        """Return the segment of each customer by this model alone; parameters as for `predict`.
+
+        Returns
+        -------
+        numpy.ndarray
+            Of str. A kind of outlier that the model has not met has no name: the segment is that of the nearest cluster.
+        """
+        named = pd.Series(self.names).rename(int)
+        nearest = pd.Series(self.nearest(customers)).map(named)
+        return pd.Series(self.predict(customers)).map(named).fillna(nearest).to_numpy(object)
 
     @property
     def record(self) -> pd.DataFrame:
         """The model as a row of ``cluster_models``."""
-        date = dt.date.fromisoformat(self.trained)
-        return pd.DataFrame({"UpdateDate": [date], "k": [self.k], "model": [self.to_json()]})
-
-
-class Clustering(NamedTuple):
-    """Customers with their cluster, and the model that put them there."""
-
-    customers: pd.DataFrame
-    model: Model
-
-
-def cluster(
-    gold: pd.DataFrame, outliers: pd.Series, run_date: dt.date, options: Clusters = Clusters(), *, version: str = ""
-) -> Clustering:
-    """Group customers by what they spend, how often and how lately.
-
-    Parameters
-    ----------
-    gold
-        One row a customer, columns of ``customer_rfm_gold``.
-    outliers
-        Cluster of each row as `rfm.outlier_clusters` marks it; rows with 0 take part in the fit.
-    run_date
-        Becomes UpdateDate.
-    options
-        Range of k, starts and seed.
-    version
-        Version of the code, kept in the model.
-
-    Returns
-    -------
-    Clustering
-        The customers, columns of ``customer_rfm_kmeans_clustered``, and the `Model`.
-
-    Raises
-    ------
-    InputError
-        If there is no customer at all.
-    """
-    if gold.empty:
-        raise InputError(f"customer_rfm_gold has 0 customers as of {run_date}; check rules.stock_code_pattern and the files")
-    last, days = gold.iloc[0][["MaxInvoiceDate", "Recency"]]
-    if (as_of := pd.Timestamp(last).date() + dt.timedelta(days=int(days))) != run_date:
-        raise InputError(f"customer_rfm_gold is as of {as_of}, not {run_date}; run the gold stage for {run_date} first")
-    gold = gold.sort_values("CustomerID", ignore_index=False)
-    regular = outliers.reindex(gold.index) == 0
-    fitted = gold[regular] if regular.any() else gold
-    model = fit(fitted, run_date, options, version=version)
-    labels = np.where(regular, model.predict(gold), outliers.reindex(gold.index)).astype(np.int32)
-    return Clustering(gold.assign(Cluster=labels, UpdateDate=run_date), model)
-
-
-def fit(customers: pd.DataFrame, run_date: dt.date, options: Clusters = Clusters(), *, version: str = "") -> Model:
-    """Fit K-means with the best k and number the clusters from 0 by falling median Monetary.
-
-    Parameters
-    ----------
-    customers
-        Regular customers, at least one.
-    run_date, options, version
-        As for `cluster`.
-    """
-    values = features(customers)
-    mean, scale = values.mean(axis=0), values.std(axis=0)
-    scale[scale == 0] = 1.0
-    points = (values - mean) / scale
-    fits = fit_each(points, options)
-    scores = score(points, fits)
-    best = fits[int(scores["score"].argmax())]
-    order = _by_value(values[:, 0], best.labels)
-    return Model(
-        trained=run_date.isoformat(),
-        k=len(order),
-        mean=mean.tolist(),
-        scale=scale.tolist(),
-        centroids=(best.centroids[order] * scale + mean).tolist(),
-        scores=scores.to_dict("records"),
-        version=version,
-    )
+        return pd.DataFrame({"UpdateDate": [self.date], "k": [self.k], "model": [self.to_json()]})
 
 
 def features(customers: pd.DataFrame) -> np.ndarray:
     """Return Monetary, Frequency, Recency as floats, shape (customers, 3)."""
     return customers[list(FEATURES)].astype(float).to_numpy()
-
-
-def _by_value(monetary: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Return the labels in order of falling median Monetary."""
-    return pd.Series(monetary).groupby(labels).median().sort_values(ascending=False, kind="stable").index.to_numpy()
