@@ -71,21 +71,33 @@ def rfm_metrics(silver: IntoFrameT, as_of: dt.date, *, stock_code_pattern: str =
     >>> rfm_metrics(silver, dt.date(2025, 6, 30))[["CustomerID", "Recency", "Frequency", "Monetary"]].to_dict("list")
     {'CustomerID': ['1', '2'], 'Recency': [4, 4], 'Frequency': [1, 1], 'Monetary': [Decimal('42.00'), Decimal('1.00')]}
     """
-    rows: Any = nw.from_native(arrow_typed(TABLES["retail_transactions_silver"], silver))
-    invoices = (
-        counted(rows, as_of, stock_code_pattern)
-        .group_by("CustomerID", "InvoiceNo")
-        .agg(nw.col("TotalPrice").sum(), nw.col("InvoiceDate").max())
-    )
-    customers = invoices.group_by("CustomerID").agg(
-        nw.len().alias("Frequency"), nw.col("TotalPrice").sum(), nw.col("InvoiceDate").max().alias("MaxInvoiceDate")
+    customers = (
+        _invoices(silver, as_of, stock_code_pattern)
+        .group_by("CustomerID")
+        .agg(nw.len().alias("Frequency"), nw.col("TotalPrice").sum(), nw.col("InvoiceDate").max().alias("MaxInvoiceDate"))
     )
     customers = customers.with_columns(
         Recency=(nw.lit(_day_number(as_of)) - day_number(nw.col("MaxInvoiceDate"))).cast(nw.Int32),
         Frequency=nw.col("Frequency").cast(nw.Int32),
         Monetary=nw.col("TotalPrice").cast(nw.Decimal(38, 2)).cast(nw.Decimal(18, 2)),
     )
-    return customers.select(TABLES["customer_rfm_gold"].names).sort("CustomerID").to_native()
+    gold = customers.select(TABLES["customer_rfm_gold"].names).sort("CustomerID")
+    return gold if isinstance(silver, nw.LazyFrame) else gold.to_native()
+
+
+def purchases(silver: IntoFrameT, as_of: dt.date, *, stock_code_pattern: str = Rules().stock_code_pattern) -> IntoFrameT:
+    """Return the invoices that `rfm_metrics` counts: CustomerID, InvoiceNo, TotalPrice (exact), InvoiceDate.
+
+    Parameters as for `rfm_metrics`.
+    """
+    return _invoices(silver, as_of, stock_code_pattern).sort("CustomerID", "InvoiceNo").to_native()
+
+
+def _invoices(silver: Any, as_of: dt.date, stock_code_pattern: str) -> Any:
+    """Return one row an invoice of a known customer, in narwhals' frame."""
+    rows: Any = nw.from_native(arrow_typed(TABLES["retail_transactions_silver"], silver))
+    invoices = counted(rows, as_of, stock_code_pattern).group_by("CustomerID", "InvoiceNo")
+    return invoices.agg(nw.col("TotalPrice").sum(), nw.col("InvoiceDate").max())
 
 
 def day_number(date: nw.Expr) -> nw.Expr:
