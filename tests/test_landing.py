@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rfm.io.landing import Large, encoding, has_files, list_files, parse, read_files, run_date, source
 from rfm.io.landing import files as finder
-from rfm.io.landing import has_files, list_files, parse, read_files, run_date
 from rfm.io.landing import reading as reader
 from rfm.schema import TABLES, InputError, SettingsError
 from rfm.settings import load_settings
@@ -240,10 +240,18 @@ def test_a_file_that_is_no_sales_file_is_refused(raw, said):
 
 
 def test_two_stray_quotes_do_not_swallow_a_line():
-    joined = '1,2,"A,1,1,,,2025-06-26\n3,4,B",1,1,,,2025-06-26'
-    found = rows(csv(LINE, joined, LINE))
-    assert [row["Invoice"] for row in found] == ["489434", "489434", None]
-    assert json.loads(found[2]["_rescued_data"]) == {"_raw": joined, "_line": None, "_fields": 8}
+    found = rows(csv(LINE, '1,2,"A,1,1,,,2025-06-26', '3,4,B",1,1,,,2025-06-26', LINE))
+    assert [row["Invoice"] for row in found] == ["489434", "3", "489434", None]
+    assert json.loads(found[3]["_rescued_data"]) == {"_raw": '1,2,"A,1,1,,,2025-06-26', "_line": 3, "_fields": 8}
+
+
+@pytest.mark.parametrize("after", [0, 1, 3, 200])
+def test_a_quote_that_is_never_closed_takes_no_other_line_along(after):
+    quoted = LINE.replace("CHRISTMAS BALL", '"RED, WHITE"')
+    found = rows(csv(quoted, '1,2,"A,1,1,,,2025-06-26', *[LINE] * after, quoted, "x", quoted))
+    assert sum(row["_rescued_data"] is None for row in found) == after + 3
+    told = [json.loads(row["_rescued_data"]) for row in found if row["_rescued_data"]]
+    assert [(line["_line"], line["_raw"]) for line in told] == [(3, '1,2,"A,1,1,,,2025-06-26'), (after + 5, "x")]
 
 
 def test_a_field_of_two_lines_with_separators_of_its_own_stays_whole():
@@ -278,6 +286,85 @@ def test_every_line_is_accounted_for(lines):
     assert good == [[field or None for field in fields] for _, fields in filled if len(fields) == 8]
     raw = [json.loads(row["_rescued_data"])["_raw"] for row in found if row["_rescued_data"]]
     assert raw == [text for text, fields in filled if len(fields) != 8]
+
+
+# ── in pieces ──────────────────────────────────────────────────────────────────────────────────────
+RECORDS = st.sampled_from(
+    [
+        LINE,
+        '1,2,"A\nB",1,1,,,2025-06-26',
+        '1,2,"A ""B"", C",1,1,,,d',
+        '1,2,"A,1,1,,,d',
+        '1,2,5" A,1,1,,,d',
+        "x",
+        '"',
+        "",
+        "1,2,é,,,,,",
+    ]
+)
+
+
+@given(lines=st.lists(RECORDS, max_size=12), size=st.integers(1, 90), end=st.sampled_from(["\n", "\r\n"]), zipped=st.booleans())
+def test_pieces_of_any_size_give_the_same_rows(lines, size, end, zipped):
+    raw = end.join([HEADER, *lines]).encode("cp1252")
+    raw = gzip.compress(raw) if zipped else raw
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(encoding, "PIECE", size)
+        cut = rows(raw)
+    assert sorted(cut, key=repr) == sorted(rows(raw), key=repr)
+
+
+@pytest.mark.parametrize("codec", ["utf-16", "utf-16-le", "shift_jis"])
+def test_pieces_of_another_encoding_are_cut_between_characters(monkeypatch, codec):
+    raw = csv(*[LINE.replace("BALL", "球")] * 40).encode(codec)
+    monkeypatch.setattr(encoding, "PIECE", 331)
+    found = parse(raw, "x.csv", "auto" if codec == "utf-16" else codec).to_pylist()
+    assert [row["Description"] for row in found] == ["CHRISTMAS 球"] * 40
+
+
+def test_a_line_without_an_end_is_refused(monkeypatch):
+    monkeypatch.setattr(encoding, "PIECE", 100)
+    monkeypatch.setattr(encoding, "LONGEST_LINE", 1000)
+    assert "more than 0 MB without a line end" in refusal(csv(LINE, "x" * 2000))
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a file of a few lines be too large to hold."""
+    monkeypatch.setattr(encoding, "PIECE", 200)
+    monkeypatch.setattr(source, "WHOLE_BYTES", 1000)
+
+
+def test_a_file_too_large_to_hold_comes_in_pieces_as_often_as_asked(tmp_path, small):
+    put(tmp_path, "1_transactions.csv", "3_transactions.csv")
+    put(tmp_path, "2_transactions.csv", text=csv(*[LINE] * 50, "x"))
+    (large, pieces), (files, whole) = read_files(str(tmp_path), [f"{i}_transactions.csv" for i in (1, 2, 3)], DAY)
+    assert files["source_file"].to_pylist() == ["1_transactions.csv", "3_transactions.csv"]
+    raw = (tmp_path / "2_transactions.csv").read_bytes()
+    assert large.select(["bytes", "sha256"]).to_pylist() == [{"bytes": len(raw), "sha256": hashlib.sha256(raw).hexdigest()}]
+    assert isinstance(pieces, Large)
+    for _ in range(2):
+        tables = list(pieces)
+        assert len(tables) > 10
+        assert sum(table.num_rows for table in tables) == len(pl.DataFrame(pieces)) == 51
+        assert {table.schema for table in tables} == {whole.schema}
+
+
+@pytest.mark.parametrize("change", [lambda raw: raw.replace(b"BALL", b"BELL"), lambda raw: raw + raw])
+def test_a_large_file_that_changes_between_look_and_reading_is_not_taken(tmp_path, small, change):
+    folder = put(tmp_path, "2_transactions.csv", text=csv(*[LINE] * 50))
+    ((_, pieces),) = read_files(folder, ["2_transactions.csv"], DAY)
+    (tmp_path / "2_transactions.csv").write_bytes(change((tmp_path / "2_transactions.csv").read_bytes()))
+    with pytest.raises(InputError, match="2_transactions.csv: its content changed while it was read; nothing of it was written"):
+        list(pieces)
+
+
+def test_a_large_gzip_that_is_damaged_at_its_end_is_refused_before_a_row_is_written(tmp_path, small):
+    put(tmp_path, "1_transactions.csv")
+    (tmp_path / "2_transactions.csv.gz").write_bytes(gzip.compress(csv(*[LINE] * 50).encode())[:-6])
+    reading = read_files(str(tmp_path), ["2_transactions.csv.gz", "1_transactions.csv"], DAY)
+    assert [table.num_rows for _, table in reading] == [1]
+    assert "damaged gzip" in reading.refused[0]
 
 
 # ── the folder ─────────────────────────────────────────────────────────────────────────────────────

@@ -39,20 +39,32 @@ def audit(lake: Lake) -> dict[str, int]:
         noted = lake.read(LEDGER).filter(pl.col("layer").is_in(list(LAYERS))).collect()
         states = lake.state(LAYERS.values())
         held = {layer: states[name].rows if name in states else 0 for layer, name in LAYERS.items()}
-        wrong = _unbalanced(noted) or ("" if held == _totals(noted) else _differing(lake, noted))
+        wrong = unbalanced(noted) or ("" if held == totals(noted) else _differing(lake, noted))
         if not wrong:
             return held
         time.sleep(PAUSE * look)
     raise ContractError(f"{lake.url}: {wrong}; restore the tables, or start an empty lake and run again")
 
 
-def _totals(noted: pl.DataFrame) -> dict[str, int]:
-    """Return the rows of each layer that were noted."""
+def totals(noted: pl.DataFrame) -> dict[str, int]:
+    """Return the rows of each layer that were noted.
+
+    Parameters
+    ----------
+    noted
+        Rows of the ledger.
+    """
     return {layer: int(noted.filter(pl.col("layer") == layer)["rows"].sum()) for layer in LAYERS}
 
 
-def _unbalanced(noted: pl.DataFrame) -> str:
-    """Say which file's rows do not add up; a file that a layer lacks, or of which it has another content, is on its way."""
+def unbalanced(noted: pl.DataFrame) -> str:
+    """Say which file's rows do not add up; a file that a layer lacks, or of which it has another content, is on its way.
+
+    Parameters
+    ----------
+    noted
+        Rows of the ledger, of the layers alone.
+    """
     files = noted.group_by("source_file").agg(
         pl.len().alias("layers"),
         pl.col("version").n_unique().alias("contents"),
@@ -68,7 +80,7 @@ def _differing(lake: Lake, noted: pl.DataFrame) -> str:
     """Say which layer holds another number of rows of a file than was noted."""
     for layer, name in LAYERS.items():
         here = noted.filter(pl.col("layer") == layer).sort("source_file")
-        rows = lake.read(name).group_by("source_file").agg(pl.len().cast(pl.Int64).alias("held")).collect()
+        rows = lake.count(name).rename({"rows": "held"})
         both = here.join(rows, on="source_file", how="left", maintain_order="left").with_columns(pl.col("held").fill_null(0))
         odd = both.filter(pl.col("rows") != pl.col("held")).select("source_file", "rows", "held", "version")
         for file, wanted, found, version in odd.rows():

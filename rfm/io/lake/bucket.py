@@ -12,6 +12,12 @@ AMAZON = (".amazonaws.com", ".amazonaws.com.cn")
 S3 = ("s3://", "s3a://")
 PATIENCE = {"connect_timeout": "4s", "timeout": "20s", "max_retries": "5", "retry_timeout": "15s"}
 """A dead endpoint is given up after about 20 seconds; a conflict of two writers is no failure and no part of it."""
+S3FS = {
+    "use_listings_cache": False,
+    "skip_instance_cache": True,
+    "config_kwargs": {"connect_timeout": 4, "read_timeout": 6, "retries": {"mode": "standard", "total_max_attempts": 3}},
+}
+"""The same for s3fs, which reads what is no table."""
 
 
 def options(url: str) -> dict[str, str] | None:

@@ -12,6 +12,7 @@ import deltalake
 import fsspec
 from deltalake.exceptions import CommitFailedError
 
+from rfm.io.lake import bucket
 from rfm.io.lake.commit import retried
 from rfm.io.lake.handles import Handles
 from rfm.schema import TABLES
@@ -19,7 +20,6 @@ from rfm.schema import TABLES
 RETAIN_DAYS = 7
 LOG_DAYS = 30  # what Delta keeps of a log by itself
 KEEP_LOG = "delta.logRetentionDuration"
-FRESH = {"use_listings_cache": False, "skip_instance_cache": True}
 LEFTOVER = re.compile(r"\.(?:parquet|json)#[0-9]+$")  # what a killed writer leaves on a disk; Delta never removes it
 
 
@@ -102,7 +102,7 @@ def due(table: deltalake.DeltaTable, path: str, every: int) -> bool:
 
 def _checkpoint(path: str) -> int:
     """Return the version of a table's last checkpoint, 0 if there is none."""
-    system, root = fsspec.core.url_to_fs(path, **(FRESH if path.startswith("s3") else {}))
+    system, root = fsspec.core.url_to_fs(path, **(bucket.S3FS if path.startswith(bucket.S3) else {}))
     try:
         return int(json.loads(system.cat_file(f"{root}/_delta_log/_last_checkpoint"))["version"])
     except (FileNotFoundError, ValueError, KeyError):

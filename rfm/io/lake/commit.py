@@ -5,17 +5,18 @@ from __future__ import annotations
 import datetime as dt
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 import polars as pl
 import pyarrow as pa
 from deltalake.exceptions import CommitFailedError
 
 from rfm.contract import Table, conform
-from rfm.errors import ContractError
+from rfm.errors import ContractError, InputError
 
 CHUNK_ROWS = 250_000
 TRIES = 20
+Rows: TypeAlias = pl.DataFrame | pl.LazyFrame | Iterable[pa.Table]
 Result = TypeVar("Result")
 
 
@@ -27,33 +28,34 @@ class Stream:
     table
         The contract that they keep.
     rows
-        Lazy rows are computed in pieces, so they need not fit into memory.
+        Lazy rows are computed in pieces, and Arrow tables come one after the other, so they need not fit into memory.
     """
 
-    def __init__(self, table: Table, rows: pl.DataFrame | pl.LazyFrame) -> None:
+    def __init__(self, table: Table, rows: Rows) -> None:
         self.table, self.pieces, self.rows = table, _pieces(rows), 0
-        self.refusal: ContractError | None = None  # Arrow streams carry an error's text, not the error
+        self.refusal: ContractError | InputError | None = None  # Arrow streams carry an error's text, not the error
 
     def reader(self) -> pa.RecordBatchReader:
         """Return the rows as an Arrow stream with the schema of the contract."""
         return pa.RecordBatchReader.from_batches(arrow_schema(self.table), self._batches())
 
     def _batches(self) -> Iterator[pa.RecordBatch]:
-        for piece in self.pieces:
-            try:
+        try:
+            for piece in self.pieces:
                 frame = conform(self.table, piece)
-            except ContractError as refusal:
-                self.refusal = refusal
-                raise
-            self.rows += len(frame)
-            yield from frame.to_arrow(compat_level=pl.CompatLevel.oldest()).to_batches()
+                self.rows += len(frame)
+                yield from frame.to_arrow(compat_level=pl.CompatLevel.oldest()).to_batches()
+        except (ContractError, InputError) as refusal:
+            self.refusal = refusal
+            raise
 
 
-def _pieces(rows: pl.DataFrame | pl.LazyFrame) -> Iterable[pl.DataFrame]:
+def _pieces(rows: Rows) -> Iterable[pl.DataFrame]:
     """Return the rows in pieces that fit into memory."""
     if isinstance(rows, pl.LazyFrame):
         return rows.collect_batches(chunk_size=CHUNK_ROWS, maintain_order=True, engine="streaming")
-    return rows.iter_slices(CHUNK_ROWS)
+    frames = [rows] if isinstance(rows, pl.DataFrame) else map(pl.DataFrame, rows)
+    return (piece for frame in frames for piece in frame.iter_slices(CHUNK_ROWS))
 
 
 def arrow_schema(table: Table) -> pa.Schema:

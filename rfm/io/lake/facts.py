@@ -31,7 +31,7 @@ def sizes(lake: Lake, names: Iterable[str] = tuple(TABLES)) -> dict[str, Size]:
     names
         Those wanted; all if not given.
     """
-    tables = {name: lake._handles.open(name) for name in names}
+    tables = {name: lake.open(name) for name in names}
     return {name: _size(table) for name, table in tables.items() if table}
 
 
@@ -47,7 +47,7 @@ def rows_added(lake: Lake, name: str, since: int | None) -> int:
     since
         Version of the table's log; all commits if not given, as when there was no table.
     """
-    table = lake._handles.open(name)
+    table = lake.open(name)
     commits = 0 if table is None else table.version() - (-1 if since is None else since)
     if table is None or commits <= 0:
         return 0

@@ -9,7 +9,7 @@ import polars as pl
 import pyarrow as pa
 
 from rfm.io.lake import ledger
-from rfm.io.lake.audit import audit
+from rfm.io.lake.audit import audit, totals, unbalanced
 from rfm.io.lake.ledger import BRONZE, LAYERS, QUARANTINE, SILVER
 from rfm.io.lake.notices import days, finish, stop_if_refused, warn
 from rfm.io.lake.once import revision_of, version_of
@@ -106,7 +106,7 @@ def pending(lake: Lake) -> Pending:
     return Pending({name: bronze[name] for name in behind - (ledger.begun(lake) if behind else set())})
 
 
-def ingest(lake: Lake, batches: Iterable[tuple[pa.Table, pa.Table]], *, restate: bool = False) -> int:
+def ingest(lake: Lake, batches: Iterable[tuple[pa.Table, pa.Table | Iterable[pa.Table]]], *, restate: bool = False) -> int:
     """Write what was read from landing files to bronze, once.
 
     Parameters
@@ -115,7 +115,7 @@ def ingest(lake: Lake, batches: Iterable[tuple[pa.Table, pa.Table]], *, restate:
         The tables.
     batches
         Pairs of Arrow tables: the files (``landing_files`` without layer, rows and version) and their rows of
-        ``retail_transactions_bronze``.
+        ``retail_transactions_bronze``, for one file alone also as tables to go through, again if a commit must be repeated.
     restate
         Put a file whose content changed in the place of what bronze has of it. Otherwise it is noted and left
         out, unless a run died over its restatement.
@@ -129,7 +129,7 @@ def ingest(lake: Lake, batches: Iterable[tuple[pa.Table, pa.Table]], *, restate:
     for files, rows in batches:
         read = _compared(lake, pl.DataFrame(files))
         due = read.filter(pl.col("new") | pl.col("changed") & (pl.lit(restate) | pl.col("begun")))
-        put = lake.put_files(BRONZE, _rows_of(pl.DataFrame(rows), due, len(files)), _versions(lake, due))
+        put = lake.put_files(BRONZE, _rows_of(rows, due, len(files)), _versions(lake, due))
         ledger.note(lake, "bronze", due.select(files.column_names), put.held)
         _refresh(lake, read.filter(~pl.col("new") & ~pl.col("changed")))
         written += put.rows
@@ -184,17 +184,10 @@ def balance(lake: Lake, files: Sequence[str] | None = None) -> dict[str, int]:
         If rows(bronze) is not rows(silver) + rows(quarantine) for a file, naming it.
     """
     files = sorted(_settled(lake)) if files is None else list(files)
-    known = lake.read(LEDGER, source_file=files).filter(pl.col("layer").is_in(list(LAYERS))).collect()
-    behind = known.group_by("source_file").agg(pl.col("version").n_unique()).filter(pl.col("version") > 1)
-    rows = known.pivot("layer", index="source_file", values="rows")
-    rows = rows.select("source_file", *(_column(rows, layer) for layer in LAYERS))
-    odd = rows.filter(pl.col("bronze") != pl.col("silver") + pl.col("quarantine")).join(behind, on="source_file", how="anti")
-    if len(odd):
-        raise ContractError(
-            f"{lake.url}: bronze = silver + quarantine fails for {len(odd)} file(s), first {odd.row(0, named=True)}; "
-            "restore the tables, or start an empty lake and run again"
-        )
-    return rows.select(*LAYERS).sum().row(0, named=True)
+    noted = lake.read(LEDGER, source_file=files).filter(pl.col("layer").is_in(list(LAYERS))).collect()
+    if wrong := unbalanced(noted):
+        raise ContractError(f"{lake.url}: {wrong}; restore the tables, or start an empty lake and run again")
+    return totals(noted)
 
 
 def _looks(files: pl.DataFrame) -> list[tuple[str, int, str | None]]:
@@ -226,9 +219,12 @@ def _versions(lake: Lake, due: pl.DataFrame) -> dict[str, int]:
     return {name: version_of(sha, seen.get(name, 0) + 1) for name, sha in due.select("source_file", "sha256").iter_rows()}
 
 
-def _rows_of(rows: pl.DataFrame, due: pl.DataFrame, files: int) -> pl.DataFrame:
+def _rows_of(rows: pa.Table | Iterable[pa.Table], due: pl.DataFrame, files: int) -> pl.DataFrame | Iterable[pa.Table]:
     """Return the rows of the files that are due, where these are not all that were read."""
-    return rows if len(due) == files else rows.filter(pl.col("source_file").is_in(due["source_file"].to_list()))
+    if not isinstance(rows, pa.Table):
+        return rows
+    frame = pl.DataFrame(rows)
+    return frame if len(due) == files else frame.filter(pl.col("source_file").is_in(due["source_file"].to_list()))
 
 
 def _refresh(lake: Lake, same: pl.DataFrame) -> None:
@@ -243,8 +239,3 @@ def _refresh(lake: Lake, same: pl.DataFrame) -> None:
 def _settled(lake: Lake) -> set[str]:
     """Return the landing files that are known to be in silver and in the quarantine."""
     return set(ledger.versions(lake, "silver")) & set(ledger.versions(lake, "quarantine"))
-
-
-def _column(rows: pl.DataFrame, name: str) -> pl.Expr:
-    """Return a column of counts, zeros where the frame lacks it."""
-    return pl.col(name).fill_null(0) if name in rows.columns else pl.lit(0, pl.Int64).alias(name)

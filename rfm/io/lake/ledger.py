@@ -70,7 +70,7 @@ def note(lake: Lake, layer: str, files: pl.DataFrame, held: Mapping[str, int]) -
     if files.is_empty():
         return
     names = files["source_file"].to_list()
-    rows = lake.read(LAYERS[layer], source_file=names).group_by("source_file").agg(pl.len().alias("rows")).collect()
+    rows = lake.count(LAYERS[layer], names)
     known = pl.DataFrame(
         {"source_file": names, "version": [held[name] for name in names]}, schema_overrides={"version": pl.Int64}
     )

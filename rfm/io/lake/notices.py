@@ -39,7 +39,7 @@ def finish(lake: Lake) -> None:
 
 
 def warn(lake: Lake, run_date: dt.date, refused: Sequence[str]) -> list[str]:
-    """Write the warnings of the first stage: refused files and changed ones; return them.
+    """Write the warnings of the first stage: refused files, changed ones, and those that came twice; return them.
 
     Parameters
     ----------
@@ -57,9 +57,24 @@ def warn(lake: Lake, run_date: dt.date, refused: Sequence[str]) -> list[str]:
     ]
     said = [("refused_file", "error", line) for line in dict.fromkeys(refused)]
     said += [("changed_file", "warning", line) for line in changed]
+    said += [("repeated_file", "warning", line) for line in _twice(lake, run_date)]
     rows = pl.DataFrame([(run_date, STAGE, *one) for one in said], schema=TABLES["run_warnings"].polars, orient="row")
     lake.replace("run_warnings", rows, run_date=run_date, stage=STAGE)
     return [line for _, _, line in said]
+
+
+def _twice(lake: Lake, run_date: dt.date) -> list[str]:
+    """Say which files that a run brought have the content of another file, both of which count."""
+    files = ledger.entries(lake, "bronze").filter(pl.col("rows") > 0, pl.col("processing_date") <= run_date)
+    came = files.sort("processing_date", "file_date", "source_file")
+    later = came.with_columns(first=pl.col("source_file").first().over("sha256")).filter(
+        pl.col("source_file") != pl.col("first"), pl.col("processing_date") == run_date
+    )
+    return [
+        f"{name}: has the same content as {first}, so its {rows:,} line(s) count twice; "
+        "if one of them is too many, leave only its header in it and run again with --restate"
+        for name, first, rows in later.select("source_file", "first", "rows").iter_rows()
+    ]
 
 
 def stop_if_refused(lake: Lake, run_date: dt.date, on_refused: str) -> None:

@@ -7,16 +7,18 @@ restated and of a digest of its content. A commit holds the rows and the version
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import deltalake
 import polars as pl
 
-from rfm.io.lake.commit import Stream, is_, retried
+from rfm.io.lake.commit import CHUNK_ROWS, Rows, Stream, is_, retried
 from rfm.io.lake.handles import Handles
 from rfm.schema import TABLES
 
 DIGEST_BITS = 40
+ROW_GROUPS = deltalake.WriterProperties(compression="SNAPPY", max_row_group_size=CHUNK_ROWS)
+"""Small groups, as whoever reads a table piece by piece holds some groups at once."""
 
 
 class Put(NamedTuple):
@@ -44,7 +46,7 @@ def revision_of(version: int) -> int:
     return max(1, version >> DIGEST_BITS)
 
 
-def put_files(handles: Handles, name: str, rows: pl.DataFrame | pl.LazyFrame, versions: Mapping[str, int]) -> Put:
+def put_files(handles: Handles, name: str, rows: Rows, versions: Mapping[str, int]) -> Put:
     """Write the rows of landing files in one commit; leave out files of which the table holds this revision or a later.
 
     Parameters
@@ -54,7 +56,8 @@ def put_files(handles: Handles, name: str, rows: pl.DataFrame | pl.LazyFrame, ve
     name
         Name of the table.
     rows
-        Rows that keep the contract, with a column ``source_file``. Rows of an earlier revision are replaced.
+        Rows that keep the contract, with a column ``source_file``; Arrow tables, gone through once an attempt, for one
+        file alone. Rows of an earlier revision are replaced.
     versions
         File and transaction version that the table is to hold.
 
@@ -74,7 +77,8 @@ def put_files(handles: Handles, name: str, rows: pl.DataFrame | pl.LazyFrame, ve
         due = [file for file, version in versions.items() if file not in held or revision_of(held[file]) < revision_of(version)]
         if not due:
             return Put(0, held)
-        wanted = rows if len(due) == len(versions) else rows.filter(pl.col("source_file").is_in(due))
+        some = isinstance(rows, pl.DataFrame | pl.LazyFrame) and len(due) < len(versions)
+        wanted = rows.filter(pl.col("source_file").is_in(due)) if some else rows  # type: ignore[union-attr]
         ids = [deltalake.Transaction(file, versions[file]) for file in due]
         replaced = [file for file in due if file in held]
         written = _write(table, name, wanted, ids, due if replaced else [])
@@ -86,20 +90,16 @@ def put_files(handles: Handles, name: str, rows: pl.DataFrame | pl.LazyFrame, ve
 def _write(
     table: deltalake.DeltaTable,
     name: str,
-    rows: pl.DataFrame | pl.LazyFrame,
+    rows: Rows,
     ids: list[deltalake.Transaction],
     replaced: list[str],
 ) -> int:
     """Append rows, or put them in place of the rows of some files, in one commit; return how many they are."""
     stream = Stream(TABLES[name], rows)
-    properties = deltalake.CommitProperties(app_transactions=ids)
+    how: dict[str, Any] = {"mode": "overwrite", "predicate": is_("source_file", replaced)} if replaced else {"mode": "append"}
+    how |= {"commit_properties": deltalake.CommitProperties(app_transactions=ids), "writer_properties": ROW_GROUPS}
     try:
-        if replaced:
-            deltalake.write_deltalake(
-                table, stream.reader(), mode="overwrite", predicate=is_("source_file", replaced), commit_properties=properties
-            )
-        else:
-            deltalake.write_deltalake(table, stream.reader(), mode="append", commit_properties=properties)
+        deltalake.write_deltalake(table, stream.reader(), **how)
     except Exception as error:
         raise (stream.refusal or error) from None
     return stream.rows

@@ -51,7 +51,7 @@ def quarantined(lake: Lake, files: Iterable[str] | None = None) -> pl.DataFrame:
         Columns of the quarantine, and ``row_id`` and ``version`` (the transaction of the file's content).
     """
     some: dict[str, Any] = {} if files is None else {"source_file": sorted(files)}
-    rows = lake.read(QUARANTINE, **some).collect()
+    rows = lake.rows(QUARANTINE, **some)
     versions = ledger.versions(lake, "quarantine")
     digests = [_digest([versions.get(row["source_file"], 1), *_identity(row)]) for row in rows.iter_rows(named=True)]
     ids = _numbered(digests, _finished(lake))

@@ -13,7 +13,7 @@ import polars as pl
 
 from rfm.contract import conform
 from rfm.io.lake import bucket, care
-from rfm.io.lake.commit import is_, retried
+from rfm.io.lake.commit import Rows, is_, retried
 from rfm.io.lake.handles import Handles
 from rfm.io.lake.once import Put, put_files
 from rfm.schema import TABLES, InputError
@@ -91,13 +91,35 @@ class Lake:
         later = self._files_after(until, ledger) if until else []
         return rows.filter(~pl.col("source_file").is_in(later)) if later else rows
 
+    def rows(self, name: str, **wanted: Any) -> pl.DataFrame:
+        """Return rows of a table on this machine; parameters as for `read`."""
+        return self.read(name, **wanted).collect()
+
     def frame(self, name: str, **wanted: Any) -> pd.DataFrame:
         """Return a table as a pandas frame with Arrow types; parameters as for `read`."""
-        return self.read(name, **wanted).collect().to_pandas(use_pyarrow_extension_array=True)
+        return self.rows(name, **wanted).to_pandas(use_pyarrow_extension_array=True)
 
-    def put_files(self, name: str, rows: pl.DataFrame | pl.LazyFrame, versions: Mapping[str, int]) -> Put:
+    def count(self, name: str, files: Iterable[str] | None = None) -> pl.DataFrame:
+        """Return the rows of each landing file in a table, under ``rows``.
+
+        Parameters
+        ----------
+        name
+            Name of the table.
+        files
+            Landing files; all if not given.
+        """
+        some: dict[str, Any] = {} if files is None else {"source_file": list(files)}
+        found = self.read(name, **some).group_by("source_file")
+        return found.agg(pl.len().cast(pl.Int64).alias("rows")).collect()
+
+    def put_files(self, name: str, rows: Rows, versions: Mapping[str, int]) -> Put:
         """Write the rows of landing files in one commit, as `rfm.io.lake.once.put_files` does; parameters as for `put_files`."""
         return put_files(self._handles, name, rows, versions)
+
+    def open(self, name: str) -> deltalake.DeltaTable | None:
+        """Return a handle on the newest version of a table, or nothing if there is no table."""
+        return self._handles.open(name)
 
     def handle(self, name: str) -> deltalake.DeltaTable:
         """Return a handle on the newest version of a table, made empty first if need be."""
@@ -113,7 +135,7 @@ class Lake:
         files
             Landing files; each costs about a millisecond.
         """
-        table = self._handles.open(name)
+        table = self.open(name)
         found = {file: table.transaction_version(file) for file in files} if table else {}
         return {file: version for file, version in found.items() if version is not None}
 
@@ -177,7 +199,7 @@ class Lake:
 
     def state(self, names: Iterable[str] = TABLES) -> dict[str, State]:
         """Return version and number of rows of each table that exists, from its log alone."""
-        tables = {name: self._handles.open(name) for name in names}
+        tables = {name: self.open(name) for name in names}
         return {name: State(table.version(), table.count()) for name, table in tables.items() if table}
 
     def optimize(self, name: str, retain_days: int = care.RETAIN_DAYS) -> dict[str, int]:
@@ -203,7 +225,7 @@ class Lake:
         """Return a digest of a table's rows, whatever their order; parameters as for `read`."""
         import hashlib
 
-        rows = self.read(name, **wanted).collect()
+        rows = self.rows(name, **wanted)
         return hashlib.sha256(rows.sort(TABLES[name].key or rows.columns).write_csv().encode()).hexdigest()
 
     def _files_after(self, until: dt.date, version: int | None = None) -> list[str]:

@@ -8,10 +8,12 @@ from rfm.io.landing.files import LandingFile, has_files, list_files, run_date
 from rfm.io.landing.parse import parse
 from rfm.io.landing.place import filesystem, look
 from rfm.io.landing.reading import Reading, read_files
+from rfm.io.landing.source import Large
 from rfm.io.landing.upload import Sent, upload
 
 __all__ = [
     "LandingFile",
+    "Large",
     "Reading",
     "Sent",
     "filesystem",

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
+import io
 import re
 import zlib
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from typing import Any
 
 from rfm.schema import InputError
 
 AUTO = "auto"
+PIECE = 8 << 20  # bytes that are worked on at a time
+LONGEST_LINE = 64 << 20
 GZIP_MAGIC, UTF8_BOM, UTF16_BOMS = b"\x1f\x8b", b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
 KINDS = {  # how files begin that are sent in place of a CSV file, and what they are
     rb"%PDF-": "a PDF document",
@@ -31,45 +38,101 @@ KINDS = {  # how files begin that are sent in place of a CSV file, and what they
 
 
 def utf8(raw: bytes, name: str, encoding: str = AUTO) -> bytes:
-    """Return the content of a landing file as UTF-8 without a byte order mark, ending with a line end.
+    """Return a content as UTF-8 without a byte order mark, ending with a line end.
 
     Parameters
     ----------
     raw
         Content, gzip or plain.
+    name, encoding
+        As for `texts`, errors too.
+    """
+    return b"".join(text for text, _ in texts(io.BytesIO(raw), name, encoding))
+
+
+def texts(source: Any, name: str, encoding: str = AUTO) -> Iterator[tuple[bytes, bool]]:
+    """Yield the content of a landing file piece by piece as UTF-8 without a byte order mark, the last with a line end.
+
+    Parameters
+    ----------
+    source
+        File open for reading; gzip or plain.
     name
         For errors.
     encoding
         Name of a codec; otherwise a byte order mark tells, and a line that is not UTF-8 is read as Windows-1252.
         What the encoding does not know becomes the replacement mark U+FFFD.
 
+    Yields
+    ------
+    tuple
+        A piece, at least one, and whether it is the last.
+
     Raises
     ------
     InputError
-        If the gzip is damaged, or the file is of a kind that is no text (see `KINDS`).
+        If the gzip is damaged, a line has no end, or the file is of a kind that is no text (see `KINDS`).
     """
-    raw = _unpacked(raw, name)
-    if kind := next((said for start, said in KINDS.items() if re.match(start, raw, re.DOTALL)), None):
+    chunks = _chunks(source, name)
+    first = next(chunks, b"")
+    if kind := next((said for start, said in KINDS.items() if re.match(start, first, re.DOTALL)), None):
         raise InputError(f"{name}: not a sales file but {kind}; export it as CSV and send it again")
-    text = _lines_utf8(raw) if encoding == AUTO else raw.decode(encoding, "replace").encode("utf-8", "replace")
-    text = text.removeprefix(UTF8_BOM)
-    return text if text.endswith((b"\n", b"\r")) else text + b"\n"
+    codec = "utf-16" if encoding == AUTO and first.startswith(UTF16_BOMS) else encoding
+    pieces = _by_line(chain([first], chunks), name) if codec == AUTO else _decoded(chain([first], chunks), codec)
+    text = next(pieces, b"").removeprefix(UTF8_BOM)
+    for following in pieces:
+        yield text, False
+        text = following
+    yield text if text.endswith((b"\n", b"\r")) else text + b"\n", True
 
 
-def _unpacked(raw: bytes, name: str) -> bytes:
-    """Return the content, unpacked if it is gzip."""
-    if not raw.startswith(GZIP_MAGIC):
-        return raw
+def _chunks(source: Any, name: str) -> Iterator[bytes]:
+    """Yield the content as it is, unpacked if it is gzip."""
+    buffered = io.BufferedReader(source)
+    unpacked: Any = gzip.GzipFile(fileobj=buffered) if buffered.peek(2).startswith(GZIP_MAGIC) else buffered
     try:
-        return gzip.decompress(raw)
-    except (OSError, EOFError, zlib.error) as error:
+        while chunk := unpacked.read(PIECE):
+            yield chunk
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise InputError(f"{name}: damaged gzip ({error}); send the file again") from None
 
 
+def _decoded(chunks: Iterable[bytes], codec: str) -> Iterator[bytes]:
+    """Yield chunks of an encoding as UTF-8, cut between characters."""
+    decoder = codecs.getincrementaldecoder(codec)("replace")
+    for chunk in chunks:
+        yield decoder.decode(chunk).encode("utf-8", "replace")
+    yield decoder.decode(b"", final=True).encode("utf-8", "replace")
+
+
+def _by_line(chunks: Iterable[bytes], name: str) -> Iterator[bytes]:
+    """Yield chunks as UTF-8, cut at line ends, each line by itself where one is not UTF-8."""
+    rest = b""
+    for chunk in chunks:
+        text = rest + chunk
+        end = after_last_line(text)
+        rest = text[end:]
+        if len(rest) > LONGEST_LINE:
+            raise InputError(f"{name}: more than {LONGEST_LINE >> 20} MB without a line end; see whether it is a sales file")
+        if end:
+            yield _lines_utf8(text[:end])
+    if rest:
+        yield _lines_utf8(rest)
+
+
+def after_last_line(text: bytes) -> int:
+    """Return the place after the last line end, 0 if there is none.
+
+    Parameters
+    ----------
+    text
+        UTF-8, or any encoding that has ASCII in it.
+    """
+    return text.rfind(b"\n") + 1 or text.rfind(b"\r") + 1
+
+
 def _lines_utf8(raw: bytes) -> bytes:
-    """Return the content as UTF-8, by its byte order mark or else line by line."""
-    if raw.startswith(UTF16_BOMS):
-        raw = raw.decode("utf-16", "replace").encode("utf-8", "replace")
+    """Return lines as UTF-8."""
     try:
         raw.decode("utf-8")
     except UnicodeDecodeError:

@@ -6,26 +6,49 @@ import csv
 import io
 import json
 import re
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
 import pyarrow as pa
-import pyarrow.compute
 import pyarrow.csv
 
-from rfm.io.landing.encoding import AUTO, utf8
+from rfm.io.landing.encoding import AUTO, texts
+from rfm.io.landing.records import Records, fields, whole
 from rfm.schema import LANDING_COLUMNS, InputError
 
 REQUIRED = ("Invoice", "StockCode", "Quantity", "Price", "Customer ID", "InvoiceDate")
 BEFORE_HEADER = rb"\A\s*(?:sep=.[\r\n]+\s*)?"  # blank lines, and the line that tells a spreadsheet the separator
+FIRST_LINE = re.compile(rb"[^\r\n]*(?:\r\n|[\r\n])?")
 SEPARATORS = (",", ";", "\t", "|")
 
 
+class Layout(NamedTuple):
+    """How the lines of a file are built: their separator, and the names in the header."""
+
+    separator: str
+    header: list[str]
+
+
 def parse(raw: bytes, name: str, encoding: str = AUTO, separator: str = AUTO) -> pa.Table:
-    """Turn the bytes of a landing file into rows of text.
+    """Turn the bytes of a landing file into rows of text: all pieces of them in one table.
 
     Parameters
     ----------
     raw
-        Content; UTF-8, UTF-16 or Windows-1252, gzip or plain, separated by comma, semicolon, tab or bar.
+        Content.
+    name, encoding, separator
+        As for `pieces`, errors too.
+    """
+    return pa.concat_tables(pieces(io.BytesIO(raw), name, encoding, separator))
+
+
+def pieces(source: Any, name: str, encoding: str = AUTO, separator: str = AUTO) -> Iterator[pa.Table]:
+    """Turn a landing file into rows of text, some megabytes at a time.
+
+    Parameters
+    ----------
+    source
+        File open for reading; UTF-8, UTF-16 or Windows-1252, gzip or plain, separated by comma, semicolon, tab or bar.
     name
         For errors.
     encoding
@@ -33,31 +56,41 @@ def parse(raw: bytes, name: str, encoding: str = AUTO, separator: str = AUTO) ->
     separator
         One character, or the one of the four that fits the header best.
 
-    Returns
-    -------
+    Yields
+    ------
     pyarrow.Table
-        Columns of bronze up to ``_rescued_data``; empty texts are null. Lines with too few or too many fields, and
-        lines that stray quotes join into one row, have nulls and their raw text in ``_rescued_data``.
+        At least one; columns of bronze up to ``_rescued_data``; empty texts are null. Lines with too few or too many
+        fields, and lines that open a quoted field which makes no record (see `records.whole`), have nulls and their
+        raw text in ``_rescued_data``.
 
     Raises
     ------
     InputError
         If it is not a sales file: no table at all, or a required column is missing or twice.
     """
-    text = re.sub(BEFORE_HEADER, b"", utf8(raw, name, encoding))
-    if not text.strip():
-        return _empty()
-    separator, header = _header(text, name, SEPARATORS if separator == AUTO else (separator,))
-    bad: list[dict] = []
-    table = _read_csv(text, header, separator, bad, name)
-    if table.num_rows + len(bad) + 1 != _lines(text):
-        table = _part_joined(table, separator, bad)
+    layout, rest, number = None, b"", 1
+    for text, last in texts(source, name, encoding):
+        text = rest + text if layout else re.sub(BEFORE_HEADER, b"", rest + text)
+        if not layout and text.strip():
+            layout = Layout(*_header(text, name, SEPARATORS if separator == AUTO else (separator,)))
+            text = text[FIRST_LINE.match(text).end() :]  # type: ignore[union-attr]  # matches anything
+        if layout:
+            records = whole(text, layout.separator.encode(), len(layout.header), last)
+            table, bad = _read_csv(records, layout, number, name)
+            number, rest = number + table.num_rows + len(bad), records.rest
+            yield _as_bronze(table, layout.header, bad)
+    if not layout:
+        yield _as_bronze(pa.table({}), [], [])
+
+
+def _as_bronze(table: pa.Table, header: list[str], bad: list[dict]) -> pa.Table:
+    """Return the columns of bronze, whatever the order of the file's, and the lines that did not fit."""
     wanted = {_plain(column): i for i, column in enumerate(header)}
     places = {column: wanted.get(_plain(column)) for column in LANDING_COLUMNS}
     columns = [table[i] if i is not None else pa.nulls(table.num_rows, pa.string()) for i in places.values()]
     extra = [i for i in range(len(header)) if i not in places.values()]
-    good = pa.table([*columns, _extra_fields(table, header, extra)], _bronze_names())
-    return pa.concat_tables([good, _rescued(bad)]) if bad else good
+    good = pa.table([*columns, _extra_fields(table, header, extra)], [*LANDING_COLUMNS.values(), "_rescued_data"])
+    return pa.concat_tables([good, _rescued(bad, good.schema)]) if bad else good
 
 
 def _header(text: bytes, name: str, separators: tuple[str, ...]) -> tuple[str, list[str]]:
@@ -87,20 +120,23 @@ def _plain(column: str) -> str:
     return re.sub(r"[\s_]", "", column).casefold()
 
 
-def _read_csv(text: bytes, header: list[str], separator: str, bad: list[dict], name: str) -> pa.Table:
-    """Parse the lines below the header into columns of text; lines that do not fit go to `bad`."""
+def _read_csv(records: Records, layout: Layout, number: int, name: str) -> tuple[pa.Table, list[dict]]:
+    """Parse lines into columns of text; return them, and the lines that do not fit with their number and raw text."""
+    bad: list[dict] = []
 
     def rescue(row: pyarrow.csv.InvalidRow) -> str:
-        bad.append({"_raw": row.text, "_line": row.number, "_fields": row.actual_columns})
+        bad.append({"_raw": row.text, "_line": row.number + number, "_fields": row.actual_columns})
         return "skip"
 
-    names = [str(i) for i in range(len(header))]
+    names = [str(i) for i in range(len(layout.header))]
     try:
-        return pyarrow.csv.read_csv(
-            pa.BufferReader(text),
+        table = pyarrow.csv.read_csv(
+            pa.BufferReader(records.text),
             # one block and one thread: line numbers are known, and no quoted newline is cut
-            read_options=pyarrow.csv.ReadOptions(column_names=names, skip_rows=1, use_threads=False, block_size=len(text)),
-            parse_options=pyarrow.csv.ParseOptions(delimiter=separator, newlines_in_values=True, invalid_row_handler=rescue),
+            read_options=pyarrow.csv.ReadOptions(column_names=names, use_threads=False, block_size=len(records.text) or 1),
+            parse_options=pyarrow.csv.ParseOptions(
+                delimiter=layout.separator, newlines_in_values=True, invalid_row_handler=rescue
+            ),
             convert_options=pyarrow.csv.ConvertOptions(
                 column_types=dict.fromkeys(names, pa.string()),
                 null_values=[""],
@@ -109,28 +145,18 @@ def _read_csv(text: bytes, header: list[str], separator: str, bad: list[dict], n
             ),
         )
     except pa.ArrowInvalid as error:
-        if "Empty CSV" in str(error):
-            return pa.table([pa.array([], pa.string())] * len(header), names)
-        raise InputError(f"{name}: cannot be read as a table ({error}); send the file again") from None
+        if "Empty CSV" not in str(error):
+            raise InputError(f"{name}: cannot be read as a table ({error}); send the file again") from None
+        table = pa.table([pa.array([], pa.string())] * len(names), names)
+    return table, [_as_it_came(line, records.ragged, layout.separator) for line in bad]
 
 
-def _lines(text: bytes) -> int:
-    """Return the number of physical lines; as many rows mean that no quoted field spans lines."""
-    return text.count(b"\n") + text.count(b"\r") - text.count(b"\r\n")
-
-
-def _part_joined(table: pa.Table, separator: str, bad: list[dict]) -> pa.Table:
-    """Move rows that stray quotes made of several lines to `bad`: one field holds line ends and a line's separators."""
-    joined = pa.repeat(pa.scalar(False), table.num_rows)
-    for column in table.columns:
-        full = pa.compute.greater_equal(pa.compute.count_substring(column, separator), table.num_columns - 1)
-        broken = pa.compute.match_substring_regex(column, "[\\r\\n]")
-        joined = pa.compute.or_(joined, pa.compute.fill_null(pa.compute.and_(full, broken), False))
-    for row in table.filter(joined).to_pylist():
-        fields = [value or "" for value in row.values()]
-        raw = separator.join(f'"{value}"' if re.search(r"[\r\n]", value) else value for value in fields)
-        bad.append({"_raw": raw, "_line": None, "_fields": len(fields)})
-    return table.filter(pa.compute.invert(joined))
+def _as_it_came(line: dict, ragged: Mapping[bytes, bytes], separator: str) -> dict:
+    """Return a line that did not fit with its own text, where a mark stands in its place."""
+    raw = ragged.get(line["_raw"].encode("utf-8", "replace"))
+    if raw is None:
+        return line
+    return {**line, "_raw": raw.decode("utf-8", "replace"), "_fields": fields(raw, separator.encode())}
 
 
 def _extra_fields(table: pa.Table, header: list[str], extra: list[int]) -> pa.Array:
@@ -142,17 +168,7 @@ def _extra_fields(table: pa.Table, header: list[str], extra: list[int]) -> pa.Ar
     return pa.array([json.dumps(fields, ensure_ascii=False) if fields else None for fields in present], pa.string())
 
 
-def _rescued(bad: list[dict]) -> pa.Table:
+def _rescued(bad: list[dict], schema: pa.Schema) -> pa.Table:
     """Return rows of nulls with the raw text of the lines that did not fit."""
     nulls = [pa.nulls(len(bad), pa.string())] * len(LANDING_COLUMNS)
-    return pa.table([*nulls, pa.array([json.dumps(line, ensure_ascii=False) for line in bad], pa.string())], _bronze_names())
-
-
-def _empty() -> pa.Table:
-    """Return no rows."""
-    return pa.table([pa.array([], pa.string())] * (len(LANDING_COLUMNS) + 1), _bronze_names())
-
-
-def _bronze_names() -> list[str]:
-    """Return the columns of bronze that come from the file."""
-    return [*LANDING_COLUMNS.values(), "_rescued_data"]
+    return pa.table([*nulls, pa.array([json.dumps(line, ensure_ascii=False) for line in bad], pa.string())], schema)

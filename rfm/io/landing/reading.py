@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,8 +14,8 @@ import pyarrow as pa
 from rfm.errors import refusal, trouble
 from rfm.io.landing.encoding import AUTO
 from rfm.io.landing.files import LandingFile, date_in
-from rfm.io.landing.parse import parse
 from rfm.io.landing.place import filesystem
+from rfm.io.landing.source import Large, Source
 from rfm.schema import InputError
 
 BATCH_BYTES = 64 << 20
@@ -48,22 +47,25 @@ class Reading:
     separator: str = AUTO
     refused: list[str] = field(default_factory=list)
 
-    def __iter__(self) -> Iterator[tuple[pa.Table, pa.Table]]:
-        """Yield what was read and its rows, a pair a batch of about 64 MB of files."""
+    def __iter__(self) -> Iterator[tuple[pa.Table, pa.Table | Large]]:
+        """Yield what was read and its rows, a pair a batch of about 64 MB of rows, or a file too large to hold."""
         ledger: list[tuple] = []
         rows: list[pa.Table] = []
         size = 0
         for read, table in self._read():
+            if isinstance(table, Large):
+                yield _ledger([read]), table
+                continue
             ledger.append(read)
             rows.append(table)
-            size += read[2]
+            size += table.nbytes
             if size > BATCH_BYTES:
                 yield _ledger(ledger), pa.concat_tables(rows)
                 ledger, rows, size = [], [], 0
         if rows:
             yield _ledger(ledger), pa.concat_tables(rows)
 
-    def _read(self) -> Iterator[tuple[tuple, pa.Table]]:
+    def _read(self) -> Iterator[tuple[tuple, pa.Table | Large]]:
         """Yield each file that can be read, in order; note the others."""
         self.refused.clear()
         for found in self._ahead():
@@ -72,7 +74,7 @@ class Reading:
             else:
                 yield found
 
-    def _ahead(self) -> Iterator[tuple[tuple, pa.Table] | str]:
+    def _ahead(self) -> Iterator[tuple[tuple, pa.Table | Large] | str]:
         """Yield what becomes of each file, in order, while the next ones are being read."""
         system, root = filesystem(self.landing)
         with ThreadPoolExecutor(THREADS) as pool:
@@ -83,20 +85,19 @@ class Reading:
                     yield waiting.popleft().result()
             yield from (future.result() for future in waiting)
 
-    def _one(self, system: fsspec.AbstractFileSystem, path: str, file: LandingFile) -> tuple[tuple, pa.Table] | str:
+    def _one(self, system: fsspec.AbstractFileSystem, path: str, file: LandingFile) -> tuple[tuple, pa.Table | Large] | str:
         """Return a file as it stands in the ledger and its rows, or why it is refused."""
         name = file.source_file
+        source = Source(system, path, name, file.bytes, self.encoding, self.separator)
         try:
-            raw = system.cat_file(path)
-            table = parse(raw, name, self.encoding, self.separator)
+            content, rows = source.rows(self.run_date)
         except InputError as error:
             return _reason(name, error)
         except Exception as error:  # one file that is not there is refused; a bucket out of reach stops the run
             if isinstance(error, OSError) and not trouble(error):
                 return _reason(name, error)
             raise refusal(error, f"{self.landing}: {name} cannot be read") from None
-        read = (name, date_in(name), len(raw), hashlib.sha256(raw).hexdigest(), self.run_date, file.token)
-        return read, _arrived(table, name, self.run_date)
+        return (name, date_in(name), content.bytes, content.sha256, self.run_date, file.token), rows
 
 
 def read_files(
@@ -119,8 +120,8 @@ def read_files(
     -------
     Reading
         To go through: pairs of what was read (``landing_files`` without layer, rows and version) and rows of
-        ``retail_transactions_bronze``, a pair about 64 MB of files. ``refused`` says afterwards which files were
-        not read, and why.
+        ``retail_transactions_bronze``, a pair about 64 MB. The rows of a file that is too large to hold come as
+        `Large`, from which they are read piece by piece. ``refused`` says afterwards which files were not read, and why.
     """
     listed = [file if isinstance(file, LandingFile) else LandingFile(file, date_in(file), 0) for file in files]
     return Reading(landing, listed, run_date, encoding, separator)
@@ -139,15 +140,3 @@ def _ledger(rows: list[tuple]) -> pa.Table:
     names = ["source_file", "file_date", "bytes", "sha256", "processing_date", "token"]
     columns = zip(*rows, strict=True)
     return pa.table([pa.array(column, kind) for column, kind in zip(columns, types, strict=True)], names)
-
-
-def _arrived(table: pa.Table, name: str, run_date: dt.date) -> pa.Table:
-    """Add when, from which file and in which run the rows came."""
-    now = dt.datetime.now(dt.UTC)
-    for column, value, kind in (
-        ("ingestion_timestamp", now, pa.timestamp("us", "UTC")),
-        ("source_file", name, pa.string()),
-        ("processing_date", run_date, pa.date32()),
-    ):
-        table = table.append_column(column, pa.repeat(pa.scalar(value, kind), table.num_rows))
-    return table
