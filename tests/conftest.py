@@ -7,6 +7,8 @@ import json
 import os
 import tarfile
 from collections.abc import Callable
+from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,6 +38,7 @@ settings.load_profile(os.environ.get("RFM_HYPOTHESIS", "ci"))
 class Engine(NamedTuple):
     frame: Callable[..., Any]
     collect: Callable[[Any], pl.DataFrame]
+    load: Callable[[pl.DataFrame], Any]
 
 
 def _columns(rows: list[dict], table: str) -> list[str]:
@@ -56,8 +59,64 @@ def _from_pandas(frame: pd.DataFrame) -> pl.DataFrame:
 
 
 ENGINES = {
-    "pandas": Engine(_pandas_frame, _from_pandas),
-    "polars": Engine(_polars_frame, lambda frame: frame.collect()),
+    "pandas": Engine(_pandas_frame, _from_pandas, lambda rows: rows.to_pandas(use_pyarrow_extension_array=True)),
+    "polars": Engine(_polars_frame, lambda frame: frame.collect(), pl.DataFrame.lazy),
+}
+
+
+# ── engines that answer queries: each test of them costs something, so rows come to them in batches ─────
+def _arrow(rows: pl.DataFrame) -> pa.Table:
+    return rows.to_arrow(compat_level=pl.CompatLevel.oldest())
+
+
+def _to_duckdb(rows: pl.DataFrame) -> Any:
+    duckdb = import_module("duckdb")  # its default connection, the one that narwhals unpivots on
+    duckdb.execute("SET TimeZone = 'UTC'")
+    return duckdb.from_arrow(_arrow(rows))
+
+
+@cache
+def sail_address() -> str:
+    """Start a Spark Connect server on loopback, once for all tests; skip, or fail where Spark is required, without it."""
+    try:
+        from pysail.spark import SparkConnectServer
+    except ImportError:
+        stop = pytest.fail if "spark" in os.environ.get("RFM_REQUIRE", "").split(",") else pytest.skip
+        stop("pysail is missing; `make setup` installs it")
+    os.environ.setdefault("RUST_LOG", "error")
+    server = SparkConnectServer("127.0.0.1", 0)
+    server.start(background=True)
+    _SERVERS.append(server)  # it ends with its object
+    return f"sc://127.0.0.1:{server.listening_address[1]}"
+
+
+_SERVERS: list[Any] = []
+
+
+@cache
+def spark_session() -> Any:
+    from rfm.io.spark import session
+
+    return session(sail_address())
+
+
+def _to_spark(rows: pl.DataFrame) -> Any:
+    from rfm.io.spark import frame
+
+    return frame(spark_session(), _arrow(rows))
+
+
+QUERY_ENGINES = {
+    "duckdb": Engine(
+        lambda *rows: _to_duckdb(_polars_frame(*rows).collect()),
+        lambda frame: pl.DataFrame(pl.from_arrow(frame.to_arrow_table())),
+        _to_duckdb,
+    ),
+    "spark": Engine(
+        lambda *rows: _to_spark(_polars_frame(*rows).collect()),
+        lambda frame: pl.DataFrame(pl.from_arrow(frame.toArrow())),
+        _to_spark,
+    ),
 }
 
 
