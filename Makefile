@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 OPTIONS = $(if $(LANDING),--landing "$(LANDING)") $(if $(LAKE),--lake "$(LAKE)")
 REPORT = $(if $(REPORTS),--reports "$(REPORTS)")
 
-.PHONY: help setup daily backfill sample status lab test test-long bench lint clean
+.PHONY: help setup daily report backfill sample status lab test test-long bench lint clean
 
 help: ## show this help
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -27,6 +27,9 @@ $(VENV)/installed: requirements.lock pyproject.toml
 daily: setup ## run all stages for the newest day, or for DATE=, and publish the report
 	@$(if $(LANDING),,$(BIN)/rfm sample --if-empty)
 	@$(BIN)/rfm daily $(if $(DATE),--date "$(DATE)") $(OPTIONS) $(REPORT)
+
+report: setup ## make the pages of the newest published day, or of DATE=, again, without running the chain
+	@$(BIN)/rfm report $(if $(DATE),--date "$(DATE)") $(if $(LAKE),--lake "$(LAKE)") $(REPORT)
 
 backfill: setup ## run the days FROM= to TO= without notebooks
 	@$(BIN)/rfm backfill --from "$(FROM)" --to "$(TO)" $(OPTIONS)

@@ -5,11 +5,11 @@ The road, in order; each name below is where a sales line passes:
 1. **bronze**    `list_files`, `read_files`: daily files become rows of text, nothing lost
 2. **silver**    `clean`, `judge`, `quality`: text becomes types, refused rows go to the quarantine with reasons
 3. **gold**      `rfm_metrics`: one row a customer with recency, frequency and monetary value
-4. **clusters**  `outlier_clusters`, `cluster`, `Model`: customers who behave alike
-5. **segments**  `segments`: a name, a tier and an action for each cluster
+4. **clusters**  `outlier_clusters`, `exclusions`, `cluster`, `Model`: customers who behave alike
+5. **segments**  `segments`, `keep_model`: a name, a tier and an action for each cluster; the model kept; `movement`
 6. **report**    `figures`: the pictures of all that
 
-`Lake` keeps the tables of every stage, `TABLES` is their contract, `load_settings` and `run_date` say what and
+`open_lake` opens the `Lake` that keeps the tables of every stage, `TABLES` is their contract, `load_settings` and `run_date` say what and
 as of when. Every stage is also a notebook, and ``rfm daily`` on the command line runs them all.
 """
 
@@ -24,6 +24,7 @@ _WHERE = {
     "list_files": "rfm.io.landing",
     "read_files": "rfm.io.landing",
     "Lake": "rfm.io.lake",
+    "open_lake": "rfm.run.lakes",
     "intake": "rfm.io.lake",
     "TABLES": "rfm.schema",
     "RfmError": "rfm.schema",
@@ -32,22 +33,27 @@ _WHERE = {
     "SEVERITIES": "rfm.core.cleaning",
     "rfm_metrics": "rfm.core.metrics",
     "outlier_clusters": "rfm.core.outliers",
+    "exclusions": "rfm.core",
     "cluster": "rfm.core.clustering",
     "Model": "rfm.core.clustering",
+    "keep_model": "rfm.run.models",
     "quality": "rfm.core",
     "segments": "rfm.core",
+    "movement": "rfm.core",
     "figures": "rfm.core",
 }
 __all__ = list(_WHERE)
 
 if TYPE_CHECKING:
-    from rfm.core import figures, quality, segments
+    from rfm.core import exclusions, figures, movement, quality, segments
     from rfm.core.cleaning import SEVERITIES, clean, judge
     from rfm.core.clustering import Model, cluster
     from rfm.core.metrics import rfm_metrics
     from rfm.core.outliers import outlier_clusters
     from rfm.io.lake import Lake, intake
     from rfm.io.landing import list_files, read_files, run_date
+    from rfm.run.lakes import open_lake
+    from rfm.run.models import keep_model
     from rfm.schema import TABLES, RfmError
     from rfm.settings import load_settings
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -88,7 +89,7 @@ def arrow_typed(table: Table, frame: Any) -> Any:
     frame
         Any frame.
     """
-    if not hasattr(frame, "convert_dtypes"):
+    if not hasattr(type(frame), "convert_dtypes"):  # of the type: some frames have every name, as a column
         return frame
     if frame.empty:
         return table.polars.to_frame().to_pandas(use_pyarrow_extension_array=True)
@@ -196,7 +197,9 @@ def check(table: Table, frame: pl.DataFrame) -> pl.DataFrame:
     """
     if _keeps(table, frame):
         return frame
-    import pandera.errors
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # of Spark's client, which pandera imports wherever it is installed
+        import pandera.errors
 
     try:
         return contract(table).validate(frame, lazy=True)

@@ -7,10 +7,19 @@ README's tables are tested against it.
 from __future__ import annotations
 
 from rfm.contract import Column, Table
-from rfm.customer_tables import CUSTOMER_TABLES
+from rfm.customer_tables import CUSTOMER_TABLES, OUTLIER_LABELS
 from rfm.errors import ContractError, InputError, RfmError, SettingsError, StageError
 
-__all__ = ["LANDING_COLUMNS", "TABLES", "ContractError", "InputError", "RfmError", "SettingsError", "StageError"]
+__all__ = [
+    "LANDING_COLUMNS",
+    "OUTLIER_LABELS",
+    "TABLES",
+    "ContractError",
+    "InputError",
+    "RfmError",
+    "SettingsError",
+    "StageError",
+]
 
 # ── the columns of a landing file, and the raw names they get in bronze ────────────────────────────
 LANDING_COLUMNS = {

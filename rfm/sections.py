@@ -9,6 +9,16 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+def _pattern(pattern: str) -> str:
+    """Return a regular expression if it is one."""
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"is not a regular expression ({error})") from None
+    return pattern
 
 
 class Section(BaseModel):
@@ -45,14 +55,7 @@ class Rules(Section):
     )
     max_dropped_share: Share = Field(0.25, description="a day that drops a larger share of its rows stops before gold")
 
-    @field_validator("stock_code_pattern")
-    @classmethod
-    def _compiles(cls, pattern: str) -> str:
-        try:
-            re.compile(pattern)
-        except re.error as error:
-            raise ValueError(f"is not a regular expression ({error})") from None
-        return pattern
+    _compiles = field_validator("stock_code_pattern")(_pattern)
 
 
 class Watch(Section):
@@ -72,12 +75,49 @@ class Clusters(Section):
     iqr_factor: float = Field(1.5, gt=0, description="fences of the outlier rule, in interquartile ranges")
     n_init: int = Field(10, ge=1, description="starts of K-means; the best is kept")
     seed: int = Field(42, ge=0, description="seed of K-means")
+    stability: Literal["steady", "off"] = Field("steady", description="start from the run before, or off: fit afresh each day")
+    band: Share = Field(0.1, description="share by which a fence or a customer must pass a border to cross it")
+    name_band: Share = Field(0.3, description="share by which a cluster's medians must pass a cut-off to change its name")
+    max_drift: float = Field(0.1, gt=0, description="standard deviations that a centroid may move in a run")
+    k_margin: float = Field(0.05, ge=0, description="share by which another k must score better to take over,")
+    k_days: int = Field(7, ge=1, description="and for how many days")
+    gap_days: int = Field(7, ge=1, description="days since the run before after which all is fitted afresh")
 
     @model_validator(mode="after")
     def _range(self) -> Clusters:
         if self.k_max < self.k_min + 2:
             raise ValueError("k_max must be at least k_min + 2, or no elbow can be seen")
         return self
+
+
+class Cutoffs(Section):
+    """Where the bands of the segments end, as multiples of the median customer's: ``[cutoffs]``."""
+
+    monetary: tuple[Positive, Positive, Positive] = Field((1.0, 2.0, 4.0), description="spend: middling, high, very high above")
+    frequency: tuple[Positive, Positive] = Field((1.0, 2.0), description="invoices: often, very often above")
+    recency: Positive = Field(1.0, description="days since the last purchase: recent below")
+
+    @field_validator("monetary", "frequency")
+    @classmethod
+    def _rise(cls, multiples: tuple[float, ...]) -> tuple[float, ...]:
+        if list(multiples) != sorted(set(multiples)):
+            raise ValueError("must rise from one multiple to the next")
+        return multiples
+
+
+class Exclusions(Section):
+    """Whose orders are not like a customer's: kept out of the fit, and still assigned: ``[exclusions]``."""
+
+    bulk_amount: float = Field(0, ge=0, description="an invoice of more than this amount is a bulk order; 0: none is")
+    bulk_quantity: int = Field(0, ge=0, description="an invoice of more than so many pieces is a bulk order; 0: none is")
+    test_pattern: str = Field("", description="stock codes of test transactions, as a regular expression; empty: none")
+
+    _compiles = field_validator("test_pattern")(_pattern)
+
+    @property
+    def on(self) -> bool:
+        """Whether any filter is in force."""
+        return bool(self.bulk_amount or self.bulk_quantity or self.test_pattern)
 
 
 class Care(Section):

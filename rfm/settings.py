@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from rfm.errors import without_login
 from rfm.schema import SettingsError
-from rfm.sections import Care, Clusters, Landing, OnFailure, Rules, Shop, Watch
+from rfm.sections import Care, Clusters, Cutoffs, Exclusions, Landing, OnFailure, Rules, Shop, Watch
 
 SHOP_FILE = "rfm.toml"
+CATALOG_NAME = re.compile(r"[A-Za-z_]\w*\.[A-Za-z_]\w*")
 PATHS = {"landing": "data/landing", "lake": "data/lake", "reports": "reports", "notebooks": "notebooks"}
 
 
@@ -30,13 +32,17 @@ class Settings(BaseSettings):
     )
 
     date: dt.date | None = Field(None, description="run date; the newest day in the landing folder if not given")
+    engine: Literal["polars", "spark"] = Field("polars", description="what computes the large tables: here, or at `remote`")
+    remote: str = Field("", validate_default=True, description="Spark Connect server, sc://host:port; tokens go into RFM_REMOTE")
     landing: str = Field(description="folder or URL with the daily files")
-    lake: str = Field(description="folder or URL of the tables")
+    lake: str = Field(description="folder or URL of the tables; with spark also catalog.schema")
     reports: str = Field(description="folder or URL of the published reports")
     notebooks: str = Field(description="folder with the notebooks of the chain")
     files: Landing = Landing()
     rules: Rules = Rules()
     clusters: Clusters = Clusters()
+    cutoffs: Cutoffs = Cutoffs()
+    exclusions: Exclusions = Exclusions()
     quality: Watch = Watch()
     care: Care = Care()
     shop: Shop = Shop()
@@ -51,10 +57,18 @@ class Settings(BaseSettings):
         """Order the sources: the call, the environment, the shop's file; parameters as for `BaseSettings`."""
         return init_settings, env_settings, _ShopFile(settings_cls, shop_file())
 
+    @field_validator("remote")
+    @classmethod
+    def _is_spark(cls, remote: str, given: ValidationInfo) -> str:
+        if given.data.get("engine") == "spark" and not remote.startswith("sc://"):
+            raise ValueError("engine spark needs the address of a Spark Connect server, sc://host:port")
+        return remote
+
     @field_validator("landing", "lake", "reports", "notebooks")
     @classmethod
-    def _absolute(cls, path: str) -> str:
-        return absolute(path)
+    def _absolute(cls, path: str, given: ValidationInfo) -> str:
+        named = given.field_name == "lake" and given.data.get("engine") == "spark" and is_catalog_name(path)
+        return path if named else absolute(path)
 
 
 class _ShopFile(TomlConfigSettingsSource):
@@ -62,15 +76,34 @@ class _ShopFile(TomlConfigSettingsSource):
 
     def __call__(self) -> dict[str, Any]:
         given = {name: value for name, value in super().__call__().items() if value != ""}
+        spark = self.current_state.get("engine", given.get("engine")) == "spark"
         folder = file.parent if (file := shop_file()) else Path.cwd()
         paths = {name: given.get(name, default) for name, default in PATHS.items()}
-        return {**given, **{name: absolute(path, folder) if isinstance(path, str) else path for name, path in paths.items()}}
+        if spark and is_catalog_name(str(paths["lake"])):
+            del paths["lake"]  # no path; it stands in what was given
+        return {**given, **_placed(paths, folder)}
+
+
+def _placed(paths: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Return paths as absolute ones; what is no text is left for the validation to refuse."""
+    return {name: absolute(path, folder) if isinstance(path, str) else path for name, path in paths.items()}
 
 
 def shop_file(start: Path | None = None) -> Path | None:
     """Return the nearest ``rfm.toml``, in the working directory or above it."""
     start = start or Path.cwd()
     return next((found for folder in (start, *start.parents) if (found := folder / SHOP_FILE).is_file()), None)
+
+
+def is_catalog_name(lake: str) -> bool:
+    """Tell whether a lake is written as ``catalog.schema``; a folder of such a name is written ``./catalog.schema``."""
+    return bool(CATALOG_NAME.fullmatch(lake))
+
+
+def papers_of(lake: str) -> str:
+    """Return where what is kept beside the tables lies: the lake itself; for a catalog, a folder of its name under ``data``."""
+    home = file.parent if (file := shop_file()) else None
+    return absolute(f"data/{lake}", home) if is_catalog_name(lake) else lake
 
 
 def absolute(path: str, folder: Path | None = None) -> str:

@@ -23,6 +23,7 @@ from rfm.run import daily
 from rfm.run import stages as stages_of
 from rfm.run.backfill import backfill
 from rfm.run.kernels import warm_kernels
+from rfm.run.pages import PAGES
 from rfm.schema import TABLES, SettingsError, StageError
 from rfm.settings import Settings
 
@@ -194,11 +195,12 @@ def test_published_record_is_the_record_returned(chain):
 
 # ── the report ─────────────────────────────────────────────────────────────────────────────────────
 def test_every_day_has_a_page_and_a_notebook_for_each_stage(chain):
-    pages = {f"{name}.html" for name in ("bronze", "silver", "gold", "clusters", "segments", "index")}
+    pages = {page.file for page in PAGES}
     for day in DAYS:
         folder = chain.root / "reports" / day.isoformat()
         assert {path.name for path in folder.iterdir()} == pages | {"run.json", "notebooks"}
-        assert {path.stem for path in (folder / "notebooks").iterdir()} == set(NAMES)
+        kept = {path.name for path in (folder / "notebooks").iterdir()}
+        assert kept == {f"{name}{kind}" for name in NAMES for kind in (".ipynb", ".html")}
 
 
 def test_front_page_counts_are_those_of_the_lake(chain):
@@ -213,7 +215,7 @@ def test_front_page_counts_are_those_of_the_lake(chain):
 
 def test_pages_name_no_outside_address(chain):
     pages = list((chain.root / "reports").rglob("*.html"))
-    assert len(pages) == 6 * len(DAYS) + 1
+    assert len(pages) == (len(NAMES) + len(PAGES)) * len(DAYS) + 1
     assert [page.name for page in pages if OUTSIDE.search(page.read_text(encoding="utf-8"))] == []
 
 

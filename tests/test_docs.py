@@ -119,8 +119,8 @@ def test_shop_file_lists_every_setting_with_its_default():
     text = (ROOT / "rfm.toml").read_text(encoding="utf-8")
     opened = tomllib.loads(re.sub(r"^# (?=[\w\"]+ = )", "", text, flags=re.MULTILINE))
     assert {name: opened[name] for name in PATHS} == PATHS
-    for name in ("shop", "on_failure", "files", "rules", "clusters"):
-        assert opened[name] == Settings.model_fields[name].default.model_dump()
+    for name in ("shop", "on_failure", "files", "rules", "clusters", "cutoffs"):
+        assert opened[name] == Settings.model_fields[name].default.model_dump(mode="json")
     assert set(opened) == set(Settings.model_fields) - {"date"}
 
 

@@ -87,6 +87,38 @@ def test_the_record_says_what_was_changed_and_when(shop, exported):
     assert record["released_timestamp"].tzinfo is not None
 
 
+FORMULAS = [
+    "=1+1",
+    "+A1",
+    "-A1",
+    "@SUM(A1)",
+    "\tx",
+    "\rx",
+    "'=1",
+    "''=1",
+    "'x",
+    "'",
+    "-12",
+    "'-12",
+    "",
+    None,
+    "a=b",
+    '="a""b"',
+    "=a\nb",
+]
+
+
+@pytest.mark.parametrize("text", FORMULAS)
+def test_a_cell_that_a_spreadsheet_would_run_is_harmless_and_comes_back_as_it_was(shop, tmp_path, monkeypatch, text):
+    row = dict.fromkeys(verb.SHOWN, text) | {"row_id": "x-0"}
+    monkeypatch.setattr(verb.releases, "quarantined", lambda lake: pl.DataFrame([row], infer_schema_length=None))
+    verb.act(shop, None, str(tmp_path / "rows.csv"))
+    with (tmp_path / "rows.csv").open(encoding="utf-8-sig", newline="") as file:
+        (shown,) = csv.DictReader(file)
+    assert all(cell[:1] not in tuple("=+-@\t\r") or cell == "-12" for cell in shown.values())
+    assert verb._read(str(tmp_path / "rows.csv")) == {"x-0": dict.fromkeys(verb.RAW, text or None)}
+
+
 def test_a_release_repeated_changes_nothing(shop, exported):
     edit(exported, Quantity="3")
     verb.act(shop, str(exported), None)

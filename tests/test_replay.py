@@ -17,8 +17,9 @@ from rfm.io.prepare import make_sample
 from rfm.run import backfill, record
 from rfm.run.cli import app
 from rfm.run.replay import replay
-from rfm.run.stages import STAGES
+from rfm.run.stages import RESULTS, STAGES
 from rfm.schema import InputError
+from rfm.sections import Cutoffs, Shop
 from rfm.settings import Settings, load_settings
 
 LAST = dt.date(2025, 10, 23)
@@ -81,7 +82,7 @@ def test_a_published_day_repeated_is_identical_and_nothing_is_written(published,
     before = lake.state()
     found = replay(published, day)
     assert found.differing == []
-    assert str(found).endswith("all 8 result tables are identical")
+    assert str(found).endswith(f"all {len(RESULTS) + 1} result tables are identical")
     assert lake.state() == before
 
 
@@ -96,8 +97,9 @@ def test_what_the_lake_has_become_since_does_not_matter(project):
 
 
 def test_settings_of_the_day_count_not_those_of_today(project):
-    changed = project.model_copy(update={"clusters": project.clusters.model_copy(update={"k_max": 5, "iqr_factor": 3.0})})
-    assert replay(changed, LAST).differing == []
+    changed = {"clusters": project.clusters.model_copy(update={"k_max": 5, "iqr_factor": 3.0})}
+    changed |= {"cutoffs": Cutoffs(recency=0.5), "shop": Shop(currency="€")}
+    assert replay(project.model_copy(update=changed), LAST).differing == []
 
 
 def test_tables_that_differ_are_named_and_so_is_the_code_that_made_them(project):

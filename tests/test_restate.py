@@ -58,7 +58,7 @@ def shop(tmp_path: Path) -> Settings:
     """Return a shop with two files of a day in the tables: three lines, one of them bad, and a good one."""
     settings = load_settings(landing=str(tmp_path / "landing"), lake=str(tmp_path / "lake"), rules={"max_dropped_share": 1.0})
     put(settings, NAME, GOOD, GOOD, BAD)
-    put(settings, OTHER, GOOD)
+    put(settings, OTHER, GOOD.replace("EIRE", "Germany"))
     assert run(settings) == []
     return settings
 
@@ -86,6 +86,31 @@ def test_a_changed_file_is_refused_with_a_warning_and_looked_at_once(shop):
         assert said.endswith("run again with --restate to replace it")
         assert intake.unseen(Lake(shop.lake), list_files(shop.landing)) == []
     assert held(shop) == before
+
+
+def test_a_file_that_came_twice_is_taken_in_and_told(shop):
+    put(shop, "2025-06-27_transactions.csv", GOOD, GOOD, BAD)
+    for name in ("2025-06-27_b_transactions.csv", "2025-06-27_c_transactions.csv"):
+        put(shop, name)  # only a header: nothing counts twice
+    (said,) = run(shop, NEXT)
+    assert said.startswith(f"2025-06-27_transactions.csv: has the same content as {NAME}, so its 3 line(s) count twice; if one")
+    assert held(shop)["2025-06-27_transactions.csv"] == (3, 2, 1)
+    assert run(shop, NEXT) == [said]
+    assert run(shop, DAY) == []
+    put(shop, "2025-06-27_transactions.csv")
+    lake = Lake(shop.lake)
+    backfill.to_bronze(shop, lake, NEXT, restate=True)
+    backfill.to_silver(shop, lake, NEXT)
+    assert run(shop, NEXT) == []
+    assert "2025-06-27_transactions.csv" not in held(shop)
+
+
+def test_two_equal_files_of_one_run_are_told(tmp_path):
+    settings = load_settings(landing=str(tmp_path / "landing"), lake=str(tmp_path / "lake"), rules={"max_dropped_share": 1.0})
+    for name in (NAME, OTHER):
+        put(settings, name, GOOD)
+    (said,) = run(settings)
+    assert said.startswith(f"{OTHER}: has the same content as {NAME}") or said.startswith(f"{NAME}: has the same content as")
 
 
 def test_same_size_and_another_content_is_noticed(shop):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import gzip
+import hashlib
 import json
 import logging
 import multiprocessing
@@ -25,10 +27,12 @@ from moto.server import ThreadedMotoServer
 
 import rfm
 from rfm.errors import InputError, SettingsError, StageError, redacted, trouble
-from rfm.io.lake import bucket
-from rfm.io.landing import Sent, upload
+from rfm.io.lake import bucket, care
+from rfm.io.lake.handles import Handles
+from rfm.io.landing import Large, Sent, encoding, source, upload
 from rfm.io.prepare import make_sample
 from rfm.run import cli, daily, site
+from rfm.run.replay import replay
 from rfm.settings import Settings, load_settings
 
 pytestmark = [pytest.mark.s3, pytest.mark.filterwarnings("ignore::DeprecationWarning:nbclient")]
@@ -210,6 +214,57 @@ def test_runs_at_once_ingest_each_line_once(s3, racers, files):
     found = lake.read(BRONZE).group_by("source_file").len().collect()
     assert dict(found.rows()) == {f"{number} 2025-10-21_transactions.csv": 2 for number in range(files)}
     assert sorted(lake.frame("landing_files", layer="bronze")["source_file"]) == sorted(found["source_file"])
+
+
+def two_stages(lake: str, date: str, restate: bool = False) -> dict[str, int]:
+    """Run the first two stages in buckets; return the rows of the layers."""
+    from rfm.run.backfill import to_bronze, to_silver
+
+    settings = load_settings(landing="s3://shop/daily", lake=lake, rules={"max_dropped_share": 1.0})
+    home = rfm.Lake(lake)
+    to_bronze(settings, home, dt.date.fromisoformat(date), restate)
+    to_silver(settings, home, dt.date.fromisoformat(date))
+    return rfm.intake.balance(home)
+
+
+def test_a_file_too_large_to_hold_is_read_from_a_bucket_in_pieces(s3, monkeypatch):
+    monkeypatch.setattr(encoding, "PIECE", 8192)
+    monkeypatch.setattr(source, "PIECE", 8192)
+    monkeypatch.setattr(source, "WHOLE_BYTES", 20_000)
+    content = gzip.compress((HEADER + "489434,85048,BALL,1,6.95,13085.0,EIRE,2025-10-20\n" * 2000).encode())
+    put(s3, "daily/" + NAME.format("2025-10-21"), content)
+    reading = rfm.read_files("s3://shop/daily", rfm.list_files("s3://shop/daily"), dt.date(2025, 10, 22))
+    ((files, rows),) = reading
+    assert isinstance(rows, Large)
+    assert files["sha256"].to_pylist() == [hashlib.sha256(content).hexdigest()]
+    assert [sum(table.num_rows for table in rows) for _ in range(2)] == [2000, 2000]
+
+
+def test_a_changed_object_is_restated_and_a_corrected_row_released_in_a_bucket(s3, tmp_path):
+    from rfm.run import release
+
+    name, lake = NAME.format("2025-10-21"), "s3://shop/lake"
+    put(s3, f"daily/{name}", day_file(489434, "2025-10-21"))
+    assert two_stages(lake, "2025-10-21") == {"bronze": 2, "silver": 2, "quarantine": 0}
+    put(s3, f"daily/{name}", day_file(489434, "2025-10-21").replace("BALL,2", "BALL,-2"))
+    assert two_stages(lake, "2025-10-21", restate=True) == {"bronze": 2, "silver": 1, "quarantine": 1}
+    settings = load_settings(landing="s3://shop/daily", lake=lake)
+    assert release.act(settings, None, str(tmp_path / "rows.csv")).startswith("1 quarantined row(s)")
+    rows = (tmp_path / "rows.csv").read_text("utf-8-sig").replace("BALL,-2", "BALL,2")
+    (tmp_path / "rows.csv").write_text(rows, "utf-8-sig")
+    for released in (1, 0):
+        assert release.act(settings, str(tmp_path / "rows.csv"), None).startswith(f"{released} row(s) released into silver")
+    assert rfm.intake.balance(rfm.Lake(lake)) == {"bronze": 2, "silver": 2, "quarantine": 0}
+
+
+def test_a_table_in_a_bucket_is_cared_for_when_it_is_due(s3):
+    home, handles, models = rfm.Lake("s3://shop/lake"), Handles("s3://shop/lake"), ["cluster_models"]
+    for day in (DAY, DAY + dt.timedelta(days=1), DAY + dt.timedelta(days=2)):
+        home.replace(models[0], pl.DataFrame({"UpdateDate": [day], "k": [2], "model": ["{}"]}), UpdateDate=day)
+    assert care.tend(handles, 10, names=models) == []
+    assert care.tend(handles, 3, names=models) == models
+    assert care.tend(handles, 3, names=models) == []  # the checkpoint is seen
+    assert home.read(models[0]).collect().height == 3
 
 
 # ── upload ─────────────────────────────────────────────────────────────────────────────────────────
@@ -529,6 +584,7 @@ def test_a_run_in_buckets_twice_changes_nothing_and_tells_no_secret(s3, workplac
     assert second["tables"].keys() == first["tables"].keys()
     assert [second["tables"][name]["sha256"] for name in first["tables"]] == [one["sha256"] for one in first["tables"].values()]
     assert lake.state()[BRONZE].rows == sum(len(path.read_text().splitlines()) - 1 for path in (workplace / "sample").iterdir())
+    assert str(replay(settings_of(NOTEBOOKS), dt.date(2025, 10, 23))).endswith("result tables are identical")
     found = dict(everything(s3, workplace))
     assert {"reports/index.html", "reports/2025-10-23/run.json", BRONZE} <= found.keys()
     assert leaks(iter(found.items())) == []

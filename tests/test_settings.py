@@ -117,6 +117,24 @@ def test_the_shops_own_recommendations(home):
     assert load_settings().recommendations == {"Champions": "Call them."}
 
 
+def test_the_shops_own_cut_offs(home):
+    write(home, "[cutoffs]\nmonetary = [1, 3, 9]\nrecency = 0.5\n")
+    cutoffs = load_settings().cutoffs
+    assert (cutoffs.monetary, cutoffs.frequency, cutoffs.recency) == ((1, 3, 9), (1, 2), 0.5)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"monetary": [1, 1, 4]}, "setting cutoffs.monetary: must rise from one multiple to the next, found [1, 1, 4]"),
+        ({"frequency": [2]}, "setting cutoffs.frequency.1: Field required, found [2]"),
+        ({"recency": 0}, "setting cutoffs.recency: Input should be greater than 0, found 0"),
+    ],
+)
+def test_cut_offs_that_make_no_bands_are_refused(given, said):
+    assert refusal(cutoffs=given) == said
+
+
 # ── where relative paths start ─────────────────────────────────────────────────────────────────────
 def test_paths_of_the_file_start_from_its_folder_and_those_of_the_call_from_the_working_directory(home, monkeypatch):
     write(home, 'lake = "tables"')

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -261,6 +262,36 @@ def test_the_sentence_of_a_share():
     assert found["message"].tolist() == [
         "30.0% of the run's 1,000 lines went to the quarantine; 10 earlier runs had about 2.0%, up to 10.0% is usual; "
         "see failed_expectations there"
+    ]
+
+
+def complete(known: float, described: float = 1.0, day: dt.date = D) -> pd.DataFrame:
+    """Return how complete two columns are on a day, ten days after runs that knew four customers in five."""
+    shares = {"CustomerID": past(0.8) | {day: known}, "Description": past(1.0) | {day: described}}
+    return pd.concat([metrics_of(days, "completeness").assign(column=name) for name, days in shares.items()])
+
+
+@pytest.mark.parametrize(
+    ("known", "described", "columns"),
+    [
+        (0.75, 1.0, []),
+        (0.6, 1.0, ["CustomerID"]),
+        (1.0, 1.0, ["CustomerID"]),
+        (0.8, 0.5, ["Description"]),
+        (0.0, 0.0, ["CustomerID", "Description"]),
+    ],
+)
+def test_a_column_that_is_emptier_or_fuller_than_ever_is_told(known: float, described: float, columns: list[str]):
+    found = quality.warnings(D, ledger(steady()), volume_of(steady()), complete(known, described))
+    assert [re.search("have a ([A-Za-z]+);", text).group(1) for text in found["message"]] == columns
+    assert set(found["kind"]) <= {"completeness"}
+
+
+def test_the_sentence_of_a_completeness():
+    found = quality.warnings(D, ledger(steady()), volume_of(steady()), complete(0.6))
+    assert found["message"].tolist() == [
+        "60.0% of the run's 1,000 lines have a CustomerID; 10 earlier runs had about 80.0%, 72.0% to 88.0% is usual; "
+        "see whether the export of this column changed"
     ]
 
 

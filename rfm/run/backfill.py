@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Iterator
 
 import rfm
-from rfm.core import quality, segments
+from rfm.core import movement, quality, segments
 from rfm.run.runlog import logged
 from rfm.schema import SettingsError
 from rfm.settings import Settings
@@ -30,7 +30,9 @@ def days(first: dt.date, last: dt.date) -> list[dt.date]:
     return [first + dt.timedelta(days=i) for i in range((last - first).days + 1)]
 
 
-def backfill(settings: Settings, first: dt.date, last: dt.date, restate: bool = False) -> Iterator[tuple[dt.date, str]]:
+def backfill(
+    settings: Settings, first: dt.date, last: dt.date, restate: bool = False, refit: bool = False
+) -> Iterator[tuple[dt.date, str]]:
     """Run every day from the first to the last; leave the tables that `rfm daily` of each day would leave.
 
     Parameters
@@ -41,16 +43,18 @@ def backfill(settings: Settings, first: dt.date, last: dt.date, restate: bool = 
         Run dates, both included.
     restate
         As for `run_day`.
+    refit
+        Fit the first day afresh; the others start from the day before.
 
     Yields
     ------
     tuple
         The day that is done, and its headline.
     """
-    lake = rfm.Lake(settings.lake)
+    lake = rfm.open_lake(settings)
     for day in days(first, last):
         with logged(lake, day):
-            headline = run_day(settings, lake, day, restate)
+            headline = run_day(settings, lake, day, restate, refit and day == first)
         lake.tend(settings.care.optimize_every, settings.care.retain_days)
         yield day, headline
 
@@ -65,11 +69,11 @@ def told(settings: Settings, first: dt.date, last: dt.date) -> tuple[list[str], 
     first, last
         Run dates, both included.
     """
-    said = rfm.Lake(settings.lake).frame("run_warnings", run_date=days(first, last))
+    said = rfm.open_lake(settings).frame("run_warnings", run_date=days(first, last))
     return list(dict.fromkeys(said["message"])), bool((said["severity"] == "error").any())
 
 
-def run_day(settings: Settings, lake: rfm.Lake, day: dt.date, restate: bool = False) -> str:
+def run_day(settings: Settings, lake: rfm.Lake, day: dt.date, restate: bool = False, refit: bool = False) -> str:
     """Run stages 1 to 5 for one run date; return the headline.
 
     Parameters
@@ -82,13 +86,15 @@ def run_day(settings: Settings, lake: rfm.Lake, day: dt.date, restate: bool = Fa
         The run date.
     restate
         Put files whose content changed in the place of what was read of them.
+    refit
+        Fit afresh instead of starting from the run before.
     """
     to_bronze(settings, lake, day, restate)
     to_silver(settings, lake, day)
     silver = lake.read("retail_transactions_silver", until=day)
     gold = rfm.rfm_metrics(silver, day, stock_code_pattern=settings.rules.stock_code_pattern)
     lake.replace("customer_rfm_gold", gold)
-    to_clusters(settings, lake, day)
+    to_clusters(settings, lake, day, refit)
     return to_segments(settings, lake, day)
 
 
@@ -141,13 +147,20 @@ def warn(settings: Settings, lake: rfm.Lake, day: dt.date) -> None:
     lake.replace("run_warnings", odd, run_date=day, stage="2_silver")
 
 
-def to_clusters(settings: Settings, lake: rfm.Lake, day: dt.date) -> None:
+def to_clusters(settings: Settings, lake: rfm.Lake, day: dt.date, refit: bool = False) -> None:
     """Mark outliers, cluster the rest, keep the model: notebook 4; parameters as for `run_day`."""
     gold = lake.frame("customer_rfm_gold")
-    outliers = rfm.outlier_clusters(gold, settings.clusters.iqr_factor)
-    clustered = rfm.cluster(gold, outliers, day, settings.clusters, version=rfm.__version__)
+    options = settings.clusters
+    earlier = rfm.Model.predecessor(lake.frame("cluster_models"), day, options, refit)
+    yesterday = lake.frame("customer_rfm_kmeans_clustered_history", UpdateDate=[earlier.date] if earlier else [])
+    outliers = rfm.outlier_clusters(gold, options.iqr_factor, earlier.fences if earlier else None, options.band)
+    excluded = rfm.exclusions.fit_exclusions(lake.read("retail_transactions_silver", until=day), day, settings.exclusions)
+    left_out = list(excluded["CustomerID"])
+    before = {"earlier": earlier, "yesterday": yesterday}
+    clustered = rfm.cluster(gold, outliers, day, options, version=rfm.__version__, left_out=left_out, **before)
     lake.replace("customer_rfm_kmeans_clustered", clustered.customers)
     lake.replace("cluster_models", clustered.model.record, UpdateDate=day)
+    lake.replace("fit_exclusions", excluded, UpdateDate=day)
 
 
 def to_segments(settings: Settings, lake: rfm.Lake, day: dt.date) -> str:
@@ -156,13 +169,30 @@ def to_segments(settings: Settings, lake: rfm.Lake, day: dt.date) -> str:
     Parameters as for `run_day`.
     """
     clustered = lake.frame("customer_rfm_kmeans_clustered", UpdateDate=day)
+    models = rfm.Model.kept(lake.frame("cluster_models"), day)
+    model, since = models[day], list(movement.since(models, day).values())
+    history = lake.frame("customer_rfm_kmeans_clustered_history", UpdateDate=since)
     clusters = segments.summarise_clusters(clustered)
-    described = segments.describe_clusters(clusters, segments.medians_of(clustered), settings.recommendations)
+    medians, cutoffs, currency = segments.medians_of(clustered), settings.cutoffs, settings.shop.currency
+    steady = (model.before, settings.clusters.name_band)
+    described = segments.describe_clusters(clusters, medians, settings.recommendations, cutoffs, currency, *steady)
+    model = model.named(described)
     customers = segments.describe_customers(clustered, described)
-    summary = segments.summarise_segments(customers)
+    summary = segments.summarise_segments(customers, cutoffs, currency)
     lake.replace("cluster_summary", clusters)
     lake.replace("cluster_description_and_recommendation", described)
     lake.replace("customer_rfm_description_and_recommendation", customers)
     lake.replace("segment_summary", summary)
+    ways = segments.segmentations(customers, cutoffs)
+    lake.replace("customer_segmentations", ways)
+    lake.replace("segmentation_agreement", segments.agreement(ways, day), UpdateDate=day)
+    lake.replace("customer_explanations", segments.explain_customers(customers, described, model, currency))
     lake.replace("customer_rfm_kmeans_clustered_history", customers, UpdateDate=day)
-    return segments.headline(summary, settings.shop.currency)
+    lake.replace("segment_movement", movement.movement(customers, history, models, day), UpdateDate=day)
+    lake.replace("segment_stability", movement.stability(customers, history, models, day), UpdateDate=day)
+    odd = quality.unsteady(day, lake.frame("segment_stability"), settings.quality)
+    lake.replace("run_warnings", odd, run_date=day, stage="5_segments")
+    lake.replace("cluster_models", model.record, UpdateDate=day)
+    files = lake.frame("landing_files", layer="silver", until=day)
+    rfm.keep_model(lake.url, day, segments.model_papers(model, described, medians, files, currency))
+    return segments.headline(summary, currency)

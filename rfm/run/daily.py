@@ -21,6 +21,7 @@ from rfm.io.landing import run_date as resolve_run_date
 from rfm.run import record as recording
 from rfm.run import site
 from rfm.run.kernels import skip_slow_import, warm_kernels
+from rfm.run.lakes import told_to_kernels
 from rfm.run.stages import STAGES
 from rfm.run.watch import Watch, watched
 from rfm.schema import RfmError, SettingsError, StageError
@@ -60,9 +61,10 @@ def run(
         Naming the stage that failed, why, and where its notebook is.
     """
     rfm.quality.severities(rfm.SEVERITIES, settings.expectations)  # a rule that does not exist is refused before anything runs
-    with warm_kernels() as kernel, tempfile.TemporaryDirectory(prefix="rfm-run-") as work:
+    with told_to_kernels(settings), warm_kernels() as kernel, tempfile.TemporaryDirectory(prefix="rfm-run-") as work:
+        if settings.date:  # a day without any file is refused before anything runs; the newest file's day has one
+            rfm.list_files(settings.landing, settings.files.pattern, until=settings.date)
         day = resolve_run_date(settings)
-        rfm.list_files(settings.landing, settings.files.pattern, until=day)
         if "://" in settings.reports:
             site.published_runs(settings.reports)  # a bucket out of reach is known before anything runs
         wanted = {"date": day.isoformat(), "landing": settings.landing, "lake": settings.lake, **(parameters or {})}
@@ -72,7 +74,7 @@ def run(
             _run_stages(watch, given, Path(work), kernel, on_stage)
             recording.conclude(settings, watch.lake, day, record)
             watch.settle()
-            site.pages(Path(work), record)
+            site.build(settings, Path(work), record)
             recording.write(Path(work), record)
             record["report"] = site.publish(Path(work), settings.reports, record)
     watch.lake.tend(settings.care.optimize_every, settings.care.retain_days)

@@ -37,7 +37,7 @@ def overview(settings: Settings) -> dict[str, Any]:
         (``processing_date``, ``lines``, ``dropped``, ``dropped_share``, ``broken`` expectations); ``warnings`` of the
         newest run date; ``freshness`` (``newest_file``, ``newest_sale``, ``newest_run``).
     """
-    lake = rfm.Lake(settings.lake)
+    lake = rfm.open_lake(settings)
     logged = sorted(_rows(lake, runlog.TABLE), key=lambda row: row["started"], reverse=True)
     whole = [row for row in logged if row["stage"] in (runlog.RUN, runlog.BACKFILL)]
     runs = _runs(whole, published_runs(settings.reports))

@@ -20,6 +20,7 @@ from rfm.run.stages import HISTORY, RESULTS
 from rfm.settings import Settings
 
 PACKAGES = ("polars", "pandas", "numpy", "narwhals", "deltalake", "pyarrow", "pandera", "scikit-learn", "plotly", "papermill")
+GROUPS = ("rules", "clusters", "cutoffs", "exclusions", "shop")  # sections that the result tables depend on
 SEGMENT_NAMES = {
     "Cluster_Description": "segment",
     "Tier": "tier",
@@ -53,7 +54,7 @@ def begin(settings: Settings, day: dt.date, parameters: Mapping[str, Any]) -> di
         "status": "running",
         "started": now.isoformat(timespec="seconds"),
         "parameters": {**parameters, "reports": settings.reports, "shop": settings.shop.name, "currency": settings.shop.currency},
-        "settings": settings.model_dump(mode="json", include={"rules", "clusters", "recommendations"}),
+        "settings": settings.model_dump(mode="json", include={*GROUPS, "recommendations"}),
         "code": {"rfm": rfm.__version__, "commit": _commit()},
         "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
         "stages": [],
@@ -97,8 +98,24 @@ def conclude(settings: Settings, lake: rfm.Lake, day: dt.date, record: dict[str,
         "orders": int(lake.frame("customer_rfm_gold")["Frequency"].sum()),
         "segments": [_segment(row) for row in summary.to_dict("records")],
     }
+    record["stability"] = _stability(lake, day)
     record["seconds"] = round(sum(stage["seconds"] for stage in record["stages"]), 2)
     add_warnings(lake, record)
+
+
+def _stability(lake: rfm.Lake, day: dt.date) -> dict[str, Any]:
+    """Return how the clusters came about and how steady they were: the row of ``segment_stability``, and the chain of runs.
+
+    The result depends on the files, the settings and this chain: the run dates from the last full fit to the day.
+    """
+    found = lake.frame("segment_stability", UpdateDate=day).astype(object)
+    known = found.where(found.notna(), None).iloc[0]
+    row = {name: value.isoformat() if isinstance(value, dt.date) else value for name, value in known.items()}
+    models = rfm.Model.kept(lake.frame("cluster_models"), day)
+    chain = [day.isoformat()]
+    while before := models[dt.date.fromisoformat(chain[0])].previous:
+        chain.insert(0, before)
+    return row | {"chain": chain}
 
 
 def add_warnings(lake: rfm.Lake, record: dict[str, Any]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import datetime as dt
 import io
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -20,6 +21,8 @@ from rfm.schema import LANDING_COLUMNS, InputError, SettingsError
 from rfm.settings import Settings
 
 RAW = tuple(LANDING_COLUMNS.values())
+FORMULA = re.compile("'*[=+\\-@\t\r]")  # apostrophes of the text's own too, so that one can be taken away again
+NUMBER = re.compile("[+-]?[0-9]+(?:[.,][0-9]+)?")
 Raw = dict[str, str | None]
 SHOWN = ("row_id", "failed_expectations", *RAW, "_rescued_data", "source_file", "processing_date")
 
@@ -65,9 +68,9 @@ def export(settings: Settings, path: str) -> str:
     wanted = [row for row in rows if settings.date in (None, row["processing_date"])]
     try:
         with Path(path).open("w", encoding="utf-8-sig", newline="", errors="replace") as target:
-            writer = csv.DictWriter(target, SHOWN, extrasaction="ignore")
+            writer = csv.DictWriter(target, SHOWN)
             writer.writeheader()
-            writer.writerows(wanted)
+            writer.writerows({name: _harmless(row[name]) for name in SHOWN} for row in wanted)
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({first_line(error)}); name another file") from None
     return f"{len(wanted):,} quarantined row(s) in {path}; put them right there, then: rfm release {path}"
@@ -118,7 +121,17 @@ def _read(path: str) -> dict[str, Raw]:
         raise InputError(f"{path}: lacks {len(missing)} column(s): {', '.join(missing)}; export the rows again")
     if twice := [one for one, count in Counter(row["row_id"] for row in rows).items() if count > 1]:
         raise InputError(f"{path}: {len(twice)} row(s) stand twice, first {twice[0]}; keep one of each")
-    return {row["row_id"]: {name: row[name] or None for name in RAW} for row in rows if row["row_id"]}
+    return {row["row_id"]: {name: _as_it_was(row[name]) or None for name in RAW} for row in rows if row["row_id"]}
+
+
+def _harmless(value: Any) -> Any:
+    """Return a value with an apostrophe before it where a spreadsheet would run it as a formula."""
+    return f"'{value}" if isinstance(value, str) and FORMULA.match(value) and not NUMBER.fullmatch(value) else value
+
+
+def _as_it_was(text: str | None) -> str | None:
+    """Return a text without the apostrophe that `_harmless` put before it."""
+    return text[1:] if text and text.startswith("'") and FORMULA.match(text) else text
 
 
 def _cleaner(settings: Settings) -> Callable[[Any], Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 import tempfile
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -11,9 +10,9 @@ from typing import Any, NamedTuple
 import rfm
 from rfm.errors import first_line
 from rfm.run import backfill
-from rfm.run.record import digests
-from rfm.run.stages import RESULTS, STAGES
-from rfm.run.storage import open_site, reaching
+from rfm.run.record import GROUPS, digests
+from rfm.run.stages import HISTORY, RESULTS, STAGES
+from rfm.run.storage import published_record
 from rfm.schema import InputError
 from rfm.settings import Settings
 
@@ -57,7 +56,7 @@ def replay(settings: Settings, day: dt.date) -> Replay:
     Parameters
     ----------
     settings
-        Where the lake and the reports are. Rules, clusters and recommendations are those of the record, where it has them.
+        Where the lake and the reports are. The settings that the results depend on are those of the record, where it has them.
     day
         Run date of a published report.
 
@@ -72,43 +71,16 @@ def replay(settings: Settings, day: dt.date) -> Replay:
     versions = _versions(settings.reports, record)
     with tempfile.TemporaryDirectory(prefix="rfm-replay-") as folder:
         again = rfm.Lake(folder)
-        _repeat(settings, lake, again, day, versions)
+        _repeat(settings, lake, again, day, versions, record["parameters"].get("refit", False))
         found = digests(again, day)
     differing = [name for name, digest in found.items() if digest != record["tables"][name]["sha256"]]
     return Replay(day, versions[SILVER], differing, record["code"]["rfm"], rfm.__version__)
 
 
-def published_record(reports: str, day: dt.date) -> dict[str, Any]:
-    """Return the record of a published day.
-
-    Parameters
-    ----------
-    reports
-        Folder or URL of the site.
-    day
-        Run date.
-
-    Raises
-    ------
-    InputError
-        If there is none, or it cannot be read.
-    """
-    with reaching(reports):
-        system, root = open_site(reports)
-        place = f"{root}/{day}/run.json"
-        if not system.exists(place):
-            raise InputError(f"{reports}: no report of {day} is published; `rfm status` lists the days that are")
-        text = system.cat_file(place)
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        raise InputError(f"{place}: is not a run record ({error}); publish the day again") from None
-
-
 def _as_then(settings: Settings, record: Mapping[str, Any]) -> dict[str, Any]:
     """Return the groups of settings that the record keeps, typed."""
     kept = record.get("settings", {})
-    groups = {name: type(getattr(settings, name)).model_validate(kept[name]) for name in ("rules", "clusters") if name in kept}
+    groups = {name: type(getattr(settings, name)).model_validate(kept[name]) for name in GROUPS if name in kept}
     return {**groups, "recommendations": kept.get("recommendations", settings.recommendations)}
 
 
@@ -116,9 +88,9 @@ def _versions(reports: str, record: Mapping[str, Any]) -> dict[str, int]:
     """Return the version of each table that the stages from gold on read, and of those that keep earlier days."""
     try:
         stages = {stage["name"]: stage for stage in record["stages"]}
-        reads = {name: state for stage in FROM_GOLD for name, state in stages[stage]["reads"].items()}
+        reads = {name: state for stage in reversed(FROM_GOLD) for name, state in stages[stage]["reads"].items()}
         made = {name for stage in STAGES if stage.name in FROM_GOLD for name in stage.writes}
-        kept = {name: record["tables"][name] for name in ("cluster_models",)}
+        kept = {name: record["tables"][name] for name in ("cluster_models", HISTORY)}
         outside = {name: state for name, state in reads.items() if name not in made}
         return {name: int(state["version"]) for name, state in (kept | outside).items()}
     except (KeyError, TypeError, ValueError) as error:
@@ -127,17 +99,21 @@ def _versions(reports: str, record: Mapping[str, Any]) -> dict[str, int]:
         ) from None
 
 
-def _repeat(settings: Settings, lake: rfm.Lake, again: rfm.Lake, day: dt.date, versions: Mapping[str, int]) -> None:
+def _repeat(
+    settings: Settings, lake: rfm.Lake, again: rfm.Lake, day: dt.date, versions: Mapping[str, int], refit: bool
+) -> None:
     """Make the result tables of a day in another lake, from the versions of this one."""
     try:
         for name in versions.keys() - {SILVER, LEDGER}:
             again.replace(name, lake.read(name, version=versions[name]))
         silver = lake.read(SILVER, until=day, version=versions[SILVER], ledger=versions.get(LEDGER))
         again.replace(GOLD, rfm.rfm_metrics(silver, day, stock_code_pattern=settings.rules.stock_code_pattern))
+        if settings.exclusions.on:
+            again.replace(SILVER, silver)
     except (InputError, OSError) as error:
         raise InputError(
             f"{settings.lake}: the versions that {day} was made from are gone ({first_line(error)}); "
             "they are kept for [care] retain_days, so raise that for longer journeys"
         ) from None
-    backfill.to_clusters(settings, again, day)
+    backfill.to_clusters(settings, again, day, refit)
     backfill.to_segments(settings, again, day)

@@ -38,19 +38,26 @@ STAGES: tuple[Stage, ...] = (
     Stage(
         "4_clusters",
         "customers who behave alike",
-        ("customer_rfm_gold",),
-        ("customer_rfm_kmeans_clustered", "cluster_models"),
+        ("customer_rfm_gold", "retail_transactions_silver", "landing_files", "cluster_models", HISTORY),
+        ("customer_rfm_kmeans_clustered", "cluster_models", "fit_exclusions"),
     ),
     Stage(
         "5_segments",
         "a name and an action for everyone",
-        ("customer_rfm_kmeans_clustered",),
+        ("customer_rfm_kmeans_clustered", "cluster_models", HISTORY, "landing_files"),
         (
             "cluster_summary",
             "cluster_description_and_recommendation",
             "customer_rfm_description_and_recommendation",
             "segment_summary",
+            "customer_segmentations",
+            "customer_explanations",
+            "segmentation_agreement",
             HISTORY,
+            "segment_movement",
+            "segment_stability",
+            "run_warnings",
+            "cluster_models",
         ),
     ),
     Stage(
@@ -68,4 +75,6 @@ RESULTS = (
     "cluster_description_and_recommendation",
     "customer_rfm_description_and_recommendation",
     "segment_summary",
+    "customer_segmentations",
+    "customer_explanations",
 )

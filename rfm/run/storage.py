@@ -116,3 +116,30 @@ def run_date_of(record: Mapping[str, Any]) -> str:
         return dt.date.fromisoformat(str(given)).isoformat()
     except ValueError:
         raise InputError(f"run record: run_date is {given!r}, not a date like 2025-10-23") from None
+
+
+def published_record(reports: str, day: dt.date) -> dict[str, Any]:
+    """Return the record of a published day.
+
+    Parameters
+    ----------
+    reports
+        Folder or URL of the site.
+    day
+        Run date.
+
+    Raises
+    ------
+    InputError
+        If there is none, or it cannot be read.
+    """
+    with reaching(reports):
+        system, root = open_site(reports)
+        place = f"{root}/{day}/run.json"
+        if not system.exists(place):
+            raise InputError(f"{reports}: no report of {day} is published; `rfm status` lists the days that are")
+        text = system.cat_file(place)
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise InputError(f"{place}: is not a run record ({error}); publish the day again") from None

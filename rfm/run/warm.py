@@ -33,6 +33,7 @@ KERNEL_IMPORTS = (
 """What a kernel imports by itself before its first cell."""
 
 ENVIRONMENT = {
+    "PYTHONWARNINGS": "ignore:PySpark does not yet:FutureWarning",  # of its client, which pandera imports where it is
     "OPENBLAS_NUM_THREADS": "1",
     "_RJEM_MALLOC_CONF": "background_thread:false",
     "JE_ARROW_MALLOC_CONF": "background_thread:false",

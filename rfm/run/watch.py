@@ -14,7 +14,7 @@ from rfm.io.lake.facts import rows_added
 from rfm.run import hooks, runlog
 from rfm.run import record as recording
 from rfm.run.stages import STAGES, Stage
-from rfm.settings import Settings
+from rfm.settings import Settings, papers_of
 
 JOB = "daily"
 LEDGER = "landing_files"
@@ -36,7 +36,7 @@ class Watch:
     """
 
     def __init__(self, settings: Settings, record: dict[str, Any]) -> None:
-        self.settings, self.record, self.lake = settings, record, rfm.Lake(settings.lake)
+        self.settings, self.record, self.lake = settings, record, rfm.open_lake(settings)
         self.sender = lineage.Sender(lineage_file(settings, record))
         self._before: dict[str, int] = {}
 
@@ -155,7 +155,7 @@ def lineage_file(settings: Settings, record: Mapping[str, Any]) -> str:
     settings, record
         As for `Watch`.
     """
-    where = f"{settings.lake}/_lineage/{record['run_date']}/{record['run_id']}"
+    where = f"{papers_of(settings.lake)}/_lineage/{record['run_date']}/{record['run_id']}"
     return where if "://" in where else f"{where}.ndjson"
 
 

@@ -158,7 +158,7 @@ def _as_text(bronze: Any) -> nw.LazyFrame:
     present = nw.from_native(bronze).collect_schema().names()
     if missing := [name for name in LANDING_COLUMNS.values() if name not in present]:
         raise InputError(f"bronze lacks {len(missing)} column(s): {', '.join(missing)}; rename the file's columns to these")
-    if hasattr(bronze, "convert_dtypes"):
+    if hasattr(type(bronze), "convert_dtypes"):
         bronze = _arrow(bronze)
     return nw.from_native(bronze).with_columns(nw.col(*LANDING_COLUMNS.values()).cast(nw.String))
 

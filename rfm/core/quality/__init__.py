@@ -8,6 +8,8 @@ from rfm.core.quality.counting import REPEATS
 from rfm.core.quality.guard import guard, severities
 from rfm.core.quality.layers import bronze_quality, daily_counts, dq_comparison, expectation_results
 from rfm.core.quality.measures import daily_volume, measure, quality_metrics
+from rfm.core.quality.money import money_flow
+from rfm.core.quality.steadiness import unsteady
 from rfm.core.quality.watch import warnings
 
 __all__ = [
@@ -19,7 +21,9 @@ __all__ = [
     "expectation_results",
     "guard",
     "measure",
+    "money_flow",
     "quality_metrics",
     "severities",
+    "unsteady",
     "warnings",
 ]

@@ -66,6 +66,22 @@ def repeats(rows: nw.LazyFrame, columns: list[str]) -> nw.LazyFrame:
     return days.select(DAY, checked, failed=checked - nw.col("different").cast(nw.Int64))
 
 
+def ratio(part: nw.Expr, whole: nw.Expr, digits: int) -> nw.Expr:
+    """Return one whole number divided by another, rounded half up at so many decimals.
+
+    Engines divide and round in the last bit each its own way, so the rounding is done in integers.
+
+    Parameters
+    ----------
+    part, whole
+        Whole numbers of 0 or more, and more than 0.
+    digits
+        Decimals.
+    """
+    scale = 10**digits
+    return ((part * (2 * scale) // whole + 1) // 2 / scale).round(digits)
+
+
 def as_table(table: str, rows: nw.LazyFrame) -> Any:
     """Return the columns of a contract in its order, counts that a join missed as 0.
 

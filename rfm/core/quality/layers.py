@@ -8,7 +8,7 @@ from typing import Any
 import narwhals as nw
 from narwhals.typing import IntoFrameT
 
-from rfm.core.quality.counting import DAY, REPEATS, as_table, counts, distinct, repeats
+from rfm.core.quality.counting import DAY, REPEATS, as_table, counts, distinct, ratio, repeats
 
 
 def bronze_quality(judged: IntoFrameT) -> IntoFrameT:
@@ -37,7 +37,7 @@ def bronze_quality(judged: IntoFrameT) -> IntoFrameT:
     )
     counted = counted.join(distinct(rows, "source_file", "files_processed"), on=DAY, how="left")
     counted = counted.join(distinct(rows, "InvoiceDate", "distinct_invoice_date"), on=DAY, how="left")
-    percent = (nw.col("valid_records") * 100.0 / nw.col("total_records")).round(2)
+    percent = ratio(nw.col("valid_records") * 100, nw.col("total_records"), 2)
     return as_table("bronze_daily_quality", counted.with_columns(rescued_data_quality_score=percent))
 
 

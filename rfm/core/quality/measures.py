@@ -9,7 +9,7 @@ import narwhals as nw
 from narwhals.typing import IntoFrameT
 
 from rfm.contract import arrow_typed
-from rfm.core.quality.counting import DAY, as_table, counts, repeats
+from rfm.core.quality.counting import DAY, as_table, counts, ratio, repeats
 from rfm.core.quality.layers import bronze_quality, daily_counts, dq_comparison, expectation_results
 from rfm.schema import LANDING_COLUMNS, TABLES
 
@@ -76,8 +76,7 @@ def quality_metrics(judged: IntoFrameT, silver: IntoFrameT, severities: Mapping[
         _measured(keys, "repeated_keys", "SurrogateKey"),
     )
     shares = nw.concat([part.select(DAY, "metric", "column", "checked", "counted") for part in parts])
-    value = nw.col("counted").cast(nw.Float64) / nw.col("checked").cast(nw.Float64)
-    return as_table("quality_metrics", shares.with_columns(value=value))
+    return as_table("quality_metrics", shares.with_columns(value=ratio(nw.col("counted"), nw.col("checked"), 9)))
 
 
 def _completeness(rows: nw.LazyFrame) -> nw.LazyFrame:

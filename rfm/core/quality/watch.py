@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime as dt
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -24,12 +24,26 @@ DAY = dt.timedelta(days=1)
 CLOSED = 2  # after so many of a weekday without sales, one more is nothing new
 FEW = "see whether the file was cut off; a slow day can stay as it is"
 MANY = "see whether lines came twice or of several days; a busy day can stay as it is"
-SHARES = {  # kind of warning: the metric whose share is watched, and what to say of a high one
-    "dropped_share": ("dropped", "of the run's {rows:,} lines went to the quarantine", "see failed_expectations there"),
-    "repeated_keys": (
+
+
+class Share(NamedTuple):
+    """A share of a run's lines that is watched: its metric, what is said of it and what to do, and whether a low one is odd."""
+
+    metric: str
+    said: str
+    remedy: str
+    low_too: bool = False
+
+
+SHARES = {  # by kind of warning; a metric of several columns is watched column by column
+    "dropped_share": Share("dropped", "of the run's {checked:,} lines went to the quarantine", "see failed_expectations there"),
+    "repeated_keys": Share(
         "repeated_keys",
-        "of the run's {rows:,} lines repeat invoice, product and quantity of another",
+        "of the run's {checked:,} lines repeat invoice, product and quantity of another",
         "see whether a file holds its lines twice",
+    ),
+    "completeness": Share(
+        "completeness", "of the run's {checked:,} lines have a {column}", "see whether the export of this column changed", True
     ),
 }
 Found = Iterator[tuple[str, str]]  # kind and message
@@ -136,22 +150,24 @@ def _odd_day(day: dt.date, lines: int, past: Sequence[int], z: float) -> str:
 
 
 def _odd_shares(run_date: dt.date, metrics: pd.DataFrame, limits: Watch) -> Found:
-    """Warn of shares of this run that are far above those of earlier runs."""
-    for kind, (metric, said, remedy) in SHARES.items():
-        rows = metrics[metrics["metric"] == metric].sort_values("processing_date").to_dict("records")
-        past = [row["value"] for row in rows if row["processing_date"] < run_date]
-        for row in rows:
-            if row["processing_date"] == run_date and len(past) >= limits.history:
-                yield from _odd_share(kind, row, past, said, remedy, limits.z)
+    """Warn of shares of this run that are far from those of earlier runs."""
+    for kind, share in SHARES.items():
+        for _, rows in metrics[metrics["metric"] == share.metric].groupby("column", sort=True):
+            past = rows[rows["processing_date"] < run_date].sort_values("processing_date")["value"].tolist()
+            for row in rows[rows["processing_date"] == run_date].to_dict("records"):
+                if len(past) >= limits.history and (said := _odd_share(share, row, past, limits.z)):
+                    yield kind, said
 
 
-def _odd_share(kind: str, row: Mapping[str, Any], past: Sequence[float], said: str, remedy: str, z: float) -> Found:
-    """Warn of a share that is far above those of earlier runs."""
+def _odd_share(share: Share, row: Mapping[str, Any], past: Sequence[float], z: float) -> str:
+    """Say how far a share is from those of earlier runs; nothing if it is not."""
     usual = usual_share(past, row["checked"])
-    limit = usual.middle + z * usual.spread
-    if row["value"] > limit:
-        many = f"{row['value']:.1%} {said.format(rows=row['checked'])}"
-        yield kind, f"{many}; {usual.past} earlier runs had about {usual.middle:.1%}, up to {limit:.1%} is usual; {remedy}"
+    low, high = max(usual.middle - z * usual.spread, 0.0), min(usual.middle + z * usual.spread, 1.0)
+    if row["value"] <= high and not (share.low_too and row["value"] < low):
+        return ""
+    limit = f"{low:.1%} to {high:.1%}" if share.low_too else f"up to {high:.1%}"
+    many = f"{row['value']:.1%} {share.said.format(**row)}"
+    return f"{many}; {usual.past} earlier runs had about {usual.middle:.1%}, {limit} is usual; {share.remedy}"
 
 
 def _lines(volume: pd.DataFrame) -> Counter[dt.date]:

@@ -10,7 +10,7 @@ from rich.markup import escape
 
 import rfm
 from rfm.run.arguments import assignments, day_of
-from rfm.run.cli.options import Date, LakeUrl, Landing, Parameters, Reports, Restate, app, screen
+from rfm.run.cli.options import Date, Engine, LakeUrl, Landing, Parameters, Refit, Remote, Reports, Restate, app, screen
 
 
 @app.command(epilog="Examples: `rfm daily` · `rfm daily --date 2025-10-23` · `rfm daily --landing s3://shop/daily_sales`")
@@ -21,6 +21,9 @@ def daily(
     reports: Reports = None,
     parameter: Parameters = None,
     restate: Restate = False,
+    refit: Refit = False,
+    engine: Engine = None,
+    remote: Remote = None,
     as_published: Annotated[
         str | None,
         typer.Option(
@@ -29,11 +32,11 @@ def daily(
     ] = None,
 ) -> None:
     """Run all stages for one day and publish its report."""
-    settings = rfm.load_settings(date=date, landing=landing, lake=lake, reports=reports)
+    settings = rfm.load_settings(date=date, landing=landing, lake=lake, reports=reports, engine=engine, remote=remote)
     if as_published:
         _say_replay(settings, day_of("--as-published", as_published))
         return
-    given = assignments(parameter or []) | ({"restate": True} if restate else {})
+    given = assignments(parameter or []) | {name: True for name, on in {"restate": restate, "refit": refit}.items() if on}
     from rfm.run.daily import run
 
     with screen.status("starting"):
@@ -51,15 +54,18 @@ def backfill(
     landing: Landing = None,
     lake: LakeUrl = None,
     restate: Restate = False,
+    refit: Refit = False,
+    engine: Engine = None,
+    remote: Remote = None,
 ) -> None:
     """Run many days without notebooks: the same tables as `rfm daily` of each day, in a fraction of the time."""
-    settings = rfm.load_settings(landing=landing, lake=lake)
+    settings = rfm.load_settings(landing=landing, lake=lake, engine=engine, remote=remote)
     begin, end = day_of("--from", first), day_of("--to", last)
     from rfm.run import backfill as runs
     from rfm.run.screen import with_bar
 
     total = len(runs.days(begin, end))
-    *_, headline = (said for _, said in with_bar(runs.backfill(settings, begin, end, restate), total, screen))
+    *_, headline = (said for _, said in with_bar(runs.backfill(settings, begin, end, restate, refit), total, screen))
     warnings, refused = runs.told(settings, begin, end)
     _say_warnings(warnings)
     screen.print(f"{total} day(s) up to {end}: {headline}. Tables: {settings.lake}", markup=False)

@@ -41,7 +41,7 @@ def optimize(
 ) -> None:
     """Join small files of the tables and remove files that no version of the last days needs."""
     settings = rfm.load_settings(lake=lake)
-    home = rfm.Lake(settings.lake)
+    home = rfm.open_lake(settings)
     for name in tables or home.state():
         done = home.optimize(name, settings.care.retain_days)
         screen.print(f"{name}: {done['before']} file(s) → {done['after']}, {done['removed']} old one(s) removed")

@@ -15,6 +15,7 @@ from typing import Any
 from rfm.run.template.filters import PAGE_FILTERS
 
 TEMPLATE = Path(__file__).parent
+OWN = ("page.css", "draw.js", "filter.js", "customers.js")  # assets of our own
 
 
 def render(template: str, values: Mapping[str, Any]) -> str:
@@ -68,7 +69,7 @@ def assets() -> dict[str, tuple[str, bytes]]:
         Name → (name with a hash of the content, so that a browser may keep it for ever; content).
     """
     plotly = files("plotly") / "package_data" / "plotly.min.js"
-    paths = (TEMPLATE / "page.css", TEMPLATE / "draw.js", plotly)
+    paths = (*(TEMPLATE / name for name in OWN), plotly)
     return {path.name: (_hashed(path.name, content := path.read_bytes()), content) for path in paths}
 
 

@@ -139,6 +139,8 @@ def _set_table(table: Any) -> None:
         if all(NUMBER.fullmatch(_text(row[column])) for row in body if len(row) > column):
             for row in (row for row in rows if len(row) > column):
                 row[column]["class"] = "num"
+    for head in table.select("thead th"):
+        head.name = "th" if _text(head) else "td"  # a heading says something
 
 
 def _join_heads(heads: list[list[Any]]) -> None:

@@ -2,7 +2,7 @@
 (() => {
   "use strict";
   const root = document.documentElement;
-  const nonce = document.currentScript.nonce;
+  const { nonce, dataset: { plotly } } = document.currentScript;
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const narrow = matchMedia("(max-width: 640px)");
   const key = "rfm-theme";
@@ -21,7 +21,6 @@
   };
 
   const colour = (name) => getComputedStyle(root).getPropertyValue(`--${name}`).trim();
-  const palette = () => [1, 2, 3, 4, 5, 6, 7, 8].map((n) => colour(`plot-${n}`));
 
   function dressAxis(axis, ink) {
     return { ...axis, automargin: true, gridcolor: ink.line, zerolinecolor: ink.line, linecolor: ink.line,
@@ -38,7 +37,6 @@
   function dress(given, threed) {
     const ink = { ink: colour("ink"), muted: colour("muted"), line: colour("line"), surface: colour("surface") };
     const layout = { ...given, autosize: true, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
-      colorway: given.colorway || palette(),
       font: { ...given.font, family: getComputedStyle(document.body).fontFamily, color: ink.ink },
       hoverlabel: { ...given.hoverlabel, bgcolor: ink.surface, bordercolor: ink.line, font: { color: ink.ink } },
       margin: { l: 48, r: 16, b: 48, ...given.margin, t: Math.min(given.margin?.t ?? 28, 36) },
@@ -56,24 +54,39 @@
     return layout;
   }
 
-  // figures made with plotly's own colours take the page's
-  const stock = ["#636efa", "#ef553b", "#00cc96", "#ab63fa", "#ffa15a", "#19d3f3", "#ff6692", "#b6e880"];
-  const recolour = (json) => {
-    const own = palette();
-    return json.replace(/"(#[0-9a-f]{6})"/gi, (all, hex) => {
-      const at = stock.indexOf(hex.toLowerCase());
-      return at < 0 ? all : `"${own[at]}"`;
-    });
-  };
+  // plotly.js is large: it comes when the first figure comes near, never before the page can be read
+  let library;
+  const load = () => library ||= new Promise((done) => {
+    const script = document.createElement("script");
+    Object.assign(script, { src: plotly, nonce, onload: done });
+    document.head.append(script);
+  });
 
-  function draw() {
-    if (typeof Plotly === "undefined") return;
+  const given = (canvas) => JSON.parse(canvas.nextElementSibling.textContent);
+  const threed = (figure) => figure.data.some((trace) => /3d$|surface|cone/.test(trace.type || ""));
+
+  async function draw(canvas) {
+    const figure = given(canvas);
+    await load();
+    await Plotly.react(canvas, figure.data, dress(figure.layout, threed(figure)),
+      { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d"] });
+    canvas.classList.add("drawn");
+  }
+
+  const redraw = () => { for (const canvas of document.querySelectorAll(".canvas.drawn")) draw(canvas); };
+
+  function drawWhenNear() {
+    const near = new IntersectionObserver((entries) => {
+      for (const entry of entries) {
+        if (!entry.isIntersecting) continue;
+        near.unobserve(entry.target);
+        draw(entry.target);
+      }
+    }, { rootMargin: "400px 0px" });
     for (const canvas of document.querySelectorAll(".canvas")) {
-      const given = JSON.parse(recolour(canvas.nextElementSibling.textContent));
-      const threed = given.data.some((trace) => /3d$|surface|cone/.test(trace.type || ""));
-      canvas.style.height = `${given.layout.height || (threed ? 560 : 420)}px`;
-      Plotly.react(canvas, given.data, dress(given.layout, threed),
-        { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d"] });
+      const figure = canvas.dataset.height ? null : given(canvas);
+      canvas.style.height = `${canvas.dataset.height || figure.layout.height || (threed(figure) ? 560 : 420)}px`;
+      near.observe(canvas);
     }
   }
 
@@ -83,7 +96,7 @@
     button.addEventListener("click", () => {
       root.dataset.theme = theme() === "dark" ? "light" : "dark";
       keep(root.dataset.theme);
-      draw();
+      redraw();
     });
   }
 
@@ -110,12 +123,13 @@
     if (event.type === "beforeprint") { root.dataset.before = root.dataset.theme || ""; root.dataset.theme = "light"; }
     else if (root.dataset.before) root.dataset.theme = root.dataset.before;
     else delete root.dataset.theme;
-    draw();
+    for (const plot of document.querySelectorAll(".plot:not(:has(.drawn)) .same")) plot.open = event.type === "beforeprint";
+    redraw();
   }
 
-  dark.addEventListener("change", draw);
-  narrow.addEventListener("change", draw);
+  dark.addEventListener("change", redraw);
+  narrow.addEventListener("change", redraw);
   addEventListener("beforeprint", onPaper);
   addEventListener("afterprint", onPaper);
-  addEventListener("DOMContentLoaded", () => { wireToggle(); showHere(); draw(); followReader(); });
+  addEventListener("DOMContentLoaded", () => { wireToggle(); showHere(); drawWhenNear(); followReader(); });
 })();

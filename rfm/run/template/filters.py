@@ -6,9 +6,10 @@ They are given values of the run record and return text, which Jinja escapes.
 from __future__ import annotations
 
 import datetime as dt
+import json
 import re
 from collections.abc import Callable, Mapping
-from decimal import Decimal, InvalidOperation
+from decimal import ROUND_FLOOR, Decimal, InvalidOperation
 from typing import Any
 
 
@@ -37,21 +38,60 @@ def _share(number: Decimal) -> str:
     return f"{100 * number:.{1 if 0 < number < Decimal('0.0995') else 0}f}%".replace(".0%", "%")
 
 
-def _change(now: Decimal, before: Any, sign: str) -> str:
+def _change(now: Decimal, before: Any, form: str, sign: str) -> str:
+    """Return how far a figure has moved, with an arrow and a sign; a share in percentage points."""
     moved = now - Decimal(str(before))
-    amount = _money(abs(moved), sign) if sign else _count(abs(moved))
-    return f"{'+' if moved > 0 else '−'}{amount}" if moved else "no change"
+    shown = {"money": lambda: _money(abs(moved), sign), "share": lambda: f"{100 * abs(moved):.1f} points"}
+    amount = shown.get(form, lambda: _count(abs(moved)))()
+    return f"{'▲ +' if moved > 0 else '▼ −'}{amount}" if moved and re.search("[1-9]", amount) else "unchanged"
+
+
+def _freshness(sale: str | None, run_date: str) -> str:
+    """Return how old the newest sale was at the run."""
+    if not sale:
+        return "no sales yet"
+    days = (dt.date.fromisoformat(run_date) - dt.date.fromisoformat(sale)).days
+    return "sales up to that day" if not days else f"newest sale {days} day{'s' * (days > 1)} older"
+
+
+def _form(value: Any, form: str, currency: str) -> str:
+    """Return a value of a table or a tile as it stands on a page; a form that is not known is text."""
+    if form in FORMS:
+        return FORMS[form](value, currency)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "–" if value in (None, "") else str(value)
 
 
 def _day(day: str) -> str:
     return f"{(date := dt.date.fromisoformat(day)).day} {date:%B %Y}"
 
 
+def _short(day: str) -> str:
+    return f"{(date := dt.date.fromisoformat(day)).day} {date:%b}"
+
+
 def _moment(moment: str | None) -> str:
     return f"{_day(moment[:10])} at {moment[11:16]} UTC" if moment else "at an unknown time"
 
 
+def _precise(number: Decimal) -> str:
+    """Return a share to two decimals, never rounded up: 100% means all of them."""
+    return f"{(100 * number).quantize(Decimal('0.01'), ROUND_FLOOR)}%"
+
+
 _COUNT, _MONEY, _SHARE = _shown(_count), _shown(_money), _shown(_share)
+FORMS: dict[str, Callable[[Any, str], str]] = {  # how a value is shown, and its currency, if it is money
+    "count": lambda value, _: _COUNT(value),
+    "number": lambda value, _: _shown(lambda number: f"{number:,.3f}")(value),
+    "money": _MONEY,
+    "exact": lambda value, sign: _shown(lambda number: f"{'−' * (number < 0)}{sign}{abs(number):,.2f}")(value),
+    "share": lambda value, _: _SHARE(value),
+    "precise": lambda value, _: _shown(_precise)(value),
+    "day": lambda value, _: _day(value) if value else "–",
+    "month": lambda value, _: f"{dt.date.fromisoformat(value):%B %Y}",
+    "growth": lambda value, _: _shown(lambda number: f"{100 * number:+.1f}%".replace("-", "−"))(value),
+}
 
 
 def headline(summary: Mapping[str, Any] | None) -> str:
@@ -81,15 +121,30 @@ def note(summary: Mapping[str, Any], currency: str) -> str:
     return f"{people} customers who have brought {worth} so far are at risk of leaving: win them back first."
 
 
-PAGE_FILTERS: dict[str, Callable[..., str]] = {
+def _json(value: Any) -> Any:
+    """Return a value as JSON that is safe inside a script element."""
+    from markupsafe import Markup
+
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    for char in "<>&\u2028\u2029":
+        text = text.replace(char, f"\\u{ord(char):04x}")
+    return Markup(text)
+
+
+PAGE_FILTERS: dict[str, Callable[..., Any]] = {
     "count": _COUNT,
     "money": _MONEY,
     "share": _SHARE,
     "change": _shown(_change),
+    "form": _form,
+    "json": _json,
+    "freshness": _freshness,
+    "precise": _shown(_precise),
     "seconds": _shown(lambda number: f"{number:.1f} s"),
     "width": _shown(lambda number, among: f"{100 * number / (Decimal(str(max(among))) or 1):.2f}"),
     "day": _day,
     "moment": _moment,
+    "short": _short,
     "headline": headline,
     "note": note,
     "slug": lambda text: re.sub(r"[^a-z]+", "-", str(text).lower()).strip("-"),

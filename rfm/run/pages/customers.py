@@ -1,0 +1,200 @@
+"""Customers: every customer to search, sort and filter, each with its history."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from rfm.run import exports
+from rfm.run.pages.overview import RISK
+from rfm.run.pages.tables import RunTables
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MOST = 100_000  # customers on the page, those who spent most
+FIRST = 50  # of them in the page before any script
+MOST_PURCHASES = 200  # of a customer, the newest
+HISTORY, DESCRIBED = "customer_rfm_kmeans_clustered_history", "customer_rfm_description_and_recommendation"
+CODED = {  # columns whose few values stand in the page once, and their names there
+    "Cluster_Description": "segment",
+    "Cluster_Label": "label",
+    "ValueTier": "value",
+    "Engagement": "engagement",
+    "ScoreName": "scored",
+}
+
+
+def build(tables: RunTables) -> dict[str, Any]:
+    """Return what the page shows.
+
+    Parameters
+    ----------
+    tables
+        Of the run.
+
+    Returns
+    -------
+    dict
+        ``first``, rows that need no script; ``data``, all of them as columns, and ``details``, what each opens with;
+        ``segments``, ``tiers`` and ``labels`` to choose from; ``total``; ``more``, those left out; ``downloads``.
+    """
+    found = listing(tables)
+    shown = found.head(MOST)
+    tiers = dict(zip(shown["Cluster_Description"], shown["Tier"], strict=True))
+    labels = sorted(set(shown["Cluster_Label"]))
+    return {
+        "first": first(shown.head(FIRST)),
+        "data": columns(shown) | {"tiers": tiers, "slugs": {name: exports.slug(name) for name in tiers}},
+        "details": details(tables, shown),
+        "segments": sorted(tiers),
+        "tiers": sorted(set(tiers.values())),
+        "labels": labels if len(labels) > len(tiers) else [],
+        "total": len(found),
+        "more": len(found) - len(shown),
+        "downloads": exports.downloads(exports.ALL, "All customers", len(found)),
+    }
+
+
+def listing(tables: RunTables) -> pd.DataFrame:
+    """Return all customers of a run, the largest spenders first: what the page and the exports are made of.
+
+    Parameters
+    ----------
+    tables
+        Of the run.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The rows of ``customer_rfm_description_and_recommendation`` with the three ways, the label of the cluster, why,
+        Segment_Before (in the run before; missing for new customers) and Entered_Risk.
+    """
+    ways = ["CustomerID", "ValueTier", "Engagement", "RFMScore", "ScoreName"]
+    found = tables.frame(DESCRIBED).merge(tables.frame("customer_segmentations")[ways], "left", "CustomerID")
+    found = found.merge(tables.frame("customer_explanations")[["CustomerID", "Why"]], "left", "CustomerID")
+    found = found.merge(tables.frame("cluster_description_and_recommendation")[["Cluster", "Cluster_Label"]], "left", "Cluster")
+    found = found.merge(before(tables), "left", "CustomerID").sort_values(["Monetary", "CustomerID"], ascending=[False, True])
+    was, now = found["Segment_Before"], found["Cluster_Description"]
+    found["Cluster_Label"] = found["Cluster_Label"].fillna(now)
+    return found.assign(Entered_Risk=now.isin(RISK) & was.notna() & ~was.isin(RISK)).reset_index(drop=True)
+
+
+def before(tables: RunTables) -> pd.DataFrame:
+    """Return CustomerID and Segment_Before: the segments of the run that `segment_movement` compares with a day before."""
+    moves, history = tables.frame("segment_movement", UpdateDate=tables.day, Days=1), tables.frame(HISTORY)
+    since = moves["Since"].iloc[0] if len(moves) else None
+    then = history[history["UpdateDate"] == since] if since else history.head(0)
+    return then[["CustomerID", "Cluster_Description"]].rename(columns={"Cluster_Description": "Segment_Before"})
+
+
+def first(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return rows as they stand in the page before its script runs."""
+    names = ["CustomerID", "Cluster_Description", "Tier", "Recency", "Frequency", "Monetary", "RFMScore"]
+    return [{name: str(value) for name, value in row.items()} for row in rows[names].to_dict("records")]
+
+
+def columns(rows: pd.DataFrame) -> dict[str, Any]:
+    """Return the rows as columns of numbers: ids as text, money in cents, names as places in a list of them."""
+    numbers = {
+        "id": rows["CustomerID"].tolist(),
+        "days": rows["Recency"].tolist(),
+        "orders": rows["Frequency"].tolist(),
+        "cents": _cents(rows["Monetary"]),
+        "rfm": rows["RFMScore"].fillna("").tolist(),
+    }
+    coded = {name: coding(rows[column].fillna("").tolist()) for column, name in CODED.items()}
+    return numbers | {name: codes for name, (_, codes) in coded.items()} | {"names": {name: one[0] for name, one in coded.items()}}
+
+
+def details(tables: RunTables, rows: pd.DataFrame) -> dict[str, Any]:
+    """Return what each customer opens with, in the order of the rows.
+
+    Parameters
+    ----------
+    tables
+        Of the run.
+    rows
+        Customers, as `listing` gives them.
+
+    Returns
+    -------
+    dict
+        ``why``, sentences in pieces: text, or the place of a phrase that several have in ``phrases``; ``history``, the runs in
+        which a segment began and the segment, in turn, with the places of ``runs`` and ``names``; ``bought``, days before the
+        run date and cents, in turn, the newest first; ``earlier``, number and cents of the purchases left out.
+    """
+    why, phrases = pieces(rows["Why"].fillna("").tolist())
+    ids = rows["CustomerID"].tolist()
+    past, runs, names = spells(tables)
+    bought, earlier = purchases(tables)
+    left = {str(place): earlier[id] for place, id in enumerate(ids) if id in earlier}
+    return {
+        "why": why,
+        "phrases": phrases,
+        "history": [past.get(id, []) for id in ids],
+        "runs": runs,
+        "names": names,
+        "bought": [bought.get(id, []) for id in ids],
+        "earlier": left,
+    }
+
+
+def spells(tables: RunTables) -> tuple[dict[str, list[int]], list[str], list[str]]:
+    """Return, by customer, the place of the run in which each spell in a segment began and of the segment; runs; segments."""
+    rows = tables.frame(HISTORY)[["CustomerID", "UpdateDate", "Cluster_Description"]]
+    rows = rows[rows["UpdateDate"] <= tables.day].sort_values(["CustomerID", "UpdateDate"])
+    runs, segments = (sorted(set(rows[name])) for name in ("UpdateDate", "Cluster_Description"))
+    day = rows["UpdateDate"].map({value: at for at, value in enumerate(runs)})
+    segment = rows["Cluster_Description"].map({value: at for at, value in enumerate(segments)})
+    same = (rows["CustomerID"] == rows["CustomerID"].shift()) & (segment == segment.shift())
+    begun = zip(rows["CustomerID"][~same].tolist(), day[~same].tolist(), segment[~same].tolist(), strict=True)
+    return in_turn(begun), [run.isoformat() for run in runs], segments
+
+
+def purchases(tables: RunTables) -> tuple[dict[str, list[int]], dict[str, list[int]]]:
+    """Return, by customer, days before the run date and cents of the newest purchases; number and cents of those left out."""
+    rows = tables.orders[tables.orders["CustomerID"].notna()].sort_values(["InvoiceDate", "InvoiceNo"], ascending=False)
+    place = rows.groupby("CustomerID").cumcount()
+    days = (_midnight(tables) - rows["InvoiceDate"]).dt.days
+    new, old = place < MOST_PURCHASES, rows[place >= MOST_PURCHASES].groupby("CustomerID")["Cents"].agg(["size", "sum"])
+    bought = zip(rows["CustomerID"][new].tolist(), days[new].tolist(), rows["Cents"][new].tolist(), strict=True)
+    return in_turn(bought), {str(id): [int(size), int(cents)] for id, size, cents in old.itertuples()}
+
+
+def in_turn(rows: Iterable[tuple[str, int, int]]) -> dict[str, list[int]]:
+    """Return the pairs of numbers of each customer, one after the other in one list."""
+    found: dict[str, list[int]] = {}
+    for id, one, other in rows:
+        found.setdefault(id, []).extend((int(one), int(other)))
+    return found
+
+
+def coding(values: list[str]) -> tuple[list[str], list[int]]:
+    """Return the names in a list, sorted, and the place of each value among them."""
+    names = sorted(set(values))
+    at = {name: place for place, name in enumerate(names)}
+    return names, [at[value] for value in values]
+
+
+def pieces(sentences: list[str]) -> tuple[list[list[str | int]], list[str]]:
+    """Return sentences cut after colons and semicolons, with a number for each piece that several have; and those pieces."""
+    cut = [re.split(r"(?<=[:;] )", sentence) for sentence in sentences]
+    often = Counter(piece for parts in cut for piece in parts)
+    phrases = [piece for piece, times in often.items() if times > 1]
+    at = {phrase: place for place, phrase in enumerate(phrases)}
+    return [[at.get(piece, piece) for piece in parts] for parts in cut], phrases
+
+
+def _cents(amounts: Any) -> list[int]:
+    """Return exact amounts as whole cents."""
+    return [int(amount.scaleb(2)) for amount in amounts]
+
+
+def _midnight(tables: RunTables) -> Any:
+    """Return the run date as pandas counts days."""
+    import pandas as pd
+
+    return pd.Timestamp(tables.day)

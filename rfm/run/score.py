@@ -1,0 +1,145 @@
+"""Give customers of a file a cluster and a segment with a model that was kept."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+import rfm
+from rfm.errors import reaching
+from rfm.io.landing import parse
+from rfm.run.models import kept_model
+from rfm.schema import LANDING_COLUMNS, InputError
+from rfm.settings import Settings
+
+COLUMNS = ("CustomerID", "Monetary", "Frequency", "Recency")
+LOWEST = {"Monetary": 0, "Frequency": 1, "Recency": 0}
+SALES = ("Invoice", "StockCode", "Quantity", "Price", "InvoiceDate")  # by which sales lines are known
+SEPARATORS = ",;\t|"
+WORDS = ["Cluster", "Cluster_Description", "Tier", "Cluster_Recommendation"]
+
+
+class Scored(NamedTuple):
+    """Customers with cluster, segment, tier and action, and in one sentence what to know about them."""
+
+    customers: pd.DataFrame
+    said: str
+
+
+def score(settings: Settings, file: str, date: dt.date | None = None) -> Scored:
+    """Give each customer of a file a cluster, a segment, a tier and an action.
+
+    Parameters
+    ----------
+    settings
+        Where the lake is; for sales lines, what counts.
+    file
+        CSV or Parquet: a customer a row with CustomerID, Monetary, Frequency and Recency (days, as of the model's
+        date), or sales lines with the columns of a landing file, of which the metrics are taken as of that date.
+    date
+        Run date of the model; the newest if not given.
+
+    Raises
+    ------
+    InputError
+        If file or model cannot be read, a column is missing, or a value is no number or too small.
+    """
+    told = kept_model(settings.lake, date)
+    model = _model(told["model"])
+    customers = _customers(settings, Path(file), dt.date.fromisoformat(model.trained))
+    words = pd.DataFrame(told["clusters"])[WORDS]
+    found = model.predict(customers)
+    met = pd.Series(found).isin(words["Cluster"]).to_numpy()
+    clusters = [int(one if known else near) for one, known, near in zip(found, met, model.nearest(customers), strict=True)]
+    scored = customers.assign(Cluster=clusters).merge(words, on="Cluster", how="left", validate="many_to_one")
+    beyond = int((found < 0).sum())
+    said = f"{len(scored):,} customer(s) by the model of {model.trained}; {beyond:,} beyond its fences"
+    return Scored(scored, said)
+
+
+def save(scored: pd.DataFrame, out: str | None) -> str:
+    """Write customers as CSV to a file, whole, or return the CSV as text.
+
+    Parameters
+    ----------
+    scored
+        As `score` gives them.
+    out
+        File; none for the text.
+    """
+    text = scored.to_csv(index=False)
+    if not out:
+        return text
+    with reaching(f"{out}: cannot be written", "name another --out"):
+        Path(out).write_text(text, encoding="utf-8")
+    return ""
+
+
+def _model(told: dict[str, Any]) -> rfm.Model:
+    """Return the model of a JSON; what a newer version added is left out."""
+    known = {field.name for field in fields(rfm.Model)}
+    return rfm.Model(**{name: value for name, value in told.items() if name in known})
+
+
+def _customers(settings: Settings, file: Path, as_of: dt.date) -> pd.DataFrame:
+    """Return the customers of a file, its numbers as numbers."""
+    frame = _read(file)
+    names = {_plain(name): name for name in frame.columns}
+    if not {_plain(name) for name in COLUMNS} <= names.keys() and {_plain(name) for name in SALES} <= names.keys():
+        return _measured(settings, file, as_of)
+    if missing := [name for name in COLUMNS if _plain(name) not in names]:
+        found = ", ".join(map(str, frame.columns[:8])) or "none"
+        wanted = f"give {', '.join(COLUMNS)}, or sales lines with {', '.join(LANDING_COLUMNS)}"
+        raise InputError(f"{file.name}: lacks {len(missing)} column(s): {', '.join(missing)}; found {found}; {wanted}")
+    frame = frame[[names[_plain(name)] for name in COLUMNS]].set_axis(list(COLUMNS), axis=1)
+    frame = frame.assign(CustomerID=frame["CustomerID"].astype(str).str.removesuffix(".0"))
+    return frame.assign(**{name: _numbers(frame[name], file.name, low) for name, low in LOWEST.items()})
+
+
+def _read(file: Path) -> pd.DataFrame:
+    """Return the rows of a CSV as text, or those of a Parquet file."""
+    try:
+        if file.suffix.lower() in {".parquet", ".pq"}:
+            return pd.read_parquet(file)
+        with file.open(encoding="utf-8-sig") as lines:
+            header = lines.readline()
+        return pd.read_csv(file, dtype=str, keep_default_na=False, encoding="utf-8-sig", sep=max(SEPARATORS, key=header.count))
+    except FileNotFoundError:
+        raise InputError(f"{file}: there is no such file; correct its name") from None
+    except Exception as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"{file}: cannot be read ({reason}); give a CSV in UTF-8 or a Parquet file") from None
+
+
+def _plain(name: object) -> str:
+    """Return a column's name without case, blanks and underscores."""
+    return re.sub(r"[\s_]", "", str(name)).casefold()
+
+
+def _numbers(values: pd.Series, file: str, low: float) -> pd.Series:
+    """Return a column as numbers not below the lowest that makes sense."""
+    numbers = pd.to_numeric(values.astype(str), errors="coerce")
+    bad = ~(numbers.between(low, float("inf"), inclusive="left"))
+    if bad.any():
+        place, found = int(bad.to_numpy().argmax()) + 1, values[bad].iloc[0]
+        counted = f"{int(bad.sum()):,} of {len(values):,} value(s) are no number from {low} on"
+        raise InputError(
+            f"{file}: column {values.name}: {counted}, the first {str(found)!r} in row {place}; correct or remove them"
+        )
+    return numbers.astype(float)
+
+
+def _measured(settings: Settings, file: Path, as_of: dt.date) -> pd.DataFrame:
+    """Return the metrics of sales lines, by the same rules as in a daily run."""
+    lines = parse(file.read_bytes(), file.name, settings.files.encoding, settings.files.separator)
+    arrived = {"ingestion_timestamp": pd.Timestamp(as_of, tz="UTC"), "source_file": file.name, "processing_date": as_of}
+    silver, _ = rfm.clean(lines.to_pandas(types_mapper=pd.ArrowDtype).assign(**arrived))
+    gold = rfm.rfm_metrics(silver, as_of, stock_code_pattern=settings.rules.stock_code_pattern)
+    if gold.empty:
+        raise InputError(f"{file.name}: holds 0 sales of known customers up to {as_of}; see rules.stock_code_pattern and --date")
+    return gold[list(COLUMNS)].astype({"CustomerID": str, "Monetary": float, "Frequency": float, "Recency": float})

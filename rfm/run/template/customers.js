@@ -1,0 +1,194 @@
+// All customers in columns; only the rows of one page are ever in the document. What is shown stands in the address:
+// #q=…&segment=…&tier=…&label=…&sort=-cents&page=2&customer=12346, so that it can be sent to somebody and Back works.
+(() => {
+  "use strict";
+  const SIZE = 50;
+  const $ = (selector) => document.querySelector(selector);
+  const all = $("#all"), one = $("#one"), form = $(".filters"), said = form.querySelector("output");
+  const body = $(".grid tbody"), turn = $(".turn"), file = turn.querySelector("a"), place = turn.querySelector("span");
+  const heads = [...document.querySelectorAll(".grid th[data-sort]")];
+  const { day, currency } = $("#data").dataset;
+  const data = JSON.parse($("#data").textContent);
+  const { names } = data, total = data.id.length;
+  const number = new Intl.NumberFormat("en-GB"), exact = new Intl.NumberFormat("en-GB", { minimumFractionDigits: 2 });
+  const natural = new Intl.Collator("en", { numeric: true });
+  const dates = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric", timeZone: "UTC" });
+
+  let opened;
+  const details = () => opened ||= JSON.parse($("#details").textContent);
+  const at = (list, row) => names[list][data[list][row]];
+  const segment = (row) => at("segment", row);
+  const tier = (row) => data.tiers[segment(row)];
+  const slug = (text) => text.toLowerCase().replace(/[^a-z]+/g, "-");
+  const money = (cents) => `${cents < 0 ? "−" : ""}${currency}${exact.format(Math.abs(cents) / 100)}`;
+  const date = (iso) => dates.format(new Date(`${iso}T00:00:00Z`));
+  const ago = (days) => dates.format(Date.parse(`${day}T00:00:00Z`) - days * 864e5);
+  const many = (count, word) => `${number.format(count)} ${word}${count === 1 ? "" : "s"}`;
+
+  // ── the address ──
+  const state = () => Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
+  const hash = (changed) => `#${new URLSearchParams(Object.entries({ ...state(), ...changed }).filter(([, value]) => value))}`;
+  function go(changed, quietly) {
+    history[quietly ? "replaceState" : "pushState"](null, "", hash(changed));
+    show();
+  }
+
+  // ── elements: text is only ever text ──
+  function make(name, attributes = {}, ...inside) {
+    const element = document.createElement(name);
+    for (const [key, value] of Object.entries(attributes)) if (value !== undefined) element.setAttribute(key, value);
+    element.append(...inside);
+    return element;
+  }
+  const dot = (name) => make("span", { class: `tier ${slug(name)}` }, name);
+  const link = (row) => make("a", { href: hash({ customer: data.id[row] }) }, data.id[row]);
+  const line = (row) => make("tr", {},
+    make("th", { scope: "row", class: "id" }, link(row)), make("td", {}, segment(row)), make("td", { class: "less" }, dot(tier(row))),
+    make("td", { class: "num" }, number.format(data.days[row])), make("td", { class: "num less" }, number.format(data.orders[row])),
+    make("td", { class: "num" }, money(data.cents[row])), make("td", { class: "num less" }, data.rfm[row]));
+
+  // ── which rows, in which order ──
+  function wanted({ q = "", segment: name, tier: group, label }) {
+    const tests = [];
+    const text = q.trim().toLowerCase();
+    if (text) tests.push((row) => data.id[row].toLowerCase().includes(text));
+    if (name) tests.push((row) => segment(row) === name);
+    if (group) tests.push((row) => tier(row) === group);
+    if (label) tests.push((row) => at("label", row) === label);
+    const rows = [];
+    for (let row = 0; row < total; row += 1) if (tests.every((test) => test(row))) rows.push(row);
+    return rows;
+  }
+
+  const orders = {}; // column -> the place of each row in its order, found once
+  function ranks(column) {
+    if (orders[column]) return orders[column];
+    const value = { segment, tier }[column] || ((row) => data[column][row]);
+    const text = typeof value(0) === "string";
+    const rows = Uint32Array.from({ length: total }, (_, row) => row);
+    rows.sort((one, other) => (text ? natural.compare(value(one), value(other)) : value(one) - value(other)) || one - other);
+    const rank = new Uint32Array(total);
+    rows.forEach((row, index) => { rank[row] = index; });
+    return orders[column] = rank;
+  }
+
+  const sorting = ({ sort = "-cents" }) => {
+    const column = sort.replace("-", "");
+    return heads.some((head) => head.dataset.sort === column) ? [column, sort.startsWith("-") ? -1 : 1] : ["cents", -1];
+  };
+
+  let last = "", found = []; // the rows of the last choice: turning a page searches nothing
+  function rowsOf(now) {
+    const choice = JSON.stringify([now.q, now.segment, now.tier, now.label, sorting(now)]);
+    if (choice !== last) {
+      const [column, way] = sorting(now), rank = total ? ranks(column) : [];
+      found = wanted(now).sort((one, other) => way * (rank[one] - rank[other]));
+      last = choice;
+    }
+    return found;
+  }
+
+  function list(now) {
+    const rows = rowsOf(now), pages = Math.max(1, Math.ceil(rows.length / SIZE));
+    const page = Math.min(pages, Math.max(1, parseInt(now.page, 10) || 1));
+    const [column, way] = sorting(now);
+    body.replaceChildren(...rows.slice((page - 1) * SIZE, page * SIZE).map(line));
+    for (const head of heads) {
+      if (head.dataset.sort === column) head.setAttribute("aria-sort", way > 0 ? "ascending" : "descending");
+      else head.removeAttribute("aria-sort");
+    }
+    for (const field of form.elements) if (field.name && field.value !== (now[field.name] || "")) field.value = now[field.name] || "";
+    said.textContent = rows.length === total ? many(total, "customer") : `${number.format(rows.length)} of ${many(total, "customer")}`;
+    place.textContent = `Page ${number.format(page)} of ${number.format(pages)}`;
+    for (const button of turn.querySelectorAll("button")) {
+      const to = page + Number(button.dataset.by);
+      button.disabled = to < 1 || to > pages;
+      button.onclick = () => { go({ page: to > 1 ? to : "" }); all.scrollIntoView(); };
+    }
+    file.hidden = !(now.segment in data.slugs);
+    if (!file.hidden) { file.href = `exports/${data.slugs[now.segment]}.csv`; file.textContent = `${now.segment}, CSV`; }
+  }
+
+  // ── one customer ──
+  const sentence = (row) => details().why[row].map((piece) => typeof piece === "number" ? details().phrases[piece] : piece).join("");
+  const pairs = (list) => Array.from({ length: list.length / 2 }, (_, index) => list.slice(2 * index, 2 * index + 2));
+  const fact = (name, value, ...more) => make("div", {}, make("dt", {}, name), make("dd", {}, value), ...more);
+  const card = (title, ...inside) => make("section", { class: "card today" }, make("h3", {}, title), ...inside);
+  function table(label, headings, rows) {
+    const cell = (kind, text, index) => make(kind, index ? { class: "num" } : {}, text);
+    return make("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": label }, make("table", {},
+      make("thead", {}, make("tr", {}, ...headings.map((text, index) => make("th", { scope: "col", ...(index && { class: "num" }) }, text)))),
+      make("tbody", {}, ...rows.map((row) => make("tr", {}, ...row.map((text, index) => cell("td", text, index)))))));
+  }
+
+  function spells(row) {
+    const { runs, names: segments, history } = details(), begun = pairs(history[row]);
+    return begun.map(([first, name], index) => {
+      const end = index + 1 < begun.length ? begun[index + 1][0] - 1 : runs.length - 1;
+      return { name: segments[name], from: runs[first], to: runs[end], runs: end - first + 1 };
+    });
+  }
+
+  function path(row) {
+    const known = spells(row), strip = make("div", { class: "strip", "aria-hidden": "true" });
+    for (const spell of known) {
+      const part = make("span", { class: slug(data.tiers[spell.name] || ""), title: spell.name });
+      part.style.flexGrow = spell.runs;
+      strip.append(part);
+    }
+    const lines = [...known].reverse().map((spell) => make("li", {}, make("b", {}, spell.name),
+      make("span", {}, spell.from === spell.to ? date(spell.from) : `${date(spell.from)} to ${date(spell.to)}`), make("small", {}, many(spell.runs, "run"))));
+    return card("Segment by day", strip, make("ol", { class: "spells" }, ...lines));
+  }
+
+  function bought(row) {
+    const known = pairs(details().bought[row]), [more, cents] = details().earlier[row] || [];
+    const rows = known.map(([days, amount]) => [ago(days), money(amount)]);
+    const word = more ? [make("p", { class: "more" }, `and ${many(more, "earlier purchase")}, ${money(cents)} together`)] : [];
+    return card("Purchases", table("Purchases", ["Day", "Amount"], rows), ...word);
+  }
+
+  function ways(row) {
+    const rows = [["By cluster", at("label", row)], ["By value and engagement", [at("value", row), at("engagement", row)].filter(Boolean).join(", ")],
+      ["By score", [data.rfm[row], at("scored", row)].filter(Boolean).join(", ")]];
+    return card("Three ways to see it", make("dl", { class: "named" }, ...rows.map(([name, text]) => fact(name, text || "–"))));
+  }
+
+  function open(id) {
+    const row = data.id.indexOf(id);
+    const back = make("p", { class: "back" }, make("a", { href: hash({ customer: "" }) }, "All customers"));
+    const title = make("h2", { id: "one-title", tabindex: -1 }, `Customer ${id}`);
+    if (row < 0) return one.replaceChildren(back, title, make("p", {}, "There is no such customer on this page."));
+    const tiles = make("dl", { class: "tiles four" }, fact("Segment", segment(row), make("dd", { class: "since" }, dot(tier(row)))),
+      fact("Spent", money(data.cents[row])), fact("Orders", number.format(data.orders[row])),
+      fact("Last purchase", ago(data.days[row]), make("dd", { class: "since" }, data.days[row] ? `${many(data.days[row], "day")} before the run` : "on the day of the run")));
+    one.replaceChildren(back, title, tiles, make("div", { class: "pair" }, card("Why here", make("p", {}, sentence(row) || "–")), ways(row), path(row), bought(row)));
+  }
+
+  let shown; // the customer who is open
+  function show() {
+    const now = state();
+    if (now.customer) open(now.customer); else list(now);
+    one.hidden = !now.customer;
+    all.hidden = Boolean(now.customer);
+    if (now.customer && now.customer !== shown) { $("#one-title").focus({ preventScroll: true }); scrollTo(0, 0); }
+    if (!now.customer && shown) [...body.querySelectorAll("a")].find((found) => found.textContent === shown)?.focus();
+    shown = now.customer;
+  }
+
+  for (const head of heads) {
+    const button = make("button", { type: "button" }, ...head.childNodes);
+    button.addEventListener("click", () => {
+      const down = head.getAttribute("aria-sort") === "ascending" || (!head.hasAttribute("aria-sort") && head.classList.contains("num"));
+      go({ sort: `${down ? "-" : ""}${head.dataset.sort}`, page: "" });
+    });
+    head.append(button);
+  }
+  form.addEventListener("input", ({ target }) => go({ [target.name]: target.value, page: "" }, target.name === "q"));
+  form.addEventListener("submit", (event) => event.preventDefault());
+  form.addEventListener("reset", (event) => { event.preventDefault(); go({ q: "", segment: "", tier: "", label: "", page: "" }); });
+  addEventListener("hashchange", show);
+  addEventListener("popstate", show);
+  form.hidden = turn.hidden = false;
+  show();
+})();
