@@ -13,6 +13,7 @@ from rfm.sections import Clusters
 MAX_ITER = 1000
 TOLERANCE, COARSE_TOLERANCE = 1e-4, 1e-3  # scikit-learn's, and what does for the starts
 WIDTHS = (0.3, 0.15, 0.075)  # of the coarse picture's cells, in standard deviations: the first that leaves enough of them
+FINISHED = 3  # starts run to the end
 ENOUGH = 20  # cells a cluster; with fewer, the starts are tried on the customers themselves
 
 
@@ -36,8 +37,8 @@ def fit_each(points: np.ndarray, options: Clusters) -> list[Fit]:
 
     Equal points become one with a weight, in order of value, so neither ids nor the order of rows play a part. The
     starts are k-means++ of the largest k, of which a smaller k takes the first; all are run on a coarse picture, the
-    weighted means of cells 0.3 standard deviations wide, and the best is run on to the end with all points. That is
-    as good as starts on all points (on the example data, inertia within 0.1 % on average) at a fraction of the time.
+    weighted means of cells 0.3 standard deviations wide, and the three best are run on to the end with all points. That
+    is as good as starts on all points (on the example data, inertia within 0.1 % on average) at a fraction of the time.
 
     Parameters
     ----------
@@ -76,8 +77,8 @@ def _fits(distinct: Weighted, place: np.ndarray, ks: list[int], options: Cluster
     coarse = _coarse(distinct, ENOUGH * top)
 
     def fit(k: int) -> Fit:
-        begun = start if start is not None else _run(coarse, k, starts, COARSE_TOLERANCE).centroids
-        found = _run(distinct, k, [begun])
+        begun = [start] if start is not None else _best(coarse, k, starts)
+        found = _run(distinct, k, begun)
         return found._replace(labels=found.labels[place])
 
     with alone("blas"), ThreadPoolExecutor(THREADS, initializer=alone, initargs=("openmp",)) as pool:
@@ -96,6 +97,12 @@ def _starts(coarse: Weighted, k: int, options: Clusters) -> list[np.ndarray]:
     return [
         kmeans_plusplus(coarse.points, k, sample_weight=coarse.weights, random_state=random)[0] for _ in range(options.n_init)
     ]
+
+
+def _best(coarse: Weighted, k: int, starts: list[np.ndarray]) -> list[np.ndarray]:
+    """Return the centroids that the best starts reach on the coarse picture."""
+    tried = [_run(coarse, k, [start], COARSE_TOLERANCE) for start in starts]
+    return [fit.centroids for fit in sorted(tried, key=lambda fit: fit.inertia)[:FINISHED]]
 
 
 def _run(data: Weighted, k: int, starts: list[np.ndarray], tolerance: float = TOLERANCE) -> Fit:
