@@ -9,8 +9,8 @@ The road, in order; each name below is where a sales line passes:
 5. **segments**  `segments`, `keep_model`: a name, a tier and an action for each cluster; the model kept; `movement`
 6. **report**    `figures`: the pictures of all that
 
-`open_lake` opens the `Lake` that keeps the tables of every stage, `TABLES` is their contract, `load_settings` and `run_date` say what and
-as of when. Every stage is also a notebook, and ``rfm daily`` on the command line runs them all.
+`open_lake` opens the `Lake` that keeps the tables of every stage, `TABLES` is their contract, `load_settings` and
+`run_date` say what and as of when. Every stage is also a notebook, and ``rfm daily`` on the command line runs them all.
 """
 
 from importlib import import_module

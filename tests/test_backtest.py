@@ -32,6 +32,7 @@ from rfm.core.backtest import (
 )
 from rfm.core.backtest.weighted import auc, draw, explained, middle_ranks, spearman, ties, top_share
 from rfm.core.metrics import purchases as purchases_of
+from rfm.core.segments import cluster_labels
 from rfm.io.prepare import make_sample
 from rfm.run import backtest as runs
 from rfm.run.backfill import backfill, to_bronze, to_silver
@@ -274,7 +275,9 @@ def test_steady_way_is_what_the_daily_runs_leave(shop):
     invoices = purchases_of(silver, days[1]).to_pandas()
     for snapshot in runs.snapshots(shop, silver, invoices, days):
         history = lake.frame("customer_rfm_kmeans_clustered_history", UpdateDate=snapshot.day).set_index("CustomerID")
-        assert snapshot.ways[Way.STEADY].to_dict() == history["Cluster_Description"].to_dict()
+        named = history.drop_duplicates("Cluster").sort_values("Cluster")[["Cluster", "Cluster_Description"]]
+        labels = dict(zip(named["Cluster"], cluster_labels(*(named[name] for name in named)), strict=True))
+        assert snapshot.ways[Way.STEADY].to_dict() == history["Cluster"].map(labels).to_dict()
 
 
 def cells() -> list[str]:
@@ -357,7 +360,7 @@ def labels(lines: pd.DataFrame, day: dt.date, way: str) -> pd.Series:
     customers = rfm.cluster(gold, rfm.outlier_clusters(gold), day).customers
     clusters = rfm.segments.summarise_clusters(customers)
     named = rfm.segments.describe_clusters(clusters, rfm.segments.medians_of(customers)).set_index("Cluster")
-    return customers.set_index("CustomerID")["Cluster"].map(named["Cluster_Description"])
+    return customers.set_index("CustomerID")["Cluster"].map(named["Cluster_Label"])
 
 
 def after(lines: pd.DataFrame, day: dt.date, customers: pd.Index) -> pd.Series:

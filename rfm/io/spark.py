@@ -6,7 +6,10 @@ The server may be a Spark cluster, Databricks or Sail. The client is the extra `
 from __future__ import annotations
 
 import socket
+import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
@@ -37,7 +40,8 @@ def session(remote: str) -> Any:
     """
     warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)  # what is used here works
     try:
-        from pyspark.sql.connect.session import SparkSession
+        with _program():
+            from pyspark.sql.connect.session import SparkSession
     except ImportError:
         raise SettingsError("engine spark: its client is not installed; pip install 'rfm[spark]'") from None
     try:
@@ -48,6 +52,20 @@ def session(remote: str) -> Any:
     except Exception:  # whatever it is, its words may hold the address with its token
         raise SettingsError("engine spark: nobody answers at `remote`; start a server or mend the address") from None
     return spark
+
+
+@contextmanager
+def _program() -> Iterator[None]:
+    """Give the main module a file meanwhile: without one the client takes the process for its own doctests, and ends it."""
+    main = sys.modules["__main__"]
+    nameless = not hasattr(main, "__file__")
+    if nameless:
+        main.__file__ = __file__
+    try:
+        yield
+    finally:
+        if nameless:
+            del main.__file__
 
 
 def frame(spark: Any, rows: pa.Table) -> Any:

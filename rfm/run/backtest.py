@@ -128,7 +128,7 @@ def snapshots(settings: Settings, silver: Any, invoices: pd.DataFrame, days: lis
         left_out = list(rfm.exclusions.fit_exclusions(silver, day, settings.exclusions)["CustomerID"])
         steady = clustered(settings, gold, day, left_out, steady if chained else None)
         runs = {Way.STEADY: steady, Way.PLAIN: clustered(settings, gold, day, left_out)}
-        ways: dict[Way, Any] = {way: run.customers["Cluster_Description"] for way, run in runs.items()}
+        ways: dict[Way, Any] = {way: run.customers["Cluster_Label"].to_numpy() for way, run in runs.items()}
         customers = pd.Index(gold["CustomerID"])
         ways |= by_rules(settings, gold) | by_numbers(gold, invoices, day, customers)
         yield Snapshot(day, pd.DataFrame({str(way): values for way, values in ways.items()}).set_axis(customers))
@@ -175,7 +175,7 @@ def by_numbers(gold: pd.DataFrame, invoices: pd.DataFrame, day: dt.date, custome
 def clustered(
     settings: Settings, gold: pd.DataFrame, day: dt.date, left_out: list[str], earlier: Clustering | None = None
 ) -> Clustering:
-    """Cluster and name the customers of a day as stages 4 and 5 do; return the customers with their segment, and the named model.
+    """Cluster and name the customers of a day as stages 4 and 5 do; return them with segment and label, and the named model.
 
     Parameters
     ----------
@@ -195,6 +195,6 @@ def clustered(
     rows = earlier.customers if earlier else None
     customers, model = rfm.cluster(gold, outliers, day, options, left_out=left_out, earlier=before, yesterday=rows)
     clusters, medians = segments.summarise_clusters(customers), segments.medians_of(customers)
-    described = segments.describe_clusters(clusters, medians, None, settings.cutoffs, before=model.before, band=options.band)
-    names = dict(zip(described["Cluster"], described["Cluster_Description"], strict=True))
-    return Clustering(customers.assign(Cluster_Description=customers["Cluster"].map(names)), model.named(described))
+    described = segments.describe_clusters(clusters, medians, None, settings.cutoffs, before=model.before, band=options.name_band)
+    words = described[["Cluster", "Cluster_Description", "Cluster_Label"]]
+    return Clustering(customers.merge(words, on="Cluster", how="left", validate="many_to_one"), model.named(described))
