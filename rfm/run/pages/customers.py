@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import html
+import json
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from rfm.run import exports
 from rfm.run.pages.overview import RISK
 from rfm.run.pages.tables import RunTables
+from rfm.run.template.filters import PAGE_FILTERS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,6 +21,8 @@ MOST = 100_000  # customers on the page, those who spent most
 FIRST = 50  # of them in the page before any script
 MOST_PURCHASES = 200  # of a customer, the newest
 HISTORY, DESCRIBED = "customer_rfm_kmeans_clustered_history", "customer_rfm_description_and_recommendation"
+ROW = re.compile(r'(<th scope="row" class="id">)([^<]*)')  # where ids stand in the page: in rows, and in its data
+DATA = re.compile(r'(<script type="application/json" id="data"[^>]*>)([^<]*)')
 CODED = {  # columns whose few values stand in the page once, and their names there
     "Cluster_Description": "segment",
     "Cluster_Label": "label",
@@ -106,7 +111,9 @@ def columns(rows: pd.DataFrame) -> dict[str, Any]:
         "rfm": rows["RFMScore"].fillna("").tolist(),
     }
     coded = {name: coding(rows[column].fillna("").tolist()) for column, name in CODED.items()}
-    return numbers | {name: codes for name, (_, codes) in coded.items()} | {"names": {name: one[0] for name, one in coded.items()}}
+    return (
+        numbers | {name: codes for name, (_, codes) in coded.items()} | {"names": {name: one[0] for name, one in coded.items()}}
+    )
 
 
 def details(tables: RunTables, rows: pd.DataFrame) -> dict[str, Any]:
@@ -149,7 +156,7 @@ def spells(tables: RunTables) -> tuple[dict[str, list[int]], list[str], list[str
     runs, segments = (sorted(set(rows[name])) for name in ("UpdateDate", "Cluster_Description"))
     day = rows["UpdateDate"].map({value: at for at, value in enumerate(runs)})
     segment = rows["Cluster_Description"].map({value: at for at, value in enumerate(segments)})
-    same = (rows["CustomerID"] == rows["CustomerID"].shift()) & (segment == segment.shift())
+    same = (rows["CustomerID"].eq(rows["CustomerID"].shift()) & segment.eq(segment.shift())).fillna(False)
     begun = zip(rows["CustomerID"][~same].tolist(), day[~same].tolist(), segment[~same].tolist(), strict=True)
     return in_turn(begun), [run.isoformat() for run in runs], segments
 
@@ -177,6 +184,25 @@ def coding(values: list[str]) -> tuple[list[str], list[int]]:
     names = sorted(set(values))
     at = {name: place for place, name in enumerate(names)}
     return names, [at[value] for value in values]
+
+
+def renamed(page: str, name: Callable[[str], str]) -> str:
+    """Return the page, as it stands in a file, with other ids of the customers.
+
+    Parameters
+    ----------
+    page
+        The HTML.
+    name
+        Gives the new id for the old one.
+    """
+    rows = ROW.sub(lambda found: f"{found[1]}{name(html.unescape(found[2]))}", page)
+    return DATA.sub(lambda found: f"{found[1]}{_renamed(json.loads(found[2]), name)}", rows, count=1)
+
+
+def _renamed(data: dict[str, Any], name: Callable[[str], str]) -> str:
+    """Return the columns as they stand in the page, with other ids."""
+    return str(PAGE_FILTERS["json"](data | {"id": [name(id) for id in data["id"]]}))
 
 
 def pieces(sentences: list[str]) -> tuple[list[list[str | int]], list[str]]:

@@ -110,7 +110,10 @@
   }
 
   // ── one customer ──
-  const sentence = (row) => details().why[row].map((piece) => typeof piece === "number" ? details().phrases[piece] : piece).join("");
+  function sentence(row) {
+    const text = details().why[row].map((piece) => typeof piece === "number" ? details().phrases[piece] : piece).join("");
+    return text && `${text[0].toUpperCase()}${text.slice(1)}.`;
+  }
   const pairs = (list) => Array.from({ length: list.length / 2 }, (_, index) => list.slice(2 * index, 2 * index + 2));
   const fact = (name, value, ...more) => make("div", {}, make("dt", {}, name), make("dd", {}, value), ...more);
   const card = (title, ...inside) => make("section", { class: "card today" }, make("h3", {}, title), ...inside);
@@ -158,6 +161,7 @@
     const row = data.id.indexOf(id);
     const back = make("p", { class: "back" }, make("a", { href: hash({ customer: "" }) }, "All customers"));
     const title = make("h2", { id: "one-title", tabindex: -1 }, `Customer ${id}`);
+    one.setAttribute("aria-labelledby", "one-title");
     if (row < 0) return one.replaceChildren(back, title, make("p", {}, "There is no such customer on this page."));
     const tiles = make("dl", { class: "tiles four" }, fact("Segment", segment(row), make("dd", { class: "since" }, dot(tier(row)))),
       fact("Spent", money(data.cents[row])), fact("Orders", number.format(data.orders[row])),
@@ -171,7 +175,7 @@
     if (now.customer) open(now.customer); else list(now);
     one.hidden = !now.customer;
     all.hidden = Boolean(now.customer);
-    if (now.customer && now.customer !== shown) { $("#one-title").focus({ preventScroll: true }); scrollTo(0, 0); }
+    if (now.customer && now.customer !== shown) { $("#one-title").focus({ preventScroll: true }); one.scrollIntoView(); }
     if (!now.customer && shown) [...body.querySelectorAll("a")].find((found) => found.textContent === shown)?.focus();
     shown = now.customer;
   }
@@ -188,7 +192,6 @@
   form.addEventListener("submit", (event) => event.preventDefault());
   form.addEventListener("reset", (event) => { event.preventDefault(); go({ q: "", segment: "", tier: "", label: "", page: "" }); });
   addEventListener("hashchange", show);
-  addEventListener("popstate", show);
   form.hidden = turn.hidden = false;
   show();
 })();
