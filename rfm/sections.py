@@ -151,6 +151,24 @@ class OnFailure(Section):
         return webhook
 
 
+class Publish(Section):
+    """What leaves the house: ``[publish]``."""
+
+    customers: bool = Field(False, description="single customers too: their page, the exports, the executed notebooks")
+    hash_ids: bool = Field(False, description="customer ids as a hash with the key RFM_PUBLISH_KEY; the notebooks stay at home")
+
+
+class Archive(Section):
+    """The public data set that `rfm prepare` fetches: ``[archive]``."""
+
+    url: str = Field(
+        "https://archive.ics.uci.edu/static/public/502/online+retail+ii.zip",
+        pattern="^https?://",
+        description="address of the workbook, or of a zip archive with it",
+    )
+    sha256: str = Field("", pattern="^([0-9a-f]{64})?$", description="checksum the file must have; any if empty")
+
+
 class Shop(Section):
     """What the report calls things: ``[shop]``."""
 

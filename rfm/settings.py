@@ -12,7 +12,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from rfm.errors import without_login
 from rfm.schema import SettingsError
-from rfm.sections import Care, Clusters, Cutoffs, Exclusions, Landing, OnFailure, Rules, Shop, Watch
+from rfm.sections import Archive, Care, Clusters, Cutoffs, Exclusions, Landing, OnFailure, Publish, Rules, Shop, Watch
 
 SHOP_FILE = "rfm.toml"
 CATALOG_NAME = re.compile(r"[A-Za-z_]\w*\.[A-Za-z_]\w*")
@@ -46,7 +46,9 @@ class Settings(BaseSettings):
     quality: Watch = Watch()
     care: Care = Care()
     shop: Shop = Shop()
+    publish: Publish = Publish()
     on_failure: OnFailure = OnFailure()
+    archive: Archive = Archive()
     expectations: dict[str, Literal["drop", "warn", "fail"]] = Field({}, description="rule = drop, warn or fail")
     recommendations: dict[str, str] = Field({}, description="segment = the shop's own recommended action")
 

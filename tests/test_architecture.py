@@ -21,10 +21,12 @@ PACKAGE = ROOT / "rfm"
 # ── the plan, as data; a module is written without the leading `rfm.` ──────────────────────────────
 TREE = {  # floor: the rooms on it, each a module or a package
     "": {"agreement", "contract", "customer_tables", "errors", "purchases", "schema", "sections", "settings"},
-    "core": {"backtest", "cleaning", "clustering", "exclusions", "figures", "metrics", "movement", "outliers", "quality", "segments", "trade"},
+    "core": {"backtest", "cleaning", "clustering", "exclusions", "figures", "metrics", "movement", "outliers", "quality"}
+    | {"segments", "trade"},
     "io": {"lake", "landing", "lineage", "prepare", "spark"},
     "run": {"backfill", "cli", "daily", "kernels", "record", "pages", "replay", "site", "stages", "storage", "template", "warm"}
-    | {"arguments", "backtest", "hooks", "lakes", "models", "overview", "release", "runlog", "score", "screen", "serve", "watch"},
+    | {"arguments", "backtest", "exports", "hooks", "lakes", "models", "overview", "publish", "release"}
+    | {"runlog", "schedule", "score", "screen", "serve", "watch"},
 }
 GROUND = {
     "agreement": set(),
@@ -68,7 +70,8 @@ OWNERS = {  # library: the rooms that import it, and nobody else
     "typer": {"run.cli"},
     "rich": {"run.cli", "run.screen"},
     "plotly": {"core.figures"},
-    "matplotlib": {"core.figures"},
+    "xlsxwriter": {"run.exports"},
+    "python_calamine": {"io.prepare"},
     "sklearn": {"core.clustering"},
     "clvkit": {"core.backtest"},
     "scipy": {"core.clustering"},

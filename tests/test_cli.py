@@ -18,7 +18,8 @@ from rfm.io.prepare import make_sample
 from rfm.run.cli import app, chain, main
 from rfm.schema import TABLES
 
-VERBS = ["daily", "backfill", "sample", "upload", "status", "optimize", "release"]
+VERBS = ["daily", "backfill", "sample", "prepare", "upload", "backtest", "score", "report", "publish", "serve", "watch"]
+VERBS += ["status", "optimize", "release"]
 HEADER = "Invoice,StockCode,Description,Quantity,Price,Customer ID,Country,InvoiceDate\n"
 GOLD = "customer_rfm_gold"
 

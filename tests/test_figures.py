@@ -172,12 +172,12 @@ def test_distributions_of_customers_who_are_all_alike() -> None:
 def test_outlier_fences_show_every_customer_and_the_fences(customers: pd.DataFrame) -> None:
     gold = pd.concat([customers, customers.tail(1).assign(CustomerID="9", Monetary=Decimal("9999.00"))], ignore_index=True)
     marks = outlier_clusters(gold)
-    (axes,) = figures.outlier_fences(gold, marks).axes
-    assert [len(points.get_offsets()) for points in axes.collections] == [int((marks == mark).sum()) for mark in (0, -1, -2, -3)]
-    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["regular: 60", "spend: 1", "frequency: 0", "both: 0"]
-    across, up = axes.lines
-    assert across.get_ydata()[0] == pytest.approx(iqr_fences(gold["Monetary"]).high)
-    assert up.get_xdata()[0] == pytest.approx(iqr_fences(gold["Frequency"]).high)
+    figure = figures.outlier_fences(gold, marks)
+    assert [len(points.x) for points in figure.data] == [int((marks == mark).sum()) for mark in (0, -1, -2, -3)]
+    assert [points.name for points in figure.data] == ["regular: 60", "spend: 1", "frequency: 0", "both: 0"]
+    across, up = figure.layout.shapes
+    assert across.y0 == pytest.approx(iqr_fences(gold["Monetary"]).high)
+    assert up.x0 == pytest.approx(iqr_fences(gold["Frequency"]).high)
 
 
 def test_k_selection_draws_the_scores() -> None:
@@ -487,17 +487,15 @@ def test_drawing_prints_nothing(calls: dict, capsys: pytest.CaptureFixture) -> N
 
 
 def test_the_same_frame_gives_the_same_figure(calls: dict) -> None:
-    plotly = [(draw, given) for name, (draw, given) in calls.items() if name != "outlier_fences"]
-    for draw, given in plotly:
+    for draw, given in calls.values():
         assert draw(*given).to_json() == draw(*given).to_json()
 
 
 def test_figures_are_plain_numbers_and_text(calls: dict) -> None:
     for name, (draw, given) in calls.items():
-        if name != "outlier_fences":
-            text = draw(*given).to_json()
-            assert "bdata" not in text, name
-            assert json.loads(text)["data"]
+        text = draw(*given).to_json()
+        assert "bdata" not in text, name
+        assert json.loads(text)["data"]
 
 
 EMPTY = {
@@ -535,7 +533,7 @@ EMPTY |= {
     "movement": (MOVES.head(0), TIER_OF),
     "stability": (STEADY.head(0),),
 }
-UNLIKE = {"outlier_fences", "movement", "segment_treemap", "score_map"}  # no lists of bars and points
+UNLIKE = {"movement", "segment_treemap", "score_map"}  # no lists of bars and points
 
 
 @pytest.mark.parametrize("name", EMPTY)
@@ -556,7 +554,7 @@ def test_figures_of_one_row(calls: dict) -> None:
 
 
 def test_figures_need_few_kinds_of_traces(calls: dict) -> None:
-    kinds = {trace.type for name, (draw, given) in calls.items() if name != "outlier_fences" for trace in draw(*given).data}
+    kinds = {trace.type for draw, given in calls.values() for trace in draw(*given).data}
     assert kinds == {"bar", "box", "heatmap", "sankey", "scatter", "scatter3d", "treemap"}
 
 

@@ -33,6 +33,7 @@ from rfm.io.landing import Large, Sent, encoding, source, upload
 from rfm.io.prepare import make_sample
 from rfm.run import cli, daily, site
 from rfm.run.replay import replay
+from rfm.run.schedule.lock import BusyError, locked
 from rfm.settings import Settings, load_settings
 
 pytestmark = [pytest.mark.s3, pytest.mark.filterwarnings("ignore::DeprecationWarning:nbclient")]
@@ -612,3 +613,21 @@ def test_a_failed_run_tells_no_secret_even_where_a_notebook_prints_it(s3, workpl
     assert leaks(everything(s3, workplace)) == []
     said = capfd.readouterr()
     assert leaks(iter([("said", (said.out + said.err + str(failed.value)).encode())])) == []
+
+
+# ── one run at a time ──────────────────────────────────────────────────────────────────────────────
+def test_lock_in_a_bucket_lets_one_in_and_is_taken_over_from_the_dead(s3):
+    settings = load_settings(lake="s3://shop/lake")
+    with locked(settings, DAY):
+        with pytest.raises(BusyError, match=f"s3://shop/lake/run.lock: a run of {DAY} is at work"):
+            locked(settings, DAY).__enter__()
+        put(s3, "lake/run.lock", json.dumps({"host": "elsewhere", "process": 1, "since": "2025-10-23T05:00:00+00:00"}))
+        with locked(settings, DAY):
+            pass
+        put(s3, "lake/run.lock", "of somebody else")
+    assert s3.get_object(Bucket="shop", Key="lake/run.lock")["Body"].read() == b"of somebody else"
+
+
+def test_lock_in_a_bucket_out_of_reach_is_told_in_one_line(s3):
+    with pytest.raises(InputError, match="s3://nowhere/lake/run.lock: cannot be written .there is no such bucket"):
+        locked(load_settings(lake="s3://nowhere/lake"), DAY).__enter__()

@@ -19,6 +19,7 @@ from rfm.run.template import assets
 from rfm.run.template.cells import figure, headings, safe_html
 from rfm.run.template.filters import PAGE_FILTERS
 from rfm.schema import InputError
+from rfm.sections import Publish
 from rfm.settings import load_settings
 
 PAYLOAD = "<script>window.hacked=1</script><img src=x onerror='window.hacked=2'>"
@@ -236,7 +237,8 @@ def test_publish_writes_day_assets_list_and_front_page(work, tmp_path):
     written = {str(path.relative_to(reports)) for path in reports.rglob("*") if path.is_file()}
     shared = {f"assets/{name}" for name, _ in assets().values()}
     names = {page.file for page in PAGES} | {"run.json", "notebooks/6_report.ipynb", "notebooks/6_report.html"}
-    day = {f"2025-10-23/{name}" for name in names}
+    names |= {f"exports/{name}" for name in ("customers.parquet", "customers.csv", "customers.xlsx")}
+    day = {f"2025-10-23/{name}" for name in names | {"exports/entered-risk.csv", "exports/entered-risk.xlsx"}}
     assert written == shared | day | {"runs.json", "index.html"}
     front = _front(reports)
     assert not OUTSIDE.search(front)
@@ -311,6 +313,10 @@ def test_publish_to_a_url(work, memory):
     for date in ("2025-10-22", "2025-10-23"):
         assert _published(work, "memory://shop/site", _day(date)) == "memory:///shop/site/index.html"
     assert memory.exists("/shop/site/2025-10-22/index.html")
+    assert not memory.exists("/shop/site/2025-10-23/notebooks/6_report.ipynb")  # it shows customers
+    assert not memory.exists("/shop/site/2025-10-23/customers.html")
+    assert "customers.html" not in memory.cat_file("/shop/site/index.html").decode()
+    site.publish(work, "memory://shop/site", _day("2025-10-23"), Publish(customers=True))
     assert memory.exists("/shop/site/2025-10-23/notebooks/6_report.ipynb")
     assert len(json.loads(memory.cat_file("/shop/site/runs.json"))["runs"]) == 2
     with pytest.raises(InputError, match="neither a folder nor a known URL"):

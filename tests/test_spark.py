@@ -19,6 +19,8 @@ from rfm.io.spark import session
 from rfm.run.backfill import backfill
 from rfm.schema import TABLES, SettingsError
 
+pytestmark = pytest.mark.spark
+
 LAST = dt.date(2025, 10, 23)
 FIRST = LAST - dt.timedelta(days=1)
 MOMENTS = ("pipeline_runs",)  # what tells of hours and seconds

@@ -22,6 +22,8 @@ from rfm.run import record as recording
 from rfm.run import site
 from rfm.run.kernels import skip_slow_import, warm_kernels
 from rfm.run.lakes import told_to_kernels
+from rfm.run.publish import shared
+from rfm.run.schedule.lock import locked
 from rfm.run.stages import STAGES
 from rfm.run.watch import Watch, watched
 from rfm.schema import RfmError, SettingsError, StageError
@@ -66,17 +68,18 @@ def run(
             rfm.list_files(settings.landing, settings.files.pattern, until=settings.date)
         day = resolve_run_date(settings)
         if "://" in settings.reports:
-            site.published_runs(settings.reports)  # a bucket out of reach is known before anything runs
+            site.published_runs(settings.reports)  # a bucket out of reach is known before anything runs,
+            shared({}, settings.publish)  # and so is a missing key
         wanted = {"date": day.isoformat(), "landing": settings.landing, "lake": settings.lake, **(parameters or {})}
         given = _declared(Path(settings.notebooks), wanted)
         record = recording.begin(settings, day, wanted)
-        with watched(settings, record) as watch:
+        with locked(settings, day), watched(settings, record) as watch:
             _run_stages(watch, given, Path(work), kernel, on_stage)
             recording.conclude(settings, watch.lake, day, record)
             watch.settle()
             site.build(settings, Path(work), record)
             recording.write(Path(work), record)
-            record["report"] = site.publish(Path(work), settings.reports, record)
+            record["report"] = site.publish(Path(work), settings.reports, record, settings.publish)
     watch.lake.tend(settings.care.optimize_every, settings.care.retain_days)
     return record
 

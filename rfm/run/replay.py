@@ -99,9 +99,7 @@ def _versions(reports: str, record: Mapping[str, Any]) -> dict[str, int]:
         ) from None
 
 
-def _repeat(
-    settings: Settings, lake: rfm.Lake, again: rfm.Lake, day: dt.date, versions: Mapping[str, int], refit: bool
-) -> None:
+def _repeat(settings: Settings, lake: rfm.Lake, again: rfm.Lake, day: dt.date, versions: Mapping[str, int], refit: bool) -> None:
     """Make the result tables of a day in another lake, from the versions of this one."""
     try:
         for name in versions.keys() - {SILVER, LEDGER}:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +14,6 @@ from rfm.core.figures.style import (
     CLUSTER_COLOURS,
     GREEN,
     GREY,
-    INK,
     MOST_POINTS,
     ORANGE,
     OUTLIER_SYMBOLS,
@@ -24,40 +24,39 @@ from rfm.core.figures.style import (
 )
 
 if TYPE_CHECKING:
-    import matplotlib.figure
     import plotly.graph_objects as go
 
 
-def outlier_fences(gold: pd.DataFrame, outliers: pd.Series, factor: float = 1.5) -> matplotlib.figure.Figure:
+def outlier_fences(gold: pd.DataFrame, outliers: pd.Series, factor: float = 1.5) -> go.Figure:
     """Draw which customers lie beyond the fences, spend against frequency, both on log scales.
 
     Parameters
     ----------
     gold
-        Columns of ``customer_rfm_gold``.
+        Columns of ``customer_rfm_gold``; of more than 5,000 regular customers an even sample, of the others all.
     outliers
         Cluster of each row: 0 regular, -1, -2, -3 outliers.
     factor
         Width of the fences in interquartile ranges.
     """
-    from matplotlib import pyplot as plt
+    import plotly.graph_objects as go
 
-    figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
-    plt.close(figure)  # whoever asked for it shows it
+    figure = go.Figure()
     money, orders = gold["Monetary"].astype(float), gold["Frequency"].astype(float)
-    marks = {0: ("regular", GREY, "o"), -1: ("spend", ORANGE, "D"), -2: ("frequency", SKY, "s"), -3: ("both", BLUE, "X")}
-    for mark, (label, colour, symbol) in marks.items():
-        rows = (outliers == mark).to_numpy()
-        label = f"{label}: {rows.sum():,}"
-        axes.scatter(orders[rows], money[rows].clip(lower=0.01), s=14, c=colour, marker=symbol, alpha=0.7, lw=0, label=label)
-    for draw, values in ((axes.axhline, money), (axes.axvline, orders)):
-        low, high = values.quantile([0.25, 0.75])
-        draw(high + factor * (high - low), color=INK, lw=1, ls="--")
-    axes.set(xscale="log", yscale="log", xlabel=UNITS["Frequency"], ylabel=UNITS["Monetary"])
-    axes.set_title("Which customers are too far out for K-means?", loc="left")
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False)
-    return figure
+    marks = {0: ("regular", GREY), -1: ("spend", ORANGE), -2: ("frequency", SKY), -3: ("both", BLUE)}
+    for mark, (label, colour) in marks.items():
+        rows = np.flatnonzero(outliers == mark)
+        shown = rows[:: max(1, int(np.ceil(len(rows) / MOST_POINTS)))] if mark == 0 else rows
+        points = {"x": orders.iloc[shown].tolist(), "y": money.iloc[shown].clip(lower=0.01).round(2).tolist()}
+        marker = {"color": colour, "symbol": OUTLIER_SYMBOLS.get(mark, "circle"), "size": 5, "opacity": 0.7}
+        figure.add_scatter(**points, mode="markers", name=f"{label}: {len(rows):,}", marker=marker)
+    for draw, values in ((figure.add_hline, money), (figure.add_vline, orders)):
+        low, high = values.quantile([0.25, 0.75]) if len(values) else (0.0, 0.0)
+        if (fence := high + factor * (high - low)) > 0:
+            draw(float(fence), line={"color": GREY, "width": 1, "dash": "dash"})
+    figure.update_xaxes(type="log", dtick=1).update_yaxes(type="log", dtick=1)
+    x, y = f"{UNITS['Frequency']} (log scale)", f"{UNITS['Monetary']} (log scale)"
+    return finish(figure, "Which customers are too far out for K-means?", x=x, y=y, height=460)
 
 
 def k_selection(scores: pd.DataFrame, k: int) -> go.Figure:
@@ -119,9 +118,9 @@ def clusters_3d(customers: pd.DataFrame) -> go.Figure:
         figure.add_scatter3d(x=recency, y=frequency, z=money, mode="markers", name=name, marker=marker)
     figure.update_scenes(
         xaxis_title_text="Recency (days)",
-        yaxis={"title": {"text": "Frequency"}, "type": "log"},
-        zaxis={"title": {"text": "Monetary"}, "type": "log"},
-        camera_eye={"x": 1.9, "y": 1.7, "z": 0.9},
+        yaxis={"title": {"text": "Frequency"}, "type": "log", "dtick": 1},
+        zaxis={"title": {"text": "Monetary"}, "type": "log", "dtick": 1},
+        camera={"eye": {"x": 2.2, "y": 2.0, "z": 0.9}, "center": {"z": -0.15}},
     )
     return finish(figure, "Where do the clusters lie?", height=560)
 
@@ -164,10 +163,10 @@ def cluster_profiles(summary: pd.DataFrame, medians: Mapping[str, float]) -> go.
     rows = summary.sort_values("Cluster", ascending=False)
     metrics = list(medians)
     ratios = [[float(row[f"Median{name}"]) / (medians[name] or 1.0) for name in metrics] for _, row in rows.iterrows()]
-    labels = rows["Cluster_Label"].str.replace(" (", "<br>(", regex=False)  # two lines leave room on a small screen
-    names = [f"{cluster} · {label}" for cluster, label in zip(rows["Cluster"], labels, strict=True)]
+    labelled = zip(rows["Cluster"], rows["Cluster_Label"], strict=True)
+    names = ["<br>".join(wrap(f"{cluster} · {label}", 24)) for cluster, label in labelled]  # short lines leave room on a phone
     text = [[f"{ratio:.1f} ×" for ratio in row] for row in ratios]
     logs = np.log2(np.maximum(ratios, 1 / 16)).clip(-4, 4)
     heat = go.Heatmap(z=logs.tolist(), x=metrics, y=names, text=text, texttemplate="%{text}", colorscale="BrBG", zmin=-7, zmax=7)
     heat.update(hovertemplate="%{y}<br>%{x}: %{text} the median customer<extra></extra>", showscale=False)
-    return finish(go.Figure(heat), "How do the clusters differ from the median customer?", height=140 + 40 * len(rows))
+    return finish(go.Figure(heat), "How do the clusters differ from the median customer?", height=140 + 52 * len(rows))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
 import typer
@@ -13,7 +14,9 @@ from rfm.run.arguments import assignments, day_of
 from rfm.run.cli.options import Date, Engine, LakeUrl, Landing, Parameters, Refit, Remote, Reports, Restate, app, screen
 
 
-@app.command(epilog="Examples: `rfm daily` · `rfm daily --date 2025-10-23` · `rfm daily --landing s3://shop/daily_sales`")
+@app.command(
+    epilog="Examples: `rfm daily` · `rfm daily --date 2025-10-23` · `rfm daily --catch-up` · `rfm daily --landing s3://shop/daily_sales`"
+)
 def daily(
     date: Date = None,
     landing: Landing = None,
@@ -30,6 +33,9 @@ def daily(
             "--as-published", metavar="DAY", help="Repeat a published day from its table versions; write nothing, compare."
         ),
     ] = None,
+    catching_up: Annotated[
+        bool, typer.Option("--catch-up", help="First the days before that have a file and were never run, without notebooks.")
+    ] = False,
 ) -> None:
     """Run all stages for one day and publish its report."""
     settings = rfm.load_settings(date=date, landing=landing, lake=lake, reports=reports, engine=engine, remote=remote)
@@ -37,14 +43,35 @@ def daily(
         _say_replay(settings, day_of("--as-published", as_published))
         return
     given = assignments(parameter or []) | {name: True for name, on in {"restate": restate, "refit": refit}.items() if on}
+    if not run_chain(settings, given, catching_up):
+        raise typer.Exit(1)
+
+
+def run_chain(settings: Any, given: Mapping[str, Any], catching_up: bool = False) -> bool:
+    """Run a day, after the missed ones if wanted, and say how it went; tell whether all went well."""
+    went = [_say_missed(one) for one in _missed(settings)] if catching_up else []
     from rfm.run.daily import run
 
     with screen.status("starting"):
         record = run(settings, given, _say_stage)
     _say_warnings(record["warnings"])
     screen.print(f"{record['run_date']}: {record['headline']}. Report: {record['report']}", markup=False)
-    if record["errors"]:
-        raise typer.Exit(1)
+    return all(went) and not record["errors"]
+
+
+def _missed(settings: Any) -> Iterator[Any]:
+    """Run the missed days, one by one."""
+    from rfm.run.schedule.missed import catch_up
+
+    with screen.status("looking for missed days"):
+        yield from catch_up(settings)
+
+
+def _say_missed(one: Any) -> bool:
+    """Say how a missed day went; tell whether it went well."""
+    _say_warnings(one.warnings)
+    screen.print(f"[{'green]✓' if one.well else 'red]✗'}[/] {one.day}: {escape(one.said)}")
+    return one.well
 
 
 @app.command(epilog="Example: `rfm backfill --from 2025-06-26 --to 2025-10-23`")
@@ -62,10 +89,12 @@ def backfill(
     settings = rfm.load_settings(landing=landing, lake=lake, engine=engine, remote=remote)
     begin, end = day_of("--from", first), day_of("--to", last)
     from rfm.run import backfill as runs
+    from rfm.run.schedule.lock import locked
     from rfm.run.screen import with_bar
 
     total = len(runs.days(begin, end))
-    *_, headline = (said for _, said in with_bar(runs.backfill(settings, begin, end, restate, refit), total, screen))
+    with locked(settings, end):
+        *_, headline = (said for _, said in with_bar(runs.backfill(settings, begin, end, restate, refit), total, screen))
     warnings, refused = runs.told(settings, begin, end)
     _say_warnings(warnings)
     screen.print(f"{total} day(s) up to {end}: {headline}. Tables: {settings.lake}", markup=False)

@@ -1,8 +1,9 @@
-"""The verbs for landing files: sample, upload."""
+"""The verbs for landing files: sample, prepare, upload."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
@@ -32,6 +33,41 @@ def sample(
     made = make_sample(settings.landing, days=days, end=day_of("--end", end), customers=customers, lines=lines, seed=seed)
     counts = f"{made.files} files, {made.lines:,} lines, {made.customers:,} customers"
     screen.print(f"{counts} up to {made.last_day}: {settings.landing}", markup=False)
+
+
+@app.command(epilog="Examples: `rfm prepare` · `rfm prepare online_retail_II.xlsx --sheet 'Year 2009-2010' --landing data/real`")
+def prepare(
+    workbook: Annotated[
+        str | None, typer.Argument(help="online_retail_II.xlsx, its zip or its CSV; fetched as [archive] says if not given.")
+    ] = None,
+    landing: Landing = None,
+    sheet: Annotated[list[str] | None, typer.Option(help="Name of a sheet; may be repeated; all if not given.")] = None,
+    start: Annotated[str, typer.Option(help="Calendar day of the first trading day, YYYY-MM-DD.")] = "2025-06-26",
+) -> None:
+    """Turn the public archive, Online Retail II, into daily files, one a trading day, replayed from a start date on."""
+    settings = rfm.load_settings(landing=landing)
+    from rfm.io.prepare.archive import prepare as make
+
+    with screen.status("making daily files"):
+        made = make(workbook or _fetched(settings), settings.landing, start=day_of("--start", start), sheets=sheet or ())
+    screen.print(
+        f"{made.files} files, {made.lines:,} lines, {made.first_day} to {made.last_day}: {settings.landing}", markup=False
+    )
+    if made.repeated:
+        told = f"; on {len(made.differing)} of these days its lines differ" if made.differing else ""
+        screen.print(f"{made.repeated:,} lines of days that an earlier sheet holds were left out{told}", markup=False)
+    if made.others:
+        screen.print(f"{made.others} other daily file(s) lie there too; move them away if they are of another shop", markup=False)
+
+
+def _fetched(settings: Any) -> str:
+    """Fetch the public archive beside the landing folder, unless it lies there; return where it is."""
+    from rfm.io.prepare.download import download
+
+    file, checksum = download(settings.archive.url, Path(settings.landing).parent / "archive", settings.archive.sha256)
+    pinned = "as pinned" if settings.archive.sha256 else "to pin it, put it into rfm.toml: [archive] sha256"
+    screen.print(f"{file}: sha256 {checksum} ({pinned})", markup=False)
+    return str(file)
 
 
 @app.command(epilog="Example: `rfm upload --date 2025-10-23 --to s3://shop/daily_sales --landing /data/exports`")

@@ -1,4 +1,4 @@
-"""The verbs for the site: report."""
+"""The verbs for the site: report, publish, serve."""
 
 from __future__ import annotations
 
@@ -20,6 +20,28 @@ def report(date: Date = None, lake: LakeUrl = None, reports: Reports = None) -> 
     from rfm.run import site
 
     screen.print(f"Report: {site.rebuild(settings, settings.date)}", markup=False)
+
+
+@app.command(epilog="Examples: `rfm publish s3://shop/site` · `rfm publish ../pages`")
+def publish(
+    url: Annotated[
+        str, typer.Argument(metavar="URL", help="Folder or URL to send the site to: s3://…, a folder of GitHub Pages …")
+    ],
+    reports: Reports = None,
+) -> None:
+    """Send the reports to where others read them: only what changed, and no single customer unless [publish] says so."""
+    settings = rfm.load_settings(reports=reports)
+    from rfm.run.publish import publish as send
+    from rfm.settings import absolute
+
+    done = send(settings.reports, absolute(url), settings.publish)
+    told = f"{len(done.sent):,} files sent ({done.size / 1e6:,.1f} MB), {done.seen - len(done.sent):,} as they were"
+    told += f", {len(done.removed):,} removed" if done.removed else ""
+    kept = {(False, False): "customers stayed at home", (True, True): "customer ids hashed, notebooks stayed at home"}
+    screen.print(
+        f"Published {done.address}: {told}; {kept.get(tuple(settings.publish.model_dump().values()), 'with all customers')}",
+        markup=False,
+    )
 
 
 @app.command(epilog="Examples: `rfm serve` · `rfm serve --port 9000`")

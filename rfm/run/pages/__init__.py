@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from rfm.run.pages import customers, lineage, movement, overview, quality, segments, trade
 from rfm.run.pages.tables import RunTables
 
-__all__ = ["PAGES", "Page", "RunTables"]
+__all__ = ["PAGES", "Page", "RunTables", "customers"]
 
 
 class Page(NamedTuple):

@@ -7,15 +7,15 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+import pandas as pd
 
 from rfm.run import exports
 from rfm.run.pages.overview import RISK
 from rfm.run.pages.tables import RunTables
 from rfm.run.template.filters import PAGE_FILTERS
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 MOST = 100_000  # customers on the page, those who spent most
 FIRST = 50  # of them in the page before any script
@@ -151,14 +151,15 @@ def details(tables: RunTables, rows: pd.DataFrame) -> dict[str, Any]:
 
 def spells(tables: RunTables) -> tuple[dict[str, list[int]], list[str], list[str]]:
     """Return, by customer, the place of the run in which each spell in a segment began and of the segment; runs; segments."""
-    rows = tables.frame(HISTORY)[["CustomerID", "UpdateDate", "Cluster_Description"]]
-    rows = rows[rows["UpdateDate"] <= tables.day].sort_values(["CustomerID", "UpdateDate"])
-    runs, segments = (sorted(set(rows[name])) for name in ("UpdateDate", "Cluster_Description"))
-    day = rows["UpdateDate"].map({value: at for at, value in enumerate(runs)})
-    segment = rows["Cluster_Description"].map({value: at for at, value in enumerate(segments)})
-    same = (rows["CustomerID"].eq(rows["CustomerID"].shift()) & segment.eq(segment.shift())).fillna(False)
-    begun = zip(rows["CustomerID"][~same].tolist(), day[~same].tolist(), segment[~same].tolist(), strict=True)
-    return in_turn(begun), [run.isoformat() for run in runs], segments
+    rows = (
+        tables.read(HISTORY).select("CustomerID", "UpdateDate", "Cluster_Description").sort("CustomerID", "UpdateDate").collect()
+    )
+    rows = rows.filter(rows["UpdateDate"] <= tables.day)
+    (customer, ids), (day, runs), (segment, segments) = (pd.factorize(rows[name].to_numpy(), sort=True) for name in rows.columns)
+    begins = np.ones(len(rows), bool)
+    begins[1:] = (np.diff(customer) != 0) | (np.diff(segment) != 0)
+    begun = zip(ids[customer[begins]].tolist(), day[begins].tolist(), segment[begins].tolist(), strict=True)
+    return in_turn(begun), [str(run)[:10] for run in runs], list(segments)
 
 
 def purchases(tables: RunTables) -> tuple[dict[str, list[int]], dict[str, list[int]]]:

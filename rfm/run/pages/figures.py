@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -28,9 +26,9 @@ def drawn(picture: Any, alt: str = "", table: Any = None, columns: Mapping[str, 
     Returns
     -------
     dict
-        ``title``, ``subtitle``, ``alt``, ``json`` or ``image``, ``height`` in pixels, ``table``.
+        ``title``, ``subtitle``, ``alt``, ``json``, ``height`` in pixels, ``table``.
     """
-    given = _image(picture) if hasattr(picture, "savefig") else _plotly(picture)
+    given = {"height": picture.layout.height or 420, **figure(json.loads(picture.to_json()))}
     return given | {"alt": alt or given["alt"], "table": None if table is None else rows_of(table, columns)}
 
 
@@ -64,18 +62,3 @@ def rows_of(frame: Any, columns: Mapping[str, tuple[str, str]] | None = None) ->
 def _plain(value: Any) -> Any:
     """Return a value that JSON can hold: numbers and truth as they are, all else as text."""
     return value if value is None or isinstance(value, bool | int | float) else str(value)
-
-
-def _plotly(picture: Any) -> dict[str, Any]:
-    """Return a plotly figure: JSON for the browser."""
-    return {"height": picture.layout.height or 420, **figure(json.loads(picture.to_json()))}
-
-
-def _image(picture: Any) -> dict[str, Any]:
-    """Return a matplotlib figure: a picture inside the page."""
-    kept = io.BytesIO()
-    title = picture.axes[0].get_title(loc="left") or picture.axes[0].get_title()
-    picture.axes[0].set_title("", loc="left")
-    picture.savefig(kept, format="png", dpi=120, metadata={"Software": None})
-    data = base64.b64encode(kept.getvalue()).decode()
-    return {"title": title, "subtitle": "", "alt": title, "image": f"data:image/png;base64,{data}"}

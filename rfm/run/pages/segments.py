@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rfm.core import figures
 from rfm.core.segments import medians_of
+from rfm.run import exports
 from rfm.run.pages.figures import drawn
 from rfm.run.pages.tables import RunTables
 
@@ -73,6 +74,7 @@ def card(row: dict[str, Any]) -> dict[str, Any]:
         "revenue": str(revenue),
         "revenue_share": float(revenue_share),
         "recommendation": action,
+        "downloads": exports.downloads(exports.slug(segment), "", int(customers)),
         "explanation": why if isinstance(why, str) else "",
         "typical": {name: [float(row[f"Median{name}"]), float(row[f"Average{name}"])] for name in TYPICAL},
     }

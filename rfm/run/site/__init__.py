@@ -9,21 +9,29 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rfm.run.pages import PAGES, Page, RunTables
+from rfm.run import exports
+from rfm.run.pages import PAGES, Page, RunTables, customers
+from rfm.run.publish import shared
 from rfm.run.site.front import front, with_run
 from rfm.run.site.notebooks import FOLDER, convert
 from rfm.run.storage import open_site, published_record, reaching, read_runs, run_date_of, write
 from rfm.run.template import assets, links, render
 from rfm.schema import InputError
-from rfm.sections import Shop
+from rfm.sections import Publish, Shop
 from rfm.settings import Settings
 
-PARTS = (("*.ipynb", f"{FOLDER}/"), (f"{FOLDER}/*.html", f"{FOLDER}/"), ("*.html", ""), ("run.json", ""))  # what goes where
+PARTS = (  # what of a work folder goes where in the day's
+    ("*.ipynb", f"{FOLDER}/"),
+    (f"{FOLDER}/*.html", f"{FOLDER}/"),
+    (f"{exports.FOLDER}/*", f"{exports.FOLDER}/"),
+    ("*.html", ""),
+    ("run.json", ""),
+)
 FIGURES = "figures.json"  # in the work folder: what the front page shows of the run
 
 
 def build(settings: Settings, work: Path, record: Mapping[str, Any]) -> list[Path]:
-    """Write the pages of a run, and those of its executed notebooks, into its work folder.
+    """Write the pages of a run, those of its executed notebooks, and its exports into its work folder.
 
     The pages are made from the tables as the run left them and from its record, so the same run gives the same
     bytes on any later day. They look for their assets in ``../assets``, where `publish` puts them.
@@ -55,13 +63,17 @@ def build(settings: Settings, work: Path, record: Mapping[str, Any]) -> list[Pat
         if page == PAGES[0]:
             (work / FIGURES).write_text(json.dumps(shown | {"fresh": given["fresh"]}), encoding="utf-8")
         (work / page.file).write_text(_page(page, given, shown), encoding="utf-8")
+    exports.write(customers.listing(tables), work / exports.FOLDER, tables.day)
     return [work / page.file for page in PAGES]
 
 
-def publish(work: Path, reports: str, record: Mapping[str, Any]) -> str:
+def publish(work: Path, reports: str, record: Mapping[str, Any], choice: Publish | None = None) -> str:
     """Publish the pages of a run: assets, the day, the list of runs, and last the front page.
 
-    Every file is written whole, nothing is deleted; a day published again replaces its files and its entry.
+    Every file is written whole, nothing is deleted; a day published again replaces its files and its entry. A folder gets
+    everything: it is the shop's own. A URL is read by others, so it gets what ``[publish]`` lets out of the house, as from
+    `rfm.run.publish`: without more, no single customer, no export, no executed notebook. Where the bucket is as closed as
+    the lake, ``[publish] customers = true`` keeps them there.
 
     Parameters
     ----------
@@ -71,6 +83,8 @@ def publish(work: Path, reports: str, record: Mapping[str, Any]) -> str:
         Folder or fsspec URL (``s3://…``) of the site.
     record
         The run record.
+    choice
+        Of the shop, for a URL; nothing of single customers if not given.
 
     Returns
     -------
@@ -90,11 +104,11 @@ def publish(work: Path, reports: str, record: Mapping[str, Any]) -> str:
         for name, content in assets().values():
             if not fs.exists(f"{root}/assets/{name}"):
                 write(fs, f"{root}/assets/{name}", content)
-        for pattern, folder in PARTS:
-            for path in sorted(work.glob(pattern)):
-                write(fs, f"{root}/{day}/{folder}{path.name}", path.read_bytes())
-        write(fs, f"{root}/runs.json", json.dumps(site, indent=1, ensure_ascii=False).encode())
-        write(fs, f"{root}/index.html", front(site).encode())
+        found = [(f"{day}/{folder}{path.name}", path) for pattern, folder in PARTS for path in sorted(work.glob(pattern))]
+        files = {name: path.read_bytes() for name, path in found}
+        files |= {"runs.json": json.dumps(site, indent=1, ensure_ascii=False).encode(), "index.html": front(site).encode()}
+        for name, content in (files if "://" not in reports else shared(files, choice or Publish())).items():
+            write(fs, f"{root}/{name}", content)
     return f"{root}/index.html" if "local" in fs.protocol else fs.unstrip_protocol(f"{root}/index.html")
 
 
@@ -125,7 +139,7 @@ def rebuild(settings: Settings, day: dt.date | None = None) -> str:
     with tempfile.TemporaryDirectory(prefix="rfm-report-") as folder:
         work = Path(folder)
         build(settings, work, record)
-        return publish(work, settings.reports, record)
+        return publish(work, settings.reports, record, settings.publish)
 
 
 def published_runs(reports: str) -> list[dict[str, Any]]:

@@ -15,8 +15,8 @@ TRENDS = (  # what of each run is drawn over time: name, title, how it is shown
     ("customers", "Customers", "count"),
     ("revenue", "Revenue", "money"),
     ("named", "Segments", "count"),
-    ("dropped", "Lines dropped", "share"),
-    ("renamed", "Renamed without a purchase", "share"),
+    ("dropped", "Lines put aside", "share"),
+    ("renamed", "Moved without buying", "share"),
 )
 
 

@@ -33,11 +33,17 @@ def render(template: str, values: Mapping[str, Any]) -> str:
     str
         The HTML.
     """
+    return _environment().get_template(template).render(values)
+
+
+@cache
+def _environment() -> Any:
+    """Return Jinja with our filters; it keeps what it has compiled, so pages share the frame."""
     from jinja2 import Environment, FileSystemLoader
 
     environment = Environment(loader=FileSystemLoader(TEMPLATE), autoescape=True, trim_blocks=True)
     environment.filters.update(PAGE_FILTERS)
-    return environment.get_template(template).render(values)
+    return environment
 
 
 def links(folder: str, content: str) -> dict[str, Any]:

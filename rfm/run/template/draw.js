@@ -49,18 +49,26 @@
     }
     if (threed && !layout.scene) layout.scene = dressScene({}, ink);
     if (narrow.matches) {
-      layout.legend = { ...given.legend, orientation: "h", x: 0, xanchor: "left", y: -0.2, yanchor: "top" };
+      const below = -80 / Math.max(200, (given.height || 420) - 180); // under the title of the axis, whatever the height
+      layout.legend = { ...given.legend, orientation: "h", x: 0, xanchor: "left", y: below, yanchor: "top" };
     }
     return layout;
   }
 
-  // plotly.js is large: it comes when the first figure comes near, never before the page can be read
-  let library;
-  const load = () => library ||= new Promise((done) => {
-    const script = document.createElement("script");
-    Object.assign(script, { src: plotly, nonce, onload: done });
-    document.head.append(script);
+  // plotly.js is large: it comes when a figure is near and the reader has moved, or has looked on for a while,
+  // never before the page can be read
+  const signs = ["pointermove", "pointerdown", "touchstart", "keydown", "scroll"];
+  const reader = new Promise((here) => {
+    for (const sign of signs) addEventListener(sign, here, { once: true, passive: true });
+    setTimeout(here, 8000);
   });
+
+  let library;
+  const load = () => library ||= reader.then(() => new Promise((done, failed) => {
+    const script = document.createElement("script");
+    Object.assign(script, { src: plotly, nonce, onload: done, onerror: failed });
+    document.head.append(script);
+  }));
 
   const given = (canvas) => JSON.parse(canvas.nextElementSibling.textContent);
   const threed = (figure) => figure.data.some((trace) => /3d$|surface|cone/.test(trace.type || ""));
@@ -68,10 +76,17 @@
   async function draw(canvas) {
     const figure = given(canvas);
     await load();
-    await Plotly.react(canvas, figure.data, dress(figure.layout, threed(figure)),
+    const layout = dress(figure.layout, threed(figure));
+    if (figure.data.every(({ type }) => /treemap|sankey/.test(type))) layout.margin = { l: 4, r: 4, t: 8, b: 8 }; // no axes
+    await Plotly.react(canvas, figure.data, layout,
       { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d"] });
     canvas.classList.add("drawn");
   }
+
+  // one at a time, and between two the page answers its reader
+  let last = Promise.resolve();
+  const breath = () => new Promise((done) => { setTimeout(done); });
+  const soon = (canvas) => { last = last.then(load).then(breath).then(() => draw(canvas)).catch(console.error); };
 
   const redraw = () => { for (const canvas of document.querySelectorAll(".canvas.drawn")) draw(canvas); };
 
@@ -80,7 +95,7 @@
       for (const entry of entries) {
         if (!entry.isIntersecting) continue;
         near.unobserve(entry.target);
-        draw(entry.target);
+        soon(entry.target);
       }
     }, { rootMargin: "400px 0px" });
     for (const canvas of document.querySelectorAll(".canvas")) {

@@ -35,7 +35,8 @@ def _money(number: Decimal, sign: str) -> str:
 
 
 def _share(number: Decimal) -> str:
-    return f"{100 * number:.{1 if 0 < number < Decimal('0.0995') else 0}f}%".replace(".0%", "%")
+    shown = f"{100 * number:.{1 if 0 < abs(number) < Decimal('0.0995') else 0}f}%".replace(".0%", "%")
+    return "0%" if shown == "-0%" else shown.replace("-", "−")
 
 
 def _change(now: Decimal, before: Any, form: str, sign: str) -> str:

@@ -1,0 +1,107 @@
+"""A site of real days, and a browser that reaches no network."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from shop import run
+
+import rfm
+from rfm.io.prepare import make_sample
+from rfm.run import backfill
+from rfm.run.pages import RunTables
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--enable-unsafe-swiftshader"]  # draws in space without a graphics card
+DAYS = 24
+
+
+class Built(NamedTuple):
+    """A published site, and what its newest run knew."""
+
+    root: Path
+    tables: RunTables
+
+    def address(self, page: str, run: bool = True) -> str:
+        """Return the address of a page of the newest run, or of the site."""
+        return f"{(self.root / str(self.tables.day) if run else self.root).as_uri()}/{page}"
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Return the browser; skip, or fail where it is required, without one."""
+    found = os.environ.get("RFM_CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
+    if not found:
+        stop = pytest.fail if "browser" in os.environ.get("RFM_REQUIRE", "").split(",") else pytest.skip
+        stop("no Chromium is installed; install it, or set RFM_CHROMIUM to one")
+    return str(found)
+
+
+@pytest.fixture(scope="session")
+def built(chromium: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """Return the site of the last of a few real days, with a day before it; of invented ones where the real are missing."""
+    root = tmp_path_factory.mktemp("site")
+    settings = rfm.load_settings(**{name: str(root / name) for name in ("landing", "lake", "reports")})
+    *_, before, last = land(root / "landing", request)
+    backfill.run_day(settings, rfm.Lake(settings.lake), before)
+    return Built(Path(settings.reports), RunTables(settings, run(settings, last)))
+
+
+def land(landing: Path, request: pytest.FixtureRequest) -> list[dt.date]:
+    """Put daily files into a folder, and return their days."""
+    real = os.environ.get("RFM_REAL_DATA")
+    if real and Path(real).exists():
+        landing.mkdir()
+        for path in sorted(request.getfixturevalue("real_files").glob("*.csv"))[:DAYS]:
+            shutil.copy(path, landing)
+    else:
+        make_sample(landing, days=DAYS, lines=8000, customers=600)
+    return [dt.date.fromisoformat(path.name[:10]) for path in sorted(landing.glob("*.csv"))]
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Any]:
+    """Return a browser."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+        yield running
+        running.close()
+
+
+class Watched(NamedTuple):
+    """A tab, what went wrong in it, and which addresses outside it asked for."""
+
+    tab: Any
+    errors: list[str]
+    outside: list[str]
+
+
+@pytest.fixture
+def visit(browser: Any) -> Iterator[Callable[..., Watched]]:
+    """Return what opens an address in a tab of its own, without any network."""
+    contexts = []
+
+    def visit(address: str, width: int = 1280, scheme: str = "light") -> Watched:
+        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, accept_downloads=True)
+        contexts.append(context)
+        watched = Watched(context.new_page(), [], [])
+        watched.tab.set_default_timeout(20_000)
+        watched.tab.on("console", lambda said: watched.errors.append(said.text) if said.type == "error" else None)
+        watched.tab.on("pageerror", lambda error: watched.errors.append(str(error)))
+        context.route(
+            lambda url: not url.startswith("file:"), lambda route: watched.outside.append(route.request.url) or route.abort()
+        )
+        watched.tab.goto(address)
+        return watched
+
+    yield visit
+    for context in contexts:
+        context.close()

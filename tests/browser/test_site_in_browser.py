@@ -1,0 +1,155 @@
+"""The site as people meet it: in a browser, from a folder, without a network."""
+
+from __future__ import annotations
+
+import csv
+import importlib.resources
+import os
+import re
+import shutil
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+
+import rfm
+from rfm.run.pages import PAGES
+from rfm.run.serve import server
+
+FILES = [page.file for page in PAGES]
+COUNT = (Path(__file__).parent / "count.js").read_text()
+WIDTHS = (1280, 2560, 360)
+UNDRAWN = ".canvas:not(.drawn)"
+
+
+def read_through(tab: Any) -> None:
+    """Bring every part of a page into sight, until nothing is left to draw."""
+    while left := tab.locator(UNDRAWN).count():
+        tab.mouse.wheel(0, 1)
+        tab.evaluate(f"document.querySelector('{UNDRAWN}')?.scrollIntoView({{behavior: 'instant'}})")
+        tab.wait_for_function(f"left => document.querySelectorAll('{UNDRAWN}').length < left", arg=left)
+
+
+def violations(tab: Any, **only: Any) -> list[str]:
+    """Return what axe-core finds wrong, a line a rule."""
+    axe = importlib.resources.files("axe_playwright_python") / "axe.min.js"
+    tab.evaluate(axe.read_text(encoding="utf-8"))
+    how = {"resultTypes": ["violations"], "preload": False, **only}
+    found = tab.evaluate("how => axe.run(document, how)", how)["violations"]
+    return [f"{one['id']}: {one['nodes'][0]['target']} {one['nodes'][0]['failureSummary']}" for one in found]
+
+
+def rows(tab: Any, table: str) -> list[list[str]]:
+    """Return the texts of a table's visible rows."""
+    return tab.eval_on_selector_all(f"{table} tbody tr", "rows => rows.map(row => [...row.children].map(cell => cell.innerText))")
+
+
+def amount(text: str) -> float:
+    """Return an amount, or a count, as it stands on a page."""
+    return float(re.sub(r"[^\d.\-]", "", text.replace("−", "-")))
+
+
+# ── every page, whole ──────────────────────────────────────────────────────────────────────────────
+@pytest.mark.parametrize("page", ["front", *FILES])
+def test_page_loads_draws_everything_fits_and_can_be_used_by_all(built, visit, page):
+    address = built.address("index.html", run=False) if page == "front" else built.address(page)
+    tab, errors, outside = visit(address)
+    read_through(tab)
+    counted = tab.evaluate(COUNT)
+    assert [row for row in counted if row[2] != row[3]] == []
+    assert len({row[0] for row in counted}) == tab.locator(".canvas").count()
+    assert violations(tab) == []
+    for width in WIDTHS:
+        tab.set_viewport_size({"width": width, "height": 900})
+        tab.wait_for_function("width => document.documentElement.scrollWidth <= width", arg=width)
+    tab.emulate_media(color_scheme="dark")
+    assert violations(tab, runOnly=["color-contrast"]) == []
+    assert (errors, outside) == ([], [])
+
+
+# ── the numbers are those of the tables ────────────────────────────────────────────────────────────
+def test_numbers_on_overview_equal_the_tables_of_the_lake(built, visit):
+    tab, gold = visit(built.address("index.html")).tab, rfm.Lake(built.tables.settings.lake).frame("customer_rfm_gold")
+    shown = tab.eval_on_selector_all(
+        ".tiles > div", "all => all.map(one => [...one.children].slice(0, 2).map(part => part.innerText))"
+    )
+    values = {label.split("\n")[0]: amount(value) for label, value in shown}
+    assert values["Customers"] == len(gold)
+    assert values["Active customers"] == (gold["Recency"] < 30).sum()
+    assert values["Orders"] == gold["Frequency"].sum()
+    assert values["Revenue"] == pytest.approx(float(gold["Monetary"].sum()), abs=0.5)
+    assert values["Average order"] == pytest.approx(float(gold["Monetary"].sum()) / gold["Frequency"].sum(), abs=0.005)
+    assert values["One-time buyers"] == pytest.approx(100 * (gold["Frequency"] == 1).mean(), abs=0.5)
+    summary = built.tables.frame("segment_summary").set_index("Cluster_Description")
+    sizes = tab.eval_on_selector_all(
+        ".segments > li", "all => all.map(one => [one.querySelector('h3').innerText, one.querySelector('.size b').innerText])"
+    )
+    assert {name: amount(size) for name, size in sizes} == summary["Customers"].to_dict()
+
+
+# ── filters, search, ways ──────────────────────────────────────────────────────────────────────────
+def test_filter_of_segments_shows_the_rows_of_the_summary_and_can_be_sent(built, visit):
+    summary = built.tables.frame("segment_summary")
+    tier = summary["Tier"].value_counts().index[0]
+    wanted = summary[summary["Tier"] == tier]
+    tab = visit(built.address("segments.html")).tab
+    tab.select_option("select[name=tier]", tier)
+    for each in (tab, visit(tab.url).tab):
+        assert set(each.locator(".cards > li:visible h3").all_inner_texts()) == set(wanted["Cluster_Description"])
+        assert f"{wanted['Customers'].sum():,} customers" in each.locator(".filters output").inner_text()
+    tab.click("text=Show all")
+    tab.wait_for_function(f"() => document.querySelectorAll('.cards > li:not([hidden])').length == {len(summary)}")
+
+
+def test_link_to_a_segment_leads_to_its_card_and_back_leads_back(built, visit):
+    tab = visit(built.address("index.html")).tab
+    name = tab.locator(".segments h3 a").last.inner_text()
+    tab.locator(".segments h3 a").last.click()
+    tab.wait_for_url("**/segments.html#*")
+    assert tab.locator(".cards > li:target h3").inner_text() == name
+    tab.go_back()
+    tab.wait_for_url("**/index.html")
+    assert tab.locator(".pages [aria-current]").inner_text() == "Overview"
+
+
+def test_customers_of_a_segment_and_one_of_them_are_those_of_the_tables(built, visit):
+    customers = built.tables.frame("customer_rfm_description_and_recommendation")
+    segment = customers["Cluster_Description"].value_counts().index[-1]
+    wanted = customers[customers["Cluster_Description"] == segment].set_index("CustomerID")
+    tab = visit(built.address(f"customers.html#segment={segment.replace(' ', '+')}")).tab
+    assert tab.locator(".filters output").inner_text().startswith(f"{len(wanted):,} of ")
+    shown = {row[0]: row for row in rows(tab, ".grid")}
+    assert len(shown) == min(50, len(wanted))
+    for one, row in shown.items():
+        assert (row[1], amount(row[3]), amount(row[5])) == (segment, wanted["Recency"][one], float(wanted["Monetary"][one]))
+    tab.fill("input[name=q]", next(iter(shown)))
+    assert [row[0] for row in rows(tab, ".grid")] == [next(iter(shown))]
+    tab.locator(".grid tbody a").click()
+    assert tab.locator("#one-title").inner_text() == f"Customer {next(iter(shown))}"
+    tab.go_back()
+    tab.wait_for_selector("#one", state="hidden")
+
+
+def test_download_holds_the_rows_of_the_tables(built, visit):
+    tab = visit(built.address("customers.html")).tab
+    with tab.expect_download() as waiting:
+        tab.locator("a[download][href$='.csv']").first.click()
+    with Path(waiting.value.path()).open(encoding="utf-8-sig", newline="") as file:
+        listed = {row["Customer"]: row["Segment"] for row in csv.DictReader(file)}
+    described = built.tables.frame("customer_rfm_description_and_recommendation")
+    assert listed == dict(zip(described["CustomerID"], described["Cluster_Description"], strict=True))
+
+
+def test_served_page_loads_itself_again_when_a_run_lands(built, browser, tmp_path):
+    site = shutil.copytree(built.root, tmp_path / "site")
+    with server(str(site)) as running:
+        Thread(target=running.serve_forever, daemon=True).start()
+        tab = browser.new_page()
+        with tab.expect_response("**/runs.json"):
+            tab.goto(f"http://127.0.0.1:{running.server_port}/")
+        (site / "index.html").write_text((site / "index.html").read_text().replace("Newest run", "Newer run"))
+        os.utime(site / "runs.json", (2e9, 2e9))
+        tab.get_by_text("Newer run").wait_for()
+        tab.close()
+        running.shutdown()
