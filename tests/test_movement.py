@@ -55,8 +55,8 @@ def test_who_moved_from_where_and_why():
 
 def test_the_largest_moves_in_words():
     assert largest_moves(movement(NOW, THEN, MODELS, D)) == [
-        "2 customers (£30) moved from A to B: 1 bought, 1 because time passed",
-        "1 customer (£10) moved from A to C: 1 because the model changed",
+        "2 customers (£30) moved from A to B: 1 because they bought, 1 because time passed",
+        "1 customer (£10) moved from A to C because the model changed",
     ]
     assert largest_moves(movement(NOW, THEN, MODELS, D), days=7) == []
 

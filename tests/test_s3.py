@@ -7,11 +7,11 @@ import datetime as dt
 import gzip
 import hashlib
 import json
-import logging
 import multiprocessing
 import os
 import shutil
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -23,7 +23,6 @@ from typing import Any
 import boto3
 import polars as pl
 import pytest
-from moto.server import ThreadedMotoServer
 
 import rfm
 from rfm.errors import InputError, SettingsError, StageError, redacted, trouble
@@ -48,13 +47,29 @@ BRONZE = "retail_transactions_bronze"
 # ── a bucket, and what the environment says of it ──────────────────────────────────────────────────
 @pytest.fixture(scope="session")
 def server() -> Iterator[str]:
-    """Return the address of a server that speaks S3."""
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    one = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    one.start()
-    host, port = one.get_host_and_port()
-    yield f"http://{host}:{port}"
-    one.stop()
+    """Return the address of a server that speaks S3: a process of its own, as delta-rs holds this one's lock while it lists."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        until(lambda: answers(port))
+        yield f"http://127.0.0.1:{port}"
+        process.terminate()
+
+
+def answers(port: int) -> bool:
+    """Tell whether somebody listens at a port of this host."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def until(true: Callable[[], bool], seconds: float = 60.0) -> None:
+    """Wait until something is true."""
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, f"not so after {seconds:g} seconds"
+        time.sleep(0.05)
 
 
 @contextlib.contextmanager

@@ -16,7 +16,7 @@ from rfm.schema import TABLES
 
 PERIODS = (1, 7, 30)
 CAUSES = {  # column of ``segment_movement``: what to say of it
-    "Bought": "bought",
+    "Bought": "because they bought",
     "TimePassed": "because time passed",
     "ModelChanged": "because the model changed",
 }
@@ -138,7 +138,7 @@ def largest_moves(movement: pd.DataFrame, n: int = 3, currency: str = "£", days
     Returns
     -------
     list of str
-        As "12 customers (£3,400) moved from Champions to Hibernating: 12 because time passed"; most customers first.
+        As "12 customers (£3,400) moved from Champions to Hibernating because time passed"; most customers first.
     """
     moved = movement[(movement["Days"] == days) & ~movement["From_Segment"].isin([""])]
     moved = moved[moved["From_Segment"] != moved["To_Segment"]]
@@ -149,9 +149,10 @@ def largest_moves(movement: pd.DataFrame, n: int = 3, currency: str = "£", days
 def _sentence(row: Mapping[str, Any], currency: str) -> str:
     """Say one move."""
     who = "customer" if row["Customers"] == 1 else "customers"
-    why = ", ".join(f"{row[cause]:,} {said}" for cause, said in CAUSES.items() if row[cause])
+    causes = [cause for cause in CAUSES if row[cause]]
+    each = ": " + ", ".join(f"{row[cause]:,} {CAUSES[cause]}" for cause in causes)
     moved = f"{row['Customers']:,} {who} ({currency}{float(row['Revenue']):,.0f})"
-    return f"{moved} moved from {row['From_Segment']} to {row['To_Segment']}: {why}"
+    return f"{moved} moved from {row['From_Segment']} to {row['To_Segment']}{each if len(causes) > 1 else f' {CAUSES[causes[0]]}'}"
 
 
 def stability(customers: pd.DataFrame, history: pd.DataFrame, models: Mapping[dt.date, Named], run_date: dt.date) -> pd.DataFrame:
