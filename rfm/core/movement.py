@@ -150,9 +150,10 @@ def _sentence(row: Mapping[str, Any], currency: str) -> str:
     """Say one move."""
     who = "customer" if row["Customers"] == 1 else "customers"
     causes = [cause for cause in CAUSES if row[cause]]
-    each = ": " + ", ".join(f"{row[cause]:,} {CAUSES[cause]}" for cause in causes)
+    several = ": " + ", ".join(f"{row[cause]:,} {CAUSES[cause]}" for cause in causes)
+    why = several if len(causes) > 1 else f" {CAUSES[causes[0]]}"
     moved = f"{row['Customers']:,} {who} ({currency}{float(row['Revenue']):,.0f})"
-    return f"{moved} moved from {row['From_Segment']} to {row['To_Segment']}{each if len(causes) > 1 else f' {CAUSES[causes[0]]}'}"
+    return f"{moved} moved from {row['From_Segment']} to {row['To_Segment']}{why}"
 
 
 def stability(customers: pd.DataFrame, history: pd.DataFrame, models: Mapping[dt.date, Named], run_date: dt.date) -> pd.DataFrame:
