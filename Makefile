@@ -50,7 +50,7 @@ lab: setup ## open JupyterLab on the tour
 	@$(BIN)/jupyter lab notebooks/0_tour.ipynb
 
 test: setup ## run all tests but the long ones and those on Spark (under ten minutes on two cores)
-	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not long and not spark" --cov=rfm --cov-report=term --cov-fail-under=95
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not long and not spark" --cov=rfm --cov-report=term --cov-fail-under=95
 
 test-long: setup ## run the long tests too: many kills, long fuzzing, large data
 	@RFM_HYPOTHESIS=long $(BIN)/python -m pytest

@@ -262,16 +262,17 @@ def test_published_site_names_no_customer_and_leads_nowhere_wrong(project, table
     ids = set(tables.frame("customer_rfm_gold")["CustomerID"])
     assert ids <= set(ID.findall(read_all(Path(project[0].reports))))  # the search finds them where they are
     publish(project[0].reports, str(tmp_path), Publish())
-    assert ID.findall(read_all(tmp_path)) == []
+    assert ids & set(ID.findall(read_all(tmp_path))) == set()  # other numbers of that form stand in digests
     for path in tmp_path.rglob("*.html"):
         links = re.findall(r'(?:href|src|data-plotly)="([^"#:]+)["#]', path.read_text())
         assert [link for link in links if not (path.parent / link).is_file()] == [], path
 
 
-def test_published_ids_are_hashes_where_the_shop_wants_it(project, pages, tmp_path, monkeypatch):
+def test_published_ids_are_hashes_where_the_shop_wants_it(project, pages, tables, tmp_path, monkeypatch):
+    plain = set(tables.frame("customer_rfm_gold")["CustomerID"])
     monkeypatch.setenv("RFM_PUBLISH_KEY", "secret")
     publish(project[0].reports, str(tmp_path), Publish(customers=True, hash_ids=True))
-    assert ID.findall(read_all(tmp_path)) == []
+    assert plain & set(ID.findall(read_all(tmp_path))) == set()
     page = BeautifulSoup((tmp_path / str(LAST) / "customers.html").read_text(), "html.parser")
     ids = [exports.disguised(id, b"secret") for id in data_of(pages["customers.html"])["id"]]
     assert data_of(page)["id"] == ids
