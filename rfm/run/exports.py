@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rfm.run.template.filters import slug
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -32,11 +34,6 @@ COLUMNS: dict[str, tuple[str, int, str]] = {  # of a list: heading, width in Exc
     "ScoreName": ("By score", 20, ""),
     "Why": ("Why here", 60, ""),
 }
-
-
-def slug(segment: str) -> str:
-    """Return the name of a segment as it stands in a file's name or an address."""
-    return re.sub(r"[^a-z]+", "-", segment.lower()).strip("-")
 
 
 def lists(customers: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:

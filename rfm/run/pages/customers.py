@@ -15,12 +15,13 @@ import pandas as pd
 from rfm.run import exports
 from rfm.run.pages.overview import RISK
 from rfm.run.pages.tables import RunTables
+from rfm.run.stages import HISTORY
 from rfm.run.template.filters import PAGE_FILTERS
 
 MOST = 100_000  # customers on the page, those who spent most
 FIRST = 50  # of them in the page before any script
 MOST_PURCHASES = 200  # of a customer, the newest
-HISTORY, DESCRIBED = "customer_rfm_kmeans_clustered_history", "customer_rfm_description_and_recommendation"
+DESCRIBED = "customer_rfm_description_and_recommendation"
 ROW = re.compile(r'(<th scope="row" class="id">)([^<]*)')  # where ids stand in the page: in rows, and in its data
 DATA = re.compile(r'(<script type="application/json" id="data"[^>]*>)([^<]*)')
 CODED = {  # columns whose few values stand in the page once, and their names there

@@ -132,6 +132,11 @@ def _json(value: Any) -> Any:
     return Markup(text)
 
 
+def slug(segment: str) -> str:
+    """Return the name of a segment as it stands in a file's name or an address."""
+    return re.sub(r"[^a-z]+", "-", str(segment).lower()).strip("-")
+
+
 PAGE_FILTERS: dict[str, Callable[..., Any]] = {
     "count": _COUNT,
     "money": _MONEY,
@@ -148,5 +153,5 @@ PAGE_FILTERS: dict[str, Callable[..., Any]] = {
     "short": _short,
     "headline": headline,
     "note": note,
-    "slug": lambda text: re.sub(r"[^a-z]+", "-", str(text).lower()).strip("-"),
+    "slug": slug,
 }
