@@ -35,6 +35,8 @@ class Column:
         Unit of the value: ``days``, ``invoices``, ``currency`` …; empty where there is none.
     bounds
         Smallest and largest allowed value, ``None`` for no limit.
+    unless
+        Column of booleans; where it is true, the bounds do not hold.
     """
 
     name: str
@@ -43,6 +45,18 @@ class Column:
     nullable: bool = False
     unit: str = ""
     bounds: tuple[float | None, float | None] = (None, None)
+    unless: str = ""
+
+    @property
+    def limits(self) -> dict[str, pl.Expr]:
+        """What the bounds ask of a row, by the name of the check."""
+        import polars as pl
+
+        free = pl.col(self.unless) if self.unless else pl.lit(False)
+        low, high = self.bounds
+        asked = {f"greater_than_or_equal_to({low})": pl.col(self.name) >= low} if low is not None else {}
+        asked |= {f"less_than_or_equal_to({high})": pl.col(self.name) <= high} if high is not None else {}
+        return {name: rule | free for name, rule in asked.items()}
 
 
 @dataclass(frozen=True)
@@ -78,6 +92,10 @@ class Table:
 
         return pl.Schema({column.name: _polars_type(column.type) for column in self.columns})
 
+    def without_rows(self) -> pd.DataFrame:
+        """Return no row, as a pandas frame with Arrow types."""
+        return self.polars.to_frame().to_pandas(use_pyarrow_extension_array=True)
+
 
 def arrow_typed(table: Table, frame: Any) -> Any:
     """Return a pandas frame with Arrow types, nulls as nulls; a frame of any other kind as it is.
@@ -92,7 +110,7 @@ def arrow_typed(table: Table, frame: Any) -> Any:
     if not hasattr(type(frame), "convert_dtypes"):  # of the type: some frames have every name, as a column
         return frame
     if frame.empty:
-        return table.polars.to_frame().to_pandas(use_pyarrow_extension_array=True)
+        return table.without_rows()
     return frame.convert_dtypes(dtype_backend="pyarrow")
 
 
@@ -170,8 +188,7 @@ def contract(table: Table) -> pandera.polars.DataFrameSchema:
     import pandera.polars as pa
 
     def checks(column: Column) -> list[pa.Check]:
-        low, high = column.bounds
-        return [check(limit) for check, limit in ((pa.Check.ge, low), (pa.Check.le, high)) if limit is not None]
+        return [pa.Check(lambda data, rule=rule: data.lazyframe.select(rule), error=name) for name, rule in column.limits.items()]
 
     columns = {
         column.name: pa.Column(dtype, checks(column), nullable=column.nullable)
@@ -215,8 +232,7 @@ def _keeps(table: Table, frame: pl.DataFrame) -> bool:
         return False
     rules = [pl.col(column.name).is_not_null() for column in table.columns if not column.nullable]
     rules += [pl.col(column.name).is_not_nan() for column in table.columns if column.type == "DOUBLE"]
-    rules += [pl.col(column.name) >= column.bounds[0] for column in table.columns if column.bounds[0] is not None]
-    rules += [pl.col(column.name) <= column.bounds[1] for column in table.columns if column.bounds[1] is not None]
+    rules += [rule for column in table.columns for rule in column.limits.values()]
     kept = frame.select(rule.all().alias(str(place)) for place, rule in enumerate(rules))
     return all(kept.row(0)) and not (table.key and frame.select(table.key).is_duplicated().any())
 

@@ -8,7 +8,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 LOGIN = re.compile(r"://[^/@]*:(?![0-9]+/)[^@]*@")  # user:password@ in an address; host:port/ is none
-SECRETS = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "OPENLINEAGE_API_KEY", "RFM_WEBHOOK_SECRET")  # of the environment
+SECRETS = (  # of the environment
+    *("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "OPENLINEAGE_API_KEY", "RFM_WEBHOOK_SECRET"),
+    "RFM_CUSTOMER_KEY",
+)
 ECHO = re.compile(r"<Token-0>.*?(?:</Token-0>|$)", re.DOTALL)  # a server's answer repeats a token that it refuses
 NETWORK = ("botocore", "aiobotocore", "aiohttp")  # packages whose errors are no mistakes of the code
 TROUBLES = {  # what an error says, as a pattern; what it means and what to do: the first that fits
@@ -32,7 +35,17 @@ TROUBLES = {  # what an error says, as a pattern; what it means and what to do: 
 
 
 class RfmError(Exception):
-    """Something a user can mend; the message names file, column, count and remedy in one line."""
+    """Something a user can mend; the message names file, column, count and remedy in one line.
+
+    Examples
+    --------
+    >>> import rfm
+    >>> try:
+    ...     rfm.load_settings(clusters={"k_min": 1})
+    ... except rfm.RfmError as error:
+    ...     print(error)
+    setting clusters.k_min: Input should be greater than or equal to 2, found 1
+    """
 
     exit_status = 1
 

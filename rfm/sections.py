@@ -32,7 +32,9 @@ class Landing(Section):
 
     pattern: str = Field("*_transactions.csv*", description="name of a landing file, as a shell pattern")
     encoding: str = Field("auto", description="codec of the files; auto: UTF-8, UTF-16 or Windows-1252, found out line by line")
-    separator: Literal["auto", ",", ";", "\t", "|"] = Field("auto", description="between two fields; auto: what fits the header")
+    separator: Literal["auto", ",", ";", "\t", "|", " "] = Field(
+        "auto", description="between two fields, a blank for any number of them; auto: what fits the header"
+    )
     on_refused: Literal["after", "before"] = Field(
         "after", description="a run with a refused file ends with exit status 1 after publishing, or before gold"
     )
@@ -54,8 +56,19 @@ class Rules(Section):
         r"^(?:[0-9]{5}[A-Za-z]*|PADS)$", description="products that count for RFM, as a regular expression (RE2)"
     )
     max_dropped_share: Share = Field(0.25, description="a day that drops a larger share of its rows stops before gold")
+    invoice_pattern: str = Field(r"(?s)^.{6,7}$", description="invoice numbers that can be, as a regular expression (RE2)")
+    cancellation: Literal["prefix", "negative", "flag"] = Field(
+        "prefix", description="what makes a line a cancellation: its invoice number, a quantity or amount below 0, or a column"
+    )
+    cancellation_pattern: str = Field("^[Cc]", description="invoice numbers of cancellations, for prefix")
+    revenue: Literal["gross", "net"] = Field("gross", description="net: returns are taken off a customer's Monetary, down to 0")
 
-    _compiles = field_validator("stock_code_pattern")(_pattern)
+    _compiles = field_validator("stock_code_pattern", "invoice_pattern", "cancellation_pattern")(_pattern)
+
+    @property
+    def keeps_returns(self) -> bool:
+        """Whether silver keeps cancellations with a quantity below 0; by the defaults they go to the quarantine."""
+        return (self.cancellation, self.revenue) != ("prefix", "gross")
 
 
 class Watch(Section):

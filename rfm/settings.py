@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
+from rfm.dialect import Columns, Dialect, Format
 from rfm.errors import without_login
 from rfm.schema import SettingsError
 from rfm.sections import Archive, Care, Clusters, Cutoffs, Exclusions, Landing, OnFailure, Publish, Rules, Shop, Watch
@@ -39,7 +40,9 @@ class Settings(BaseSettings):
     reports: str = Field(description="folder or URL of the published reports")
     notebooks: str = Field(description="folder with the notebooks of the chain")
     files: Landing = Landing()
-    rules: Rules = Rules()
+    columns: Columns = Columns()
+    format: Format = Format()
+    rules: Rules = Field(Rules(), validate_default=True)
     clusters: Clusters = Clusters()
     cutoffs: Cutoffs = Cutoffs()
     exclusions: Exclusions = Exclusions()
@@ -65,6 +68,26 @@ class Settings(BaseSettings):
         if given.data.get("engine") == "spark" and not remote.startswith("sc://"):
             raise ValueError("engine spark needs the address of a Spark Connect server, sc://host:port")
         return remote
+
+    @field_validator("format")
+    @classmethod
+    def _is_plain_on_spark(cls, form: Format, given: ValidationInfo) -> Format:
+        if given.data.get("engine") == "spark" and form.timezone:
+            raise ValueError("timezone is known to engine polars alone; let the export write local times, or leave spark")
+        return form
+
+    @field_validator("rules")
+    @classmethod
+    def _fit_the_columns(cls, rules: Rules, given: ValidationInfo) -> Rules:
+        columns = given.data.get("columns", Columns())
+        if (rules.cancellation == "flag") != bool(columns.cancelled):
+            raise ValueError('cancellation = "flag" and columns.cancelled, the name of the flag\'s column, go together')
+        return rules if columns.stock_code else rules.model_copy(update={"stock_code_pattern": ""})  # no product: all count
+
+    @property
+    def dialect(self) -> Dialect:
+        """How the shop's lines are read: what `rfm.clean` and `rfm.judge` want to know."""
+        return Dialect(columns=self.columns, format=self.format, rules=self.rules)
 
     @field_validator("landing", "lake", "reports", "notebooks")
     @classmethod
@@ -145,6 +168,13 @@ def load_settings(**given: Any) -> Settings:
     ------
     SettingsError
         One line that names every wrong setting, what was there and what is wanted.
+
+    Examples
+    --------
+    >>> import rfm
+    >>> settings = rfm.load_settings(date="2025-10-23", lake="s3://shop/lake", shop={"currency": "€"})
+    >>> settings.date, settings.lake, settings.shop.currency
+    (datetime.date(2025, 10, 23), 's3://shop/lake', '€')
     """
     try:
         return Settings(**{name: value for name, value in given.items() if value not in (None, "")})

@@ -133,7 +133,8 @@ READ: dict[str, tuple[bytes, Fate]] = {
     "quantity huge": (table(with_(Quantity="9" * 30)), ONE_BAD),
     "quantity in another script": (table(with_(Quantity="١٢")), ONE_BAD),
     "price negative": (table(with_(Price="-0.01")), ONE_BAD),
-    "price with a currency": (table(with_(Price="£6.95")), ONE_BAD),
+    "price with a currency": (table(with_(Price="£6.95"), with_(Price="6.95 EUR")), Fate(3)),
+    "price with a currency within": (table(with_(Price="6€95")), ONE_BAD),
     "price not a number": (table(with_(Price="NaN")), ONE_BAD),
     "price with an exponent": (table(with_(Price="1e3")), ONE_BAD),
     "total too large": (table(with_(Quantity="999999999", Price="99999999")), ONE_BAD),
@@ -278,3 +279,17 @@ def test_a_set_encoding_and_separator_win():
     assert parse(raw, "x.csv", "shift_jis", ";").to_pylist()[0]["Description"] == "日本"
     with pytest.raises(InputError, match="not a sales file"):
         parse(raw, "x.csv", "shift_jis", "|")
+
+
+def test_blanks_in_any_number_are_one_separator_and_lines_that_do_not_fit_keep_their_text():
+    lines = [
+        " " + "   ".join(COLUMNS).replace("Customer ID", "CustomerID"),
+        f"  {'  '.join(VALUES)} ",
+        "",
+        " a   b ",
+        '1 2 "A  B" 1 1 7 "x" d',
+    ]
+    rows = parse("\r\n".join([*lines, ""]).encode(), "x.txt", separator=" ").to_pylist()
+    assert list(rows[0].values()) == [*VALUES, None]
+    assert rows[1]["Description"] == "A  B"
+    assert json.loads(rows[2]["_rescued_data"])["_raw"] == " a   b "

@@ -1,13 +1,13 @@
 """Silver to gold: recency, frequency and monetary value of each customer, as of a date.
 
 Recency is the days since the last purchase, so small is good; frequency counts invoices, not lines;
-monetary is what the customer spent in all, returns not taken off.
+monetary is what the customer spent in all: gross, or net of what came back.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any
+from typing import Any, Literal
 
 import narwhals as nw
 from narwhals.typing import IntoFrameT
@@ -29,16 +29,26 @@ def counted(silver: nw.LazyFrame, as_of: dt.date, stock_code_pattern: str) -> nw
     stock_code_pattern
         Products, as a regular expression (RE2).
     """
+    return _of_products(silver, as_of, stock_code_pattern).filter(~nw.col("IsCancellation"))
+
+
+def _of_products(silver: Any, as_of: dt.date, stock_code_pattern: str) -> Any:
+    """Return the rows of products and known customers up to a date: sales, and what was cancelled or came back."""
     dated = silver.with_columns(nw.col("InvoiceDate").cast(nw.Date))
     return dated.filter(
         nw.col("InvoiceDate") <= nw.lit(as_of),
         ~nw.col("CustomerID").is_null(),
-        ~nw.col("IsCancellation"),
         nw.col("StockCode").str.contains(stock_code_pattern),
     )
 
 
-def rfm_metrics(silver: IntoFrameT, as_of: dt.date, *, stock_code_pattern: str = Rules().stock_code_pattern) -> IntoFrameT:
+def rfm_metrics(
+    silver: IntoFrameT,
+    as_of: dt.date,
+    *,
+    stock_code_pattern: str = Rules().stock_code_pattern,
+    revenue: Literal["gross", "net"] = "gross",
+) -> IntoFrameT:
     """Return recency, frequency and monetary value per customer.
 
     Parameters
@@ -49,6 +59,9 @@ def rfm_metrics(silver: IntoFrameT, as_of: dt.date, *, stock_code_pattern: str =
         Run date: later sales are not seen, and recency counts from here.
     stock_code_pattern
         Which stock codes are products, as a regular expression.
+    revenue
+        ``net`` takes cancellations with an amount below 0 off the customer's Monetary, which does not fall below 0;
+        Recency and Frequency are those of the purchases either way.
 
     Returns
     -------
@@ -71,16 +84,19 @@ def rfm_metrics(silver: IntoFrameT, as_of: dt.date, *, stock_code_pattern: str =
     >>> rfm_metrics(silver, dt.date(2025, 6, 30))[["CustomerID", "Recency", "Frequency", "Monetary"]].to_dict("list")
     {'CustomerID': ['1', '2'], 'Recency': [4, 4], 'Frequency': [1, 1], 'Monetary': [Decimal('42.00'), Decimal('1.00')]}
     """
-    customers = (
-        _invoices(silver, as_of, stock_code_pattern)
-        .group_by("CustomerID")
-        .agg(nw.len().alias("Frequency"), nw.col("TotalPrice").sum(), nw.col("InvoiceDate").max().alias("MaxInvoiceDate"))
+    today = _day_number(as_of)
+    invoices = (_net if revenue == "net" else _invoices)(silver, as_of, stock_code_pattern)
+    customers = invoices.group_by("CustomerID").agg(
+        nw.col("Purchases", "TotalPrice").sum(), nw.col("InvoiceDate").max().alias("MaxInvoiceDate")
     )
-    customers = customers.with_columns(
-        Recency=(nw.lit(_day_number(as_of)) - day_number(nw.col("MaxInvoiceDate"))).cast(nw.Int32),
-        Frequency=nw.col("Frequency").cast(nw.Int32),
+    customers = customers.filter(nw.col("Purchases") > 0).with_columns(
+        Recency=(nw.lit(today) - day_number(nw.col("MaxInvoiceDate"))).cast(nw.Int32),
+        Frequency=nw.col("Purchases").cast(nw.Int32),
         Monetary=nw.col("TotalPrice").cast(nw.Decimal(38, 2)).cast(nw.Decimal(18, 2)),
     )
+    if revenue == "net":
+        nothing = nw.lit(0).cast(nw.Decimal(38, 2)).cast(nw.Decimal(18, 2))
+        customers = customers.with_columns(nw.when(nw.col("Monetary") > nothing).then(nw.col("Monetary")).otherwise(nothing))
     gold = customers.select(TABLES["customer_rfm_gold"].names).sort("CustomerID")
     return gold if isinstance(silver, nw.LazyFrame) else gold.to_native()
 
@@ -90,14 +106,26 @@ def purchases(silver: IntoFrameT, as_of: dt.date, *, stock_code_pattern: str = R
 
     Parameters as for `rfm_metrics`.
     """
-    return _invoices(silver, as_of, stock_code_pattern).sort("CustomerID", "InvoiceNo").to_native()
+    return _invoices(silver, as_of, stock_code_pattern).drop("Purchases").sort("CustomerID", "InvoiceNo").to_native()
 
 
 def _invoices(silver: Any, as_of: dt.date, stock_code_pattern: str) -> Any:
     """Return one row an invoice of a known customer, in narwhals' frame."""
     rows: Any = nw.from_native(arrow_typed(TABLES["retail_transactions_silver"], silver))
     invoices = counted(rows, as_of, stock_code_pattern).group_by("CustomerID", "InvoiceNo")
-    return invoices.agg(nw.col("TotalPrice").sum(), nw.col("InvoiceDate").max())
+    return invoices.agg(nw.col("TotalPrice").sum(), nw.col("InvoiceDate").max()).with_columns(Purchases=nw.lit(1))
+
+
+def _net(silver: Any, as_of: dt.date, stock_code_pattern: str) -> Any:
+    """Return one row an invoice, and one a return, which is no purchase and has no day."""
+    rows: Any = nw.from_native(arrow_typed(TABLES["retail_transactions_silver"], silver))
+    sale = ~nw.col("IsCancellation")
+    found = _of_products(rows, as_of, stock_code_pattern).filter(sale | (nw.col("TotalPrice") < 0))
+    invoices = found.group_by("CustomerID", "InvoiceNo", "IsCancellation").agg(
+        nw.col("TotalPrice").sum(), nw.col("InvoiceDate").max()
+    )
+    purchases = nw.when(sale).then(nw.lit(1)).otherwise(nw.lit(0))
+    return invoices.with_columns(Purchases=purchases, InvoiceDate=nw.when(sale).then(nw.col("InvoiceDate")))
 
 
 def day_number(date: nw.Expr) -> nw.Expr:

@@ -67,7 +67,7 @@ def _cents_of_text(price: nw.Expr) -> nw.Expr:
 
 
 def money(cents: nw.Expr, precision: int) -> nw.Expr:
-    """Return DECIMAL(precision, 2) from whole cents of 0 or more, exactly.
+    """Return DECIMAL(precision, 2) from whole cents, exactly.
 
     Parameters
     ----------
@@ -76,8 +76,10 @@ def money(cents: nw.Expr, precision: int) -> nw.Expr:
     precision
         Digits in all, two of them behind the point.
     """
-    units = cents // 100
-    text = nw.concat_str(units.cast(nw.String), nw.lit("."), (cents - units * 100).cast(nw.String).str.zfill(2))
+    whole = cents.abs()
+    units = whole // 100
+    sign = nw.when(cents < 0).then(nw.lit("-")).otherwise(nw.lit(""))
+    text = nw.concat_str(sign, units.cast(nw.String), nw.lit("."), (whole - units * 100).cast(nw.String).str.zfill(2))
     return text.cast(nw.Decimal(precision, 2))
 
 

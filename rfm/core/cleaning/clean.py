@@ -7,68 +7,27 @@ a DuckDB or Spark frame the same.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import narwhals as nw
 from narwhals.typing import IntoFrameT
 
 from rfm.core.cleaning.casts import BLANKS, calendar_date, cents, money, whole_number
+from rfm.core.cleaning.expectations import EXPECTATIONS, Expectation
+from rfm.core.cleaning.notation import in_plain
+from rfm.core.cleaning.standins import cancelled, fits_header, quantity_and_cents, stand_ins
+from rfm.core.cleaning.zones import local_day
+from rfm.dialect import Dialect
 from rfm.schema import LANDING_COLUMNS, TABLES, InputError
 
-Severity = Literal["drop", "warn", "fail"]
-
-LARGEST_PRICE = 10**10 - 1  # cents in DECIMAL(10,2)
 LARGEST_TOTAL = 10**12 - 1  # cents in DECIMAL(12,2)
 
 
-@dataclass(frozen=True)
-class Expectation:
-    """A rule that every row is held against.
-
-    Parameters
-    ----------
-    name
-        As it stands in the quarantine's ``failed_expectations``.
-    meaning
-        The rule in words.
-    passes
-        Expression over the typed columns (see `judge`); a null counts as broken.
-    severity
-        ``drop`` puts the row into the quarantine, ``warn`` counts it, ``fail`` quarantines it and stops the run before gold.
-    """
-
-    name: str
-    meaning: str
-    passes: nw.Expr
-    severity: Severity = "drop"
-
-
-EXPECTATIONS: tuple[Expectation, ...] = (
-    Expectation("valid_invoice_no", "6 or 7 characters", nw.col("InvoiceNo").str.len_chars().is_between(6, 7)),
-    Expectation("valid_stock_code", "not missing", ~nw.col("StockCode").is_null()),
-    Expectation("valid_quantity", "a whole number above 0", nw.col("Quantity") > 0),
-    Expectation("valid_unit_price", "a price of 0 or more", nw.col("Cents").is_between(0, LARGEST_PRICE)),
-    Expectation("valid_invoice_date", "a day of the calendar", ~nw.col("InvoiceDate").is_null()),
-    Expectation(
-        "valid_total_price",
-        "Quantity × UnitPrice has at most 12 digits",
-        ~nw.col("TotalCents").is_null() | nw.col("Quantity").is_null() | nw.col("Cents").is_null(),
-    ),
-    Expectation(
-        "known_country",
-        "neither missing nor 'Unspecified'",
-        ~nw.col("Country").is_null() & (nw.col("Country") != "Unspecified"),
-        "warn",
-    ),
-    Expectation("complete_customer_id", "a customer, not a guest", ~nw.col("CustomerID").is_null(), "warn"),
-)
-
-SEVERITIES: dict[str, Severity] = {rule.name: rule.severity for rule in EXPECTATIONS}
-
-
 def clean(
-    bronze: IntoFrameT, expectations: tuple[Expectation, ...] = EXPECTATIONS, severities: Mapping[str, str] | None = None
+    bronze: IntoFrameT,
+    expectations: tuple[Expectation, ...] = EXPECTATIONS,
+    severities: Mapping[str, str] | None = None,
+    dialect: Dialect = Dialect(),
 ) -> tuple[IntoFrameT, IntoFrameT]:
     """Type every row of bronze and part the good from the refused.
 
@@ -81,6 +40,8 @@ def clean(
         The rules, see `EXPECTATIONS`.
     severities
         Name of a rule and its severity, where it is not the rule's own: the shop's choice.
+    dialect
+        How the shop writes its lines, and which columns it has: ``settings.dialect``.
 
     Returns
     -------
@@ -105,46 +66,75 @@ def clean(
     >>> quarantine["failed_expectations"].tolist()
     ['valid_quantity']
     """
-    rows: Any = nw.from_native(judge(bronze, expectations))
+    rows: Any = nw.from_native(judge(bronze, expectations, dialect))
     chosen = severities or {}
     names = [rule.name for rule in expectations if chosen.get(rule.name, rule.severity) != "warn"]
     good = nw.all_horizontal(*(nw.col(name) for name in names), ignore_nulls=False)
     return _silver(rows.filter(good)).to_native(), _quarantine(rows.filter(~good), names).to_native()
 
 
-def judge(bronze: IntoFrameT, expectations: tuple[Expectation, ...] = EXPECTATIONS) -> IntoFrameT:
+def judge(bronze: IntoFrameT, expectations: tuple[Expectation, ...] = EXPECTATIONS, dialect: Dialect = Dialect()) -> IntoFrameT:
     """Type every row of bronze and hold it against every expectation.
 
     Parameters
     ----------
-    bronze, expectations
+    bronze, expectations, dialect
         As for `clean`.
 
     Returns
     -------
     frame of the same kind
         Raw text under the prefix ``raw_``; the typed columns of silver, null where the text has no such
-        value; prices in whole cents (``Cents``, ``TotalCents``); one boolean column an expectation.
+        value; prices in whole cents (``Cents``, ``TotalCents``); what the rules say of the row (``IsCancellation``,
+        ``IsReturn``, ``InvoiceFits``, ``FitsHeader``); one boolean column an expectation.
+
+    Examples
+    --------
+    >>> import rfm
+    >>> judged = rfm.judge(rfm.example("retail_transactions_bronze"))
+    >>> int((~judged["valid_quantity"]).sum())
+    98
     """
-    rows = _typed(_as_text(bronze))
-    verdicts = {rule.name: nw.when(rule.passes).then(nw.lit(True)).otherwise(nw.lit(False)) for rule in expectations}
-    return rows.with_columns(**verdicts).to_native()
+    rows = _typed(_as_text(bronze), dialect)
+    return rows.with_columns(**{rule.name: _verdict(rule, dialect) for rule in expectations}).to_native()
 
 
-def _typed(raw: nw.LazyFrame) -> nw.LazyFrame:
+def _verdict(rule: Expectation, dialect: Dialect) -> nw.Expr:
+    """Return whether a row keeps a rule, never null; a rule about a column that the files do not have is kept."""
+    if rule.asks and not getattr(dialect.columns, rule.asks):
+        return nw.lit(True)
+    return nw.when(rule.passes).then(nw.lit(True)).otherwise(nw.lit(False))
+
+
+def _typed(raw: nw.LazyFrame, dialect: Dialect) -> nw.LazyFrame:
     """Keep the raw text under the prefix ``raw_`` and add the typed columns."""
-    rows = raw.rename({name: f"raw_{name}" for name in LANDING_COLUMNS.values()})
+    form = dialect.format
+    rows = in_plain(raw.rename({name: f"raw_{name}" for name in LANDING_COLUMNS.values()}), form)
     rows = rows.with_columns(
         InvoiceNo=_text("raw_Invoice"),
         StockCode=_text("raw_StockCode"),
         Description=_text("raw_Description"),
-        Quantity=whole_number(nw.col("raw_Quantity")),
-        Cents=cents(nw.col("raw_Price")),
+        Quantity=whole_number(nw.col("plain_Quantity")),
+        Cents=cents(nw.col("plain_Price")),
         CustomerID=_present(nw.col("raw_CustomerID").str.strip_chars(BLANKS).str.replace_all(r"[.]0$", "")),
         Country=_text("raw_Country"),
-        InvoiceDate=calendar_date(nw.col("raw_InvoiceDate")),
+        InvoiceDate=calendar_date(nw.col("plain_InvoiceDate")),
     )
-    return rows.with_columns(TotalCents=_total(nw.col("Quantity"), nw.col("Cents")))
+    rows = local_day(rows, form.timezone) if form.timezone else rows
+    rows = rows.drop("plain_Quantity", "plain_Price", "plain_InvoiceDate").with_columns(**stand_ins(dialect.columns))
+    return _ruled(rows, dialect).with_columns(TotalCents=_total(nw.col("Quantity"), nw.col("Cents")))
+
+
+def _ruled(rows: nw.LazyFrame, dialect: Dialect) -> nw.LazyFrame:
+    """Add what the shop's rules say of a typed row."""
+    names = rows.collect_schema().names()
+    rows = rows.with_columns(
+        IsCancellation=cancelled(dialect, names),
+        InvoiceFits=nw.col("InvoiceNo").str.contains(dialect.rules.invoice_pattern) if dialect.columns.invoice else nw.lit(True),
+        FitsHeader=fits_header(dialect.columns, names),
+    ).with_columns(**quantity_and_cents(dialect))
+    returned = nw.col("IsCancellation") & (nw.col("Quantity") < 0) if dialect.rules.keeps_returns else nw.lit(False)
+    return rows.with_columns(IsReturn=returned)
 
 
 def _total(quantity: nw.Expr, cents: nw.Expr) -> nw.Expr:
@@ -185,7 +175,6 @@ def _silver(rows: nw.LazyFrame) -> nw.LazyFrame:
     rows = rows.with_columns(
         Quantity=nw.col("Quantity").cast(nw.Int32),
         UnitPrice=money(nw.col("Cents"), 10),
-        IsCancellation=nw.col("InvoiceNo").str.contains("^[Cc]"),
         TotalPrice=money(nw.col("TotalCents"), 12),
         Year=nw.col("InvoiceDate").dt.year().cast(nw.Int32),
         Month=nw.col("InvoiceDate").dt.month().cast(nw.Int32),

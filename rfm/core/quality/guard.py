@@ -63,6 +63,13 @@ def guard(results: pd.DataFrame, comparison: pd.DataFrame, max_dropped_share: fl
     ------
     InputError
         If a rule of severity ``fail`` is broken, or more rows were dropped than allowed.
+
+    Examples
+    --------
+    >>> import rfm
+    >>> results, comparison = rfm.example("expectation_results"), rfm.example("bronze_silver_dq_comparison")
+    >>> round(rfm.quality.guard(results, comparison, max_dropped_share=0.25), 3)
+    0.025
     """
     if fatal := _broken(results, "fail"):
         raise InputError(f"stopped before gold: {fatal}; mend the files, or change the rule's severity")

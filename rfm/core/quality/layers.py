@@ -23,16 +23,25 @@ def bronze_quality(judged: IntoFrameT) -> IntoFrameT:
     -------
     frame of the same kind
         Columns of ``bronze_daily_quality``.
+
+    Examples
+    --------
+    >>> import rfm
+    >>> table = rfm.quality.bronze_quality(rfm.judge(rfm.example("retail_transactions_bronze")))
+    >>> table[["processing_date", "total_records", "files_processed", "null_customer_ids"]]
+      processing_date  total_records  files_processed  null_customer_ids
+    0      2025-10-22           3735               29                733
+    1      2025-10-23            263                1                 48
     """
     rows: Any = nw.from_native(judged)
     counted = counts(
         rows,
         [DAY],
-        valid_records=nw.col("_rescued_data").is_null(),
+        valid_records=nw.col("FitsHeader"),
         null_invoices=nw.col("InvoiceNo").is_null(),
         null_stock_codes=nw.col("StockCode").is_null(),
         null_customer_ids=nw.col("CustomerID").is_null(),
-        bad_quantities=nw.col("Quantity") <= 0,
+        bad_quantities=(nw.col("Quantity") <= 0) & ~nw.col("IsReturn"),
         bad_price=nw.col("Cents") < 0,
     )
     counted = counted.join(distinct(rows, "source_file", "files_processed"), on=DAY, how="left")
@@ -55,6 +64,15 @@ def daily_counts(rows: IntoFrameT, layer: str) -> IntoFrameT:
     -------
     frame of the same kind
         Columns of ``daily_counts``; dates that could not be read are counted under null.
+
+    Examples
+    --------
+    >>> import rfm
+    >>> table = rfm.quality.daily_counts(rfm.example("retail_transactions_silver"), "silver")
+    >>> table[["InvoiceDate", "layer", "total_records"]].tail(2)
+       InvoiceDate   layer  total_records
+    28  2025-10-22  silver            142
+    29  2025-10-23  silver            258
     """
     counted = counts(nw.from_native(rows), [DAY, "InvoiceDate"])
     return as_table("daily_counts", counted.with_columns(layer=nw.lit(layer)))
@@ -72,17 +90,28 @@ def dq_comparison(rows: IntoFrameT, layer: str) -> IntoFrameT:
     -------
     frame of the same kind
         Columns of ``bronze_silver_dq_comparison``.
+
+    Examples
+    --------
+    >>> import rfm
+    >>> table = rfm.quality.dq_comparison(rfm.example("retail_transactions_silver"), "silver")
+    >>> table[["processing_date", "layer", "total_records", "bad_quantity"]]
+      processing_date   layer  total_records  bad_quantity
+    0      2025-10-22  silver           3641             0
+    1      2025-10-23  silver            258             0
     """
     frame: Any = nw.from_native(rows)
-    price = "Cents" if "Cents" in frame.collect_schema().names() else "UnitPrice"
+    judged = "Cents" in frame.collect_schema().names()  # in silver every invoice fits, and a quantity below 0 is a return
+    price, bad_invoice = ("Cents", ~nw.col("InvoiceFits")) if judged else ("UnitPrice", nw.col("InvoiceNo").is_null())
+    returned = nw.col("IsReturn" if judged else "IsCancellation")
     counted = counts(
         frame,
         [DAY],
         null_invoice=nw.col("InvoiceNo").is_null(),
-        bad_invoice=~nw.col("InvoiceNo").str.len_chars().is_between(6, 7),
+        bad_invoice=bad_invoice,
         null_stock_code=nw.col("StockCode").is_null(),
         null_quantity=nw.col("Quantity").is_null(),
-        bad_quantity=nw.col("Quantity") <= 0,
+        bad_quantity=(nw.col("Quantity") <= 0) & ~returned,
         null_invoice_date=nw.col("InvoiceDate").is_null(),
         bad_price=nw.col(price) < 0,
         null_customer_id=nw.col("CustomerID").is_null(),
@@ -106,6 +135,17 @@ def expectation_results(judged: IntoFrameT, silver: IntoFrameT, severities: Mapp
     -------
     frame of the same kind
         Columns of ``expectation_results``.
+
+    Examples
+    --------
+    >>> import rfm
+    >>> judged, silver = rfm.judge(rfm.example("retail_transactions_bronze")), rfm.example("retail_transactions_silver")
+    >>> severities = rfm.quality.severities(rfm.SEVERITIES, {})
+    >>> table = rfm.quality.expectation_results(judged, silver, severities)
+    >>> table[["expectation", "severity", "checked", "failed"]].nlargest(2, "failed")
+                 expectation severity  checked  failed
+    14  complete_customer_id     warn     3735     733
+    4         valid_quantity     drop     3735      93
     """
     names = [name for name in severities if name != REPEATS]
     broken = counts(nw.from_native(judged), [DAY], **{name: ~nw.col(name) for name in names})

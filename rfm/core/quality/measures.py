@@ -34,6 +34,13 @@ def measure(judged: IntoFrameT, silver: IntoFrameT, severities: Mapping[str, str
     ----------
     judged, silver, severities
         As for `expectation_results`.
+
+    Examples
+    --------
+    >>> import rfm
+    >>> judged, silver = rfm.judge(rfm.example("retail_transactions_bronze")), rfm.example("retail_transactions_silver")
+    >>> list(rfm.quality.measure(judged, silver, rfm.SEVERITIES))[:3]
+    ['bronze_daily_quality', 'daily_counts', 'bronze_silver_dq_comparison']
     """
 
     def both(count: Callable[..., IntoFrameT]) -> IntoFrameT:
@@ -65,6 +72,16 @@ def quality_metrics(judged: IntoFrameT, silver: IntoFrameT, severities: Mapping[
     -------
     frame of the same kind
         Columns of ``quality_metrics``.
+
+    Examples
+    --------
+    >>> import rfm
+    >>> judged, silver = rfm.judge(rfm.example("retail_transactions_bronze")), rfm.example("retail_transactions_silver")
+    >>> table = rfm.quality.quality_metrics(judged, silver, rfm.SEVERITIES)
+    >>> table[["metric", "column", "checked", "counted", "value"]].head(2)
+              metric      column  checked  counted     value
+    12  completeness     Country     3735     3735  1.000000
+    10  completeness  CustomerID     3735     3002  0.803748
     """
     rows: Any = nw.from_native(judged)
     lines = repeats(rows, [f"raw_{name}" for name in LANDING_COLUMNS.values()])
@@ -112,6 +129,15 @@ def daily_volume(silver: IntoFrameT) -> IntoFrameT:
     -------
     frame of the same kind
         Columns of ``daily_volume``. The file is kept, so that a run of a past day counts the files that it sees.
+
+    Examples
+    --------
+    >>> import rfm
+    >>> table = rfm.quality.daily_volume(rfm.example("retail_transactions_silver"))
+    >>> table[["InvoiceDate", "lines", "invoices", "customers", "revenue"]].tail(2)
+       InvoiceDate  lines  invoices  customers  revenue
+    28  2025-10-22    142        38         31  3940.39
+    29  2025-10-23    258        69         53  6891.60
     """
     rows: Any = nw.from_native(arrow_typed(TABLES["retail_transactions_silver"], silver))
     day = ["InvoiceDate", "source_file", DAY]

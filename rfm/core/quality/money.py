@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import narwhals as nw
 import pandas as pd
@@ -30,32 +30,40 @@ REFUSED = (  # of the quarantine
     Step("bad_prices", "Prices below 0", nw.col("Cents") < 0),
     Step("other_rules", "Other broken rules", nw.lit(True)),
 )
+BEYOND = ("beyond", "Returns beyond purchases")  # of a customer, under net revenue: Monetary does not fall below 0
 COUNTED = Step("counted", "In the segments", nw.lit(True))
+NOTHING = (Decimal("0.00"), 0)  # amount and lines
 NOTES = {
     "customer_returns": "Not taken off: returns",
     "repeated": "Counted: repeated lines",
 }
 
 
-def kept_steps(as_of: dt.date, stock_code_pattern: str) -> tuple[Step, ...]:
+def kept_steps(as_of: dt.date, stock_code_pattern: str, revenue: str = "gross") -> tuple[Step, ...]:
     """Return the ways of the lines of silver; what is left counts.
 
     Parameters
     ----------
-    as_of, stock_code_pattern
+    as_of, stock_code_pattern, revenue
         As for `money_flow`.
     """
+    cancelled = nw.col("IsCancellation")
     return (
         Step("later", "After the run date", nw.col("InvoiceDate") > nw.lit(as_of)),
         Step("guests", "Guests", nw.col("CustomerID").is_null()),
-        Step("cancellations", "Other cancellations", nw.col("IsCancellation")),
+        Step("cancellations", "Other cancellations", cancelled & (nw.col("TotalPrice") >= 0) if revenue == "net" else cancelled),
         Step("non_products", "Postage, fees, vouchers", ~nw.col("StockCode").str.contains(stock_code_pattern)),
         COUNTED,
     )
 
 
 def money_flow(
-    refused: Any, silver: Any, as_of: dt.date, *, stock_code_pattern: str = Rules().stock_code_pattern
+    refused: Any,
+    silver: Any,
+    as_of: dt.date,
+    *,
+    stock_code_pattern: str = Rules().stock_code_pattern,
+    revenue: Literal["gross", "net"] = "gross",
 ) -> pd.DataFrame:
     """Follow the money of every line that arrived to the revenue in the segments.
 
@@ -69,6 +77,8 @@ def money_flow(
         Run date.
     stock_code_pattern
         Which stock codes are products, as a regular expression.
+    revenue
+        As for `rfm_metrics`: ``net`` takes returns off.
 
     Returns
     -------
@@ -76,17 +86,35 @@ def money_flow(
         Step, Label, Kind, Amount (exact) and Lines, in order: one ``start``, all readable lines; ``step``, what is left out,
         as the change it makes, so that leaving out returns, which are negative, adds; one ``end``, the Monetary of gold.
         Start and steps add up to the end, in money and in lines. Below them each ``note`` is told, and changes nothing.
+
+    Examples
+    --------
+    >>> import datetime
+    >>> import rfm
+    >>> refused = rfm.judge(rfm.example("retail_transactions_quarantine"))
+    >>> flow = rfm.quality.money_flow(refused, rfm.example("retail_transactions_silver"), datetime.date(2025, 10, 23))
+    >>> flow[flow["Lines"] != 0][["Label", "Kind", "Amount", "Lines"]].head(4)
+                    Label   Kind    Amount  Lines
+    0  Lines that arrived  start  56861.03   3998
+    2   Returns set aside   step   1757.27    -98
+    3      Prices below 0   step  38811.55     -1
+    6              Guests   step  -4406.44   -762
     """
     judged: Any = nw.from_native(refused)
     rows: Any = nw.from_native(arrow_typed(TABLES["retail_transactions_silver"], silver))
     dated = rows.with_columns(nw.col("InvoiceDate").cast(nw.Date))
-    kept = dated.with_columns(Step=_step(kept_steps(as_of, stock_code_pattern)))
+    ways = kept_steps(as_of, stock_code_pattern, revenue)
+    kept = dated.with_columns(Step=_step(ways))
     left = _sums(judged.with_columns(Step=_step(REFUSED)), "TotalCents") | _sums(kept, "TotalPrice")
-    steps = (*REFUSED, *kept_steps(as_of, stock_code_pattern)[:-1])
-    out = [(step.name, step.label, "step", *_negative(left.get(step.name, (Decimal(0), 0)))) for step in steps]
-    total = tuple(sum(values) for values in zip((Decimal("0.00"), 0), *left.values(), strict=True))
-    end = (COUNTED.name, COUNTED.label, "end", *left.get(COUNTED.name, (Decimal("0.00"), 0)))
-    told = _told(judged, kept.filter(nw.col("Step") == COUNTED.name), stock_code_pattern)
+    out = [(step.name, step.label, "step", *_negative(left.get(step.name, NOTHING))) for step in (*REFUSED, *ways[:-1])]
+    total = tuple(sum(values) for values in zip(NOTHING, *left.values(), strict=True))
+    amount, lines = left.get(COUNTED.name, NOTHING)
+    counted = kept.filter(nw.col("Step") == COUNTED.name)
+    if revenue == "net":
+        beyond = _beyond(counted)
+        out, amount = [*out, (*BEYOND, "step", beyond, 0)], amount + beyond
+    end = (COUNTED.name, COUNTED.label, "end", amount, lines)
+    told = _told(judged, kept, counted, stock_code_pattern)
     notes = [(name, label, "note", *told[name]) for name, label in NOTES.items()]
     found = [("arrived", "Lines that arrived", "start", *total), *out, end, *notes]
     return pd.DataFrame(found, columns=["Step", "Label", "Kind", "Amount", "Lines"])
@@ -106,11 +134,19 @@ def _sums(rows: Any, amount: str) -> dict[str, tuple[Decimal, int]]:
     return {row["Step"]: (_exact(row["Amount"], amount), int(row["Lines"])) for row in _rows(summed)}
 
 
-def _told(judged: Any, counted: Any, stock_code_pattern: str) -> dict[str, tuple[Decimal, int]]:
+def _beyond(counted: Any) -> Decimal:
+    """Return what customers brought back beyond what they bought, for which nothing is taken off."""
+    customers = counted.group_by("CustomerID").agg(nw.col("TotalPrice").sum().alias("Amount"))
+    return sum((max(-Decimal(row["Amount"]), Decimal(0)) for row in _rows(customers)), NOTHING[0])
+
+
+def _told(judged: Any, kept: Any, counted: Any, stock_code_pattern: str) -> dict[str, tuple[Decimal, int]]:
     """Return what is told beside the steps: returns of known customers, and lines counted although they repeat another."""
     product = nw.col("StockCode").str.contains(stock_code_pattern)
     back = judged.filter(nw.col("Quantity") < 0, ~nw.col("TotalCents").is_null(), ~nw.col("CustomerID").is_null(), product)
-    returned = _sums(back.with_columns(Step=nw.lit("back")), "TotalCents").get("back", (Decimal("0.00"), 0))
+    returns = kept.filter(nw.col("Step") == "cancellations", nw.col("TotalPrice") < 0, product)
+    parts = _sums(back.with_columns(Step=nw.lit("quarantine")), "TotalCents") | _sums(returns, "TotalPrice")
+    returned = (sum((amount for amount, _ in parts.values()), NOTHING[0]), sum(lines for _, lines in parts.values()))
     lines = counted.group_by(*LINE).agg(nw.len().alias("Lines"), nw.col("TotalPrice").max().alias("Amount"))
     twice = [(row["Amount"], int(row["Lines"]) - 1) for row in _rows(lines.filter(nw.col("Lines") > 1))]
     repeated = (sum((amount * more for amount, more in twice), Decimal("0.00")), sum(more for _, more in twice))

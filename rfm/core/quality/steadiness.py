@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import pandas as pd
@@ -48,21 +49,34 @@ def unsteady(run_date: dt.date, stability: pd.DataFrame, limits: Watch | None = 
     -------
     pandas.DataFrame
         Columns of ``run_warnings``; no row if all is as usual.
+
+    Examples
+    --------
+    >>> import datetime
+    >>> import rfm
+    >>> rfm.quality.unsteady(datetime.date(2025, 10, 23), rfm.example("segment_stability"))["message"].tolist()
+    []
     """
     limits = limits or Watch()
     seen = stability[stability["UpdateDate"] <= run_date].sort_values("UpdateDate")
-    told = [(name, _odd(seen[["UpdateDate", name]].dropna(), run_date, figure, limits)) for name, figure in FIGURES.items()]
+    days = seen["UpdateDate"].tolist()
+    told = [(name, _odd(_known(days, seen[name]), run_date, figure, limits)) for name, figure in FIGURES.items()]
     rows = [(run_date, STAGE, f"stability_{name}", "warning", said) for name, said in told if said]
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype(TYPES)
 
 
-def _odd(values: pd.DataFrame, run_date: dt.date, figure: Figure, limits: Watch) -> str:
+def _known(days: list[dt.date], values: pd.Series) -> dict[dt.date, float]:
+    """Return the values of the days that have one."""
+    return {day: value for day, value in zip(days, values.tolist(), strict=True) if pd.notna(value)}
+
+
+def _odd(values: Mapping[dt.date, float], run_date: dt.date, figure: Figure, limits: Watch) -> str:
     """Say how far a figure is from what is usual; nothing if it is not."""
-    today, past = (values[values["UpdateDate"] == run_date].iloc[:, 1], values[values["UpdateDate"] < run_date].iloc[:, 1])
-    if today.empty or len(past) < limits.history:
+    past = [value for day, value in values.items() if day < run_date]
+    if run_date not in values or len(past) < limits.history:
         return ""
-    found, sign = usual(past.tolist(), figure.least), 1 if figure.high_is_odd else -1
-    value, limit = float(today.iloc[0]), found.middle + sign * limits.z * found.spread
+    found, sign = usual(past, figure.least), 1 if figure.high_is_odd else -1
+    value, limit = float(values[run_date]), found.middle + sign * limits.z * found.spread
     if (value - limit) * sign <= 0:
         return ""
     now, middle, end = (figure.form.format(number) for number in (value, found.middle, limit))

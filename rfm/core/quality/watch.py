@@ -8,6 +8,8 @@ from __future__ import annotations
 import datetime as dt
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -46,6 +48,7 @@ SHARES = {  # by kind of warning; a metric of several columns is watched column 
         "completeness", "of the run's {checked:,} lines have a {column}", "see whether the export of this column changed", True
     ),
 }
+MEASURE = ("metric", "column", "processing_date", "value", "checked")  # of a row of ``quality_metrics``, in order
 Found = Iterator[tuple[str, str]]  # kind and message
 
 
@@ -71,6 +74,16 @@ def warnings(
     -------
     pandas.DataFrame
         Columns of ``run_warnings``; no row if all is as usual.
+
+    Examples
+    --------
+    >>> import datetime
+    >>> import rfm
+    >>> day = datetime.date(2025, 11, 1)
+    >>> files, volume = rfm.example("landing_files"), rfm.example("daily_volume")
+    >>> odd = rfm.quality.warnings(day, files, volume, rfm.example("quality_metrics"))
+    >>> odd["message"].str.slice(0, 60).tolist()
+    ['the newest sale is of 2025-10-23, 9 days before the run date']
     """
     limits = limits or Watch()
     seen = volume.merge(files[["source_file", "processing_date"]])  # not what an earlier reading of a file counted
@@ -151,12 +164,13 @@ def _odd_day(day: dt.date, lines: int, past: Sequence[int], z: float) -> str:
 
 def _odd_shares(run_date: dt.date, metrics: pd.DataFrame, limits: Watch) -> Found:
     """Warn of shares of this run that are far from those of earlier runs."""
+    known = sorted(row for row in zip(*(metrics[name].tolist() for name in MEASURE), strict=True) if row[2] <= run_date)
+    measures = [list(rows) for _, rows in groupby(known, itemgetter(0, 1))]
     for kind, share in SHARES.items():
-        for _, rows in metrics[metrics["metric"] == share.metric].groupby("column", sort=True):
-            past = rows[rows["processing_date"] < run_date].sort_values("processing_date")["value"].tolist()
-            for row in rows[rows["processing_date"] == run_date].to_dict("records"):
-                if len(past) >= limits.history and (said := _odd_share(share, row, past, limits.z)):
-                    yield kind, said
+        for *past, today in (rows for rows in measures if rows[0][0] == share.metric and rows[-1][2] == run_date):
+            row, values = dict(zip(MEASURE, today, strict=True)), [value for _, _, _, value, _ in past]
+            if len(past) >= limits.history and (said := _odd_share(share, row, values, limits.z)):
+                yield kind, said
 
 
 def _odd_share(share: Share, row: Mapping[str, Any], past: Sequence[float], z: float) -> str:

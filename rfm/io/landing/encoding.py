@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Any
 
+from rfm.io.landing.workbook import as_csv
 from rfm.schema import InputError
 
 AUTO = "auto"
@@ -35,6 +36,7 @@ KINDS = {  # how files begin that are sent in place of a CSV file, and what they
     rb"\s*<\?xml": "an XML document",
     rb"\s*(?:\{\s*[\"}]|\[\s*[\[\{\]])": "a JSON document",
 }
+WORKBOOKS = {"an XLSX workbook", "an XLS workbook"}  # of these kinds, which are read
 
 
 def utf8(raw: bytes, name: str, encoding: str = AUTO) -> bytes:
@@ -75,10 +77,19 @@ def texts(source: Any, name: str, encoding: str = AUTO) -> Iterator[tuple[bytes,
     """
     chunks = _chunks(source, name)
     first = next(chunks, b"")
-    if kind := next((said for start, said in KINDS.items() if re.match(start, first, re.DOTALL)), None):
+    kind = next((said for start, said in KINDS.items() if re.match(start, first, re.DOTALL)), None)
+    if kind in WORKBOOKS:
+        yield from _with_last(as_csv(b"".join([first, *chunks]), name, kind))
+        return
+    if kind:
         raise InputError(f"{name}: not a sales file but {kind}; export it as CSV and send it again")
     codec = "utf-16" if encoding == AUTO and first.startswith(UTF16_BOMS) else encoding
     pieces = _by_line(chain([first], chunks), name) if codec == AUTO else _decoded(chain([first], chunks), codec)
+    yield from _with_last(pieces)
+
+
+def _with_last(pieces: Iterator[bytes]) -> Iterator[tuple[bytes, bool]]:
+    """Yield pieces of text without a byte order mark, the last with a line end and marked."""
     text = next(pieces, b"").removeprefix(UTF8_BOM)
     for following in pieces:
         yield text, False

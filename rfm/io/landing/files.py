@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import fnmatch
 import re
+from contextlib import suppress
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
@@ -14,7 +15,13 @@ from rfm.schema import SettingsError
 from rfm.settings import Settings
 
 TOKENS = ("ETag", "etag", "md5Hash", "mtime", "LastModified", "created")  # the first that a file system tells
-DATE_IN_NAME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+DATES_IN_NAMES = {  # how files write their date, the first that is a day: a pattern, and how it is read
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}": "%Y-%m-%d",
+    r"(?<![0-9])(?:19|20)[0-9]{2}_[0-9]{2}_[0-9]{2}(?![0-9])": "%Y_%m_%d",
+    r"(?<![0-9])(?:19|20)[0-9]{2}[.][0-9]{2}[.][0-9]{2}(?![0-9])": "%Y.%m.%d",
+    r"(?<![0-9])[0-9]{2}[.][0-9]{2}[.](?:19|20)[0-9]{2}(?![0-9])": "%d.%m.%Y",
+    r"(?<![0-9])(?:19|20)[0-9]{6}(?=[0-9]{6}(?![0-9])|(?![0-9]))": "%Y%m%d",  # a time may follow
+}
 
 
 class LandingFile(NamedTuple):
@@ -59,6 +66,15 @@ def list_files(landing: str, pattern: str = "*_transactions.csv*", *, until: dt.
     ------
     SettingsError
         If the folder is missing, holds no such file, or none dated up to the run date.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> import rfm
+    >>> folder = tempfile.mkdtemp()
+    >>> _ = pathlib.Path(folder, "2025-10-23_transactions.csv").write_text("Invoice")
+    >>> [(file.source_file, file.bytes) for file in rfm.list_files(folder)]
+    [('2025-10-23_transactions.csv', 7)]
     """
     files = _find(landing, pattern)
     seen = [file for file in files if until is None or file.file_date is None or file.file_date <= until]
@@ -95,12 +111,18 @@ def _token(info: dict[str, Any]) -> str | None:
 
 
 def date_in(path: str) -> dt.date | None:
-    """Return the date in a file's name, if there is one."""
-    for found in DATE_IN_NAME.findall(PurePosixPath(path).name):
-        try:
-            return dt.date.fromisoformat(found)
-        except ValueError:
-            continue
+    """Return the date in a file's name, if there is one.
+
+    Examples
+    --------
+    >>> date_in("sales-31.01.2026.csv") == date_in("20260131_sales.csv") == date_in("2026/2026-01-31_sales.csv")
+    True
+    """
+    name = PurePosixPath(path).name
+    for pattern, form in DATES_IN_NAMES.items():
+        for found in re.findall(pattern, name):
+            with suppress(ValueError):
+                return dt.datetime.strptime(found, form).date()
     return None
 
 
@@ -111,6 +133,13 @@ def run_date(settings: Settings) -> dt.date:
     ------
     SettingsError
         If none was set and no file has a date in its name, or there is no file.
+
+    Examples
+    --------
+    >>> import rfm
+    >>> settings = rfm.load_settings(date="2025-10-23")
+    >>> rfm.run_date(settings)
+    datetime.date(2025, 10, 23)
     """
     if settings.date:
         return settings.date

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import re
@@ -12,11 +11,14 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.csv
 
+from rfm.dialect import FLAG, Columns, plain
+from rfm.io.landing.blanks import BLANK, reader, single, spaced
+from rfm.io.landing.customers import Mask, mask_of
 from rfm.io.landing.encoding import AUTO, texts
 from rfm.io.landing.records import Records, fields, whole
 from rfm.schema import LANDING_COLUMNS, InputError
 
-REQUIRED = ("Invoice", "StockCode", "Quantity", "Price", "Customer ID", "InvoiceDate")
+OPTIONAL = ("Description", "Country")  # of bronze: what files may lack, unless the shop names them itself
 BEFORE_HEADER = rb"\A\s*(?:sep=.[\r\n]+\s*)?"  # blank lines, and the line that tells a spreadsheet the separator
 FIRST_LINE = re.compile(rb"[^\r\n]*(?:\r\n|[\r\n])?")
 SEPARATORS = (",", ";", "\t", "|")
@@ -29,20 +31,22 @@ class Layout(NamedTuple):
     header: list[str]
 
 
-def parse(raw: bytes, name: str, encoding: str = AUTO, separator: str = AUTO) -> pa.Table:
+def parse(raw: bytes, name: str, encoding: str = AUTO, separator: str = AUTO, columns: Columns = Columns()) -> pa.Table:
     """Turn the bytes of a landing file into rows of text: all pieces of them in one table.
 
     Parameters
     ----------
     raw
         Content.
-    name, encoding, separator
+    name, encoding, separator, columns
         As for `pieces`, errors too.
     """
-    return pa.concat_tables(pieces(io.BytesIO(raw), name, encoding, separator))
+    return pa.concat_tables(pieces(io.BytesIO(raw), name, encoding, separator, columns))
 
 
-def pieces(source: Any, name: str, encoding: str = AUTO, separator: str = AUTO) -> Iterator[pa.Table]:
+def pieces(
+    source: Any, name: str, encoding: str = AUTO, separator: str = AUTO, columns: Columns = Columns()
+) -> Iterator[pa.Table]:
     """Turn a landing file into rows of text, some megabytes at a time.
 
     Parameters
@@ -54,7 +58,9 @@ def pieces(source: Any, name: str, encoding: str = AUTO, separator: str = AUTO) 
     encoding
         Name of a codec, or found out.
     separator
-        One character, or the one of the four that fits the header best.
+        One character, a blank for runs of them, or the one of the other four that fits the header best.
+    columns
+        What the file calls its columns; columns that it does not have are null, further ones go into ``_rescued_data``.
 
     Yields
     ------
@@ -67,57 +73,86 @@ def pieces(source: Any, name: str, encoding: str = AUTO, separator: str = AUTO) 
     ------
     InputError
         If it is not a sales file: no table at all, or a required column is missing or twice.
+    SettingsError
+        If customers are to be hashed and there is no key.
     """
-    layout, rest, number = None, b"", 1
+    layout, rest, number, mask = None, b"", 1, mask_of(columns)
     for text, last in texts(source, name, encoding):
         text = rest + text if layout else re.sub(BEFORE_HEADER, b"", rest + text)
         if not layout and text.strip():
-            layout = Layout(*_header(text, name, SEPARATORS if separator == AUTO else (separator,)))
+            layout = Layout(*_header(text, name, SEPARATORS if separator == AUTO else (separator,), columns))
             text = text[FIRST_LINE.match(text).end() :]  # type: ignore[union-attr]  # matches anything
         if layout:
-            records = whole(text, layout.separator.encode(), len(layout.header), last)
+            records = records_of(text, layout, last)
             table, bad = _read_csv(records, layout, number, name)
             number, rest = number + table.num_rows + len(bad), records.rest
-            yield _as_bronze(table, layout.header, bad)
+            yield _as_bronze(table, layout.header, bad, columns, mask)
     if not layout:
-        yield _as_bronze(pa.table({}), [], [])
+        yield _as_bronze(pa.table({}), [], [], columns, mask)
 
 
-def _as_bronze(table: pa.Table, header: list[str], bad: list[dict]) -> pa.Table:
-    """Return the columns of bronze, whatever the order of the file's, and the lines that did not fit."""
-    wanted = {_plain(column): i for i, column in enumerate(header)}
-    places = {column: wanted.get(_plain(column)) for column in LANDING_COLUMNS}
-    columns = [table[i] if i is not None else pa.nulls(table.num_rows, pa.string()) for i in places.values()]
-    extra = [i for i in range(len(header)) if i not in places.values()]
-    good = pa.table([*columns, _extra_fields(table, header, extra)], [*LANDING_COLUMNS.values(), "_rescued_data"])
+def records_of(text: bytes, layout: Layout, last: bool) -> Records:
+    """Return the whole records of the lines below a header.
+
+    Parameters
+    ----------
+    text, last
+        As for `records.whole`.
+    layout
+        Separator and header.
+    """
+    if layout.separator == BLANK:
+        return spaced(text, len(layout.header), last)
+    return whole(text, layout.separator.encode(), len(layout.header), last)
+
+
+def _as_bronze(table: pa.Table, header: list[str], bad: list[dict], columns: Columns, mask: Mask | None) -> pa.Table:
+    """Return the columns of bronze, whatever the file calls them and in whatever order, and the lines that did not fit."""
+    found = {plain(column): i for i, column in enumerate(header)}
+    places = {raw: found.get(plain(name)) if name else None for raw, name in columns.headers.items()}
+    values = {raw: pa.nulls(table.num_rows, pa.string()) if i is None else table[i] for raw, i in places.items()}
+    extra = {i: name for i, name in enumerate(header) if i not in places.values()}
+    if columns.cancelled and header:
+        flag = found[plain(columns.cancelled)]
+        extra = {flag: FLAG} | {i: name for i, name in extra.items() if i != flag}
+    if mask:
+        values["CustomerID"], extra, bad = mask(values["CustomerID"]), mask.extra(extra), mask.bad(bad)
+    good = pa.table([*values.values(), _extra_fields(table, extra)], [*values, "_rescued_data"])
     return pa.concat_tables([good, _rescued(bad, good.schema)]) if bad else good
 
 
-def _header(text: bytes, name: str, separators: tuple[str, ...]) -> tuple[str, list[str]]:
+def _header(text: bytes, name: str, separators: tuple[str, ...], columns: Columns) -> tuple[str, list[str]]:
     """Return the separator that fits, and the names in the first line."""
     first = text[: 1 << 16].decode("utf-8", "replace")
-    known = {_plain(column) for column in LANDING_COLUMNS}
-    found = [next(csv.reader(io.StringIO(first, newline=None), delimiter=separator), []) for separator in separators]
-    matches = [len({_plain(column) for column in header} & known) for header in found]
+    wanted = {plain(column): column for column in (*columns.headers.values(), columns.cancelled) if column}
+    found: list[list[str]] = [next(reader(io.StringIO(first, newline=None), separator), []) for separator in separators]
+    matches = [len({plain(column) for column in header} & wanted.keys()) for header in found]
     best = matches.index(max(matches))
     header = [column.strip() or f"column {place}" for place, column in enumerate(found[best], 1)]
-    plain = [_plain(column) for column in header]
+    names = [plain(column) for column in header]
     if not matches[best]:
+        shown = "" if columns.hash_customers else f", first line {first.splitlines()[0][:60]!r}"
         raise InputError(
-            f"{name}: not a sales file, first line {first.splitlines()[0][:60]!r}; wanted {', '.join(LANDING_COLUMNS)}"
+            f"{name}: not a sales file{shown}; wanted {', '.join(wanted.values())}, or what [columns] in rfm.toml calls them"
         )
-    if missing := [column for column in REQUIRED if _plain(column) not in plain]:
-        raise InputError(f"{name}: lacks {len(missing)} required column(s): {', '.join(missing)}; add them to the file")
-    if twice := sorted({column for column in header if plain.count(_plain(column)) > 1}):
-        raise InputError(f"{name}: column(s) {', '.join(twice)} stand twice; keep one of each")
+    told = f"found {', '.join(header)}"
+    if missing := [column for column in _required(columns) if plain(column) not in names]:
+        raise InputError(
+            f"{name}: lacks {len(missing)} required column(s): {', '.join(missing)}; {told}; "
+            "say under [columns] in rfm.toml what the file calls them"
+        )
+    if twice := sorted({column for column in header if names.count(plain(column)) > 1}):
+        raise InputError(f"{name}: column(s) {', '.join(twice)} stand twice; {told}; keep one of each")
     if re.search(r"[\r\n]", "".join(found[best])):
         raise InputError(f"{name}: a column name spans lines; write the header in one line")
     return separators[best], header
 
 
-def _plain(column: str) -> str:
-    """Return a column name without case, blanks and underscores: ``Customer ID`` is ``customerid``."""
-    return re.sub(r"[\s_]", "", column).casefold()
+def _required(columns: Columns) -> list[str]:
+    """Return the names that a header must have."""
+    usual = Columns().headers
+    named = [name for raw, name in columns.headers.items() if raw not in OPTIONAL or name != usual[raw]]
+    return [name for name in (*named, columns.cancelled) if name]
 
 
 def _read_csv(records: Records, layout: Layout, number: int, name: str) -> tuple[pa.Table, list[dict]]:
@@ -156,15 +191,17 @@ def _as_it_came(line: dict, ragged: Mapping[bytes, bytes], separator: str) -> di
     raw = ragged.get(line["_raw"].encode("utf-8", "replace"))
     if raw is None:
         return line
-    return {**line, "_raw": raw.decode("utf-8", "replace"), "_fields": fields(raw, separator.encode())}
+    text = single(raw) if separator == BLANK else raw
+    return {**line, "_raw": raw.decode("utf-8", "replace"), "_fields": fields(text, separator.encode())}
 
 
-def _extra_fields(table: pa.Table, header: list[str], extra: list[int]) -> pa.Array:
-    """Return, a row each, the JSON of the fields under columns that bronze does not know."""
+def _extra_fields(table: pa.Table, extra: Mapping[int, str]) -> pa.Array:
+    """Return, a row each, the JSON of the fields in columns that bronze does not know, by place and name."""
     if not extra:
         return pa.nulls(table.num_rows, pa.string())
-    names, columns = [header[i] for i in extra], [table[i].to_pylist() for i in extra]
-    present = ({k: v for k, v in zip(names, row, strict=True) if v is not None} for row in zip(*columns, strict=True))
+    columns = [table[i].to_pylist() for i in extra]
+    rows = zip(*columns, strict=True)
+    present = ({k: v for k, v in zip(extra.values(), row, strict=True) if v is not None} for row in rows)
     return pa.array([json.dumps(fields, ensure_ascii=False) if fields else None for fields in present], pa.string())
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import fsspec
 import pyarrow as pa
 
+from rfm.dialect import Columns
 from rfm.errors import refusal, trouble
 from rfm.io.landing.encoding import AUTO
 from rfm.io.landing.files import LandingFile, date_in
@@ -34,7 +35,7 @@ class Reading:
         Those to read.
     run_date
         Becomes ``processing_date``.
-    encoding, separator
+    encoding, separator, columns
         As for `parse`.
     refused
         Filled while the batches are gone through: one line a file that was not read, with name, reason and remedy.
@@ -45,6 +46,7 @@ class Reading:
     run_date: dt.date
     encoding: str = AUTO
     separator: str = AUTO
+    columns: Columns = Columns()
     refused: list[str] = field(default_factory=list)
 
     def __iter__(self) -> Iterator[tuple[pa.Table, pa.Table | Large]]:
@@ -88,7 +90,7 @@ class Reading:
     def _one(self, system: fsspec.AbstractFileSystem, path: str, file: LandingFile) -> tuple[tuple, pa.Table | Large] | str:
         """Return a file as it stands in the ledger and its rows, or why it is refused."""
         name = file.source_file
-        source = Source(system, path, name, file.bytes, self.encoding, self.separator)
+        source = Source(system, path, name, file.bytes, self.encoding, self.separator, self.columns)
         try:
             content, rows = source.rows(self.run_date)
         except InputError as error:
@@ -101,7 +103,13 @@ class Reading:
 
 
 def read_files(
-    landing: str, files: Iterable[LandingFile | str], run_date: dt.date, *, encoding: str = AUTO, separator: str = AUTO
+    landing: str,
+    files: Iterable[LandingFile | str],
+    run_date: dt.date,
+    *,
+    encoding: str = AUTO,
+    separator: str = AUTO,
+    columns: Columns = Columns(),
 ) -> Reading:
     """Read landing files as text, some at a time.
 
@@ -113,8 +121,8 @@ def read_files(
         As `list_files` gives them, or their paths under the folder.
     run_date
         Becomes ``processing_date``.
-    encoding, separator
-        As for `parse`.
+    encoding, separator, columns
+        As for `parse`: ``settings.files`` and ``settings.columns``.
 
     Returns
     -------
@@ -122,9 +130,22 @@ def read_files(
         To go through: pairs of what was read (``landing_files`` without layer, rows and version) and rows of
         ``retail_transactions_bronze``, a pair about 64 MB. The rows of a file that is too large to hold come as
         `Large`, from which they are read piece by piece. ``refused`` says afterwards which files were not read, and why.
+
+    Examples
+    --------
+    >>> import datetime
+    >>> import tempfile
+    >>> import rfm
+    >>> from rfm.io.prepare import make_sample
+    >>> folder = tempfile.mkdtemp()
+    >>> _ = make_sample(folder, days=2, lines=100, customers=20)
+    >>> files = rfm.list_files(folder)
+    >>> [(files, rows)] = rfm.read_files(folder, files, datetime.date(2025, 10, 23))
+    >>> files.num_rows, rows.num_rows, rows.column_names[:3]
+    (2, 101, ['Invoice', 'StockCode', 'Description'])
     """
     listed = [file if isinstance(file, LandingFile) else LandingFile(file, date_in(file), 0) for file in files]
-    return Reading(landing, listed, run_date, encoding, separator)
+    return Reading(landing, listed, run_date, encoding, separator, columns)
 
 
 def _reason(name: str, error: Exception) -> str:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import fsspec
 import pyarrow as pa
 
+from rfm.dialect import Columns
 from rfm.io.landing.encoding import AUTO, PIECE, texts
 from rfm.io.landing.parse import pieces
 from rfm.schema import InputError
@@ -63,7 +64,7 @@ class Source:
         Path under the landing folder.
     bytes
         Size as listed, 0 if nobody knows; a small object of a bucket is fetched by one request.
-    encoding, separator
+    encoding, separator, columns
         As for `pieces`.
     """
 
@@ -73,6 +74,7 @@ class Source:
     bytes: int = 0
     encoding: str = AUTO
     separator: str = AUTO
+    columns: Columns = Columns()
 
     def rows(self, run_date: dt.date) -> tuple[Content, pa.Table | Large]:
         """Return content and rows; the rows of a file that is too large to hold are left where they are.
@@ -137,7 +139,7 @@ class Source:
             "source_file": pa.scalar(self.name, pa.string()),
             "processing_date": pa.scalar(run_date, pa.date32()),
         }
-        for table in pieces(file, self.name, self.encoding, self.separator):
+        for table in pieces(file, self.name, self.encoding, self.separator, self.columns):
             for column, value in arrived.items():
                 table = table.append_column(column, pa.repeat(value, table.num_rows))
             yield table
