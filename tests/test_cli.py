@@ -19,7 +19,7 @@ from rfm.run.cli import app, chain, main
 from rfm.schema import TABLES
 
 VERBS = ["daily", "backfill", "sample", "prepare", "upload", "backtest", "score", "report", "publish", "serve", "watch"]
-VERBS += ["status", "optimize", "release"]
+VERBS += ["check", "init", "status", "optimize", "release"]
 HEADER = "Invoice,StockCode,Description,Quantity,Price,Customer ID,Country,InvoiceDate\n"
 GOLD = "customer_rfm_gold"
 
@@ -337,7 +337,7 @@ def test_daily_hands_over_what_was_given_and_tells_what_came_out(rfm, home, monk
 
     seen = {}
 
-    def run(settings, parameters, on_stage):
+    def run(settings, parameters, on_stage, kernels):
         seen.update(settings=settings, parameters=parameters)
         on_stage({"name": "1_bronze", "title": "everything", "seconds": 1.25, "status": "done"})
         found = {"warnings": ["a [red] name"], "errors": [], "headline": "5 customers"}

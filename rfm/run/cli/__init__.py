@@ -10,11 +10,11 @@ from typing import Any
 import typer
 
 from rfm.errors import redacted, trouble
-from rfm.run.cli import chain, files, models, pages, schedule, tables
+from rfm.run.cli import chain, files, models, pages, schedule, shop, tables
 from rfm.run.cli.options import app, errors, screen
 from rfm.schema import RfmError
 
-__all__ = ["app", "errors", "files", "main", "chain", "models", "pages", "schedule", "screen", "tables"]
+__all__ = ["app", "errors", "files", "main", "chain", "models", "pages", "schedule", "screen", "shop", "tables"]
 
 STOPPED = 130  # exit status after Ctrl-C
 UsageError: Any = typer.BadParameter.__base__  # click's, or that of the copy of click in newer typers

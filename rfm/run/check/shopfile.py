@@ -1,0 +1,225 @@
+"""The shop's file, as `rfm init` writes it: questions, answers that make sense, text."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import rfm
+from rfm.core.guess.guesses import WITHOUT, Guess
+from rfm.core.guess.offer import SECTIONS, toml
+from rfm.dialect import plain
+from rfm.errors import reaching
+from rfm.io.landing.files import date_in
+from rfm.run.check import Report
+from rfm.schema import SettingsError
+from rfm.settings import PATHS, SHOP_FILE
+
+NONE = "-"
+"""Answer that says: the files have no such column."""
+HEAD = "# Made by `rfm init`; what is not here is as the defaults say.\n\n"
+QUESTIONS = {  # setting: what is asked
+    "shop.name": "Name on the report",
+    "shop.currency": "Currency sign",
+    "files.pattern": "Names of the files",
+    "columns.customer_id": "Column of the customer",
+    "columns.invoice_date": "Column of the date",
+    "columns.price": "Column of the price, or of the amount",
+    "columns.quantity": "Column of the quantity",
+    "columns.invoice": "Column of the invoice or order",
+    "columns.stock_code": "Column of the product's code",
+    "columns.description": "Column of the product's name",
+    "columns.country": "Column of the country",
+    "format.date": "Dates are written",
+    "format.decimal": "Before decimals stands",
+    "format.thousands": "Between thousands stands",
+    "format.timezone": "Time zone of the shop",
+    "rules.invoice_pattern": "Invoice numbers, as a pattern",
+    "rules.stock_code_pattern": "Codes of products, as a pattern",
+    "rules.cancellation": "Cancelled lines are told by prefix, negative or flag",
+    "columns.cancelled": "Column that says so",
+    "rules.cancellation_pattern": "Invoices of cancellations, as a pattern",
+}
+
+
+class Question(NamedTuple):
+    """A setting that is asked for, and the guess."""
+
+    setting: str
+    asked: str
+    guess: Guess
+
+
+def refuse_if_there(force: bool) -> Path:
+    """Return where the shop's file goes.
+
+    Raises
+    ------
+    SettingsError
+        If there is one already that sets anything, and nobody said to replace it.
+    """
+    file = Path.cwd() / SHOP_FILE
+    if not force and _sets_anything(file):
+        raise SettingsError(f"{file}: is there already; --force replaces it, `rfm check` says what to change in it")
+    return file
+
+
+def _sets_anything(file: Path) -> bool:
+    """Tell whether a shop's file is there and holds more than comments, as that of a fresh clone does."""
+    try:
+        return file.exists() and any(tomllib.loads(file.read_text(encoding="utf-8")).values())
+    except ValueError:
+        return True
+
+
+def questions(report: Report) -> list[Question]:
+    """Return what is to be asked.
+
+    Parameters
+    ----------
+    report
+        As `rfm.run.check.check` gives it; a setting that it could not guess is asked for, too.
+    """
+    guesses = {guess.setting: guess for guess in (*report.guesses, _name())}
+    return [Question(setting, asked, guesses[setting]) for setting, asked in QUESTIONS.items() if setting in guesses]
+
+
+def _name() -> Guess:
+    """Return the shop's name: that of the folder."""
+    folder = Path.cwd().name.replace("_", " ").replace("-", " ").strip()
+    return Guess("shop.name", folder[:1].upper() + folder[1:] or "Our shop", "likely", "on the report")
+
+
+def answer(question: Question, text: str, report: Report, answers: Mapping[str, Any]) -> str:
+    """Return an answer as the value of a setting.
+
+    Parameters
+    ----------
+    question
+        What was asked.
+    text
+        What was answered; ``-`` for nothing.
+    report
+        It knows the columns.
+    answers
+        Those before.
+
+    Raises
+    ------
+    SettingsError
+        If it cannot be.
+    """
+    section, _, name = question.setting.partition(".")
+    value = "" if text.strip() == NONE else text if name == "thousands" else text.strip()
+    if section == "columns" and report.lines:
+        header = {plain(column): column for column in report.lines.lines.columns}
+        if value and plain(value) not in header:
+            raise SettingsError(
+                f"there is no such column, but {', '.join(header.values())}" + f"; {NONE} for none" * (name in WITHOUT)
+            )
+        return header[plain(value)] if value and value != question.guess.value else value
+    try:
+        beside = {"decimal": answers["format.decimal"]} if name == "thousands" else {}
+        return str(getattr(type(SECTIONS[section])(**beside, **{name: value}), name))
+    except ValueError as error:
+        told: Any = error  # pydantic's
+        raise SettingsError(told.errors()[0]["msg"].removeprefix("Value error, ")) from None
+
+
+def needless(setting: str, answers: dict[str, Any]) -> bool:
+    """Tell whether answers make a question needless.
+
+    Parameters
+    ----------
+    setting
+        What would be asked.
+    answers
+        What was answered so far.
+    """
+    how = answers.get("rules.cancellation", "prefix")
+    return {
+        "columns.cancelled": how != "flag",
+        "rules.cancellation_pattern": how != "prefix",
+        "rules.invoice_pattern": answers.get("columns.invoice") == "",
+        "rules.stock_code_pattern": answers.get("columns.stock_code") == "",
+    }.get(setting, False)
+
+
+def chosen(report: Report, answers: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings and their values: answers, and guesses where nothing was answered; as they fit together.
+
+    Parameters
+    ----------
+    report
+        What was found.
+    answers
+        Setting and value.
+    """
+    values = {guess.setting: answers.get(guess.setting, guess.value) for guess in report.guesses}
+    if values.get("rules.cancellation") != "flag":
+        values["columns.cancelled"] = ""
+    return values
+
+
+def write(file: Path, report: Report, answers: Mapping[str, Any]) -> None:
+    """Write the shop's file.
+
+    Parameters
+    ----------
+    file
+        Where it goes.
+    report, answers
+        As for `chosen`.
+    """
+    values, name = chosen(report, answers), _name()
+    name = name._replace(value=answers.get(name.setting, name.value))
+    own = [_reasoned(guess, values[guess.setting]) for guess in report.guesses]
+    with reaching(f"{file}: cannot be written"):
+        file.write_text(HEAD + toml([*_folders(report), name, *own]) + "\n", encoding="utf-8")
+
+
+def _reasoned(guess: Guess, value: Any) -> Guess:
+    """Return a guess with its reason; without one if somebody chose another value."""
+    return guess if value == guess.value else Guess(guess.setting, value, "sure", "")
+
+
+def _folders(report: Report) -> list[Guess]:
+    """Return where the files lie, and the notebooks, if they are not where a run looks; a lake of other files is left alone."""
+    home, found = Path.cwd(), []
+    landing = report.place.landing
+    if landing != str(home / PATHS["landing"]):
+        near = "://" not in landing and Path(landing).is_relative_to(home)
+        found.append(Guess("landing", str(Path(landing).relative_to(home)) if near else landing, "sure", "folder of the files"))
+    chain = Path(rfm.__file__).parents[1] / "notebooks"
+    if not (home / PATHS["notebooks"]).is_dir() and chain.is_dir():
+        found.append(Guess("notebooks", str(chain), "sure", "the chain"))
+    return found + (_apart(landing) if _holds_others(home / PATHS["lake"], report.place.names) else [])
+
+
+def _holds_others(lake: Path, names: Sequence[str]) -> bool:
+    """Tell whether a lake has read other files, such as the sample's."""
+    return lake.is_dir() and not set(rfm.Lake(str(lake)).frame("landing_files")["source_file"]) <= set(names)
+
+
+def _apart(landing: str) -> list[Guess]:
+    """Return a lake and reports of their own for some files."""
+    why, name = f"as {PATHS['lake']} holds other files", Path(landing).name
+    return [Guess(kind, f"data/{name}_{kind}", "sure", why) for kind in ("lake", "reports")]
+
+
+def next_step(report: Report) -> str:
+    """Return in a line what to type next.
+
+    Parameters
+    ----------
+    report
+        What was found.
+    """
+    undated = report.trial and report.trial.as_of and not any(date_in(name) for name in report.place.names)
+    day = f" --date {report.trial.as_of}" if undated and report.trial else ""
+    made = f" (or `make daily{day.replace(' --date ', ' DATE=')}`)" if Path("Makefile").is_file() else ""
+    here = report.place.landing == str(Path.cwd())
+    moved = "Better still: put the files into a folder of their own first, as data/landing, then init again.\n" if here else ""
+    return f"{moved}Next: rfm daily{day}{made}"
