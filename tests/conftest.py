@@ -5,12 +5,16 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
+import subprocess
+import sys
 import tarfile
+import zipfile
 from collections.abc import Callable
 from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
+from uuid import uuid4
 
 import pandas as pd
 import polars as pl
@@ -21,6 +25,7 @@ from hypothesis import HealthCheck, settings
 from rfm.schema import TABLES
 
 ROOT = Path(__file__).parents[1]
+FOREIGN = "lifetimes==0.11.3"  # MIT; its code is never imported
 
 for name, examples in {"ci": 50, "long": 1000}.items():
     settings.register_profile(
@@ -76,18 +81,23 @@ def _to_duckdb(rows: pl.DataFrame) -> Any:
 
 
 @cache
-def sail_address() -> str:
-    """Start a Spark Connect server on loopback, once for all tests; skip, or fail where Spark is required, without it."""
+def sail_address(mode: str) -> str:
+    """Start a Spark Connect server on loopback, once for all tests; skip, or fail where Spark is required, without it.
+
+    All who use the address share a session, and with it the catalog that Sail keeps in memory.
+    """
     try:
         from pysail.spark import SparkConnectServer
     except ImportError:
         stop = pytest.fail if "spark" in os.environ.get("RFM_REQUIRE", "").split(",") else pytest.skip
         stop("pysail is missing; `make setup` installs it")
     os.environ.setdefault("RUST_LOG", "error")
-    server = SparkConnectServer("127.0.0.1", 0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SAIL_MODE", mode)
+        server = SparkConnectServer("127.0.0.1", 0)
     server.start(background=True)
     _SERVERS.append(server)  # it ends with its object
-    return f"sc://127.0.0.1:{server.listening_address[1]}"
+    return f"sc://127.0.0.1:{server.listening_address[1]}/;session_id={uuid4()}"
 
 
 _SERVERS: list[Any] = []
@@ -97,7 +107,7 @@ _SERVERS: list[Any] = []
 def spark_session() -> Any:
     from rfm.io.spark import session
 
-    return session(sail_address())
+    return session(sail_address("local"))
 
 
 def _to_spark(rows: pl.DataFrame) -> Any:
@@ -183,6 +193,22 @@ def real_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with tarfile.open(place) as archive:
         archive.extractall(folder, filter="data")
     return next(folder.rglob("*_transactions.csv")).parent
+
+
+# ── other people's data: what the package lifetimes ships, unpacked, not installed ──────────────────
+@pytest.fixture(scope="session")
+def foreign_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with the data sets of lifetimes; skip, or fail where they are required, if they cannot be had."""
+    folder = tmp_path_factory.mktemp("foreign")
+    wanted = ["--no-deps", "--only-binary", ":all:", "--quiet", "--retries", "0", "--timeout", "10", "--dest", str(folder)]
+    done = subprocess.run([sys.executable, "-m", "pip", "download", *wanted, FOREIGN], capture_output=True, check=False)
+    wheels = list(folder.glob("*.whl"))
+    if done.returncode or not wheels:
+        stop = pytest.fail if "foreign" in os.environ.get("RFM_REQUIRE", "").split(",") else pytest.skip
+        stop(f"{FOREIGN} cannot be had; pip must reach an index")
+    with zipfile.ZipFile(wheels[0]) as archive:
+        archive.extractall(folder)
+    return folder / "lifetimes" / "datasets"
 
 
 @pytest.fixture(scope="session")
