@@ -20,12 +20,18 @@ def bought_since(customers: Any, earlier: Any) -> Any:
     numpy.ndarray
         Of bool, one a row of `customers`.
     """
-    import pandas as pd
+    import pyarrow.compute as pc
 
-    def comparable(frame: Any) -> Any:
-        days = pd.to_datetime(frame["MaxInvoiceDate"]).astype("datetime64[s]")
-        numbers = frame[["Frequency", "Monetary"]].astype(float)
-        return numbers.assign(MaxInvoiceDate=days).set_axis(frame["CustomerID"].astype(str), axis=0)[list(BOUGHT)]
+    now, then = _comparable(customers), _comparable(earlier)
+    place = pc.index_in(now["CustomerID"], value_set=then["CustomerID"])
+    same = [pc.fill_null(pc.equal(now[name], then[name].take(place)), fill_value=False).to_numpy() for name in BOUGHT]
+    return ~(same[0] & same[1] & same[2])
 
-    now = comparable(customers)
-    return (now != comparable(earlier).reindex(now.index)).any(axis=1).to_numpy(bool)
+
+def _comparable(frame: Any) -> Any:
+    """Return customers and what a purchase changes as an Arrow table, in types that are the same for every frame."""
+    import pyarrow as pa
+
+    types = {"CustomerID": pa.large_string(), "MaxInvoiceDate": pa.date32(), "Frequency": pa.int64()}
+    types["Monetary"] = pa.decimal128(38, 2)  # exact: not every way from a decimal to a float ends in the same one
+    return pa.Table.from_pandas(frame[[*types]], preserve_index=False).cast(pa.schema(types), safe=False)

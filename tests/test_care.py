@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import os
 import time
 from pathlib import Path
@@ -151,3 +152,13 @@ def test_a_version_that_is_not_there_is_refused_not_empty(lake):
     written(lake, 2)
     with pytest.raises(InputError, match="cluster_models: .* cannot be read"):
         lake.read(MODELS, version=9)
+
+
+def test_between_two_cares_a_checkpoint_keeps_the_log_short(lake):
+    written(lake, care.SHORT_LOG)
+    pointer = Path(lake.url) / MODELS / "_delta_log" / "_last_checkpoint"
+    assert lake.tend(50) == []
+    assert json.loads(pointer.read_text())["version"] == deltalake.DeltaTable(f"{lake.url}/{MODELS}").version()
+    assert data_files(lake, MODELS) == care.SHORT_LOG  # nothing is joined before its time
+    written(lake, 50 - care.SHORT_LOG)
+    assert lake.tend(50) == [MODELS]

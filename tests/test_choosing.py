@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -37,6 +39,14 @@ def test_one_k_is_fitted_as_among_the_others():
         alone = kmeans(points, len(fit.centroids), OPTIONS)
         assert np.array_equal(alone.labels, fit.labels)
         assert alone.inertia == fit.inertia
+
+
+def test_one_thread_gives_the_same_bytes_as_several(monkeypatch):
+    points = clouds(400)
+    several = fit_each(points, OPTIONS)
+    monkeypatch.setattr(import_module("rfm.core.clustering.kmeans"), "THREADS", 1)
+    for one, other in zip(fit_each(points, OPTIONS), several, strict=True):
+        assert (one.labels.tobytes(), one.centroids.tobytes()) == (other.labels.tobytes(), other.centroids.tobytes())
 
 
 def test_a_start_given_is_run_to_its_end():

@@ -92,7 +92,8 @@ def run_day(settings: Settings, lake: rfm.Lake, day: dt.date, restate: bool = Fa
     to_bronze(settings, lake, day, restate)
     to_silver(settings, lake, day)
     silver = lake.read("retail_transactions_silver", until=day)
-    gold = rfm.rfm_metrics(silver, day, stock_code_pattern=settings.rules.stock_code_pattern)
+    rules = settings.rules
+    gold = rfm.rfm_metrics(silver, day, stock_code_pattern=rules.stock_code_pattern, revenue=rules.revenue)
     lake.replace("customer_rfm_gold", gold)
     to_clusters(settings, lake, day, refit)
     return to_segments(settings, lake, day)
@@ -103,7 +104,8 @@ def to_bronze(settings: Settings, lake: rfm.Lake, day: dt.date, restate: bool = 
     files = rfm.list_files(settings.landing, settings.files.pattern, until=day)
     new = rfm.intake.unseen(lake, files, restate=restate)
     codec, separator = settings.files.encoding, settings.files.separator
-    reading = rfm.read_files(settings.landing, new, day, encoding=codec, separator=separator)
+    columns = settings.columns
+    reading = rfm.read_files(settings.landing, new, day, encoding=codec, separator=separator, columns=columns)
     rfm.intake.ingest(lake, reading, restate=restate)
     rfm.intake.warn(lake, day, reading.refused)
 
@@ -112,7 +114,8 @@ def to_silver(settings: Settings, lake: rfm.Lake, day: dt.date) -> None:
     """Clean what silver does not have yet, and count how good it was: notebook 2; parameters as for `run_day`."""
     new = rfm.intake.pending(lake)
     severities = quality.severities(rfm.SEVERITIES, settings.expectations)
-    silver, quarantine = rfm.clean(lake.read("retail_transactions_bronze", source_file=new), severities=severities)
+    bronze = lake.read("retail_transactions_bronze", source_file=new)
+    silver, quarantine = rfm.clean(bronze, severities=severities, dialect=settings.dialect)
     rfm.intake.settle(lake, silver, quarantine, new)
     count(settings, lake, rfm.intake.days(lake, day))
     rfm.intake.finish(lake)
@@ -134,7 +137,7 @@ def count(settings: Settings, lake: rfm.Lake, processed: list[dt.date]) -> None:
         Processing dates, at least one.
     """
     severities = quality.severities(rfm.SEVERITIES, settings.expectations)
-    arrived = rfm.judge(lake.read("retail_transactions_bronze", processing_date=processed))
+    arrived = rfm.judge(lake.read("retail_transactions_bronze", processing_date=processed), dialect=settings.dialect)
     kept = lake.read("retail_transactions_silver", processing_date=processed)
     lake.replace_each(quality.measure(arrived, kept, severities), processing_date=processed)
 
@@ -179,17 +182,14 @@ def to_segments(settings: Settings, lake: rfm.Lake, day: dt.date) -> str:
     model = model.named(described)
     customers = segments.describe_customers(clustered, described)
     summary = segments.summarise_segments(customers, cutoffs, currency)
-    lake.replace("cluster_summary", clusters)
-    lake.replace("cluster_description_and_recommendation", described)
-    lake.replace("customer_rfm_description_and_recommendation", customers)
-    lake.replace("segment_summary", summary)
     ways = segments.segmentations(customers, cutoffs)
-    lake.replace("customer_segmentations", ways)
-    lake.replace("segmentation_agreement", segments.agreement(ways, day), UpdateDate=day)
-    lake.replace("customer_explanations", segments.explain_customers(customers, described, model, currency))
-    lake.replace("customer_rfm_kmeans_clustered_history", customers, UpdateDate=day)
-    lake.replace("segment_movement", movement.movement(customers, history, models, day), UpdateDate=day)
-    lake.replace("segment_stability", movement.stability(customers, history, models, day), UpdateDate=day)
+    explanations = segments.explain_customers(customers, described, model, currency)
+    results = {"cluster_summary": clusters, "cluster_description_and_recommendation": described, "segment_summary": summary}
+    results |= {"customer_rfm_description_and_recommendation": customers}
+    lake.replace_each(results | {"customer_segmentations": ways, "customer_explanations": explanations})
+    dated = {"segmentation_agreement": segments.agreement(ways, day), "customer_rfm_kmeans_clustered_history": customers}
+    dated |= {"segment_movement": movement.movement(customers, history, models, day)}
+    lake.replace_each(dated | {"segment_stability": movement.stability(customers, history, models, day)}, UpdateDate=day)
     odd = quality.unsteady(day, lake.frame("segment_stability"), settings.quality)
     lake.replace("run_warnings", odd, run_date=day, stage="5_segments")
     lake.replace("cluster_models", model.record, UpdateDate=day)

@@ -17,7 +17,7 @@ from typing import Any
 
 import rfm
 from rfm.errors import first_line, redacted
-from rfm.io.lake.facts import rows_added
+from rfm.io.lake.facts import rows_added, versions
 from rfm.io.lineage import run_id
 from rfm.run.stages import STAGES
 
@@ -80,7 +80,7 @@ def logged(lake: rfm.Lake, day: dt.date) -> Iterator[None]:
     now, clock = dt.datetime.now(dt.UTC).isoformat(), time.monotonic()
     record: dict[str, Any] = {"run_id": run_id(str(day), now), "run_date": str(day), "started": now, "stages": []}
     write(lake, {**record, "status": "running"}, BACKFILL)
-    before = lake.state(WRITTEN)
+    before = versions(lake, WRITTEN)
     try:
         yield
         record["status"] = "done"
@@ -97,12 +97,11 @@ def reason(error: BaseException) -> str:
     return redacted(first_line(error)) if isinstance(error, Exception) else f"stopped ({type(error).__name__})"
 
 
-def _written(lake: rfm.Lake, before: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what commits since some states of the tables have added."""
-    after = lake.state(WRITTEN)
-    changed = [name for name, state in after.items() if name not in before or before[name].version != state.version]
-    added = {name: rows_added(lake, name, before[name].version if name in before else None) for name in changed}
-    states = {name: after[name]._asdict() for name in changed}
+def _written(lake: rfm.Lake, before: Mapping[str, int]) -> dict[str, Any]:
+    """Return what commits since some versions of the tables have added."""
+    changed = {name: version for name, version in versions(lake, WRITTEN).items() if before.get(name) != version}
+    added = {name: rows_added(lake, name, before.get(name)) for name in changed}
+    states = {name: {"version": version} for name, version in changed.items()}
     return {"writes": states, "rows_read": added.get(ARRIVED, 0), "rows_written": sum(added.values())}
 
 

@@ -67,6 +67,17 @@ def cluster(
     ------
     InputError
         If there is no customer at all, or gold is of another date.
+
+    Examples
+    --------
+    >>> import datetime
+    >>> import rfm
+    >>> gold = rfm.example("customer_rfm_gold")
+    >>> clustered = rfm.cluster(gold, rfm.outlier_clusters(gold), datetime.date(2025, 10, 23))
+    >>> clustered.model.k
+    6
+    >>> int((clustered.customers["Cluster"] < 0).sum())
+    68
     """
     _check(gold, run_date)
     gold = gold.sort_values("CustomerID", ignore_index=False)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ import pandas as pd
 from rfm.sections import Clusters
 
 FEATURES = ("Monetary", "Frequency", "Recency")
+PIECE = 100_000  # customers whose distances to all centroids are in memory at once
 FENCED = {"Monetary": -1, "Frequency": -2}  # beyond both: -3
 
 
@@ -50,6 +53,17 @@ class Model:
         Segment that the previous model gave to each cluster, by number as text; stage 5 names the clusters from there.
     names
         Segment of each cluster, by number as text; empty until stage 5 has named them.
+
+    Examples
+    --------
+    >>> import datetime
+    >>> import rfm
+    >>> day = datetime.date(2025, 10, 23)
+    >>> model = rfm.Model.kept(rfm.example("cluster_models"), day)[day]
+    >>> model.k, model.trained, model.previous
+    (6, '2025-10-23', '2025-10-22')
+    >>> model.predict(rfm.example("customer_rfm_gold").head(3)).tolist()
+    [4, 3, 3]
     """
 
     trained: str
@@ -73,6 +87,7 @@ class Model:
         return json.dumps(asdict(self), indent=1)
 
     @classmethod
+    @lru_cache(maxsize=1_000)  # day after day, a run asks for those of the days before
     def from_json(cls, text: str) -> Model:
         """Return the model that `to_json` wrote."""
         return cls(**json.loads(text))
@@ -140,15 +155,26 @@ class Model:
         numpy.ndarray
             Of int32, one cluster a row, by Euclidean distance between scaled points.
         """
-        marks = np.zeros(len(customers), np.int32)
-        for name, mark in FENCED.items():
-            if name in self.fences:
-                marks += mark * ~customers[name].astype(float).between(*self.fences[name]).to_numpy(bool)
-        return np.where(marks, marks, self.nearest(customers)).astype(np.int32)
+        values = features(customers)
+        marks = self._fenced(values)
+        return np.where(marks, marks, self._nearest(values)).astype(np.int32)
 
     def nearest(self, customers: pd.DataFrame) -> np.ndarray:
         """Return the cluster of the nearest centroid, as if there were no fences; as `predict` otherwise."""
-        return self.distances(features(customers)).argmin(axis=1).astype(np.int32)
+        return self._nearest(features(customers))
+
+    def _nearest(self, values: np.ndarray) -> np.ndarray:
+        """Return the cluster of the nearest centroid of rows of features."""
+        return np.concatenate([self.distances(values[part]).argmin(axis=1) for part in pieces(len(values))]).astype(np.int32)
+
+    def _fenced(self, values: np.ndarray) -> np.ndarray:
+        """Return -1, -2 or -3 for rows of features beyond the fences, else 0."""
+        marks = np.zeros(len(values), np.int32)
+        for name, mark in FENCED.items():
+            low, high = self.fences.get(name, (-np.inf, np.inf))
+            column = values[:, FEATURES.index(name)]
+            marks += mark * ~((low <= column) & (column <= high))
+        return marks
 
     def distances(self, values: np.ndarray) -> np.ndarray:
         """Return the distance of each customer to each centroid, in standard deviations, shape (customers, k).
@@ -170,9 +196,11 @@ class Model:
         numpy.ndarray
             Of str. A kind of outlier that the model has not met has no name: the segment is that of the nearest cluster.
         """
-        named = pd.Series(self.names).rename(int)
-        nearest = pd.Series(self.nearest(customers)).map(named)
-        return pd.Series(self.predict(customers)).map(named).fillna(nearest).to_numpy(object)
+        values = features(customers)
+        nearest, marks = self._nearest(values), self._fenced(values)
+        known = {int(cluster): name for cluster, name in self.names.items()}
+        pairs = zip(np.where(marks, marks, nearest).tolist(), nearest.tolist(), strict=True)
+        return np.array([known.get(own, known.get(near)) for own, near in pairs], object)
 
     @property
     def record(self) -> pd.DataFrame:
@@ -183,3 +211,8 @@ class Model:
 def features(customers: pd.DataFrame) -> np.ndarray:
     """Return Monetary, Frequency, Recency as floats, shape (customers, 3)."""
     return customers[list(FEATURES)].astype(float).to_numpy()
+
+
+def pieces(rows: int) -> Iterator[slice]:
+    """Yield the slices, at least one, in which so many customers are assigned to clusters, so that memory stays small."""
+    yield from (slice(first, first + PIECE) for first in range(0, max(rows, 1), PIECE))

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from rfm.core.clustering.kmeans import Fit, kmeans
-from rfm.core.clustering.model import FEATURES, Model, features
+from rfm.core.clustering.model import FEATURES, Model, features, pieces
 from rfm.purchases import bought_since
 from rfm.sections import Clusters
 
@@ -136,16 +136,21 @@ def assigned(gold: pd.DataFrame, model: Model, yesterday: pd.DataFrame | None, b
     band
         Share of the squared distance to the earlier cluster's centroid; squared distances are what K-means makes small.
     """
-    distances = model.distances(features(gold))
-    nearest = distances.argmin(axis=1)
     if yesterday is None or yesterday.empty or model.previous is None:
-        return nearest.astype(np.int32)
-    own = _earlier(gold, model, yesterday)
-    near_enough = distances.min(axis=1) ** 2 >= (1 - band) * distances[np.arange(len(own)), own] ** 2
+        return model.nearest(gold)
+    own, values = _earlier(gold, model, yesterday), features(gold)
+    parts = [_weighed(model.distances(values[part]), own[part], band) for part in pieces(len(own))]
+    nearest, near_enough = map(np.concatenate, zip(*parts, strict=True))
     stays = pd.Series(np.where((own >= 0) & near_enough, own, -1))
     alike = stays.groupby([gold[name].to_numpy(float) for name in FEATURES])
     together = (alike.transform("min") == alike.transform("max")) & (stays >= 0)
     return np.where(together, stays, nearest).astype(np.int32)
+
+
+def _weighed(distances: np.ndarray, own: np.ndarray, band: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the nearest cluster of each customer, and whether the own one is near enough to stay."""
+    to_own = distances[np.arange(len(own)), own]
+    return distances.argmin(axis=1), distances.min(axis=1) ** 2 >= (1 - band) * to_own**2
 
 
 def _earlier(gold: pd.DataFrame, model: Model, yesterday: pd.DataFrame) -> np.ndarray:

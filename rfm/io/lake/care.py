@@ -18,6 +18,7 @@ from rfm.io.lake.handles import Handles
 from rfm.schema import TABLES
 
 RETAIN_DAYS = 7
+SHORT_LOG = 20  # commits that are read one by one, by every reader and every commit, before a checkpoint sums them up
 LOG_DAYS = 30  # what Delta keeps of a log by itself
 KEEP_LOG = "delta.logRetentionDuration"
 LEFTOVER = re.compile(r"\.(?:parquet|json)#[0-9]+$")  # what a killed writer leaves on a disk; Delta never removes it
@@ -62,7 +63,8 @@ def optimize(handles: Handles, name: str, retain_days: int = RETAIN_DAYS) -> dic
 def tend(handles: Handles, every: int, retain_days: int = RETAIN_DAYS, names: Iterable[str] = TABLES) -> list[str]:
     """Optimize the tables that have had enough commits since their last checkpoint; return their names.
 
-    A table that another writer is busy with is left for the next run.
+    A table is due when a multiple of so many commits lies between its last checkpoint and its newest version. In between,
+    a checkpoint keeps the log short. A table that another writer is busy with is left for the next run.
 
     Parameters
     ----------
@@ -78,26 +80,19 @@ def tend(handles: Handles, every: int, retain_days: int = RETAIN_DAYS, names: It
     cared = []
     for name in names if every else ():
         table = handles.open(name)
-        if table and due(table, handles.path(name), every):
+        if not table or table.version() < min(every, SHORT_LOG):
+            continue
+        version, last = table.version(), _checkpoint(handles.path(name))
+        if version // every > last // every:
             try:
                 optimize(handles, name, retain_days)
             except CommitFailedError:
                 continue
             cared.append(name)
+        elif version - last >= SHORT_LOG:
+            table.create_checkpoint()
+            handles.forget(name)
     return cared
-
-
-def due(table: deltalake.DeltaTable, path: str, every: int) -> bool:
-    """Tell whether a multiple of so many commits lies between a table's last checkpoint and its newest version.
-
-    Parameters
-    ----------
-    table, path
-        The table, and where it lies.
-    every
-        Commits.
-    """
-    return table.version() >= every and table.version() // every > _checkpoint(path) // every
 
 
 def _checkpoint(path: str) -> int:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import datetime as dt
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
+import deltalake
 import polars as pl
 import pyarrow as pa
 from deltalake.exceptions import CommitFailedError
@@ -16,6 +17,9 @@ from rfm.errors import ContractError, InputError
 
 CHUNK_ROWS = 250_000
 TRIES = 20
+LEAN: dict[str, Any] = {"post_commithook_properties": deltalake.PostCommitHookProperties(cleanup_expired_logs=False)}
+"""A commit does not look through the log for what is too old, which costs the more the longer the log: `care` does that."""
+OVERWRITE: dict[str, Any] = {"mode": "overwrite", **LEAN}
 Rows: TypeAlias = pl.DataFrame | pl.LazyFrame | Iterable[pa.Table]
 Result = TypeVar("Result")
 

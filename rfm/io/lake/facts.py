@@ -13,12 +13,12 @@ from rfm.schema import TABLES
 
 
 class Size(NamedTuple):
-    """How large the newest version of a table is."""
+    """How large the newest version of a table is; of a catalog's tables, the rows alone are known."""
 
-    version: int
+    version: int | None
     rows: int
-    files: int
-    bytes: int
+    files: int | None
+    bytes: int | None
 
 
 def sizes(lake: Lake, names: Iterable[str] = tuple(TABLES)) -> dict[str, Size]:
@@ -32,7 +32,14 @@ def sizes(lake: Lake, names: Iterable[str] = tuple(TABLES)) -> dict[str, Size]:
         Those wanted; all if not given.
     """
     tables = {name: lake.open(name) for name in names}
-    return {name: _size(table) for name, table in tables.items() if table}
+    found = {name: _size(table) for name, table in tables.items() if table}
+    return found or {name: Size(None, state.rows, None, None) for name, state in lake.state(names).items()}
+
+
+def versions(lake: Lake, names: Iterable[str]) -> dict[str, int]:
+    """Return the version of each table that exists, none of a catalog's, where it is not known; parameters as for `sizes`."""
+    tables = {name: lake.open(name) for name in names}
+    return {name: table.version() for name, table in tables.items() if table}
 
 
 def rows_added(lake: Lake, name: str, since: int | None) -> int:

@@ -143,5 +143,5 @@ class Handles:
 
 def _moved_on(path: str, version: int) -> bool:
     """Tell whether a table may have a version after this one; on a disk one look at the log saves reading it again."""
-    log = Path(path) / "_delta_log"
-    return "://" in path or not log.is_dir() or (log / f"{version + 1:020}.json").exists()
+    following = Path(f"{path}/_delta_log/{version + 1:020}.json")
+    return "://" in path or following.exists() or not following.parent.is_dir()

@@ -1,4 +1,20 @@
-"""Landing files on their way through the layers: which are new, changed or half-way, and do the rows add up."""
+"""Landing files on their way through the layers: which are new, changed or half-way, and do the rows add up.
+
+Examples
+--------
+>>> import datetime, tempfile
+>>> import rfm
+>>> from rfm.io.prepare import make_sample
+>>> day, landing, tables = datetime.date(2025, 10, 23), tempfile.mkdtemp(), rfm.Lake(tempfile.mkdtemp())
+>>> _ = make_sample(landing, days=2, lines=100, customers=20)
+>>> new = rfm.intake.unseen(tables, rfm.list_files(landing))
+>>> rfm.intake.ingest(tables, rfm.read_files(landing, new, day))
+101
+>>> new = rfm.intake.pending(tables)
+>>> silver, quarantine = rfm.clean(tables.read("retail_transactions_bronze", source_file=new))
+>>> rfm.intake.settle(tables, silver, quarantine, new)
+{'bronze': 101, 'silver': 98, 'quarantine': 3}
+"""
 
 from __future__ import annotations
 
@@ -10,7 +26,7 @@ import pyarrow as pa
 
 from rfm.io.lake import ledger
 from rfm.io.lake.audit import audit, totals, unbalanced
-from rfm.io.lake.ledger import BRONZE, LAYERS, QUARANTINE, SILVER
+from rfm.io.lake.ledger import BRONZE, LAYERS, QUARANTINE, SILVER, Pending
 from rfm.io.lake.notices import days, finish, stop_if_refused, warn
 from rfm.io.lake.once import revision_of, version_of
 from rfm.io.lake.tables import LEDGER, Lake
@@ -54,20 +70,6 @@ class Listed(Protocol):
 File = TypeVar("File", bound="str | Listed")
 
 
-class Pending(list[str]):
-    """Landing files that wait to be cleaned, and which content of them bronze had when they were asked for.
-
-    Parameters
-    ----------
-    versions
-        File and transaction version in bronze.
-    """
-
-    def __init__(self, versions: dict[str, int]) -> None:
-        super().__init__(sorted(versions))
-        self.versions = versions
-
-
 def unseen(lake: Lake, files: Iterable[File], *, restate: bool = False) -> list[File]:
     """Return the landing files, in order, that are not known to be in bronze as they are.
 
@@ -101,7 +103,7 @@ def pending(lake: Lake) -> Pending:
     lake
         The tables.
     """
-    bronze, silver, quarantine = (ledger.versions(lake, layer) for layer in LAYERS)
+    bronze, silver, quarantine = ledger.versions_each(lake)
     behind = {name for name, version in bronze.items() if {silver.get(name), quarantine.get(name)} != {version}}
     return Pending({name: bronze[name] for name in behind - (ledger.begun(lake) if behind else set())})
 
@@ -162,8 +164,9 @@ def settle(lake: Lake, silver: pl.LazyFrame, quarantine: pl.LazyFrame, files: Se
     """
     read = ledger.entries(lake, "bronze", files).drop("layer", "rows", "version")
     wanted = files.versions if isinstance(files, Pending) else ledger.versions(lake, "bronze", files)
-    for layer, name, rows in (("silver", SILVER, silver), ("quarantine", QUARANTINE, quarantine)):
-        ledger.note(lake, layer, read, lake.put_files(name, rows, wanted).held)
+    cleaned = {"silver": silver, "quarantine": quarantine}
+    held = {layer: lake.put_files(LAYERS[layer], rows, wanted).held for layer, rows in cleaned.items()}
+    ledger.write(lake, pl.concat(ledger.counted(lake, layer, read, versions) for layer, versions in held.items()))
     audit(lake)
     return balance(lake, files)
 

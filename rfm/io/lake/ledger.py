@@ -18,6 +18,20 @@ LAYERS = {"bronze": BRONZE, "silver": SILVER, "quarantine": QUARANTINE}
 CHANGED = "changed"
 
 
+class Pending(list[str]):
+    """Landing files that wait to be cleaned, and which content of them bronze had when they were asked for.
+
+    Parameters
+    ----------
+    versions
+        File and transaction version in bronze.
+    """
+
+    def __init__(self, versions: dict[str, int]) -> None:
+        super().__init__(sorted(versions))
+        self.versions = versions
+
+
 def entries(lake: Lake, layer: str, files: Iterable[str] | None = None) -> pl.DataFrame:
     """Return the ledger's rows of a layer.
 
@@ -40,21 +54,35 @@ def versions(lake: Lake, layer: str, files: Iterable[str] | None = None) -> dict
     return dict(known.rows())
 
 
+def versions_each(lake: Lake) -> list[dict[str, int]]:
+    """Return what `versions` returns of all files, for each of `LAYERS`, from one look at the ledger."""
+    known = lake.rows(LEDGER).select("layer", "source_file", pl.col("version").fill_null(1))
+    return [dict(known.filter(layer=layer).drop("layer").rows()) for layer in LAYERS]
+
+
 def waiting(lake: Lake) -> pl.DataFrame:
     """Return the ledger's rows of changed files that bronze does not have with that content."""
-    known = entries(lake, "bronze").select("source_file", "sha256")
-    return entries(lake, CHANGED).join(known, on=["source_file", "sha256"], how="anti")
+    changed = entries(lake, CHANGED)
+    if changed.is_empty():
+        return changed
+    known = entries(lake, "bronze", changed["source_file"]).select("source_file", "sha256")
+    return changed.join(known, on=["source_file", "sha256"], how="anti")
 
 
 def begun(lake: Lake) -> set[str]:
     """Return the files whose restatement reached bronze, but not the ledger: a run died in between."""
     files = waiting(lake)["source_file"].to_list()
-    held, known = lake.held(BRONZE, files), versions(lake, "bronze", files)
+    held, known = lake.held(BRONZE, files), versions(lake, "bronze", files) if files else {}
     return {file for file in files if held.get(file) != known.get(file)}
 
 
 def note(lake: Lake, layer: str, files: pl.DataFrame, held: Mapping[str, int]) -> None:
-    """Note how many rows of each file a layer holds, counted in the layer itself, and of which content.
+    """Note how many rows of each file a layer holds; parameters as for `counted`."""
+    write(lake, counted(lake, layer, files, held))
+
+
+def counted(lake: Lake, layer: str, files: pl.DataFrame, held: Mapping[str, int]) -> pl.DataFrame:
+    """Return what is to be noted of a layer: how many rows of each file it holds, counted there, and of which content.
 
     Parameters
     ----------
@@ -68,15 +96,29 @@ def note(lake: Lake, layer: str, files: pl.DataFrame, held: Mapping[str, int]) -
         Transaction version of each file in the layer.
     """
     if files.is_empty():
-        return
+        return TABLES[LEDGER].polars.to_frame()
     names = files["source_file"].to_list()
     rows = lake.count(LAYERS[layer], names)
     known = pl.DataFrame(
         {"source_file": names, "version": [held[name] for name in names]}, schema_overrides={"version": pl.Int64}
     )
     noted = files.join(rows, on="source_file", how="left").join(known, on="source_file", how="left")
-    noted = noted.with_columns(pl.col("rows").fill_null(0), layer=pl.lit(layer))
-    lake.replace(LEDGER, _as_held(noted), layer=layer, source_file=names)
+    return _as_held(noted.with_columns(pl.col("rows").fill_null(0), layer=pl.lit(layer)))
+
+
+def write(lake: Lake, noted: pl.DataFrame) -> None:
+    """Write rows of the ledger in the place of those of the same files and layers, in one commit.
+
+    Parameters
+    ----------
+    lake
+        The tables.
+    noted
+        As `counted` returns them.
+    """
+    if len(noted):
+        layers, files = (noted[name].unique(maintain_order=True).to_list() for name in ("layer", "source_file"))
+        lake.replace(LEDGER, noted, layer=layers, source_file=files)
 
 
 def _as_held(noted: pl.DataFrame) -> pl.DataFrame:
@@ -120,6 +162,7 @@ def forget_changed(lake: Lake, files: Iterable[str]) -> None:
     files
         Landing files.
     """
-    noted = entries(lake, CHANGED, files)["source_file"].to_list()
+    files = list(files)
+    noted = entries(lake, CHANGED, files)["source_file"].to_list() if files else []
     if noted:
         lake.replace(LEDGER, pl.DataFrame(schema=TABLES[LEDGER].polars), layer=CHANGED, source_file=noted)

@@ -8,7 +8,7 @@ the same files: a run that died or is repeated replaces what it wrote.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -58,9 +58,10 @@ class SpreadLake(Lake):
         rows = self._chosen(name, **wanted)
         return rows if name in LAYER else self._home(rows).sort(TABLES[name].key).lazy()  # a cluster keeps no order
 
-    def rows(self, name: str, **wanted: Any) -> pl.DataFrame:
-        """Return rows of a table on this machine; parameters as for `read`."""
-        return pl.DataFrame(self._local(self.read(name, **wanted)).lazy().collect())
+    def rows(self, name: str, *, columns: Sequence[str] = (), **wanted: Any) -> pl.DataFrame:
+        """Return rows of a table on this machine; parameters as for `rows` of `Lake`."""
+        found = self.read(name, **wanted)
+        return pl.DataFrame(self._local(found.select(*columns) if columns else found).lazy().collect())
 
     def count(self, name: str, files: Iterable[str] | None = None) -> pl.DataFrame:
         """Return the rows of each landing file in a layer; parameters as for `count` of `Lake`."""
@@ -86,13 +87,16 @@ class SpreadLake(Lake):
 
     def replace(self, name: str, rows: Any, **equal: Any) -> int:
         """Replace a table, or the rows of it that have some values, in one commit; parameters as for `replace` of `Lake`."""
+        return super().replace(name, self._local(rows), **equal)
+
+    def _put(self, name: str, frame: pl.DataFrame, equal: Mapping[str, Any]) -> int:
+        """Write rows that keep the contract; parameters as for `replace`."""
         if not self.cluster.named:
-            return super().replace(name, self._local(rows), **equal)
-        kept = conform(TABLES[name], self._local(rows))
+            return super()._put(name, frame, equal)
         self._ensure(name)
         where = " AND ".join(is_(column, value) for column, value in equal.items()) or None
-        self.cluster.write(TABLES[name], _arrow(kept), where)
-        return len(kept)
+        self.cluster.write(TABLES[name], _arrow(frame), where)
+        return len(frame)
 
     def replace_each(self, frames: Mapping[str, Any], **equal: Any) -> dict[str, int]:
         """Replace several tables; parameters as for `replace_each` of `Lake`."""
@@ -110,11 +114,11 @@ class SpreadLake(Lake):
         return {name: State(UNKNOWN, self._home(self._chosen(name).select(nw.len().alias("rows"))).item()) for name in there}
 
     def optimize(self, name: str, retain_days: int = care.RETAIN_DAYS) -> dict[str, int]:
-        """Join small files and remove old ones, in a catalog by its own habits; parameters as for `optimize` of `Lake`."""
+        """Join small files, remove old ones, in a catalog by its own habits; parameters as for `optimize` of `Lake`."""
         if not self.cluster.named:
             return super().optimize(name, retain_days)
         self.cluster.optimize(TABLES[name])
-        return dict.fromkeys(("before", "after", "removed"), 0)
+        return {}
 
     def tend(self, every: int, retain_days: int = care.RETAIN_DAYS) -> list[str]:
         """Optimize the tables that are due, a catalog tends its own; parameters as for `tend` of `Lake`."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -13,7 +14,7 @@ import polars as pl
 
 from rfm.contract import conform
 from rfm.io.lake import bucket, care
-from rfm.io.lake.commit import Rows, is_, retried
+from rfm.io.lake.commit import OVERWRITE, Rows, is_, retried
 from rfm.io.lake.handles import Handles
 from rfm.io.lake.once import Put, put_files
 from rfm.schema import TABLES, InputError
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 LEDGER = "landing_files"
+WRITERS = 4  # tables that are written at once
+MANY = 2_000_000  # rows
 
 
 class State(NamedTuple):
@@ -39,6 +42,18 @@ class Lake:
     ----------
     url
         Folder or URL; ``s3://`` takes its credentials and endpoint from the environment.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import rfm
+    >>> tables = rfm.Lake(tempfile.mkdtemp())
+    >>> tables.replace("customer_rfm_gold", rfm.example("customer_rfm_gold"))
+    400
+    >>> tables.frame("customer_rfm_gold")["Frequency"].sum()
+    919
+    >>> tables.state()
+    {'customer_rfm_gold': State(version=1, rows=400)}
     """
 
     url: str
@@ -88,12 +103,15 @@ class Lake:
         rows = pl.scan_delta(table, storage_options=keys) if table else pl.LazyFrame(schema=TABLES[name].polars)
         for column, value in equal.items():
             rows = rows.filter(pl.col(column).is_in(value) if isinstance(value, list) else pl.col(column) == value)
+        if until and name == LEDGER:
+            return rows.filter(pl.col("file_date").is_null() | (pl.col("file_date") <= until))
         later = self._files_after(until, ledger) if until else []
         return rows.filter(~pl.col("source_file").is_in(later)) if later else rows
 
-    def rows(self, name: str, **wanted: Any) -> pl.DataFrame:
-        """Return rows of a table on this machine; parameters as for `read`."""
-        return self.read(name, **wanted).collect()
+    def rows(self, name: str, *, columns: Sequence[str] = (), **wanted: Any) -> pl.DataFrame:
+        """Return rows of a table on this machine, some columns alone if they are named; parameters as for `read`."""
+        found = self.read(name, **wanted)
+        return (found.select(*columns) if columns else found).collect()
 
     def frame(self, name: str, **wanted: Any) -> pd.DataFrame:
         """Return a table as a pandas frame with Arrow types; parameters as for `read`."""
@@ -163,15 +181,17 @@ class Lake:
         ContractError
             If a row breaks the contract; nothing is written then.
         """
-        frame = conform(TABLES[name], rows)
+        return self._put(name, conform(TABLES[name], rows), equal)
+
+    def _put(self, name: str, frame: pl.DataFrame, equal: Mapping[str, Any]) -> int:
+        """Write rows that keep the contract; parameters as for `replace`."""
         predicate = " AND ".join(is_(column, value) for column, value in equal.items()) or None
-        wanted: dict[str, Any] = dict(equal)
 
         def attempt() -> int:
             table = self._handles.ensure(name)
-            nothing = predicate and frame.is_empty() and self.read(name, **wanted).head(1).collect().is_empty()
+            nothing = predicate and frame.is_empty() and self.read(name, **equal).head(1).collect().is_empty()
             if not nothing:  # in the place of nothing: then there is nothing to commit
-                deltalake.write_deltalake(table, frame, mode="overwrite", predicate=predicate)
+                deltalake.write_deltalake(table, frame, **OVERWRITE, predicate=predicate)
             return len(frame)
 
         return retried(attempt)
@@ -179,14 +199,12 @@ class Lake:
     def replace_each(
         self, frames: Mapping[str, pl.LazyFrame | pd.DataFrame], **equal: dt.date | str | list[dt.date]
     ) -> dict[str, int]:
-        """Replace several tables; lazy frames are computed together, so that what they share is read once.
+        """Replace several tables at once, when all rows are known to keep their contracts; parameters as for `replace`.
 
         Parameters
         ----------
         frames
-            Name of the table and what is to stand there afterwards.
-        **equal
-            As for `replace`.
+            Name of the table and what is to stand there afterwards. Lazy frames are computed together.
 
         Returns
         -------
@@ -194,8 +212,11 @@ class Lake:
             Rows written, by table.
         """
         lazy = {name: frame for name, frame in frames.items() if isinstance(frame, pl.LazyFrame)}
-        computed = dict(zip(lazy, pl.collect_all(list(lazy.values())), strict=True))
-        return {name: self.replace(name, frame, **equal) for name, frame in {**frames, **computed}.items()}
+        shared = pl.QueryOptFlags(comm_subplan_elim=not self._large())  # what is shared is held, so much is rather read again
+        computed = dict(zip(lazy, pl.collect_all(list(lazy.values()), optimizations=shared), strict=True))
+        rows = {name: conform(TABLES[name], frame) for name, frame in {**frames, **computed}.items()}
+        with ThreadPoolExecutor(WRITERS) as pool:
+            return dict(zip(rows, pool.map(lambda name: self._put(name, rows[name], equal), rows), strict=True))
 
     def state(self, names: Iterable[str] = TABLES) -> dict[str, State]:
         """Return version and number of rows of each table that exists, from its log alone."""
@@ -203,22 +224,11 @@ class Lake:
         return {name: State(table.version(), table.count()) for name, table in tables.items() if table}
 
     def optimize(self, name: str, retain_days: int = care.RETAIN_DAYS) -> dict[str, int]:
-        """Join a table's small files, remove files that no version of the last days needs, write a checkpoint.
-
-        Parameters as for `optimize` of `rfm.io.lake.care`.
-
-        Returns
-        -------
-        dict
-            Files before, files after, files removed from the store.
-        """
+        """Join small files and remove those no recent version needs; parameters as for `optimize` of `rfm.io.lake.care`."""
         return care.optimize(self._handles, name, retain_days)
 
     def tend(self, every: int, retain_days: int = care.RETAIN_DAYS) -> list[str]:
-        """Optimize the tables that have had so many commits since their last checkpoint; return their names.
-
-        Parameters as for `tend` of `rfm.io.lake.care`.
-        """
+        """Optimize the tables that have had so many commits; parameters as for `tend` of `rfm.io.lake.care`."""
         return care.tend(self._handles, every, retain_days)
 
     def fingerprint(self, name: str, **wanted: Any) -> str:
@@ -227,6 +237,11 @@ class Lake:
 
         rows = self.rows(name, **wanted)
         return hashlib.sha256(rows.sort(TABLES[name].key or rows.columns).write_csv().encode()).hexdigest()
+
+    def _large(self) -> bool:
+        """Tell whether bronze holds more rows than one should hold at once."""
+        bronze = self.open("retail_transactions_bronze")
+        return bronze is not None and bronze.count() > MANY
 
     def _files_after(self, until: dt.date, version: int | None = None) -> list[str]:
         """Return the landing files that are dated later than a day."""
