@@ -1,5 +1,6 @@
 """Kernels: forked or fresh, isolated, mortal, and gone afterwards."""
 
+import contextlib
 import os
 import random
 import signal
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from rfm.run import kernels, warm
+from rfm.run.kernels import process
 from rfm.schema import RfmError, SettingsError
 
 kernels.skip_slow_import()
@@ -23,26 +25,27 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="forked kernels are for Linux"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning:nbclient"),
 ]
-ROOT = Path(kernels.__file__).parents[2]
+ROOT = Path(kernels.__file__).parents[3]
 SMALL = ("numpy", "pandas", "matplotlib.pyplot")
 
 
 @pytest.fixture(scope="module")
 def forked():
-    """Arguments for papermill that fork from one warm process for all tests."""
+    """Kernels that are forked from one warm process for all tests."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RFM_KERNELS", "forked")
         patch.setenv("MPLBACKEND", "module://matplotlib_inline.backend_inline")
-        with kernels.warm_kernels(SMALL) as arguments:
-            yield arguments
+        with kernels.warm_kernels(SMALL, ()) as one:
+            yield one
 
 
-def run(arguments, *sources, parameters=None, **options):
+def run(given, *sources, parameters=None, last=True, **options):
     """Run cells as a notebook and return it."""
     cells = [nbformat.v4.new_code_cell(source) for source in sources]
     cells[0].metadata["tags"] = ["parameters"]
     notebook = nbformat.v4.new_notebook(cells=cells)
-    return papermill.execute_notebook(notebook, None, parameters, progress_bar=False, **arguments, **options)
+    with given.kernel(last) as arguments:
+        return papermill.execute_notebook(notebook, None, parameters, progress_bar=False, **arguments, **options)
 
 
 def printed(notebook):
@@ -71,7 +74,7 @@ def test_parameters_reach_the_notebook(forked):
 def test_a_kernel_is_a_fork_of_the_warm_process(forked):
     notebook = run(forked, "import os, sys", "print(os.getppid(), 'pandas' in sys.modules, sys.argv[0])")
     parent, has_pandas, name = printed(notebook).split()
-    assert int(parent) == forked["kernel_manager_class"].warm._process.pid
+    assert int(parent) == forked.warm._process.pid
     assert (has_pandas, name) == ("True", "ipykernel_launcher")
 
 
@@ -85,7 +88,8 @@ def test_a_launch_sees_its_own_environment_and_directory(forked, tmp_path, monke
     monkeypatch.setenv("RFM_SHOP", "gifts")
     monkeypatch.setenv("TZ", "Asia/Tokyo")
     source = "print(os.getcwd(), os.environ['RFM_SHOP'], time.tzname[0], os.getpgid(0) == os.getpid())"
-    assert printed(run(forked, f"import os, time; {source}", cwd=tmp_path)) == f"{tmp_path} gifts JST True"
+    with contextlib.chdir(tmp_path):
+        assert printed(run(forked, f"import os, time; {source}")) == f"{tmp_path} gifts JST True"
 
 
 def test_random_numbers_differ(forked):
@@ -126,12 +130,11 @@ def test_a_timeout_ends_the_kernel_and_its_children(forked, tmp_path):
 @pytest.mark.parametrize(("end", "code"), [("raise SystemExit(5)", 5), ("os._exit(3)", 3), ("os.kill(os.getpid(), 9)", -9)])
 def test_exit_codes_are_those_of_the_process(monkeypatch, tmp_path, end, code):
     no_kernel = f"import os; from rfm.run import warm; warm._become_kernel = lambda _: exec({end!r}); main()"
-    monkeypatch.setattr(kernels, "BOOT", kernels.BOOT.replace("main()", no_kernel))
-    process = kernels.WarmProcess((), str(tmp_path))
-    process.wait_until_ready()
-    kernel = process.fork({})
+    monkeypatch.setattr(process, "BOOT", process.BOOT.replace("main()", no_kernel))
+    one = process.WarmProcess((), (), str(tmp_path))
+    kernel = one.fork({})
     assert (kernel.wait(), kernel.poll(), kernel.returncode) == (code, code, code)
-    process.close()
+    one.close()
 
 
 def test_interrupt_reaches_the_kernel(forked):
@@ -145,7 +148,8 @@ def test_interrupt_reaches_the_kernel(forked):
 
 def test_hooks_at_exit_run(forked, tmp_path):
     mark = tmp_path / "mark"
-    run(forked, f"import atexit, pathlib; atexit.register(pathlib.Path({str(mark)!r}).write_text, 'bye')")
+    register = f"import atexit, os, pathlib; atexit.register(pathlib.Path({str(mark)!r}).write_text, 'bye')"
+    assert gone(int(printed(run(forked, register, "print(os.getpid())"))))
     assert mark.read_text() == "bye"
 
 
@@ -161,7 +165,7 @@ def test_fresh_kernels_give_the_same_outputs(forked, monkeypatch):
     monkeypatch.delenv("MPLBACKEND", raising=False)
     monkeypatch.setenv("RFM_KERNELS", "fresh")
     with kernels.warm_kernels(SMALL) as fresh:
-        assert fresh["kernel_manager_class"].warm is None
+        assert fresh.warm is None
         expected = run(fresh, *sources)
     found = run(forked, *sources)
     for cell, other in zip(expected.cells, found.cells, strict=True):
@@ -183,33 +187,55 @@ def test_a_missing_module_is_named(monkeypatch):
     monkeypatch.setenv("RFM_KERNELS", "forked")
     with kernels.warm_kernels(["no_such_module"]) as missing, pytest.raises(RfmError, match="no_such_module"):
         run(missing, "1")
+    with kernels.warm_kernels((), ["no_such_module"]) as late:
+        run(late, "import time; time.sleep(0.2)")
+        with pytest.raises(RfmError, match="no_such_module"):
+            run(late, "1")
 
 
 def test_nothing_is_left_afterwards(monkeypatch):
     monkeypatch.setenv("RFM_KERNELS", "forked")
-    with kernels.warm_kernels(()) as arguments:
-        manager = arguments["kernel_manager_class"]
-        kernel = int(printed(run(arguments, "import os; print(os.getpid())")))
-        assert list(manager.folder.iterdir()) == []
-        assert manager.folder.stat().st_mode & 0o077 == 0
-        request = {"argv": ["-f", str(manager.folder / "k.json")], "env": dict(os.environ), "cwd": "/"}
-        running = manager.warm.fork(request)
-    assert gone(kernel)
+    with kernels.warm_kernels((), ()) as given:
+        ended = int(printed(run(given, "import os; print(os.getpid())")))
+        assert gone(ended)
+        asleep = int(printed(run(given, "import os; print(os.getpid())", last=False)))
+        assert given.folder.stat().st_mode & 0o077 == 0
+        spare = given._spare.provisioner.process
+        running = given.warm.fork({"argv": ["-f", str(given.folder / "k.json")], "env": dict(os.environ), "cwd": "/"})
+        assert running.poll() is None
+    assert gone(asleep)
     assert gone(running.pid)
+    assert gone(spare.pid)
     assert running.poll() == -signal.SIGKILL
-    running.wait()
-    assert gone(manager.warm._process.pid)
-    assert not manager.folder.exists()
+    assert gone(given.warm._process.pid)
+    assert not given.folder.exists()
+
+
+def test_the_next_kernel_is_there_before_its_notebook(forked):
+    first = printed(run(forked, "import os; print(os.getpid())", last=False))
+    spare = str(forked._spare.provisioner.process.pid)
+    assert spare == printed(run(forked, "import os; print(os.getpid())")) != first
+    assert forked._spare is None
+
+
+def test_a_kernel_started_ahead_is_not_taken_where_its_surroundings_have_changed(forked, tmp_path, monkeypatch):
+    run(forked, "1", last=False)
+    spare = forked._spare.provisioner.process
+    monkeypatch.setenv("RFM_SHOP", "toys")
+    with contextlib.chdir(tmp_path):
+        found = printed(run(forked, "import os; print(os.getpid(), os.getcwd(), os.environ['RFM_SHOP'])"))
+    assert found.split()[0] != str(spare.pid)
+    assert found.split()[1:] == [str(tmp_path), "toys"]
+    assert gone(spare.pid)
 
 
 def test_a_killed_caller_takes_everything_along(tmp_path):
     script = (
         "import os, time\nfrom rfm.run import kernels\n"
-        "with kernels.warm_kernels(()) as arguments:\n"
-        "    manager = arguments['kernel_manager_class']; manager.warm.wait_until_ready()\n"
-        "    request = {'argv': ['-f', str(manager.folder / 'k')], 'env': dict(os.environ), 'cwd': '/'}\n"
-        "    kernel = manager.warm.fork(request)\n"
-        "    print(manager.warm._process.pid, kernel.pid, manager.folder, flush=True); time.sleep(60)\n"
+        "with kernels.warm_kernels((), ()) as given:\n"
+        "    request = {'argv': ['-f', str(given.folder / 'k')], 'env': dict(os.environ), 'cwd': '/'}\n"
+        "    kernel = given.warm.fork(request)\n"
+        "    print(given.warm._process.pid, kernel.pid, given.folder, flush=True); time.sleep(60)\n"
     )
     environment = {**os.environ, "RFM_KERNELS": "forked", "TMPDIR": str(tmp_path), "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", script]
@@ -223,20 +249,27 @@ def test_a_killed_caller_takes_everything_along(tmp_path):
 
 def test_a_killed_warm_process_is_an_error(monkeypatch):
     monkeypatch.setenv("RFM_KERNELS", "forked")
-    with kernels.warm_kernels(()) as arguments:
-        process = arguments["kernel_manager_class"].warm
-        process.wait_until_ready()
-        process._process.kill()
-        process._process.wait()
+    with kernels.warm_kernels((), ()) as given:
+        run(given, "1")
+        given.warm._process.kill()
+        given.warm._process.wait()
         with pytest.raises(RfmError, match="died"):
-            process.fork({"argv": [], "env": {}, "cwd": "/"})
+            given.warm.fork({"argv": [], "env": {}, "cwd": "/"})
+
+
+def test_a_warm_process_killed_while_it_imports_is_an_error(monkeypatch):
+    monkeypatch.setenv("RFM_KERNELS", "forked")
+    with kernels.warm_kernels() as given:
+        given.warm._process.kill()
+        with pytest.raises(RfmError, match="died"):
+            run(given, "1")
 
 
 def test_imports_leave_the_warm_process_alone():
     """No thread may exist when the warm process forks, but the one of polars that deletes spilled files."""
     source = (
         "import os; from rfm.run import kernels, warm; kernels.skip_slow_import()\n"
-        "for name in (*warm.KERNEL_IMPORTS, *kernels.WARM_IMPORTS): warm._import(name)\n"
+        "for name in (*warm.KERNEL_IMPORTS, *kernels.WARM_IMPORTS, *kernels.LATER_IMPORTS): warm._load(name)\n"
         "tasks = [task for task in os.listdir('/proc/self/task') if int(task) != os.getpid()]\n"
         "print(*[open(f'/proc/self/task/{task}/comm').read().strip() for task in tasks])"
     )

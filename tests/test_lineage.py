@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import json
 import re
@@ -18,7 +19,8 @@ from rfm.io import lineage
 from rfm.io.lineage.columns import COLUMNS, FILTERS, JUDGED, LANDING, fields
 from rfm.io.lineage.moments import named
 from rfm.io.prepare import make_sample
-from rfm.run import backfill, daily, record
+from rfm.run import backfill, daily, record, site
+from rfm.run.notebook import Ran
 from rfm.run.stages import STAGES
 from rfm.run.watch import lineage_file, watched
 from rfm.schema import TABLES, StageError
@@ -48,19 +50,34 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
+class Unhurried(site.Ahead):
+    """What makes nothing beside the stages."""
+
+    def begin(self, record: dict[str, Any]) -> None:
+        pass
+
+
+class NoKernels:
+    """What stands in the place of kernels where none is needed."""
+
+    def kernel(self, last: bool = False) -> contextlib.AbstractContextManager[dict[str, Any]]:
+        return contextlib.nullcontext({})
+
+
 def run_stages(settings: Settings, fails: str = "") -> dict[str, Any]:
     """Run the stages of a day under watch, each by the calls of its notebook, without notebooks; one may fail."""
 
-    def execute(notebook: Path, *_: Any) -> str | None:
+    def execute(notebook: Path, *_: Any) -> Ran:
         if notebook.stem == fails:
-            return "ValueError: on fire"
+            return Ran("ValueError: on fire")
         STEPS[notebook.stem](settings, rfm.Lake(settings.lake), DAY)
-        return None
+        return Ran(None)
 
     noted = record.begin(settings, DAY, {})
     with pytest.MonkeyPatch.context() as patch, watched(settings, noted) as watch:
-        patch.setattr(daily, "_execute", execute)
-        daily._run_stages(watch, {stage.name: {} for stage in STAGES}, Path(settings.reports), {}, lambda stage: None)
+        patch.setattr(daily, "execute", execute)
+        given = {stage.name: {} for stage in STAGES}
+        daily._run_stages(watch, given, Unhurried(settings, Path(settings.reports)), NoKernels(), lambda stage: None)
     return noted
 
 

@@ -22,6 +22,7 @@ from rfm.io.prepare import make_sample
 from rfm.run import cli, daily
 from rfm.run.backfill import backfill
 from rfm.run.models import kept_days
+from rfm.run.publish import Sent
 from rfm.run.schedule import lock, waiting
 from rfm.run.schedule.lock import BusyError, locked
 from rfm.run.schedule.missed import catch_up, missed
@@ -85,6 +86,33 @@ def test_daily_run_and_backfill_do_not_meet_another_run(tmp_path, monkeypatch):
     assert not (tmp_path / "lake" / "retail_transactions_bronze").exists()
 
 
+@pytest.mark.parametrize("verb", [["report"], ["publish", "out"], ["release", "rows.csv"]], ids=lambda verb: verb[0])
+def test_a_verb_that_reads_or_writes_what_runs_write_meets_no_run(verb, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    seen, command = [], [*verb, "--lake", "lake"]
+    monkeypatch.setattr("rfm.run.site.rebuild", lambda *_: seen.append(_held(settings)))
+    monkeypatch.setattr("rfm.run.publish.publish", lambda *_: seen.append(_held(settings)) or Sent([], 0, 0, [], "out"))
+    monkeypatch.setattr("rfm.run.release.act", lambda *_: seen.append(_held(settings)) or "released")
+    settings = place(tmp_path)
+    with locked(settings, DAY):
+        ended = CliRunner().invoke(cli.app, command)
+    assert (type(ended.exception), seen) == (BusyError, [])
+    assert CliRunner().invoke(cli.app, command).exit_code == 0
+    assert seen == [f"`rfm {verb[0]}`"]
+
+
+def _held(settings: Settings) -> str:
+    """Return who is at work, as another run is told."""
+    with pytest.raises(BusyError, match="run.lock: (.+) is at work on these tables") as caught:
+        locked(settings, DAY).__enter__()
+    return re.search("run.lock: (.+) is at work", str(caught.value))[1]
+
+
+def test_where_no_lake_is_no_verb_makes_one(tmp_path):
+    with locked(place(tmp_path), "`rfm publish`"):
+        assert not (tmp_path / "lake").exists()
+
+
 @pytest.mark.parametrize(
     ("held", "stale"),
     [
@@ -118,7 +146,7 @@ def test_missed_days_are_run_in_order_and_one_that_fails_does_not_keep_the_next_
     assert missed(settings) == DAYS[1:3]
     assert missed(place(shop, date=DAYS[1])) == []
     ran = []
-    monkeypatch.setattr(daily, "run", lambda settings, given, say: ran.append(settings) or RECORD)
+    monkeypatch.setattr(daily, "run", lambda settings, *_: ran.append(settings) or RECORD)
     ended = CliRunner().invoke(
         cli.app,
         [
@@ -194,6 +222,7 @@ def test_verb_says_what_is_wrong_once_runs_what_lands_and_ends_by_hand(tmp_path,
         ran.append(len(pauses))
         raise InputError("it went wrong")
 
+    monkeypatch.setenv("RFM_KERNELS", "fresh")  # no process that is waited for
     monkeypatch.setattr(waiting.time, "sleep", pause)
     monkeypatch.setattr(daily, "run", run)
     cli.app(["watch", "--every", "5", "--landing", settings.landing, "--lake", settings.lake], standalone_mode=False)

@@ -4,10 +4,10 @@ A fork copies only the thread that asks for it, so this process imports and neve
 of its own, because the caller may have threads; it has no name in the file system, and it ends, with its
 kernels, when the caller closes its end of a socket, or dies. What is said (`rfm.run.kernels` is the caller):
 
-* this process, once: ``ready``, or what went wrong, in one line;
 * the caller, for each kernel: a new socket, sent over the first one, and on it one line of JSON (``argv``,
   ``env``, ``cwd``), which the kernel reads;
-* this process, on that socket, a line each: the kernel's process id and, when it has ended, its exit code.
+* this process, on that socket, a line each: the kernel's process id, or what went wrong in the imports, and, when
+  the kernel has ended, its exit code.
 """
 
 import gc
@@ -44,7 +44,7 @@ exception is harmless: the thread of polars that deletes spilled files; without 
 IMPORT_ENVIRONMENT = {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}
 """Set for the warm process unless the caller has: ipykernel sets it before matplotlib can be imported."""
 
-READY = "ready"
+REMEDY = "mend that or set RFM_KERNELS=fresh"
 BOOT = "import sys; sys.path[:] = [p for p in sys.path if p] + [sys.argv[1]]; from rfm.run.warm import main; main()"
 
 
@@ -59,60 +59,80 @@ def skip_slow_import() -> None:
 
 
 def main() -> None:
-    """Import, say so, and serve; return only in a kernel, when it has been shut down."""
-    number, folder, *imports = sys.argv[2:]
+    """Import and serve; return only in a kernel, when it has been shut down."""
+    number, folder, first, later = sys.argv[2:]
     control = socket.socket(fileno=int(number))
     control.set_inheritable(False)
     skip_slow_import()
-    answer = _import_all((*KERNEL_IMPORTS, *imports), control)
-    with suppress(OSError):  # the caller may have gone meanwhile
-        control.sendall(f"{answer}\n".encode())
+    trouble = _import_all((*KERNEL_IMPORTS, *json.loads(first)), control)
     gc.collect()
     gc.freeze()  # the garbage collector of a kernel leaves the shared memory alone
-    _become_kernel(_serve(control, folder))
+    _become_kernel(_serve(control, folder, [] if trouble else json.loads(later), trouble))
 
 
 def _import_all(names: Sequence[str], control: socket.socket) -> str:
-    """Import modules and return `READY`, or what went wrong in one line."""
+    """Import modules, as long as the caller is there; return what went wrong, if anything did."""
     for name in names:
-        if select.select([control], [], [], 0)[0]:  # nothing can have been asked yet: the caller has gone
+        if select.select([control], [], [], 0)[0] and not control.recv(1, socket.MSG_PEEK):
             os._exit(1)
-        try:
-            _import(name)
-        except Exception as error:  # noqa: BLE001 (a module may fail as it likes; the caller reports it)
-            return f"cannot import {name} ({type(error).__name__}: {' '.join(str(error).split())})"
-        if threading.active_count() > 1:
-            return f"importing {name} starts a thread, which a fork would lose"
-    return READY
+        if trouble := _import(name):
+            return trouble
+    return ""
 
 
-def _import(name: str) -> None:
-    """Import a module, or with ``package.*`` every module of a package."""
-    package = importlib.import_module(name.removesuffix(".*"))
-    if name.endswith(".*"):
-        for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
-            importlib.import_module(module.name)
+def _import(name: str) -> str:
+    """Import a module; return in one line what went wrong, if anything did."""
+    try:
+        _load(name)
+    except Exception as error:  # noqa: BLE001 (a module may fail as it likes; the caller reports it)
+        return f"cannot import {name} ({type(error).__name__}: {' '.join(str(error).split())}); {REMEDY}"
+    return f"importing {name} starts a thread, which a fork would lose; {REMEDY}" if threading.active_count() > 1 else ""
 
 
-def _serve(control: socket.socket, folder: str) -> socket.socket:
-    """Fork for each socket that arrives and report ended kernels; return the socket in the kernel only."""
+def _load(name: str) -> None:
+    """Import a module, with ``package.*`` every module of a package, with ``module:name`` call a name for what it loads."""
+    module, _, call = name.partition(":")
+    package = importlib.import_module(module.removesuffix(".*"))
+    if module.endswith(".*"):
+        for found in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+            importlib.import_module(found.name)
+    if call:
+        getattr(package, call)()
+
+
+def _serve(control: socket.socket, folder: str, later: list[str], trouble: str) -> socket.socket:
+    """Fork for each socket that arrives, report ended kernels, import the rest; return the socket in the kernel only."""
     kernels: dict[int, socket.socket] = {}
     bell = _bell()
     while True:
-        ready, _, _ = select.select([control, bell], [], [])
+        ready, _, _ = select.select([control, bell], [], [], 0 if later else None)
         if bell in ready:
             bell.recv(4096)
             _report_ended(kernels)
         if control in ready:
             channel = _receive(control) or _end(kernels, folder)
+            if trouble:
+                _say(channel, trouble)
+                channel.close()
+                continue
             pid = os.fork()
             if pid == 0:
                 _forget([control, bell, *kernels.values()])
                 return channel
             os.setpgid(pid, pid)
             kernels[pid] = channel
-            with suppress(OSError):
-                channel.sendall(f"{pid}\n".encode())
+            _say(channel, str(pid))
+        elif later:
+            trouble = _import(later.pop(0))
+            if trouble or not later:
+                later.clear()
+                gc.freeze()
+
+
+def _say(channel: socket.socket, line: str) -> None:
+    """Send a line to the caller, who may have gone."""
+    with suppress(OSError):
+        channel.sendall(f"{line}\n".encode())
 
 
 def _bell() -> socket.socket:
@@ -137,8 +157,8 @@ def _report_ended(kernels: dict[int, socket.socket]) -> None:
         if ended:
             with suppress(OSError):
                 os.killpg(pid, signal.SIGKILL)
-            with kernels.pop(pid) as channel, suppress(OSError):
-                channel.sendall(f"{os.waitstatus_to_exitcode(status)}\n".encode())
+            with kernels.pop(pid) as channel:
+                _say(channel, str(os.waitstatus_to_exitcode(status)))
 
 
 def _end(kernels: Mapping[int, socket.socket], folder: str) -> NoReturn:

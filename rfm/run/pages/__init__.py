@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from rfm.run.pages import customers, lineage, movement, overview, quality, segments, trade
 from rfm.run.pages.tables import RunTables
+from rfm.run.stages import TABLES_STAND
 
 __all__ = ["PAGES", "Page", "RunTables", "customers"]
 
@@ -24,6 +25,8 @@ class Page(NamedTuple):
         A child of ``frame.html.j2``.
     build
         Makes what the template shows, plain values only, from the tables of the run.
+    after
+        The stage after which all that it shows stands, so that it can be made beside the later ones; none: the run's end.
     private
         Shows single customers, so it is published only where the shop says so.
     """
@@ -32,6 +35,7 @@ class Page(NamedTuple):
     label: str
     template: str
     build: Callable[[RunTables], dict[str, Any]]
+    after: str = TABLES_STAND
     private: bool = False
 
 
@@ -40,7 +44,7 @@ PAGES = (
     Page("segments.html", "Segments", "segments.html.j2", segments.build),
     Page("customers.html", "Customers", "customers.html.j2", customers.build, private=True),
     Page("movement.html", "Movement", "movement.html.j2", movement.build),
-    Page("trade.html", "Trade", "trade.html.j2", trade.build),
-    Page("quality.html", "Quality", "quality.html.j2", quality.build),
-    Page("run.html", "Run", "run.html.j2", lineage.build),
+    Page("trade.html", "Trade", "trade.html.j2", trade.build, after="2_silver"),
+    Page("quality.html", "Quality", "quality.html.j2", quality.build, after="2_silver"),
+    Page("run.html", "Run", "run.html.j2", lineage.build, after=""),
 )

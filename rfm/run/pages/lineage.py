@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import PurePath
 from typing import Any
 
 from rfm.run.pages.tables import RunTables
@@ -32,7 +33,7 @@ def build(tables: RunTables) -> dict[str, Any]:
         "graph": graph(record.get("stages", ())),
         "written": written(record.get("stages", ())),
         "versions": named(record.get("versions", {})),
-        "parameters": named(record.get("parameters", {})),
+        "parameters": named(nearby(record.get("parameters", {}))),
         "choices": named(record.get("settings", {})),
         "run_id": record.get("run_id", ""),
     }
@@ -87,6 +88,22 @@ def curve(start: int, end: int) -> str:
     """
     reach = SPINE - 10 - min(SPINE - 16, 14 + 0.3 * (end - start))
     return f"M{SPINE - 10},{start}C{reach:.0f},{start} {reach:.0f},{end} {SPINE - 12},{end}"
+
+
+def nearby(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values with local paths as they look from the folder that holds them all, as ``data/lake``; else by name alone.
+
+    Where a shop keeps its files is nobody's business who reads the page.
+
+    Parameters
+    ----------
+    values
+        Paths, URLs and other values by name.
+    """
+    paths = {name: PurePath(value) for name, value in values.items() if isinstance(value, str) and PurePath(value).is_absolute()}
+    above = [{folder for folder in path.parents if len(folder.parts) > 1} for path in paths.values()]
+    shared = max(set.intersection(*above), key=lambda folder: len(folder.parts), default=None) if len(above) > 1 else None
+    return {**values} | {name: str(path.relative_to(shared)) if shared else path.name for name, path in paths.items()}
 
 
 def named(values: Mapping[str, Any]) -> list[list[str]]:

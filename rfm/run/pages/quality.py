@@ -79,8 +79,10 @@ def score(tables: RunTables) -> float | None:
 
 def money(tables: RunTables) -> list[dict[str, Any]]:
     """Return the money of all lines on its way to the revenue in the segments, to the cent; parameters as for `build`."""
-    refused, silver = rfm.judge(tables.read(QUARANTINE)), tables.read(SILVER)
-    flow = money_flow(refused, silver, tables.day, stock_code_pattern=tables.stock_code_pattern)
+    refused, silver = rfm.judge(tables.read(QUARANTINE), dialect=tables.settings.dialect), tables.read(SILVER)
+    flow = money_flow(
+        refused, silver, tables.day, stock_code_pattern=tables.rules.stock_code_pattern, revenue=tables.rules.revenue
+    )
     return [drawn(figures.money_waterfall(flow, tables.currency), table=flow, columns=FLOW)]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -12,14 +12,15 @@ import rfm
 from rfm.core import trade
 from rfm.errors import first_line
 from rfm.schema import TABLES, InputError
-from rfm.settings import Settings
+from rfm.sections import Rules
+from rfm.settings import Settings, is_catalog_name
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from rfm.io.lake import Lake
 
-LEDGER, SILVER = "landing_files", "retail_transactions_silver"
+LEDGER, SILVER, CUSTOMERS = "landing_files", "retail_transactions_silver", "customer_rfm_kmeans_clustered"
 
 
 @dataclass(frozen=True)
@@ -63,13 +64,19 @@ class RunTables:
     @cached_property
     def orders(self) -> pd.DataFrame:
         """The orders up to the run date, by the rules of the run: what Overview and Trade are made of."""
-        return trade.orders(self.read(SILVER), self.day, stock_code_pattern=self.stock_code_pattern)
+        return trade.orders(self.read(SILVER), self.day, stock_code_pattern=self.rules.stock_code_pattern)
 
     @property
-    def stock_code_pattern(self) -> str:
-        """Which stock codes were products in the run."""
-        rules = self.record.get("settings", {}).get("rules", {})
-        return str(rules.get("stock_code_pattern", self.settings.rules.stock_code_pattern))
+    def rules(self) -> Rules:
+        """What counted in the run."""
+        return Rules.model_validate(self.record.get("settings", {}).get("rules") or self.settings.rules.model_dump())
+
+    def stand(self) -> None:
+        """Raise InputError if the tables, of which a catalog shows the newest version alone, are those of another day."""
+        if is_catalog_name(self.settings.lake):
+            found = self.lake.rows(CUSTOMERS, columns=["UpdateDate"])["UpdateDate"].unique().to_list()
+            if found != [self.day]:
+                raise InputError(_gone(self.day, f"{self.settings.lake} holds another day now"))
 
     def read(self, name: str, **equal: Any) -> Any:
         """Return the rows of a table that the run saw, as a Polars lazy frame.
@@ -86,11 +93,15 @@ class RunTables:
         InputError
             If the version that the run left is gone.
         """
+        return self._asked(self.lake.read, name, equal)
+
+    def _asked(self, ask: Callable[..., Any], name: str, equal: Mapping[str, Any]) -> Any:
+        """Ask the lake for the version of a table that the run saw."""
         versions = self.versions
         dated: dict[str, Any] = {"until": self.day, "ledger": versions.get(LEDGER)} if "source_file" in TABLES[name].names else {}
         try:
-            return self.lake.read(name, version=versions.get(name), **dated, **equal)
-        except InputError as error:
+            return ask(name, version=versions.get(name), **dated, **equal)
+        except (InputError, OSError) as error:  # the log may still know a version whose files were removed
             raise InputError(_gone(self.day, first_line(error))) from None
 
     def frame(self, name: str, **equal: Any) -> pd.DataFrame:
@@ -100,11 +111,7 @@ class RunTables:
         """
         key = name, *((column, str(value)) for column, value in equal.items())
         if key not in self._kept:
-            try:
-                rows = self.read(name, **equal).collect()
-            except OSError as error:  # the log still knows the version, but its files were removed
-                raise InputError(_gone(self.day, first_line(error))) from None
-            frame = rows.to_pandas(use_pyarrow_extension_array=True)
+            frame = self._asked(self.lake.frame, name, equal)
             self._kept[key] = frame.reindex(columns=TABLES[name].names)  # a column may be younger than the version
         return self._kept[key]
 

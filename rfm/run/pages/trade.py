@@ -108,7 +108,7 @@ def countries(tables: RunTables) -> dict[str, Any]:
 
 def products(tables: RunTables) -> dict[str, Any]:
     """Return the products that brought most, and those sold most often; parameters as for `build`."""
-    found = trade.products(tables.read(SILVER), tables.day, stock_code_pattern=tables.stock_code_pattern)
+    found = trade.products(tables.read(SILVER), tables.day, stock_code_pattern=tables.rules.stock_code_pattern)
     often = found.sort_values(["Units", "StockCode"], ascending=[False, True])
     return {
         "figures": [

@@ -1,4 +1,4 @@
-"""One run of a lake at a time: a lock that says who holds it, and that outlives nobody.
+"""One run of a lake at a time, and no other verb that writes beside it: a lock that says who holds it, and outlives nobody.
 
 On a disk the operating system holds the lock, and lets go of it when its process dies. In a bucket it is an object
 that only one of two can make; one that a run left behind is taken over when its process is gone, or after `STALE`.
@@ -29,15 +29,16 @@ class BusyError(InputError):
 
 
 @contextmanager
-def locked(settings: Settings, day: dt.date) -> Iterator[None]:
-    """Keep other runs from the lake while a day is run; a run in a place that is neither disk nor S3 goes unguarded.
+def locked(settings: Settings, work: dt.date | str) -> Iterator[None]:
+    """Keep other runs from the lake while one is at work; in a place that is neither disk nor S3 it goes unguarded.
 
     Parameters
     ----------
     settings
         Where the lake is.
-    day
-        Run date, for those who find the lock.
+    work
+        What is done, for those who find the lock: the run date of a run, or another verb, as ``rfm publish``; it needs no
+        lock where no lake is.
 
     Raises
     ------
@@ -45,18 +46,26 @@ def locked(settings: Settings, day: dt.date) -> Iterator[None]:
         If another run holds the lock: which day, which process, since when.
     """
     fs, root = filesystem(papers_of(settings.lake))
-    place, shown = f"{root}/{LOCK}", f"{papers_of(settings.lake)}/{LOCK}"
+    place, shown, owner = f"{root}/{LOCK}", f"{papers_of(settings.lake)}/{LOCK}", _owner(work)
+    if isinstance(work, str) and "local" in fs.protocol and not Path(root).is_dir():
+        yield
+        return
     with reaching(f"{shown}: cannot be written", "mend that first"):
-        release = _in_bucket(fs, place, _owner(day), shown) if "s3" in fs.protocol else _on_disk(fs, place, _owner(day), shown)
+        release = _in_bucket(fs, place, owner, shown) if "s3" in fs.protocol else _on_disk(fs, place, owner, shown)
     try:
         yield
     finally:
         release()
 
 
-def _owner(day: dt.date) -> str:
-    """Return who runs which day since when."""
-    told = {"run_date": str(day), "host": platform.node(), "process": os.getpid(), "since": dt.datetime.now(dt.UTC).isoformat()}
+def _owner(work: dt.date | str) -> str:
+    """Return who does what since when."""
+    told = {
+        "work": work if isinstance(work, str) else f"a run of {work}",
+        "host": platform.node(),
+        "process": os.getpid(),
+        "since": dt.datetime.now(dt.UTC).isoformat(),
+    }
     return json.dumps(told)
 
 
@@ -141,7 +150,7 @@ def _is_gone(process: int) -> bool:
 
 def _told(held: str) -> dict[str, Any]:
     """Return what a lock says of its owner; what cannot be read is of long ago."""
-    unknown = {"run_date": "an unknown day", "host": "an unknown host", "process": "?", "since": "2000-01-01T00:00:00+00:00"}
+    unknown = {"work": "a run of an unknown day", "host": "an unknown host", "process": "?", "since": "2000-01-01T00:00:00+00:00"}
     with suppress(ValueError, TypeError):
         return unknown | json.loads(held)
     return unknown
@@ -152,4 +161,4 @@ def _busy(shown: str, held: str) -> BusyError:
     told = _told(held)
     who = f"process {told['process']} on {told['host']}, since {told['since'][:16]}"
     remedy = "wait for its end and run again; a lock that a dead run left is taken over by itself"
-    return BusyError(f"{shown}: a run of {told['run_date']} is at work on these tables ({who}); {remedy}")
+    return BusyError(f"{shown}: {told['work']} is at work on these tables ({who}); {remedy}")

@@ -6,12 +6,14 @@ import datetime as dt
 import json
 import tempfile
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rfm.run import exports
-from rfm.run.pages import PAGES, Page, RunTables, customers
+from rfm.run.pages import PAGES, Page, RunTables
 from rfm.run.publish import shared
+from rfm.run.site.ahead import Ahead, export
 from rfm.run.site.front import front, with_run
 from rfm.run.site.notebooks import FOLDER, convert
 from rfm.run.storage import open_site, published_record, reaching, read_runs, run_date_of, write
@@ -30,7 +32,7 @@ PARTS = (  # what of a work folder goes where in the day's
 FIGURES = "figures.json"  # in the work folder: what the front page shows of the run
 
 
-def build(settings: Settings, work: Path, record: Mapping[str, Any]) -> list[Path]:
+def build(settings: Settings, work: Path, record: Mapping[str, Any], ahead: Ahead | None = None) -> list[Path]:
     """Write the pages of a run, those of its executed notebooks, and its exports into its work folder.
 
     The pages are made from the tables as the run left them and from its record, so the same run gives the same
@@ -44,6 +46,8 @@ def build(settings: Settings, work: Path, record: Mapping[str, Any]) -> list[Pat
         Folder of the run, with its executed notebooks if there are any.
     record
         The run record.
+    ahead
+        What has been made beside the stages; nothing if not given.
 
     Returns
     -------
@@ -57,13 +61,14 @@ def build(settings: Settings, work: Path, record: Mapping[str, Any]) -> list[Pat
     """
     tables = RunTables(settings, record)
     given = _about(record) | {"menu": PAGES, "fresh": fresh(tables)}
-    convert(work, given, record)
+    ahead = ahead or Ahead(settings, work)
+    convert(ahead, given, record)
     for page in PAGES:
-        shown = page.build(tables)
+        shown = ahead.made(page.file, partial(page.build, tables))
         if page == PAGES[0]:
             (work / FIGURES).write_text(json.dumps(shown | {"fresh": given["fresh"]}), encoding="utf-8")
         (work / page.file).write_text(_page(page, given, shown), encoding="utf-8")
-    exports.write(customers.listing(tables), work / exports.FOLDER, tables.day)
+    ahead.made(exports.FOLDER, partial(export, tables, work))
     return [work / page.file for page in PAGES]
 
 
@@ -136,6 +141,7 @@ def rebuild(settings: Settings, day: dt.date | None = None) -> str:
     if not (day or days):
         raise InputError(f"{settings.reports}: no report is published yet; run `rfm daily` first")
     record = published_record(settings.reports, day or dt.date.fromisoformat(days[0]))
+    RunTables(settings, record).stand()
     with tempfile.TemporaryDirectory(prefix="rfm-report-") as folder:
         work = Path(folder)
         build(settings, work, record)

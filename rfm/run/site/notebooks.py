@@ -3,60 +3,75 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rfm.run.stages import STAGES
 from rfm.run.template import TEMPLATE, links, render
 from rfm.run.template.cells import CELL_FILTERS, MIMES, PLOTLY, headings, read_notebook
 
+if TYPE_CHECKING:
+    from rfm.run.site.ahead import Ahead
+
 FOLDER = "notebooks"  # of a run, beside its pages
 HIDDEN = {"injected-parameters", "remove_cell", "papermill-error-cell-tag"}  # tags of cells not shown
 
 
-def convert(work: Path, given: Mapping[str, Any], record: Mapping[str, Any]) -> list[str]:
+def convert(ahead: Ahead, given: Mapping[str, Any], record: Mapping[str, Any]) -> list[str]:
     """Write the page of every executed notebook of a run, and return the names of their stages.
 
     The same notebook gives the same bytes. A notebook that is missing (the run stopped before) gets no page.
 
     Parameters
     ----------
-    work
-        Folder with the executed notebooks, named as in `rfm.run.stages.STAGES`.
+    ahead
+        The work folder with the executed notebooks, named as in `rfm.run.stages.STAGES`, and what has been made of them.
     given
         What the frame of every page of the run says.
     record
         The run record.
     """
-    found = [stage.name for stage in STAGES if (work / f"{stage.name}.ipynb").is_file()]
-    exporter = _exporter() if found else None
-    (work / FOLDER).mkdir(exist_ok=True)
+    found = [stage.name for stage in STAGES if (ahead.work / f"{stage.name}.ipynb").is_file()]
+    (ahead.work / FOLDER).mkdir(exist_ok=True)
     for name in found:
-        page = _page(work, name, found, given, record, exporter)
-        (work / FOLDER / f"{name}.html").write_text(page, encoding="utf-8")
+        page = _page(name, found, given, record, ahead.made(f"{name}.ipynb", partial(shown, ahead.work, name)))
+        (ahead.work / FOLDER / f"{name}.html").write_text(page, encoding="utf-8")
     return found
 
 
-def _page(work: Path, name: str, found: list[str], given: Mapping[str, Any], record: Mapping[str, Any], exporter: Any) -> str:
-    """Return the page of one notebook."""
+def shown(work: Path, name: str) -> dict[str, Any]:
+    """Return what the page of a notebook shows of it: cells, parts, title, file, whether there are figures; and its assets.
+
+    Parameters
+    ----------
+    work
+        Folder with the executed notebook.
+    name
+        Of its stage.
+    """
     text = (work / f"{name}.ipynb").read_text(encoding="utf-8")
     title, parts = headings(notebook := read_notebook(text, f"{name}.ipynb"))
+    cells = _exporter().from_notebook_node(notebook)[0]
+    own = {"cells": cells, "parts": parts, "drawn": PLOTLY in text, "title": title or name, "file": f"{name}.ipynb"}
+    return own | links("../../assets/", text)
+
+
+def _page(name: str, found: list[str], given: Mapping[str, Any], record: Mapping[str, Any], own: Mapping[str, Any]) -> str:
+    """Return the page of one notebook."""
     at, names = found.index(name), [stage.name for stage in STAGES]
-    own = {
-        "cells": exporter.from_notebook_node(notebook)[0],
-        "parts": parts,
-        "drawn": PLOTLY in text,
-        "title": title or name,
-        "file": f"{name}.ipynb",
+    place = {
+        "home": "../../index.html",
+        "root": "../",
         "eyebrow": f"Notebook {names.index(name) + 1} of {len(names)}",
         "stage": next((stage for stage in record.get("stages", ()) if stage["name"] == name), None),
         "before": found[at - 1] if at else None,
         "after": (*found, None)[at + 1],
     }
-    folders = {"home": "../../index.html", "root": "../"}
-    return render("notebook.html.j2", {**given, **folders, **links("../../assets/", text), **own})
+    return render("notebook.html.j2", {**given, **own, **place})
 
 
+@cache
 def _exporter() -> Any:
     """Return nbconvert's exporter with the project's template and nothing from any network."""
     from nbconvert import HTMLExporter
