@@ -50,7 +50,7 @@ lab: setup ## open JupyterLab on the tour
 	@$(BIN)/jupyter lab notebooks/0_tour.ipynb
 
 test: setup ## run all tests but the long ones and those on Spark (under ten minutes on two cores)
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not long and not spark" --cov=rfm --cov-report=term --cov-fail-under=95
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not long and not spark and not classic" --cov=rfm --cov-report=term --cov-fail-under=95
 
 test-long: setup ## run the long tests too: many kills, long fuzzing, large data
 	@RFM_HYPOTHESIS=long $(BIN)/python -m pytest
@@ -62,4 +62,4 @@ lint: setup ## check style and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
 clean: ## remove the environment, the made data and the reports
-	rm -rf $(VENV) data/landing data/lake reports/* .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) .bench .classic data/landing data/lake reports/* .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache

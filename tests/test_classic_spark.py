@@ -15,6 +15,9 @@ from conftest import ROOT
 from rfm.core.cleaning import clean
 from rfm.core.metrics import rfm_metrics
 from rfm.io.landing import list_files, read_files
+from rfm.io.prepare import make_sample
+from tests.bench import spark as bench
+from tests.bench.cases import Inputs
 
 pytestmark = [pytest.mark.classic, pytest.mark.real]
 AS_OF = dt.date(2025, 8, 24)  # sixty trading days
@@ -26,7 +29,7 @@ def python() -> str:
     python = os.environ.get("RFM_CLASSIC_SPARK", "")
     if not python:
         stop = pytest.fail if "classic" in os.environ.get("RFM_REQUIRE", "").split(",") else pytest.skip
-        stop("set RFM_CLASSIC_SPARK to the python of an environment with pyspark; CONTRIBUTING.md says how to make one")
+        stop("set RFM_CLASSIC_SPARK to the python of an environment with pyspark; .ci/run makes one")
     return python
 
 
@@ -35,6 +38,17 @@ def bronze(real_files: Path) -> pl.DataFrame:
     files = [file.source_file for file in list_files(str(real_files), until=AS_OF)]
     tables = [rows for _, rows in read_files(str(real_files), files, AS_OF)]
     return pl.concat([pl.DataFrame(table) for table in tables])
+
+
+def test_the_bench_finds_the_same(python: str, tmp_path: Path) -> None:
+    make_sample(str(tmp_path / "landing"), days=5, customers=50, lines=400, end=AS_OF)
+    inputs = Inputs(tmp_path, 0)
+    bench.silver(inputs)
+    polars, classic = (
+        outcome(work()) for work, outcome in (make(inputs, tmp_path) for make in (bench.on_polars, bench.on_classic))
+    )
+    assert (classic.same, classic.units) == (polars.same, polars.units)
+    assert classic.peak > 100  # of the JVM
 
 
 @pytest.mark.parametrize("kill", [False, True], ids=["both", "one_killed"])

@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import narwhals as nw
 import polars as pl
 import polars.selectors as cs
 import pytest
-from conftest import sail_address, spark_session
+from conftest import ROOT, sail_address, spark_session
 
 import rfm
 from rfm.io.lake.spread import SpreadLake
 from rfm.io.prepare import make_sample
 from rfm.io.spark import session
 from rfm.run.backfill import backfill
-from rfm.schema import TABLES, SettingsError
+from rfm.run.backtest import backtest
+from rfm.run.daily import run
+from rfm.run.overview import overview
+from rfm.run.record import digests
+from rfm.run.release import act
+from rfm.run.replay import replay
+from rfm.run.score import score
+from rfm.run.site import rebuild
+from rfm.schema import TABLES, InputError, RfmError, SettingsError
+from rfm.settings import is_catalog_name
+from tests.bench import spark as bench
+from tests.bench.cases import Inputs
 
 pytestmark = pytest.mark.spark
 
@@ -37,8 +51,8 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[rfm.settings.Sett
     return settings
 
 
-def on_spark(settings: rfm.settings.Settings, lake: str) -> rfm.settings.Settings:
-    return rfm.load_settings(landing=settings.landing, lake=lake, engine="spark", remote=sail_address())
+def on_spark(settings: rfm.settings.Settings, lake: str, mode: str = "local", **more: str) -> rfm.settings.Settings:
+    return rfm.load_settings(landing=settings.landing, lake=lake, engine="spark", remote=sail_address(mode), **more)
 
 
 def rows(lake: rfm.Lake, name: str) -> list[tuple]:
@@ -59,19 +73,29 @@ def assert_same_tables(found: rfm.Lake, wanted: rfm.Lake) -> None:
 
 
 @pytest.fixture(scope="module", params=["path", "catalog"])
-def spread(request: pytest.FixtureRequest, shop: rfm.settings.Settings, tmp_path_factory: pytest.TempPathFactory) -> SpreadLake:
+def spread(
+    request: pytest.FixtureRequest, shop: rfm.settings.Settings, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[SpreadLake]:
     folder = tmp_path_factory.mktemp("spark")
     lake = str(folder)
     if request.param == "catalog":
         lake = "sail.shop"
         spark_session().sql(f"CREATE SCHEMA IF NOT EXISTS {lake} LOCATION '{folder}'").collect()
     settings = on_spark(shop, lake)
-    list(backfill(settings, FIRST, LAST))
-    return rfm.open_lake(settings)
+    with contextlib.chdir(folder.parent):  # where the papers of a catalog are kept
+        list(backfill(settings, FIRST, LAST))
+        yield rfm.open_lake(settings)
 
 
 def test_all_tables_are_those_of_polars(spread: SpreadLake, shop: rfm.settings.Settings) -> None:
     assert_same_tables(spread, rfm.open_lake(shop))
+
+
+def test_a_cluster_of_several_workers_gives_the_same(shop: rfm.settings.Settings, tmp_path: Path) -> None:
+    """Sail's driver and workers, in one process, that speak to each other by RPC."""
+    settings = on_spark(shop, str(tmp_path), "local-cluster")
+    list(backfill(settings, FIRST, LAST))
+    assert_same_tables(rfm.open_lake(settings), rfm.open_lake(shop))
 
 
 def test_the_same_day_again_changes_nothing(spread: SpreadLake, shop: rfm.settings.Settings) -> None:
@@ -93,6 +117,85 @@ def test_layers_stay_on_the_cluster_and_the_rest_comes_home(spread: SpreadLake) 
     assert isinstance(spread.read(LAYERS[1]), nw.LazyFrame)
     assert isinstance(spread.read("customer_rfm_gold"), pl.LazyFrame)
     assert spread.frame(LAYERS[1], until=FIRST)["processing_date"].max() <= LAST
+
+
+# ── the other verbs ────────────────────────────────────────────────────────────────────────────────
+@pytest.fixture(scope="module")
+def published(spread: SpreadLake, shop: rfm.settings.Settings) -> tuple[rfm.settings.Settings, dict[str, Any]]:
+    """Return settings of a shop whose last day is run with its notebooks and published, and the record of that run."""
+    places = {"reports": "reports", "notebooks": str(ROOT / "notebooks"), "date": LAST}
+    settings = on_spark(shop, spread.url, **places)
+    return settings, run(settings)
+
+
+def test_the_daily_run_finds_what_polars_finds(published: tuple, shop: rfm.settings.Settings) -> None:
+    settings, record = published
+    assert {name: table["sha256"] for name, table in record["tables"].items()} == digests(rfm.open_lake(shop), LAST)
+    assert record["warnings"] == []
+    assert rebuild(settings).endswith("reports/index.html")
+
+
+def test_status_counts_the_rows_of_every_table(published: tuple, shop: rfm.settings.Settings) -> None:
+    told, wanted = overview(published[0]), overview(shop)
+    rows = lambda tables: {name: table["rows"] for name, table in tables.items() if name not in MOMENTS}
+    assert rows(told["tables"]) == rows(wanted["tables"])
+    assert told["freshness"] == wanted["freshness"]
+
+
+def test_sales_are_scored_by_the_model_that_was_kept(published: tuple, shop: rfm.settings.Settings) -> None:
+    sales = next(Path(shop.landing).rglob(f"{LAST}*.csv"))
+    assert score(published[0], str(sales)).customers.equals(score(shop, str(sales)).customers)
+
+
+def test_backtest_reads_the_sales_of_the_cluster(published: tuple) -> None:
+    with pytest.raises(InputError, match="days have both 30 days of sales after them"):  # twelve days are too few
+        backtest(published[0], FIRST, LAST)
+
+
+def test_what_needs_the_log_is_done_here_or_refused_of_a_catalog(published: tuple) -> None:
+    settings, _ = published
+    list(backfill(settings, FIRST, FIRST))
+    if is_catalog_name(settings.lake):
+        for verb, error in (
+            (rebuild, "holds another day now"),
+            (lambda one: replay(one, LAST), "a past day again needs Delta's log"),
+        ):
+            with pytest.raises(RfmError, match=error):
+                verb(settings)
+        with pytest.raises(RfmError, match="`rfm release` needs Delta's log"):
+            act(settings, None, "rows.csv")
+        with pytest.raises(InputError, match=r"retail_transactions_silver: the server refuses OPTIMIZE"):
+            rfm.open_lake(settings).optimize(LAYERS[1])
+    else:
+        assert rebuild(settings).endswith("reports/index.html")
+        assert replay(settings, LAST).differing == []
+        assert rfm.open_lake(settings).optimize(LAYERS[1])["after"] == 1
+    list(backfill(settings, LAST, LAST))
+
+
+def test_a_released_row_stays_released(spread: SpreadLake, shop: rfm.settings.Settings, tmp_path: Path) -> None:
+    if spread.cluster.named:
+        pytest.skip("refused, see above")
+    shutil.copytree(spread.url, tmp_path / "lake")
+    settings = on_spark(shop, str(tmp_path / "lake"))
+    act(settings, None, str(tmp_path / "rows.csv"))
+    refused = pl.read_csv(tmp_path / "rows.csv", infer_schema=False).with_columns(Quantity=pl.lit("1"), Price=pl.lit("1.00"))
+    refused.write_csv(tmp_path / "rows.csv")
+    assert act(settings, str(tmp_path / "rows.csv"), None).startswith(f"{len(refused)} row(s) released into silver")
+    list(backfill(settings, LAST, LAST))
+    lake = rfm.open_lake(settings)
+    counted = {
+        layer: int(lake.count(name)["rows"].sum()) for layer, name in zip(("bronze", "silver", "quarantine"), LAYERS, strict=True)
+    }
+    assert counted == {"bronze": len(rows(spread, LAYERS[0])), "silver": len(rows(spread, LAYERS[0])), "quarantine": 0}
+
+
+def test_the_bench_finds_the_same_on_sail(shop: rfm.settings.Settings, tmp_path: Path) -> None:
+    (tmp_path / "landing").symlink_to(shop.landing)
+    inputs = Inputs(tmp_path, 0)
+    assert bench.silver(inputs)["rows"] > 800
+    found = [outcome(work()) for work, outcome in (make(inputs, tmp_path) for make in (bench.on_polars, bench.on_sail))]
+    assert found[0] == found[1]
 
 
 # ── what a user can get wrong ──────────────────────────────────────────────────────────────────────

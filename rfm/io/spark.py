@@ -13,12 +13,14 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import narwhals as nw
 import pyarrow as pa
 
 from rfm.contract import Table
-from rfm.schema import ContractError, SettingsError
+from rfm.errors import first_line
+from rfm.schema import ContractError, InputError, SettingsError
 
 PORT = 15002  # of a server whose address names none
 PATIENCE = 10.0  # seconds; the client itself tries for ten minutes
@@ -141,14 +143,27 @@ class Cluster:
             writer = frame.write.format("delta").mode("overwrite")
             (writer.option("replaceWhere", where) if where else writer).save(self._path(table))
             return
-        frame.createOrReplaceTempView("rfm_rows")
+        view = f"rfm_{uuid4().hex}"  # tables are written several at once
+        frame.createOrReplaceTempView(view)
         target = f"INTO {self._name(table)} REPLACE WHERE {where}" if where else f"OVERWRITE {self._name(table)}"
-        self.session.sql(f"INSERT {target} SELECT * FROM rfm_rows").collect()
+        self.session.sql(f"INSERT {target} SELECT * FROM {view}").collect()
+        self.session.catalog.dropTempView(view)
 
     def optimize(self, table: Table) -> None:
-        """Join the small files of a table of the catalog, and remove those that no version of the last week needs."""
+        """Join the small files of a table of the catalog, and remove those that no version of the last week needs.
+
+        Raises
+        ------
+        InputError
+            If the server refuses; Sail knows neither verb.
+        """
+        from pyspark.errors import PySparkException
+
         for verb in ("OPTIMIZE", "VACUUM"):
-            self.session.sql(f"{verb} {self._name(table)}").collect()
+            try:
+                self.session.sql(f"{verb} {self._name(table)}").collect()
+            except PySparkException as error:
+                raise InputError(f"{self.home}.{table.name}: the server refuses {verb} ({first_line(error)})") from None
 
     def fetch(self, rows: Any) -> pa.Table:
         """Return the rows of a frame of Spark, or of narwhals, on this machine."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rfm.io.lake import Lake
+from rfm.schema import SettingsError
 from rfm.settings import Settings, is_catalog_name
 
 
@@ -22,6 +23,14 @@ def open_lake(settings: Settings) -> Lake:
     ------
     SettingsError
         If nobody answers there, or the client is not installed.
+
+    Examples
+    --------
+    >>> import rfm
+    >>> settings = rfm.load_settings(lake="an/empty/folder")
+    >>> tables = rfm.open_lake(settings)
+    >>> tables.frame("customer_rfm_gold").columns.tolist()
+    ['CustomerID', 'MaxInvoiceDate', 'Recency', 'Frequency', 'Monetary']
     """
     if settings.engine == "polars":
         return Lake(settings.lake)
@@ -29,6 +38,28 @@ def open_lake(settings: Settings) -> Lake:
     from rfm.io.spark import Cluster
 
     return SpreadLake(settings.lake, Cluster(settings.remote, settings.lake, named=is_catalog_name(settings.lake)))
+
+
+def open_log(settings: Settings, what: str) -> Lake:
+    """Return the tables for what goes by Delta's own log, past versions and releases, which is done here on every engine.
+
+    Parameters
+    ----------
+    settings
+        Where the tables are.
+    what
+        What is wanted, for the sentence.
+
+    Raises
+    ------
+    SettingsError
+        If the tables are those of a catalog, which keeps their log to itself.
+    """
+    if is_catalog_name(settings.lake):
+        raise SettingsError(
+            f"lake {settings.lake}: {what} needs Delta's log, which a catalog keeps; name the tables' folder or URL"
+        )
+    return Lake(settings.lake)
 
 
 @contextmanager
