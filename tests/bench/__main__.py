@@ -16,7 +16,7 @@ from typing import Any
 
 from tests.bench.cases import Case, Inputs, chosen
 from tests.bench.measure import BenchError, Measured, call, measure
-from tests.bench.table import markdown, rows, stages
+from tests.bench.table import growth, markdown, rows, stages
 
 PACKAGES = ("polars", "pandas", "numpy", "pyarrow", "narwhals", "deltalake", "scikit-learn", "papermill")
 QUICK_DAYS = 30
@@ -83,8 +83,9 @@ def _memory_gb() -> float:
 
 
 def found(about: dict[str, Any], cases: Sequence[Case], measured: Measured) -> dict[str, Any]:
-    """Return all that is kept: surroundings, rows, stages, every run."""
-    return {**about, "rows": [row._asdict() for row in rows(cases, measured)], "stages": stages(measured), "runs": measured}
+    """Return all that is kept: surroundings, rows, growth, stages, every run."""
+    table = {"rows": [row._asdict() for row in rows(cases, measured)], "growth": growth(cases, measured)}
+    return {**about, **table, "stages": stages(measured), "runs": measured}
 
 
 def keep(everything: dict[str, Any], place: Path) -> None:

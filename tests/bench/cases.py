@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -85,6 +86,10 @@ class Case(NamedTuple):
         Further arguments of the function.
     full
         Measured with ``--full`` only.
+    series
+        Cases of the same work at several sizes: how seconds and memory grow is fitted.
+    python
+        Environment, a key of `PYTHONS`; the project's own if not given.
     """
 
     name: str
@@ -97,6 +102,8 @@ class Case(NamedTuple):
     needs: str = ""
     options: Mapping[str, Any] = {}
     full: bool = False
+    series: str = ""
+    python: str = ""
 
     @property
     def block(self) -> str:
@@ -104,31 +111,75 @@ class Case(NamedTuple):
         return self.name.split(".")[0]
 
 
+PEERS = ROOT / ".bench"
+PYTHONS = {"": Path(sys.executable), "peers": PEERS / "bin" / "python"}
+
 PREPARATIONS = {
     "landing": "tests.bench.data:landing",
     "customers": "tests.bench.kmeans:customers",
     "before": "tests.bench.runs:before",
     "grown": "tests.bench.growth:grown",
+    "landing10": "tests.bench.larger:ten",
+    "landing100": "tests.bench.larger:hundred",
+    "lake1": "tests.bench.larger:lake",
+    "lake10m": "tests.bench.larger:ten_million",
+    "before10": "tests.bench.larger:before_ten",
+    "sampled": "tests.bench.larger:sampled",
+    "silver": "tests.bench.spark:silver",
 }
 
-_RUN = ("rfm.run.daily", "papermill", "nbconvert")
 _CORE = ("polars", "pandas", "rfm.core.cleaning", "rfm.core.metrics", "rfm.io.landing")
 _LAKE = (*_CORE, "rfm.io.lake", "pandera.polars", "pandera.backends.polars.container")
 _K = ("pandas", "rfm.core.clustering", "sklearn.cluster", "sklearn.metrics", "sklearn.preprocessing", "scipy.spatial.distance")
 
+_POLARS = ("polars", "rfm.core.metrics", "rfm.io.lake")
+
+
+def _peers(block: str, what: str, lake: str, full: bool) -> tuple[Case, ...]:
+    """Return ours and all others of one size; whoever is against ours tells how many times as fast it is."""
+    rows = (
+        ("ours", "ours", _POLARS, ""),
+        ("polars", "Polars by hand", ("polars",), ""),
+        ("duckdb", "DuckDB SQL by hand", ("duckdb", "pandas", "pyarrow"), ""),
+        ("openretailscience", "openretailscience", ("openretailscience.segmentation.rfm", "ibis.backends.duckdb"), "peers"),
+        ("pandas", "pandas by hand", ("pandas", "pyarrow.parquet"), ""),
+        ("lifetimes", "lifetimes", ("lifetimes.utils", "pyarrow.parquet"), "peers"),
+    )
+    against = lambda name: "" if name == "ours" else f"{block}.ours"
+    given = {"needs": lake, "options": {"lake": lake}, "full": full}
+    return tuple(
+        Case(
+            f"{block}.{name}", f"{what}, {who}", f"tests.bench.peers:{name}", imports, "lines", block, against(name), **given
+        )._replace(series=f"silver → RFM, {who}", python=python)
+        for name, who, imports, python in rows
+    )
+
+
 CASES: tuple[Case, ...] = (
-    Case("daily.empty", "daily run, all files into an empty lake", "tests.bench.runs:daily", _RUN, "", "gold"),
+    Case("daily.empty", "daily run, all files into an empty lake", "tests.bench.runs:daily", (), "", "gold"),
     Case(
-        *("daily.normal", "daily run, only the last day is new", "tests.bench.runs:daily", _RUN, "", "gold"),
+        *("daily.normal", "daily run, only the last day is new", "tests.bench.runs:daily", (), "", "gold"),
         needs="before",
         options={"start": "before"},
     ),
     Case(
-        *("daily.fresh", "the same with ordinary kernels", "tests.bench.runs:daily", _RUN, "", "gold"),
+        *("daily.fresh", "the same with ordinary kernels", "tests.bench.runs:daily", (), "", "gold"),
         against="daily.normal",
         needs="before",
         options={"start": "before", "kernels": "fresh"},
         full=True,
+    ),
+    Case(
+        *("daily.tenfold", "the same with ten times the history", "tests.bench.runs:daily", (), ""),
+        against="daily.normal",
+        needs="before10",
+        options={"start": "before10", "landing": "landing_then_one"},
+        full=True,
+    ),
+    Case(
+        *("daily.sample", "daily run, the built-in sample into an empty lake", "tests.bench.runs:daily", (), ""),
+        needs="sampled",
+        options={"landing": "sampled"},
     ),
     Case("gold.exact", "CSV → gold, pandas, the same work", "tests.bench.gold:exact", ("pandas",), "lines", "gold"),
     Case(
@@ -141,6 +192,27 @@ CASES: tuple[Case, ...] = (
         *("gold.pandas", "CSV → gold, our core on pandas", "tests.bench.gold:on_pandas", ("pandas", *_CORE), "lines", "gold"),
         against="gold.exact",
     ),
+    Case(
+        *("scale.1", "CSV → Delta lake → gold", "tests.bench.gold:on_delta", _LAKE, "lines", "gold"),
+        full=True,
+        series="CSV → Delta lake → gold",
+    ),
+    Case(
+        *("scale.10", "the same, every day ten times over", "tests.bench.gold:on_delta", _LAKE, "lines"),
+        needs="landing10",
+        options={"landing": "landing10"},
+        full=True,
+        series="CSV → Delta lake → gold",
+    ),
+    Case(
+        *("scale.100", "the same, 52 million lines", "tests.bench.gold:on_delta", _LAKE, "lines"),
+        needs="landing100",
+        options={"landing": "landing100"},
+        full=True,
+        series="CSV → Delta lake → gold",
+    ),
+    *_peers("rfm", "silver → RFM", "lake1", full=False),
+    *_peers("rfm10m", "10 million lines → RFM", "lake10m", full=True),
     Case("k.plain", "choosing k, plain loop", "tests.bench.kmeans:plain", _K, "customers", "k", needs="customers"),
     Case("k.ours", "choosing k", "tests.bench.kmeans:ours", _K, "customers", "k", "k.plain", "customers"),
     Case(
@@ -205,6 +277,29 @@ CASES: tuple[Case, ...] = (
     Case(
         *("sample.1m", "sample maker, 1,000,000 lines", "tests.bench.runs:sample", ("rfm.io.prepare",), "lines"),
         options={"lines": 1_000_000, "customers": 15_000},
+    ),
+    Case(
+        *("spark.polars", "Parquet → gold, Polars", "tests.bench.spark:on_polars", _CORE, "lines", "spark"),
+        needs="silver",
+        full=True,
+    ),
+    Case(
+        *("spark.sail", "the same on Sail", "tests.bench.spark:on_sail", (*_CORE, "rfm.io.spark"), "lines", "spark"),
+        against="spark.polars",
+        needs="silver",
+        full=True,
+    ),
+    Case(
+        *("spark.classic", "the same on classic Spark", "tests.bench.spark:on_classic", (), "lines", "spark"),
+        against="spark.polars",
+        needs="silver",
+        full=True,
+    ),
+    Case(
+        *("spark.daily", "daily run on Sail, only the last day is new", "tests.bench.spark:daily", (), "", "gold"),
+        against="daily.normal",
+        needs="before",
+        full=True,
     ),
 )
 

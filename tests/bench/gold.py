@@ -24,14 +24,14 @@ def on_polars(inputs: Inputs, scratch: Path) -> Work:
     return work, _outcome
 
 
-def on_delta(inputs: Inputs, scratch: Path) -> Work:
-    """Do the same through bronze, silver, quarantine and gold of a new lake."""
+def on_delta(inputs: Inputs, scratch: Path, *, landing: str = "landing") -> Work:
+    """Do the same through bronze, silver, quarantine and gold of a new lake, from the daily files of a folder."""
     import rfm
 
     lake = rfm.Lake(str(scratch / "lake"))
 
     def work() -> tuple[Any, int]:
-        lines = rfm.intake.ingest(lake, arrived(inputs))
+        lines = rfm.intake.ingest(lake, arrived(inputs, landing))
         new = rfm.intake.pending(lake)
         silver, quarantine = rfm.clean(lake.read("retail_transactions_bronze", source_file=new))
         rfm.intake.settle(lake, silver, quarantine, new)
@@ -56,12 +56,12 @@ def on_pandas(inputs: Inputs, scratch: Path) -> Work:
     return work, _outcome
 
 
-def arrived(inputs: Inputs) -> Any:
-    """Read all files as our landing does."""
+def arrived(inputs: Inputs, landing: str = "landing") -> Any:
+    """Read all files of a prepared folder as our landing does."""
     import rfm
 
-    files = rfm.list_files(str(inputs.landing), until=inputs.day())
-    return rfm.read_files(str(inputs.landing), [file.source_file for file in files], inputs.day())
+    folder = str((inputs.folder / landing).resolve())
+    return rfm.read_files(folder, rfm.list_files(folder, until=inputs.day()), inputs.day())
 
 
 def exact(inputs: Inputs, scratch: Path) -> Work:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from tests.bench.cases import ROOT, Case, Inputs
+from tests.bench.cases import CASES, PEERS, PYTHONS, ROOT, Case, Inputs
+from tests.bench.memory import watched
 
+PEERS_LIST = ROOT / "tests" / "bench" / "peers.txt"
 SHORT, SHORT_RUNS, LONG_RUNS = 10.0, 5, 3  # what takes less than so many seconds is run more often
-KEPT = ("RFM_REAL_DATA", "RFM_KERNELS")
+KEPT = ("RFM_REAL_DATA", "RFM_KERNELS", "RFM_CLASSIC_SPARK")
 Measured = dict[str, list[dict[str, Any]]]
 
 
@@ -55,10 +58,25 @@ def measure(cases: Sequence[Case], inputs: Inputs, runs: int, say: Callable[[str
 
 
 def prepare(cases: Sequence[Case], inputs: Inputs, say: Callable[[str], None]) -> None:
-    """Make what the cases need, once."""
+    """Make what the cases need, once: the environment of the peers, and data."""
+    if any(case.python == "peers" for case in cases) and not PYTHONS["peers"].exists():
+        say(f"installing the peers in {PEERS.name} (once, some minutes)")
+        _installed()
     for name in dict.fromkeys(case.needs for case in cases if case.needs):
         say(f"preparing {name}")
         call(name, inputs)
+
+
+def _installed() -> None:
+    """Make the environment of the peers, whose versions do not go with the project's."""
+    for command in (
+        [sys.executable, "-m", "venv", str(PEERS)],
+        [str(PYTHONS["peers"]), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", str(PEERS_LIST)],
+    ):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            shutil.rmtree(PEERS, ignore_errors=True)
+            raise BenchError(f"the peers cannot be installed: {(done.stderr.strip().splitlines() or ['no message'])[-1]}")
 
 
 def turns(cases: Sequence[Case], measured: Mapping[str, list], runs: int) -> Iterator[tuple[Case, int]]:
@@ -99,9 +117,13 @@ def call(name: str, inputs: Inputs) -> dict[str, Any]:
     BenchError
         If it fails, with the last line that it said.
     """
-    command = [sys.executable, "-m", "tests.bench.one", name, str(inputs.folder), "--days", str(inputs.days)]
+    python = next((PYTHONS[case.python] for case in CASES if case.name == name), sys.executable)
+    command = [str(python), "-m", "tests.bench.one", name, str(inputs.folder), "--days", str(inputs.days)]
     neutral = {key: value for key, value in os.environ.items() if not key.startswith("RFM_") or key in KEPT}
-    done = subprocess.run(command, cwd=ROOT, env=neutral, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise BenchError(f"{name} failed: {(done.stderr.strip().splitlines() or ['no message'])[-1]}")
-    return json.loads(done.stdout.splitlines()[-1])
+    process = subprocess.Popen(command, cwd=ROOT, env=neutral, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    with watched(process.pid) as memory:
+        out, said = process.communicate()
+    if process.returncode:
+        raise BenchError(f"{name} failed: {(said.strip().splitlines() or ['no message'])[-1]}")
+    found = json.loads(out.splitlines()[-1])
+    return {**found, "tree": max(memory.most, found.get("peak", 0.0))}

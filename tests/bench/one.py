@@ -40,8 +40,8 @@ def measure(case: Case, inputs: Inputs) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``seconds``, ``imports`` (seconds), ``before`` and ``peak`` (MB, at the start and at the most), and what
-        it found: ``same``, ``units``, ``stages``.
+        ``seconds``, ``cpu`` (seconds of all cores), ``imports`` (seconds), ``before`` and ``peak`` (MB, at the start and at the
+        most), and what it found: ``same``, ``units``, ``stages``.
     """
     started = time.perf_counter()
     for name in case.imports:
@@ -50,17 +50,23 @@ def measure(case: Case, inputs: Inputs) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(dir=inputs.folder) as scratch:
         work, outcome = located(case.make)(inputs, Path(scratch), **case.options)
         gc.collect()
-        before, started = peak(), time.perf_counter()
+        before, busy, started = peak(), cpu(), time.perf_counter()
         value = work()
-        seconds = time.perf_counter() - started
+        seconds, busy = time.perf_counter() - started, cpu() - busy
         most = peak()  # before the outcome is looked at
-        return {"seconds": seconds, "imports": imports, "before": before, "peak": most, **outcome(value)._asdict()}
+        return {"seconds": seconds, "cpu": busy, "imports": imports, "before": before, "peak": most, **outcome(value)._asdict()}
 
 
 def located(place: str) -> Any:
     """Return the function that ``module:function`` names."""
     module, _, name = place.partition(":")
     return getattr(import_module(module), name)
+
+
+def cpu() -> float:
+    """Return the seconds that all cores worked for this process and for those that it has waited for."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(each.ru_utime + each.ru_stime for each in used)
 
 
 def peak() -> float:

@@ -6,6 +6,8 @@ import datetime as dt
 import json
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,8 +24,8 @@ def before(inputs: Inputs) -> dict[str, Any]:
     return {"headline": run_day(settings, rfm.Lake(settings.lake), inputs.day(-2))}
 
 
-def daily(inputs: Inputs, scratch: Path, *, start: str = "", kernels: str = "") -> Work:
-    """Run all notebooks and publish, into an empty lake or a copy of a prepared one.
+def daily(inputs: Inputs, scratch: Path, *, start: str = "", kernels: str = "", landing: str = "landing") -> Work:
+    """Run `rfm daily` from its start to its end, into an empty lake or a copy of a prepared one.
 
     Parameters
     ----------
@@ -33,15 +35,17 @@ def daily(inputs: Inputs, scratch: Path, *, start: str = "", kernels: str = "") 
         Name of a prepared lake.
     kernels
         ``fresh`` for ordinary kernels; as the run chooses if not given.
+    landing
+        Name of a prepared folder with daily files.
     """
-    from rfm.run.daily import run
-
-    if kernels:
-        os.environ["RFM_KERNELS"] = kernels
     if start:
         shutil.copytree(inputs.folder / start, scratch / "lake")
-    settings = _settings(inputs, scratch, "lake")
-    return lambda: run(settings), lambda record: _ran(record, scratch / "reports", 1 if start else len(inputs.files))
+    folders = {"landing": (inputs.folder / landing).resolve(), "lake": scratch / "lake", "reports": scratch / "reports"}
+    places = [f"--{name}={folder}" for name, folder in folders.items()]
+    command = [sys.executable, "-c", "from rfm.run.cli import main; main()", "daily", *places]
+    given = os.environ | {"RFM_NOTEBOOKS": str(ROOT / "notebooks")} | ({"RFM_KERNELS": kernels} if kernels else {})
+    run = lambda: subprocess.run(command, check=True, capture_output=True, cwd=scratch, env=given)
+    return run, lambda _: _ran(scratch / "reports", 1 if start else len(inputs.files))
 
 
 def _settings(inputs: Inputs, folder: Path, lake: str) -> Any:
@@ -52,47 +56,30 @@ def _settings(inputs: Inputs, folder: Path, lake: str) -> Any:
     return rfm.load_settings(landing=str(inputs.landing), **places)
 
 
-def _ran(record: Mapping[str, Any], reports: Path, files: int) -> Outcome:
+def _ran(reports: Path, files: int) -> Outcome:
     """Return what a daily run found, and the split of its stages."""
+    record = json.loads(next(reports.glob("*/run.json")).read_text())
     same = {name: record["summary"][name] for name in ("customers", "orders", "revenue")}
-    folder = reports / record["run_date"] / "notebooks"
-    return Outcome(
-        same, files, [split(stage, json.loads((folder / f"{stage['name']}.ipynb").read_text())) for stage in record["stages"]]
-    )
+    return Outcome(same, files, [split(stage) for stage in record["stages"]])
 
 
-def split(stage: Mapping[str, Any], notebook: Mapping[str, Any]) -> dict[str, Any]:
-    """Part the seconds of a stage by the times that papermill left in its notebook.
+def split(stage: Mapping[str, Any]) -> dict[str, Any]:
+    """Part the seconds of a stage.
 
     Parameters
     ----------
     stage
-        ``name`` and ``seconds`` of a stage in the run record.
-    notebook
-        The executed notebook.
+        Of the run record: ``name``, ``seconds`` and ``spent``, see `rfm.run.notebook.spent`.
 
     Returns
     -------
     dict
-        ``stage``, ``seconds`` and its parts: ``kernel`` (from the start of the notebook to its first cell, and
-        from its last cell to its end), ``imports`` (the cell with the imports and the settings), ``work`` (the
-        other code cells), ``rest`` (parameters, text, files, papermill itself).
+        ``stage``, ``seconds`` and its parts: those of ``spent``, and ``rest`` (waiting for the kernel, parameters, text,
+        files, papermill itself).
     """
-    start, end = _times(notebook)
-    cells = [(*_times(cell), cell) for cell in notebook["cells"]]
-    parts = {"kernel": cells[0][0] - start + end - cells[-1][1], "imports": 0.0, "work": 0.0}
-    for begun, ended, cell in cells:
-        if cell["cell_type"] == "code" and not {"parameters", "injected-parameters"} & set(cell["metadata"].get("tags", ())):
-            parts["imports" if "import rfm" in "".join(cell["source"]) else "work"] += ended - begun
-    parts["rest"] = stage["seconds"] - sum(parts.values())
-    return {"stage": stage["name"], "seconds": stage["seconds"], **parts}
-
-
-def _times(marked: Mapping[str, Any]) -> tuple[float, float]:
-    """Return when papermill began and ended a notebook or a cell, in seconds."""
-    marks = marked["metadata"]["papermill"]
-    begun, ended = (dt.datetime.fromisoformat(marks[name]).timestamp() for name in ("start_time", "end_time"))
-    return begun, ended
+    return {"stage": stage["name"], "seconds": stage["seconds"], **stage["spent"]} | {
+        "rest": stage["seconds"] - sum(stage["spent"].values())
+    }
 
 
 def backfill(inputs: Inputs, scratch: Path) -> Work:
