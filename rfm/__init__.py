@@ -10,7 +10,14 @@ The road, in order; each name below is where a sales line passes:
 6. **report**    `figures`: the pictures of all that
 
 `open_lake` opens the `Lake` that keeps the tables of every stage, `TABLES` is their contract, `load_settings` and
-`run_date` say what and as of when. Every stage is also a notebook, and ``rfm daily`` on the command line runs them all.
+`run_date` say what and as of when. Every stage is also a notebook, and ``rfm daily`` on the command line runs
+them all. `show` shows a frame as people read it; `example` gives any table of an
+invented shop, to try things on:
+
+>>> import rfm
+>>> gold = rfm.example("customer_rfm_gold")
+>>> rfm.segments.medians_of(gold)
+{'Monetary': 117.375, 'Frequency': 2.0, 'Recency': 8.0}
 """
 
 from importlib import import_module
@@ -41,6 +48,8 @@ _WHERE = {
     "segments": "rfm.core",
     "movement": "rfm.core",
     "figures": "rfm.core",
+    "show": "rfm.core.show",
+    "example": "rfm.run.example",
 }
 __all__ = list(_WHERE)
 
@@ -50,8 +59,10 @@ if TYPE_CHECKING:
     from rfm.core.clustering import Model, cluster
     from rfm.core.metrics import rfm_metrics
     from rfm.core.outliers import outlier_clusters
+    from rfm.core.show import show
     from rfm.io.lake import Lake, intake
     from rfm.io.landing import list_files, read_files, run_date
+    from rfm.run.example import example
     from rfm.run.lakes import open_lake
     from rfm.run.models import keep_model
     from rfm.schema import TABLES, RfmError

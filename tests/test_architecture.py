@@ -7,7 +7,9 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
+from importlib.metadata import requires
 from pathlib import Path
 
 import pytest
@@ -20,13 +22,13 @@ PACKAGE = ROOT / "rfm"
 
 # ── the plan, as data; a module is written without the leading `rfm.` ──────────────────────────────
 TREE = {  # floor: the rooms on it, each a module or a package
-    "": {"agreement", "contract", "customer_tables", "errors", "purchases", "schema", "sections", "settings"},
-    "core": {"backtest", "cleaning", "clustering", "exclusions", "figures", "metrics", "movement", "outliers", "quality"}
-    | {"segments", "trade"},
+    "": {"agreement", "contract", "customer_tables", "dialect", "errors", "purchases", "schema", "sections"} | {"settings"},
+    "core": {"backtest", "cleaning", "clustering", "exclusions", "figures", "guess", "metrics", "movement", "outliers", "quality"}
+    | {"segments", "show", "trade"},
     "io": {"lake", "landing", "lineage", "prepare", "spark"},
     "run": {"backfill", "cli", "daily", "kernels", "record", "pages", "replay", "site", "stages", "storage", "template", "warm"}
-    | {"arguments", "backtest", "exports", "hooks", "lakes", "models", "overview", "publish", "release"}
-    | {"runlog", "schedule", "score", "screen", "serve", "watch"},
+    | {"arguments", "backtest", "example", "exports", "hooks", "lakes", "models", "notebook", "overview", "publish", "release"}
+    | {"check", "runlog", "schedule", "score", "screen", "serve", "watch"},
 }
 GROUND = {
     "agreement": set(),
@@ -36,15 +38,18 @@ GROUND = {
     "customer_tables": {"contract"},
     "schema": {"contract", "customer_tables", "errors"},
     "sections": set(),
-    "settings": {"errors", "schema", "sections"},
+    "dialect": {"schema", "sections"},
+    "settings": {"dialect", "errors", "schema", "sections"},
 }  # a module of the ground: what it imports of rfm
 TESTED_WITH = {
     "arguments": "cli",
     "contract": "schema",
     "customer_tables": "schema",
     "errors": "schema",
+    "example": "reference",
     "record": "daily",
     "models": "score",
+    "notebook": "daily",
     "overview": "runlog",
     "purchases": "movement",
     "lakes": "spark",
@@ -57,8 +62,8 @@ TESTED_WITH = {
     "warm": "kernels",
 }  # a room that another room's tests cover
 OWNERS = {  # library: the rooms that import it, and nobody else
-    "papermill": {"run.daily"},
-    "nbclient": {"run.daily"},
+    "papermill": {"run.notebook"},
+    "nbclient": {"run.notebook"},
     "nbconvert": {"run.site"},
     "nbformat": {"run.template"},
     "jinja2": {"run.template"},
@@ -68,27 +73,29 @@ OWNERS = {  # library: the rooms that import it, and nobody else
     "ipykernel": {"run.warm"},
     "jupyter_client": {"run.kernels"},
     "typer": {"run.cli"},
-    "rich": {"run.cli", "run.screen"},
+    "rich": {"run.check", "run.cli", "run.screen"},
     "plotly": {"core.figures"},
     "xlsxwriter": {"run.exports"},
-    "python_calamine": {"io.prepare"},
+    "python_calamine": {"io.landing", "io.prepare"},
     "sklearn": {"core.clustering"},
     "clvkit": {"core.backtest"},
     "scipy": {"core.clustering"},
-    "narwhals": {"core.cleaning", "core.exclusions", "core.metrics", "core.quality", "core.trade", "io.lake", "io.spark"},
+    "narwhals": {"core.cleaning", "core.exclusions", "core.metrics", "core.quality", "core.show", "core.trade"}
+    | {"io.lake", "io.spark"},
     "pyspark": {"io.spark"},
     "deltalake": {"io.lake"},
     "botocore": {"io.lake"},
     "openlineage": {"io.lineage"},
     "polars": {"contract", "io.lake"},
-    "pyarrow": {"io.landing", "io.lake", "io.prepare", "io.spark"},
+    "pyarrow": {"io.landing", "io.lake", "io.prepare", "io.spark", "purchases"},
     "fsspec": {"io.lake", "io.landing"},
     "pandera": {"contract"},
-    "pydantic": {"sections", "settings"},
+    "pydantic": {"dialect", "sections", "settings"},
     "pydantic_settings": {"settings"},
 }
 NOT_IN_CORE = {"os", "io", "pathlib", "tempfile", "shutil", "subprocess", "socket", "time", "polars", "duckdb", "pyspark"}
 CLOCKS = {"now", "today", "utcnow", "monotonic", "perf_counter", "time_ns"}  # read only on the floors io and run
+ENGINE = re.compile(r"polars|duckdb|spark|sqlframe|ibis", re.IGNORECASE)
 LONGEST = 250  # lines of a module
 HARMLESS = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef, ast.Assign, ast.AnnAssign, ast.If)
 USER_ERRORS = {name for name, value in vars(schema).items() if isinstance(value, type) and issubclass(value, schema.RfmError)}
@@ -193,6 +200,32 @@ def test_core_knows_no_files_no_clock_and_no_engine(name):
     assert "open" not in called(name)
 
 
+@each_core_module
+def test_core_names_no_engine(name):
+    """Neither in a name nor in a text that is worked with; docstrings may say on which engines it runs."""
+    said = {part for node in ast.walk(TREES[name]) for part in words(node)}
+    assert {one for one in said if ENGINE.search(one)} == set()
+
+
+def words(node: ast.AST) -> Iterator[str]:
+    """Yield the names and texts of a node; a docstring is of the statement that holds it, and not among them."""
+    if isinstance(node, ast.Expr):
+        return
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Constant) and isinstance(child.value, str):
+            yield child.value
+    yield from (str(value) for field in ("id", "attr", "name", "arg") if isinstance(value := getattr(node, field, None), str))
+
+
+def test_extra_spark_brings_the_connect_client_alone():
+    """No Java and no whole pyspark: neither in the extra nor behind it, and without the extra not even the client."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert [one.split(">")[0] for one in project["optional-dependencies"]["spark"]] == ["pyspark-client"]
+    assert not any("spark" in one for one in project["dependencies"])
+    behind = {re.split(r"[^\w-]", one)[0] for one in requires("pyspark-client") or () if "extra ==" not in one}
+    assert behind & {"py4j", "pyspark"} == set()
+
+
 def called(name: str) -> set[str]:
     """Return the names of all functions and methods that a module calls."""
     functions = [node.func for node in ast.walk(TREES[name]) if isinstance(node, ast.Call)]
@@ -288,7 +321,7 @@ def raised(function: ast.FunctionDef) -> set[str]:
 # ── the door ───────────────────────────────────────────────────────────────────────────────────────
 def test_door_is_small_and_every_name_leads_somewhere():
     assert dir(rfm) == sorted([*rfm.__all__, "__version__"])
-    assert 12 <= len(rfm.__all__) <= 24
+    assert 12 <= len(rfm.__all__) <= 25
     assert all(getattr(rfm, name) is not None for name in rfm.__all__)
     with pytest.raises(AttributeError, match="'rfm' has no attribute 'metrix'"):
         _ = rfm.metrix

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import subprocess
+import sys
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from rfm.io.prepare import make_sample
+from rfm.run import notebook
 from tests.bench import __main__ as bench
-from tests.bench import gold, growth, kmeans, measure, runs, table
-from tests.bench.cases import CASES, PREPARATIONS, Inputs, chosen
+from tests.bench import gold, growth, kmeans, larger, measure, memory, peers, runs, table
+from tests.bench.cases import CASES, PREPARATIONS, Case, Inputs, chosen
 from tests.bench.one import located
 
 
@@ -24,7 +28,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
 
 
 def _run(seconds: float, same: dict | None = None, stages: tuple = ()) -> dict:
-    run = {"seconds": seconds, "imports": 0.5, "before": 90.0, "peak": 100.0 + seconds}
+    run = {"seconds": seconds, "cpu": seconds, "imports": 0.5, "before": 90.0, "peak": 100.0 + seconds, "tree": 200.0}
     return run | {"same": same or {}, "units": 1000, "stages": list(stages)}
 
 
@@ -52,6 +56,51 @@ def test_plain_pandas_finds_what_our_road_finds(tiny: Inputs, tmp_path: Path, ou
         results.append(outcome(work()))
     assert results[0] == results[1]
     assert results[0].same["customers"] > 100
+
+
+def test_all_find_the_same_in_silver(tiny: Inputs, tmp_path: Path):
+    rows = larger.lake(tiny)["silver"]
+    found = []
+    for make in (peers.pandas, peers.ours, peers.polars, peers.duckdb):
+        work, outcome = make(tiny, tmp_path, lake="lake1")
+        found.append(outcome(work()))
+    assert found[1:] == found[:1] * 3
+    assert found[0].units == rows
+    assert found[0].same["customers"] > 100
+
+
+def test_copies_of_a_day_have_invoices_and_customers_of_their_own(tiny: Inputs, tmp_path: Path):
+    day = tiny.files[-1]
+    larger.repeat([day], tmp_path / "more", 3)
+    once, thrice = (pl.read_csv(path, infer_schema=False) for path in (day, tmp_path / "more" / day.name))
+    same = ["StockCode", "Description", "Quantity", "Price", "Country", "InvoiceDate"]
+    assert thrice.select(same).sort(same).equals(pl.concat([once.select(same)] * 3).sort(same))
+    for column in ("Invoice", "Customer ID"):
+        assert thrice[column].drop_nulls().n_unique() == 3 * once[column].drop_nulls().n_unique()
+        assert thrice[column].null_count() == 3 * once[column].null_count()
+    assert thrice["Invoice"].str.contains("^C?.{6}$").all()
+    assert (thrice["Invoice"].str.starts_with("C").sum(), thrice["Customer ID"].str.ends_with(".0").all()) == (
+        3 * once["Invoice"].str.starts_with("C").sum(),
+        True,
+    )
+
+
+def test_growth_is_the_slope_of_the_logarithms():
+    cases = [Case(f"a.{size}", "", "", (), "lines", series="a") for size in (1, 10)]
+    measured = {f"a.{size}": [_run(float(seconds)) | {"units": size}] for size, seconds in ((1, 2), (10, 20))}
+    found = table.growth(cases, measured)
+    assert found["a"]["seconds"] == pytest.approx(1)
+    assert 0 < found["a"]["memory"] < 0.1
+    assert table.growth(cases[:1], measured) == {}
+
+
+def test_memory_is_that_of_all_processes():
+    child = "import time; held = bytearray(40 << 20); time.sleep(0.6)"
+    parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
+    process = subprocess.Popen([sys.executable, "-c", parent])
+    with memory.watched(process.pid) as watch:
+        process.wait()
+    assert 45 < watch.most < 150
 
 
 def test_plain_loop_chooses_the_same_k(tiny: Inputs, tmp_path: Path):
@@ -132,10 +181,11 @@ def test_a_stage_is_split_by_the_marks_of_papermill():
         cell("code", "import rfm", 103, 104),
         cell("code", "gold = rfm.rfm_metrics(silver)", 104, 107),
     ]
-    found = runs.split({"name": "3_gold", "seconds": 9.0}, {"metadata": mark(100, 108), "cells": cells})
+    spent = notebook.spent({"metadata": mark(100, 108), "cells": cells})
+    found = runs.split({"name": "3_gold", "seconds": 9.0, "spent": spent})
     assert found == {"stage": "3_gold", "seconds": 9.0, "kernel": 3.0, "imports": 1.0, "work": 3.0, "rest": 2.0}
     split = table.stages({"daily.empty": [_run(12.0, stages=(found,))]})
-    assert split == {"daily.empty": [found, {"stage": "outside", "seconds": 3.0}]}
+    assert split == {"daily.empty": [found, {"stage": "outside", "seconds": 3.0}, {"stage": "overhead", "seconds": 9.0}]}
 
 
 def test_every_case_can_be_made():

@@ -1,25 +1,36 @@
-"""README, CONTRIBUTING and help say what is true. Run this file to write README's tables anew."""
+"""README, the how-to, the reference and help say what is true. Run this file to write what is made from the code anew."""
 
 from __future__ import annotations
 
+import datetime as dt
+import os
 import re
 import shlex
+import shutil
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
 import pytest
 import typer.main
 
+import rfm
 from rfm.run.cli import app
 from rfm.run.stages import STAGES
 from rfm.schema import TABLES
-from rfm.settings import PATHS, Settings
+from rfm.settings import PATHS, Settings, load_settings
+from tests.reference import page
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 TARGETS = dict(re.findall(r"^([a-z-]+):.*## (.*)$", MAKEFILE, re.MULTILINE))
+PAGES = {  # every page that people read
+    name: (ROOT / name).read_text(encoding="utf-8")
+    for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "notebooks/README.md", "notebooks/REFERENCE.md")
+}
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 COMMANDS = [line for block in re.findall(r"```bash\n(.*?)```", README, re.DOTALL) for line in block.splitlines() if line]
 VERBS = typer.main.get_command(app).commands
 
@@ -43,6 +54,41 @@ def targets() -> str:
 
 
 MADE = {"tables": tables, "targets": targets}
+REFERENCE = ROOT / "notebooks" / "REFERENCE.md"
+
+
+# ── pages as data: their commands, blocks and links ────────────────────────────────────────────────
+def blocks(language: str) -> list[str]:
+    """Return the blocks of code of a language, on all pages."""
+    return [code for text in PAGES.values() for found, code in BLOCK.findall(text) if found == language]
+
+
+def commands(program: str) -> list[str]:
+    """Return every command of a program that a page shows, in a block or within a sentence."""
+    spans = [span for text in PAGES.values() for span in re.findall(r"(?<!`)`([^`\n]+)`(?!`)", BLOCK.sub("", text))]
+    lines = [line for text in PAGES.values() for _, code in BLOCK.findall(text) for line in code.splitlines()]
+    found = (re.search(rf"(?:^|[\s/=]){program} (.+)", line) for line in [*spans, *lines])
+    return sorted({re.split(r"\s(?:#|>>|\||&&)", match[1])[0].strip() for match in found if match})
+
+
+def slug(heading: str) -> str:
+    """Return a heading's anchor."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+def links(page: str) -> list[tuple[str, str]]:
+    """Return file and anchor of every link of a page that leads to a file or a place in one; an empty file is the page."""
+    found = re.findall(r"\]\(([^)\s]+)\)", BLOCK.sub("", PAGES[page]))
+    return [(path, anchor) for path, _, anchor in (link.partition("#") for link in found if "://" not in link)]
+
+
+def leads_somewhere(page: str, path: str, anchor: str) -> bool:
+    """Tell whether a link's file is there, and its heading in it."""
+    target = (ROOT / page).parent / path if path else ROOT / page
+    if not target.exists() or not anchor:
+        return target.exists()
+    text = BLOCK.sub("", target.read_text(encoding="utf-8"))
+    return anchor in {slug(heading) for heading in re.findall(r"^#+ (.*)$", text, re.MULTILINE)}
 
 
 def section(name: str, text: str = README) -> str:
@@ -55,17 +101,83 @@ def test_tables_of_the_readme_are_those_of_the_code(name):
     assert section(name) == MADE[name]().strip(), "run `python tests/test_docs.py` to write it anew"
 
 
-@pytest.mark.parametrize("line", [line for line in COMMANDS if line.startswith("make ")])
-def test_make_commands_of_the_readme_are_targets(line):
-    words = shlex.split(line)[1:]
-    assert [word for word in words if "=" not in word][0] in TARGETS
-    assert all(f"$({word.split('=')[0]})" in MAKEFILE for word in words if "=" in word)
+def test_reference_is_made_of_the_code():
+    assert PAGES["notebooks/REFERENCE.md"] == page(), "run `python tests/test_docs.py` to write it anew"
 
 
-@pytest.mark.parametrize("line", [line for line in COMMANDS if line.startswith("rfm ")])
-def test_rfm_commands_of_the_readme_are_understood(line):
-    _, verb, *options = shlex.split(line)
-    VERBS[verb].make_context(verb, options)  # raises for an option that does not exist
+def test_blocks_of_commands_hold_nothing_else():
+    known = {"make", "rfm", ".venv/bin/rfm", ".venv/bin/pre-commit", "cd", "git", "pip", "export", "source", "systemctl"}
+    lines = [line for code in blocks("bash") for line in code.splitlines() if line and not line.startswith("#")]
+    assert lines
+    assert [line for line in lines if line.split()[0] not in known] == []
+
+
+@pytest.mark.parametrize("line", commands("make"))
+def test_make_commands_of_the_pages_are_targets(line):
+    words = shlex.split(line)
+    assert {word for word in words if "=" not in word} <= TARGETS.keys()
+    assert [word for word in words if "=" in word and f"$({word.split('=')[0]})" not in MAKEFILE] == []
+
+
+@pytest.mark.parametrize("line", commands("rfm"))
+def test_rfm_commands_of_the_pages_are_understood(line):
+    verb, *options = shlex.split(line)
+    if options:
+        VERBS[verb].make_context(verb, options)  # raises for an option that does not exist
+    assert verb in VERBS
+
+
+@pytest.mark.parametrize("text", blocks("toml"))
+def test_settings_of_the_pages_are_settings(text, tmp_path, monkeypatch):
+    (tmp_path / "rfm.toml").write_text(text, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    assert load_settings()
+
+
+def test_export_of_the_how_to_is_read_as_it_says(tmp_path, monkeypatch):
+    header = re.search(r"`(Rechnungsnr;[\w;]+)`", PAGES["notebooks/README.md"])[1]
+    (tmp_path / "rfm.toml").write_text(next(text for text in blocks("toml") if "Rechnungsnr" in text), encoding="utf-8")
+    (tmp_path / "data" / "landing").mkdir(parents=True)
+    file = tmp_path / "data" / "landing" / "2026-01-31_verkauf.csv"
+    file.write_text(f"{header}\n536365;85123A;2;1.234,50;17850;31.01.2026\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    settings = load_settings()
+    found = rfm.list_files(settings.landing, settings.files.pattern)
+    [(_, rows)] = rfm.read_files(settings.landing, found, dt.date(2026, 1, 31), columns=settings.columns)
+    silver, _ = rfm.clean(rows.to_pandas(), dialect=settings.dialect)
+    assert rfm.show(silver[["CustomerID", "TotalPrice", "InvoiceDate"]]).to_numpy().tolist() == [
+        ["17850", "2,469.00", "2026-01-31"]
+    ]
+
+
+def test_a_rule_and_a_segment_are_added_in_one_place_each_as_the_how_to_says(tmp_path):
+    shutil.copytree(ROOT / "rfm", tmp_path / "rfm", ignore=shutil.ignore_patterns("__pycache__"))
+    own = re.search(r"own = (Expectation\(.*\))\n", PAGES["notebooks/README.md"])[1]
+    rules, segments = tmp_path / "rfm/core/cleaning/expectations.py", tmp_path / "rfm/core/segments/rules.py"
+    rules.write_text(rules.read_text().replace("\n)\n\nSEVERITIES", f"\n    {own},\n)\n\nSEVERITIES"))
+    segments.write_text(segments.read_text().replace('"New Customers"', '"Newcomers"'))
+    program = """if True:
+        import pandas as pd, rfm
+        line = dict(Invoice="489434", StockCode="85048", Description="BALL", Quantity="51", Price="1", CustomerID="13085",
+                    Country="EIRE", InvoiceDate="2025-06-26", _rescued_data=None, source_file="a", processing_date="2025-06-26")
+        severities = rfm.quality.severities(rfm.SEVERITIES, {"plausible_quantity": "drop"})
+        silver, quarantine = rfm.clean(pd.DataFrame([line]), severities=severities)
+        results = rfm.quality.expectation_results(rfm.judge(pd.DataFrame([line])), silver, severities)
+        print(results.set_index("expectation").loc["plausible_quantity", "failed"], *quarantine["failed_expectations"])
+        name = rfm.segments.segment_of(1, 1, 1, {"Monetary": 2, "Frequency": 2, "Recency": 2})
+        print(name, rfm.segments.TIER_OF[name].replace(" ", "_"), len(rfm.segments.recommended_actions({})[name]) > 9)
+    """
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, check=False
+    )
+    said = done.stdout.split() if done.returncode == 0 else pytest.fail(done.stderr)
+    assert said == ["1", "plausible_quantity", "Newcomers", "growth_and_new", "True"]
+
+
+@pytest.mark.parametrize("code", [code for code in blocks("python") if ">>>" not in code])
+def test_python_of_the_pages_runs(code):
+    exec(code, {})
 
 
 def test_verbs_of_the_readme_are_all_verbs():
@@ -92,19 +204,28 @@ def test_the_road_lists_every_notebook():
     assert road == sorted(path.stem for path in (ROOT / "notebooks").glob("[0-9]_*.ipynb"))
 
 
+def test_picture_of_the_road_names_every_stage():
+    drawn = re.findall(r'class="n"[^>]*>([\w ]+)<', (ROOT / "notebooks" / "road.svg").read_text(encoding="utf-8"))
+    assert drawn == ["landing", *(stage.name.replace("_", " ") for stage in STAGES)]
+
+
 def section_after(heading: str) -> str:
     """Return README's text under a heading."""
     return README.split(heading, 1)[1].split("\n## ", 1)[0]
 
 
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+@pytest.mark.parametrize("page", PAGES)
 def test_links_lead_somewhere(page):
-    links = re.findall(r"\]\(([^)#:]+)\)", (ROOT / page).read_text(encoding="utf-8"))
-    assert [link for link in links if not (ROOT / link).exists()] == []
+    assert [link for link in links(page) if not leads_somewhere(page, *link)] == []
+
+
+def test_readme_leads_to_every_page():
+    reached = {path for path, _ in links("README.md")}
+    assert PAGES.keys() - reached == {"README.md"}
 
 
 def test_files_that_the_pages_name_exist():
-    named = re.findall(r"`((?:rfm|tests|notebooks)/[\w/.]+)`", README + (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"))
+    named = re.findall(r"`((?:rfm|tests|notebooks)/[\w/.]+)`", "".join(PAGES.values()))
     assert named
     assert [name for name in named if not (ROOT / name).exists()] == []
 
@@ -137,6 +258,7 @@ def test_conda_environment_installs_the_lock():
 
 
 if __name__ == "__main__":
+    REFERENCE.write_text(page(), encoding="utf-8")
     for made, text in MADE.items():
         README = re.sub(
             rf"(<!-- {made} -->\n).*?(<!-- /{made} -->)", lambda m, t=text: f"{m[1]}{t()}\n{m[2]}", README, flags=re.DOTALL

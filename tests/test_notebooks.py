@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import ast
+import contextlib
+import datetime as dt
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
 import rfm
 from rfm.io.prepare import make_sample
@@ -159,7 +163,7 @@ def test_committed_without_outputs_in_one_format(stage):
 
 # ── by hand, as they stand ─────────────────────────────────────────────────────────────────────────
 @pytest.fixture(scope="module")
-def by_hand(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+def by_hand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dict[str, Any], Any]]:
     """Run the notebooks one after the other as they stand, each in the notebooks folder of a project of its own."""
     skip_slow_import()
     import papermill
@@ -169,13 +173,13 @@ def by_hand(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, A
     shutil.copy(ROOT / "rfm.toml", root)
     make_sample(root / "data" / "landing", days=12, lines=4000, customers=250)
     folder, done = root / "notebooks", {}
-    with warm_kernels() as kernel, pytest.MonkeyPatch.context() as patch:
+    with warm_kernels() as kernels, pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith("RFM_")]:
             patch.delenv(name)
         for stage in STAGES:
-            path = str(folder / f"{stage.name}.ipynb")
-            done[stage.name] = papermill.execute_notebook(path, None, cwd=str(folder), progress_bar=False, **kernel)
-    return root, done
+            with contextlib.chdir(folder), kernels.kernel() as kernel:
+                done[stage.name] = papermill.execute_notebook(f"{stage.name}.ipynb", None, progress_bar=False, **kernel)
+        yield root, done, kernels
 
 
 by_hand_marks = pytest.mark.filterwarnings("ignore::DeprecationWarning:nbclient")
@@ -183,7 +187,7 @@ by_hand_marks = pytest.mark.filterwarnings("ignore::DeprecationWarning:nbclient"
 
 @by_hand_marks
 def test_notebooks_run_by_hand_fill_the_lake_of_their_project(by_hand):
-    root, _ = by_hand
+    root = by_hand[0]
     lake = rfm.Lake(str(root / "data" / "lake"))
     written = {name for stage in STAGES for name in stage.writes}
     assert lake.state().keys() == written == TABLES.keys() - {"pipeline_runs", "released_rows"}  # runs and people write these
@@ -196,7 +200,7 @@ def test_notebooks_run_by_hand_fill_the_lake_of_their_project(by_hand):
 
 @by_hand_marks
 def test_notebooks_run_by_hand_leave_nothing_else_behind(by_hand):
-    root, _ = by_hand
+    root = by_hand[0]
     assert {path.name for path in root.iterdir()} == {"data", "notebooks", "rfm.toml"}
     assert {path.name for path in (root / "data").iterdir()} == {"landing", "lake"}
     assert {path.name for path in (root / "notebooks").iterdir()} == {path.name for path in FOLDER.iterdir()}
@@ -221,6 +225,27 @@ def test_there_is_something_to_look_at(by_hand, stage):
         assert any(data.keys() & {"application/vnd.plotly.v1+json", "image/png"} for data in shown)
 
 
+# ── any order of days ──────────────────────────────────────────────────────────────────────────────
+EARLIER = "2025-10-20"
+
+
+@by_hand_marks
+def test_an_earlier_day_runs_after_a_later_one_and_gives_what_it_would_have_given_then(by_hand, tmp_path):
+    import papermill
+
+    shutil.copytree(by_hand[0], tmp_path / "project")
+    folder, lake = tmp_path / "project" / "notebooks", rfm.Lake(str(tmp_path / "project" / "data" / "lake"))
+    for stage in STAGES:
+        with contextlib.chdir(folder), by_hand[2].kernel() as kernel:
+            papermill.execute_notebook(f"{stage.name}.ipynb", None, {"date": EARLIER}, progress_bar=False, **kernel)
+    day = dt.date.fromisoformat(EARLIER)
+    seen = pl.scan_csv(by_hand[0] / "data" / "landing" / "*.csv", infer_schema=False).filter(pl.col("InvoiceDate") <= EARLIER)
+    silver, _ = rfm.clean(seen.rename({"Customer ID": "CustomerID"}))
+    assert_frame_equal(lake.rows("customer_rfm_gold"), rfm.rfm_metrics(silver, day).collect(), check_dtypes=False)
+    segmented = lake.rows("customer_rfm_kmeans_clustered_history")["UpdateDate"]
+    assert sorted(set(segmented)) == [day, dt.date(2025, 10, 23)]
+
+
 # ── the tour ───────────────────────────────────────────────────────────────────────────────────────
 def test_tour_shows_its_outputs_in_order():
     cells = [cell for cell in notebook("0_tour")["cells"] if cell["cell_type"] == "code"]
@@ -228,6 +253,41 @@ def test_tour_shows_its_outputs_in_order():
     assert [cell["source"] for cell in cells if not cell["outputs"]] == []
     assert sum(CHECKED in cell["source"] for cell in cells) >= 5
     assert notebook("0_tour")["metadata"]["kernelspec"] == KERNEL
+
+
+def test_questions_of_the_tour_are_answered_in_a_line_or_two():
+    *code, last = (cell for cell in notebook("0_tour")["cells"] if cell["cell_type"] == "code" or "Answers" in cell["source"])
+    questions, answers = (
+        re.findall(r"^\d\. .*[?)]$", last["source"], re.MULTILINE),
+        re.findall(r"```python\n(.*?)```", last["source"], re.S),
+    )
+    assert len(questions) == len(answers) == 5
+    assert [answer for answer in answers if len(answer.splitlines()) > 2] == []
+    names: dict[str, Any] = {}
+    exec("\n".join(cell["source"] for cell in code), names)
+    found = [_answer(answer, names) for answer in answers]
+    assert found[0].iloc[:, 4].tolist() == sorted(found[0].iloc[:, 4], reverse=True)
+    assert found[1] == "Champions"
+    assert found[2].columns[0] == ("Invoice", "text")
+    assert len(found[2]) > 0
+    assert found[3].keys() == {"Monetary", "Frequency", "Recency"}
+    assert found[4] in range(2, 13)
+
+
+def _answer(answer: str, names: dict[str, Any]) -> Any:
+    """Run all lines of an answer and return what the last one shows."""
+    *first, last = answer.strip().splitlines()
+    exec("\n".join(first), names)
+    return eval(last, names)
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.ipynb")), ids=lambda path: path.stem)
+def test_headings_make_a_table_of_contents(path):
+    texts = [cell["source"] for cell in notebook(path.stem)["cells"] if cell["cell_type"] == "markdown"]
+    levels = [len(marks) for text in texts for marks in re.findall(r"^(#+) ", text, re.MULTILINE)]
+    assert levels[0] == 1
+    assert set(levels[1:]) == {2}
+    assert len(levels) >= 5
 
 
 def test_tour_gives_the_outputs_committed():

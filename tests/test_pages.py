@@ -164,6 +164,24 @@ def test_first_run_has_nobody_who_moved():
     assert overview.entered(moves()) is None
 
 
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        (
+            {"lake": "/srv/shop/data/lake", "reports": "/srv/shop/reports", "date": "2025-10-23"},
+            ["data/lake", "reports", "2025-10-23"],
+        ),
+        ({"lake": "/srv/lake", "landing": "/mnt/files", "refit": True}, ["lake", "files", True]),
+        ({"lake": "s3://shop/lake", "reports": "/home/anna/reports"}, ["s3://shop/lake", "reports"]),
+        ({"lake": "/srv/shop", "reports": "/srv/shop/reports"}, ["shop", "shop/reports"]),
+    ],
+    ids=["together", "apart", "one alone", "one in the other"],
+)
+def test_run_page_shows_no_path_of_this_computer(given, shown):
+    assert [*lineage.nearby(given).values()] == shown
+    assert lineage.nearby({}) == {}
+
+
 def test_graph_has_every_table_once_under_its_stage_and_every_later_reader(tables):
     drawn = lineage.graph(tables.record["stages"])
     labels = [row["label"] for row in drawn["rows"]]

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rfm.core.clustering import Model, cluster, steady
+from rfm.core.clustering import Model, cluster, features, steady
 from rfm.core.outliers import outlier_clusters
 from rfm.core.segments import describe_clusters, describe_customers, medians_of, summarise_clusters
 from rfm.core.segments.rules import steady_segment
@@ -157,6 +157,16 @@ def two_clusters(previous: str | None = "2025-06-29") -> Model:
 
 def history_of(gold: pd.DataFrame, clusters: list[int]) -> pd.DataFrame:
     return gold.assign(Cluster=clusters)
+
+
+def test_customers_are_assigned_in_pieces_as_all_at_once(yesterday, monkeypatch):
+    gold = a_day_later(gold_of(some_customers(), D - DAY))
+    model, _ = run(gold, D, yesterday)
+    whole = steady.assigned(gold, model, yesterday[1], FEW.band).tolist()
+    monkeypatch.setattr("rfm.core.clustering.model.PIECE", 7)
+    assert steady.assigned(gold, model, yesterday[1], FEW.band).tolist() == whole
+    assert model.nearest(gold).tolist() == model.distances(features(gold)).argmin(axis=1).tolist()
+    assert model.nearest(gold.head(0)).tolist() == []
 
 
 @pytest.mark.parametrize(("spend", "stays"), [(50.5, True), (51.0, True), (51.5, False), (70.0, False)])

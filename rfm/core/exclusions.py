@@ -32,10 +32,21 @@ def fit_exclusions(silver: IntoFrame, run_date: dt.date, options: Exclusions = E
     frame
         Columns of ``fit_exclusions``, a row a customer and reason: how many invoices, and what they came to. Without
         any filter an empty pandas frame, and silver is not read; otherwise an eager frame of the kind of `silver`.
+
+    Examples
+    --------
+    >>> import datetime
+    >>> import rfm
+    >>> options = rfm.exclusions.Exclusions(bulk_amount=1000)
+    >>> found = rfm.exclusions.fit_exclusions(rfm.example("retail_transactions_silver"), datetime.date(2025, 10, 23), options)
+    >>> found[["CustomerID", "Reason", "Invoices", "Amount"]].head(2)
+      CustomerID      Reason  Invoices   Amount
+    3      12430  bulk order         1  1127.96
+    1      12716  bulk order         1  2736.72
     """
     table = TABLES["fit_exclusions"]
     if not options.on:
-        return table.polars.to_frame().to_pandas(use_pyarrow_extension_array=True)
+        return table.without_rows()
     invoices = _invoices(silver, run_date, options)
     found = [_customers(invoices.filter(rule), reason, run_date) for reason, rule in _rules(options).items()]
     return arrow_typed(table, nw.concat(found).select(table.names).sort(table.key).lazy().collect().to_native())
@@ -48,6 +59,12 @@ def headline(exclusions: Any) -> str:
     ----------
     exclusions
         Columns of ``fit_exclusions``.
+
+    Examples
+    --------
+    >>> import rfm
+    >>> rfm.exclusions.headline(rfm.example("fit_exclusions"))
+    'no customer is kept out of the fit'
     """
     rows = nw.from_native(exclusions, eager_only=True)
     reasons = rows["Reason"].to_list()

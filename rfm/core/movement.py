@@ -101,6 +101,19 @@ def movement(customers: pd.DataFrame, history: pd.DataFrame, models: Mapping[dt.
     pandas.DataFrame
         Columns of ``segment_movement``: for each period, all of today's customers and their revenue, once. From_Segment is
         empty for who was no customer then. The causes add up to Customers where a segment changed, and are 0 elsewhere.
+
+    Examples
+    --------
+    >>> import datetime
+    >>> import rfm
+    >>> day = datetime.date(2025, 10, 23)
+    >>> models = rfm.Model.kept(rfm.example("cluster_models"), day)
+    >>> history = rfm.example("customer_rfm_kmeans_clustered_history")
+    >>> moves = rfm.movement.movement(rfm.example("customer_rfm_description_and_recommendation"), history, models, day)
+    >>> moves[["Days", "Since", "From_Segment", "To_Segment", "Customers"]].tail(2)
+        Days       Since         From_Segment           To_Segment  Customers
+    16     1  2025-10-22        New Customers        New Customers        121
+    17     1  2025-10-22  Super VIP Champions  Super VIP Champions         20
     """
     contract = TABLES["segment_movement"]
     tables = []
@@ -139,6 +152,12 @@ def largest_moves(movement: pd.DataFrame, n: int = 3, currency: str = "£", days
     -------
     list of str
         As "12 customers (£3,400) moved from Champions to Hibernating because time passed"; most customers first.
+
+    Examples
+    --------
+    >>> import rfm
+    >>> rfm.movement.largest_moves(rfm.example("segment_movement"), n=1)
+    ['6 customers (£1,481) moved from New Customers to High Value Active because they bought']
     """
     moved = movement[(movement["Days"] == days) & ~movement["From_Segment"].isin([""])]
     moved = moved[moved["From_Segment"] != moved["To_Segment"]]
@@ -164,6 +183,18 @@ def stability(customers: pd.DataFrame, history: pd.DataFrame, models: Mapping[dt
     pandas.DataFrame
         Columns of ``segment_stability``, one row. Compared are the customers without a purchase since the run before: how
         many have another segment now, and the adjusted Rand index of their clusters then and now.
+
+    Examples
+    --------
+    >>> import datetime
+    >>> import rfm
+    >>> day = datetime.date(2025, 10, 23)
+    >>> models = rfm.Model.kept(rfm.example("cluster_models"), day)
+    >>> history = rfm.example("customer_rfm_kmeans_clustered_history")
+    >>> steady = rfm.movement.stability(rfm.example("customer_rfm_description_and_recommendation"), history, models, day)
+    >>> steady[["Method", "k", "Compared"]]
+      Method  k  Compared
+    0   warm  6       347
     """
     model = models[run_date]
     before = since(models, run_date).get(1)
@@ -198,6 +229,12 @@ def margin(scores: Collection[Mapping[str, float]], k: int) -> float | None:
         One row a k tried, with k and score.
     k
         The chosen one.
+
+    Examples
+    --------
+    >>> import rfm
+    >>> rfm.movement.margin([{"k": 3, "score": 0.8}, {"k": 4, "score": 1.0}], 4)
+    0.25
     """
     own = next(row["score"] for row in scores if row["k"] == k)
     best = max((row["score"] for row in scores if row["k"] != k), default=0.0)

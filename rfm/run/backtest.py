@@ -45,7 +45,7 @@ def backtest(settings: Settings, first: dt.date | None = None, last: dt.date | N
     InputError
         If the lake has no sales, or too few days of them.
     """
-    silver = rfm.Lake(settings.lake).read("retail_transactions_silver").select(COUNTED).collect()
+    silver = rfm.open_lake(settings).rows("retail_transactions_silver", columns=COUNTED)
     if silver.is_empty():
         raise InputError(f"{settings.lake}: retail_transactions_silver has 0 rows; run `rfm daily` first")
     invoices = purchases(silver, dt.date.max, stock_code_pattern=settings.rules.stock_code_pattern).to_pandas()
@@ -122,8 +122,9 @@ def snapshots(settings: Settings, silver: Any, invoices: pd.DataFrame, days: lis
         Rising.
     """
     steady, chained = None, settings.clusters.stability == "steady"
+    rules = settings.rules
     for day in days:
-        gold = rfm.rfm_metrics(silver, day, stock_code_pattern=settings.rules.stock_code_pattern)
+        gold = rfm.rfm_metrics(silver, day, stock_code_pattern=rules.stock_code_pattern, revenue=rules.revenue)
         gold = gold.to_pandas(use_pyarrow_extension_array=True)
         left_out = list(rfm.exclusions.fit_exclusions(silver, day, settings.exclusions)["CustomerID"])
         steady = clustered(settings, gold, day, left_out, steady if chained else None)

@@ -35,6 +35,14 @@ def keep_model(lake: str, run_date: dt.date, papers: Mapping[str, str]) -> str:
     -------
     str
         The folder, as seen from the lake.
+
+    Examples
+    --------
+    >>> import datetime
+    >>> import tempfile
+    >>> import rfm
+    >>> rfm.keep_model(tempfile.mkdtemp(), datetime.date(2025, 10, 23), {"model_card.md": "# Model"})
+    'models/2025-10-23'
     """
     fs, root = filesystem(papers_of(lake))
     folder = f"{FOLDER}/{run_date}"

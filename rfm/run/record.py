@@ -16,11 +16,12 @@ from typing import Any
 import rfm
 from rfm.core import segments
 from rfm.io.lineage import run_id
+from rfm.run import exports
 from rfm.run.stages import HISTORY, RESULTS
 from rfm.settings import Settings
 
 PACKAGES = ("polars", "pandas", "numpy", "narwhals", "deltalake", "pyarrow", "pandera", "scikit-learn", "plotly", "papermill")
-GROUPS = ("rules", "clusters", "cutoffs", "exclusions", "shop")  # sections that the result tables depend on
+GROUPS = ("columns", "format", "rules", "clusters", "cutoffs", "exclusions", "shop")  # sections that the result tables depend on
 SEGMENT_NAMES = {
     "Cluster_Description": "segment",
     "Tier": "tier",
@@ -165,7 +166,7 @@ def keep(work: Path, record: Mapping[str, Any], reports: str) -> str:
     else:
         kept = Path(reports) / "failed" / str(record["run_date"])
         shutil.rmtree(kept, ignore_errors=True)  # what an earlier failure of the day left
-    shutil.copytree(work, kept, dirs_exist_ok=True)
+    shutil.copytree(work, kept, dirs_exist_ok=True, ignore=shutil.ignore_patterns(exports.FOLDER))
     return str(kept)
 
 

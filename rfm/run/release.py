@@ -15,12 +15,15 @@ import rfm
 from rfm.core import quality
 from rfm.errors import first_line
 from rfm.io.lake import release as releases
+from rfm.io.landing.customers import mask_of
 from rfm.io.landing.encoding import utf8
 from rfm.run import backfill
+from rfm.run.lakes import open_log
 from rfm.schema import LANDING_COLUMNS, InputError, SettingsError
 from rfm.settings import Settings
 
 RAW = tuple(LANDING_COLUMNS.values())
+RELEASE = "`rfm release`"
 FORMULA = re.compile("'*[=+\\-@\t\r]")  # apostrophes of the text's own too, so that one can be taken away again
 NUMBER = re.compile("[+-]?[0-9]+(?:[.,][0-9]+)?")
 Raw = dict[str, str | None]
@@ -64,7 +67,7 @@ def export(settings: Settings, path: str) -> str:
     InputError
         If the file cannot be written.
     """
-    rows = releases.quarantined(rfm.Lake(settings.lake)).to_dicts()
+    rows = releases.quarantined(open_log(settings, RELEASE)).to_dicts()
     wanted = [row for row in rows if settings.date in (None, row["processing_date"])]
     try:
         with Path(path).open("w", encoding="utf-8-sig", newline="", errors="replace") as target:
@@ -91,11 +94,12 @@ def release(settings: Settings, path: str) -> str:
     InputError
         If the file cannot be read, lacks a column, or names a row twice.
     """
-    given, lake = _read(path), rfm.Lake(settings.lake)
+    given, lake = _read(path), open_log(settings, RELEASE)
     late = releases.finish(lake, _cleaner(settings))
     rows = releases.quarantined(lake)
     found = {row["row_id"]: row for row in rows.to_dicts() if row["row_id"] in given}
-    passing, broken = _judged(settings, {one: given[one] for one in found})
+    wanted = _masked(settings, {one: given[one] for one in found}, found)
+    passing, broken = _judged(settings, wanted, found)
     day = settings.date or max((row["processing_date"] for row in found.values()), default=dt.date.min)
     releases.record(lake, rows.filter(rows["row_id"].is_in(list(passing))), passing, day)
     done = releases.finish(lake, _cleaner(settings))
@@ -137,16 +141,24 @@ def _as_it_was(text: str | None) -> str | None:
 def _cleaner(settings: Settings) -> Callable[[Any], Any]:
     """Return the function that parts rows of bronze, by the shop's severities."""
     severities = quality.severities(rfm.SEVERITIES, settings.expectations)
-    return lambda rows: rfm.clean(rows, severities=severities)
+    return lambda rows: rfm.clean(rows, severities=severities, dialect=settings.dialect)
 
 
-def _judged(settings: Settings, given: Mapping[str, Raw]) -> tuple[dict[str, Raw], Counter[str]]:
+def _masked(settings: Settings, given: dict[str, Raw], found: Mapping[str, Raw]) -> dict[str, Raw]:
+    """Return rows in which a customer that was put in by hand is a hash, if the shop wants that; those of the quarantine are."""
+    if not (mask := mask_of(settings.columns)):
+        return given
+    same = {one: row["CustomerID"] == found[one]["CustomerID"] for one, row in given.items()}
+    return {one: row if same[one] else row | {"CustomerID": mask.one(row["CustomerID"])} for one, row in given.items()}
+
+
+def _judged(settings: Settings, given: Mapping[str, Raw], found: Mapping[str, Raw]) -> tuple[dict[str, Raw], Counter[str]]:
     """Return the rows that pass the rules, and how often the others break which."""
     import pandas as pd
 
     if not given:
         return {}, Counter()
-    rows = [{**values, "_rescued_data": None, "source_file": one} for one, values in given.items()]
+    rows = [{**values, "_rescued_data": found[one]["_rescued_data"], "source_file": one} for one, values in given.items()]
     _, refused = _cleaner(settings)(pd.DataFrame(rows))
     broken = Counter(name for names in refused["failed_expectations"] for name in names.split(","))
     left = set(refused["source_file"])

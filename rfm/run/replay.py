@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import rfm
 from rfm.errors import first_line
 from rfm.run import backfill
+from rfm.run.lakes import open_log
 from rfm.run.record import GROUPS, digests
 from rfm.run.stages import HISTORY, RESULTS, STAGES
 from rfm.run.storage import published_record
@@ -67,7 +68,7 @@ def replay(settings: Settings, day: dt.date) -> Replay:
     """
     record = published_record(settings.reports, day)
     settings = settings.model_copy(update=_as_then(settings, record))
-    lake = rfm.Lake(settings.lake)
+    lake = open_log(settings, "a past day again")
     versions = _versions(settings.reports, record)
     with tempfile.TemporaryDirectory(prefix="rfm-replay-") as folder:
         again = rfm.Lake(folder)
@@ -105,7 +106,8 @@ def _repeat(settings: Settings, lake: rfm.Lake, again: rfm.Lake, day: dt.date, v
         for name in versions.keys() - {SILVER, LEDGER}:
             again.replace(name, lake.read(name, version=versions[name]))
         silver = lake.read(SILVER, until=day, version=versions[SILVER], ledger=versions.get(LEDGER))
-        again.replace(GOLD, rfm.rfm_metrics(silver, day, stock_code_pattern=settings.rules.stock_code_pattern))
+        rules = settings.rules
+        again.replace(GOLD, rfm.rfm_metrics(silver, day, stock_code_pattern=rules.stock_code_pattern, revenue=rules.revenue))
         if settings.exclusions.on:
             again.replace(SILVER, silver)
     except (InputError, OSError) as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-import re
+import io
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,15 +11,17 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 import rfm
+from rfm.dialect import Columns, plain
 from rfm.errors import reaching
 from rfm.io.landing import parse
+from rfm.io.landing.encoding import utf8
 from rfm.run.models import kept_model
-from rfm.schema import LANDING_COLUMNS, InputError
+from rfm.schema import InputError
 from rfm.settings import Settings
 
 COLUMNS = ("CustomerID", "Monetary", "Frequency", "Recency")
 LOWEST = {"Monetary": 0, "Frequency": 1, "Recency": 0}
-SALES = ("Invoice", "StockCode", "Quantity", "Price", "InvoiceDate")  # by which sales lines are known
+SALES = ("Invoice", "StockCode", "Quantity", "Price", "InvoiceDate")  # columns of bronze by which sales lines are known
 SEPARATORS = ",;\t|"
 WORDS = ["Cluster", "Cluster_Description", "Tier", "Cluster_Recommendation"]
 
@@ -88,37 +90,39 @@ def _model(told: dict[str, Any]) -> rfm.Model:
 
 def _customers(settings: Settings, file: Path, as_of: dt.date) -> pd.DataFrame:
     """Return the customers of a file, its numbers as numbers."""
-    frame = _read(file)
-    names = {_plain(name): name for name in frame.columns}
-    if not {_plain(name) for name in COLUMNS} <= names.keys() and {_plain(name) for name in SALES} <= names.keys():
+    frame = _read(file, settings.files.encoding)
+    names = {plain(str(name)): name for name in frame.columns}
+    if not {plain(name) for name in COLUMNS} <= names.keys() and _sales(settings.columns) <= names.keys():
         return _measured(settings, file, as_of)
-    if missing := [name for name in COLUMNS if _plain(name) not in names]:
+    if missing := [name for name in COLUMNS if plain(name) not in names]:
         found = ", ".join(map(str, frame.columns[:8])) or "none"
-        wanted = f"give {', '.join(COLUMNS)}, or sales lines with {', '.join(LANDING_COLUMNS)}"
+        wanted = f"give {', '.join(COLUMNS)}, or sales lines with {', '.join(filter(None, settings.columns.headers.values()))}"
         raise InputError(f"{file.name}: lacks {len(missing)} column(s): {', '.join(missing)}; found {found}; {wanted}")
-    frame = frame[[names[_plain(name)] for name in COLUMNS]].set_axis(list(COLUMNS), axis=1)
+    frame = frame[[names[plain(name)] for name in COLUMNS]].set_axis(list(COLUMNS), axis=1)
     frame = frame.assign(CustomerID=frame["CustomerID"].astype(str).str.removesuffix(".0"))
     return frame.assign(**{name: _numbers(frame[name], file.name, low) for name, low in LOWEST.items()})
 
 
-def _read(file: Path) -> pd.DataFrame:
+def _sales(columns: Columns) -> set[str]:
+    """Return the names in a header by which sales lines are known."""
+    return {plain(columns.headers[raw]) for raw in SALES if columns.headers[raw]}
+
+
+def _read(file: Path, encoding: str) -> pd.DataFrame:
     """Return the rows of a CSV as text, or those of a Parquet file."""
     try:
         if file.suffix.lower() in {".parquet", ".pq"}:
             return pd.read_parquet(file)
-        with file.open(encoding="utf-8-sig") as lines:
-            header = lines.readline()
-        return pd.read_csv(file, dtype=str, keep_default_na=False, encoding="utf-8-sig", sep=max(SEPARATORS, key=header.count))
+        text = utf8(file.read_bytes(), file.name, encoding).decode()
+        separator = max(SEPARATORS, key=text.partition("\n")[0].count)
+        return pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False, sep=separator)
+    except InputError:
+        raise
     except FileNotFoundError:
         raise InputError(f"{file}: there is no such file; correct its name") from None
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"{file}: cannot be read ({reason}); give a CSV in UTF-8 or a Parquet file") from None
-
-
-def _plain(name: object) -> str:
-    """Return a column's name without case, blanks and underscores."""
-    return re.sub(r"[\s_]", "", str(name)).casefold()
 
 
 def _numbers(values: pd.Series, file: str, low: float) -> pd.Series:
@@ -136,10 +140,11 @@ def _numbers(values: pd.Series, file: str, low: float) -> pd.Series:
 
 def _measured(settings: Settings, file: Path, as_of: dt.date) -> pd.DataFrame:
     """Return the metrics of sales lines, by the same rules as in a daily run."""
-    lines = parse(file.read_bytes(), file.name, settings.files.encoding, settings.files.separator)
+    lines = parse(file.read_bytes(), file.name, settings.files.encoding, settings.files.separator, settings.columns)
     arrived = {"ingestion_timestamp": pd.Timestamp(as_of, tz="UTC"), "source_file": file.name, "processing_date": as_of}
-    silver, _ = rfm.clean(lines.to_pandas(types_mapper=pd.ArrowDtype).assign(**arrived))
-    gold = rfm.rfm_metrics(silver, as_of, stock_code_pattern=settings.rules.stock_code_pattern)
+    silver, _ = rfm.clean(lines.to_pandas(types_mapper=pd.ArrowDtype).assign(**arrived), dialect=settings.dialect)
+    rules = settings.rules
+    gold = rfm.rfm_metrics(silver, as_of, stock_code_pattern=rules.stock_code_pattern, revenue=rules.revenue)
     if gold.empty:
         raise InputError(f"{file.name}: holds 0 sales of known customers up to {as_of}; see rules.stock_code_pattern and --date")
     return gold[list(COLUMNS)].astype({"CustomerID": str, "Monetary": float, "Frequency": float, "Recency": float})

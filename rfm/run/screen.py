@@ -78,7 +78,7 @@ def _quality(told: Mapping[str, Any]) -> Any:
     return Group(said, *broken, newest)
 
 
-def _tables(tables: Mapping[str, Mapping[str, int]], lake: str) -> Any:
+def _tables(tables: Mapping[str, Mapping[str, int | None]], lake: str) -> Any:
     """Return the tables with their sizes."""
     if not tables:
         return f"Tables in {escape(lake)}: none yet"
@@ -113,7 +113,7 @@ def _number(value: float | None) -> str:
     return f"{value:,.1f}" if isinstance(value, float) else f"{value:,}"
 
 
-def size(count: int) -> str:
+def size(count: int | None) -> str:
     """Return bytes in words of four characters or so.
 
     Examples
@@ -121,6 +121,8 @@ def size(count: int) -> str:
     >>> size(999), size(1_234_567)
     ('999 B', '1.2 MB')
     """
+    if count is None:
+        return "-"
     value, unit = float(count), 0
     while value >= 1000 and unit < len(SIZES) - 1:
         value, unit = value / 1000, unit + 1

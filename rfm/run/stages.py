@@ -67,6 +67,7 @@ STAGES: tuple[Stage, ...] = (
         (),
     ),
 )
+TABLES_STAND = STAGES[-2].name  # the stage that writes the last table; the one after it only shows them
 RESULTS = (
     "customer_rfm_gold",
     "customer_rfm_kmeans_clustered",

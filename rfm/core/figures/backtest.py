@@ -30,6 +30,14 @@ def foretold(results: pd.DataFrame, measure: str) -> go.Figure:
         As `rfm.core.backtest.backtest` returns them.
     measure
         A key of `FORETOLD`.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> import rfm
+    >>> row = {"way": "steady", "horizon": 30, "measure": "auc", "against": "", "value": 0.7, "low": 0.6, "high": 0.8}
+    >>> rfm.figures.foretold(pd.DataFrame([row]), "auc").layout.title.text
+    'Which way tells best who buys again?'
     """
     import plotly.graph_objects as go
 
@@ -58,6 +66,15 @@ def segment_lifts(results: pd.DataFrame, way: str, horizon: int) -> go.Figure:
         One with segments.
     horizon
         Days ahead.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> import rfm
+    >>> row = {"way": "steady", "horizon": 30, "segment": "Champions", "value": 2.0, "low": 1.8, "high": 2.2}
+    >>> lifts = pd.DataFrame([row | {"measure": "lift"}, row | {"measure": "spend_lift"}])
+    >>> rfm.figures.segment_lifts(lifts, "steady", 30).layout.title.text
+    'Which segments do better than everyone in the next 30 days?'
     """
     import plotly.graph_objects as go
 

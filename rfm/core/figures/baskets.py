@@ -29,6 +29,16 @@ def countries(table: pd.DataFrame, currency: str = "") -> go.Figure:
         As `rfm.core.trade.countries` returns it.
     currency
         Sign before amounts.
+
+    Examples
+    --------
+    >>> import datetime
+    >>> import rfm
+    >>> from rfm.core import trade
+    >>> day = datetime.date(2025, 10, 23)
+    >>> orders = trade.orders(rfm.example("retail_transactions_silver"), day)
+    >>> rfm.figures.countries(trade.countries(orders, day)).layout.title.text
+    'Which countries bring the revenue?'
     """
     import plotly.graph_objects as go
 
@@ -56,6 +66,16 @@ def best_products(table: pd.DataFrame, by: Literal["Revenue", "Units"] = "Revenu
         What is most.
     currency
         Sign before amounts.
+
+    Examples
+    --------
+    >>> import datetime
+    >>> import rfm
+    >>> from rfm.core import trade
+    >>> day = datetime.date(2025, 10, 23)
+    >>> products = trade.products(rfm.example("retail_transactions_silver"), day)
+    >>> rfm.figures.best_products(products).layout.title.text
+    'Which products bring most?'
     """
     import plotly.graph_objects as go
 
@@ -76,6 +96,16 @@ def basket_size(orders: pd.DataFrame) -> go.Figure:
     ----------
     orders
         As `rfm.core.trade.orders` returns them.
+
+    Examples
+    --------
+    >>> import datetime
+    >>> import rfm
+    >>> from rfm.core import trade
+    >>> day = datetime.date(2025, 10, 23)
+    >>> orders = trade.orders(rfm.example("retail_transactions_silver"), day)
+    >>> rfm.figures.basket_size(orders).layout.title.text
+    'How large is an order?'
     """
     from plotly.subplots import make_subplots
 

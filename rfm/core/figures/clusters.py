@@ -27,6 +27,13 @@ def boxes(gold: pd.DataFrame, outliers: pd.Series) -> go.Figure:
         Columns of ``customer_rfm_gold``.
     outliers
         Cluster of each row, below 0 for outliers.
+
+    Examples
+    --------
+    >>> import rfm
+    >>> gold = rfm.example("customer_rfm_kmeans_clustered")
+    >>> rfm.figures.boxes(gold, gold["Cluster"]).layout.title.text
+    'What do the outliers do to the spread?'
     """
     from plotly.subplots import make_subplots
 
@@ -58,6 +65,12 @@ def clusters_pairs(customers: pd.DataFrame) -> go.Figure:
     ----------
     customers
         Columns of ``customer_rfm_kmeans_clustered``; more than 1,500 customers are sampled evenly.
+
+    Examples
+    --------
+    >>> import rfm
+    >>> rfm.figures.clusters_pairs(rfm.example("customer_rfm_kmeans_clustered")).layout.title.text
+    'Which two metrics part the clusters?'
     """
     from plotly.subplots import make_subplots
 
@@ -106,6 +119,16 @@ def centroids(model: Sequence[Sequence[float]], mean: Sequence[float], scale: Se
         Of each metric, as the model keeps them.
     names
         Of the clusters.
+
+    Examples
+    --------
+    >>> import datetime
+    >>> import rfm
+    >>> day = datetime.date(2025, 10, 23)
+    >>> model = rfm.Model.kept(rfm.example("cluster_models"), day)[day]
+    >>> names = [f"cluster {i}" for i in range(model.k)]
+    >>> rfm.figures.centroids(model.centroids, model.mean, model.scale, names).layout.title.text
+    'Where do the centroids lie?'
     """
     import plotly.graph_objects as go
 

@@ -38,6 +38,13 @@ def outlier_fences(gold: pd.DataFrame, outliers: pd.Series, factor: float = 1.5)
         Cluster of each row: 0 regular, -1, -2, -3 outliers.
     factor
         Width of the fences in interquartile ranges.
+
+    Examples
+    --------
+    >>> import rfm
+    >>> gold = rfm.example("customer_rfm_gold")
+    >>> rfm.figures.outlier_fences(gold, rfm.outlier_clusters(gold)).layout.title.text
+    'Which customers are too far out for K-means?'
     """
     import plotly.graph_objects as go
 
@@ -68,6 +75,16 @@ def k_selection(scores: pd.DataFrame, k: int) -> go.Figure:
         Columns k, silhouette, elbow, score; where there is one, error: standard error of the silhouette, drawn twice as wide.
     k
         The one chosen.
+
+    Examples
+    --------
+    >>> import datetime
+    >>> import pandas as pd
+    >>> import rfm
+    >>> day = datetime.date(2025, 10, 23)
+    >>> model = rfm.Model.kept(rfm.example("cluster_models"), day)[day]
+    >>> rfm.figures.k_selection(pd.DataFrame(model.scores), model.k).layout.title.text
+    'How many clusters?'
     """
     import plotly.graph_objects as go
 
@@ -104,6 +121,12 @@ def clusters_3d(customers: pd.DataFrame) -> go.Figure:
     ----------
     customers
         Columns of ``customer_rfm_kmeans_clustered``; more than 5,000 customers are sampled evenly.
+
+    Examples
+    --------
+    >>> import rfm
+    >>> rfm.figures.clusters_3d(rfm.example("customer_rfm_kmeans_clustered")).layout.title.text
+    'Where do the clusters lie?'
     """
     import plotly.graph_objects as go
 
@@ -132,6 +155,12 @@ def segment_shares(summary: pd.DataFrame) -> go.Figure:
     ----------
     summary
         Columns of ``segment_summary``.
+
+    Examples
+    --------
+    >>> import rfm
+    >>> rfm.figures.segment_shares(rfm.example("segment_summary")).layout.title.text
+    'Who brings the revenue?'
     """
     import plotly.graph_objects as go
 
@@ -157,6 +186,13 @@ def cluster_profiles(summary: pd.DataFrame, medians: Mapping[str, float]) -> go.
         Columns of ``cluster_description_and_recommendation``.
     medians
         Monetary, Frequency and Recency of the median customer.
+
+    Examples
+    --------
+    >>> import rfm
+    >>> medians = rfm.segments.medians_of(rfm.example("customer_rfm_kmeans_clustered"))
+    >>> rfm.figures.cluster_profiles(rfm.example("cluster_description_and_recommendation"), medians).layout.title.text
+    'How do the clusters differ from the median customer?'
     """
     import plotly.graph_objects as go
 

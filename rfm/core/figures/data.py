@@ -23,6 +23,12 @@ def arrivals(ledger: pd.DataFrame) -> go.Figure:
     ----------
     ledger
         Columns of ``landing_files``.
+
+    Examples
+    --------
+    >>> import rfm
+    >>> rfm.figures.arrivals(rfm.example("landing_files")).layout.title.text
+    "How many lines did each day's file bring?"
     """
     import plotly.graph_objects as go
 
@@ -42,6 +48,12 @@ def broken_expectations(results: pd.DataFrame) -> go.Figure:
     ----------
     results
         Columns of ``expectation_results``.
+
+    Examples
+    --------
+    >>> import rfm
+    >>> rfm.figures.broken_expectations(rfm.example("expectation_results")).layout.title.text
+    'Which rules were broken, and how often?'
     """
     import plotly.graph_objects as go
 
@@ -69,6 +81,12 @@ def distributions(gold: pd.DataFrame, outliers: pd.Series | None = None) -> go.F
         Columns of ``customer_rfm_gold``.
     outliers
         Cluster of each row, below 0 for outliers, which then stand on top of the others in a colour of their own.
+
+    Examples
+    --------
+    >>> import rfm
+    >>> rfm.figures.distributions(rfm.example("customer_rfm_gold")).layout.title.text
+    'How are recency, frequency and spending spread?'
     """
     from plotly.subplots import make_subplots
 

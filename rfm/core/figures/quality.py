@@ -28,6 +28,16 @@ def money_waterfall(flow: pd.DataFrame, currency: str = "") -> go.Figure:
         As `rfm.core.quality.money_flow` returns it; steps that no line takes are left out.
     currency
         Sign before amounts.
+
+    Examples
+    --------
+    >>> import datetime
+    >>> import rfm
+    >>> day = datetime.date(2025, 10, 23)
+    >>> refused = rfm.judge(rfm.example("retail_transactions_quarantine"))
+    >>> flow = rfm.quality.money_flow(refused, rfm.example("retail_transactions_silver"), day)
+    >>> rfm.figures.money_waterfall(flow).layout.title.text
+    'Where did the money go?'
     """
     import plotly.graph_objects as go
 
@@ -63,6 +73,12 @@ def pass_rates(results: pd.DataFrame) -> go.Figure:
     ----------
     results
         Columns of ``expectation_results``.
+
+    Examples
+    --------
+    >>> import rfm
+    >>> rfm.figures.pass_rates(rfm.example("expectation_results")).layout.title.text
+    'Which rules do the lines keep, day after day?'
     """
     import plotly.graph_objects as go
 
@@ -95,6 +111,12 @@ def layers_by_day(counts: pd.DataFrame) -> go.Figure:
     ----------
     counts
         Columns of ``daily_counts``; lines without a readable date are not drawn.
+
+    Examples
+    --------
+    >>> import rfm
+    >>> rfm.figures.layers_by_day(rfm.example("daily_counts")).layout.title.text
+    'How many lines of each day were kept?'
     """
     import plotly.graph_objects as go
 
@@ -114,6 +136,12 @@ def refusals(results: pd.DataFrame) -> go.Figure:
     ----------
     results
         Columns of ``expectation_results``; rules that only warn drop nothing. A line that broke two rules is in both.
+
+    Examples
+    --------
+    >>> import rfm
+    >>> rfm.figures.refusals(rfm.example("expectation_results")).layout.title.text
+    'Why were lines dropped?'
     """
     import plotly.graph_objects as go
 
@@ -136,6 +164,12 @@ def weekday_volume(volume: pd.DataFrame) -> go.Figure:
     ----------
     volume
         Columns of ``daily_volume``; of several readings of a file, the newest counts.
+
+    Examples
+    --------
+    >>> import rfm
+    >>> rfm.figures.weekday_volume(rfm.example("daily_volume")).layout.title.text
+    'Were the newest days as usual for their weekday?'
     """
     import plotly.graph_objects as go
 

@@ -32,6 +32,12 @@ def segment_treemap(summary: pd.DataFrame, currency: str = "") -> go.Figure:
         Columns of ``segment_summary``.
     currency
         Sign before amounts.
+
+    Examples
+    --------
+    >>> import rfm
+    >>> rfm.figures.segment_treemap(rfm.example("segment_summary")).layout.title.text
+    'Which segments bring the revenue?'
     """
     import plotly.graph_objects as go
 
@@ -68,6 +74,13 @@ def score_map(scored: pd.DataFrame, customers: pd.DataFrame, currency: str = "")
         CustomerID and Monetary of each.
     currency
         Sign before amounts.
+
+    Examples
+    --------
+    >>> import rfm
+    >>> scored, customers = rfm.example("customer_segmentations"), rfm.example("customer_rfm_kmeans_clustered")
+    >>> rfm.figures.score_map(scored, customers).layout.title.text
+    'Do those who come often and lately spend more?'
     """
     import plotly.graph_objects as go
 
@@ -96,6 +109,12 @@ def agreement(segmentations: pd.DataFrame, first: str = "Segment", second: str =
         Columns of ``customer_segmentations``.
     first, second
         Columns that name the groups; rows add up to 100 %.
+
+    Examples
+    --------
+    >>> import rfm
+    >>> rfm.figures.agreement(rfm.example("customer_segmentations")).layout.title.text
+    'Of a hundred in each segment, how many are in each RFM score?'
     """
     import plotly.graph_objects as go
 
@@ -138,6 +157,12 @@ def movement(moves: pd.DataFrame, tiers: Mapping[str, str]) -> go.Figure:
         Rows of ``segment_movement`` of one run date and one number of days; the 15 largest are drawn.
     tiers
         Tier of each segment.
+
+    Examples
+    --------
+    >>> import rfm
+    >>> rfm.figures.movement(rfm.example("segment_movement"), rfm.segments.TIER_OF).layout.title.text
+    'Who moved to another segment?'
     """
     import plotly.graph_objects as go
 
@@ -186,6 +211,12 @@ def stability(table: pd.DataFrame) -> go.Figure:
     ----------
     table
         Columns of ``segment_stability``.
+
+    Examples
+    --------
+    >>> import rfm
+    >>> rfm.figures.stability(rfm.example("segment_stability")).layout.title.text
+    'How steady are the names from run to run?'
     """
     from plotly.subplots import make_subplots
 

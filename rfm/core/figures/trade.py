@@ -31,6 +31,16 @@ def revenue_by_month(months: pd.DataFrame, currency: str = "") -> go.Figure:
         As `rfm.core.trade.periods` returns months; those not complete are hatched and not compared.
     currency
         Sign before amounts.
+
+    Examples
+    --------
+    >>> import datetime
+    >>> import rfm
+    >>> from rfm.core import trade
+    >>> day = datetime.date(2025, 10, 23)
+    >>> orders = trade.orders(rfm.example("retail_transactions_silver"), day)
+    >>> rfm.figures.revenue_by_month(trade.periods(orders, day)).layout.title.text
+    'How does revenue grow from month to month?'
     """
     import plotly.graph_objects as go
 
@@ -66,6 +76,16 @@ def revenue_by_day(days: pd.DataFrame, currency: str = "") -> go.Figure:
         As `rfm.core.trade.periods` returns days.
     currency
         Sign before amounts.
+
+    Examples
+    --------
+    >>> import datetime
+    >>> import rfm
+    >>> from rfm.core import trade
+    >>> day = datetime.date(2025, 10, 23)
+    >>> orders = trade.orders(rfm.example("retail_transactions_silver"), day)
+    >>> rfm.figures.revenue_by_day(trade.periods(orders, day, "day")).layout.title.text
+    'What does a day bring?'
     """
     import plotly.graph_objects as go
 
@@ -90,6 +110,16 @@ def customers_by_month(months: pd.DataFrame) -> go.Figure:
     ----------
     months
         As `rfm.core.trade.customer_months` returns them.
+
+    Examples
+    --------
+    >>> import datetime
+    >>> import rfm
+    >>> from rfm.core import trade
+    >>> day = datetime.date(2025, 10, 23)
+    >>> orders = trade.orders(rfm.example("retail_transactions_silver"), day)
+    >>> rfm.figures.customers_by_month(trade.customer_months(orders, day)).layout.title.text
+    'How many customers come, come back and stay away?'
     """
     import plotly.graph_objects as go
 
@@ -114,6 +144,16 @@ def retention(cohorts: pd.DataFrame) -> go.Figure:
     ----------
     cohorts
         As `rfm.core.trade.cohorts` returns them; months in the future stay empty, the one that is not over has a ``*``.
+
+    Examples
+    --------
+    >>> import datetime
+    >>> import rfm
+    >>> from rfm.core import trade
+    >>> day = datetime.date(2025, 10, 23)
+    >>> orders = trade.orders(rfm.example("retail_transactions_silver"), day)
+    >>> rfm.figures.retention(trade.cohorts(orders, day)).layout.title.text
+    'How many in a hundred new customers buy again?'
     """
     import plotly.graph_objects as go
 
@@ -130,7 +170,7 @@ def retention(cohorts: pd.DataFrame) -> go.Figure:
     )
     heat.update(hovertemplate="%{y} customers<br>after %{x} months: %{z:.1%}<extra></extra>", hoverongaps=False, textfont_size=11)
     figure = go.Figure(heat).update_xaxes(dtick=1, showgrid=False).update_yaxes(showgrid=False)
-    x = "months later; * not over yet"
+    x = "months later (* so far)"  # short enough for a phone beside the longest name
     return finish(figure, "How many in a hundred new customers buy again?", x=x, height=150 + 34 * len(names))
 
 
@@ -141,6 +181,16 @@ def purchase_gaps(gaps: pd.DataFrame) -> go.Figure:
     ----------
     gaps
         As `rfm.core.trade.days_between` returns them.
+
+    Examples
+    --------
+    >>> import datetime
+    >>> import rfm
+    >>> from rfm.core import trade
+    >>> day = datetime.date(2025, 10, 23)
+    >>> orders = trade.orders(rfm.example("retail_transactions_silver"), day)
+    >>> rfm.figures.purchase_gaps(trade.days_between(orders, day)).layout.title.text
+    'How long until a customer buys again?'
     """
     import plotly.graph_objects as go
 

@@ -1,16 +1,7 @@
 """From clusters to segments: a name, a tier and an action for each; the rules are data, in `rules`."""
 
 from rfm.core.segments.card import SCHEMA, model_papers, verdict
-from rfm.core.segments.describe import (
-    action_table,
-    describe_clusters,
-    describe_customers,
-    headline,
-    medians_of,
-    summarise_clusters,
-    summarise_segments,
-    value_engagement,
-)
+from rfm.core.segments.describe import describe_clusters, describe_customers, medians_of, summarise_clusters
 from rfm.core.segments.explain import cluster_labels, explanation
 from rfm.core.segments.outlook import explain_customers
 from rfm.core.segments.rules import (
@@ -29,7 +20,8 @@ from rfm.core.segments.rules import (
     segment_of,
 )
 from rfm.core.segments.scores import SCORE_NAMES, rfm_scores
-from rfm.core.segments.ways import WAYS, agreement, segmentations
+from rfm.core.segments.summary import action_table, headline, summarise_segments
+from rfm.core.segments.ways import WAYS, agreement, segmentations, value_engagement
 
 __all__ = [
     "CLUSTER_NAMES",

@@ -71,6 +71,18 @@ def model_papers(
         Rows of ``landing_files`` in silver that the run sees.
     currency
         Sign before an amount.
+
+    Examples
+    --------
+    >>> import datetime
+    >>> import rfm
+    >>> day = datetime.date(2025, 10, 23)
+    >>> models = rfm.Model.kept(rfm.example("cluster_models"), day)
+    >>> medians = rfm.segments.medians_of(rfm.example("customer_rfm_gold"))
+    >>> described = rfm.example("cluster_description_and_recommendation")
+    >>> papers = rfm.segments.model_papers(models[day], described, medians, rfm.example("landing_files"))
+    >>> list(papers)
+    ['model.json', 'model_card.md']
     """
     known = json.loads(model.to_json())
     clusters = json.loads(described[WORDS].to_json(orient="records", force_ascii=False))
@@ -89,6 +101,13 @@ def verdict(scores: list[dict[str, Any]], k: int) -> str:
         A row a k tried: k, score, and rows, error and tied where they are known.
     k
         The one chosen.
+
+    Examples
+    --------
+    >>> import rfm
+    >>> scores = [{"k": 3, "score": 0.8}, {"k": 4, "score": 1.0}]
+    >>> rfm.segments.verdict(scores, 4)
+    'k = 4, its score 20.0% ahead of that of k = 3, all silhouettes measured'
     """
     own = next((row for row in scores if row["k"] == k), None)
     others = sorted((row for row in scores if row["k"] != k), key=lambda row: -row["score"])

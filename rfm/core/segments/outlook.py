@@ -73,6 +73,18 @@ def explain_customers(customers: pd.DataFrame, described: pd.DataFrame, model: F
     References
     ----------
     Hruschka, de Castro and Campello (2004), ICDM: the simplified silhouette.
+
+    Examples
+    --------
+    >>> import datetime
+    >>> import rfm
+    >>> day = datetime.date(2025, 10, 23)
+    >>> models = rfm.Model.kept(rfm.example("cluster_models"), day)
+    >>> customers = rfm.example("customer_rfm_description_and_recommendation")
+    >>> described = rfm.example("cluster_description_and_recommendation")
+    >>> why = rfm.segments.explain_customers(customers, described, models[day])
+    >>> why["Why"].iloc[0].split("; ")[1:]
+    ['next is Hibernating, 3.9 × as far', 'no order for another 14 days: Hibernating']
     """
     ahead = outlook(customers, described, model)
     because, then = _because(customers, described, model, currency), _then(customers, ahead, currency)

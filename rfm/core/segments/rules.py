@@ -100,7 +100,14 @@ ENGAGEMENTS = ("Active & Engaged", "At Risk", "Developing", "Inactive")
 
 @cache
 def decisions(cutoffs: Cutoffs = Cutoffs()) -> tuple[Decision, ...]:
-    """Return `DECISIONS` with the shop's own multiples in the place of 1, 2 and 4."""
+    """Return `DECISIONS` with the shop's own multiples in the place of 1, 2 and 4.
+
+    Examples
+    --------
+    >>> import rfm
+    >>> rfm.segments.decisions()[0]
+    Decision(monetary=(2.0, inf), frequency=(2.0, inf), recent='Super VIP Champions', dormant='VIP At Risk')
+    """
     money: dict[float, float] = dict(zip((1, 2, 4), cutoffs.monetary, strict=True))
     orders: dict[float, float] = dict(zip((1, 2), cutoffs.frequency, strict=True))
 
@@ -225,6 +232,12 @@ def recommended_actions(own: Mapping[str, str]) -> dict[str, str]:
     ------
     SettingsError
         If the shop has words for a segment that does not exist.
+
+    Examples
+    --------
+    >>> import rfm
+    >>> rfm.segments.recommended_actions({"Champions": "Call them."})["Champions"]
+    'Call them.'
     """
     if strange := set(own) - set(SEGMENTS):
         raise SettingsError(f"recommendations: {unknown('segment', sorted(strange), SEGMENTS)}")

@@ -36,6 +36,15 @@ def rfm_scores(gold: pd.DataFrame) -> pd.DataFrame:
     References
     ----------
     Hughes (1994), Strategic Database Marketing.
+
+    Examples
+    --------
+    >>> import rfm
+    >>> rfm.segments.rfm_scores(rfm.example("customer_rfm_gold")).head(3)
+       RScore  FScore  MScore RFMScore           ScoreName
+    0       5       2       1      521  Potential Loyalist
+    1       3       3       2      332      Need Attention
+    2       5       3       4      534           Champions
     """
     scores = [quintile(values) for values in (-gold["Recency"].astype(float), gold["Frequency"], gold["Monetary"])]
     columns = dict(zip(("RScore", "FScore", "MScore"), scores, strict=True))

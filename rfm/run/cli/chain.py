@@ -50,10 +50,12 @@ def daily(
 def run_chain(settings: Any, given: Mapping[str, Any], catching_up: bool = False) -> bool:
     """Run a day, after the missed ones if wanted, and say how it went; tell whether all went well."""
     went = [_say_missed(one) for one in _missed(settings)] if catching_up else []
-    from rfm.run.daily import run
+    from rfm.run.kernels import warm_kernels
 
-    with screen.status("starting"):
-        record = run(settings, given, _say_stage)
+    with screen.status("starting"), warm_kernels() as kernels:  # they warm while the run itself is imported
+        from rfm.run.daily import run
+
+        record = run(settings, given, _say_stage, kernels)
     _say_warnings(record["warnings"])
     screen.print(f"{record['run_date']}: {record['headline']}. Report: {record['report']}", markup=False)
     return all(went) and not record["errors"]

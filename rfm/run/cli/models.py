@@ -8,7 +8,7 @@ import typer
 
 import rfm
 from rfm.run.arguments import day_of
-from rfm.run.cli.options import LakeUrl, app, errors, screen
+from rfm.run.cli.options import Engine, LakeUrl, Remote, app, errors, screen
 
 
 @app.command(epilog="Examples: `rfm backtest` · `rfm backtest --from 2025-09-01 --to 2025-12-30 --every 14 --out backtest.csv`")
@@ -18,9 +18,11 @@ def backtest(
     every: Annotated[int, typer.Option(help="Days from one to the next; with 1 the steady way is that of `rfm daily`.")] = 7,
     out: Annotated[str | None, typer.Option("--out", metavar="FILE", help="Write all figures there, .csv or .json.")] = None,
     lake: LakeUrl = None,
+    engine: Engine = None,
+    remote: Remote = None,
 ) -> None:
     """Segment past days in every way and say which way foretold best what came after."""
-    settings = rfm.load_settings(lake=lake)
+    settings = rfm.load_settings(lake=lake, engine=engine, remote=remote)
     begin, end = day_of("--from", first) if first else None, day_of("--to", last) if last else None
     from rfm.run import backtest as runs
 
@@ -38,9 +40,11 @@ def score(
     date: Annotated[str | None, typer.Option("--date", help="Run date of the model; the newest if not given.")] = None,
     out: Annotated[str | None, typer.Option("--out", metavar="FILE", help="Write the CSV there; else to the terminal.")] = None,
     lake: LakeUrl = None,
+    engine: Engine = None,
+    remote: Remote = None,
 ) -> None:
     """Give the customers of a file a cluster, a segment, a tier and an action with a model that was kept."""
-    settings = rfm.load_settings(lake=lake)
+    settings = rfm.load_settings(lake=lake, engine=engine, remote=remote)
     from rfm.run import score as scoring
 
     found = scoring.score(settings, file, day_of("--date", date) if date else None)

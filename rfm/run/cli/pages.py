@@ -8,18 +8,22 @@ from typing import Annotated
 import typer
 
 import rfm
-from rfm.run.cli.options import Date, LakeUrl, Reports, app, screen
+from rfm.run.cli.options import Date, Engine, LakeUrl, Remote, Reports, app, screen
 
 Port = Annotated[int, typer.Option("--port", help="Where on this computer; any free one if 0.", min=0, max=65535)]
 
 
 @app.command(epilog="Examples: `rfm report` · `rfm report --date 2025-10-22`")
-def report(date: Date = None, lake: LakeUrl = None, reports: Reports = None) -> None:
+def report(
+    date: Date = None, lake: LakeUrl = None, reports: Reports = None, engine: Engine = None, remote: Remote = None
+) -> None:
     """Make the pages of a published day again, from its tables as they were; the newest day if none is given."""
-    settings = rfm.load_settings(date=date, lake=lake, reports=reports)
+    settings = rfm.load_settings(date=date, lake=lake, reports=reports, engine=engine, remote=remote)
     from rfm.run import site
+    from rfm.run.schedule.lock import locked
 
-    screen.print(f"Report: {site.rebuild(settings, settings.date)}", markup=False)
+    with locked(settings, "`rfm report`"):
+        screen.print(f"Report: {site.rebuild(settings, settings.date)}", markup=False)
 
 
 @app.command(epilog="Examples: `rfm publish s3://shop/site` · `rfm publish ../pages`")
@@ -28,13 +32,16 @@ def publish(
         str, typer.Argument(metavar="URL", help="Folder or URL to send the site to: s3://…, a folder of GitHub Pages …")
     ],
     reports: Reports = None,
+    lake: LakeUrl = None,
 ) -> None:
     """Send the reports to where others read them: only what changed, and no single customer unless [publish] says so."""
-    settings = rfm.load_settings(reports=reports)
+    settings = rfm.load_settings(reports=reports, lake=lake)
     from rfm.run.publish import publish as send
+    from rfm.run.schedule.lock import locked
     from rfm.settings import absolute
 
-    done = send(settings.reports, absolute(url), settings.publish)
+    with locked(settings, "`rfm publish`"):
+        done = send(settings.reports, absolute(url), settings.publish)
     told = f"{len(done.sent):,} files sent ({done.size / 1e6:,.1f} MB), {done.seen - len(done.sent):,} as they were"
     told += f", {len(done.removed):,} removed" if done.removed else ""
     kept = {(False, False): "customers stayed at home", (True, True): "customer ids hashed, notebooks stayed at home"}

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from typing import Annotated
 
 import typer
 
 import rfm
-from rfm.run.cli.options import LakeUrl, Reports, app, screen
+from rfm.run.cli.options import Engine, LakeUrl, Remote, Reports, app, screen
 
 
 @app.command(epilog="Examples: `rfm status` · `rfm status --json`")
 def status(
     lake: LakeUrl = None,
+    engine: Engine = None,
+    remote: Remote = None,
     reports: Reports = None,
     as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
 ) -> None:
@@ -26,7 +29,7 @@ def status(
     from rfm.run import overview
     from rfm.run import screen as drawn
 
-    settings = rfm.load_settings(lake=lake, reports=reports)
+    settings = rfm.load_settings(lake=lake, reports=reports, engine=engine, remote=remote)
     told = overview.overview(settings)
     if as_json:
         screen.print_json(json.dumps(told))
@@ -38,13 +41,16 @@ def status(
 def optimize(
     tables: Annotated[list[str] | None, typer.Argument(help="Names of tables; all if not given.")] = None,
     lake: LakeUrl = None,
+    engine: Engine = None,
+    remote: Remote = None,
 ) -> None:
     """Join small files of the tables and remove files that no version of the last days needs."""
-    settings = rfm.load_settings(lake=lake)
+    settings = rfm.load_settings(lake=lake, engine=engine, remote=remote)
     home = rfm.open_lake(settings)
     for name in tables or home.state():
         done = home.optimize(name, settings.care.retain_days)
-        screen.print(f"{name}: {done['before']} file(s) → {done['after']}, {done['removed']} old one(s) removed")
+        told = f"{done['before']} file(s) → {done['after']}, {done['removed']} old one(s) removed" if done else "done in Spark"
+        screen.print(f"{name}: {told}")
 
 
 @app.command(epilog="Examples: `rfm release --export rows.csv --date 2025-10-23` · `rfm release rows.csv`")
@@ -53,9 +59,13 @@ def release(
     export: Annotated[str | None, typer.Option("--export", metavar="FILE", help="Write the quarantined rows there.")] = None,
     date: Annotated[str | None, typer.Option("--date", help="Rows of that run date alone; the date of the release.")] = None,
     lake: LakeUrl = None,
+    engine: Engine = None,
+    remote: Remote = None,
 ) -> None:
     """Put quarantined rows right: export them, edit them in a spreadsheet, release them into silver."""
-    settings = rfm.load_settings(lake=lake, date=date)
+    settings = rfm.load_settings(lake=lake, date=date, engine=engine, remote=remote)
     from rfm.run import release as releases
+    from rfm.run.schedule.lock import locked
 
-    screen.print(releases.act(settings, file, export), markup=False)
+    with nullcontext() if export else locked(settings, "`rfm release`"):
+        screen.print(releases.act(settings, file, export), markup=False)

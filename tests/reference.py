@@ -1,0 +1,210 @@
+"""`notebooks/REFERENCE.md`, made from the settings' model, the command's help and the docstrings."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import types
+import typing
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any
+
+import typer.main
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+import rfm
+from rfm.run.cli import app
+from rfm.sections import Section
+from rfm.settings import PATHS, Settings
+
+HEAD = """\
+# Reference
+
+Made from the code by `python tests/test_docs.py`; a test compares. How to do things is in [README.md](README.md).
+
+* [Settings](#settings): every line that `rfm.toml` can have
+* [Commands](#commands): every verb of `rfm`, with its options
+* [The library](#the-library): what `import rfm` gives to a notebook
+"""
+KINDS = {str: "text", int: "whole number", float: "number", bool: "true or false"}
+LIMITS = {"ge": "{} or more", "gt": "above {}", "le": "{} or less", "lt": "below {}"}
+
+
+# ── settings ───────────────────────────────────────────────────────────────────────────────────────
+def settings() -> Iterator[str]:
+    """Yield the settings, section by section: name, type, default, meaning."""
+    yield "## Settings\n"
+    yield (
+        "The command line wins over the environment (`RFM_LANDING`, `RFM_CLUSTERS__SEED` …: two underscores between section\n"
+        "and name), the environment over `rfm.toml`, and that over the defaults here.\n"
+    )
+    fields = Settings.model_fields
+    alone = {name: field for name, field in fields.items() if not isinstance(field.default, Section | dict)}
+    yield from table("At the top of the file", "", alone)
+    for name, field in fields.items():
+        if isinstance(field.default, Section):
+            said = first_sentence(type(field.default)).split(": `[")[0].removesuffix(".")
+            yield from table(f"[{name}]", said, type(field.default).model_fields)
+    for name, field in fields.items():
+        if isinstance(field.default, dict):
+            values = typing.get_args(field.annotation)[1]
+            yield f"### [{name}]\n\n{field.description}; each value is {kind(values, [])}.\n"
+
+
+def table(heading: str, said: str, fields: dict[str, FieldInfo]) -> Iterator[str]:
+    """Yield one section of the settings."""
+    yield f"### {heading}\n"
+    yield from [f"{said}.\n"] if said else []
+    yield "| name | type | default | meaning |\n|---|---|---|---|"
+    for name, field in fields.items():
+        given = PATHS.get(name, field.default)
+        default = "" if given is PydanticUndefined else f"`{written(given)}`"
+        yield f"| `{name}` | {cell(kind(field.annotation, field.metadata))} | {cell(default)} | {cell(str(field.description))} |"
+    yield ""
+
+
+def kind(annotation: Any, metadata: list[Any]) -> str:
+    """Name a type as the shop's file knows it, with its limits."""
+    origin, parts = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Annotated:
+        inner = [one for field in parts[1:] for one in getattr(field, "metadata", [field])]
+        return kind(parts[0], [*inner, *metadata])
+    if origin is typing.Literal:
+        return " or ".join(f"`{written(part)}`" for part in parts)
+    if origin is tuple:
+        return f"{len(parts)} × {kind(parts[0], [])}"
+    if origin in (typing.Union, types.UnionType):
+        return kind(parts[0], metadata)
+    limits = [form.format(getattr(one, name)) for one in metadata for name, form in LIMITS.items() if hasattr(one, name)]
+    return ", ".join([KINDS.get(annotation, "date"), *limits])
+
+
+def written(value: Any) -> str:
+    """Write a value as TOML does."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return f"[{', '.join(written(one) for one in value)}]"
+    if isinstance(value, str):
+        return f'"{value}"'.replace("\t", "\\t")
+    return "" if value is None else str(value)
+
+
+def cell(text: str) -> str:
+    """Write a text so that it fits a cell of a table."""
+    return text.replace("|", "\\|").replace("``", "")
+
+
+# ── commands ───────────────────────────────────────────────────────────────────────────────────────
+def commands() -> Iterator[str]:
+    """Yield the verbs with what they do, their options and their examples."""
+    yield "## Commands\n"
+    for name, verb in typer.main.get_command(app).commands.items():
+        yield f"### rfm {name}\n\n{plain(verb.help)}\n"
+        for option in verb.params:
+            shown = f"{'/'.join(option.opts)}" if option.param_type_name == "option" else (option.metavar or option.name.upper())
+            help_text = getattr(option, "help", "") or ""
+            yield f"* `{shown}`: {plain(help_text)}" if help_text else f"* `{shown}`"
+        yield "\n" + ", ".join(f"`{one}`" for one in re.findall(r"`(rfm [^`]*)`", verb.epilog or "")) + "\n"
+
+
+def plain(text: str | None) -> str:
+    """Return a help text on one line."""
+    return " ".join((text or "").split())
+
+
+# ── the library ────────────────────────────────────────────────────────────────────────────────────
+def library() -> Iterator[str]:
+    """Yield what the door leads to, in the order of the road."""
+    yield "## The library\n"
+    yield "Types stand in the code; `rfm.clean?` in a notebook shows the same as here.\n"
+    for name in rfm.__all__:
+        value = getattr(rfm, name)
+        if isinstance(value, ModuleType):
+            yield f"### rfm.{name}\n\n{docstring(value)}\n"
+            yield from (f"#### {entry(f'rfm.{name}.{part}', one)}" for part, one in members(value))
+        elif callable(value):
+            yield f"### {entry(f'rfm.{name}', value)}"
+            yield from methods(value)
+        else:
+            yield f"### rfm.{name}\n\nA table as data: {', '.join(f'`{key}`' for key in value)}.\n"
+
+
+def entry(name: str, value: Any) -> str:
+    """Return what is said of one name: how it is called, and its docstring."""
+    return f"{name}\n\n`{name}{signature(value)}`\n\n{docstring(value)}\n"
+
+
+def methods(value: Any) -> Iterator[str]:
+    """Yield the public methods of a class, a line each."""
+    own = vars(value).items() if isinstance(value, type) else ()
+    said = {name: getattr(value, name) for name, one in own if not name.startswith("_")}
+    functions = {name: one for name, one in said.items() if inspect.isroutine(one)}
+    yield from (f"* `.{name}{signature(one)}`: {plain(first_sentence(one))}" for name, one in functions.items())
+    yield from [""] if functions else []
+
+
+def members(module: ModuleType) -> Iterator[tuple[str, Any]]:
+    """Yield the public functions and classes that belong to a module or, if it is a package, to its parts."""
+    for name in getattr(module, "__all__", vars(module)):
+        value = getattr(module, name)
+        here = getattr(value, "__module__", "") == module.__name__ or hasattr(module, "__all__")
+        if not name.startswith("_") and here and callable(value):
+            yield name, value
+
+
+def signature(value: Any) -> str:
+    """Return names and defaults of what a function or a class takes; nothing for an error."""
+    if isinstance(value, type) and issubclass(value, Exception):
+        return ""
+    taken = inspect.signature(value).parameters.values()
+    shown = [one.replace(annotation=one.empty, default=short(one.default)) for one in taken if one.name != "self"]
+    return str(inspect.Signature(shown))
+
+
+def short(default: Any) -> Any:
+    """Return a default as it is, or the name of what it is where that would be long."""
+    return default if default is inspect.Parameter.empty or len(repr(default)) < 40 else Named(default)
+
+
+class Named:
+    """A default of many parts, shown by the name of its type."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __repr__(self) -> str:
+        return f"{type(self.value).__name__}(…)" if not isinstance(self.value, str) else f"'{self.value[:20]}…'"
+
+
+def docstring(value: Any) -> str:
+    """Return a docstring in numpy's form as Markdown: sections as lists, examples as code."""
+    said, *sections = re.split(r"\n*^(\w+)\n-{3,}\n", inspect.getdoc(value) or "", flags=re.MULTILINE)
+    parts = [f"**{name}**\n\n{body(name, text)}" for name, text in zip(sections[::2], sections[1::2], strict=True)]
+    return "\n\n".join([fenced(said).replace("``", "`"), *parts]).rstrip()
+
+
+def fenced(text: str) -> str:
+    """Put examples that stand in the prose into a block of code."""
+    return re.sub(r"((?:^>>> .*\n?)(?:^\S.*\n?)*)", r"```python\n\1\n```", text, flags=re.MULTILINE) if ">>> " in text else text
+
+
+def body(name: str, text: str) -> str:
+    """Return one section of a docstring."""
+    if name == "Examples":
+        return f"```python\n{text.rstrip()}\n```"
+    entries = re.findall(r"^(\S.*)\n((?:[ ]+.*\n?|\n)*)", text + "\n", flags=re.MULTILINE)
+    told = (f"* `{head}`: {plain(lines)}" if lines.strip() else f"* {head}" for head, lines in entries)
+    return "\n".join(told).replace("``", "`")
+
+
+def first_sentence(value: Any) -> str:
+    """Return the first paragraph of a docstring on one line."""
+    return plain((inspect.getdoc(value) or "").split("\n\n", 1)[0]).replace("``", "`")
+
+
+def page() -> str:
+    """Return the whole page."""
+    return "\n".join([HEAD, *settings(), *commands(), *library()]).rstrip() + "\n"
