@@ -27,7 +27,7 @@ from rfm.schema import TABLES
 ROOT = Path(__file__).parents[1]
 FOREIGN = "lifetimes==0.11.3"  # MIT; its code is never imported
 
-for name, examples in {"ci": 50, "long": 1000}.items():
+for name, examples in {"ci": 25, "long": 1000}.items():
     settings.register_profile(
         name,
         max_examples=examples,

@@ -149,8 +149,8 @@ def daily_killed(landing: Path, root: Path, kills: int, seed: int) -> None:
     assert str(told).endswith("result tables are identical")
 
 
-def test_the_daily_run_killed_three_times_ends_like_one_that_nobody_touched(landing, tmp_path):
-    daily_killed(landing, tmp_path, 3, SEED)
+def test_the_daily_run_killed_once_ends_like_one_that_nobody_touched(landing, tmp_path):
+    daily_killed(landing, tmp_path, 1, SEED)
 
 
 @pytest.mark.long

@@ -112,8 +112,7 @@ def _serve(control: socket.socket, folder: str, later: list[str], trouble: str) 
         if control in ready:
             channel = _receive(control) or _end(kernels, folder)
             if trouble:
-                _say(channel, trouble)
-                channel.close()
+                _refuse(channel, trouble)
                 continue
             pid = os.fork()
             if pid == 0:
@@ -133,6 +132,13 @@ def _say(channel: socket.socket, line: str) -> None:
     """Send a line to the caller, who may have gone."""
     with suppress(OSError):
         channel.sendall(f"{line}\n".encode())
+
+
+def _refuse(channel: socket.socket, trouble: str) -> None:
+    """Tell why there is no kernel, after reading the request: a socket that is closed on unread text loses what was said."""
+    with channel, channel.makefile() as lines:
+        lines.readline()
+        _say(channel, trouble)
 
 
 def _bell() -> socket.socket:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass, field
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pandas as pd
 
@@ -102,8 +103,8 @@ def _measure(settings: Settings, lake: rfm.Lake, trial: Trial, today: dt.date) -
     trial.as_of = max(past, default=None)
     if trial.as_of:
         silver = lake.read(SILVER)
-        pattern = settings.rules.stock_code_pattern
+        rules: dict[str, Any] = {"stock_code_pattern": settings.rules.stock_code_pattern, "revenue": settings.rules.revenue}
         refused = rfm.judge(lake.read(QUARANTINE), dialect=settings.dialect)
-        trial.money = money_flow(refused, silver, trial.as_of, stock_code_pattern=pattern)
-        gold = rfm.rfm_metrics(silver, trial.as_of, stock_code_pattern=pattern, revenue=settings.rules.revenue)
+        trial.money = money_flow(refused, silver, trial.as_of, **rules)
+        gold = rfm.rfm_metrics(silver, trial.as_of, **rules)
         trial.gold = gold.collect().to_pandas(use_pyarrow_extension_array=True)
