@@ -133,7 +133,7 @@ SHOPS = {  # what ends in a report
     "names of another script": Odd(SIGNS, sales(80, text="日本", country="中国", customer="Ж")),
     "three columns apart by blanks": Odd(f"{THREE}[files]\nseparator = ' '", APART),
     "no price": Odd(THREE.replace("'what'", "''"), amounts()),
-    "dollars": Odd(THREE, amounts(written="c{c},2026-01-{d:02},${a}.50")),
+    "dollars": Odd(f"{THREE}[format]\nthousands = ','", amounts(written="c{c},2026-01-{d:02},${a}.50")),
     "net, and all sent back": Odd(f"{THREE}[rules]\ncancellation = 'negative'\nrevenue = 'net'", BACK),
 }
 assert len(WRONG) + len(QUICK) + len(SHOPS) >= 60
