@@ -23,13 +23,55 @@ FIELDS = dict(
 """Column of bronze, and the setting that says what the files call it."""
 FLAG = "cancelled"
 """Setting of the column that says whether a line is cancelled, and its name in ``_rescued_data``."""
+RAGGED = '^[{]"_(?:raw|line)": '
+"""How the JSON of a line in ``_rescued_data`` begins that has other fields than its header."""
+BLANKS = " \t\n\v\f\r\u00a0"
+"""What does not count around a value; named, as engines do not agree on what a blank is."""
+YES = "|".join(
+    (
+        "1|true|t|yes|y|x|ja|j|wahr|oui|o|vrai|si|sí|s|verdadero|vero|waar|cancell?ed|cancellation|returned|return|refunded|refund",
+        "void|voided|storno|storniert|retoure|gutschrift|annulée?|annulee?|retour|avoir|cancelad[oa]|anulad[oa]|devuelt[oa]",
+        "annullat[oa]|stornat[oa]|reso|geannuleerd",
+    )
+)
+"""What a flag says of a cancelled line, whatever its case."""
+
 DATE_TOKENS = {"Y": "%Y", "y": "%Y", "m": "%m", "b": "%m", "d": "%d"}
+MONTHS = (  # how their names begin in English, German, French, Spanish, Italian and Dutch, where they begin alike
+    ("01", "jan|ene|gen"),
+    ("02", "feb|f\u00e9v|fev"),
+    ("03", "mar|m\u00e4r|mrz|mrt|maa"),
+    ("04", "apr|avr|abr"),
+    ("05", "may|mai|mag|mei"),
+    ("06", "jun|juin|giu"),
+    ("07", "jul|juil|lug"),
+    ("08", "aug|ao\u00fb|aou|ago"),
+    ("09", "sep|set"),
+    ("10", "oct|okt|ott"),
+    ("11", "nov"),
+    ("12", "dec|dez|d\u00e9c|dic"),
+)
+FIRST_OF_LAST_CENTURY = 69  # of years of two digits, as POSIX has it: 69 is 1969, 68 is 2068
 
 CURRENCIES = {"£": "GBP", "€": "EUR", "$": "USD", "¥": "JPY", "zł": "PLN", "kr": "SEK", "Fr.": "CHF", "₹": "INR"}  # sign: code
 SPACES = " \u00a0\u2009\u202f"  # between thousands, or a number and its currency
+GROUPED = {" ": f"[{SPACES}]", "'": "['\u2019]"}  # blanks that do not break a line, and a printer's apostrophe
 _WORDS = "|".join((*CURRENCIES.values(), "zł", "kr", r"Fr\."))
 CURRENCY = rf"\B[£€$¥₹][{SPACES}]*|^(?:{_WORDS})[{SPACES}]*|[{SPACES}]*(?:[£€$¥₹]|{_WORDS})$"
 """What stands beside an amount, before or behind it, as a regular expression: ``-$5``, ``USD 5``, ``5 €``, but not ``5€50``."""
+
+
+def number_shape(decimal: str, thousands: str) -> str:
+    """Return the regular expression of a number, from its first to its last sign: thousands may be parted, or not.
+
+    Parameters
+    ----------
+    decimal, thousands
+        The marks, as in ``[format]``.
+    """
+    mark = GROUPED.get(thousands, f"[{thousands}]")
+    grouped = f"[0-9]{{1,3}}(?:{mark}[0-9]{{3}})+|" if thousands else ""
+    return f"[+-]?(?:{grouped}[0-9]+)(?:[{decimal}][0-9]*)?"
 
 
 @lru_cache(maxsize=1024)

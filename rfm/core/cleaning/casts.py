@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import narwhals as nw
 
+from rfm.dialect import BLANKS
+
 _LEAP_YEAR = "(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:0[48]|[2468][048]|[13579][26])00)"
 _YEAR = "(?:000[1-9]|00[1-9][0-9]|0[1-9][0-9]{2}|[1-9][0-9]{3})"
 _DAY = "(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)|02-(?:0[1-9]|1[0-9]|2[0-8]))"
@@ -15,7 +17,6 @@ ISO_DATE = f"^(?:{_YEAR}-{_DAY}|{_LEAP_YEAR}-02-29)(?:[ T].*)?$"
 WHOLE_NUMBER = "^[+-]?[0-9]{1,9}(?:[.]0*)?$"
 PRICE = "^[+-]?[0-9]{1,8}(?:[.][0-9]*)?$"
 LONG_PRICE = "[.][0-9]{7}"
-BLANKS = " \t\n\v\f\r\u00a0"  # named, as engines do not agree on what a blank is
 
 
 def whole_number(text: nw.Expr) -> nw.Expr:

@@ -12,12 +12,12 @@ from typing import Any
 import narwhals as nw
 from narwhals.typing import IntoFrameT
 
-from rfm.core.cleaning.casts import BLANKS, calendar_date, cents, money, whole_number
+from rfm.core.cleaning.casts import calendar_date, cents, money, whole_number
 from rfm.core.cleaning.expectations import EXPECTATIONS, Expectation
 from rfm.core.cleaning.notation import in_plain
 from rfm.core.cleaning.standins import cancelled, fits_header, quantity_and_cents, stand_ins
 from rfm.core.cleaning.zones import local_day
-from rfm.dialect import Dialect
+from rfm.dialect import BLANKS, Dialect
 from rfm.schema import LANDING_COLUMNS, TABLES, InputError
 
 LARGEST_TOTAL = 10**12 - 1  # cents in DECIMAL(12,2)

@@ -10,27 +10,10 @@ import re
 
 import narwhals as nw
 
-from rfm.core.cleaning.casts import BLANKS
-from rfm.dialect import CURRENCY, DATE_TOKENS, SPACES, Format
+from rfm.dialect import BLANKS, CURRENCY, DATE_TOKENS, FIRST_OF_LAST_CENTURY, GROUPED, MONTHS, Format, number_shape
 
-GROUPED = {" ": f"[{SPACES}]", "'": "['\u2019]"}  # blanks that do not break a line, and a printer's apostrophe
-MONTHS = (  # how their names begin in English, German, French, Spanish, Italian and Dutch, where they begin alike
-    ("01", "jan|ene|gen"),
-    ("02", "feb|f\u00e9v|fev"),
-    ("03", "mar|m\u00e4r|mrz|mrt|maa"),
-    ("04", "apr|avr|abr"),
-    ("05", "may|mai|mag|mei"),
-    ("06", "jun|juin|giu"),
-    ("07", "jul|juil|lug"),
-    ("08", "aug|ao\u00fb|aou|ago"),
-    ("09", "sep|set"),
-    ("10", "oct|okt|ott"),
-    ("11", "nov"),
-    ("12", "dec|dez|d\u00e9c|dic"),
-)
 WIDTHS = {"Y": 4, "y": 2, "m": 2, "d": 2, "b": 2}
 LENIENT = {"m": "[0-9]{1,2}", "d": "[0-9]{1,2}"}  # where something stands between the parts
-FIRST_OF_LAST_CENTURY = 69  # of years of two digits, as POSIX has it: 69 is 1969, 68 is 2068
 AFTER_DATE = ",?[ T]"  # between a date and a time
 ISO = "%Y-%m-%d"
 NUMBERS, DATE = ("Quantity", "Price"), "InvoiceDate"
@@ -50,7 +33,10 @@ def in_plain(rows: nw.LazyFrame, form: Format) -> nw.LazyFrame:
     form
         The shop's way to write.
     """
-    rows = rows.with_columns(**{f"plain_{name}": nw.col(f"raw_{name}").str.strip_chars(BLANKS) for name in (*NUMBERS, DATE)})
+    raw = {name: nw.col(f"raw_{name}") for name in (*NUMBERS, DATE)}
+    if form == Format():  # the casts know it as it is
+        return rows.with_columns(**{f"plain_{name}": text for name, text in raw.items()})
+    rows = rows.with_columns(**{f"plain_{name}": text.str.strip_chars(BLANKS) for name, text in raw.items()})
     if (form.decimal, form.thousands) != (".", ""):
         rows = rows.with_columns(plain_Price=nw.col("plain_Price").str.replace_all(CURRENCY, ""))
         rows = rows.with_columns(_plain_number(nw.col(f"plain_{name}"), form) for name in NUMBERS)
@@ -63,9 +49,8 @@ def in_plain(rows: nw.LazyFrame, form: Format) -> nw.LazyFrame:
 
 def _plain_number(text: nw.Expr, form: Format) -> nw.Expr:
     """Return a number as ``1234.50``; null where its points and commas do not stand as the settings say."""
+    number = nw.when(text.str.contains(f"^{number_shape(form.decimal, form.thousands)}$")).then(text)
     mark = GROUPED.get(form.thousands, f"[{form.thousands}]")
-    grouped = f"[0-9]{{1,3}}(?:{mark}[0-9]{{3}})+|" if form.thousands else ""
-    number = nw.when(text.str.contains(f"^[+-]?(?:{grouped}[0-9]+)(?:[{form.decimal}][0-9]*)?$")).then(text)
     number = number.str.replace_all(mark, "") if form.thousands else number
     return number.str.replace_all(form.decimal, ".", literal=True)
 

@@ -4,20 +4,10 @@ from __future__ import annotations
 
 import narwhals as nw
 
-from rfm.dialect import FLAG, Columns, Dialect
+from rfm.dialect import FLAG, RAGGED, YES, Columns, Dialect
 
 NO_PRODUCT = "-"
 GUEST = "guest"
-YES = "|".join(
-    (
-        "1|true|t|yes|y|x|ja|j|wahr|oui|o|vrai|si|sí|s|verdadero|vero|waar|cancell?ed|cancellation|returned|return|refunded|refund",
-        "void|voided|storno|storniert|retoure|gutschrift|annulée?|annulee?|retour|avoir|cancelad[oa]|anulad[oa]|devuelt[oa]",
-        "annullat[oa]|stornat[oa]|reso|geannuleerd",
-    )
-)
-"""What a flag says of a cancelled line, whatever its case."""
-RAGGED = '^[{]"_(?:raw|line)": '
-"""How the JSON of a line begins that has other fields than its header."""
 
 
 def stand_ins(columns: Columns) -> dict[str, nw.Expr]:

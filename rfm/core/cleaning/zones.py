@@ -34,20 +34,16 @@ def local_day(rows: nw.LazyFrame, zone: str) -> nw.LazyFrame:
     date, time, clock, minute = (nw.col(name) for name in ("InvoiceDate", "plain_time", "clock", "minute"))
     cut = nw.when(time.str.contains(TIME)).then(time.str.replace_all("^[, T]+", ""))
     rows = rows.with_columns(clock=cut).with_columns(minute=_minute(clock) - _offset(clock))
-    rows = rows.with_columns(moment=_moment(*(part.cast(nw.Int64) for part in _parts(date))) + minute)
+    year, month, day = (part.cast(nw.Int64) for part in (date.dt.year(), date.dt.month(), date.dt.day()))
+    rows = rows.with_columns(moment=_moment(year, month, day) + minute)
     for ahead in _zone_offset(nw.col("moment"), nw.col("ahead"), zone):
         rows = rows.with_columns(ahead=ahead)
     rows = rows.with_columns(minute=minute + nw.col("ahead"))
-    day: nw.Expr = nw.when((time == "") | minute.is_between(0, DAY - 1)).then(date)  # null where a time cannot be read
+    moved: nw.Expr = nw.when((time == "") | minute.is_between(0, DAY - 1)).then(date)  # null where a time cannot be read
     for shift in SHIFTS:
         there = minute.is_between(shift * DAY, (shift + 1) * DAY - 1)
-        day = nw.when(there).then(date.dt.offset_by(f"{shift}d").cast(nw.Date)).otherwise(day)
-    return rows.with_columns(InvoiceDate=day).drop("plain_time", "clock", "minute", "moment", "ahead")
-
-
-def _parts(date: Any) -> tuple[Any, Any, Any]:
-    """Return year, month and day of a date."""
-    return date.dt.year(), date.dt.month(), date.dt.day()
+        moved = nw.when(there).then(date.dt.offset_by(f"{shift}d").cast(nw.Date)).otherwise(moved)
+    return rows.with_columns(InvoiceDate=moved).drop("plain_time", "clock", "minute", "moment", "ahead")
 
 
 def _moment(year: Any, month: Any, day: Any) -> Any:

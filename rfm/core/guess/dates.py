@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from functools import cache
 from typing import NamedTuple
+
+from rfm.dialect import FIRST_OF_LAST_CENTURY, MONTHS
 
 FIELDS = {"%Y": "(?P<y>[0-9]{4})", "%y": "(?P<y>[0-9]{2})", "%m": "(?P<m>[0-9]{1,2})", "%d": "(?P<d>[0-9]{1,2})"}
 FIELDS["%b"] = r"(?P<m>[^\W\d_]{3,10})[.]?"
 ISO = "%Y-%m-%d"
-MONTHS = (  # how their names begin in six languages
-    "jan ene gen", "feb f\u00e9v fev", "mar m\u00e4r mrz mrt maa", "apr avr abr", "may mai mag mei", "jun juin giu",
-    "jul juil lug", "aug ao\u00fb aou ago", "sep set", "oct okt ott", "nov", "dec dez d\u00e9c dic",
-)  # fmt: skip
-MONTH_OF = {name: number for number, names in enumerate(MONTHS, 1) for name in names.split()}
+MONTH_OF = {name: int(digits) for digits, names in MONTHS for name in names.split("|")}
 ORDERS = (  # of year, month and day, the usual ones first
     "%Y{0}%m{0}%d", "%d{0}%m{0}%Y", "%m{0}%d{0}%Y", "%d{0}%m{0}%y", "%m{0}%d{0}%y", "%y{0}%m{0}%d",
     "%d{0}%b{0}%Y", "%d{0}%b{0}%y", "%b{0}%d{0}%Y", "%Y{0}%b{0}%d",
@@ -156,7 +154,7 @@ def date_of(text: str, pattern: str) -> dt.date | None:
         return None
     year, month = int(found["y"]), found["m"]
     if len(found["y"]) == 2:
-        year += 2000 if year < 69 else 1900
+        year += 2000 if year < FIRST_OF_LAST_CENTURY else 1900
     try:
         return dt.date(year, int(month) if month.isdigit() else _month(month), int(found["d"]))
     except ValueError:
@@ -193,17 +191,3 @@ def _others(values: Mapping[str, int]) -> str:
         if values and all(re.fullmatch(pattern, value.strip()) for value in values):
             return f"values are {said}; export them as dates"
     return "no known way to write a date reads them"
-
-
-def dates_in(texts: Collection[str]) -> Iterator[str]:
-    """Yield the patterns of dates that stand in all of some file names.
-
-    Parameters
-    ----------
-    texts
-        File names.
-    """
-    for pattern in PATTERNS:
-        shape = re.compile("(?<![0-9])" + _shape(pattern).pattern.removesuffix(TIME) + "(?![0-9])")
-        if all(any(date_of(one.group(), pattern) for one in shape.finditer(text)) for text in texts):
-            yield pattern

@@ -16,14 +16,13 @@ from rfm.core.guess.columns import Match, match
 from rfm.core.guess.dates import Dates, dates_of
 from rfm.core.guess.numbers import Numbers, number_of, numbers_of, without_sign
 from rfm.core.guess.words import ZONES, plain
-from rfm.dialect import FLAG, Columns
+from rfm.dialect import FLAG, YES, Columns
 from rfm.dialect import plain as header_plain
 
 LANDED = (*Columns.model_fields.keys() - {"hash_customers"},)
 SEEN = 2000  # different values by which a column is known
 GROWS = "it grows with the quantity, so it is the amount of the line"
 CHOSEN = "as it is set"
-SET = "1|true|t|yes|y|x|wahr|ja|j|oui|si|cancell?ed|void(?:ed)?|refunded|returned|storniert|storno"  # what a run takes for a yes
 
 
 class Lines:
@@ -162,7 +161,7 @@ def is_set(flag: str) -> bool:
     >>> is_set("storniert"), is_set("0"), is_set("paid")
     (True, False, False)
     """
-    return bool(re.fullmatch(SET, flag.strip(), re.IGNORECASE))
+    return bool(re.fullmatch(YES, flag.strip(), re.IGNORECASE))
 
 
 def _number(text: object, marks: Numbers) -> float | None:

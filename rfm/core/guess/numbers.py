@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import NamedTuple
 
-from rfm.dialect import CURRENCIES, CURRENCY, SPACES
+from rfm.dialect import CURRENCIES, CURRENCY, GROUPED, number_shape
 
 MARKS = ((".", ""), (",", ""), (".", ","), (",", "."), (",", " "), (".", " "), (".", "'"), (",", "'"))  # the plainest first
 MARKED = (".", ",")  # what reads the plainest numbers with a currency sign too
@@ -79,18 +79,13 @@ def number_of(text: str, decimal: str = ".", thousands: str = "") -> float | Non
     text = text.strip()
     if not _shape(decimal, thousands).fullmatch(text):
         return None
-    digits = re.sub(f"[{SPACES}’']", "", text)
-    return float(digits.replace(thousands or "\0", "").replace(decimal, "."))
+    digits = re.sub(GROUPED.get(thousands, re.escape(thousands)), "", text)
+    return float(digits.replace(decimal, "."))
 
 
 @cache
 def _shape(decimal: str, thousands: str) -> re.Pattern[str]:
-    """Return the regular expression of numbers with these marks."""
-    fraction = f"(?:{re.escape(decimal)}[0-9]*)?"
-    if not thousands:
-        return re.compile(f"[+-]?[0-9]+{fraction}")
-    marks = SPACES if thousands == " " else "'’" if thousands == "'" else re.escape(thousands)
-    return re.compile(f"[+-]?(?:[0-9]+|[0-9]{{1,3}}(?:[{marks}][0-9]{{3}})+){fraction}")
+    return re.compile(number_shape(decimal, thousands))
 
 
 def without_sign(text: str) -> str:

@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 
 import narwhals as nw
 
+from rfm.dialect import RAGGED
 from rfm.schema import LANDING_COLUMNS
 
-RAGGED = "fits_header"
+FITS_HEADER = "fits_header"
 """Name under which the rows are told that had too few or too many fields; no other rule is counted of them."""
 
 
@@ -30,13 +31,13 @@ def reasons(quarantine: Any) -> list[Reason]:
         Rows of ``retail_transactions_quarantine`` in any frame that narwhals knows.
     """
     rows: Any = nw.from_native(quarantine)
-    ragged = nw.col("_rescued_data").str.contains('^[{]"_(?:raw|line)": ')
+    ragged = nw.col("_rescued_data").str.contains(RAGGED)
     rows = rows.with_columns(_ragged=nw.when(ragged).then(nw.lit(True)).otherwise(nw.lit(False)))
     counts = _eager(rows.group_by("failed_expectations", "_ragged").agg(nw.len().alias("rows")))
     found: dict[str, Reason] = {}
     for group in sorted(counts.iter_rows(named=True), key=lambda one: (-one["rows"], one["failed_expectations"])):
         same = nw.col("failed_expectations") == group["failed_expectations"], nw.col("_ragged") == group["_ragged"]
-        rules = [RAGGED] if group["_ragged"] else group["failed_expectations"].split(",")
+        rules = [FITS_HEADER] if group["_ragged"] else group["failed_expectations"].split(",")
         _count(found, rules, group["rows"], _example(rows.filter(*same)))
     return sorted(found.values(), key=lambda one: -one.rows)
 

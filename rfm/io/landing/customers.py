@@ -10,11 +10,10 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
-from rfm.dialect import FLAG, Columns
+from rfm.dialect import BLANKS, FLAG, Columns
 from rfm.schema import SettingsError
 
 KEY = "RFM_CUSTOMER_KEY"  # environment variable
-BLANKS = " \t\n\v\f\r\u00a0"
 
 
 class Mask(NamedTuple):

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from rfm.io.landing.blanks import BLANK, reader
 from rfm.io.landing.encoding import AUTO, GZIP_MAGIC, UTF8_BOM, UTF16_BOMS, after_last_line, texts
-from rfm.io.landing.parse import BEFORE_HEADER, FIRST_LINE, SEPARATORS, Layout, _read_csv, records_of
+from rfm.io.landing.parse import BEFORE_HEADER, FIRST_LINE, SEPARATORS, Layout, read_records, records_of
 from rfm.schema import InputError
 
 GLANCE = 8 << 20  # bytes that are looked at
@@ -99,7 +99,7 @@ def _table(text: bytes, last: bool, name: str, encoding: str, codec: str) -> Gla
     header = first.decode("utf-8", "replace").strip()
     names = unique([column.strip() for column in next(reader([header], between))])
     layout = Layout(between, names)
-    table, bad = _read_csv(records_of(text[len(first) :], layout, last), layout, 1, name)
+    table, bad = read_records(records_of(text[len(first) :], layout, last), layout, 1, name)
     wanted = BLANK if between == BLANK else AUTO
     return Glance(encoding, codec, wanted, between, table.rename_columns(names), len(bad), last, header)
 

@@ -84,7 +84,7 @@ def pieces(
             text = text[FIRST_LINE.match(text).end() :]  # type: ignore[union-attr]  # matches anything
         if layout:
             records = records_of(text, layout, last)
-            table, bad = _read_csv(records, layout, number, name)
+            table, bad = read_records(records, layout, number, name)
             number, rest = number + table.num_rows + len(bad), records.rest
             yield _as_bronze(table, layout.header, bad, columns, mask)
     if not layout:
@@ -155,8 +155,23 @@ def _required(columns: Columns) -> list[str]:
     return [name for name in (*named, columns.cancelled) if name]
 
 
-def _read_csv(records: Records, layout: Layout, number: int, name: str) -> tuple[pa.Table, list[dict]]:
-    """Parse lines into columns of text; return them, and the lines that do not fit with their number and raw text."""
+def read_records(records: Records, layout: Layout, number: int, name: str) -> tuple[pa.Table, list[dict]]:
+    """Parse lines into columns of text; return them, and the lines that do not fit with their number and raw text.
+
+    Parameters
+    ----------
+    records, layout
+        The lines, and how they are built.
+    number
+        That of the first line.
+    name
+        For errors.
+
+    Raises
+    ------
+    InputError
+        If they are no table.
+    """
     bad: list[dict] = []
 
     def rescue(row: pyarrow.csv.InvalidRow) -> str:

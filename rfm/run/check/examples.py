@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from rfm.core.cleaning import EXPECTATIONS
-from rfm.core.quality.reasons import RAGGED, Reason
+from rfm.core.quality.reasons import FITS_HEADER, Reason
 from rfm.dialect import FIELDS
 from rfm.io.landing.where import line_numbers
 from rfm.run.check.places import Place
@@ -23,7 +23,7 @@ COLUMN = {  # rule: the raw column that it looks at
     "known_country": "Country",
     "complete_customer_id": "CustomerID",
 }
-MEANINGS = {rule.name: rule.meaning for rule in EXPECTATIONS} | {RAGGED: "as many fields as the header"}
+MEANINGS = {rule.name: rule.meaning for rule in EXPECTATIONS} | {FITS_HEADER: "as many fields as the header"}
 
 
 class Example(NamedTuple):
@@ -71,7 +71,7 @@ def _example(reason: Reason, place: Place, settings: Settings, between: str) -> 
     row, rule = reason.example, reason.rule
     rescued = json.loads(row["_rescued_data"] or "{}")
     file = str(row["source_file"])
-    if rule == RAGGED:
+    if rule == FITS_HEADER:
         return Example(rule, MEANINGS[rule], reason.rows, file, rescued.get("_line"), "", rescued.get("_raw"))
     raw = COLUMN.get(rule, "")
     path = f"{place.root}/{file}"
