@@ -422,6 +422,24 @@ def test_three_threads_ingest_the_same_files_and_each_line_is_there_once(lake, l
     _each_line_once(lake)
 
 
+@pytest.mark.parametrize("before", [0, 2])
+def test_of_two_that_replace_a_table_at_once_one_stands(lake, monkeypatch, before):
+    if before:
+        lake.replace(GOLD, gold())
+    else:
+        lake.handle(GOLD)
+    write, faster = deltalake.write_deltalake, [Lake(lake.url)]
+
+    def outrun(table, *given, **options):
+        if faster:
+            faster.pop().replace(GOLD, gold())
+        return write(table, *given, **options)
+
+    monkeypatch.setattr(deltalake, "write_deltalake", outrun)
+    lake.replace(GOLD, gold())
+    assert lake.rows(GOLD).sort("CustomerID").equals(conform(TABLES[GOLD], gold()).sort("CustomerID"))
+
+
 def test_a_conflict_is_tried_again_a_limited_number_of_times(monkeypatch):
     turns: list[int] = []
     monkeypatch.setattr(module.time, "sleep", lambda seconds: None)

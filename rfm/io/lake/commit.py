@@ -19,7 +19,6 @@ CHUNK_ROWS = 250_000
 TRIES = 20
 LEAN: dict[str, Any] = {"post_commithook_properties": deltalake.PostCommitHookProperties(cleanup_expired_logs=False)}
 """A commit does not look through the log for what is too old, which costs the more the longer the log: `care` does that."""
-OVERWRITE: dict[str, Any] = {"mode": "overwrite", **LEAN}
 Rows: TypeAlias = pl.DataFrame | pl.LazyFrame | Iterable[pa.Table]
 Result = TypeVar("Result")
 
@@ -88,6 +87,19 @@ def is_(column: str, value: dt.date | str | list[str] | list[dt.date]) -> str:
         return "(" + " OR ".join(is_(column, one) for one in value) + ")"
     quoted = ", ".join("'" + str(one).replace("'", "''") + "'" for one in values)
     return f"{column} IN ({quoted})" if isinstance(value, list) else f"{column} = {quoted}"
+
+
+def alone(table: deltalake.DeltaTable) -> deltalake.CommitProperties:
+    """Return what makes a commit fail if another replacement was faster.
+
+    delta-rs lets two writers replace all of an empty table at once, and both their rows stand there then.
+
+    Parameters
+    ----------
+    table
+        What the commit is based on.
+    """
+    return deltalake.CommitProperties(app_transactions=[deltalake.Transaction("replace", table.version() + 1)])
 
 
 def retried(attempt: Callable[[], Result]) -> Result:

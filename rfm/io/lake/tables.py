@@ -14,7 +14,7 @@ import polars as pl
 
 from rfm.contract import conform
 from rfm.io.lake import bucket, care
-from rfm.io.lake.commit import OVERWRITE, Rows, is_, retried
+from rfm.io.lake.commit import LEAN, Rows, alone, is_, retried
 from rfm.io.lake.handles import Handles
 from rfm.io.lake.once import Put, put_files
 from rfm.schema import TABLES, InputError
@@ -191,7 +191,8 @@ class Lake:
             table = self._handles.ensure(name)
             nothing = predicate and frame.is_empty() and self.read(name, **equal).head(1).collect().is_empty()
             if not nothing:  # in the place of nothing: then there is nothing to commit
-                deltalake.write_deltalake(table, frame, **OVERWRITE, predicate=predicate)
+                how = LEAN if predicate else {**LEAN, "commit_properties": alone(table)}
+                deltalake.write_deltalake(table, frame, mode="overwrite", predicate=predicate, **how)
             return len(frame)
 
         return retried(attempt)

@@ -13,6 +13,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 import rfm
+from rfm.core.guess.columns import Match
 from rfm.core.guess.guesses import Guess, guesses
 from rfm.core.guess.lines import Lines
 from rfm.core.guess.offer import SECTIONS, nested, offered, toml
@@ -63,6 +64,11 @@ class Report:
     def status(self) -> int:
         """0 good, 1 lines or settings to mend, 2 unusable."""
         return max([1 if self.changes else 0, *(STATUS[one.weight] for one in self.findings)])
+
+    @property
+    def roles(self) -> dict[str, tuple[str, Match]]:
+        """What each column is taken for, and how sure that is; those that are not used are left out."""
+        return {match.column: (role, match) for role, match in self.lines.matches.items()} if self.lines else {}
 
     @property
     def offer(self) -> str:

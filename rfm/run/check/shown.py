@@ -95,8 +95,7 @@ def _files(report: Report) -> str:
 def _columns(report: Report, width: int) -> Grid:
     """Return what each column is taken for, with samples as far as there is room."""
     assert report.lines
-    roles = {match.column: (role, match) for role, match in report.lines.matches.items()}
-    grid = _grid("column", "taken for", "", "as in the file")
+    roles, grid = report.roles, _grid("column", "taken for", "", "as in the file")
     names = [min(len(name), WIDEST_NAME) for name in report.lines.values]
     room = max(width - max(names, default=0) - REST, 20)
     for column, values in report.lines.values.items():
@@ -199,16 +198,15 @@ def _sales(report: Report) -> Iterator[Any]:
     if not trial or not trial.as_of:
         return
     currency = next((str(guess.value) for guess in report.guesses if guess.setting == "shop.currency"), "")
-    gold, days = trial.gold, sorted(day for day in set(trial.volume["InvoiceDate"]) if day <= trial.as_of)
+    gold, days = trial.gold, trial.days
     total = _money(gold["Monetary"].sum() if len(gold) else 0, currency)
     counted = f"{_many(len(gold), 'customer')}, {_many(int(gold['Frequency'].sum()), 'purchase')}, {total}"
     yield _heading("Sales")
     yield _indented(f"{counted}, on {_many(len(days), 'day')} from {days[0]} to {days[-1]}")
     yield _indented(f"guests on {guests(trial):.0%} of the lines; {_many(repeated(trial), 'line')} repeat another")
-    steps = trial.money[(trial.money["Kind"] == "step") & (trial.money["Lines"] != 0)]
-    if len(steps):
+    if trial.left_out:
         grid = _grid("lines", "amount", "not counted", justify=("right", "right", "left"))
-        for step in steps.to_dict("records"):
+        for step in trial.left_out:
             label = escape(str(step["Label"])) + (_codes(report) if step["Step"] == "non_products" else "")
             grid.add_row(f"{-int(step['Lines']):,}", _money(-step["Amount"], currency), label)
         yield ""

@@ -44,7 +44,7 @@ def _columns(report: Report) -> list[dict[str, Any]]:
     """Return each column with what it is taken for."""
     if not report.lines:
         return []
-    roles = {match.column: (role, match) for role, match in report.lines.matches.items()}
+    roles = report.roles
     return [
         {
             "column": column,
@@ -70,17 +70,15 @@ def _sales(report: Report) -> dict[str, Any]:
     trial = report.trial
     if not trial or not trial.as_of:
         return {}
-    days = sorted(day for day in set(trial.volume["InvoiceDate"]) if day <= trial.as_of)
-    steps = trial.money[(trial.money["Kind"] == "step") & (trial.money["Lines"] != 0)]
     return {
         "customers": len(trial.gold),
         "repeat_customers": int((trial.gold["Frequency"] > 1).sum()),
         "purchases": int(trial.gold["Frequency"].sum()),
         "revenue": trial.gold["Monetary"].sum() if len(trial.gold) else 0,
-        "first_day": days[0],
-        "last_day": days[-1],
-        "days": len(days),
+        "first_day": trial.days[0],
+        "last_day": trial.days[-1],
+        "days": len(trial.days),
         "not_counted": [
-            {"step": step["Step"], "lines": -int(step["Lines"]), "amount": -step["Amount"]} for step in steps.to_dict("records")
+            {"step": step["Step"], "lines": -int(step["Lines"]), "amount": -step["Amount"]} for step in trial.left_out
         ],
     }

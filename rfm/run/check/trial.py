@@ -60,6 +60,16 @@ class Trial:
     money: pd.DataFrame = field(default_factory=pd.DataFrame)
     gold: pd.DataFrame = field(default_factory=pd.DataFrame)
 
+    @property
+    def days(self) -> list[dt.date]:
+        """Days with sales up to the last one that counts, in order."""
+        return sorted(day for day in set(self.volume["InvoiceDate"]) if self.as_of and day <= self.as_of)
+
+    @property
+    def left_out(self) -> list[dict[str, Any]]:
+        """Steps of the money flow that leave lines out."""
+        return self.money[(self.money["Kind"] == "step") & (self.money["Lines"] != 0)].to_dict("records")
+
 
 def run(settings: Settings, place: Place, today: dt.date) -> Trial:
     """Run files as far as gold.
