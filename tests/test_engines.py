@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from decimal import ROUND_HALF_UP, Decimal
 
+import narwhals as nw
 import polars as pl
 import pytest
 from conftest import ARRIVAL, ENGINES, QUERY_ENGINES, Engine
@@ -14,6 +15,8 @@ from test_cleaning import BROKEN, LINE, LINES, RAW, ROUNDED
 
 from rfm.core import quality
 from rfm.core.cleaning import EXPECTATIONS, SEVERITIES, clean, judge
+from rfm.core.cleaning.casts import money
+from rfm.core.cleaning.clean import LARGEST_TOTAL
 from rfm.core.metrics import rfm_metrics
 from rfm.schema import TABLES
 
@@ -77,6 +80,16 @@ def test_the_lines_one_can_add_up(engine: Engine, bronze_lines: list[dict]) -> N
     assert totals == {"13085": (2, Decimal("95.90")), "12346": (1, Decimal("4.20"))}
     assert found["quarantine"]["failed_expectations"].to_list() == ["valid_quantity"]
     assert found["daily_volume"]["revenue"].sum() == Decimal("126.10")
+
+
+@each_engine
+def test_every_cent_becomes_the_same_cent_of_money(engine: Engine) -> None:
+    edges = [0, 1, 99, 100, 10**10 - 1, 2**39, LARGEST_TOTAL]
+    cents = [sign * cent for sign in (1, -1) for cent in (*edges, *range(2_000), *range(LARGEST_TOTAL, 0, -(10**9 + 7)))]
+    frame = nw.from_native(engine.load(pl.DataFrame({"cents": cents}))).with_columns(money=money(nw.col("cents"), 12))
+    found = engine.collect(frame.to_native())
+    assert found.schema["money"] == pl.Decimal(12, 2)
+    assert all(value == Decimal(cent).scaleb(-2) for cent, value in found.select("cents", "money").rows())
 
 
 @each_engine

@@ -68,20 +68,16 @@ def _cents_of_text(price: nw.Expr) -> nw.Expr:
 
 
 def money(cents: nw.Expr, precision: int) -> nw.Expr:
-    """Return DECIMAL(precision, 2) from whole cents, exactly.
+    """Return DECIMAL(precision, 2) from whole cents, exactly: up to twelve digits, a double is nearer than a millionth of a cent.
 
     Parameters
     ----------
     cents
         Whole cents.
     precision
-        Digits in all, two of them behind the point.
+        Digits in all, two of them behind the point, at most twelve.
     """
-    whole = cents.abs()
-    units = whole // 100
-    sign = nw.when(cents < 0).then(nw.lit("-")).otherwise(nw.lit(""))
-    text = nw.concat_str(sign, units.cast(nw.String), nw.lit("."), (whole - units * 100).cast(nw.String).str.zfill(2))
-    return text.cast(nw.Decimal(precision, 2))
+    return (cents.cast(nw.Float64) * 0.01).cast(nw.Decimal(precision, 2))
 
 
 def calendar_date(text: nw.Expr) -> nw.Expr:

@@ -37,7 +37,7 @@ def fit_each(points: np.ndarray, options: Clusters) -> list[Fit]:
 
     Equal points become one with a weight, in order of value, so neither ids nor the order of rows play a part. The
     starts are k-means++ of the largest k, of which a smaller k takes the first; all are run on a coarse picture, the
-    weighted means of cells 0.3 standard deviations wide, and the three best are run on to the end with all points. That
+    weighted means of cells 0.3 standard deviations wide, and the best of each third are run on to the end with all points. That
     is as good as starts on all points (on the example data, inertia within 0.1 % on average) at a fraction of the time.
 
     Parameters
@@ -100,9 +100,9 @@ def _starts(coarse: Weighted, k: int, options: Clusters) -> list[np.ndarray]:
 
 
 def _best(coarse: Weighted, k: int, starts: list[np.ndarray]) -> list[np.ndarray]:
-    """Return the centroids that the best starts reach on the coarse picture."""
-    tried = [_run(coarse, k, [start], COARSE_TOLERANCE) for start in starts]
-    return [fit.centroids for fit in sorted(tried, key=lambda fit: fit.inertia)[:FINISHED]]
+    """Return the centroids that the best starts reach on the coarse picture: the best of every third, so one of all."""
+    groups = [starts[first::FINISHED] for first in range(min(FINISHED, len(starts)))]
+    return [_run(coarse, k, group, COARSE_TOLERANCE).centroids for group in groups]
 
 
 def _run(data: Weighted, k: int, starts: list[np.ndarray], tolerance: float = TOLERANCE) -> Fit:
