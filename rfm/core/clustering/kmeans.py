@@ -1,4 +1,4 @@
-"""K-means for each k, by scikit-learn: equal customers weighted, starts tried on a coarse picture, two k at a time."""
+"""K-means for each k, by scikit-learn: equal customers weighted, starts tried on a coarse picture, many at a call."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from rfm.sections import Clusters
 MAX_ITER = 1000
 TOLERANCE, COARSE_TOLERANCE = 1e-4, 1e-3  # scikit-learn's, and what does for the starts
 WIDTHS = (0.3, 0.15, 0.075)  # of the coarse picture's cells, in standard deviations: the first that leaves enough of them
-FINISHED = 3  # starts run to the end
+FINISHED = 3  # starts run to the end, the best of as many groups
+FEW = 12_000  # points up to which two k at a time would only wait for each other's Python
 ENOUGH = 20  # cells a cluster; with fewer, the starts are tried on the customers themselves
 
 
@@ -37,8 +38,9 @@ def fit_each(points: np.ndarray, options: Clusters) -> list[Fit]:
 
     Equal points become one with a weight, in order of value, so neither ids nor the order of rows play a part. The
     starts are k-means++ of the largest k, of which a smaller k takes the first; all are run on a coarse picture, the
-    weighted means of cells 0.3 standard deviations wide, and the best of each third are run on to the end with all points. That
-    is as good as starts on all points (on the example data, inertia within 0.1 % on average) at a fraction of the time.
+    weighted means of cells 0.3 standard deviations wide, and the best of each third is run on to the end with all points.
+    That is as good as starts on all points (on the example data, inertia 0.15 % above the least ever found, as theirs is)
+    in half the time, and of many customers in a fraction.
 
     Parameters
     ----------
@@ -81,7 +83,8 @@ def _fits(distinct: Weighted, place: np.ndarray, ks: list[int], options: Cluster
         found = _run(distinct, k, begun)
         return found._replace(labels=found.labels[place])
 
-    with alone("blas"), ThreadPoolExecutor(THREADS, initializer=alone, initargs=("openmp",)) as pool:
+    threads = THREADS if len(distinct.points) > FEW else 1
+    with alone("blas"), ThreadPoolExecutor(threads, initializer=alone, initargs=("openmp",)) as pool:
         starts = _starts(coarse, top, options) if start is None else []
         return list(pool.map(fit, reversed(ks)))[::-1]
 
@@ -100,9 +103,9 @@ def _starts(coarse: Weighted, k: int, options: Clusters) -> list[np.ndarray]:
 
 
 def _best(coarse: Weighted, k: int, starts: list[np.ndarray]) -> list[np.ndarray]:
-    """Return the centroids that the best starts reach on the coarse picture: the best of every third, so one of all."""
-    groups = [starts[first::FINISHED] for first in range(min(FINISHED, len(starts)))]
-    return [_run(coarse, k, group, COARSE_TOLERANCE).centroids for group in groups]
+    """Return the centroids that the best start of each third reaches on the coarse picture, a call of scikit-learn each."""
+    thirds = np.array_split(np.array(starts), min(FINISHED, len(starts)))
+    return [_run(coarse, k, list(third), COARSE_TOLERANCE).centroids for third in thirds]
 
 
 def _run(data: Weighted, k: int, starts: list[np.ndarray], tolerance: float = TOLERANCE) -> Fit:
