@@ -36,6 +36,7 @@ KINDS = {  # how files begin that are sent in place of a CSV file, and what they
     rb"\s*<\?xml": "an XML document",
     rb"\s*(?:\{\s*[\"}]|\[\s*[\[\{\]])": "a JSON document",
 }
+KIND = re.compile(b"|".join(b"(%s)" % start for start in KINDS), re.DOTALL)
 WORKBOOKS = {"an XLSX workbook", "an XLS workbook"}  # of these kinds, which are read
 
 
@@ -77,7 +78,8 @@ def texts(source: Any, name: str, encoding: str = AUTO) -> Iterator[tuple[bytes,
     """
     chunks = _chunks(source, name)
     first = next(chunks, b"")
-    kind = next((said for start, said in KINDS.items() if re.match(start, first, re.DOTALL)), None)
+    found = KIND.match(first)
+    kind = list(KINDS.values())[found.lastindex - 1] if found and found.lastindex else None
     if kind in WORKBOOKS:
         yield from _with_last(as_csv(b"".join([first, *chunks]), name, kind))
         return
@@ -144,6 +146,8 @@ def after_last_line(text: bytes) -> int:
 
 def _lines_utf8(raw: bytes) -> bytes:
     """Return lines as UTF-8."""
+    if raw.isascii():
+        return raw
     try:
         raw.decode("utf-8")
     except UnicodeDecodeError:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
 from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -13,7 +12,7 @@ import pyarrow as pa
 
 from rfm.io.landing.blanks import BLANK, reader
 from rfm.io.landing.encoding import AUTO, GZIP_MAGIC, UTF8_BOM, UTF16_BOMS, after_last_line, texts
-from rfm.io.landing.parse import BEFORE_HEADER, FIRST_LINE, SEPARATORS, Layout, read_records, records_of
+from rfm.io.landing.parse import FIRST_LINE, SEPARATORS, Layout, from_header, read_records, records_of
 from rfm.schema import InputError
 
 GLANCE = 8 << 20  # bytes that are looked at
@@ -75,7 +74,7 @@ def glance(system: fsspec.AbstractFileSystem, path: str, name: str, limit: int =
         encoding, codec = _encoding(file.read(limit))
     with system.open(path, "rb") as file:
         text, last = _beginning(texts(file, name, codec), limit)
-    text = re.sub(BEFORE_HEADER, b"", text)
+    text = from_header(text)
     if len(text) > limit:
         text, last = text[: after_last_line(text[:limit])], False
     if not text.strip():

@@ -19,7 +19,7 @@ from rfm.io.landing.records import Records, fields, whole
 from rfm.schema import LANDING_COLUMNS, InputError
 
 OPTIONAL = ("Description", "Country")  # of bronze: what files may lack, unless the shop names them itself
-BEFORE_HEADER = rb"\A\s*(?:sep=.[\r\n]+\s*)?"  # blank lines, and the line that tells a spreadsheet the separator
+BEFORE_HEADER = re.compile(rb"\s*(?:sep=.[\r\n]+\s*)?")  # blank lines, and the line that tells a spreadsheet the separator
 FIRST_LINE = re.compile(rb"[^\r\n]*(?:\r\n|[\r\n])?")
 SEPARATORS = (",", ";", "\t", "|")
 
@@ -78,8 +78,8 @@ def pieces(
     """
     layout, rest, number, mask = None, b"", 1, mask_of(columns)
     for text, last in texts(source, name, encoding):
-        text = rest + text if layout else re.sub(BEFORE_HEADER, b"", rest + text)
-        if not layout and text.strip():
+        text = rest + text if layout else from_header(rest + text)
+        if not layout and text:
             layout = Layout(*_header(text, name, SEPARATORS if separator == AUTO else (separator,), columns))
             text = text[FIRST_LINE.match(text).end() :]  # type: ignore[union-attr]  # matches anything
         if layout:
@@ -89,6 +89,17 @@ def pieces(
             yield _as_bronze(table, layout.header, bad, columns, mask)
     if not layout:
         yield _as_bronze(pa.table({}), [], [], columns, mask)
+
+
+def from_header(text: bytes) -> bytes:
+    """Return the beginning of a file without what may stand before the header; empty if there is none yet.
+
+    Parameters
+    ----------
+    text
+        UTF-8.
+    """
+    return text[BEFORE_HEADER.match(text).end() :]  # type: ignore[union-attr]  # matches anything
 
 
 def records_of(text: bytes, layout: Layout, last: bool) -> Records:
@@ -123,15 +134,15 @@ def _as_bronze(table: pa.Table, header: list[str], bad: list[dict], columns: Col
 
 def _header(text: bytes, name: str, separators: tuple[str, ...], columns: Columns) -> tuple[str, list[str]]:
     """Return the separator that fits, and the names in the first line."""
-    first = text[: 1 << 16].decode("utf-8", "replace")
+    first = text[: 1 << 16]
     wanted = {plain(column): column for column in (*columns.headers.values(), columns.cancelled) if column}
-    found: list[list[str]] = [next(reader(io.StringIO(first, newline=None), separator), []) for separator in separators]
+    found: list[list[str]] = [next(reader(_lines(first), separator), []) for separator in separators]
     matches = [len({plain(column) for column in header} & wanted.keys()) for header in found]
     best = matches.index(max(matches))
     header = [column.strip() or f"column {place}" for place, column in enumerate(found[best], 1)]
     names = [plain(column) for column in header]
     if not matches[best]:
-        shown = "" if columns.hash_customers else f", first line {first.splitlines()[0][:60]!r}"
+        shown = "" if columns.hash_customers else f", first line {next(_lines(first)).strip()[:60]!r}"
         raise InputError(
             f"{name}: not a sales file{shown}; wanted {', '.join(wanted.values())}, or what [columns] in rfm.toml calls them"
         )
@@ -146,6 +157,11 @@ def _header(text: bytes, name: str, separators: tuple[str, ...], columns: Column
     if re.search(r"[\r\n]", "".join(found[best])):
         raise InputError(f"{name}: a column name spans lines; write the header in one line")
     return separators[best], header
+
+
+def _lines(text: bytes) -> io.TextIOWrapper:
+    """Return the lines of a text, decoded as far as one reads."""
+    return io.TextIOWrapper(io.BytesIO(text), "utf-8", "replace")
 
 
 def _required(columns: Columns) -> list[str]:
@@ -188,6 +204,7 @@ def read_records(records: Records, layout: Layout, number: int, name: str) -> tu
                 delimiter=layout.separator, newlines_in_values=True, invalid_row_handler=rescue
             ),
             convert_options=pyarrow.csv.ConvertOptions(
+                check_utf8=False,  # they are
                 column_types=dict.fromkeys(names, pa.string()),
                 null_values=[""],
                 strings_can_be_null=True,
