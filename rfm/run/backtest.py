@@ -192,7 +192,7 @@ def clustered(
         What this returned for the run before; none for a full fit.
     """
     options, before = settings.clusters, earlier.model if earlier else None
-    outliers = rfm.outlier_clusters(gold, options.iqr_factor, before.fences if before else None, options.band)
+    outliers = rfm.outlier_clusters(gold, options.iqr_factor)
     rows = earlier.customers if earlier else None
     customers, model = rfm.cluster(gold, outliers, day, options, left_out=left_out, earlier=before, yesterday=rows)
     clusters, medians = segments.summarise_clusters(customers), segments.medians_of(customers)

@@ -45,8 +45,7 @@ class Chain:
         """Run one day and note how steady it was."""
         records = pd.concat([model.record for model in self.models.values()] or [pd.DataFrame(columns=["UpdateDate", "model"])])
         earlier = Model.predecessor(records, day, self.options)
-        held = earlier.fences if earlier else None
-        outliers = rfm.outlier_clusters(gold, self.options.iqr_factor, held, self.options.band)
+        outliers = rfm.outlier_clusters(gold, self.options.iqr_factor)
         found = rfm.cluster(gold, outliers, day, self.options, earlier=earlier, yesterday=self.yesterday)
         customers, self.models = self._named(found), dict(list(self.models.items())[-1:]) | {day: self.model}
         if self.yesterday is not None:
