@@ -24,7 +24,7 @@ from rfm.core.figures.style import TIER_COLOURS
 from rfm.io.prepare import make_sample
 from rfm.run import exports, site
 from rfm.run.cli import app
-from rfm.run.pages import PAGES, RunTables, customers, lineage, overview, quality
+from rfm.run.pages import PAGES, RunTables, customers, lineage, overview, quality, trade
 from rfm.run.pages.figures import rows_of
 from rfm.run.publish import publish
 from rfm.run.site.front import front
@@ -109,6 +109,15 @@ def test_figures_of_the_overview_are_those_of_the_tables(tables):
     assert shown["active_customers"] == (gold["Recency"] < 30).sum()
     assert shown["one_time_share"] == pytest.approx((gold["Frequency"] == 1).mean())
     assert shown["average_order"] == str((gold["Monetary"].sum() / int(gold["Frequency"].sum())).quantize(Decimal("0.01")))
+
+
+def test_where_segments_take_returns_off_the_orders_say_that_they_do_not(project, tables):
+    assert not any("returns" in figure["note"] for figure in overview.build(tables)["kpis"])
+    rules = {"rules": tables.rules.model_dump() | {"revenue": "net"}}
+    net = RunTables(project[0], project[1][-1] | {"settings": project[1][-1].get("settings", {}) | rules})
+    notes = {figure["name"]: figure["note"] for figure in overview.build(net)["kpis"]}
+    assert {name for name, note in notes.items() if note.endswith(", before returns")} == {"revenue", "average_order"}
+    assert (trade.build(tables)["net"], trade.build(net)["net"]) == (False, True)
 
 
 def test_change_since_yesterday_is_against_the_tables_of_yesterday(project, tables):

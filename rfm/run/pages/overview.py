@@ -27,6 +27,7 @@ KPIS = (  # field of `rfm.core.trade.Kpis`, what it is called, how it is shown, 
     ("average_order", "Average order", "money", "revenue by order"),
     ("one_time_share", "One-time buyers", "share", "of customers have one order"),
 )
+BEFORE_RETURNS = ", before returns"  # said of money where returns are taken off in the segments alone
 
 
 def build(tables: RunTables) -> dict[str, Any]:
@@ -65,8 +66,9 @@ def figures_of(tables: RunTables) -> list[dict[str, Any]]:
     value = kpis(tables.orders, tables.day)._asdict()
     past = {word: tables.day - dt.timedelta(days=days) for word, days in (("yesterday", 1), ("", MONTH))}
     then = [(word, day, kpis(tables.orders, day)._asdict()) for word, day in past.items()]
+    more = BEFORE_RETURNS if tables.rules.revenue == "net" else ""
     return [
-        {"name": name, "label": label, "form": form, "note": note, "value": plain(value[name])}
+        {"name": name, "label": label, "form": form, "note": note + more * (form == "money"), "value": plain(value[name])}
         | {
             "past": [
                 {"since": day.isoformat(), "word": word, "value": plain(old[name])} for word, day, old in then if old["orders"]

@@ -69,11 +69,13 @@ def build(tables: RunTables) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``guests``, their revenue and orders; ``parts``, each with ``id``, ``title``, ``hint`` and ``figures``.
+        ``guests``, their revenue and orders; ``parts``, each with ``id``, ``title``, ``hint`` and ``figures``; ``net``,
+        whether the segments take returns off, which these figures do not.
     """
     found = trade.kpis(tables.orders, tables.day)
     parts = [{"id": id, "title": title, "hint": hint, **part(tables)} for id, title, hint, part in PARTS] if found.orders else []
-    return {"guests": {"revenue": str(found.guest_revenue), "orders": found.guest_orders}, "parts": parts}
+    guests = {"revenue": str(found.guest_revenue), "orders": found.guest_orders}
+    return {"guests": guests, "parts": parts, "net": tables.rules.revenue == "net"}
 
 
 def by_month(tables: RunTables) -> dict[str, Any]:
