@@ -31,6 +31,7 @@ TROUBLES = {  # what an error says, as a pattern; what it means and what to do: 
     r"EndpointConnection|connect to the endpoint|client error \(Connect\)|connect error|dns error|[Ii]nvalid ?[Ee]ndpoint": (
         "the server cannot be reached; see AWS_ENDPOINT_URL and the network, then run again"
     ),
+    r"^SparkConnectGrpcException": "the Spark server ended or is out of reach; see its log, then run the same day again",
 }
 
 
@@ -105,7 +106,7 @@ def first_line(error: Exception) -> str:
 
 
 def trouble(error: Exception | str) -> str | None:
-    """Return what a bucket or a network refused, in words; nothing for any other error.
+    """Return what a bucket, a network or a Spark server refused, in words; nothing for any other error.
 
     The server's own text is not repeated: it may hold a token.
 

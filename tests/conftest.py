@@ -26,6 +26,7 @@ from rfm.schema import TABLES
 
 ROOT = Path(__file__).parents[1]
 FOREIGN = "lifetimes==0.11.3"  # MIT; its code is never imported
+LONGEST = ("test_s3.py", "test_daily.py", "test_kills.py")  # come first, or a worker is left with one when the others are done
 
 for name, examples in {"ci": 25, "long": 1000}.items():
     settings.register_profile(
@@ -37,6 +38,11 @@ for name, examples in {"ci": 25, "long": 1000}.items():
         suppress_health_check=[HealthCheck.too_slow],
     )
 settings.load_profile(os.environ.get("RFM_HYPOTHESIS", "ci"))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the files that take longest first."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
 
 
 # ── engines: every one makes a frame of rows, and gives any of its frames back as a Polars frame ───

@@ -14,8 +14,10 @@ import polars as pl
 import polars.selectors as cs
 import pytest
 from conftest import ROOT, sail_address, spark_session
+from pyspark.errors.exceptions.connect import AnalysisException, SparkConnectGrpcException
 
 import rfm
+from rfm.errors import trouble
 from rfm.io.lake.spread import SpreadLake
 from rfm.io.prepare import make_sample
 from rfm.io.spark import session
@@ -207,6 +209,11 @@ def test_spark_needs_an_address() -> None:
 def test_nobody_answers() -> None:
     with pytest.raises(SettingsError, match="nobody answers at `remote`"):
         session("sc://127.0.0.1:1")
+
+
+def test_a_server_that_ends_in_the_middle_is_told_in_words() -> None:
+    assert "the Spark server ended or is out of reach" in str(trouble(SparkConnectGrpcException("failed to connect")))
+    assert trouble(AnalysisException("no such column")) is None
 
 
 @pytest.mark.parametrize(("engine", "kept"), [("spark", True), ("polars", False)])

@@ -50,5 +50,5 @@ def _plain_words() -> Iterator[None]:
     except Exception as error:
         if not (said := trouble(error)):
             raise
-        errors.print(f"rfm: a bucket failed: {said}", markup=False)
+        errors.print(f"rfm: a service failed: {said}", markup=False)
         sys.exit(1)

@@ -125,7 +125,7 @@ def _reason(kind: str, said: str) -> str:
     if said and kind in OWN_ERRORS:
         return said
     known = trouble(f"{kind}: {said}")  # of Polars, when a bucket fails in the middle of a stage
-    return f"a bucket failed: {known}" if known else f"{kind}: {said}".removesuffix(": ")
+    return f"a service failed: {known}" if known else f"{kind}: {said}".removesuffix(": ")
 
 
 def _redact(notebook: Path) -> None:
