@@ -110,6 +110,7 @@ def _best(coarse: Weighted, k: int, starts: list[np.ndarray]) -> list[np.ndarray
 
 def _run(data: Weighted, k: int, starts: list[np.ndarray], tolerance: float = TOLERANCE) -> Fit:
     """Run K-means from each start and keep the best."""
+    from sklearn import config_context
     from sklearn.cluster import KMeans
 
     waiting = iter(starts)
@@ -117,7 +118,8 @@ def _run(data: Weighted, k: int, starts: list[np.ndarray], tolerance: float = TO
     model = KMeans(
         k, n_init=len(starts), init=lambda X, k, random_state: next(waiting)[:k] - middle, max_iter=MAX_ITER, tol=tolerance
     )
-    model.fit(data.points, sample_weight=data.weights)
+    with config_context(assume_finite=True, skip_parameter_validation=True):  # what is passed here is sound, and fits are short
+        model.fit(data.points, sample_weight=data.weights)
     return Fit(model.labels_, model.cluster_centers_, float(model.inertia_))
 
 
