@@ -30,7 +30,7 @@ def draw(found: Mapping[str, Any], place: Path) -> None:
     names = ["rfm" if us else row["what"].split(", ")[1] for row, us in zip(rows, ours, strict=True)]
     bars = axes.barh(names, seconds, color=[OURS if us else OTHERS for us in ours])
     axes.bar_label(bars, [f" {row['seconds']:.1f} s · {row['peak']:,.0f} MB" for row in rows], color=TEXT)
-    axes.set_xlim(0, max(seconds) * 1.25)
+    axes.set_xlim(0, max(seconds) * 1.35)
     axes.set_title("How long from 10 million lines to recency, frequency and spend?", loc="left", color=TEXT)
     cores = found["machine"]["cores"]
     axes.set_xlabel(f"seconds, median of runs in turns on {cores} cores · peak memory of the process", color=TEXT)

@@ -204,7 +204,7 @@ def read_records(records: Records, layout: Layout, number: int, name: str) -> tu
                 delimiter=layout.separator, newlines_in_values=True, invalid_row_handler=rescue
             ),
             convert_options=pyarrow.csv.ConvertOptions(
-                check_utf8=False,  # they are
+                check_utf8=False,  # it is UTF-8 by now
                 column_types=dict.fromkeys(names, pa.string()),
                 null_values=[""],
                 strings_can_be_null=True,
