@@ -77,7 +77,7 @@ def glance(system: fsspec.AbstractFileSystem, path: str, name: str, limit: int =
     text = from_header(text)
     if len(text) > limit:
         text, last = text[: after_last_line(text[:limit])], False
-    if not text.strip():
+    if not text:
         raise InputError(f"{name}: is empty; send it again")
     return _table(text, last, name, encoding, codec)
 
