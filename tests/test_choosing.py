@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rfm.core.clustering import choice, fit_each, kmeans, score, silhouettes
+from rfm.core.clustering import choice, fit_each, score, silhouettes
 from rfm.core.clustering.silhouette import in_cells, silhouette_values
 from rfm.sections import Clusters
 
@@ -33,28 +33,23 @@ def test_starts_on_a_coarse_picture_end_as_well_as_starts_on_all_points():
         assert np.array_equal(fit.labels, ((points[:, None] - fit.centroids) ** 2).sum(axis=2).argmin(axis=1))
 
 
-def test_one_k_is_fitted_as_among_the_others():
-    points = clouds(400)
-    for fit in fit_each(points, OPTIONS):
-        alone = kmeans(points, len(fit.centroids), OPTIONS)
-        assert np.array_equal(alone.labels, fit.labels)
-        assert alone.inertia == fit.inertia
-
-
 def test_one_thread_gives_the_same_bytes_as_several(monkeypatch):
     points = clouds(400)
-    several = fit_each(points, OPTIONS)
-    monkeypatch.setattr(import_module("rfm.core.clustering.kmeans"), "THREADS", 1)
-    for one, other in zip(fit_each(points, OPTIONS), several, strict=True):
+    one_thread = fit_each(points, OPTIONS)
+    monkeypatch.setattr(import_module("rfm.core.clustering.kmeans"), "FEW", 0)
+    for one, other in zip(fit_each(points, OPTIONS), one_thread, strict=True):
         assert (one.labels.tobytes(), one.centroids.tobytes()) == (other.labels.tobytes(), other.centroids.tobytes())
 
 
-def test_a_start_given_is_run_to_its_end():
+def test_a_start_given_is_the_only_one_of_as_many_clusters():
     points = clouds(400)
-    first = kmeans(points, 4, OPTIONS)
-    again = kmeans(points, 4, OPTIONS, start=first.centroids)
-    assert again.centroids == pytest.approx(first.centroids, abs=0.02)
-    assert again.inertia <= first.inertia + 1e-9
+    fits = fit_each(points, OPTIONS)
+    poor = np.repeat(points[:1], 4, axis=0) + np.arange(12).reshape(4, 3) * 1e-3
+    for one, other in zip(fits, fit_each(points, OPTIONS, start=poor), strict=True):
+        assert (one.inertia == other.inertia) == (len(one.centroids) != 4)
+    again = fit_each(points, OPTIONS, start=fits[2].centroids)[2]
+    assert again.centroids == pytest.approx(fits[2].centroids, abs=0.02)
+    assert again.inertia <= fits[2].inertia + 1e-9
 
 
 @settings(max_examples=4)

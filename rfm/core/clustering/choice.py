@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from rfm.core.clustering.kmeans import Fit, fit_each, kmeans
+from rfm.core.clustering.kmeans import Fit, fit_each
 from rfm.core.clustering.silhouette import in_cells, silhouette_values, silhouettes
 
-__all__ = ["EXACT", "Fit", "fit_each", "kmeans", "score"]
+__all__ = ["EXACT", "Fit", "fit_each", "score"]
 
 SILHOUETTE_WEIGHT, ELBOW_WEIGHT = 0.6, 0.4
 EXACT = 100_000  # customers up to which every silhouette is measured

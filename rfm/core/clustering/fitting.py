@@ -124,11 +124,12 @@ def fit(
     mean, scale = values.mean(axis=0), values.std(axis=0)
     scale[scale == 0] = 1.0
     points = np.round((values - mean) / scale, DIGITS)
-    fits = fit_each(points, options)
-    if earlier and earlier.k not in [len(one.centroids) for one in fits]:
-        earlier = None
-    if earlier:
-        fits = steady.warmed(fits, points, (np.asarray(earlier.centroids) - mean) / scale, options)
+    start = (np.asarray(earlier.centroids) - mean) / scale if earlier else None
+    fits = fit_each(points, options, start)
+    if start is not None and len(start) not in [len(one.centroids) for one in fits]:
+        earlier = start = None
+    if start is not None:
+        fits = steady.limited(fits, points, start, options)
     scores = score(points, fits)
     place, challenger = steady.choose(scores, earlier, run_date, options)
     best = fits[place]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rfm.core.clustering.kmeans import Fit, kmeans
+from rfm.core.clustering.kmeans import Fit
 from rfm.core.clustering.model import FEATURES, Model, features, pieces
 from rfm.purchases import bought_since
 from rfm.sections import Clusters
@@ -18,16 +18,15 @@ from rfm.sections import Clusters
 AT_ONCE = 4  # times the margin of k: nothing is gained by waiting
 
 
-def warmed(fits: Sequence[Fit], points: np.ndarray, start: np.ndarray, options: Clusters) -> list[Fit]:
-    """Return the fits, with that of the earlier k begun at the earlier centroids.
+def limited(fits: Sequence[Fit], points: np.ndarray, start: np.ndarray, options: Clusters) -> list[Fit]:
+    """Return the fits, that of the earlier k with no centroid further than ``max_drift`` from where it started.
 
-    No centroid moves further than ``max_drift``: where one would, all go the same part of their way, the rest on the days
-    that follow.
+    Where one would go further, all go the same part of their way, the rest on the days that follow.
 
     Parameters
     ----------
     fits
-        One K-means a k.
+        One K-means a k; that of the earlier k begun at the earlier centroids.
     points
         Scaled features, shape (customers, 3).
     start
@@ -35,10 +34,7 @@ def warmed(fits: Sequence[Fit], points: np.ndarray, start: np.ndarray, options: 
     options
         As for `cluster`.
     """
-    k = len(start)
-    return [
-        _limited(kmeans(points, k, options, start), points, start, options) if len(fit.centroids) == k else fit for fit in fits
-    ]
+    return [_limited(fit, points, start, options) if len(fit.centroids) == len(start) else fit for fit in fits]
 
 
 def _limited(fit: Fit, points: np.ndarray, start: np.ndarray, options: Clusters) -> Fit:
