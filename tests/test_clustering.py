@@ -81,21 +81,20 @@ def test_silhouettes_equal_scikit_learns(case: tuple[np.ndarray, list[np.ndarray
 
 
 @given(labelled_points(), st.integers(1, 5))
-def test_silhouettes_do_not_depend_on_the_chunks(case: tuple[np.ndarray, list[np.ndarray]], rows: int) -> None:
+def test_silhouettes_do_not_depend_on_the_tiles(case: tuple[np.ndarray, list[np.ndarray]], side: int) -> None:
     points, labelings = case
     whole = silhouettes(points, labelings)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(silhouette, "QUERIES", 2 * rows)
-        patch.setattr(silhouette, "BLOCK", (rows, rows + 1))
+        patch.setattr(silhouette, "TILE", side)
         assert silhouettes(points, labelings) == pytest.approx(whole, abs=1e-12)
 
 
-def test_silhouettes_of_many_points_in_small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_silhouettes_of_many_points_in_small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     random = np.random.default_rng(3)
     points, labelings = random.normal(size=(500, 3)), [random.integers(0, k, 500) for k in (2, 5, 9)]
-    monkeypatch.setattr(silhouette, "QUERIES", 130)
-    monkeypatch.setattr(silhouette, "BLOCK", (32, 37))
+    monkeypatch.setattr(silhouette, "TILE", 37)
     assert silhouettes(points, labelings) == pytest.approx([sklearn_score(points, labels) for labels in labelings], abs=1e-12)
+    assert silhouettes(points, labelings).tobytes() == silhouettes(points, labelings).tobytes()
 
 
 def test_a_single_cluster_has_silhouette_zero() -> None:

@@ -1,9 +1,9 @@
 """All silhouettes from one pass over the distances.
 
 Silhouettes are most of the cost of choosing k when each k measures all distances anew. Here all k share one
-pass: distances are summed per *cell*, the points that every clustering puts together, and cells add up to
-clusters, so the figures are exact. Blocks of distances stay in the processor's cache, so memory does not grow with
-the number of distances.
+pass, in which each distance is measured once for both its points: distances are summed per *cell*, the points that every
+clustering puts together, and cells add up to clusters, so the figures are exact. Tiles of distances stay in the processor's
+cache, so memory does not grow with the number of distances.
 """
 
 from __future__ import annotations
@@ -16,8 +16,26 @@ import numpy as np
 
 from rfm.core.clustering.threads import THREADS, alone
 
-QUERIES = 512  # points whose silhouettes are taken together
-BLOCK = (64, 1024)  # queries × points whose distances are in memory at once, a block a thread
+TILE = 256  # points a side of the distances that are in memory at once, a tile a thread
+QUERIES = 512  # points of a sample whose silhouettes are taken together
+
+
+class Tile(NamedTuple):
+    """Points that are next to each other in the order of cells.
+
+    Parameters
+    ----------
+    points
+        Shape (t, d).
+    inside
+        1 where a point is in a cell: a matrix points × cells.
+    member
+        1 where a cell is part of a cluster: a matrix cells × clusters of all clusterings.
+    """
+
+    points: np.ndarray
+    inside: np.ndarray
+    member: np.ndarray
 
 
 class Cells(NamedTuple):
@@ -29,19 +47,16 @@ class Cells(NamedTuple):
         Shape (n, d).
     labels
         Cluster of each point in each clustering, shape (n, clusterings).
-    ordered
-        The points, those of a cell next to each other.
-    starts
-        Where each cell starts in `ordered`.
-    member
-        1 where a cell is part of a cluster: a matrix cells × clusters, a clustering each.
+    order
+        The points' places in the order of cells.
+    tiles
+        The points in that order.
     """
 
     points: np.ndarray
     labels: np.ndarray
-    ordered: np.ndarray
-    starts: np.ndarray
-    member: list[np.ndarray]
+    order: np.ndarray
+    tiles: list[Tile]
 
 
 def silhouettes(points: np.ndarray, labelings: Sequence[np.ndarray]) -> np.ndarray:
@@ -74,11 +89,15 @@ def in_cells(points: np.ndarray, labelings: Sequence[np.ndarray]) -> Cells:
     cell = np.zeros(len(points), np.int64)
     for labels in labelings:
         cell = pd.factorize(cell * (int(labels.max()) + 1) + labels)[0]
-    order = np.argsort(cell, kind="stable")
-    starts = np.searchsorted(cell[order], np.arange(cell.max() + 1))
-    labels = np.stack(labelings, axis=1)
-    member = [np.eye(column.max() + 1)[column] for column in labels[order[starts]].T]
-    return Cells(points, labels, points[order], starts, member)
+    order, labels = np.argsort(cell, kind="stable"), np.stack(labelings, axis=1)
+    ones = [np.eye(size) for size in labels.max(axis=0) + 1]
+
+    def tile(rows: np.ndarray) -> Tile:
+        new = np.diff(cell[rows], prepend=-1) != 0
+        member = np.hstack([one[own] for one, own in zip(ones, labels[rows[new]].T, strict=True)])
+        return Tile(points[rows], np.eye(new.sum())[new.cumsum() - 1], member)
+
+    return Cells(points, labels, order, [tile(order[top : top + TILE]) for top in range(0, len(points), TILE)])
 
 
 def silhouette_values(cells: Cells, rows: np.ndarray | None = None) -> np.ndarray:
@@ -97,39 +116,57 @@ def silhouette_values(cells: Cells, rows: np.ndarray | None = None) -> np.ndarra
     numpy.ndarray
         Shape (rows, clusterings), each in [-1, 1].
     """
-    ordered = cells.ordered if rows is None else cells.ordered.astype(np.float32)
-    rows = np.arange(len(cells.points)) if rows is None else rows
     sizes = [np.bincount(labels) for labels in cells.labels.T]
-
-    def values(chunk: np.ndarray) -> np.ndarray:
-        sums = _sums_per_cell(cells.points[chunk].astype(ordered.dtype), ordered, cells.starts)
-        of_each = zip(cells.member, cells.labels[chunk].T, sizes, strict=True)
-        return np.stack([_silhouettes(sums @ member, own, size) for member, own, size in of_each], axis=1)
-
     with alone("blas"), ThreadPoolExecutor(THREADS) as pool:
-        return np.concatenate(list(pool.map(values, [rows[i : i + QUERIES] for i in range(0, len(rows), QUERIES)])))
+        if rows is None:
+            rows = np.arange(len(cells.points))
+            sums = _sums_of_all(cells, pool)
+        else:
+            sums = _sums_of_some(cells, rows, pool)
+    each = np.split(sums, np.cumsum([len(size) for size in sizes])[:-1], axis=1)
+    return np.stack([_silhouettes(*of) for of in zip(each, cells.labels[rows].T, sizes, strict=True)], axis=1)
 
 
-def _sums_per_cell(queries: np.ndarray, ordered: np.ndarray, starts: np.ndarray) -> np.ndarray:
-    """Return the sum of distances from each query to the points of each cell, shape (queries, cells)."""
-    sums = np.zeros((len(queries), len(starts)))
-    for left in range(0, len(ordered), BLOCK[1]):
-        block = ordered[left : left + BLOCK[1]]
-        first, last = np.searchsorted(starts, [left, left + len(block)], side="left")
-        first -= first == len(starts) or starts[first] > left  # the cell that began before this block
-        within = np.maximum(starts[first:last] - left, 0)
-        for top in range(0, len(queries), BLOCK[0]):
-            distances = _distances(queries[top : top + BLOCK[0]], block)
-            sums[top : top + BLOCK[0], first:last] += np.add.reduceat(distances, within, axis=1)
-    return sums
+def _sums_of_all(cells: Cells, pool: ThreadPoolExecutor) -> np.ndarray:
+    """Return the sum of distances from each point to the points of each cluster, shape (points, clusters of all clusterings).
+
+    Each thread takes every other row of tiles, always the same, so that sums do not depend on which is faster.
+    """
+    from scipy.spatial.distance import cdist
+
+    def share(first: int) -> list[np.ndarray]:
+        sums = [np.zeros((len(tile.points), tile.member.shape[1])) for tile in cells.tiles]
+        for top in range(first, len(cells.tiles), THREADS):
+            one = cells.tiles[top]
+            for left, other in enumerate(cells.tiles[top:], top):
+                distances = cdist(one.points, other.points)
+                sums[top] += distances @ other.inside @ other.member
+                if left > top:
+                    sums[left] += distances.T @ one.inside @ one.member
+        return sums
+
+    ordered = sum(np.concatenate(sums) for sums in pool.map(share, range(THREADS)))
+    found = np.empty_like(ordered)
+    found[cells.order] = ordered
+    return found
+
+
+def _sums_of_some(cells: Cells, rows: np.ndarray, pool: ThreadPoolExecutor) -> np.ndarray:
+    """Return the same of some points, from distances of single precision."""
+
+    def sums(chunk: np.ndarray) -> np.ndarray:
+        queries = cells.points[chunk].astype(np.float32)
+        found = np.zeros((len(chunk), cells.tiles[0].member.shape[1]))
+        for tile in cells.tiles:
+            distances = _distances(queries, tile.points.astype(np.float32))
+            found += distances @ tile.inside.astype(np.float32) @ tile.member
+        return found
+
+    return np.concatenate(list(pool.map(sums, [rows[i : i + QUERIES] for i in range(0, len(rows), QUERIES)])))
 
 
 def _distances(queries: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Return Euclidean distances: exact, or of single precision by |x|² − 2xy + |y|²."""
-    from scipy.spatial.distance import cdist
-
-    if queries.dtype == float:
-        return cdist(queries, points)
+    """Return Euclidean distances by |x|² − 2xy + |y|²."""
     squares = np.einsum("ij,ij->i", points, points)
     found = (-2 * queries) @ points.T
     found += squares
