@@ -12,7 +12,8 @@ import pyarrow as pa
 
 from rfm.io.landing.blanks import BLANK, reader
 from rfm.io.landing.encoding import AUTO, GZIP_MAGIC, UTF8_BOM, UTF16_BOMS, after_last_line, texts
-from rfm.io.landing.parse import FIRST_LINE, SEPARATORS, Layout, from_header, read_records, records_of
+from rfm.io.landing.header import SEPARATORS, Layout, beginning, from_header
+from rfm.io.landing.parse import read_records, records_of
 from rfm.schema import InputError
 
 GLANCE = 8 << 20  # bytes that are looked at
@@ -94,7 +95,7 @@ def _beginning(pieces: Iterator[tuple[bytes, bool]], limit: int) -> tuple[bytes,
 def _table(text: bytes, last: bool, name: str, encoding: str, codec: str) -> Glance:
     """Return what UTF-8 text looks like."""
     between = separator_of(text)
-    first = FIRST_LINE.match(text).group()  # type: ignore[union-attr]  # matches anything
+    first = beginning(text)
     header = first.decode("utf-8", "replace").strip()
     names = unique([column.strip() for column in next(reader([header], between))])
     layout = Layout(between, names)

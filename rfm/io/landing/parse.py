@@ -4,31 +4,19 @@ from __future__ import annotations
 
 import io
 import json
-import re
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv
 
 from rfm.dialect import FLAG, Columns, plain
-from rfm.io.landing.blanks import BLANK, reader, single, spaced
+from rfm.io.landing.blanks import BLANK, single, spaced
 from rfm.io.landing.customers import Mask, mask_of
 from rfm.io.landing.encoding import AUTO, texts
+from rfm.io.landing.header import Layout, beginning, from_header, layout_of
 from rfm.io.landing.records import Records, fields, whole
 from rfm.schema import LANDING_COLUMNS, InputError
-
-OPTIONAL = ("Description", "Country")  # of bronze: what files may lack, unless the shop names them itself
-BEFORE_HEADER = re.compile(rb"\s*(?:sep=.[\r\n]+\s*)?")  # blank lines, and the line that tells a spreadsheet the separator
-FIRST_LINE = re.compile(rb"[^\r\n]*(?:\r\n|[\r\n])?")
-SEPARATORS = (",", ";", "\t", "|")
-
-
-class Layout(NamedTuple):
-    """How the lines of a file are built: their separator, and the names in the header."""
-
-    separator: str
-    header: list[str]
 
 
 def parse(raw: bytes, name: str, encoding: str = AUTO, separator: str = AUTO, columns: Columns = Columns()) -> pa.Table:
@@ -80,26 +68,15 @@ def pieces(
     for text, last in texts(source, name, encoding):
         text = rest + text if layout else from_header(rest + text)
         if not layout and text:
-            layout = Layout(*_header(text, name, SEPARATORS if separator == AUTO else (separator,), columns))
-            text = text[FIRST_LINE.match(text).end() :]  # type: ignore[union-attr]  # matches anything
+            layout = layout_of(text, name, separator, columns)
+            text = text[len(beginning(text)) :]
         if layout:
             records = records_of(text, layout, last)
             table, bad = read_records(records, layout, number, name)
             number, rest = number + table.num_rows + len(bad), records.rest
-            yield _as_bronze(table, layout.header, bad, columns, mask)
+            yield as_bronze(table, layout.header, bad, columns, mask)
     if not layout:
-        yield _as_bronze(pa.table({}), [], [], columns, mask)
-
-
-def from_header(text: bytes) -> bytes:
-    """Return the beginning of a file without what may stand before the header; empty if there is none yet.
-
-    Parameters
-    ----------
-    text
-        UTF-8.
-    """
-    return text[BEFORE_HEADER.match(text).end() :]  # type: ignore[union-attr]  # matches anything
+        yield as_bronze(pa.table({}), [], [], columns, mask)
 
 
 def records_of(text: bytes, layout: Layout, last: bool) -> Records:
@@ -117,8 +94,20 @@ def records_of(text: bytes, layout: Layout, last: bool) -> Records:
     return whole(text, layout.separator.encode(), len(layout.header), last)
 
 
-def _as_bronze(table: pa.Table, header: list[str], bad: list[dict], columns: Columns, mask: Mask | None) -> pa.Table:
-    """Return the columns of bronze, whatever the file calls them and in whatever order, and the lines that did not fit."""
+def as_bronze(table: pa.Table, header: list[str], bad: list[dict], columns: Columns, mask: Mask | None) -> pa.Table:
+    """Return the columns of bronze, whatever the file calls them and in whatever order, and the lines that did not fit.
+
+    Parameters
+    ----------
+    table, bad
+        As `read_records` gives them.
+    header
+        Names of the table's columns.
+    columns
+        As for `pieces`.
+    mask
+        What hides the customers.
+    """
     found = {plain(column): i for i, column in enumerate(header)}
     places = {raw: found.get(plain(name)) if name else None for raw, name in columns.headers.items()}
     values = {raw: pa.nulls(table.num_rows, pa.string()) if i is None else table[i] for raw, i in places.items()}
@@ -130,45 +119,6 @@ def _as_bronze(table: pa.Table, header: list[str], bad: list[dict], columns: Col
         values["CustomerID"], extra, bad = mask(values["CustomerID"]), mask.extra(extra), mask.bad(bad)
     good = pa.table([*values.values(), _extra_fields(table, extra)], [*values, "_rescued_data"])
     return pa.concat_tables([good, _rescued(bad, good.schema)]) if bad else good
-
-
-def _header(text: bytes, name: str, separators: tuple[str, ...], columns: Columns) -> tuple[str, list[str]]:
-    """Return the separator that fits, and the names in the first line."""
-    first = text[: 1 << 16]
-    wanted = {plain(column): column for column in (*columns.headers.values(), columns.cancelled) if column}
-    found: list[list[str]] = [next(reader(_lines(first), separator), []) for separator in separators]
-    matches = [len({plain(column) for column in header} & wanted.keys()) for header in found]
-    best = matches.index(max(matches))
-    header = [column.strip() or f"column {place}" for place, column in enumerate(found[best], 1)]
-    names = [plain(column) for column in header]
-    if not matches[best]:
-        shown = "" if columns.hash_customers else f", first line {next(_lines(first)).strip()[:60]!r}"
-        raise InputError(
-            f"{name}: not a sales file{shown}; wanted {', '.join(wanted.values())}, or what [columns] in rfm.toml calls them"
-        )
-    told = f"found {', '.join(header)}"
-    if missing := [column for column in _required(columns) if plain(column) not in names]:
-        raise InputError(
-            f"{name}: lacks {len(missing)} required column(s): {', '.join(missing)}; {told}; "
-            "say under [columns] in rfm.toml what the file calls them"
-        )
-    if twice := sorted({column for column in header if names.count(plain(column)) > 1}):
-        raise InputError(f"{name}: column(s) {', '.join(twice)} stand twice; {told}; keep one of each")
-    if re.search(r"[\r\n]", "".join(found[best])):
-        raise InputError(f"{name}: a column name spans lines; write the header in one line")
-    return separators[best], header
-
-
-def _lines(text: bytes) -> io.TextIOWrapper:
-    """Return the lines of a text, decoded as far as one reads."""
-    return io.TextIOWrapper(io.BytesIO(text), "utf-8", "replace")
-
-
-def _required(columns: Columns) -> list[str]:
-    """Return the names that a header must have."""
-    usual = Columns().headers
-    named = [name for raw, name in columns.headers.items() if raw not in OPTIONAL or name != usual[raw]]
-    return [name for name in (*named, columns.cancelled) if name]
 
 
 def read_records(records: Records, layout: Layout, number: int, name: str) -> tuple[pa.Table, list[dict]]:

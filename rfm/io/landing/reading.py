@@ -13,14 +13,16 @@ import pyarrow as pa
 
 from rfm.dialect import Columns
 from rfm.errors import refusal, trouble
+from rfm.io.landing.alike import in_groups, together
 from rfm.io.landing.encoding import AUTO
 from rfm.io.landing.files import LandingFile, date_in
 from rfm.io.landing.place import filesystem
-from rfm.io.landing.source import Large, Source
+from rfm.io.landing.source import Content, Large, Source
 from rfm.schema import InputError
 
 BATCH_BYTES = 64 << 20
-THREADS = 2  # files at once: one is fetched while another is parsed
+THREADS = 2  # files, or groups of small ones, at once: one is fetched while another is parsed
+Read = tuple[list[tuple], pa.Table | Large]  # files as they stand in the ledger, and their rows
 
 
 @dataclass
@@ -56,9 +58,9 @@ class Reading:
         size = 0
         for read, table in self._read():
             if isinstance(table, Large):
-                yield _ledger([read]), table
+                yield _ledger(read), table
                 continue
-            ledger.append(read)
+            ledger += read
             rows.append(table)
             size += table.nbytes
             if size > BATCH_BYTES:
@@ -67,8 +69,8 @@ class Reading:
         if rows:
             yield _ledger(ledger), pa.concat_tables(rows)
 
-    def _read(self) -> Iterator[tuple[tuple, pa.Table | Large]]:
-        """Yield each file that can be read, in order; note the others."""
+    def _read(self) -> Iterator[Read]:
+        """Yield the files that can be read, in order; note the others."""
         self.refused.clear()
         for found in self._ahead():
             if isinstance(found, str):
@@ -76,21 +78,30 @@ class Reading:
             else:
                 yield found
 
-    def _ahead(self) -> Iterator[tuple[tuple, pa.Table | Large] | str]:
-        """Yield what becomes of each file, in order, while the next ones are being read."""
+    def _ahead(self) -> Iterator[Read | str]:
+        """Yield what becomes of the files, in order, while the next ones are being read."""
         system, root = filesystem(self.landing)
         with ThreadPoolExecutor(THREADS) as pool:
             waiting: deque[Future] = deque()
-            for file in self.files:
-                waiting.append(pool.submit(self._one, system, f"{root}/{file.source_file}", file))
+            for group in in_groups(self.files):
+                waiting.append(pool.submit(self._some, system, root, group))
                 if len(waiting) > THREADS:
-                    yield waiting.popleft().result()
-            yield from (future.result() for future in waiting)
+                    yield from waiting.popleft().result()
+            for future in waiting:
+                yield from future.result()
 
-    def _one(self, system: fsspec.AbstractFileSystem, path: str, file: LandingFile) -> tuple[tuple, pa.Table | Large] | str:
+    def _some(self, system: fsspec.AbstractFileSystem, root: str, files: Sequence[LandingFile]) -> list[Read | str]:
+        """Return what becomes of some files, taken apart as one if they are alike."""
+        options = self.encoding, self.separator, self.columns
+        sources = [Source(system, f"{root}/{file.source_file}", file.source_file, file.bytes, *options) for file in files]
+        if len(files) > 1 and (found := together(sources, self.run_date)):
+            contents, rows = found
+            return [([self._line(file, content) for file, content in zip(files, contents, strict=True)], rows)]
+        return [self._one(source, file) for source, file in zip(sources, files, strict=True)]
+
+    def _one(self, source: Source, file: LandingFile) -> Read | str:
         """Return a file as it stands in the ledger and its rows, or why it is refused."""
         name = file.source_file
-        source = Source(system, path, name, file.bytes, self.encoding, self.separator, self.columns)
         try:
             content, rows = source.rows(self.run_date)
         except InputError as error:
@@ -99,7 +110,11 @@ class Reading:
             if isinstance(error, OSError) and not trouble(error):
                 return _reason(name, error)
             raise refusal(error, f"{self.landing}: {name} cannot be read") from None
-        return (name, date_in(name), content.bytes, content.sha256, self.run_date, file.token), rows
+        return [self._line(file, content)], rows
+
+    def _line(self, file: LandingFile, content: Content) -> tuple:
+        """Return a file as it stands in the ledger."""
+        return file.source_file, file.file_date, content.bytes, content.sha256, self.run_date, file.token
 
 
 def read_files(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -134,15 +134,27 @@ class Source:
 
     def _tables(self, file: _Hashed, run_date: dt.date) -> Iterator[pa.Table]:
         """Yield the rows with when, from which file and in which run they came."""
-        arrived = {
-            "ingestion_timestamp": pa.scalar(dt.datetime.now(dt.UTC), pa.timestamp("us", "UTC")),
-            "source_file": pa.scalar(self.name, pa.string()),
-            "processing_date": pa.scalar(run_date, pa.date32()),
-        }
         for table in pieces(file, self.name, self.encoding, self.separator, self.columns):
-            for column, value in arrived.items():
-                table = table.append_column(column, pa.repeat(value, table.num_rows))
-            yield table
+            yield stamped(table, [(self.name, table.num_rows)], run_date)
+
+
+def stamped(rows: pa.Table, files: Iterable[tuple[str, int]], run_date: dt.date) -> pa.Table:
+    """Return rows with when, from which file and in which run they came.
+
+    Parameters
+    ----------
+    rows
+        Columns of bronze up to ``_rescued_data``.
+    files
+        Name of each file and number of its rows, in their order.
+    run_date
+        Becomes ``processing_date``.
+    """
+    now = pa.scalar(dt.datetime.now(dt.UTC), pa.timestamp("us", "UTC"))
+    names = [pa.repeat(pa.scalar(name, pa.string()), count) for name, count in files]
+    rows = rows.append_column("ingestion_timestamp", pa.repeat(now, rows.num_rows))
+    rows = rows.append_column("source_file", pa.chunked_array(names, pa.string()))
+    return rows.append_column("processing_date", pa.repeat(pa.scalar(run_date, pa.date32()), rows.num_rows))
 
 
 @dataclass(frozen=True)
