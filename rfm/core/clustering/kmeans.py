@@ -90,7 +90,7 @@ def _promising(coarse: Weighted, starts: np.ndarray) -> np.ndarray:
 
     count, k, _ = starts.shape
     centroids, first = starts.reshape(-1, 3).copy(), k * np.arange(count)
-    masses = np.repeat(np.c_[coarse.weights, coarse.points * coarse.weights[:, None]], count, axis=0).T
+    masses = np.repeat(np.c_[coarse.weights, coarse.points * coarse.weights[:, None]].T, count, axis=1)
     for _ in range(ROUNDS):
         nearest = cdist(coarse.points, centroids, "sqeuclidean").reshape(-1, count, k).argmin(axis=2) + first
         weights, *sums = (np.bincount(nearest.ravel(), mass, len(centroids)) for mass in masses)
