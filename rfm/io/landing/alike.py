@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise, takewhile
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -22,7 +23,7 @@ END = b"\x1aend"  # in every field of the line between two files
 
 
 def in_groups(files: Iterable[LandingFile]) -> Iterator[list[LandingFile]]:
-    """Yield files in order, small ones some at a time; a file of unknown size is not small.
+    """Yield files in order, small ones some at a time; a file of unknown size stands alone.
 
     Parameters
     ----------
@@ -30,15 +31,13 @@ def in_groups(files: Iterable[LandingFile]) -> Iterator[list[LandingFile]]:
         As `list_files` gives them.
     """
     group: list[LandingFile] = []
+    size = 0
     for file in files:
-        small = 0 < file.bytes <= BYTES // 2
-        if group and (not small or len(group) == FILES or sum(one.bytes for one in group) + file.bytes > BYTES):
+        size += file.bytes or BYTES
+        if group and (size > BYTES or len(group) == FILES):
             yield group
-            group = []
+            group, size = [], file.bytes or BYTES
         group.append(file)
-        if not small:
-            yield group
-            group = []
     if group:
         yield group
 
@@ -59,8 +58,9 @@ def together(sources: Sequence[Source], run_date: dt.date) -> tuple[list[Content
         None if one cannot be read, headers differ or a line does not fit: then each is to be read by itself, which says why.
     """
     try:
-        raws = [source.system.cat_file(source.path) for source in sources]
-        if any(raw.startswith(PACKED) for raw in raws):
+        contents = (source.system.cat_file(source.path) for source in sources)
+        raws = list(takewhile(lambda raw: not raw.startswith(PACKED), contents))
+        if len(raws) < len(sources):
             return None
         texts = [from_header(utf8(raw, source.name, source.encoding)) for raw, source in zip(raws, sources, strict=True)]
         found = _rows(texts, sources[0])
@@ -86,6 +86,6 @@ def _rows(texts: Sequence[bytes], like: Source) -> tuple[pa.Table, list[int]] | 
     places = pc.indices_nonzero(ends).to_pylist()
     if bad or records.ragged or len(places) != len(texts):
         return None
-    counts = [place - before - 1 for before, place in zip([-1, *places], places, strict=False)]
+    counts = [place - before - 1 for before, place in pairwise([-1, *places])]
     rows = table.filter(pc.invert(ends))
     return as_bronze(rows, layout.header, [], like.columns, mask_of(like.columns)), counts
