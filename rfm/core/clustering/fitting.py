@@ -126,10 +126,10 @@ def fit(
     points = np.round((values - mean) / scale, DIGITS)
     start = (np.asarray(earlier.centroids) - mean) / scale if earlier else None
     fits = fit_each(points, options, start)
-    if start is not None and len(start) not in [len(one.centroids) for one in fits]:
-        earlier = start = None
-    if start is not None:
+    if start is not None and len(start) in [len(one.centroids) for one in fits]:
         fits = steady.limited(fits, points, start, options)
+    else:
+        earlier = None
     scores = score(points, fits)
     place, challenger = steady.choose(scores, earlier, run_date, options)
     best = fits[place]
