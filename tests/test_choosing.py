@@ -76,6 +76,15 @@ def test_sampled_silhouettes_are_those_of_all_points_at_these_rows():
     assert silhouette_values(cells, rows).mean(axis=0) == pytest.approx(silhouette_values(cells)[rows].mean(axis=0), abs=1e-5)
 
 
+def test_a_sample_may_be_taken_in_parts(monkeypatch):
+    points = clouds(900)
+    cells = in_cells(points, [fit.labels for fit in fit_each(points, OPTIONS)])
+    rows = np.random.default_rng(1).permutation(900)[:200]
+    whole = silhouette_values(cells, rows)
+    monkeypatch.setattr(import_module("rfm.core.clustering.silhouette"), "QUERIES", 64)
+    assert silhouette_values(cells, rows) == pytest.approx(whole, abs=2e-4)
+
+
 def test_all_rows_drawn_leave_no_error(monkeypatch):
     points = clouds(600)
     fits = fit_each(points, OPTIONS)

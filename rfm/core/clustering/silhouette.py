@@ -134,8 +134,9 @@ def _sums_of_all(cells: Cells, pool: ThreadPoolExecutor) -> np.ndarray:
     """
     from scipy.spatial.distance import cdist
 
-    def share(first: int) -> list[np.ndarray]:
-        sums = [np.zeros((len(tile.points), tile.member.shape[1])) for tile in cells.tiles]
+    def share(first: int) -> np.ndarray:
+        whole = np.zeros((len(cells.points), cells.tiles[0].member.shape[1]))
+        sums = np.split(whole, np.cumsum([len(tile.points) for tile in cells.tiles])[:-1])  # parts of it, not copies
         for top in range(first, len(cells.tiles), THREADS):
             one = cells.tiles[top]
             for left, other in enumerate(cells.tiles[top:], top):
@@ -143,9 +144,9 @@ def _sums_of_all(cells: Cells, pool: ThreadPoolExecutor) -> np.ndarray:
                 sums[top] += distances @ other.inside @ other.member
                 if left > top:
                     sums[left] += distances.T @ one.inside @ one.member
-        return sums
+        return whole
 
-    ordered = sum(np.concatenate(sums) for sums in pool.map(share, range(THREADS)))
+    ordered = sum(pool.map(share, range(THREADS)))
     found = np.empty_like(ordered)
     found[cells.order] = ordered
     return found
