@@ -1,7 +1,6 @@
 # Two commands are enough: `make daily`, `make test`. Every target with a ## comment is in the help.
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
-PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
@@ -9,20 +8,20 @@ BIN := $(VENV)/bin
 OPTIONS = $(if $(LANDING),--landing "$(LANDING)") $(if $(LAKE),--lake "$(LAKE)")
 REPORT = $(if $(REPORTS),--reports "$(REPORTS)")
 
-.PHONY: help setup daily report publish backfill sample data status lab test test-long bench lint clean
+.PHONY: help setup daily report publish backfill sample data status lab test test-long bench lint lock clean
 
 help: ## show this help
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
-setup: $(VENV)/installed ## make the environment from requirements.lock, if it is not there
+setup: $(VENV)/run ## make the environment .venv for a run, if it is not there
 
-$(VENV)/installed: requirements.lock pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "rfm needs Python 3.11 or newer; name one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
-	@echo "Making the environment in $(VENV) (once, a few minutes) …"
-	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	@touch $@
+# The packages of a run, of JupyterLab, of the tests, of everything; each holds those before it.
+$(VENV)/run: requirements.lock pyproject.toml
+$(VENV)/lab: requirements-lab.lock pyproject.toml
+$(VENV)/test: requirements-test.lock pyproject.toml
+$(VENV)/dev: requirements-dev.lock pyproject.toml
+$(VENV)/run $(VENV)/lab $(VENV)/test $(VENV)/dev:
+	@PYTHON="$(PYTHON)" .ci/environment $(@F)
 
 daily: setup ## run all stages for the newest day, or for DATE=, and publish the report
 	@$(if $(LANDING),,$(BIN)/rfm sample --if-empty)
@@ -46,20 +45,23 @@ data: setup ## fetch the public archive, Online Retail II (45 MB), and make its 
 status: setup ## show the last runs and the tables
 	@$(BIN)/rfm status $(if $(LAKE),--lake "$(LAKE)") $(REPORT)
 
-lab: setup ## open JupyterLab on the tour
+lab: $(VENV)/lab ## open JupyterLab on the tour
 	@$(BIN)/jupyter lab notebooks/0_tour.ipynb
 
-test: setup ## run all tests but the long ones and those on Spark (under ten minutes on two cores)
+test: $(VENV)/test ## run all tests but the long ones and those on Spark (under ten minutes on two cores)
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not long and not spark and not classic" --cov=rfm --cov-report=term --cov-fail-under=95
 
-test-long: setup ## run the long tests too: many kills, long fuzzing, large data
+test-long: $(VENV)/dev ## run the long tests too: many kills, long fuzzing, large data
 	@RFM_HYPOTHESIS=long $(BIN)/python -m pytest
 
-bench: setup ## measure speed and memory against baselines in the same run
+bench: $(VENV)/dev ## measure speed and memory against baselines in the same run
 	@$(BIN)/python -m tests.bench
 
-lint: setup ## check style and types
+lint: $(VENV)/dev ## check style and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+lock: setup ## write the lock files from pyproject.toml; UPGRADE=--upgrade takes the newest releases
+	@UPGRADE="$(UPGRADE)" .ci/lock
 
 clean: ## remove the environment, the made data and the reports
 	rm -rf $(VENV) .bench .classic data/landing data/lake reports/* .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
