@@ -48,8 +48,8 @@ status: setup ## show the last runs and the tables
 lab: $(VENV)/lab ## open JupyterLab on the tour
 	@$(BIN)/jupyter lab notebooks/0_tour.ipynb
 
-test: $(VENV)/test ## run all tests but the long ones and those on Spark (under ten minutes on two cores)
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not long and not spark and not classic" --cov=rfm --cov-report=term --cov-fail-under=95
+test: $(VENV)/test ## run all tests but the long ones and those on Spark or in a browser (under eight minutes on two cores)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not long and not spark and not classic and not browser" --cov=rfm --cov-report=term --cov-fail-under=95
 
 test-long: $(VENV)/dev ## run the long tests too: many kills, long fuzzing, large data
 	@RFM_HYPOTHESIS=long $(BIN)/python -m pytest

@@ -245,18 +245,6 @@ def test_shop_file_lists_every_setting_with_its_default():
     assert set(opened) == set(Settings.model_fields) - {"date"}
 
 
-def test_lock_has_hashes_and_no_address():
-    lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
-    pins = re.findall(r"^[a-z0-9][\w.-]*(?:\[[\w,]+\])?==", lock, re.MULTILINE)
-    assert len(pins) > 100
-    assert lock.count("--hash=sha256:") > len(pins)
-    assert "://" not in lock
-
-
-def test_conda_environment_installs_the_lock():
-    assert "- -r requirements.lock" in (ROOT / "environment.yml").read_text(encoding="utf-8")
-
-
 if __name__ == "__main__":
     REFERENCE.write_text(page(), encoding="utf-8")
     for made, text in MADE.items():

@@ -6,6 +6,7 @@ import contextlib
 import datetime as dt
 import shutil
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,6 @@ import polars as pl
 import polars.selectors as cs
 import pytest
 from conftest import ROOT, sail_address, spark_session
-from pyspark.errors.exceptions.connect import AnalysisException, SparkConnectGrpcException
 
 import rfm
 from rfm.errors import trouble
@@ -34,6 +34,10 @@ from rfm.schema import TABLES, InputError, RfmError, SettingsError
 from rfm.settings import is_catalog_name
 from tests.bench import spark as bench
 from tests.bench.cases import Inputs
+
+if not find_spec("pyspark"):
+    pytest.skip("the Spark client is missing; `make bench` or `make lint` installs it", allow_module_level=True)
+from pyspark.errors.exceptions.connect import AnalysisException, SparkConnectGrpcException  # noqa: E402
 
 pytestmark = pytest.mark.spark
 

@@ -33,6 +33,13 @@ class Built(NamedTuple):
         return f"{(self.root / str(self.tables.day) if run else self.root).as_uri()}/{page}"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of this folder."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker("browser")
+
+
 @pytest.fixture(scope="session")
 def chromium() -> str:
     """Return the browser; skip, or fail where it is required, without one."""
