@@ -19,6 +19,7 @@ from rfm.run import backfill
 from rfm.run.cli import app
 from rfm.settings import Settings, load_settings
 
+pytestmark = pytest.mark.foreign
 NEWEST = {"CDNOW_master.txt": dt.date(1998, 6, 30), "example_transactions.csv": dt.date(2014, 12, 31)}
 LINES = {
     "CDNOW_master.txt": (23_570, 69_659),
