@@ -4,6 +4,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+WORKSPACES = $(VENV)/share/jupyter/lab/workspaces
 
 # Variables of a run: DATE=2025-10-23 LANDING=… LAKE=… REPORTS=…, passed on where they are given.
 OPTIONS = $(if $(LANDING),--landing "$(LANDING)") $(if $(LAKE),--lake "$(LAKE)")
@@ -16,12 +17,14 @@ help: ## show this help
 
 setup: $(VENV)/installed ## make the environment from requirements.lock, if it is not there
 
-$(VENV)/installed: requirements.lock pyproject.toml
+# .jupyter/etc holds settings of IPython and JupyterLab for this environment alone, however they are started.
+$(VENV)/installed: requirements.lock pyproject.toml $(shell find .jupyter/etc -type f)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "rfm needs Python 3.11 or newer; name one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
 	@echo "Making the environment in $(VENV) (once, a few minutes) …"
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@cp -R .jupyter/etc $(VENV)/
 	@touch $@
 
 daily: setup ## run all stages for the newest day, or for DATE=, and publish the report
@@ -46,8 +49,9 @@ data: setup ## fetch the public archive, Online Retail II (45 MB), and make its 
 status: setup ## show the last runs and the tables
 	@$(BIN)/rfm status $(if $(LAKE),--lake "$(LAKE)") $(REPORT)
 
-lab: setup ## open JupyterLab on the tour
-	@$(BIN)/jupyter lab notebooks/0_tour.ipynb
+lab: setup ## open JupyterLab on the tour; JUPYTER_OPTS="--no-browser --port 9999" are its options
+	@mkdir -p $(WORKSPACES) && cp .jupyter/tour.json $(WORKSPACES)/default-37a8.jupyterlab-workspace
+	@$(BIN)/jupyter lab --LabApp.workspaces_dir=$(WORKSPACES) $(JUPYTER_OPTS)
 
 test: setup ## run all tests but the long ones and those on Spark (under ten minutes on two cores)
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not long and not spark and not classic" --cov=rfm --cov-report=term --cov-fail-under=95
