@@ -49,7 +49,8 @@ data: setup ## fetch the public archive, Online Retail II (45 MB), and make its 
 status: setup ## show the last runs and the tables
 	@$(BIN)/rfm status $(if $(LAKE),--lake "$(LAKE)") $(REPORT)
 
-lab: setup ## open JupyterLab on the tour; JUPYTER_OPTS="--no-browser --port 9999" are its options
+# tour.json says what is open at the start; its new name is the one JupyterLab gives its default workspace.
+lab: setup ## open JupyterLab on the tour, with the options in JUPYTER_OPTS=
 	@mkdir -p $(WORKSPACES) && cp .jupyter/tour.json $(WORKSPACES)/default-37a8.jupyterlab-workspace
 	@$(BIN)/jupyter lab --LabApp.workspaces_dir=$(WORKSPACES) $(JUPYTER_OPTS)
 

@@ -1,3 +1,4 @@
+"""IPython and its kernels complete names without jedi: it takes seconds, and JupyterLab waits one."""
+
 c = get_config()  # noqa: F821
-# jedi takes seconds to complete a name; JupyterLab gives up after one
 c.Completer.use_jedi = False

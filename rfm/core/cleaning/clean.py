@@ -73,9 +73,7 @@ def clean(
     return _silver(rows.filter(good)).to_native(), _quarantine(rows.filter(~good), names).to_native()
 
 
-def judge(
-    bronze: IntoFrameT, expectations: tuple[Expectation, ...] | None = None, dialect: Dialect = Dialect()
-) -> IntoFrameT:
+def judge(bronze: IntoFrameT, expectations: tuple[Expectation, ...] | None = None, dialect: Dialect = Dialect()) -> IntoFrameT:
     """Type every row of bronze and hold it against every expectation.
 
     Parameters

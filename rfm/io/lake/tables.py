@@ -220,7 +220,7 @@ class Lake:
             return dict(zip(rows, pool.map(lambda name: self._put(name, rows[name], equal), rows), strict=True))
 
     def state(self, names: Iterable[str] | None = None) -> dict[str, State]:
-        """Return version and number of rows of each table that exists, of all tables if not given, from its log alone."""
+        """Return version and number of rows of each table that exists, by default of all tables, from its log alone."""
         tables = {name: self.open(name) for name in (TABLES if names is None else names)}
         return {name: State(table.version(), table.count()) for name, table in tables.items() if table}
 
