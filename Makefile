@@ -3,6 +3,7 @@
 SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
+WORKSPACES = $(VENV)/share/jupyter/lab/workspaces
 
 # Variables of a run: DATE=2025-10-23 LANDING=… LAKE=… REPORTS=…, passed on where they are given.
 OPTIONS = $(if $(LANDING),--landing "$(LANDING)") $(if $(LAKE),--lake "$(LAKE)")
@@ -20,7 +21,7 @@ $(VENV)/run: requirements.lock pyproject.toml
 $(VENV)/lab: requirements-lab.lock pyproject.toml
 $(VENV)/test: requirements-test.lock pyproject.toml
 $(VENV)/dev: requirements-dev.lock pyproject.toml
-$(VENV)/run $(VENV)/lab $(VENV)/test $(VENV)/dev:
+$(VENV)/run $(VENV)/lab $(VENV)/test $(VENV)/dev: $(wildcard .jupyter/etc/*/* .jupyter/etc/*/*/*)
 	@PYTHON="$(PYTHON)" .ci/environment $(@F)
 
 daily: setup ## run all stages for the newest day, or for DATE=, and publish the report
@@ -45,8 +46,10 @@ data: setup ## fetch the public archive, Online Retail II (45 MB), and make its 
 status: setup ## show the last runs and the tables
 	@$(BIN)/rfm status $(if $(LAKE),--lake "$(LAKE)") $(REPORT)
 
-lab: $(VENV)/lab ## open JupyterLab on the tour
-	@$(BIN)/jupyter lab notebooks/0_tour.ipynb
+# tour.json says what is open at the start; its new name is the one JupyterLab gives its default workspace.
+lab: $(VENV)/lab ## open JupyterLab on the tour, with the options in JUPYTER_OPTS=
+	@mkdir -p $(WORKSPACES) && cp .jupyter/tour.json $(WORKSPACES)/default-37a8.jupyterlab-workspace
+	@$(BIN)/jupyter lab --LabApp.workspaces_dir=$(WORKSPACES) $(JUPYTER_OPTS)
 
 test: $(VENV)/test ## run all tests but the long ones and those on Spark or in a browser (under eight minutes on two cores)
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not long and not spark and not classic and not browser" --cov=rfm --cov-report=term --cov-fail-under=95

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -25,6 +25,10 @@ class Section(BaseModel):
     """A section of rfm.toml: unknown names are refused, values cannot be changed."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    def __repr_args__(self) -> list[tuple[str | None, Any]]:
+        # a section is the default of many functions, and their help is read for its first line
+        return [(name, value) for name, value in self if value != type(self).model_fields[name].default]
 
 
 class Landing(Section):

@@ -15,6 +15,9 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 import rfm
+from rfm.core import backtest
+from rfm.io import prepare
+from rfm.run import backtest as backtest_run
 from rfm.run.cli import app
 from rfm.sections import Section
 from rfm.settings import PATHS, Settings
@@ -28,6 +31,8 @@ Made from the code by `python tests/test_docs.py`; a test compares. How to do th
 * [Commands](#commands): every verb of `rfm`, with its options
 * [The library](#the-library): what `import rfm` gives to a notebook
 """
+NOTEBOOK_MODULES = (backtest, backtest_run, prepare)
+"""What notebooks import beside `rfm`."""
 KINDS = {str: "text", int: "whole number", float: "number", bool: "true or false"}
 LIMITS = {"ge": "{} or more", "gt": "above {}", "le": "{} or less", "lt": "below {}"}
 
@@ -146,6 +151,16 @@ def methods(value: Any) -> Iterator[str]:
     yield from [""] if functions else []
 
 
+def callables() -> Iterator[tuple[str, Any]]:
+    """Yield the functions, classes and methods that notebooks call, with their names."""
+    for module in [rfm, *NOTEBOOK_MODULES, *(one for name in rfm.__all__ if isinstance(one := getattr(rfm, name), ModuleType))]:
+        for name, value in members(module):
+            if not (isinstance(value, type) and issubclass(value, Exception)):
+                yield f"{module.__name__}.{name}", value
+                parts = vars(value) if isinstance(value, type) else {}
+                yield from ((f"{name}.{part}", one) for part, one in parts.items() if part[0] != "_" and inspect.isfunction(one))
+
+
 def members(module: ModuleType) -> Iterator[tuple[str, Any]]:
     """Yield the public functions and classes that belong to a module or, if it is a package, to its parts."""
     for name in getattr(module, "__all__", vars(module)):
@@ -160,23 +175,8 @@ def signature(value: Any) -> str:
     if isinstance(value, type) and issubclass(value, Exception):
         return ""
     taken = inspect.signature(value).parameters.values()
-    shown = [one.replace(annotation=one.empty, default=short(one.default)) for one in taken if one.name != "self"]
+    shown = [one.replace(annotation=one.empty) for one in taken if one.name != "self"]
     return str(inspect.Signature(shown))
-
-
-def short(default: Any) -> Any:
-    """Return a default as it is, or the name of what it is where that would be long."""
-    return default if default is inspect.Parameter.empty or len(repr(default)) < 40 else Named(default)
-
-
-class Named:
-    """A default of many parts, shown by the name of its type."""
-
-    def __init__(self, value: Any) -> None:
-        self.value = value
-
-    def __repr__(self) -> str:
-        return f"{type(self.value).__name__}(…)" if not isinstance(self.value, str) else f"'{self.value[:20]}…'"
 
 
 def docstring(value: Any) -> str:

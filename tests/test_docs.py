@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import inspect
 import os
 import re
 import shlex
@@ -20,7 +21,7 @@ from rfm.run.cli import app
 from rfm.run.stages import STAGES
 from rfm.schema import TABLES
 from rfm.settings import PATHS, Settings, load_settings
-from tests.reference import page
+from tests.reference import callables, page, signature
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -103,6 +104,15 @@ def test_tables_of_the_readme_are_those_of_the_code(name):
 
 def test_reference_is_made_of_the_code():
     assert PAGES["notebooks/REFERENCE.md"] == page(), "run `python tests/test_docs.py` to write it anew"
+
+
+def test_help_is_not_buried_under_its_signature():
+    """JupyterLab shows the signature, with the whole repr of each default, above the first word of help."""
+    found = dict(callables())
+    defaults = {name: [one.default for one in inspect.signature(value).parameters.values()] for name, value in found.items()}
+    assert [name for name, value in found.items() if len(signature(value)) > 200] == []
+    assert [name for name, given in defaults.items() for one in given if not inspect.isclass(one) and len(repr(one)) > 40] == []
+    assert {"rfm.clean", "Lake.state"} < set(found)
 
 
 def test_blocks_of_commands_hold_nothing_else():

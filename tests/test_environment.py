@@ -123,7 +123,8 @@ exit {status}
 @pytest.fixture
 def installer(tmp_path):
     """Return what runs the installer in a folder of its own, with the given programs on the PATH."""
-    shutil.copytree(ROOT / ".ci", tmp_path / ".ci")
+    for folder in (".ci", ".jupyter"):
+        shutil.copytree(ROOT / folder, tmp_path / folder)
     tools = tmp_path / "bin"
     tools.mkdir()
     for tool in ("bash", "dirname", "grep", "mkdir", "cp", "touch", "tail"):
@@ -177,7 +178,7 @@ def test_pip_installs_the_same_where_uv_cannot(installer):
 
 def test_a_larger_group_counts_as_the_smaller_ones(installer, tmp_path):
     installer("test", python3=FIT, uv=UV.format(status=0))
-    assert {path.name for path in (tmp_path / ".venv").iterdir()} == {"bin", "run", "lab", "test"}
+    assert {path.name for path in (tmp_path / ".venv").iterdir()} == {"bin", "etc", "run", "lab", "test"}
 
 
 @pytest.mark.parametrize("target", ["daily", "test"])

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from rfm.dialect import Columns, Dialect
 from rfm.schema import SettingsError
+from rfm.sections import Rules
 from rfm.settings import PATHS, Settings, absolute, load_settings, shop_file
 
 
@@ -110,6 +112,11 @@ def test_a_date_is_a_date_or_its_text(given):
 def test_a_date_from_the_environment(monkeypatch):
     monkeypatch.setenv("RFM_DATE", "2025-10-23")
     assert load_settings().date == dt.date(2025, 10, 23)
+
+
+def test_a_section_shows_what_is_not_the_default():
+    own = Dialect(columns=Columns(price="Preis"), rules=Rules(revenue="net"))
+    assert (repr(Dialect()), repr(own)) == ("Dialect()", "Dialect(columns=Columns(price='Preis'), rules=Rules(revenue='net'))")
 
 
 def test_the_shops_own_recommendations(home):

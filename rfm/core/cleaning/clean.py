@@ -25,7 +25,7 @@ LARGEST_TOTAL = 10**12 - 1  # cents in DECIMAL(12,2)
 
 def clean(
     bronze: IntoFrameT,
-    expectations: tuple[Expectation, ...] = EXPECTATIONS,
+    expectations: tuple[Expectation, ...] | None = None,
     severities: Mapping[str, str] | None = None,
     dialect: Dialect = Dialect(),
 ) -> tuple[IntoFrameT, IntoFrameT]:
@@ -37,7 +37,7 @@ def clean(
         Rows of ``retail_transactions_bronze`` in any frame that narwhals knows, eager or lazy. The columns
         that say where a row came from may be missing; they are carried on where they are there.
     expectations
-        The rules, see `EXPECTATIONS`.
+        The rules; `EXPECTATIONS` if not given.
     severities
         Name of a rule and its severity, where it is not the rule's own: the shop's choice.
     dialect
@@ -68,12 +68,12 @@ def clean(
     """
     rows: Any = nw.from_native(judge(bronze, expectations, dialect))
     chosen = severities or {}
-    names = [rule.name for rule in expectations if chosen.get(rule.name, rule.severity) != "warn"]
+    names = [rule.name for rule in _rules(expectations) if chosen.get(rule.name, rule.severity) != "warn"]
     good = nw.all_horizontal(*(nw.col(name) for name in names), ignore_nulls=False)
     return _silver(rows.filter(good)).to_native(), _quarantine(rows.filter(~good), names).to_native()
 
 
-def judge(bronze: IntoFrameT, expectations: tuple[Expectation, ...] = EXPECTATIONS, dialect: Dialect = Dialect()) -> IntoFrameT:
+def judge(bronze: IntoFrameT, expectations: tuple[Expectation, ...] | None = None, dialect: Dialect = Dialect()) -> IntoFrameT:
     """Type every row of bronze and hold it against every expectation.
 
     Parameters
@@ -96,7 +96,12 @@ def judge(bronze: IntoFrameT, expectations: tuple[Expectation, ...] = EXPECTATIO
     98
     """
     rows = _typed(_as_text(bronze), dialect)
-    return rows.with_columns(**{rule.name: _verdict(rule, dialect) for rule in expectations}).to_native()
+    return rows.with_columns(**{rule.name: _verdict(rule, dialect) for rule in _rules(expectations)}).to_native()
+
+
+def _rules(given: tuple[Expectation, ...] | None) -> tuple[Expectation, ...]:
+    """Return the expectations to use; an empty tuple is a choice, None is not."""
+    return EXPECTATIONS if given is None else given
 
 
 def _verdict(rule: Expectation, dialect: Dialect) -> nw.Expr:

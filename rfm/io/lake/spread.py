@@ -106,11 +106,11 @@ class SpreadLake(Lake):
         """Return a handle on a table of a folder or bucket; nothing for one of a catalog, whose log is not read here."""
         return None if self.cluster.named else super().open(name)
 
-    def state(self, names: Iterable[str] = TABLES) -> dict[str, State]:
+    def state(self, names: Iterable[str] | None = None) -> dict[str, State]:
         """Return version and number of rows of each table that exists; of a catalog's tables the version is not known: -1."""
         if not self.cluster.named:
             return super().state(names)
-        there = [name for name in names if self.cluster.exists(TABLES[name])]
+        there = [name for name in (TABLES if names is None else names) if self.cluster.exists(TABLES[name])]
         return {name: State(UNKNOWN, self._home(self._chosen(name).select(nw.len().alias("rows"))).item()) for name in there}
 
     def optimize(self, name: str, retain_days: int = care.RETAIN_DAYS) -> dict[str, int]:

@@ -219,9 +219,9 @@ class Lake:
         with ThreadPoolExecutor(WRITERS) as pool:
             return dict(zip(rows, pool.map(lambda name: self._put(name, rows[name], equal), rows), strict=True))
 
-    def state(self, names: Iterable[str] = TABLES) -> dict[str, State]:
-        """Return version and number of rows of each table that exists, from its log alone."""
-        tables = {name: self.open(name) for name in names}
+    def state(self, names: Iterable[str] | None = None) -> dict[str, State]:
+        """Return version and number of rows of each table that exists, by default of all tables, from its log alone."""
+        tables = {name: self.open(name) for name in (TABLES if names is None else names)}
         return {name: State(table.version(), table.count()) for name, table in tables.items() if table}
 
     def optimize(self, name: str, retain_days: int = care.RETAIN_DAYS) -> dict[str, int]:
