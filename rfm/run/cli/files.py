@@ -37,9 +37,7 @@ def sample(
 def prepare(
     workbook: Annotated[
         str | None,
-        typer.Argument(
-            metavar="FILE", help="online_retail_II.xlsx, its zip or its CSV; fetched as [archive] says if not given."
-        ),
+        typer.Argument(metavar="FILE", help="online_retail_II.xlsx, its zip or its CSV; fetched as [archive] says if not given."),
     ] = None,
     landing: Landing = None,
     sheet: Annotated[
