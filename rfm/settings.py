@@ -38,7 +38,7 @@ class Settings(BaseSettings):
     landing: str = Field(description="folder or URL with the daily files")
     lake: str = Field(description="folder or URL of the tables; with spark also catalog.schema")
     reports: str = Field(description="folder or URL of the published reports")
-    notebooks: str = Field(description="folder with the notebooks of the chain")
+    notebooks: str = Field(description="folder with the notebooks of the chain; without one, those of the package are run")
     files: Landing = Landing()
     columns: Columns = Columns()
     format: Format = Format()
@@ -103,7 +103,7 @@ class _ShopFile(TomlConfigSettingsSource):
         given = {name: value for name, value in super().__call__().items() if value != ""}
         spark = self.current_state.get("engine", given.get("engine")) == "spark"
         folder = file.parent if (file := shop_file()) else Path.cwd()
-        paths = {name: given.get(name, default) for name, default in PATHS.items()}
+        paths = {name: given.get(name, default) for name, default in {**PATHS, "notebooks": _notebooks(folder)}.items()}
         if spark and is_catalog_name(str(paths["lake"])):
             del paths["lake"]  # no path; it stands in what was given
         return {**given, **_placed(paths, folder)}
@@ -112,6 +112,19 @@ class _ShopFile(TomlConfigSettingsSource):
 def _placed(paths: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Return paths as absolute ones; what is no text is left for the validation to refuse."""
     return {name: absolute(path, folder) if isinstance(path, str) else path for name, path in paths.items()}
+
+
+def _notebooks(folder: Path) -> str:
+    """Return the folder's own notebooks if it has one of the chain, otherwise those of the package."""
+    own, ours = folder / PATHS["notebooks"], packaged(PATHS["notebooks"])
+    has_own = any((own / notebook.name).exists() for notebook in ours.glob("[0-9]_*.ipynb"))
+    return str(own if has_own or not ours.is_dir() else ours)
+
+
+def packaged(name: str) -> Path:
+    """Return where a file or folder lies that comes with the package; in a clone that is the clone's own."""
+    inside = Path(__file__).parent / name
+    return inside if inside.exists() else inside.parents[1] / name
 
 
 def shop_file(start: Path | None = None) -> Path | None:

@@ -106,13 +106,22 @@ def cell(text: str) -> str:
 def commands() -> Iterator[str]:
     """Yield the verbs with what they do, their options and their examples."""
     yield "## Commands\n"
-    for name, verb in typer.main.get_command(app).commands.items():
+    group = typer.main.get_command(app)
+    yield f"{plain(group.epilog)}. Options of `rfm` itself; --quiet, --verbose and --help may stand after the verb too:\n"
+    yield from (told(option) for option in group.params)
+    yield ""
+    for name, verb in group.commands.items():
         yield f"### rfm {name}\n\n{plain(verb.help)}\n"
-        for option in verb.params:
-            shown = f"{'/'.join(option.opts)}" if option.param_type_name == "option" else (option.metavar or option.name.upper())
-            help_text = getattr(option, "help", "") or ""
-            yield f"* `{shown}`: {plain(help_text)}" if help_text else f"* `{shown}`"
+        yield from (told(option) for option in verb.params if option.expose_value)
         yield "\n" + ", ".join(f"`{one}`" for one in re.findall(r"`(rfm [^`]*)`", verb.epilog or "")) + "\n"
+
+
+def told(option: Any) -> str:
+    """Return a line about an option or argument: its names, what it takes, what it does, its default."""
+    names = "/".join(option.opts) if option.param_type_name == "option" else ""
+    default = option.show_default if isinstance(option.show_default, str) else option.default
+    known = f" Default: {default}." if default not in (None, False) and not callable(default) else ""
+    return f"* `{' '.join(filter(None, (names, option.metavar)))}`: {plain(option.help)}{known}"
 
 
 def plain(text: str | None) -> str:

@@ -290,9 +290,9 @@ def test_verb_fetches_and_prepares_in_one(web, both, tmp_path, monkeypatch, caps
     monkeypatch.setenv("RFM_ARCHIVE__URL", url)
     checksum = hashlib.sha256(server.content).hexdigest()
     assert cli.app(["prepare", "--landing", str(tmp_path / "data" / "landing")], standalone_mode=False) in (0, None)
-    said = capsys.readouterr().out
-    assert f"sha256 {checksum} (to pin it, put it into rfm.toml: [archive] sha256)" in said
+    said, noted = capsys.readouterr()
+    assert f"sha256 {checksum} (to pin it, put it into rfm.toml: [archive] sha256)" in noted
     assert "4 files, 7 lines, 2025-06-26 to 2025-06-29" in said
-    assert "2 lines of days that an earlier sheet holds were left out" in said
+    assert "2 lines of days that an earlier sheet holds were left out" in noted
     assert landed(tmp_path / "data" / "landing") == DAYS
     assert (tmp_path / "data" / "archive" / "online+retail+ii.zip").is_file()

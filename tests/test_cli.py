@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import re
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -15,11 +17,11 @@ from typer.testing import CliRunner
 
 from rfm.io.lake import Lake
 from rfm.io.prepare import make_sample
-from rfm.run.cli import app, chain, main
+from rfm.run.cli import app, main, options
 from rfm.schema import TABLES
 
-VERBS = ["daily", "backfill", "sample", "prepare", "upload", "backtest", "score", "report", "publish", "serve", "watch"]
-VERBS += ["check", "init", "status", "optimize", "release"]
+VERBS = ["daily", "backfill", "watch", "check", "init", "upload", "report", "publish", "serve", "status", "optimize", "release"]
+VERBS += ["score", "backtest", "sample", "prepare", "notebooks"]
 HEADER = "Invoice,StockCode,Description,Quantity,Price,Customer ID,Country,InvoiceDate\n"
 GOLD = "customer_rfm_gold"
 
@@ -102,11 +104,62 @@ def test_help_of_a_verb_says_what_it_does_and_gives_an_example(verb):
     assert all(option.help for option in command.params)
 
 
+@pytest.mark.parametrize("arguments", [[], ["daily"], ["check"]], ids=["rfm", "daily", "check"])
+def test_h_is_help(rfm, arguments):
+    shown = rfm(*arguments, "-h")
+    assert shown == rfm(*arguments, "--help")
+    assert (shown[0], "Usage: rfm" in shown[1]) == (0, True)
+
+
+@pytest.mark.parametrize("option", ["--version", "-V"])
+def test_version_is_that_of_the_package(rfm, option):
+    assert rfm(option) == (0, f"rfm {version('rfm')}\n", "")
+
+
+def test_every_verb_stands_under_a_heading(rfm):
+    assert [verb for verbs in options.PANELS.values() for verb in verbs] == VERBS
+    said = rfm("--help")[1]
+    assert [line.split(" ─")[0][3:] for line in said.splitlines() if line.startswith("╭─")] == ["Options", *options.PANELS]
+
+
+@pytest.mark.parametrize("verb", ["", *VERBS])
+def test_help_fits_80_columns_without_python_types(verb):
+    plain = {"COLUMNS": "80", "TERM": "dumb", "NO_COLOR": "1"}
+    shown = CliRunner(env=plain).invoke(app, [*filter(None, [verb]), "--help"])
+    assert max(len(line) for line in shown.output.splitlines()) <= 80
+    assert [word for word in ("<str>", "<int>", "<bool>", "<float>", "list[", "\x1b") if word in shown.output] == []
+
+
+def test_help_shows_what_a_default_is(rfm):
+    said = " ".join(rfm("daily", "--help")[1].replace("│", " ").split())
+    assert "FOLDER Folder or URL of the tables. [default: (data/lake)]" in said
+    assert "[default: (the newest day that has a file)]" in said
+
+
+def test_completion_knows_verbs_and_options_and_is_light(home):
+    program = "import atexit, sys; from rfm.run.cli import main; heavy = {'pandas', 'polars', 'numpy', 'deltalake'}; "
+    program += "atexit.register(lambda: print(sorted(heavy & sys.modules.keys()), file=sys.stderr)); main()"
+    for words, found in {"rfm bac": ["backfill", "backtest"], "rfm daily --e": ["--engine"]}.items():
+        given = {"_RFM_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(words.count(" "))}
+        command = [sys.executable, "-c", program]
+        ended = subprocess.run(command, env=os.environ | given, capture_output=True, text=True, timeout=60, check=False)
+        assert (ended.stdout.split(), ended.stderr) == (found, "[]\n")
+
+
+def test_completion_installs_itself(home):
+    command = [sys.executable, "-c", "from rfm.run.cli import main; main()", "--install-completion", "bash"]
+    surroundings = os.environ | {"HOME": str(home)}
+    ended = subprocess.run(command, env=surroundings, capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.returncode, "completion installed" in ended.stdout) == (0, True)
+    assert "complete -o default -F _rfm_completion rfm" in (home / ".bash_completions" / "rfm.sh").read_text()
+
+
 # ── wrong use: status 2 ────────────────────────────────────────────────────────────────────────────
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (["bogus"], "No such command 'bogus'"),
+        (["dayly"], "Did you mean 'daily'?"),
         (["daily", "--dat", "2025-10-23"], "No such option: --dat"),
         (["daily", "extra"], "extra"),
         (["daily", "--date"], "--date"),
@@ -230,7 +283,7 @@ def test_no_permission_and_a_stop_by_hand(refused, monkeypatch, raised, status, 
     def fail(*_: object, **__: object) -> None:
         raise raised
 
-    monkeypatch.setattr(chain.rfm, "load_settings", fail, raising=False)
+    monkeypatch.setattr(options.rfm, "load_settings", fail, raising=False)
     ended, complaint = refused("status")
     assert ended == status
     assert complaint.startswith(said)
@@ -240,7 +293,7 @@ def test_a_defect_of_the_program_is_not_hidden(monkeypatch):
     def fail(*_: object, **__: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(chain.rfm, "load_settings", fail, raising=False)
+    monkeypatch.setattr(options.rfm, "load_settings", fail, raising=False)
     monkeypatch.setattr(sys, "argv", ["rfm", "status"])
     with pytest.raises(ZeroDivisionError):
         main()
@@ -322,8 +375,8 @@ def test_status_shows_the_ten_newest_runs_and_json_all(rfm, home):
 
 def test_optimize_tells_files_before_and_after(rfm, home, shop):
     lake = Lake(f"{home}/lake")
-    for version in range(2):
-        ledger = Lake(f"{shop}/lake").read("landing_files", layer="bronze").collect().slice(version, 1)
+    for row in range(2):
+        ledger = Lake(f"{shop}/lake").read("landing_files", layer="bronze").collect().slice(row, 1)
         lake.replace("landing_files", ledger, source_file=ledger["source_file"].to_list())
     before = lake.fingerprint("landing_files")
     assert rfm("optimize", "--lake", "lake") == (0, "landing_files: 2 file(s) → 1, 0 old one(s) removed\n", "")
@@ -332,27 +385,167 @@ def test_optimize_tells_files_before_and_after(rfm, home, shop):
     assert rfm("optimize", "--lake", "empty") == (0, "", "")
 
 
-def test_daily_hands_over_what_was_given_and_tells_what_came_out(rfm, home, monkeypatch):
-    from rfm.run import daily
+@pytest.fixture
+def seen(monkeypatch) -> dict:
+    """Let `rfm daily` run one stage in no time; return what it was given."""
+    from rfm.run import daily, stages
 
-    seen = {}
+    given = {}
 
-    def run(settings, parameters, on_stage, kernels):
-        seen.update(settings=settings, parameters=parameters)
-        on_stage({"name": "1_bronze", "title": "everything", "seconds": 1.25, "status": "done"})
+    def run(settings, parameters, on_stage, kernels, on_begin):
+        given.update(settings=settings, parameters=parameters)
+        on_begin(stages.STAGES[0])
+        done = {"name": "1_bronze", "title": "everything", "seconds": 1.25, "status": "done"}
+        on_stage(done | {"spent": {"work": 1.0}, "writes": {"landing_files": {"rows": 1234, "version": 7}}})
         found = {"warnings": ["a [red] name"], "errors": [], "headline": "5 customers"}
         return {"run_date": "2025-10-23", "report": "r/index.html", **found}
 
     monkeypatch.setattr(daily, "run", run)
-    status, said, _ = rfm(
+    return given
+
+
+def test_daily_hands_over_what_was_given_and_tells_what_came_out(rfm, home, seen):
+    status, said, noted = rfm(
         "daily", "--date", "2025-10-23", "--lake", "x", "-p", "k=3", "-p", "name=a=b", "-p", "on=true", "-p", "date=2025"
     )
     assert status == 0
     assert seen["parameters"] == {"k": 3, "name": "a=b", "on": True, "date": 2025}
     assert (str(seen["settings"].date), seen["settings"].lake) == ("2025-10-23", f"{home}/x")
-    assert "✓ 1_bronze" in said
-    assert "warning a [red] name" in said
-    assert "2025-10-23: 5 customers. Report: r/index.html" in said
+    begun, done, warned = noted.splitlines()
+    assert begun.split() == ["…", "1_bronze", "everything", "that", "arrived"]
+    assert done.split() == ["✓", "1_bronze", "everything", "1.2", "s"]
+    assert warned == "warning a [red] name"
+    assert said == "2025-10-23: 5 customers. Report: r/index.html\n"
+
+
+@pytest.mark.parametrize("arguments", [["-q", "daily"], ["daily", "--quiet"], ["-q", "daily", "-v"]])
+def test_quiet_leaves_the_result_and_counts_warnings(rfm, seen, arguments):
+    said = "2025-10-23: 5 customers. 1 warning(s), see `rfm status`. Report: r/index.html\n"
+    assert rfm(*arguments) == (0, said, "")
+
+
+@pytest.mark.parametrize("arguments", [["-v", "daily"], ["daily", "--verbose"]])
+def test_verbose_says_places_timings_and_tables(rfm, home, seen, arguments):
+    _, said, noted = rfm(*arguments)
+    assert said == "2025-10-23: 5 customers. Report: r/index.html\n"
+    for detail in (
+        "settings: no rfm.toml; engine polars",
+        f"lake: {home}/data/lake",
+        "  work: 1.00 s",
+        "  landing_files: 1,234 rows",
+    ):
+        assert f"{detail}" in noted
+    assert re.search(r"^[\d.]+ s in all$", noted, re.MULTILINE)
+
+
+def test_quiet_and_verbose_end_with_their_command(rfm, home, seen):
+    first = rfm("daily")
+    for arguments in (["-q", "daily"], ["daily", "-v"]):
+        assert rfm(*arguments) != first
+        assert rfm("daily") == first
+
+
+def test_daily_json_is_the_record_alone_on_stdout(rfm, seen):
+    status, said, noted = rfm("daily", "--json")
+    assert (status, "✓ 1_bronze" in noted) == (0, True)
+    assert json.loads(said)["report"] == "r/index.html"
+
+
+def test_daily_says_something_before_heavy_imports(home):
+    program = """if True:
+        import os, sys
+        from rfm.run.cli import main, options
+        def status(said):
+            print(said, sorted({"pandas", "polars", "numpy", "papermill", "deltalake"} & sys.modules.keys()), flush=True)
+            os._exit(0)
+        options.notes.status = status
+        main()
+    """
+    ended = subprocess.run([sys.executable, "-c", program, "daily"], capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.stdout, ended.stderr) == ("starting []\n", "")
+
+
+def test_a_terminal_shows_the_running_stage_in_a_live_line(home):
+    program = """if True:
+        import time
+        from rfm.run import daily, stages
+        from rfm.run.cli import main
+        def run(settings, parameters, on_stage, kernels, on_begin):
+            on_begin(stages.STAGES[0])
+            time.sleep(0.5)
+            return {"run_date": "d", "report": "r", "warnings": [], "errors": [], "headline": "h"}
+        daily.run = run
+        main()
+    """
+    ours, theirs = pty.openpty()
+    surroundings = os.environ | {"TERM": "xterm", "RFM_KERNELS": "fresh"}
+    command = [sys.executable, "-c", program, "daily"]
+    with subprocess.Popen(command, env=surroundings, stderr=theirs, stdout=subprocess.PIPE) as ended:
+        os.close(theirs)
+        shown = b""
+        try:
+            while part := os.read(ours, 4096):
+                shown += part
+        except OSError:  # the other end is closed
+            os.close(ours)
+        said = ended.stdout.read()
+    assert said == b"d: h. Report: r\n"
+    live = [line for line in re.split(r"[\r\n]+", shown.decode()) if "1_bronze     everything that arrived" in line]
+    assert live
+    assert not any("…" in line for line in live)
+
+
+def test_backfill_json_has_a_result_a_day(rfm, shop, home):
+    arguments = ["--from", "2025-10-18", "--to", "2025-10-19", "--landing", f"{shop}/landing", "--lake", "new", "--json"]
+    status, said, noted = rfm("backfill", *arguments)
+    told = json.loads(said)
+    assert (status, told["lake"]) == (0, f"{home}/new")
+    assert [day["run_date"] for day in told["days"]] == ["2025-10-18", "2025-10-19"]
+    assert sum(day["lines_read"] for day in told["days"]) == Lake(f"{home}/new").state()["retail_transactions_bronze"].rows
+    assert [f"✓ {day['run_date']}: {day['headline']}" for day in told["days"]] == noted.splitlines()
+    assert all((day["seconds"] > 0, day["warnings"], day["errors"]) == (True, [], []) for day in told["days"])
+
+
+# ── the notebooks of the package ───────────────────────────────────────────────────────────────────
+NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
+
+
+def test_notebooks_are_copied_and_changed_ones_are_kept(rfm, home):
+    names = sorted(path.name for path in NOTEBOOKS.glob("*.ipynb"))
+    assert rfm("notebooks", "mine")[1] == f"{len(names)} file(s) copied, 0 there already, 0 left as changed: {home}/mine\n"
+    assert sorted(path.name for path in (home / "mine").iterdir()) == names
+    own = home / "mine" / "3_gold.ipynb"
+    own.write_text("mine")
+    (home / "mine" / "4_clusters.ipynb").unlink()
+    _, said, noted = rfm("notebooks", "mine")
+    assert said.startswith(f"1 file(s) copied, {len(names) - 2} there already, 1 left as changed: ")
+    assert noted == "left as they are, since they differ: 3_gold.ipynb; --force replaces them\n"
+    assert own.read_text() == "mine"
+    rfm("notebooks", "mine", "--force")
+    assert own.read_bytes() == (NOTEBOOKS / "3_gold.ipynb").read_bytes()
+
+
+def test_own_notebooks_come_before_those_of_the_package(rfm, home):
+    from rfm.settings import load_settings
+
+    (home / "notebooks").mkdir()
+    (home / "notebooks" / "thesis.ipynb").write_text("{}")  # not of the chain
+    assert load_settings().notebooks == str(NOTEBOOKS)
+    (home / "notebooks" / "3_gold.ipynb").write_text("{}")
+    assert load_settings().notebooks == f"{home}/notebooks"
+
+
+def test_missing_notebooks_are_named_before_anything_runs(refused, home, shop):
+    (home / "mine").mkdir()
+    (home / "mine" / "1_bronze.ipynb").write_bytes((NOTEBOOKS / "1_bronze.ipynb").read_bytes())
+    (home / "rfm.toml").write_text('notebooks = "mine"\n')
+    status, complaint = refused("daily", "--landing", f"{shop}/landing")
+    assert status == 2
+    assert (
+        f"{home}/mine: there is no 2_silver.ipynb, 3_gold.ipynb, 4_clusters.ipynb, 5_segments.ipynb, 6_report.ipynb; "
+        in complaint
+    )
+    assert f"`rfm notebooks '{home}/mine'` copies what is missing" in complaint
 
 
 def test_a_path_in_brackets_is_shown_as_it_is(rfm, home):

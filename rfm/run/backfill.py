@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import rfm
 from rfm.core import movement, quality, segments
-from rfm.run.runlog import logged
+from rfm.run.runlog import BACKFILL, logged
 from rfm.schema import SettingsError
 from rfm.settings import Settings
 
@@ -71,6 +72,30 @@ def told(settings: Settings, first: dt.date, last: dt.date) -> tuple[list[str], 
     """
     said = rfm.open_lake(settings).frame("run_warnings", run_date=days(first, last))
     return list(dict.fromkeys(said["message"])), bool((said["severity"] == "error").any())
+
+
+def results(settings: Settings, headlines: Mapping[dt.date, str]) -> list[dict[str, Any]]:
+    """Return what the runs of some days came to, for machines.
+
+    Parameters
+    ----------
+    settings
+        Where the tables are.
+    headlines
+        Days with their headlines, as `backfill` yields them.
+    """
+    lake, days = rfm.open_lake(settings), list(headlines)
+    said = lake.frame("run_warnings", run_date=days)
+    runs = lake.frame("pipeline_runs", run_date=days, stage=BACKFILL).sort_values("started")
+
+    def result(day: dt.date) -> dict[str, Any]:
+        run, of_day = runs[runs["run_date"] == day].iloc[-1], said[said["run_date"] == day]
+        messages = {kind: list(of_day.loc[of_day["severity"] == kind, "message"]) for kind in ("warning", "error")}
+        counts = {"seconds": float(run["seconds"]), "lines_read": int(run["rows_read"]), "rows_written": int(run["rows_written"])}
+        told = {"warnings": messages["warning"], "errors": messages["error"]}
+        return {"run_date": day.isoformat(), "headline": headlines[day]} | counts | told
+
+    return [result(day) for day in days]
 
 
 def run_day(settings: Settings, lake: rfm.Lake, day: dt.date, restate: bool = False, refit: bool = False) -> str:

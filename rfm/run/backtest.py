@@ -59,6 +59,12 @@ def told(results: pd.DataFrame) -> list[str]:
     return core.verdict(results) + missing
 
 
+def as_dict(results: pd.DataFrame) -> dict[str, Any]:
+    """Return verdict and figures for machines; a figure that there is none of is None."""
+    figures = results.astype(object).where(results.notna(), None)
+    return {"verdict": told(results), "results": figures.to_dict("records")}
+
+
 def save(results: pd.DataFrame, file: str) -> str:
     """Write all figures to a file, the same bytes for the same figures; return its path.
 
@@ -75,8 +81,8 @@ def save(results: pd.DataFrame, file: str) -> str:
         If it cannot be written.
     """
     path = Path(file)
-    words = {"verdict": told(results), "results": results.to_dict("records")}
-    text = json.dumps(words, indent=1, ensure_ascii=False) + "\n" if path.suffix == ".json" else results.to_csv(index=False)
+    as_json = path.suffix == ".json"
+    text = json.dumps(as_dict(results), indent=1, ensure_ascii=False) + "\n" if as_json else results.to_csv(index=False)
     try:
         path.write_text(text, encoding="utf-8", newline="\n")
     except OSError as error:

@@ -23,9 +23,10 @@ from rfm.run import site
 from rfm.run.kernels import warm_kernels
 from rfm.run.lakes import told_to_kernels
 from rfm.run.notebook import execute, parameters_of
+from rfm.run.notebook.folder import chain_of
 from rfm.run.publish import shared
 from rfm.run.schedule.lock import locked
-from rfm.run.stages import STAGES
+from rfm.run.stages import STAGES, Stage
 from rfm.run.watch import Watch, watched
 from rfm.schema import SettingsError, StageError
 from rfm.settings import Settings
@@ -39,6 +40,7 @@ def run(
     parameters: Mapping[str, Any] | None = None,
     on_stage: Callable[[Mapping[str, Any]], None] = lambda stage: None,
     kernels: Kernels | None = None,
+    on_begin: Callable[[Stage], None] = lambda stage: None,
 ) -> dict[str, Any]:
     """Run all stages for one run date and publish the report.
 
@@ -52,6 +54,8 @@ def run(
         Called with the record of each stage when it is done.
     kernels
         Those of `rfm.run.kernels.warm_kernels`, if the caller has begun to warm them; otherwise that begins here.
+    on_begin
+        Called with each stage when it begins.
 
     Returns
     -------
@@ -68,6 +72,7 @@ def run(
     """
     rfm.quality.severities(rfm.SEVERITIES, settings.expectations)  # a rule that does not exist is refused before anything runs
     mask_of(settings.columns)  # and so is a missing key
+    chain = chain_of(settings)  # and a missing notebook
     warm = nullcontext(kernels) if kernels else warm_kernels()
     with told_to_kernels(settings), warm as kernels, tempfile.TemporaryDirectory(prefix="rfm-run-") as folder:
         work = Path(folder)
@@ -78,10 +83,10 @@ def run(
             site.published_runs(settings.reports)  # a bucket out of reach is known before anything runs,
             shared({}, settings.publish)  # and so is a missing key
         wanted = {"date": day.isoformat(), "landing": settings.landing, "lake": settings.lake, **(parameters or {})}
-        given = _declared(Path(settings.notebooks), wanted)
+        given = _declared(chain, wanted)
         record = recording.begin(settings, day, wanted)
         with locked(settings, day), watched(settings, record) as watch, site.Ahead(settings, work) as ahead:
-            _run_stages(watch, given, ahead, kernels, on_stage)
+            _run_stages(watch, given, ahead, kernels, on_stage, on_begin)
             recording.conclude(settings, watch.lake, day, record)
             watch.settle()
             site.build(settings, work, record, ahead)
@@ -106,10 +111,12 @@ def _run_stages(
     ahead: site.Ahead,
     kernels: Kernels,
     on_stage: Callable[[Mapping[str, Any]], None],
+    on_begin: Callable[[Stage], None],
 ) -> None:
     """Run the notebooks in order, make pages beside them, note each in the record; stop at the first failure."""
     settings, record, lake = watch.settings, watch.record, watch.lake
     for stage in STAGES:
+        on_begin(stage)
         noted: dict[str, Any] = {"name": stage.name, "title": stage.title, "reads": recording.states(lake, stage.reads)}
         watch.begin_stage(noted)
         started = time.monotonic()

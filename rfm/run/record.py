@@ -191,8 +191,9 @@ def _segment(row: Mapping[str, Any]) -> dict[str, Any]:
 def _commit() -> str | None:
     """Return the commit of the code, where it runs from a git checkout."""
     try:
-        command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"]
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+        command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--show-prefix", "--short", "HEAD"]
+        said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.split()
+        return said[1] if said[:-1] == ["rfm/run/"] else None  # not that of a shop that keeps its environment in a checkout
     except (OSError, subprocess.SubprocessError):
         return None
 

@@ -64,6 +64,11 @@ def score(settings: Settings, file: str, date: dt.date | None = None) -> Scored:
     return Scored(scored, said)
 
 
+def as_rows(scored: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return customers for machines; what is unknown is None."""
+    return scored.astype(object).where(scored.notna(), None).to_dict("records")
+
+
 def save(scored: pd.DataFrame, out: str | None) -> str:
     """Write customers as CSV to a file, whole, or return the CSV as text.
 

@@ -139,10 +139,10 @@ def with_bar(days: Iterable[Any], total: int, console: Console) -> Iterator[Any]
     total
         How many there will be.
     console
-        Where the bar is drawn.
+        Where the bar is drawn, if it is a terminal.
     """
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=console) as bar:
+    with Progress(*columns, console=console, disable=not console.is_interactive) as bar:
         task = bar.add_task("backfill", total=total)
         for day, headline in days:
             bar.update(task, advance=1, description=day.isoformat())

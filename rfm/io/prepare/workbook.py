@@ -17,7 +17,8 @@ from rfm.errors import reaching, unknown
 from rfm.schema import InputError, SettingsError
 
 FORMER = {"InvoiceNo": "Invoice", "UnitPrice": "Price", "CustomerID": "Customer ID"}  # in the archive's first edition
-LINE_END = b"\0\n"  # of a line whose date is still to come
+UNDATED = "\0"  # where the date is still to come
+LINE_END = b"\0\r\n"  # of such a line; with the \r every Python quotes the same fields
 CONTENTS = "[Content_Types].xml"  # what makes a zip archive a workbook
 REMEDY = "name the workbook online_retail_II.xlsx or its CSV"
 
@@ -106,14 +107,14 @@ def _by_day(place: str, lines: Iterator[tuple[int, Sequence[Any]]], falls_back: 
                 yield _encoded(days)
                 days = {}
             write, last = days.setdefault(day, _page())[1], day
-        write([form(value) for form, value in zip(FORMS, pick(row), strict=True)])
+        write([*(form(value) for form, value in zip(FORMS, pick(row), strict=True)), UNDATED])
     yield _encoded(days)
 
 
 def _page() -> tuple[list[str], Any]:
     """Return an empty list of lines, and what writes a row into it."""
     lines: list[str] = []
-    return lines, csv.writer(SimpleNamespace(write=lines.append), lineterminator="," + LINE_END.decode()).writerow
+    return lines, csv.writer(SimpleNamespace(write=lines.append), lineterminator="\r\n").writerow
 
 
 def _encoded(days: dict[dt.date, tuple[list[str], Any]]) -> dict[dt.date, bytes]:

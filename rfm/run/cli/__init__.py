@@ -1,8 +1,9 @@
-"""The `rfm` command: thin; every verb calls one function. Exit status 0 done, 1 a run failed, 2 wrong use."""
+"""The `rfm` command: thin; every verb calls one function. Exit status 0 done, 1 a run failed, 2 wrong use, 130 Ctrl-C."""
 
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -11,7 +12,7 @@ import typer
 
 from rfm.errors import redacted, trouble
 from rfm.run.cli import chain, files, models, pages, schedule, shop, tables
-from rfm.run.cli.options import app, errors, screen
+from rfm.run.cli.options import app, errors, notes, screen
 from rfm.schema import RfmError
 
 __all__ = ["app", "errors", "files", "main", "chain", "models", "pages", "schedule", "screen", "shop", "tables"]
@@ -22,10 +23,12 @@ UsageError: Any = typer.BadParameter.__base__  # click's, or that of the copy of
 
 def main() -> None:
     """Run the command line; say what went wrong in one line, without a traceback."""
+    started = time.monotonic()
     with _plain_words():
         status = app(sys.argv[1:] or ["--help"], prog_name="rfm", standalone_mode=False)
         if status == STOPPED:  # what typer makes of Ctrl-C
             raise KeyboardInterrupt
+        notes.detail(f"{time.monotonic() - started:.1f} s in all")
         sys.exit(status)
 
 

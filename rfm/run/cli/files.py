@@ -1,4 +1,4 @@
-"""The verbs for landing files: sample, prepare, upload."""
+"""The verbs that bring or send files: sample, prepare, upload, notebooks."""
 
 from __future__ import annotations
 
@@ -7,27 +7,25 @@ from typing import Annotated, Any
 
 import typer
 
-import rfm
 from rfm.run.arguments import day_of
-from rfm.run.cli.options import Date, Landing, app, screen
-from rfm.settings import absolute
+from rfm.run.cli.options import Date, Landing, app, notes, screen, settings_of
 
 
 @app.command(epilog="Examples: `rfm sample` · `rfm sample --days 30 --lines 5000 --customers 200 --landing /tmp/small`")
 def sample(
     landing: Landing = None,
-    days: Annotated[int, typer.Option(help="Number of daily files.")] = 120,
-    end: Annotated[str, typer.Option(help="Date of the last file, YYYY-MM-DD.")] = "2025-10-23",
-    customers: Annotated[int, typer.Option(help="Customers, about.")] = 1500,
-    lines: Annotated[int, typer.Option(help="Lines in all, about.")] = 60_000,
-    seed: Annotated[int, typer.Option(help="Seed: the same one gives the same files.")] = 20100,
+    days: Annotated[int, typer.Option(metavar="NUMBER", help="Number of daily files.")] = 120,
+    end: Annotated[str, typer.Option(metavar="DATE", help="Date of the last file, YYYY-MM-DD.")] = "2025-10-23",
+    customers: Annotated[int, typer.Option(metavar="NUMBER", help="Customers, about.")] = 1500,
+    lines: Annotated[int, typer.Option(metavar="NUMBER", help="Lines in all, about.")] = 60_000,
+    seed: Annotated[int, typer.Option(metavar="NUMBER", help="Seed: the same one gives the same files.")] = 20100,
     if_empty: Annotated[bool, typer.Option("--if-empty", help="Do nothing where files lie already.")] = False,
 ) -> None:
     """Make daily sales files of an invented shop."""
     from rfm.io.landing import has_files
     from rfm.io.prepare import make_sample
 
-    settings = rfm.load_settings(landing=landing)
+    settings = settings_of(landing=landing)
     if if_empty and has_files(settings):
         return
     made = make_sample(settings.landing, days=days, end=day_of("--end", end), customers=customers, lines=lines, seed=seed)
@@ -38,26 +36,29 @@ def sample(
 @app.command(epilog="Examples: `rfm prepare` · `rfm prepare online_retail_II.xlsx --sheet 'Year 2009-2010' --landing data/real`")
 def prepare(
     workbook: Annotated[
-        str | None, typer.Argument(help="online_retail_II.xlsx, its zip or its CSV; fetched as [archive] says if not given.")
+        str | None,
+        typer.Argument(metavar="FILE", help="online_retail_II.xlsx, its zip or its CSV; fetched as [archive] says if not given."),
     ] = None,
     landing: Landing = None,
-    sheet: Annotated[list[str] | None, typer.Option(help="Name of a sheet; may be repeated; all if not given.")] = None,
-    start: Annotated[str, typer.Option(help="Calendar day of the first trading day, YYYY-MM-DD.")] = "2025-06-26",
+    sheet: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Name of a sheet; may be repeated.", show_default="all")
+    ] = None,
+    start: Annotated[str, typer.Option(metavar="DATE", help="Calendar day of the first trading day, YYYY-MM-DD.")] = "2025-06-26",
 ) -> None:
     """Turn the public archive, Online Retail II, into daily files, one a trading day, replayed from a start date on."""
-    settings = rfm.load_settings(landing=landing)
-    from rfm.io.prepare.archive import prepare as make
+    settings = settings_of(landing=landing)
+    with notes.status("making daily files"):
+        from rfm.io.prepare.archive import prepare as make
 
-    with screen.status("making daily files"):
         made = make(workbook or _fetched(settings), settings.landing, start=day_of("--start", start), sheets=sheet or ())
     screen.print(
         f"{made.files} files, {made.lines:,} lines, {made.first_day} to {made.last_day}: {settings.landing}", markup=False
     )
     if made.repeated:
         told = f"; on {len(made.differing)} of these days its lines differ" if made.differing else ""
-        screen.print(f"{made.repeated:,} lines of days that an earlier sheet holds were left out{told}", markup=False)
+        notes.print(f"{made.repeated:,} lines of days that an earlier sheet holds were left out{told}", markup=False)
     if made.others:
-        screen.print(f"{made.others} other daily file(s) lie there too; move them away if they are of another shop", markup=False)
+        notes.print(f"{made.others} other daily file(s) lie there too; move them away if they are of another shop", markup=False)
 
 
 def _fetched(settings: Any) -> str:
@@ -66,20 +67,41 @@ def _fetched(settings: Any) -> str:
 
     file, checksum = download(settings.archive.url, Path(settings.landing).parent / "archive", settings.archive.sha256)
     pinned = "as pinned" if settings.archive.sha256 else "to pin it, put it into rfm.toml: [archive] sha256"
-    screen.print(f"{file}: sha256 {checksum} ({pinned})", markup=False)
+    notes.print(f"{file}: sha256 {checksum} ({pinned})", markup=False)
     return str(file)
 
 
 @app.command(epilog="Example: `rfm upload --date 2025-10-23 --to s3://shop/daily_sales --landing /data/exports`")
 def upload(
-    to: Annotated[str, typer.Option("--to", help="Folder or URL that the files go to, each under its date.")],
+    to: Annotated[str, typer.Option("--to", metavar="FOLDER", help="Folder or URL that the files go to, each under its date.")],
     date: Date = None,
     landing: Landing = None,
 ) -> None:
     """Send a day's files to a bucket or folder, once; credentials come from the environment, a profile or a role."""
-    settings, target = rfm.load_settings(date=date, landing=landing), absolute(to)
+    settings = settings_of(date=date, landing=landing)
     from rfm.io import landing as files
+    from rfm.settings import absolute
+
+    target = absolute(to)
 
     for sent in files.upload(settings.landing, target, files.run_date(settings), settings.files.pattern):
         said = "sent" if sent.new else "there already"
         screen.print(f"{said}: {sent.target} ({sent.bytes:,} bytes)", markup=False)
+
+
+@app.command(epilog="Examples: `rfm notebooks` · `rfm notebooks --force`")
+def notebooks(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where to.")] = Path("notebooks"),
+    force: Annotated[bool, typer.Option("--force", help="Replace notebooks that were changed, too.")] = False,
+) -> None:
+    """Copy the notebooks of the chain into a folder, to be read and changed; a run in that place then uses them.
+
+    A notebook that is there already and differs is left as it is; `rfm.example.toml` is copied beside the folder.
+    """
+    from rfm.run.notebook.folder import copy
+
+    done = copy(folder, force)
+    if done.kept:
+        notes.print(f"left as they are, since they differ: {', '.join(done.kept)}; --force replaces them", markup=False)
+    counts = f"{len(done.new)} file(s) copied, {len(done.same)} there already, {len(done.kept)} left as changed"
+    screen.print(f"{counts}: {folder.resolve()}", markup=False)

@@ -6,12 +6,11 @@ from typing import Annotated
 
 import typer
 
-import rfm
 from rfm.run.cli.chain import run_chain
-from rfm.run.cli.options import Engine, LakeUrl, Landing, Remote, Reports, app, errors, screen
+from rfm.run.cli.options import Engine, LakeUrl, Landing, Remote, Reports, app, errors, screen, settings_of
 from rfm.schema import RfmError
 
-Every = Annotated[float, typer.Option("--every", help="Seconds from one look to the next.", min=1)]
+Every = Annotated[float, typer.Option("--every", metavar="SECONDS", help="Seconds from one look to the next.", min=1)]
 
 
 @app.command(epilog="Examples: `rfm watch` · `rfm watch --every 300 --landing s3://shop/daily_sales`")
@@ -24,7 +23,7 @@ def watch(
     remote: Remote = None,
 ) -> None:
     """Run `rfm daily --catch-up` now, and again whenever a new file has landed and stopped growing; Ctrl-C ends it."""
-    settings = rfm.load_settings(landing=landing, lake=lake, reports=reports, engine=engine, remote=remote)
+    settings = settings_of(landing=landing, lake=lake, reports=reports, engine=engine, remote=remote)
     from rfm.run.schedule.lock import BusyError
     from rfm.run.schedule.waiting import wait_for_files
 

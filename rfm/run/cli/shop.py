@@ -15,7 +15,7 @@ from rfm.schema import SettingsError
 if TYPE_CHECKING:
     from rfm.run.check import Report
 
-Files = Annotated[list[str], typer.Argument(metavar="FILE…", help="Exports of one shop: files, folders or URLs; CSV or XLSX.")]
+Files = Annotated[list[str], typer.Argument(metavar="FILE", help="Exports of one shop: files, folders or URLs; CSV or XLSX.")]
 
 
 @app.command(epilog="Examples: `rfm check orders.csv` · `rfm check exports/ --json`")
