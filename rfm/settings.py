@@ -15,7 +15,7 @@ from rfm.errors import without_login
 from rfm.schema import SettingsError
 from rfm.sections import Archive, Care, Clusters, Cutoffs, Exclusions, Landing, OnFailure, Publish, Rules, Shop, Watch
 
-SHOP_FILE = "rfm.toml"
+SHOP_FILE, EXAMPLE_FILE = "rfm.toml", "rfm.example.toml"
 CATALOG_NAME = re.compile(r"[A-Za-z_]\w*\.[A-Za-z_]\w*")
 PATHS = {"landing": "data/landing", "lake": "data/lake", "reports": "reports", "notebooks": "notebooks"}
 
@@ -25,7 +25,7 @@ class Settings(BaseSettings):
 
     A value is looked up on the command line (or in the call), then in the environment (``RFM_DATE``,
     ``RFM_CLUSTERS__SEED`` …), then in ``rfm.toml``, then among the defaults. Relative paths on the command
-    line and in the environment start from the working directory, those in ``rfm.toml`` from its own folder.
+    line and in the environment start from the working directory, those in ``rfm.toml`` and the defaults from `root`.
     """
 
     model_config = SettingsConfigDict(
@@ -97,16 +97,15 @@ class Settings(BaseSettings):
 
 
 class _ShopFile(TomlConfigSettingsSource):
-    """The shop's file; its relative paths, and the default ones, start from its own folder."""
+    """The shop's file; its relative paths, and the default ones, start from the project's folder."""
 
     def __call__(self) -> dict[str, Any]:
         given = {name: value for name, value in super().__call__().items() if value != ""}
         spark = self.current_state.get("engine", given.get("engine")) == "spark"
-        folder = file.parent if (file := shop_file()) else Path.cwd()
         paths = {name: given.get(name, default) for name, default in PATHS.items()}
         if spark and is_catalog_name(str(paths["lake"])):
             del paths["lake"]  # no path; it stands in what was given
-        return {**given, **_placed(paths, folder)}
+        return {**given, **_placed(paths, root())}
 
 
 def _placed(paths: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -114,10 +113,22 @@ def _placed(paths: dict[str, Any], folder: Path) -> dict[str, Any]:
     return {name: absolute(path, folder) if isinstance(path, str) else path for name, path in paths.items()}
 
 
-def shop_file(start: Path | None = None) -> Path | None:
-    """Return the nearest ``rfm.toml``, in the working directory or above it."""
+def root(start: Path | None = None) -> Path:
+    """Return the project's folder: the nearest with ``rfm.toml`` or ``rfm.example.toml``, or the working directory."""
     start = start or Path.cwd()
-    return next((found for folder in (start, *start.parents) if (found := folder / SHOP_FILE).is_file()), None)
+    known = (folder for folder in (start, *start.parents) for name in (SHOP_FILE, EXAMPLE_FILE) if (folder / name).is_file())
+    return next(known, start)
+
+
+def shop_file(start: Path | None = None) -> Path | None:
+    """Return the ``rfm.toml`` of the project's folder, if there is one."""
+    return file if (file := root(start) / SHOP_FILE).is_file() else None
+
+
+def example_file() -> Path:
+    """Return the commented original of ``rfm.toml``: inside an installed package, above the package in a clone."""
+    package = Path(__file__).parent
+    return next(file for folder in (package, package.parent) if (file := folder / EXAMPLE_FILE).is_file())
 
 
 def is_catalog_name(lake: str) -> bool:
@@ -127,8 +138,7 @@ def is_catalog_name(lake: str) -> bool:
 
 def papers_of(lake: str) -> str:
     """Return where what is kept beside the tables lies: the lake itself; for a catalog, a folder of its name under ``data``."""
-    home = file.parent if (file := shop_file()) else None
-    return absolute(f"data/{lake}", home) if is_catalog_name(lake) else lake
+    return absolute(f"data/{lake}", root()) if is_catalog_name(lake) else lake
 
 
 def absolute(path: str, folder: Path | None = None) -> str:

@@ -49,16 +49,31 @@ def daily(
 
 def run_chain(settings: Any, given: Mapping[str, Any], catching_up: bool = False) -> bool:
     """Run a day, after the missed ones if wanted, and say how it went; tell whether all went well."""
+    from rfm.run import preflight
+
+    preflight.check(settings, given)  # before anything heavy is imported
     went = [_say_missed(one) for one in _missed(settings)] if catching_up else []
     from rfm.run.kernels import warm_kernels
 
     with screen.status("starting"), warm_kernels() as kernels:  # they warm while the run itself is imported
+        dated = _dated(settings)
         from rfm.run.daily import run
 
-        record = run(settings, given, _say_stage, kernels)
+        record = run(dated, given, _say_stage, kernels)
     _say_warnings(record["warnings"])
     screen.print(f"{record['run_date']}: {record['headline']}. Report: {record['report']}", markup=False)
     return all(went) and not record["errors"]
+
+
+def _dated(settings: Any) -> Any:
+    """Return settings with their run date; say so if it is not from a file's name."""
+    from rfm.run.run_date import NEWEST_SALE, named_date, newest_sale
+
+    if found := named_date(settings):
+        return settings.model_copy(update={"date": found})
+    day = newest_sale(settings)
+    screen.print(f"run date {day}: {NEWEST_SALE}")
+    return settings.model_copy(update={"date": day})
 
 
 def _missed(settings: Any) -> Iterator[Any]:
