@@ -27,7 +27,7 @@ __version__ = "0.1.0"
 
 _WHERE = {
     "load_settings": "rfm.settings",
-    "run_date": "rfm.io.landing",
+    "run_date": "rfm.run.run_date",
     "list_files": "rfm.io.landing",
     "read_files": "rfm.io.landing",
     "Lake": "rfm.io.lake",
@@ -61,10 +61,11 @@ if TYPE_CHECKING:
     from rfm.core.outliers import outlier_clusters
     from rfm.core.show import show
     from rfm.io.lake import Lake, intake
-    from rfm.io.landing import list_files, read_files, run_date
+    from rfm.io.landing import list_files, read_files
     from rfm.run.example import example
     from rfm.run.lakes import open_lake
     from rfm.run.models import keep_model
+    from rfm.run.run_date import run_date
     from rfm.schema import TABLES, RfmError
     from rfm.settings import load_settings
 

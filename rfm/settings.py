@@ -15,7 +15,7 @@ from rfm.errors import without_login
 from rfm.schema import SettingsError
 from rfm.sections import Archive, Care, Clusters, Cutoffs, Exclusions, Landing, OnFailure, Publish, Rules, Shop, Watch
 
-SHOP_FILE = "rfm.toml"
+SHOP_FILE, EXAMPLE_FILE = "rfm.toml", "rfm.example.toml"
 CATALOG_NAME = re.compile(r"[A-Za-z_]\w*\.[A-Za-z_]\w*")
 PATHS = {"landing": "data/landing", "lake": "data/lake", "reports": "reports", "notebooks": "notebooks"}
 
@@ -25,14 +25,16 @@ class Settings(BaseSettings):
 
     A value is looked up on the command line (or in the call), then in the environment (``RFM_DATE``,
     ``RFM_CLUSTERS__SEED`` …), then in ``rfm.toml``, then among the defaults. Relative paths on the command
-    line and in the environment start from the working directory, those in ``rfm.toml`` from its own folder.
+    line and in the environment start from the working directory, those in ``rfm.toml`` and the defaults from `root`.
     """
 
     model_config = SettingsConfigDict(
         env_prefix="RFM_", env_nested_delimiter="__", env_ignore_empty=True, extra="forbid", frozen=True
     )
 
-    date: dt.date | None = Field(None, description="run date; the newest day in the landing folder if not given")
+    date: dt.date | None = Field(
+        None, description="run date; if not given the newest day in the files' names, or of the newest sale in them"
+    )
     engine: Literal["polars", "spark"] = Field("polars", description="what computes the large tables: here, or at `remote`")
     remote: str = Field("", validate_default=True, description="Spark Connect server, sc://host:port; tokens go into RFM_REMOTE")
     landing: str = Field(description="folder or URL with the daily files")
@@ -97,12 +99,12 @@ class Settings(BaseSettings):
 
 
 class _ShopFile(TomlConfigSettingsSource):
-    """The shop's file; its relative paths, and the default ones, start from its own folder."""
+    """The shop's file; its relative paths, and the default ones, start from the project's folder."""
 
     def __call__(self) -> dict[str, Any]:
         given = {name: value for name, value in super().__call__().items() if value != ""}
         spark = self.current_state.get("engine", given.get("engine")) == "spark"
-        folder = file.parent if (file := shop_file()) else Path.cwd()
+        folder = root()
         paths = {name: given.get(name, default) for name, default in {**PATHS, "notebooks": _notebooks(folder)}.items()}
         if spark and is_catalog_name(str(paths["lake"])):
             del paths["lake"]  # no path; it stands in what was given
@@ -127,10 +129,16 @@ def packaged(name: str) -> Path:
     return inside if inside.exists() else inside.parents[1] / name
 
 
-def shop_file(start: Path | None = None) -> Path | None:
-    """Return the nearest ``rfm.toml``, in the working directory or above it."""
+def root(start: Path | None = None) -> Path:
+    """Return the project's folder: the nearest with ``rfm.toml`` or ``rfm.example.toml``, or the working directory."""
     start = start or Path.cwd()
-    return next((found for folder in (start, *start.parents) if (found := folder / SHOP_FILE).is_file()), None)
+    known = (folder for folder in (start, *start.parents) for name in (SHOP_FILE, EXAMPLE_FILE) if (folder / name).is_file())
+    return next(known, start)
+
+
+def shop_file(start: Path | None = None) -> Path | None:
+    """Return the ``rfm.toml`` of the project's folder, if there is one."""
+    return file if (file := root(start) / SHOP_FILE).is_file() else None
 
 
 def is_catalog_name(lake: str) -> bool:
@@ -140,8 +148,7 @@ def is_catalog_name(lake: str) -> bool:
 
 def papers_of(lake: str) -> str:
     """Return where what is kept beside the tables lies: the lake itself; for a catalog, a folder of its name under ``data``."""
-    home = file.parent if (file := shop_file()) else None
-    return absolute(f"data/{lake}", home) if is_catalog_name(lake) else lake
+    return absolute(f"data/{lake}", root()) if is_catalog_name(lake) else lake
 
 
 def absolute(path: str, folder: Path | None = None) -> str:

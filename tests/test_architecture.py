@@ -22,13 +22,14 @@ PACKAGE = ROOT / "rfm"
 
 # ── the plan, as data; a module is written without the leading `rfm.` ──────────────────────────────
 TREE = {  # floor: the rooms on it, each a module or a package
-    "": {"agreement", "contract", "customer_tables", "dialect", "errors", "purchases", "schema", "sections"} | {"settings"},
+    "": {"agreement", "contract", "customer_tables", "dialect", "errors", "purchases", "schema", "sections"}
+    | {"settings", "severity"},
     "core": {"backtest", "cleaning", "clustering", "exclusions", "figures", "guess", "metrics", "movement", "outliers", "quality"}
     | {"segments", "show", "trade"},
     "io": {"lake", "landing", "lineage", "prepare", "spark"},
     "run": {"backfill", "cli", "daily", "kernels", "record", "pages", "replay", "site", "stages", "storage", "template", "warm"}
-    | {"arguments", "backtest", "example", "exports", "hooks", "lakes", "models", "notebook", "overview", "publish", "release"}
-    | {"check", "runlog", "schedule", "score", "screen", "serve", "watch"},
+    | {"arguments", "backtest", "example", "exports", "hooks", "lakes", "models", "notebook", "overview", "preflight", "publish"}
+    | {"check", "release", "run_date", "runlog", "schedule", "score", "screen", "serve", "watch"},
 }
 GROUND = {
     "agreement": set(),
@@ -40,6 +41,7 @@ GROUND = {
     "sections": set(),
     "dialect": {"schema", "sections"},
     "settings": {"dialect", "errors", "schema", "sections"},
+    "severity": {"errors"},
 }  # a module of the ground: what it imports of rfm
 TESTED_WITH = {
     "arguments": "cli",
@@ -55,6 +57,7 @@ TESTED_WITH = {
     "lakes": "spark",
     "screen": "runlog",
     "sections": "settings",
+    "severity": "quality",
     "watch": "lineage",
     "stages": "daily",
     "storage": "site",
@@ -86,12 +89,13 @@ OWNERS = {  # library: the rooms that import it, and nobody else
     "deltalake": {"io.lake"},
     "botocore": {"io.lake"},
     "openlineage": {"io.lineage"},
-    "polars": {"contract", "io.lake"},
+    "polars": {"contract", "io.lake", "run.run_date"},
     "pyarrow": {"io.landing", "io.lake", "io.prepare", "io.spark", "purchases"},
     "fsspec": {"io.lake", "io.landing"},
     "pandera": {"contract"},
     "pydantic": {"dialect", "sections", "settings"},
     "pydantic_settings": {"settings"},
+    "tomlkit": {"core.guess"},
 }
 NOT_IN_CORE = {"os", "io", "pathlib", "tempfile", "shutil", "subprocess", "socket", "time", "polars", "duckdb", "pyspark"}
 CLOCKS = {"now", "today", "utcnow", "monotonic", "perf_counter", "time_ns"}  # read only on the floors io and run

@@ -66,7 +66,7 @@ def french(i: int) -> str:
 FILES: dict[str, tuple[bytes, int, dict]] = {  # name: content, exit status, and of the settings offered
     "Verkäufe_2026.csv": (
         repeat("Belegnr;Kundennr;Artikelnr;Bezeichnung;Menge;Einzelpreis;Datum", german, encoding="cp1252"),
-        1,
+        0,
         {
             "format": {"date": "%d.%m.%Y", "decimal": ",", "thousands": "."},
             "rules": {"cancellation_pattern": "^ST", "invoice_pattern": ".", "stock_code_pattern": "^[A-Za-z]+-[0-9]+$"},
@@ -75,7 +75,7 @@ FILES: dict[str, tuple[bytes, int, dict]] = {  # name: content, exit status, and
     ),
     "orders_export_1.csv": (
         repeat("Name,Created at,Email,Lineitem sku,Lineitem quantity,Lineitem price,Financial Status", american),
-        1,
+        0,
         {
             "columns": {
                 "invoice": "Name",
@@ -95,7 +95,7 @@ FILES: dict[str, tuple[bytes, int, dict]] = {  # name: content, exit status, and
         repeat(
             "N° de commande\tDate de commande\tCode client\tRéférence\tQuantité\tPrix unitaire\tPays", french, encoding="utf-16"
         ),
-        1,
+        0,
         {
             "format": {"date": "%d/%m/%Y", "decimal": ",", "thousands": " "},
             "rules": {"cancellation": "negative", "stock_code_pattern": "^[A-Za-z]+[0-9]+$"},
@@ -343,7 +343,7 @@ def test_init_writes_a_file_that_can_be_loaded(home):
     (home / "exports" / "Umsatz.csv").write_text(SHOP, encoding="cp1252")
     shown = CliRunner().invoke(app, ["init", "exports/Umsatz.csv", "--yes"])
     assert shown.exit_code == 0, shown.output
-    assert shown.output.endswith("Next: rfm daily --date 2026-02-20\n")
+    assert shown.output.endswith("Next: rfm daily\n")
     loaded = load_settings()
     assert (loaded.landing, loaded.format.decimal, loaded.columns.customer_id) == (str(home / "exports"), ",", "Kunde")
     assert Path(loaded.notebooks, "1_bronze.ipynb").is_file()
@@ -376,7 +376,7 @@ def test_init_never_writes_over_a_file_unless_told(home, monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["rfm", "init", "Umsatz.csv", "--yes"])
     with pytest.raises(SystemExit) as ended:
         main()
-    assert (ended.value.code, "--force replaces it" in capsys.readouterr().err) == (2, True)
+    assert (ended.value.code, "--force changes what is new in it" in capsys.readouterr().err) == (2, True)
     assert load_settings().shop.name == "Mine"
     assert CliRunner().invoke(app, ["init", "Umsatz.csv", "--yes", "--force"]).exit_code == 0
     assert load_settings().columns.customer_id == "Kunde"
@@ -384,7 +384,7 @@ def test_init_never_writes_over_a_file_unless_told(home, monkeypatch, capsys):
 
 def test_init_takes_the_place_of_a_file_that_is_all_comments(home):
     (home / "Umsatz.csv").write_text(SHOP, encoding="cp1252")
-    shutil.copy(Path(__file__).parents[1] / "rfm.toml", home)
+    shutil.copy(Path(__file__).parents[1] / "rfm.example.toml", home / "rfm.toml")
     assert CliRunner().invoke(app, ["init", "Umsatz.csv", "--yes"]).exit_code == 0
     assert load_settings().columns.customer_id == "Kunde"
 

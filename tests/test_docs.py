@@ -248,7 +248,7 @@ def test_make_help_lists_every_target():
 
 
 def test_shop_file_lists_every_setting_with_its_default():
-    text = (ROOT / "rfm.toml").read_text(encoding="utf-8")
+    text = (ROOT / "rfm.example.toml").read_text(encoding="utf-8")
     opened = tomllib.loads(re.sub(r"^# (?=[\w\"]+ = )", "", text, flags=re.MULTILINE))
     assert {name: opened[name] for name in PATHS} == PATHS
     for name in ("shop", "on_failure", "files", "rules", "clusters", "cutoffs"):

@@ -15,11 +15,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rfm.io.landing import Large, encoding, has_files, list_files, parse, read_files, run_date, source
+from rfm.io.landing import Large, encoding, has_files, list_files, parse, read_files, source
 from rfm.io.landing import files as finder
 from rfm.io.landing import reading as reader
 from rfm.schema import TABLES, InputError, SettingsError
-from rfm.settings import load_settings
 
 COLUMNS = ["Invoice", "StockCode", "Description", "Quantity", "Price", "Customer ID", "Country", "InvoiceDate"]
 HEADER = ",".join(COLUMNS)
@@ -443,25 +442,13 @@ def test_a_folder_that_cannot_be_listed_is_an_input_error(monkeypatch):
         list_files("s3://shop")
 
 
-def test_the_run_date_is_the_one_set_or_the_newest_among_the_names(tmp_path):
-    folder = put(tmp_path, "2025-06-28_transactions.csv", "2025-06-26_transactions.csv", "x_transactions.csv")
-    assert run_date(load_settings(landing=folder)) == dt.date(2025, 6, 28)
-    assert run_date(load_settings(landing=folder, date="2025-06-27")) == dt.date(2025, 6, 27)
-
-
-def test_without_a_dated_file_the_run_date_must_be_given(tmp_path):
-    settings = load_settings(landing=put(tmp_path, "x_transactions.csv"))
-    with pytest.raises(SettingsError, match="no file has a date .* give the run date with --date"):
-        run_date(settings)
-
-
-def test_has_files(tmp_path):
-    settings = load_settings(landing=str(tmp_path / "landing"))
-    assert not has_files(settings)
-    put(tmp_path / "landing", "x.csv")
-    assert not has_files(settings)
-    put(tmp_path / "landing", "x_transactions.csv")
-    assert has_files(settings)
+def test_any_file_that_is_not_hidden_counts_as_one(tmp_path):
+    landing = tmp_path / "landing"
+    assert not has_files(str(landing))
+    put(landing, ".gitignore")
+    assert not has_files(str(landing))
+    put(landing, "orders.csv")
+    assert has_files(str(landing))
 
 
 # ── reading files ──────────────────────────────────────────────────────────────────────────────────

@@ -170,7 +170,7 @@ def by_hand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, di
 
     root = tmp_path_factory.mktemp("project")
     shutil.copytree(FOLDER, root / "notebooks")
-    shutil.copy(ROOT / "rfm.toml", root)
+    shutil.copy(ROOT / "rfm.example.toml", root)  # as in a fresh clone, which has no rfm.toml
     make_sample(root / "data" / "landing", days=12, lines=4000, customers=250)
     folder, done = root / "notebooks", {}
     with warm_kernels() as kernels, pytest.MonkeyPatch.context() as patch:
@@ -201,7 +201,7 @@ def test_notebooks_run_by_hand_fill_the_lake_of_their_project(by_hand):
 @by_hand_marks
 def test_notebooks_run_by_hand_leave_nothing_else_behind(by_hand):
     root = by_hand[0]
-    assert {path.name for path in root.iterdir()} == {"data", "notebooks", "rfm.toml"}
+    assert {path.name for path in root.iterdir()} == {"data", "notebooks", "rfm.example.toml"}
     assert {path.name for path in (root / "data").iterdir()} == {"landing", "lake"}
     assert {path.name for path in (root / "notebooks").iterdir()} == {path.name for path in FOLDER.iterdir()}
 

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from rfm.dialect import Columns, Dialect
 from rfm.schema import SettingsError
 from rfm.sections import Rules
-from rfm.settings import PATHS, Settings, absolute, load_settings, shop_file
+from rfm.settings import EXAMPLE_FILE, PATHS, Settings, absolute, load_settings, packaged, papers_of, shop_file
 
 
 @pytest.fixture(autouse=True)
@@ -164,6 +164,29 @@ def test_the_nearest_file_counts(home, monkeypatch):
     near = write(below, "")
     monkeypatch.chdir(below)
     assert shop_file() == near
+
+
+def test_paths_start_where_the_example_lies_without_a_shops_file(home, monkeypatch):
+    (home / "rfm.example.toml").write_text("[clusters]\nseed = 7\n")
+    below = home / "notebooks"
+    below.mkdir()
+    monkeypatch.chdir(below)  # a notebook by hand in a fresh clone
+    assert {name: getattr(load_settings(), name) for name in PATHS} == {name: str(home / path) for name, path in PATHS.items()}
+    assert (load_settings().clusters.seed, shop_file()) == (42, None)  # an example sets nothing
+    assert papers_of("main.shop") == str(home / "data" / "main.shop")
+
+
+def test_a_shops_file_above_a_project_is_not_of_it(home, monkeypatch):
+    write(home, "[clusters]\nseed = 1\n")
+    clone = home / "clone"
+    clone.mkdir()
+    (clone / "rfm.example.toml").touch()
+    monkeypatch.chdir(clone)
+    assert (load_settings().clusters.seed, load_settings().lake) == (42, str(clone / "data/lake"))
+
+
+def test_the_commented_original_is_found():
+    assert packaged(EXAMPLE_FILE).read_bytes() == (Path(__file__).parents[1] / "rfm.example.toml").read_bytes()
 
 
 def test_a_folder_of_that_name_is_no_file(tmp_path):

@@ -15,20 +15,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import rfm
-from rfm.errors import unknown
-from rfm.io.landing import run_date as resolve_run_date
-from rfm.io.landing.customers import mask_of
+from rfm.run import preflight, site
 from rfm.run import record as recording
-from rfm.run import site
 from rfm.run.kernels import warm_kernels
 from rfm.run.lakes import told_to_kernels
-from rfm.run.notebook import execute, parameters_of
-from rfm.run.notebook.folder import chain_of
+from rfm.run.notebook import execute
 from rfm.run.publish import shared
 from rfm.run.schedule.lock import locked
 from rfm.run.stages import STAGES, Stage
 from rfm.run.watch import Watch, watched
-from rfm.schema import SettingsError, StageError
+from rfm.schema import StageError
 from rfm.settings import Settings
 
 if TYPE_CHECKING:
@@ -70,20 +66,16 @@ def run(
     StageError
         Naming the stage that failed, why, and where its notebook is.
     """
-    rfm.quality.severities(rfm.SEVERITIES, settings.expectations)  # a rule that does not exist is refused before anything runs
-    mask_of(settings.columns)  # and so is a missing key
-    chain = chain_of(settings)  # and a missing notebook
+    preflight.check(settings, parameters or {})
     warm = nullcontext(kernels) if kernels else warm_kernels()
     with told_to_kernels(settings), warm as kernels, tempfile.TemporaryDirectory(prefix="rfm-run-") as folder:
         work = Path(folder)
-        if settings.date:  # a day without any file is refused before anything runs; the newest file's day has one
-            rfm.list_files(settings.landing, settings.files.pattern, until=settings.date)
-        day = resolve_run_date(settings)
+        day = rfm.run_date(settings)
         if "://" in settings.reports:
             site.published_runs(settings.reports)  # a bucket out of reach is known before anything runs,
             shared({}, settings.publish)  # and so is a missing key
         wanted = {"date": day.isoformat(), "landing": settings.landing, "lake": settings.lake, **(parameters or {})}
-        given = _declared(chain, wanted)
+        given = {name: {one: wanted[one] for one in names} for name, names in preflight.declared(settings, list(wanted)).items()}
         record = recording.begin(settings, day, wanted)
         with locked(settings, day), watched(settings, record) as watch, site.Ahead(settings, work) as ahead:
             _run_stages(watch, given, ahead, kernels, on_stage, on_begin)
@@ -94,15 +86,6 @@ def run(
             record["report"] = site.publish(work, settings.reports, record, settings.publish)
     watch.lake.tend(settings.care.optimize_every, settings.care.retain_days)
     return record
-
-
-def _declared(folder: Path, wanted: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return, for each stage, the wanted parameters that its notebook declares."""
-    declared = {stage.name: parameters_of(folder / f"{stage.name}.ipynb") for stage in STAGES}
-    known = set().union(*declared.values())
-    if strange := [name for name in wanted if name not in known]:
-        raise SettingsError(unknown("parameter", strange, known))
-    return {name: {key: value for key, value in wanted.items() if key in names} for name, names in declared.items()}
 
 
 def _run_stages(

@@ -4,13 +4,13 @@ The functions take the rows of any set of processing dates; a daily run gives th
 bronze come judged: with typed columns, and one boolean column an expectation.
 """
 
-from rfm.core.quality.counting import REPEATS
-from rfm.core.quality.guard import guard, severities
+from rfm.core.quality.guard import guard
 from rfm.core.quality.layers import bronze_quality, daily_counts, dq_comparison, expectation_results
 from rfm.core.quality.measures import daily_volume, measure, quality_metrics
 from rfm.core.quality.money import money_flow
 from rfm.core.quality.steadiness import unsteady
 from rfm.core.quality.watch import warnings
+from rfm.severity import REPEATS, severities
 
 __all__ = [
     "REPEATS",

@@ -9,7 +9,6 @@ import narwhals as nw
 from rfm.schema import TABLES
 
 DAY = "processing_date"
-REPEATS = "unique_surrogate_key"  # a rule about rows together, which no expression of one row can hold
 
 
 def counts(rows: nw.LazyFrame, keys: list[str], **conditions: nw.Expr) -> nw.LazyFrame:

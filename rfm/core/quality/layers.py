@@ -8,7 +8,8 @@ from typing import Any
 import narwhals as nw
 from narwhals.typing import IntoFrameT
 
-from rfm.core.quality.counting import DAY, REPEATS, as_table, counts, distinct, ratio, repeats
+from rfm.core.quality.counting import DAY, as_table, counts, distinct, ratio, repeats
+from rfm.severity import REPEATS
 
 
 def bronze_quality(judged: IntoFrameT) -> IntoFrameT:

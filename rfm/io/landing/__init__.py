@@ -4,7 +4,7 @@ A line that does not fit the header is kept whole in ``_rescued_data``; a file t
 refused by name while the others go on.
 """
 
-from rfm.io.landing.files import LandingFile, has_files, list_files, run_date
+from rfm.io.landing.files import LandingFile, has_files, list_files
 from rfm.io.landing.parse import parse
 from rfm.io.landing.place import filesystem, look
 from rfm.io.landing.reading import Reading, read_files
@@ -22,6 +22,5 @@ __all__ = [
     "look",
     "parse",
     "read_files",
-    "run_date",
     "upload",
 ]

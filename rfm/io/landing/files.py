@@ -9,10 +9,9 @@ from contextlib import suppress
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
-from rfm.errors import refusal
+from rfm.errors import reaching, refusal
 from rfm.io.landing.place import filesystem
 from rfm.schema import SettingsError
-from rfm.settings import Settings
 
 TOKENS = ("ETag", "etag", "md5Hash", "mtime", "LastModified", "created")  # the first that a file system tells
 DATES_IN_NAMES = {  # how files write their date, the first that is a day: a pattern, and how it is read
@@ -126,32 +125,8 @@ def date_in(path: str) -> dt.date | None:
     return None
 
 
-def run_date(settings: Settings) -> dt.date:
-    """Return the run date: the one that was set, otherwise the newest date among the landing files' names.
-
-    Raises
-    ------
-    SettingsError
-        If none was set and no file has a date in its name, or there is no file.
-
-    Examples
-    --------
-    >>> import rfm
-    >>> settings = rfm.load_settings(date="2025-10-23")
-    >>> rfm.run_date(settings)
-    datetime.date(2025, 10, 23)
-    """
-    if settings.date:
-        return settings.date
-    dates = [file.file_date for file in _find(settings.landing, settings.files.pattern) if file.file_date]
-    if not dates:
-        raise SettingsError(f"{settings.landing}: no file has a date (YYYY-MM-DD) in its name; give the run date with --date")
-    return max(dates)
-
-
-def has_files(settings: Settings) -> bool:
-    """Tell whether the landing folder holds any landing file."""
-    try:
-        return bool(_find(settings.landing, settings.files.pattern))
-    except SettingsError:
-        return False
+def has_files(landing: str) -> bool:
+    """Tell whether a landing folder holds any file, whatever its name; hidden ones do not count."""
+    system, root = filesystem(landing)
+    with reaching(f"{landing}: cannot be listed"):
+        return any(not PurePosixPath(path).name.startswith(".") for path in system.find(root))

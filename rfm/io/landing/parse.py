@@ -33,7 +33,12 @@ def parse(raw: bytes, name: str, encoding: str = AUTO, separator: str = AUTO, co
 
 
 def pieces(
-    source: Any, name: str, encoding: str = AUTO, separator: str = AUTO, columns: Columns = Columns()
+    source: Any,
+    name: str,
+    encoding: str = AUTO,
+    separator: str = AUTO,
+    columns: Columns = Columns(),
+    further: bool = True,
 ) -> Iterator[pa.Table]:
     """Turn a landing file into rows of text, some megabytes at a time.
 
@@ -49,6 +54,8 @@ def pieces(
         One character, a blank for runs of them, or the one of the other four that fits the header best.
     columns
         What the file calls its columns; columns that it does not have are null, further ones go into ``_rescued_data``.
+    further
+        Whether they do; what is only read for its dates is read faster without.
 
     Yields
     ------
@@ -74,7 +81,7 @@ def pieces(
             records = records_of(text, layout, last)
             table, bad = read_records(records, layout, number, name)
             number, rest = number + table.num_rows + len(bad), records.rest
-            yield as_bronze(table, layout.header, bad, columns, mask)
+            yield as_bronze(table, layout.header, bad, columns, mask, further)
     if not layout:
         yield as_bronze(pa.table({}), [], [], columns, mask)
 
@@ -94,7 +101,9 @@ def records_of(text: bytes, layout: Layout, last: bool) -> Records:
     return whole(text, layout.separator.encode(), len(layout.header), last)
 
 
-def as_bronze(table: pa.Table, header: list[str], bad: list[dict], columns: Columns, mask: Mask | None) -> pa.Table:
+def as_bronze(
+    table: pa.Table, header: list[str], bad: list[dict], columns: Columns, mask: Mask | None, further: bool = True
+) -> pa.Table:
     """Return the columns of bronze, whatever the file calls them and in whatever order, and the lines that did not fit.
 
     Parameters
@@ -107,11 +116,13 @@ def as_bronze(table: pa.Table, header: list[str], bad: list[dict], columns: Colu
         As for `pieces`.
     mask
         What hides the customers.
+    further
+        Whether columns that bronze does not know are kept.
     """
     found = {plain(column): i for i, column in enumerate(header)}
     places = {raw: found.get(plain(name)) if name else None for raw, name in columns.headers.items()}
     values = {raw: pa.nulls(table.num_rows, pa.string()) if i is None else table[i] for raw, i in places.items()}
-    extra = {i: name for i, name in enumerate(header) if i not in places.values()}
+    extra = {i: name for i, name in enumerate(header) if further and i not in places.values()}
     if columns.cancelled and header:
         flag = found[plain(columns.cancelled)]
         extra = {flag: FLAG} | {i: name for i, name in extra.items() if i != flag}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -41,6 +41,8 @@ class Reading:
         As for `parse`.
     refused
         Filled while the batches are gone through: one line a file that was not read, with name, reason and remedy.
+    told
+        Called with the number of files that were gone through, as it grows.
     """
 
     landing: str
@@ -50,6 +52,7 @@ class Reading:
     separator: str = AUTO
     columns: Columns = Columns()
     refused: list[str] = field(default_factory=list)
+    told: Callable[[int], None] = lambda files: None
 
     def __iter__(self) -> Iterator[tuple[pa.Table, pa.Table | Large]]:
         """Yield what was read and its rows, a pair a batch of about 64 MB of rows, or a file too large to hold."""
@@ -72,11 +75,13 @@ class Reading:
     def _read(self) -> Iterator[Read]:
         """Yield the files that can be read, in order; note the others."""
         self.refused.clear()
+        done = 0
         for found in self._ahead():
             if isinstance(found, str):
                 self.refused.append(found)
             else:
                 yield found
+            self.told(done := done + (1 if isinstance(found, str) else len(found[0])))
 
     def _ahead(self) -> Iterator[Read | str]:
         """Yield what becomes of the files, in order, while the next ones are being read."""

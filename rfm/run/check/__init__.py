@@ -23,7 +23,7 @@ from rfm.run.check.beginnings import of_sample
 from rfm.run.check.examples import Example, examples
 from rfm.run.check.findings import STATUS, Finding
 from rfm.run.check.places import Place, place
-from rfm.run.check.sample import Sample, look
+from rfm.run.check.sample import Sample, Tell, look, silent
 from rfm.run.check.trial import Trial, run
 from rfm.schema import SettingsError
 from rfm.settings import Settings
@@ -62,8 +62,8 @@ class Report:
 
     @property
     def status(self) -> int:
-        """0 good, 1 lines or settings to mend, 2 unusable."""
-        return max([1 if self.changes else 0, *(STATUS[one.weight] for one in self.findings)])
+        """0 good, 1 something is to be mended, 2 unusable."""
+        return max((STATUS[one.weight] for one in self.findings), default=0)
 
     @property
     def roles(self) -> dict[str, tuple[str, Match]]:
@@ -77,7 +77,7 @@ class Report:
         return "" if hopeless else toml(self.guesses)
 
 
-def check(files: Sequence[str], today: dt.date, chosen: Mapping[str, Any] | None = None) -> Report:
+def check(files: Sequence[str], today: dt.date, chosen: Mapping[str, Any] | None = None, tell: Tell = silent) -> Report:
     """Look at files as a run would.
 
     Parameters
@@ -88,6 +88,8 @@ def check(files: Sequence[str], today: dt.date, chosen: Mapping[str, Any] | None
         Sales after it are odd.
     chosen
         Settings that somebody chose, as ``columns.invoice``; those that ``rfm.toml`` sets if not given.
+    tell
+        Called with what is being done, how much of it is done, and how much there is if that is known.
 
     Raises
     ------
@@ -96,7 +98,7 @@ def check(files: Sequence[str], today: dt.date, chosen: Mapping[str, Any] | None
     """
     settings = rfm.load_settings()
     where = place(files, settings.files.pattern)
-    sample = look(where)
+    sample = look(where, tell)
     if not sample.glances:
         refused = [Finding("unusable", "files", said) for said in sample.refused.values()]
         return Report(where, sample, None, [], None, refused, [])
@@ -107,17 +109,17 @@ def check(files: Sequence[str], today: dt.date, chosen: Mapping[str, Any] | None
     found = [*gone, *of_sample(sample, lines)]
     changes = [guess for guess in offered(found_out) if guess.value != _value(settings, guess.setting)]
     report = Report(where, sample, lines, found_out, None, found, changes)
-    return report if report.status == STATUS["unusable"] else _tried(report, today)
+    return report if report.status == STATUS["unusable"] else _tried(report, today, tell)
 
 
-def _tried(report: Report, today: dt.date) -> Report:
+def _tried(report: Report, today: dt.date, tell: Tell) -> Report:
     """Return a report with what a run would make of the files."""
     try:
         settings = rfm.load_settings(**nested(report.guesses))
     except SettingsError as error:
         wrong = Finding("unusable", "settings", str(error))
         return replace(report, findings=[*report.findings, wrong])
-    trial = run(settings, report.place, today)
+    trial = run(settings, report.place, today, tell)
     told = [*report.findings, *telling.of_trial(trial, settings, today), telling.worth(trial)]
     dropped = examples(trial.reasons, report.place, settings, report.sample.first.between)
     return replace(report, trial=trial, findings=told, dropped=dropped)

@@ -8,11 +8,11 @@ from typing import Literal, NamedTuple
 
 from rfm.io.landing.files import date_in
 from rfm.run.check.trial import Trial
+from rfm.run.run_date import NEWEST_SALE, OLDEST
 from rfm.settings import Settings
 
 Weight = Literal["note", "mend", "unusable"]
 STATUS: dict[Weight, int] = {"note": 0, "mend": 1, "unusable": 2}
-OLDEST = dt.date(1990, 1, 1)  # sales before are odd: 1899, 1900 and 1970 are what programs write for no date
 UNREAD = ("unreadable", "bad_prices", "other_rules")  # steps of the money flow that no shop means
 MEND_SHARE = 0.01  # of the lines that are lost to them
 LONG_GAP, MANY_GUESTS, MANY_TWICE = 7, 0.5, 0.02
@@ -88,8 +88,9 @@ def _of_names(trial: Trial) -> Iterator[Finding]:
     newest = trial.volume.groupby("source_file")["InvoiceDate"].max()
     dated = {name: day for name in newest.index if (day := date_in(name))}
     if not dated:
-        said = f"no day in the name of any file, so a run must be told it: rfm daily --date {trial.as_of}"
-        yield Finding("note", "files", said)
+        odd = trial.as_of and trial.as_of < OLDEST
+        said = f"no file name has a date: give the run date, rfm daily --date {trial.as_of}"
+        yield Finding("note", "files", said if odd else f"run date {trial.as_of}: {NEWEST_SALE}")
     wrong = [name for name, day in dated.items() if newest[name] > day]
     if wrong:
         said = f"{len(wrong):,} of {len(dated):,} files hold sales after the day in their name, as {wrong[0]}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
@@ -13,6 +13,7 @@ from rfm.io.landing.glance import GLANCE, Glance, glance
 from rfm.run.check.places import Place
 from rfm.schema import InputError
 
+Tell = Callable[[str, int, int | None], None]
 MOST_FILES = 40  # that are looked into, from the first to the last, before all of them are read
 
 
@@ -46,16 +47,23 @@ class Sample:
         return pd.concat(frames, ignore_index=True)
 
 
-def look(place: Place) -> Sample:
+def silent(what: str, done: int, of: int | None) -> None:
+    """Tell nobody how far a check is; parameters as for `check`."""
+
+
+def look(place: Place, tell: Tell = silent) -> Sample:
     """Look at the beginnings of files.
 
     Parameters
     ----------
     place
         Where they lie.
+    tell
+        Called with what is being done, how much of it is done, and how much there is.
     """
     sample, names = Sample(), spread(place.names, MOST_FILES)
-    for name in names:
+    for done, name in enumerate(names):
+        tell("looking at files", done, len(names))
         try:
             with reaching(f"{name}: cannot be read"):
                 path = f"{place.root}/{name}"

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 import rfm
 from rfm.core.guess.guesses import WITHOUT, Guess
-from rfm.core.guess.offer import SECTIONS, toml
+from rfm.core.guess.offer import SECTIONS, toml, without_empty_sections
 from rfm.dialect import plain
 from rfm.errors import reaching
 from rfm.io.landing.files import date_in
 from rfm.run.check import Report
+from rfm.run.run_date import OLDEST
 from rfm.schema import SettingsError
-from rfm.settings import PATHS, SHOP_FILE
+from rfm.settings import EXAMPLE_FILE, PATHS, SHOP_FILE, absolute, packaged
 
 NONE = "-"
 """Answer that says: the files have no such column."""
-HEAD = "# Made by `rfm init`; what is not here is as the defaults say.\n\n"
+UNNAMED = "Our shop"
+NO_NAME = re.compile(  # words of a folder's name that name no shop
+    r"\d+|(?:daily|my|new|old|our|the|all|sales|orders?|exports?|transactions?|invoices?|receipts?|data|files?|csv|xlsx|excel|raw|in|input"
+    r"|inbox|landing|downloads?|desktop|documents|home|root|users?|tmp|temp|shop|store|stuff|test|rfm|umsatz|verk(?:ä|ae)ufe|ventes)",
+    re.IGNORECASE,
+)
 QUESTIONS = {  # setting: what is asked
-    "shop.name": "Name on the report",
+    "shop.name": "Name of the shop",
     "shop.currency": "Currency sign",
     "files.pattern": "Names of the files",
     "columns.customer_id": "Column of the customer",
@@ -58,20 +65,27 @@ def refuse_if_there(force: bool) -> Path:
     Raises
     ------
     SettingsError
-        If there is one already that sets anything, and nobody said to replace it.
+        If there is one already that sets anything, and nobody said to change it.
     """
     file = Path.cwd() / SHOP_FILE
-    if not force and _sets_anything(file):
-        raise SettingsError(f"{file}: is there already; --force replaces it, `rfm check` says what to change in it")
+    if not force and _settings_in(file):
+        raise SettingsError(f"{file}: is there already; --force changes what is new in it, `rfm check` shows what that would be")
     return file
 
 
-def _sets_anything(file: Path) -> bool:
-    """Tell whether a shop's file is there and holds more than comments, as that of a fresh clone does."""
+def _settings_in(file: Path) -> dict[str, Any]:
+    """Return what a shop's file sets; nothing if it is not there or holds only comments.
+
+    Raises
+    ------
+    SettingsError
+        If it cannot be read.
+    """
     try:
-        return file.exists() and any(tomllib.loads(file.read_text(encoding="utf-8")).values())
-    except ValueError:
-        return True
+        found = tomllib.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{file}: cannot be read ({error}); mend it, or move it away") from None
+    return {name: value for name, value in found.items() if value != {}}
 
 
 def questions(report: Report) -> list[Question]:
@@ -82,14 +96,17 @@ def questions(report: Report) -> list[Question]:
     report
         As `rfm.run.check.check` gives it; a setting that it could not guess is asked for, too.
     """
-    guesses = {guess.setting: guess for guess in (*report.guesses, _name())}
+    guesses = {guess.setting: guess for guess in (*report.guesses, _name(report.place.landing))}
     return [Question(setting, asked, guesses[setting]) for setting, asked in QUESTIONS.items() if setting in guesses]
 
 
-def _name() -> Guess:
-    """Return the shop's name: that of the folder."""
-    folder = Path.cwd().name.replace("_", " ").replace("-", " ").strip()
-    return Guess("shop.name", folder[:1].upper() + folder[1:] or "Our shop", "likely", "on the report")
+def _name(landing: str) -> Guess:
+    """Return the shop's name: as it is set, or that of the folder of its files, if that is one."""
+    named = [word for word in re.split(r"[\W_]+", PurePosixPath(landing).name) if not NO_NAME.fullmatch(word)]
+    said = " ".join(named) if Path(landing) not in (Path.home(), Path.cwd()) else ""
+    guessed = said[:1].upper() + said[1:] if len(said) > 2 else UNNAMED
+    known = _settings_in(Path.cwd() / SHOP_FILE).get("shop", {}).get("name", guessed)
+    return Guess("shop.name", known, "likely", "on the report")
 
 
 def answer(question: Question, text: str, report: Report, answers: Mapping[str, Any]) -> str:
@@ -164,7 +181,7 @@ def chosen(report: Report, answers: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def write(file: Path, report: Report, answers: Mapping[str, Any]) -> None:
-    """Write the shop's file.
+    """Write the shop's file: what it said before stays, and a new one begins as the commented original.
 
     Parameters
     ----------
@@ -173,11 +190,16 @@ def write(file: Path, report: Report, answers: Mapping[str, Any]) -> None:
     report, answers
         As for `chosen`.
     """
-    values, name = chosen(report, answers), _name()
+    values, name, before = chosen(report, answers), _name(report.place.landing), _settings_in(file)
     name = name._replace(value=answers.get(name.setting, name.value))
     own = [_reasoned(guess, values[guess.setting]) for guess in report.guesses]
+    wanted = [*_folders(report, before), name, *own]
+    if file.exists():
+        made = toml(wanted, file.read_text(encoding="utf-8"))
+    else:
+        made = without_empty_sections(toml(wanted, packaged(EXAMPLE_FILE).read_text(encoding="utf-8")))
     with reaching(f"{file}: cannot be written"):
-        file.write_text(HEAD + toml([*_folders(report), name, *own]) + "\n", encoding="utf-8")
+        file.write_text(f"{made}\n", encoding="utf-8")
 
 
 def _reasoned(guess: Guess, value: Any) -> Guess:
@@ -185,17 +207,17 @@ def _reasoned(guess: Guess, value: Any) -> Guess:
     return guess if value == guess.value else Guess(guess.setting, value, "sure", "")
 
 
-def _folders(report: Report) -> list[Guess]:
+def _folders(report: Report, before: Mapping[str, Any]) -> list[Guess]:
     """Return where the files lie, and the notebooks, if they are not where a run looks; a lake of other files is left alone."""
-    home, found = Path.cwd(), []
-    landing = report.place.landing
-    if landing != str(home / PATHS["landing"]):
+    home, found, landing = Path.cwd(), [], report.place.landing
+    places = {name: absolute(str(before.get(name, path)), home) for name, path in PATHS.items()}
+    if landing != places["landing"]:
         near = "://" not in landing and Path(landing).is_relative_to(home)
         found.append(Guess("landing", str(Path(landing).relative_to(home)) if near else landing, "sure", "folder of the files"))
     chain = Path(rfm.__file__).parents[1] / "notebooks"
-    if not (home / PATHS["notebooks"]).is_dir() and chain.is_dir():
+    if not Path(places["notebooks"]).is_dir() and chain.is_dir():
         found.append(Guess("notebooks", str(chain), "sure", "the chain"))
-    return found + (_apart(landing) if _holds_others(home / PATHS["lake"], report.place.names) else [])
+    return found + (_apart(landing) if _holds_others(Path(places["lake"]), report.place.names) else [])
 
 
 def _holds_others(lake: Path, names: Sequence[str]) -> bool:
@@ -205,7 +227,7 @@ def _holds_others(lake: Path, names: Sequence[str]) -> bool:
 
 def _apart(landing: str) -> list[Guess]:
     """Return a lake and reports of their own for some files."""
-    why, name = f"as {PATHS['lake']} holds other files", Path(landing).name
+    why, name = "as the lake holds other files", PurePosixPath(landing).name
     return [Guess(kind, f"data/{name}_{kind}", "sure", why) for kind in ("lake", "reports")]
 
 
@@ -217,9 +239,9 @@ def next_step(report: Report) -> str:
     report
         What was found.
     """
-    undated = report.trial and report.trial.as_of and not any(date_in(name) for name in report.place.names)
-    day = f" --date {report.trial.as_of}" if undated and report.trial else ""
-    made = f" (or `make daily{day.replace(' --date ', ' DATE=')}`)" if Path("Makefile").is_file() else ""
-    here = report.place.landing == str(Path.cwd())
-    moved = "Better still: put the files into a folder of their own first, as data/landing, then init again.\n" if here else ""
-    return f"{moved}Next: rfm daily{day}{made}"
+    home, trial = Path.cwd(), report.trial
+    odd = trial and trial.as_of and trial.as_of < OLDEST and not any(date_in(name) for name in report.place.names)
+    command = "make daily" if (home / "Makefile").is_file() and home == Path(rfm.__file__).parents[1] else "rfm daily"
+    day = f" --date {trial.as_of}" if odd and trial else ""
+    moved = "Better still: put the files into a folder of their own first, as data/landing, then init again.\n"
+    return f"{moved if report.place.landing == str(home) else ''}Next: {'rfm daily' if day else command}{day}"

@@ -75,7 +75,7 @@ def _indented(part: Any) -> Padding:
 
 def _verdict(report: Report) -> str:
     """Return in a line whether the files can be used."""
-    if report.status == 1 and report.changes and all(one.weight == "note" for one in report.findings):
+    if report.status == 0 and report.changes:
         return "[green]✓ Good with these settings.[/]"
     return VERDICTS[report.status]
 

@@ -14,6 +14,8 @@ from rfm.core.quality.money import money_flow
 from rfm.core.quality.reasons import Reason, reasons
 from rfm.run import backfill
 from rfm.run.check.places import Place
+from rfm.run.check.sample import Tell
+from rfm.run.run_date import newest
 from rfm.schema import InputError
 from rfm.settings import Settings
 
@@ -71,7 +73,7 @@ class Trial:
         return self.money[(self.money["Kind"] == "step") & (self.money["Lines"] != 0)].to_dict("records")
 
 
-def run(settings: Settings, place: Place, today: dt.date) -> Trial:
+def run(settings: Settings, place: Place, today: dt.date, tell: Tell) -> Trial:
     """Run files as far as gold.
 
     Parameters
@@ -82,22 +84,28 @@ def run(settings: Settings, place: Place, today: dt.date) -> Trial:
         The files.
     today
         Later sales are left out of gold.
+    tell
+        As for `rfm.run.check.check`.
     """
     with TemporaryDirectory(prefix="rfm-check-") as folder:
         lake = rfm.Lake(folder)
-        trial = Trial(refused=_ingest(settings, lake, place, today))
+        trial = Trial(refused=_ingest(settings, lake, place, today, tell))
+        tell("cleaning lines", 0, None)
         try:
             backfill.to_silver(settings, lake, today)
         except InputError as error:
             trial.stopped = str(error)
+        tell("adding up sales", 0, None)
         _measure(settings, lake, trial, today)
         return trial
 
 
-def _ingest(settings: Settings, lake: rfm.Lake, place: Place, today: dt.date) -> list[str]:
+def _ingest(settings: Settings, lake: rfm.Lake, place: Place, today: dt.date, tell: Tell) -> list[str]:
     """Take files in as notebook 1 does; return why some were refused."""
     codec, separator = settings.files.encoding, settings.files.separator
     reading = rfm.read_files(place.landing, place.names, today, encoding=codec, separator=separator, columns=settings.columns)
+    reading.told = lambda done: tell("reading files", done, len(place.names))
+    reading.told(0)
     rfm.intake.ingest(lake, reading)
     return reading.refused
 
@@ -110,7 +118,7 @@ def _measure(settings: Settings, lake: rfm.Lake, trial: Trial, today: dt.date) -
     trial.lines, trial.kept = sizes.get(BRONZE, 0), sizes.get(SILVER, 0)
     trial.reasons = reasons(lake.read(QUARANTINE))
     past = [day for day in trial.volume["InvoiceDate"].dropna() if day <= today]
-    trial.as_of = max(past, default=None)
+    trial.as_of = newest(past, today) or max(past, default=None)
     if trial.as_of:
         silver = lake.read(SILVER)
         rules: dict[str, Any] = {"stock_code_pattern": settings.rules.stock_code_pattern, "revenue": settings.rules.revenue}

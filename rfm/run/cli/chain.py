@@ -72,17 +72,18 @@ def daily(
 
 def run_chain(settings: Any, given: Mapping[str, Any], catching_up: bool = False, as_json: bool = False) -> bool:
     """Run a day, after the missed ones if wanted, and say how it went; tell whether all went well."""
-    from rfm.run.notebook.folder import chain_of
-
     with notes.status("starting") as line:
-        chain_of(settings)  # a missing notebook is named before anything heavy is imported
+        from rfm.run import preflight
+
+        preflight.check(settings, given)  # before anything heavy is imported
         went = [_say_missed(one) for one in _missed(settings, line)] if catching_up else []
         from rfm.run.kernels import warm_kernels
 
         with warm_kernels() as kernels:  # they warm while the run itself is imported
+            dated = _dated(settings)
             from rfm.run.daily import run
 
-            record = run(settings, given, partial(_say_stage, line), kernels, partial(_say_begun, line))
+            record = run(dated, given, partial(_say_stage, line), kernels, partial(_say_begun, line))
     _say_warnings(record["warnings"])
     if as_json:
         print_json(record | {"caught_up": [one._asdict() for one in went]} if catching_up else record)
@@ -90,6 +91,17 @@ def run_chain(settings: Any, given: Mapping[str, Any], catching_up: bool = False
         counted = f" {len(record['warnings'])} warning(s), see `rfm status`." if notes.quiet and record["warnings"] else ""
         screen.print(f"{record['run_date']}: {record['headline']}.{counted} Report: {record['report']}", markup=False)
     return all(one.well for one in went) and not record["errors"]
+
+
+def _dated(settings: Any) -> Any:
+    """Return settings with their run date; say so if it is not from a file's name."""
+    from rfm.run.run_date import NEWEST_SALE, named_date, newest_sale
+
+    if found := named_date(settings):
+        return settings.model_copy(update={"date": found})
+    day = newest_sale(settings)
+    notes.print(f"run date {day}: {NEWEST_SALE}")
+    return settings.model_copy(update={"date": day})
 
 
 def _missed(settings: Any, line: Status) -> Iterator[Any]:

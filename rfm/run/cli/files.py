@@ -7,8 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
+import rfm
 from rfm.run.arguments import day_of
 from rfm.run.cli.options import Date, Landing, app, notes, screen, settings_of
+from rfm.settings import PATHS, absolute, root
 
 
 @app.command(epilog="Examples: `rfm sample` · `rfm sample --days 30 --lines 5000 --customers 200 --landing /tmp/small`")
@@ -19,18 +21,26 @@ def sample(
     customers: Annotated[int, typer.Option(metavar="NUMBER", help="Customers, about.")] = 1500,
     lines: Annotated[int, typer.Option(metavar="NUMBER", help="Lines in all, about.")] = 60_000,
     seed: Annotated[int, typer.Option(metavar="NUMBER", help="Seed: the same one gives the same files.")] = 20100,
-    if_empty: Annotated[bool, typer.Option("--if-empty", help="Do nothing where files lie already.")] = False,
+    if_empty: Annotated[
+        bool, typer.Option("--if-empty", help="Do nothing where files lie already, or where settings are for files of a shop.")
+    ] = False,
 ) -> None:
     """Make daily sales files of an invented shop."""
+    settings = settings_of(landing=landing)
     from rfm.io.landing import has_files
     from rfm.io.prepare import make_sample
 
-    settings = settings_of(landing=landing)
-    if if_empty and has_files(settings):
+    if if_empty and ((not landing and _is_of_a_shop(settings)) or has_files(settings.landing)):
         return
     made = make_sample(settings.landing, days=days, end=day_of("--end", end), customers=customers, lines=lines, seed=seed)
     counts = f"{made.files} files, {made.lines:,} lines, {made.customers:,} customers"
     screen.print(f"{counts} up to {made.last_day}: {settings.landing}", markup=False)
+
+
+def _is_of_a_shop(settings: Any) -> bool:
+    """Tell whether settings are for the files of a shop, among which an invented one has no business."""
+    own = (section != type(section)() for section in (settings.files, settings.columns))
+    return settings.landing != absolute(PATHS["landing"], root()) or any(own)
 
 
 @app.command(epilog="Examples: `rfm prepare` · `rfm prepare online_retail_II.xlsx --sheet 'Year 2009-2010' --landing data/real`")
@@ -80,11 +90,9 @@ def upload(
     """Send a day's files to a bucket or folder, once; credentials come from the environment, a profile or a role."""
     settings = settings_of(date=date, landing=landing)
     from rfm.io import landing as files
-    from rfm.settings import absolute
 
     target = absolute(to)
-
-    for sent in files.upload(settings.landing, target, files.run_date(settings), settings.files.pattern):
+    for sent in files.upload(settings.landing, target, rfm.run_date(settings), settings.files.pattern):
         said = "sent" if sent.new else "there already"
         screen.print(f"{said}: {sent.target} ({sent.bytes:,} bytes)", markup=False)
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import datetime as dt
 import json
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from rfm.run.cli.options import app, screen
+from rfm.run.cli.options import app, errors, screen
 from rfm.schema import SettingsError
 
 if TYPE_CHECKING:
@@ -24,10 +27,10 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="Everything that was found, for machines.")] = False,
 ) -> None:
     """Look at sales files as a run would: what they are taken for, what would be lost, what to set. Nothing is written."""
-    from rfm.run import check as looking
+    with _progress() as tell:
+        from rfm.run import check as looking
 
-    with screen.status("looking"):
-        report = looking.check(files, dt.date.today())
+        report = looking.check(files, dt.date.today(), tell=tell)
     if as_json:
         from rfm.run.check.told import as_dict
 
@@ -43,27 +46,42 @@ def check(
 def init(
     files: Files,
     yes: Annotated[bool, typer.Option("--yes", help="Take all guesses, ask nothing.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Replace the rfm.toml that is there.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Change the rfm.toml that is there; what it says of other things stays.")
+    ] = False,
 ) -> None:
     """Write `rfm.toml` for a shop's own files into this folder, after asking; every guess is shown and can be changed."""
-    from rfm.run import check as looking
-    from rfm.run.check import shopfile
-    from rfm.run.check.shown import in_short, shown
+    with _progress() as tell:
+        from rfm.run import check as looking
+        from rfm.run.check import shopfile
+        from rfm.run.check.shown import in_short, shown
 
-    target, today = shopfile.refuse_if_there(force), dt.date.today()
-    with screen.status("looking"):
-        report = looking.check(files, today, {})
+        target, today = shopfile.refuse_if_there(force), dt.date.today()
+        report = looking.check(files, today, {}, tell)
     screen.print(shown(report, screen.width), soft_wrap=False)
     answers = {} if yes or not report.lines else _asked(report)
     chosen, tried = shopfile.chosen(report, answers), report
     if any(guess.value != chosen[guess.setting] for guess in report.guesses):
-        with screen.status("looking again"):
-            tried = looking.check(files, today, chosen)
+        with _progress() as tell:
+            tried = looking.check(files, today, chosen, tell)
         screen.print(in_short(tried), soft_wrap=False)
     if tried.status > 1:
         raise typer.Exit(tried.status)
     shopfile.write(target, report, answers)
     screen.print(f"\nWritten: {target}\n{shopfile.next_step(report)}", markup=False)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str, int, int | None], None]]:
+    """Draw on a terminal what is being done, from before the first import on; yield what tells it."""
+    columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
+    with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as bar:
+        task = bar.add_task("starting", total=None)
+
+        def tell(what: str, done: int, of: int | None) -> None:
+            bar.update(task, description=f"{what} {done:,}/{of:,}" if of else what, completed=done, total=of)
+
+        yield tell
 
 
 def _asked(report: Report) -> dict[str, Any]:

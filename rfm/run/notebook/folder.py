@@ -9,9 +9,7 @@ from typing import NamedTuple
 from rfm.errors import reaching
 from rfm.run.stages import STAGES
 from rfm.schema import SettingsError
-from rfm.settings import PATHS, Settings, packaged
-
-EXAMPLE = "rfm.example.toml"
+from rfm.settings import EXAMPLE_FILE, PATHS, Settings, packaged
 
 
 class Copied(NamedTuple):
@@ -48,8 +46,8 @@ def copy(folder: Path, force: bool = False) -> Copied:
         Replace files that differ, too.
     """
     files = {folder / source.name: source for source in sorted(packaged(PATHS["notebooks"]).glob("*.ipynb"))}
-    if (example := packaged(EXAMPLE)).is_file():
-        files[folder.parent / EXAMPLE] = example
+    if (example := packaged(EXAMPLE_FILE)).is_file():
+        files[folder.parent / EXAMPLE_FILE] = example
     done = Copied([], [], [])
     with reaching(f"{folder}: cannot be written", "name another folder"):
         folder.mkdir(parents=True, exist_ok=True)

@@ -6,9 +6,10 @@ import datetime as dt
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from rfm.io.landing import list_files, run_date
+from rfm.io.landing import list_files
 from rfm.run import backfill
 from rfm.run.models import kept_days
+from rfm.run.run_date import named_date
 from rfm.run.schedule.lock import BusyError, locked
 from rfm.schema import RfmError
 from rfm.settings import Settings
@@ -31,7 +32,8 @@ def missed(settings: Settings) -> list[dt.date]:
     settings
         Where the files and the tables are; the run date, if it is not that of the newest file.
     """
-    newest = run_date(settings)
+    if not (newest := named_date(settings)):
+        return []  # no file is of a day
     files = list_files(settings.landing, settings.files.pattern, until=newest)
     return sorted({file.file_date for file in files if file.file_date} - {newest, *kept_days(settings.lake)})
 
