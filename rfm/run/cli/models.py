@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
 
 import rfm
+from rfm.errors import printable
 from rfm.run.arguments import day_of
 from rfm.run.cli.options import Engine, LakeUrl, Remote, app, errors, screen
 
@@ -48,5 +50,6 @@ def score(
     from rfm.run import score as scoring
 
     found = scoring.score(settings, file, day_of("--date", date) if date else None)
-    typer.echo(scoring.save(found.customers, out), nl=False)
+    text = scoring.save(found.customers, out)
+    typer.echo(printable(text, keep="\n") if sys.stdout.isatty() else text, nl=False)
     errors.print(found.said + (f": {out}" if out else ""), markup=False)

@@ -2,10 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterable
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.segment import Segment
+
+from rfm.errors import printable
+
+
+class Terminal(Console):
+    """The one way to the terminal: what a file, its name or a setting says is shown, and never steers the terminal."""
+
+    def print(self, *objects: Any, **given: Any) -> None:
+        """Print texts, each in one line, and tables; parameters as for `Console`."""
+        super().print(*(printable(one) if isinstance(one, str) else one for one in objects), **given)
+
+    def render(self, renderable: Any, options: Any = None) -> Iterable[Segment]:
+        """Return what is drawn, without control characters but those that the console makes; parameters as for `Console`."""
+        for part in super().render(renderable, options):
+            yield part if part.control else part._replace(text=printable(part.text, keep="\n"))
+
 
 app = typer.Typer(
     help="Daily sales files in; a segment and an action for each customer out.",
@@ -14,7 +32,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-screen, errors = Console(soft_wrap=True, highlight=False), Console(stderr=True, soft_wrap=True, highlight=False)
+screen, errors = Terminal(soft_wrap=True, highlight=False), Terminal(stderr=True, soft_wrap=True, highlight=False)
 
 Date = Annotated[
     str | None, typer.Option("--date", help="Run date, YYYY-MM-DD; the newest day in the landing folder if not given.")
