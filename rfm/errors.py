@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Iterable, Iterator
@@ -13,6 +14,11 @@ SECRETS = (  # of the environment
     "RFM_CUSTOMER_KEY",
 )
 ECHO = re.compile(r"<Token-0>.*?(?:</Token-0>|$)", re.DOTALL)  # a server's answer repeats a token that it refuses
+UNSEEN = (
+    re.compile(  # what moves the cursor, turns the text round, or cannot be written at all: control characters, halves of pairs
+        "[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]"
+    )
+)
 NETWORK = ("botocore", "aiobotocore", "aiohttp")  # packages whose errors are no mistakes of the code
 TROUBLES = {  # what an error says, as a pattern; what it means and what to do: the first that fits
     r"NoCredentials|locate credentials|PartialCredentials|169\.254\.169\.254|ProfileNotFound|no providers in chain": (
@@ -49,6 +55,10 @@ class RfmError(Exception):
     """
 
     exit_status = 1
+
+    def __str__(self) -> str:
+        """Return the message in one line, whatever stood in the file that it names."""
+        return printable(super().__str__())
 
 
 class SettingsError(RfmError):
@@ -94,6 +104,26 @@ def unknown(kind: str, given: Iterable[str], allowed: Iterable[str]) -> str:
     return f"unknown {kind} {', '.join(said)}; allowed: {', '.join(allowed)}"
 
 
+def printable(text: str, keep: str = "") -> str:
+    r"""Return a text with its control characters written out, so that it is one line and a terminal does nothing but show it.
+
+    The escapes are those of JSON: JSON stays JSON with the same content, if the ends of its lines are kept.
+
+    Parameters
+    ----------
+    text
+        Of a file, a file's name, a setting.
+    keep
+        Control characters that stay as they are.
+
+    Examples
+    --------
+    >>> printable("ball\n\x1b[2J")
+    'ball\\n\\u001b[2J'
+    """
+    return UNSEEN.sub(lambda found: found[0] if found[0] in keep else json.dumps(found[0])[1:-1], text)
+
+
 def first_line(error: Exception) -> str:
     """Return the first line of an error's message.
 
@@ -102,7 +132,7 @@ def first_line(error: Exception) -> str:
     error
         Any error, with or without a message.
     """
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return printable(str(error).strip().splitlines()[0]) if str(error).strip() else type(error).__name__
 
 
 def trouble(error: Exception | str) -> str | None:

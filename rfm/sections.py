@@ -6,19 +6,34 @@ import re
 import shlex
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+
+from rfm.errors import printable
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
-def _pattern(pattern: str) -> str:
-    """Return a regular expression if it is one."""
+def _pattern(cls: type[Section], pattern: str, given: ValidationInfo) -> str:
+    """Return a regular expression if it is one, for Python, which `rfm check` asks, and for Polars, which runs it."""
+    if pattern == cls.model_fields[str(given.field_name)].default:
+        return pattern
+    import polars as pl  # takes a while: only a shop with its own pattern waits for it
+
     try:
         re.compile(pattern)
+        pl.Series([""]).str.contains(pattern)
     except re.error as error:
         raise ValueError(f"is not a regular expression ({error})") from None
+    except pl.exceptions.ComputeError as error:
+        raise ValueError(f"is not a regular expression of RE2 ({_last_line(error)})") from None
     return pattern
+
+
+def _last_line(error: Exception) -> str:
+    """Return what Polars says in the end of a pattern that it draws."""
+    said = str(error).partition("\n\n")[0].strip()
+    return said.splitlines()[-1].removeprefix("error: ")
 
 
 class Section(BaseModel):
@@ -155,9 +170,11 @@ class OnFailure(Section):
     @classmethod
     def _splits(cls, command: str) -> str:
         try:
-            shlex.split(command)
+            words = shlex.split(command)
         except ValueError as error:
             raise ValueError(f"is not a command ({error})") from None
+        if command and not words:
+            raise ValueError("is not a command (nothing but blanks)")
         return command
 
     @field_validator("webhook")
@@ -190,4 +207,18 @@ class Shop(Section):
     """What the report calls things: ``[shop]``."""
 
     name: str = Field("Online Retail", description="name on the report")
-    currency: str = Field("£", description="sign before an amount")
+    currency: str = Field("£", description="sign before an amount", max_length=10)
+
+    @field_validator("name", "currency")
+    @classmethod
+    def _is_a_line(cls, text: str) -> str:
+        if printable(text) != text:
+            raise ValueError("must be one line without control characters")
+        return text
+
+    @field_validator("currency")
+    @classmethod
+    def _is_a_sign(cls, currency: str) -> str:
+        if re.search(r"[<>&|*`_#\[\]\\]", currency):  # figures and the model card would take it for markup
+            raise ValueError("must be a sign or a word, as € or kr, without < > & | * ` _ # [ ] \\")
+        return currency

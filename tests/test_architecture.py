@@ -89,7 +89,7 @@ OWNERS = {  # library: the rooms that import it, and nobody else
     "deltalake": {"io.lake"},
     "botocore": {"io.lake"},
     "openlineage": {"io.lineage"},
-    "polars": {"contract", "io.lake", "run.run_date"},
+    "polars": {"contract", "io.lake", "run.run_date", "sections"},
     "pyarrow": {"io.landing", "io.lake", "io.prepare", "io.spark", "purchases"},
     "fsspec": {"io.lake", "io.landing"},
     "pandera": {"contract"},

@@ -17,7 +17,7 @@ from rfm.run import exports
 
 DAY = dt.date(2025, 10, 23)
 SEGMENTS = ["Champions", "VIP At Risk", "Champions", "Hibernating"]
-WHY = ["=1+1", "Müller, «naïve» £", "@SUM(A1)", None]
+WHY = ["=1+1", "Müller, «naïve» £", "box;@SUM(A1)", None]
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ def test_lists_hold_the_rows_of_the_customers(folder, customers, kind):
 def test_text_that_a_spreadsheet_would_run_gets_an_apostrophe_and_numbers_stay_numbers(folder, kind):
     found = read(folder / f"customers.{kind}")
     assert found["Customer"].tolist() == ["12346", "'-7", "'\t3", "'+44"]
-    assert found["Why here"].dropna().tolist() == ["'=1+1", WHY[1], "'@SUM(A1)"]
+    assert found["Why here"].dropna().tolist() == ["'=1+1", WHY[1], "box;'@SUM(A1)"]
     assert found["Spent"].iloc[-1] == -1.25
 
 

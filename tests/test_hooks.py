@@ -105,6 +105,7 @@ def test_a_command_that_does_not_end_is_stopped(tmp_path, monkeypatch):
     ("given", "said"),
     [
         ({"command": "echo 'half"}, "setting on_failure.command: is not a command"),
+        ({"command": " "}, "setting on_failure.command: is not a command"),
         ({"webhook": "ftp://host/x"}, "setting on_failure.webhook: must start with http:// or https://"),
         ({"when": "always"}, "setting on_failure.when"),
     ],

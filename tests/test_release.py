@@ -103,6 +103,9 @@ FORMULAS = [
     "",
     None,
     "a=b",
+    "box;=1+1",
+    "box\t'@SUM(A1)\n-A1",
+    "\uff1d1+1",
     '="a""b"',
     "=a\nb",
 ]

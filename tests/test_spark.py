@@ -13,14 +13,16 @@ from typing import Any
 import narwhals as nw
 import polars as pl
 import polars.selectors as cs
+import pyarrow as pa
 import pytest
 from conftest import ROOT, sail_address, spark_session
 
 import rfm
 from rfm.errors import trouble
+from rfm.io.lake.commit import IN_SPARK, is_
 from rfm.io.lake.spread import SpreadLake
 from rfm.io.prepare import make_sample
-from rfm.io.spark import session
+from rfm.io.spark import frame, session
 from rfm.run.backfill import backfill
 from rfm.run.backtest import backtest
 from rfm.run.daily import run
@@ -205,6 +207,17 @@ def test_the_bench_finds_the_same_on_sail(shop: rfm.settings.Settings, tmp_path:
 
 
 # ── what a user can get wrong ──────────────────────────────────────────────────────────────────────
+NAMES = ["it's", "its", "it''s", "a\\", "a", "\\n", "\n", "a\\' OR '1'='1", 'a"b', "`a`", "$(a)", "%"]
+
+
+def test_a_condition_means_one_text_whatever_it_holds() -> None:
+    files = frame(spark_session(), pa.table({"source_file": NAMES}))
+    for name in NAMES:
+        assert files.where(is_("source_file", name, IN_SPARK)).toArrow()["source_file"].to_pylist() == [name]
+    some = files.where(is_("source_file", NAMES[:3], IN_SPARK)).toArrow()["source_file"].to_pylist()
+    assert sorted(some) == sorted(NAMES[:3])
+
+
 def test_spark_needs_an_address() -> None:
     with pytest.raises(SettingsError, match="setting remote: engine spark needs the address"):
         rfm.load_settings(engine="spark")

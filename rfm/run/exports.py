@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 FOLDER = "exports"  # of a run, beside its pages
 ALL, ENTERED = "customers", "entered-risk"  # the lists that are no segment's
 MOST_IN_EXCEL = 100_000  # rows; a longer list is for CSV and Parquet
-RISKY = re.compile(r"[=+\-@\t\r\n]")  # a text that begins so is a formula to a spreadsheet
+RISKY = "(?:^|(?<=[;\t\r\n]))%s(?='*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20])"
+"""Where a text would be run as a formula: at its start, and where a spreadsheet may part it. Apostrophes of the text's own
+count as part of it, so that the one that `harmless` puts there can be taken away again."""
+RUN, TAMED = re.compile(RISKY % ""), re.compile(RISKY % "'")
 COLUMNS: dict[str, tuple[str, int, str]] = {  # of a list: heading, width in Excel, form of its numbers
     "CustomerID": ("Customer", 14, ""),
     "Cluster_Description": ("Segment", 26, ""),
@@ -116,7 +119,30 @@ def tamed(rows: pd.DataFrame) -> pd.DataFrame:
         Text, numbers and days.
     """
     texts = [name for name, kind in rows.dtypes.items() if str(kind) == "object" or "str" in str(kind)]
-    return rows.assign(**{name: [_tame(value) for value in rows[name]] for name in texts})
+    return rows.assign(**{name: [harmless(value) for value in rows[name]] for name in texts})
+
+
+def harmless(value: Any) -> Any:
+    """Return a text with an apostrophe before each place where a spreadsheet would run it as a formula; a missing one is None.
+
+    `as_it_was` takes the apostrophes away again.
+
+    Parameters
+    ----------
+    value
+        Text; anything else counts as missing.
+
+    Examples
+    --------
+    >>> harmless("=1+1"), harmless("box;@SUM(1)"), harmless("a=b")
+    ("'=1+1", "box;'@SUM(1)", 'a=b')
+    """
+    return RUN.sub("'", value) if isinstance(value, str) else None
+
+
+def as_it_was(text: str | None) -> str | None:
+    """Return a text without the apostrophes that `harmless` put into it."""
+    return text and TAMED.sub("", text)
 
 
 def downloads(name: str, label: str, count: int) -> list[dict[str, str]]:
@@ -135,13 +161,6 @@ def downloads(name: str, label: str, count: int) -> list[dict[str, str]]:
         {"csv": "CSV"} | ({"xlsx": "Excel"} if count <= MOST_IN_EXCEL else {}) | ({"parquet": "Parquet"} if name == ALL else {})
     )
     return [{"href": f"{FOLDER}/{name}.{kind}", "label": f"{label}, {word}" if label else word} for kind, word in kinds.items()]
-
-
-def _tame(value: Any) -> Any:
-    """Return a text that no spreadsheet runs; a missing one is empty."""
-    if not isinstance(value, str):
-        return None
-    return f"'{value}" if RISKY.match(value) else value
 
 
 def _workbook(rows: pd.DataFrame, path: Path, day: dt.date) -> None:

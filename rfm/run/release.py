@@ -18,13 +18,13 @@ from rfm.io.lake import release as releases
 from rfm.io.landing.customers import mask_of
 from rfm.io.landing.encoding import utf8
 from rfm.run import backfill
+from rfm.run.exports import as_it_was, harmless
 from rfm.run.lakes import open_log
 from rfm.schema import LANDING_COLUMNS, InputError, SettingsError
 from rfm.settings import Settings
 
 RAW = tuple(LANDING_COLUMNS.values())
 RELEASE = "`rfm release`"
-FORMULA = re.compile("'*[=+\\-@\t\r]")  # apostrophes of the text's own too, so that one can be taken away again
 NUMBER = re.compile("[+-]?[0-9]+(?:[.,][0-9]+)?")
 Raw = dict[str, str | None]
 SHOWN = ("row_id", "failed_expectations", *RAW, "_rescued_data", "source_file", "processing_date")
@@ -73,7 +73,7 @@ def export(settings: Settings, path: str) -> str:
         with Path(path).open("w", encoding="utf-8-sig", newline="", errors="replace") as target:
             writer = csv.DictWriter(target, SHOWN)
             writer.writeheader()
-            writer.writerows({name: _harmless(row[name]) for name in SHOWN} for row in wanted)
+            writer.writerows({name: _cell(row[name]) for name in SHOWN} for row in wanted)
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({first_line(error)}); name another file") from None
     return f"{len(wanted):,} quarantined row(s) in {path}; put them right there, then: rfm release {path}"
@@ -125,17 +125,12 @@ def _read(path: str) -> dict[str, Raw]:
         raise InputError(f"{path}: lacks {len(missing)} column(s): {', '.join(missing)}; export the rows again")
     if twice := [one for one, count in Counter(row["row_id"] for row in rows).items() if count > 1]:
         raise InputError(f"{path}: {len(twice)} row(s) stand twice, first {twice[0]}; keep one of each")
-    return {row["row_id"]: {name: _as_it_was(row[name]) or None for name in RAW} for row in rows if row["row_id"]}
+    return {row["row_id"]: {name: as_it_was(row[name]) or None for name in RAW} for row in rows if row["row_id"]}
 
 
-def _harmless(value: Any) -> Any:
-    """Return a value with an apostrophe before it where a spreadsheet would run it as a formula."""
-    return f"'{value}" if isinstance(value, str) and FORMULA.match(value) and not NUMBER.fullmatch(value) else value
-
-
-def _as_it_was(text: str | None) -> str | None:
-    """Return a text without the apostrophe that `_harmless` put before it."""
-    return text[1:] if text and text.startswith("'") and FORMULA.match(text) else text
+def _cell(value: Any) -> Any:
+    """Return a value as it stands in the file: no spreadsheet runs a text, and a number stays one, to be put right."""
+    return harmless(value) if isinstance(value, str) and not NUMBER.fullmatch(value) else value
 
 
 def _cleaner(settings: Settings) -> Callable[[Any], Any]:

@@ -15,6 +15,7 @@ from rfm.dialect import Columns, plain
 from rfm.errors import reaching
 from rfm.io.landing import parse
 from rfm.io.landing.encoding import utf8
+from rfm.run.exports import tamed
 from rfm.run.models import kept_model
 from rfm.schema import InputError
 from rfm.settings import Settings
@@ -70,7 +71,7 @@ def as_rows(scored: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def save(scored: pd.DataFrame, out: str | None) -> str:
-    """Write customers as CSV to a file, whole, or return the CSV as text.
+    """Write customers as CSV to a file, whole, or return the CSV as text; a spreadsheet runs nothing of it.
 
     Parameters
     ----------
@@ -79,7 +80,7 @@ def save(scored: pd.DataFrame, out: str | None) -> str:
     out
         File; none for the text.
     """
-    text = scored.to_csv(index=False)
+    text = tamed(scored).to_csv(index=False)
     if not out:
         return text
     with reaching(f"{out}: cannot be written", "name another --out"):

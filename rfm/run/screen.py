@@ -10,6 +10,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table as Grid
 
+from rfm.errors import printable
+
 SHOWN = 10  # runs
 COLOURS = {"done": "green", "failed": "red", "did not finish": "red", "running": "yellow", "warning": "yellow", "error": "red"}
 SIZES = ("B", "kB", "MB", "GB", "TB")
@@ -32,7 +34,7 @@ def overview(told: Mapping[str, Any], lake: str, reports: str) -> Group:
 def _runs(runs: Sequence[Mapping[str, Any]], reports: str) -> Any:
     """Return the last runs, newest first."""
     if not runs:
-        return f"Runs in {escape(reports)}: none yet"
+        return f"Runs in {literal(reports)}: none yet"
     columns = (
         ("day", "left"),
         ("how", "left"),
@@ -43,8 +45,8 @@ def _runs(runs: Sequence[Mapping[str, Any]], reports: str) -> Any:
     )
     rows = (
         (
-            run["run_date"],
-            run["stage"],
+            literal(run["run_date"]),
+            literal(run["stage"]),
             _coloured(run["status"]),
             _number(run["seconds"]),
             _number(run["rows_read"]),
@@ -58,8 +60,8 @@ def _runs(runs: Sequence[Mapping[str, Any]], reports: str) -> Any:
 def _troubles(told: Mapping[str, Any]) -> str:
     """Return what went wrong in the newest run, and the warnings of its day."""
     newest = told["runs"][0] if told["runs"] else {}
-    lines = [f"{_coloured('failed')} {escape(newest['error'])}"] if newest.get("error") else []
-    lines += [f"{_coloured(row['severity'])} {escape(row['message'])}" for row in told["warnings"]]
+    lines = [f"{_coloured('failed')} {literal(newest['error'])}"] if newest.get("error") else []
+    lines += [f"{_coloured(row['severity'])} {literal(row['message'])}" for row in told["warnings"]]
     return "\n".join(lines)
 
 
@@ -73,7 +75,7 @@ def _quality(told: Mapping[str, Any]) -> Any:
     newest = "[bold]Newest[/]  " + ", ".join(f"{name} {day}" for name, day in days)
     said = f"[bold]Quality[/] {quality['processing_date']}: {dropped}"
     columns = (("broken expectation", "left"), ("severity", "left"), ("lines", "right"))
-    rows = ((row["expectation"], row["severity"], _number(row["failed"])) for row in quality["broken"])
+    rows = ((literal(row["expectation"]), literal(row["severity"]), _number(row["failed"])) for row in quality["broken"])
     broken: list[Any] = [_grid("", columns, rows), ""] if quality["broken"] else []
     return Group(said, *broken, newest)
 
@@ -81,10 +83,11 @@ def _quality(told: Mapping[str, Any]) -> Any:
 def _tables(tables: Mapping[str, Mapping[str, int | None]], lake: str) -> Any:
     """Return the tables with their sizes."""
     if not tables:
-        return f"Tables in {escape(lake)}: none yet"
+        return f"Tables in {literal(lake)}: none yet"
     columns = (("table", "left"), ("v.", "right"), ("rows", "right"), ("files", "right"), ("size", "right"))
     rows = (
-        (name, _number(t["version"]), _number(t["rows"]), _number(t["files"]), size(t["bytes"])) for name, t in tables.items()
+        (literal(name), _number(t["version"]), _number(t["rows"]), _number(t["files"]), size(t["bytes"]))
+        for name, t in tables.items()
     )
     return _grid(f"Tables in {lake}", columns, rows)
 
@@ -92,7 +95,7 @@ def _tables(tables: Mapping[str, Mapping[str, int | None]], lake: str) -> Any:
 def _grid(title: str, columns: Iterable[tuple[str, Any]], rows: Iterable[Iterable[str]]) -> Grid:
     """Return rows under a title."""
     grid = Grid(
-        title=escape(title) or None, title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0), header_style="dim"
+        title=literal(title) or None, title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0), header_style="dim"
     )
     for name, justify in columns:
         grid.add_column(name, justify=justify)
@@ -101,14 +104,30 @@ def _grid(title: str, columns: Iterable[tuple[str, Any]], rows: Iterable[Iterabl
     return grid
 
 
+def literal(text: str) -> str:
+    r"""Return a text of others as one line that neither rich nor the terminal takes for more than text.
+
+    Parameters
+    ----------
+    text
+        Of a file, a file's name, a setting, a table.
+
+    Examples
+    --------
+    >>> literal("[red]a\nb")
+    '\\[red]a\\nb'
+    """
+    return escape(printable(text))
+
+
 def _coloured(word: str) -> str:
     """Return a word in its colour."""
-    return f"[{COLOURS[word]}]{word}[/]" if word in COLOURS else escape(word)
+    return f"[{COLOURS[word]}]{word}[/]" if word in COLOURS else literal(word)
 
 
-def _number(value: float | None) -> str:
-    """Return a number with its thousands parted, a dash where there is none."""
-    if value is None:
+def _number(value: Any) -> str:
+    """Return a number with its thousands parted, a dash where there is none, as in a list of runs that somebody edited."""
+    if not isinstance(value, int | float):
         return "-"
     return f"{value:,.1f}" if isinstance(value, float) else f"{value:,}"
 

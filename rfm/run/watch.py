@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import rfm
-from rfm.errors import first_line, redacted
+from rfm.errors import first_line, printable, redacted
 from rfm.io import lineage
 from rfm.io.lake.facts import rows_added
 from rfm.run import hooks, runlog
@@ -77,7 +77,7 @@ class Watch:
         self._warn(hooks.call(self.settings.on_failure, self.record))
 
     def _warn(self, lines: list[str]) -> None:
-        self.record["warnings"] += [line for line in lines if line not in self.record["warnings"]]
+        self.record["warnings"] += [line for line in map(printable, lines) if line not in self.record["warnings"]]
 
     @contextmanager
     def _forgiving(self, what: str) -> Iterator[None]:

@@ -72,7 +72,11 @@ def arrow_schema(table: Table) -> pa.Schema:
     return pl.DataFrame(schema=table.polars).to_arrow(compat_level=pl.CompatLevel.oldest()).schema
 
 
-def is_(column: str, value: dt.date | str | list[str] | list[dt.date]) -> str:
+IN_DELTA, IN_SPARK = str.maketrans({"'": "''"}), str.maketrans({"'": "\\'", "\\": "\\\\"})
+"""How a text stands between quotes: Spark drops a doubled quote, and reads a backslash as the start of an escape."""
+
+
+def is_(column: str, value: dt.date | str | list[str] | list[dt.date], escapes: dict[int, str] = IN_DELTA) -> str:
     """Return the SQL condition that a column has a value, or one of some values.
 
     Parameters
@@ -81,11 +85,13 @@ def is_(column: str, value: dt.date | str | list[str] | list[dt.date]) -> str:
         Name of the column.
     value
         One value, or several.
+    escapes
+        Of the engine that reads the condition.
     """
     values = value if isinstance(value, list) else [value]
     if isinstance(value, list) and value and isinstance(value[0], dt.date):  # delta-rs compares a date with a text by = alone
-        return "(" + " OR ".join(is_(column, one) for one in value) + ")"
-    quoted = ", ".join("'" + str(one).replace("'", "''") + "'" for one in values)
+        return "(" + " OR ".join(is_(column, one, escapes) for one in value) + ")"
+    quoted = ", ".join("'" + str(one).translate(escapes) + "'" for one in values)
     return f"{column} IN ({quoted})" if isinstance(value, list) else f"{column} = {quoted}"
 
 

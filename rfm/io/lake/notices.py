@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from rfm.errors import printable
 from rfm.io.lake import ledger
 from rfm.io.lake.tables import Lake
 from rfm.schema import TABLES, InputError
@@ -58,6 +59,7 @@ def warn(lake: Lake, run_date: dt.date, refused: Sequence[str]) -> list[str]:
     said = [("refused_file", "error", line) for line in dict.fromkeys(refused)]
     said += [("changed_file", "warning", line) for line in changed]
     said += [("repeated_file", "warning", line) for line in _twice(lake, run_date)]
+    said = [(kind, severity, printable(line)) for kind, severity, line in said]
     rows = pl.DataFrame([(run_date, STAGE, *one) for one in said], schema=TABLES["run_warnings"].polars, orient="row")
     lake.replace("run_warnings", rows, run_date=run_date, stage=STAGE)
     return [line for _, _, line in said]

@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from rfm.contract import conform
 from rfm.io.lake import care, ledger
-from rfm.io.lake.commit import arrow_schema, is_
+from rfm.io.lake.commit import IN_SPARK, arrow_schema, is_
 from rfm.io.lake.once import Put, revision_of
 from rfm.io.lake.tables import Lake, State
 from rfm.schema import TABLES, InputError
@@ -82,7 +82,7 @@ class SpreadLake(Lake):
         if not due:
             return Put(0, held)
         self._ensure(name)
-        self.cluster.write(TABLES[name], _of_files(name, rows, due), is_("source_file", due))
+        self.cluster.write(TABLES[name], _of_files(name, rows, due), is_("source_file", due, IN_SPARK))
         return Put(int(self.count(name, due)["rows"].sum()), held | {file: versions[file] for file in due})
 
     def replace(self, name: str, rows: Any, **equal: Any) -> int:
@@ -94,7 +94,7 @@ class SpreadLake(Lake):
         if not self.cluster.named:
             return super()._put(name, frame, equal)
         self._ensure(name)
-        where = " AND ".join(is_(column, value) for column, value in equal.items()) or None
+        where = " AND ".join(is_(column, value, IN_SPARK) for column, value in equal.items()) or None
         self.cluster.write(TABLES[name], _arrow(frame), where)
         return len(frame)
 

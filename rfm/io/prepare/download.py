@@ -40,7 +40,7 @@ def download(url: str, folder: str | Path, sha256: str = "") -> tuple[Path, str]
     InputError
         If the server cannot be reached or breaks off, or the checksum is another.
     """
-    target = Path(folder) / unquote(PurePosixPath(urlsplit(url).path).name)
+    target = Path(folder) / (PurePosixPath(unquote(urlsplit(url).path)).name or "archive")
     target.parent.mkdir(parents=True, exist_ok=True)
     if not target.exists():
         part = target.with_name(target.name + ".part")

@@ -8,16 +8,16 @@ from itertools import islice
 from typing import Any
 
 from rich.console import Group
-from rich.markup import escape
 from rich.padding import Padding
 from rich.syntax import Syntax
 from rich.table import Table as Grid
 
 from rfm.core.guess.guesses import NOT_CANCELLED, WITHOUT
 from rfm.core.guess.offer import default_of
+from rfm.errors import printable
 from rfm.run.check import Example, Report
 from rfm.run.check.findings import Finding, guests, repeated
-from rfm.run.screen import size
+from rfm.run.screen import literal, size
 
 MARKS = {"note": "[dim]·[/]", "mend": "[yellow]![/]", "unusable": "[red]✗[/]"}
 SURE = {"sure": "[green]sure[/]", "likely": "likely", "unsure": "[yellow]unsure[/]"}
@@ -61,7 +61,7 @@ def in_short(report: Report) -> Group:
     """
     told = [one for one in report.findings if one.about != "worth"]
     known: list[Any] = [_heading("To know"), _indented(_findings(told))] if told else []
-    worth = [_indented(escape(one.said)) for one in report.findings if one.about == "worth"]
+    worth = [_indented(literal(one.said)) for one in report.findings if one.about == "worth"]
     return Group(*known, _heading("In short"), *worth, _indented(_verdict(report)))
 
 
@@ -85,11 +85,11 @@ def _files(report: Report) -> str:
     names = report.place.names
     named = names[0] if len(names) == 1 else f"{len(names):,} files, {names[0]} … {names[-1]}"
     if not report.sample.glances:
-        return f"[bold]{escape(named)}[/]"
+        return f"[bold]{literal(named)}[/]"
     first = report.sample.first
     between = {"\t": "tab", ";": "semicolon", ",": "comma", "|": "bar", " ": "blanks"}[first.between]
     total = sum(int(report.place.system.size(f"{report.place.root}/{name}") or 0) for name in names)
-    return f"[bold]{escape(named)}[/]  [dim]{size(total)}, {first.encoding}, separated by {between}[/]"
+    return f"[bold]{literal(named)}[/]  [dim]{size(total)}, {first.encoding}, separated by {between}[/]"
 
 
 def _columns(report: Report, width: int) -> Grid:
@@ -118,7 +118,8 @@ def _samples(values: dict[str, int], room: int) -> str:
 
 
 def _cut(text: str, most: int) -> str:
-    return escape(text if len(text) <= most else f"{text[: most - 1]}…")
+    text = printable(text)
+    return literal(text if len(text) <= most else f"{text[: most - 1]}…")
 
 
 def _formats(report: Report) -> Grid:
@@ -127,8 +128,8 @@ def _formats(report: Report) -> Grid:
     for guess in report.guesses:
         label, said = _READ_AS.get(guess.setting, ("", None))
         if said and (value := said(report, guess.value)):
-            doubt = f"  [dim]{escape(guess.reason)}[/]" if guess.sure == "unsure" else ""
-            grid.add_row(label, escape(value) + doubt, SURE[guess.sure])
+            doubt = f"  [dim]{literal(guess.reason)}[/]" if guess.sure == "unsure" else ""
+            grid.add_row(label, literal(value) + doubt, SURE[guess.sure])
     return grid
 
 
@@ -180,7 +181,9 @@ def _lines(report: Report) -> Iterator[Any]:
     if report.dropped:
         grid = _grid("", "", justify=("right", "left"))
         for one in report.dropped:
-            grid.add_row(f"{one.lines:,}", f"{one.rule}: {escape(one.meaning)}\n[dim]{_example(one, len(report.place.names))}[/]")
+            grid.add_row(
+                f"{one.lines:,}", f"{one.rule}: {literal(one.meaning)}\n[dim]{_example(one, len(report.place.names))}[/]"
+            )
         yield ""
         yield _indented(grid)
 
@@ -189,7 +192,7 @@ def _example(one: Example, files: int) -> str:
     """Return where a line stands that breaks a rule, and what it holds."""
     place = (f"{_cut(one.file, 40)} " if files > 1 else "") + (f"line {one.line:,}: " if one.line else "as ")
     held = "is empty" if one.value is None else _cut(repr(one.value), 50)
-    return f"{place}{escape(one.column)} {held}".replace("  ", " ")
+    return f"{place}{literal(one.column)} {held}".replace("  ", " ")
 
 
 def _sales(report: Report) -> Iterator[Any]:
@@ -207,7 +210,7 @@ def _sales(report: Report) -> Iterator[Any]:
     if trial.left_out:
         grid = _grid("lines", "amount", "not counted", justify=("right", "right", "left"))
         for step in trial.left_out:
-            label = escape(str(step["Label"])) + (_codes(report) if step["Step"] == "non_products" else "")
+            label = literal(str(step["Label"])) + (_codes(report) if step["Step"] == "non_products" else "")
             grid.add_row(f"{-int(step['Lines']):,}", _money(-step["Amount"], currency), label)
         yield ""
         yield _indented(grid)
@@ -217,11 +220,11 @@ def _codes(report: Report) -> str:
     """Return the stock codes that do not count, the most frequent ones."""
     pattern = next((str(guess.value) for guess in report.guesses if guess.setting == "rules.stock_code_pattern"), "")
     codes = [code for code in report.lines.column("stock_code") if not re.search(pattern, code)] if report.lines else []
-    return f" [dim]{escape(', '.join(codes[:5]))}{' …' if len(codes) > 5 else ''}[/]" if codes else ""
+    return f" [dim]{literal(', '.join(codes[:5]))}{' …' if len(codes) > 5 else ''}[/]" if codes else ""
 
 
 def _money(amount: Any, currency: str) -> str:
-    return f"{'-' if amount < 0 else ''}{currency}{abs(amount):,.2f}"
+    return literal(f"{'-' if amount < 0 else ''}{currency}{abs(amount):,.2f}")
 
 
 def _many(count: int, what: str) -> str:
@@ -232,7 +235,7 @@ def _findings(found: Sequence[Finding]) -> Grid:
     """Return what is odd, the gravest first."""
     grid = _grid("", "")
     for one in sorted(found, key=lambda one: -list(MARKS).index(one.weight)):
-        grid.add_row(MARKS[one.weight], escape(one.said))
+        grid.add_row(MARKS[one.weight], literal(one.said))
     return grid
 
 

@@ -38,7 +38,8 @@ def _plain_words() -> Iterator[None]:
     try:
         yield
     except RfmError as error:
-        errors.print(redacted("\n".join([f"rfm: {error}", *getattr(error, "__notes__", ())])), markup=False)
+        lines = [f"rfm: {error}", *getattr(error, "__notes__", ())]
+        errors.print(*map(redacted, lines), sep="\n", markup=False)
         sys.exit(error.exit_status)
     except UsageError as error:
         command = error.ctx.command_path if error.ctx else "rfm"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
 
+from rfm.errors import printable
 from rfm.run.arguments import day_of
 from rfm.run.cli.options import Engine, Json, LakeUrl, Remote, app, notes, print_json, screen, settings_of
 
@@ -72,5 +74,5 @@ def score(
     if as_json:
         print_json({"said": found.said, "out": out, "customers": scoring.as_rows(found.customers)})
     else:
-        typer.echo(text, nl=False)
+        typer.echo(printable(text, keep="\n") if sys.stdout.isatty() else text, nl=False)
     notes.print(found.said + (f": {out}" if out else ""), markup=False)

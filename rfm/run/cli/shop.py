@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from rfm.errors import printable
 from rfm.run.cli.options import app, errors, screen
 from rfm.schema import SettingsError
 
@@ -34,7 +35,7 @@ def check(
     if as_json:
         from rfm.run.check.told import as_dict
 
-        typer.echo(json.dumps(as_dict(report), indent=2, ensure_ascii=False, default=str))
+        typer.echo(printable(json.dumps(as_dict(report), indent=2, ensure_ascii=False, default=str), keep="\n"))
     else:
         from rfm.run.check.shown import shown
 
@@ -68,7 +69,7 @@ def init(
     if tried.status > 1:
         raise typer.Exit(tried.status)
     shopfile.write(target, report, answers)
-    screen.print(f"\nWritten: {target}\n{shopfile.next_step(report)}", markup=False)
+    screen.print("", f"Written: {target}", *shopfile.next_step(report).splitlines(), sep="\n", markup=False)
 
 
 @contextmanager
@@ -88,7 +89,7 @@ def _asked(report: Report) -> dict[str, Any]:
     """Ask for each setting; return the answers."""
     from rfm.run.check import shopfile
 
-    screen.print("\n[bold]Right so?[/] Enter takes what stands in brackets, - says none.")
+    screen.print("", "[bold]Right so?[/] Enter takes what stands in brackets, - says none.", sep="\n")
     answers: dict[str, Any] = {}
     for question in shopfile.questions(report):
         if not shopfile.needless(question.setting, answers):
@@ -102,7 +103,8 @@ def _ask(question: Any, report: Report, answers: dict[str, Any]) -> str:
 
     while True:
         try:
-            text = typer.prompt(f"  {question.asked}", default=str(question.guess.value) or shopfile.NONE)
+            guessed = str(question.guess.value) or shopfile.NONE
+            text = typer.prompt(f"  {question.asked} [{printable(guessed)}]", default=guessed, show_default=False)
             return shopfile.answer(question, text, report, answers)
         except SettingsError as error:
             screen.print(f"  {error}", style="yellow", markup=False)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rfm.errors import redacted, trouble
+from rfm.errors import printable, redacted, trouble
 from rfm.run.kernels import skip_slow_import
 from rfm.schema import RfmError, SettingsError
 
@@ -121,7 +121,7 @@ def _times(marked: Mapping[str, Any]) -> tuple[float, float]:
 
 def _reason(kind: str, said: str) -> str:
     """Return an error of a notebook in one line: what we say ourselves as it is, any other with its kind."""
-    said = " ".join(redacted(said).split())
+    said = printable(" ".join(redacted(said).split()))
     if said and kind in OWN_ERRORS:
         return said
     known = trouble(f"{kind}: {said}")  # of Polars, when a bucket fails in the middle of a stage

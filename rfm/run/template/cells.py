@@ -25,6 +25,7 @@ TAGS = frozenset(
 )
 ATTRIBUTES = {"alt", "colspan", "rowspan", "scope", "start", "title"}
 NUMBER = re.compile(r"[-+−]?\W?\d[\d,]*(\.\d+)?(e[-+]?\d+)?\s?%?|nan|none|null|–|<na>|", re.IGNORECASE)
+DRAWN = re.compile(r"<(?!/?(?:b|i|br|extra)>)")  # what plotly would take for markup that no figure of ours has, as a link
 HEADING = re.compile(r"\A\s*(#{1,2}) +(.+?)\s*(?:\n|\Z)")
 
 
@@ -181,7 +182,7 @@ def figure(drawn: Mapping[str, Any], under: str = "") -> dict[str, str]:
     head, more = _titles(layout.pop("title", None))
     meta = layout.get("meta")
     said = meta.get("alt") if isinstance(meta, Mapping) else None
-    content = json.dumps({"data": drawn.get("data", []), "layout": layout}, separators=(",", ":"))
+    content = DRAWN.sub("&lt;", json.dumps({"data": drawn.get("data", []), "layout": layout}, separators=(",", ":")))
     for char in "<>&":
         content = content.replace(char, f"\\u{ord(char):04x}")
     alt = said or f"{head or under} {more}".strip() or "Figure"
