@@ -11,7 +11,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from glob import glob
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -76,7 +75,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory, landing: Path) -> Iterator[Ru
 
 def commits(lake: Path) -> int:
     """Return the number of commits to all tables of a lake."""
-    return len(glob(f"{lake}/*/_delta_log/*.json"))
+    return len(list(lake.glob("*/_delta_log/*.json")))
 
 
 def until_written(lake: Path, number: float, run: subprocess.Popen | None = None) -> None:
