@@ -9,6 +9,9 @@ WORKSPACES = $(VENV)/share/jupyter/lab/workspaces
 OPTIONS = $(if $(LANDING),--landing "$(LANDING)") $(if $(LAKE),--lake "$(LAKE)")
 REPORT = $(if $(REPORTS),--reports "$(REPORTS)")
 
+# Libraries are compiled once and kept in the environment; where this forbids it, every process compiles them again, for ten seconds.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help setup daily report publish backfill sample data status lab test test-long bench lint lock clean
 
 help: ## show this help

@@ -22,7 +22,10 @@ import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, settings
 
+from rfm.run.warm import skip_slow_import
 from rfm.schema import TABLES
+
+skip_slow_import()  # before any test file imports nbformat: three seconds a worker
 
 ROOT = Path(__file__).parents[1]
 FOREIGN = "lifetimes==0.11.3"  # MIT; its code is never imported

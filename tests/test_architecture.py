@@ -8,9 +8,11 @@ import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from importlib.metadata import requires
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -113,14 +115,18 @@ def name_of(path: Path) -> str:
 
 FILES = {name_of(path): path for path in sorted(PACKAGE.rglob("*.py"))}
 TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in FILES.items()}
-each_module = pytest.mark.parametrize("name", [name for name in FILES if name])
-each_core_module = pytest.mark.parametrize("name", [name for name in FILES if name.startswith("core.")])
-each_lower_module = pytest.mark.parametrize(
-    "name", [name for name in FILES if re.match(r"core\.|io\.|contract$|schema$|settings$", name)]
-)
+MODULES = [name for name in FILES if name]  # all but the door
+CORE = [name for name in MODULES if name.startswith("core.")]
+LOWER = [name for name in MODULES if re.match(r"core\.|io\.|contract$|schema$|settings$", name)]
 
 
-def imports(name: str) -> set[str]:
+def offenders(names: Iterable[str], found: Callable[[str], Any]) -> dict[str, Any]:
+    """Return by module what a rule found to be wrong, all at once: an item a module costs more than the rule."""
+    return {name: wrong for name in names if (wrong := found(name))}
+
+
+@cache
+def imports(name: str) -> frozenset[str]:
     """Return all modules that a module imports, wherever it does; those of rfm by their whole name."""
     found = set()
     for node in ast.walk(TREES[name]):
@@ -129,7 +135,7 @@ def imports(name: str) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             assert not node.level, f"{name}: write the whole name of what you import, line {node.lineno}"
             found |= {target(f"{node.module}.{alias.name}", str(node.module)) for alias in node.names}
-    return found
+    return frozenset(found)
 
 
 def target(whole: str, module: str) -> str:
@@ -175,40 +181,46 @@ def test_every_room_has_a_test_file():
     assert [name for name in sorted(tested) if not (ROOT / "tests" / f"test_{name}.py").is_file()] == []
 
 
-@each_lower_module
-def test_core_and_io_import_the_ground_alone(name):
-    allowed = GROUND.get(name, set(GROUND))
-    assert {one for one in own_imports(name) - allowed if room(one) != room(name)} == set(), f"allowed: {sorted(allowed)}"
+def libraries(name: str) -> set[str]:
+    """Return the first part of all that a module imports."""
+    return {one.split(".")[0] for one in imports(name)}
 
 
-@each_module
-def test_nothing_imports_the_command_line(name):
-    assert room(name) == "run.cli" or "run.cli" not in {room(one) for one in own_imports(name) if one}
+def test_core_and_io_import_the_ground_alone():
+    def beyond(name: str) -> set[str]:
+        return {one for one in own_imports(name) - GROUND.get(name, GROUND.keys()) if room(one) != room(name)}
+
+    assert offenders(LOWER, beyond) == {}
 
 
-@each_module
-def test_only_its_owner_imports_a_library(name):
-    libraries = {one.split(".")[0] for one in imports(name)} & OWNERS.keys()
-    assert {library for library in libraries if room(name) not in OWNERS[library]} == set()
+def test_nothing_imports_the_command_line():
+    others = [name for name in MODULES if room(name) != "run.cli"]
+    assert offenders(others, lambda name: {one for one in own_imports(name) if one and room(one) == "run.cli"}) == {}
 
 
-@pytest.mark.parametrize("library", OWNERS)
-def test_owner_uses_what_it_owns(library):
-    users = {room(name) for name in FILES if library in {one.split(".")[0] for one in imports(name)}}
-    assert users == OWNERS[library]
+def test_only_its_owner_imports_a_library():
+    def foreign(name: str) -> set[str]:
+        return {one for one in libraries(name) & OWNERS.keys() if room(name) not in OWNERS[one]}
+
+    assert offenders(MODULES, foreign) == {}
 
 
-@each_core_module
-def test_core_knows_no_files_no_clock_and_no_engine(name):
-    assert {one.split(".")[0] for one in imports(name)} & NOT_IN_CORE == set()
-    assert "open" not in called(name)
+def test_owner_uses_what_it_owns():
+    users = {library: {room(name) for name in FILES if library in libraries(name)} for library in OWNERS}
+    assert users == OWNERS
 
 
-@each_core_module
-def test_core_names_no_engine(name):
+def test_core_knows_no_files_no_clock_and_no_engine():
+    assert offenders(CORE, lambda name: (libraries(name) & NOT_IN_CORE) | (called(name) & {"open"})) == {}
+
+
+def test_core_names_no_engine():
     """Neither in a name nor in a text that is worked with; docstrings may say on which engines it runs."""
-    said = {part for node in ast.walk(TREES[name]) for part in words(node)}
-    assert {one for one in said if ENGINE.search(one)} == set()
+
+    def named(name: str) -> set[str]:
+        return {part for node in ast.walk(TREES[name]) for part in words(node) if ENGINE.search(part)}
+
+    assert offenders(CORE, named) == {}
 
 
 def words(node: ast.AST) -> Iterator[str]:
@@ -230,6 +242,7 @@ def test_extra_spark_brings_the_connect_client_alone():
     assert behind & {"py4j", "pyspark"} == set()
 
 
+@cache
 def called(name: str) -> set[str]:
     """Return the names of all functions and methods that a module calls."""
     functions = [node.func for node in ast.walk(TREES[name]) if isinstance(node, ast.Call)]
@@ -238,25 +251,28 @@ def called(name: str) -> set[str]:
     }
 
 
-@each_lower_module
-def test_clock_is_read_on_the_edges_only(name):
-    assert name.startswith("io.") or called(name) & CLOCKS == set()
+def test_clock_is_read_on_the_edges_only():
+    inside = [name for name in LOWER if not name.startswith("io.")]
+    assert offenders(inside, lambda name: called(name) & CLOCKS) == {}
 
 
-@each_module
-def test_library_does_not_print(name):
-    calls = (node.func for node in ast.walk(TREES[name]) if isinstance(node, ast.Call))
-    assert not any(isinstance(one, ast.Name) and one.id == "print" for one in calls)
+def test_library_does_not_print():
+    def printing(name: str) -> list[int]:
+        calls = [node for node in ast.walk(TREES[name]) if isinstance(node, ast.Call)]
+        return [one.lineno for one in calls if isinstance(one.func, ast.Name) and one.func.id == "print"]
+
+    assert offenders(MODULES, printing) == {}
 
 
 def test_nothing_is_called_utils():
     assert [path.name for path in PACKAGE.rglob("*") if "util" in path.stem or "helper" in path.stem] == []
 
 
-@each_module
-def test_import_does_nothing_but_define(name):
-    strange = [node for node in TREES[name].body if not isinstance(node, HARMLESS) and not is_text(node)]
-    assert [ast.unparse(node) for node in strange] == []
+def test_import_does_nothing_but_define():
+    def strange(name: str) -> list[str]:
+        return [ast.unparse(node) for node in TREES[name].body if not isinstance(node, HARMLESS) and not is_text(node)]
+
+    assert offenders(MODULES, strange) == {}
 
 
 def is_text(node: ast.stmt) -> bool:
@@ -265,45 +281,48 @@ def is_text(node: ast.stmt) -> bool:
 
 
 # ── length, types, docstrings ──────────────────────────────────────────────────────────────────────
-LENGTHS = [name for name in FILES if name]
+def test_modules_are_short():
+    lengths = {name: len(FILES[name].read_text(encoding="utf-8").splitlines()) for name in MODULES}
+    assert {name: lines for name, lines in lengths.items() if lines > LONGEST} == {}
 
 
-@pytest.mark.parametrize("name", LENGTHS)
-def test_module_is_short(name):
-    assert len(FILES[name].read_text(encoding="utf-8").splitlines()) <= LONGEST
+def test_public_functions_are_typed():
+    def untyped(name: str) -> list[str]:
+        functions = list(public_functions(name))
+        given = [f"{label}: {one.arg}" for label, function in functions for one in arguments(function) if not one.annotation]
+        return given + [f"{label}: what it returns" for label, function in functions if not function.returns]
+
+    assert offenders(MODULES, untyped) == {}
 
 
-@each_module
-def test_public_functions_are_typed(name):
-    for label, function in public_functions(name):
-        untyped = [one.arg for one in arguments(function) if one.annotation is None]
-        assert untyped == [], label
-        assert function.returns is not None, label
+def test_modules_classes_and_public_functions_say_what_they_are():
+    def silent(name: str) -> list[str]:
+        classes = [(node.name, node) for node in TREES[name].body if isinstance(node, ast.ClassDef)]
+        named = [("the module", TREES[name]), *classes, *public_functions(name)]
+        return [label for label, node in named if not ast.get_docstring(node)]
+
+    assert offenders(MODULES, silent) == {}
 
 
-@each_module
-def test_modules_classes_and_public_functions_say_what_they_are(name):
-    assert ast.get_docstring(TREES[name])
-    classes = [node for node in TREES[name].body if isinstance(node, ast.ClassDef)]
-    assert [node.name for node in classes if not ast.get_docstring(node)] == []
-    assert [label for label, function in public_functions(name) if not ast.get_docstring(function)] == []
-
-
-@each_module
-def test_public_functions_say_what_they_take(name):
+def test_public_functions_say_what_they_take():
     """One argument can be told by the sentence; of a command, the help of each option tells."""
-    several = {
-        label: function for label, function in public_functions(name) if len(arguments(function)) > 1 and room(name) != "run.cli"
-    }
-    assert [label for label, function in several.items() if not has(function, "Parameters") and not refers(function)] == []
+
+    def silent(name: str) -> list[str]:
+        several = [(label, function) for label, function in public_functions(name) if len(arguments(function)) > 1]
+        return [label for label, function in several if not has(function, "Parameters") and not refers(function)]
+
+    assert offenders([name for name in MODULES if room(name) != "run.cli"], silent) == {}
 
 
-@each_module
-def test_public_functions_say_what_they_raise(name):
+def test_public_functions_say_what_they_raise():
     """A section says it, or, of the insides of a room, the sentence."""
-    for label, function in public_functions(name):
-        missing = raised(function) if not has(function, "Raises") else set()
-        assert {error for error in missing if error not in (ast.get_docstring(function) or "")} == set(), label
+
+    def silent(name: str) -> list[str]:
+        functions = [(label, function) for label, function in public_functions(name) if not has(function, "Raises")]
+        errors = [(label, error, ast.get_docstring(one) or "") for label, one in functions for error in raised(one)]
+        return [f"{label}: {error}" for label, error, said in errors if error not in said]
+
+    assert offenders(MODULES, silent) == {}
 
 
 def refers(function: ast.FunctionDef) -> bool:

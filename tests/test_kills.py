@@ -22,7 +22,7 @@ from rfm.io.lake.care import LEFTOVER
 from rfm.io.prepare import make_sample
 from rfm.run.replay import replay
 from rfm.settings import load_settings
-from tests.conftest import ROOT, _real_data
+from tests.conftest import ROOT
 from tests.forks import Forks, contents, differing
 
 FIRST, DAYS, LINES, SEED = dt.date(2025, 6, 26), 20, 80, 20100
@@ -30,12 +30,13 @@ CARE = 5  # commits after which a table is compacted, so that kills hit compacti
 
 
 class Runs(NamedTuple):
-    """What a kill needs: the forking process, the landing folder, what an undisturbed run leaves, and its seconds."""
+    """What a kill needs: the forking process, the landing folder, what an undisturbed run leaves, and its commits."""
 
     forks: Forks
     landing: Path
     undisturbed: dict[str, pl.DataFrame]
-    seconds: float
+    commits: int
+    pause: float  # seconds from one commit to the next
 
     def given(self, lake: Path) -> dict[str, Any]:
         """Return the arguments of a run over all days: ten files each time."""
@@ -43,40 +44,60 @@ class Runs(NamedTuple):
         return {"landing": str(self.landing), "lake": str(lake), "days": days, "every": CARE}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", params=["sample", pytest.param("real", marks=pytest.mark.real)])
 def landing(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
-    """Return the first twenty real days, or days of the sample, the first lines of each."""
+    """Return twenty days of the sample, and of the real files too where they are: the first lines of each."""
     folder, source = tmp_path_factory.mktemp("days"), tmp_path_factory.mktemp("source")
-    if _real_data().exists():
+    if request.param == "real":
         source = request.getfixturevalue("real_files")
     else:
-        make_sample(source, days=DAYS, end=FIRST + dt.timedelta(days=DAYS - 1), lines=DAYS * LINES, customers=150)
+        make_sample(source, days=DAYS, end=FIRST + dt.timedelta(days=DAYS - 1), lines=4 * DAYS * LINES, customers=150)
     for path in sorted(source.rglob("*_transactions.csv"), key=lambda path: path.name)[:DAYS]:
-        lines = path.read_text("utf-8").splitlines(keepends=True)
-        (folder / path.name).write_text("".join(lines[: LINES + 1]), encoding="utf-8")
+        header, *lines = path.read_text("utf-8").splitlines(keepends=True)
+        assert len(lines) >= LINES, path.name
+        (folder / path.name).write_text("".join([header, *lines[:LINES]]), encoding="utf-8")
     return folder
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory, landing: Path) -> Iterator[Runs]:
-    """Run all days undisturbed, twice: the second time says how long it takes."""
+    """Run all days undisturbed, twice: the second time says how many commits there are, and how long one takes."""
     lakes = [tmp_path_factory.mktemp("undisturbed") / str(i) for i in range(2)]
     with Forks() as forks:
         for lake in lakes:
             started = time.monotonic()
-            assert forks.wait(forks.start("run_days", **Runs(forks, landing, {}, 0).given(lake))) == 0
+            assert forks.wait(forks.start("run_days", **Runs(forks, landing, {}, 0, 0).given(lake))) == 0
         seconds = time.monotonic() - started
         tables = contents(str(lakes[0]))
         assert differing(tables, contents(str(lakes[1]))) == []
-        yield Runs(forks, landing, tables, seconds)
+        yield Runs(forks, landing, tables, commits(lakes[1]), seconds / commits(lakes[1]))
+
+
+def commits(lake: Path) -> int:
+    """Return the number of commits to all tables of a lake."""
+    return len(list(lake.glob("*/_delta_log/*.json")))
+
+
+def until_written(lake: Path, number: float, run: subprocess.Popen | None = None) -> None:
+    """Wait until a lake has so many commits, however fast the machine is, or the run that writes it is done."""
+    end = time.monotonic() + 300
+    while commits(lake) < number and (run is None or run.poll() is None):
+        assert time.monotonic() < end, f"{lake}: {commits(lake)} of {number:.0f} commits after five minutes"
+        time.sleep(0.01)
+
+
+def kill_at(runs: Runs, lake: Path, moment: float) -> int:
+    """Start a run, kill it after a share of all commits, at a random point of the next, and return its exit code."""
+    pid = runs.forks.start("run_days", **runs.given(lake))
+    until_written(lake, moment * runs.commits)
+    time.sleep(random.Random(str(moment)).random() * runs.pause)
+    return runs.forks.kill(pid)
 
 
 def killed_then_repaired(runs: Runs, lake: Path, moment: float) -> int:
-    """Kill a run after a share of the seconds that it takes, run once more, compare; return the killed run's exit code."""
+    """Kill a run, run once more, compare; return the killed run's exit code."""
     shutil.rmtree(lake, ignore_errors=True)
-    pid = runs.forks.start("run_days", **runs.given(lake))
-    time.sleep(moment * runs.seconds)
-    code = runs.forks.kill(pid)
+    code = kill_at(runs, lake, moment)
     assert code in (0, -signal.SIGKILL)
     assert runs.forks.wait(runs.forks.start("run_days", **runs.given(lake))) == 0
     assert differing(contents(str(lake)), runs.undisturbed) == [], f"killed after {moment:.3f} of a run"
@@ -86,13 +107,13 @@ def killed_then_repaired(runs: Runs, lake: Path, moment: float) -> int:
 
 
 def moments(seed: int, number: int) -> list[float]:
-    """Return random moments, as shares of a run."""
+    """Return random moments, as shares of a run's commits."""
     return [random.Random(f"{seed} {i}").random() for i in range(number)]
 
 
 def test_a_run_killed_at_twenty_moments_loses_nothing_and_writes_nothing_twice(runs, tmp_path):
     codes = [killed_then_repaired(runs, tmp_path / "lake", moment) for moment in moments(SEED, 20)]
-    assert codes.count(-signal.SIGKILL) > 10, "the runs were over before they could be killed"
+    assert codes.count(-signal.SIGKILL) > 15, "the runs were over before they could be killed"
 
 
 @pytest.mark.long
@@ -103,10 +124,8 @@ def test_a_run_killed_at_two_hundred_moments_loses_nothing_and_writes_nothing_tw
 
 def test_many_kills_before_one_run_ends_do_no_harm_either(runs, tmp_path):
     lake = tmp_path / "lake"
-    for moment in moments(SEED + 2, 4):
-        pid = runs.forks.start("run_days", **runs.given(lake))
-        time.sleep(moment * runs.seconds)
-        runs.forks.kill(pid)
+    codes = [kill_at(runs, lake, moment) for moment in sorted(moments(SEED + 2, 4))]
+    assert -signal.SIGKILL in codes
     assert runs.forks.wait(runs.forks.start("run_days", **runs.given(lake))) == 0
     assert differing(contents(str(lake)), runs.undisturbed) == []
 
@@ -120,6 +139,12 @@ def start_daily(root: Path, day: dt.date) -> subprocess.Popen:
     return subprocess.Popen(command, cwd=root, env=neutral | {"PYTHONPATH": str(ROOT)}, **streams)
 
 
+def run_daily(root: Path, day: dt.date) -> None:
+    """Run `rfm daily` to its end."""
+    _, said = (done := start_daily(root, day)).communicate()
+    assert done.returncode == 0, said.decode()
+
+
 def project(root: Path, landing: Path) -> Path:
     """Make a project with the daily files and the notebooks."""
     shutil.copytree(landing, root / "data" / "landing")
@@ -131,17 +156,14 @@ def daily_killed(landing: Path, root: Path, kills: int, seed: int) -> None:
     """Kill `rfm daily` at random moments, then let it run, and compare with a project that nobody touched."""
     day = FIRST + dt.timedelta(days=DAYS - 1)
     quiet, harried = project(root / "quiet", landing), project(root / "harried", landing)
-    started = time.monotonic()
-    _, said = (done := start_daily(quiet, day)).communicate(timeout=300)
-    assert done.returncode == 0, said.decode()
-    seconds = time.monotonic() - started
-    for moment in moments(seed, kills):
+    run_daily(quiet, day)
+    for moment in sorted(moments(seed, kills)):
         run = start_daily(harried, day)
-        time.sleep((0.3 + 0.7 * moment) * seconds)
+        until_written(harried / "data" / "lake", moment * commits(quiet / "data" / "lake"), run)
         run.kill()
-        run.communicate(timeout=60)
-    _, said = (done := start_daily(harried, day)).communicate(timeout=300)
-    assert done.returncode == 0, said.decode()
+        run.communicate()
+        assert run.returncode == -signal.SIGKILL, "the run was over before it could be killed"
+    run_daily(harried, day)
     assert differing(contents(str(quiet / "data" / "lake")), contents(str(harried / "data" / "lake"))) == []
     pages = [sorted(path.name for path in (place / "reports" / str(day)).rglob("*")) for place in (quiet, harried)]
     assert pages[0] == pages[1]

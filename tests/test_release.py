@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import datetime as dt
 import json
+import shutil
 from pathlib import Path
 
 import polars as pl
@@ -26,16 +27,29 @@ BAD = "489435,85048,BALL,-1,6.95,13085.0,EIRE,2025-06-26"
 NAME = "2025-06-26_transactions.csv"
 
 
-@pytest.fixture
-def shop(tmp_path: Path) -> Settings:
-    """Return a lake with two good lines and four in quarantine: two equal ones, one without a price, one cut off."""
-    (tmp_path / "landing").mkdir()
+def place(root: Path) -> Settings:
+    """Return the settings of a shop in a folder."""
+    return load_settings(landing=str(root / "landing"), lake=str(root / "lake"), rules={"max_dropped_share": 1.0})
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a shop after the first two stages; not to be written to."""
+    root = tmp_path_factory.mktemp("begun")
+    (root / "landing").mkdir()
     lines = [HEADER, GOOD, GOOD, BAD, BAD, BAD.replace("6.95", "").replace("-1", "1"), "489436,85048", ""]
-    (tmp_path / "landing" / NAME).write_text("\n".join(lines), encoding="utf-8")
-    settings = load_settings(landing=str(tmp_path / "landing"), lake=str(tmp_path / "lake"), rules={"max_dropped_share": 1.0})
+    (root / "landing" / NAME).write_text("\n".join(lines), encoding="utf-8")
+    settings = place(root)
     backfill.to_bronze(settings, Lake(settings.lake), DAY)
     backfill.to_silver(settings, Lake(settings.lake), DAY)
-    return settings
+    return root
+
+
+@pytest.fixture
+def shop(begun: Path, tmp_path: Path) -> Settings:
+    """Return a copy of it: two good lines and four in quarantine: two equal ones, one without a price, one cut off."""
+    shutil.copytree(begun, tmp_path, dirs_exist_ok=True)
+    return place(tmp_path)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import shutil
 import threading
 from decimal import Decimal
 from pathlib import Path
@@ -53,14 +54,27 @@ def held(shop: Settings) -> dict[str, tuple[int, int, int]]:
     return {name: tuple(count.get(name, 0) for count in counts) for name in counts[0]}  # type: ignore[misc]
 
 
-@pytest.fixture
-def shop(tmp_path: Path) -> Settings:
-    """Return a shop with two files of a day in the tables: three lines, one of them bad, and a good one."""
-    settings = load_settings(landing=str(tmp_path / "landing"), lake=str(tmp_path / "lake"), rules={"max_dropped_share": 1.0})
+def place(root: Path) -> Settings:
+    """Return the settings of a shop in a folder."""
+    return load_settings(landing=str(root / "landing"), lake=str(root / "lake"), rules={"max_dropped_share": 1.0})
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a shop with two files of a day in the tables; not to be written to."""
+    root = tmp_path_factory.mktemp("begun")
+    settings = place(root)
     put(settings, NAME, GOOD, GOOD, BAD)
     put(settings, OTHER, GOOD.replace("EIRE", "Germany"))
     assert run(settings) == []
-    return settings
+    return root
+
+
+@pytest.fixture
+def shop(begun: Path, tmp_path: Path) -> Settings:
+    """Return a copy of that shop: three lines, one of them bad, and a good one."""
+    shutil.copytree(begun, tmp_path, dirs_exist_ok=True)
+    return place(tmp_path)
 
 
 # ── what is noticed ────────────────────────────────────────────────────────────────────────────────
