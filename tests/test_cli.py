@@ -386,9 +386,9 @@ def test_optimize_tells_files_before_and_after(rfm, home, shop):
 
 
 @pytest.fixture
-def seen(monkeypatch) -> dict:
+def seen(monkeypatch, home) -> dict:
     """Let `rfm daily` run one stage in no time; return what it was given."""
-    from rfm.run import daily, stages
+    from rfm.run import daily, preflight, stages
 
     given = {}
 
@@ -401,6 +401,10 @@ def seen(monkeypatch) -> dict:
         return {"run_date": "2025-10-23", "report": "r/index.html", **found}
 
     monkeypatch.setattr(daily, "run", run)
+    monkeypatch.setattr(preflight, "check", lambda settings, parameters: None)  # parameters here are those of no notebook
+    landing = home / "data" / "landing"
+    landing.mkdir(parents=True)
+    (landing / "2025-10-23_transactions.csv").touch()
     return given
 
 
@@ -468,7 +472,7 @@ def test_daily_says_something_before_heavy_imports(home):
 def test_a_terminal_shows_the_running_stage_in_a_live_line(home):
     program = """if True:
         import time
-        from rfm.run import daily, stages
+        from rfm.run import daily, preflight, stages
         from rfm.run.cli import main
         def run(settings, parameters, on_stage, kernels, on_begin):
             on_begin(stages.STAGES[0])
