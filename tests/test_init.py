@@ -20,6 +20,7 @@ from typer.testing import CliRunner
 from rfm.core.guess.guesses import Guess, guesses
 from rfm.core.guess.lines import Lines
 from rfm.core.guess.offer import SECTIONS, nested, offered, toml, without_empty_sections
+from rfm.io.landing import list_files
 from rfm.run.check import check, shopfile
 from rfm.run.cli import app, shop
 from rfm.settings import example_file, load_settings
@@ -215,6 +216,21 @@ def test_last_line_is_the_command_that_works(home, monkeypatch):
     assert init("exports", "--yes", "--force").splitlines()[-1] == "Next: rfm daily"
     monkeypatch.setattr(shopfile.rfm, "__file__", str(home / "rfm" / "__init__.py"))  # this folder is the clone
     assert init("exports", "--yes", "--force").splitlines()[-1] == "Next: make daily"
+
+
+def test_files_beside_their_reports_stay_the_only_ones(home):
+    for name in ("east.csv", "west.csv"):
+        (home / name).write_text(SHOP, encoding="utf-8")
+    (home / "exports" / "Umsatz.csv").unlink()
+    said = init("east.csv", "west.csv", "--yes")
+    assert "put the files into a folder of their own" in said
+    assert load_settings().files.pattern == "*.csv"
+    made = home / "reports" / "2026-02-22" / "exports"
+    made.mkdir(parents=True)
+    (made / "customers.csv").write_text("CustomerID\n1\n")
+    (home / "reports" / "runs.json").write_text("[]")
+    assert [file.source_file for file in list_files(str(home), "*.csv")] == ["east.csv", "west.csv"]
+    assert check(["."], TODAY).place.names == ["east.csv", "west.csv"]
 
 
 # ── how far it is ──────────────────────────────────────────────────────────────────────────────────

@@ -88,7 +88,7 @@ def _asked(report: Report) -> dict[str, Any]:
     """Ask for each setting; return the answers."""
     from rfm.run.check import shopfile
 
-    screen.print("\n[bold]Right so?[/] Enter takes what stands in brackets, - says none.")
+    screen.print("\n[bold]Is this right?[/] Enter accepts the value in brackets, - means none.")
     answers: dict[str, Any] = {}
     for question in shopfile.questions(report):
         if not shopfile.needless(question.setting, answers):
