@@ -32,9 +32,7 @@ class Settings(BaseSettings):
         env_prefix="RFM_", env_nested_delimiter="__", env_ignore_empty=True, extra="forbid", frozen=True
     )
 
-    date: dt.date | None = Field(
-        None, description="run date; if not given the newest day in the files' names, or of the newest sale in them"
-    )
+    date: dt.date | None = Field(None, description="run date; if not given the newest day in the files' names, or of a sale")
     engine: Literal["polars", "spark"] = Field("polars", description="what computes the large tables: here, or at `remote`")
     remote: str = Field("", validate_default=True, description="Spark Connect server, sc://host:port; tokens go into RFM_REMOTE")
     landing: str = Field(description="folder or URL with the daily files")

@@ -126,7 +126,7 @@ def export(source: Path, target: Path) -> None:
 def test_an_export_is_set_up_by_two_commands_to_the_same_gold(home):
     make_sample(home / "days", days=12, lines=1500, customers=120)
     export(home / "days", home / "exports")
-    assert CliRunner().invoke(app, ["check", "exports"]).exit_code == 1
+    assert CliRunner().invoke(app, ["check", "exports"]).exit_code == 0
     assert CliRunner().invoke(app, ["init", "exports", "--yes"]).exit_code == 0
     own, plain = load_settings(), load_settings(**usual(home))
     day = rfm.run_date(own)

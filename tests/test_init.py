@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import io
 import os
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -11,15 +14,18 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from rich.console import Console
 from typer.testing import CliRunner
 
 from rfm.core.guess.guesses import Guess, guesses
 from rfm.core.guess.lines import Lines
 from rfm.core.guess.offer import SECTIONS, nested, offered, toml, without_empty_sections
-from rfm.run.check import shopfile
-from rfm.run.cli import app
+from rfm.io.landing import list_files
+from rfm.run.check import check, shopfile
+from rfm.run.cli import app, shop
 from rfm.settings import EXAMPLE_FILE, load_settings, packaged
 
+TODAY = dt.date(2026, 11, 23)
 ROOT = Path(__file__).parents[1]
 ORIGINAL = packaged(EXAMPLE_FILE).read_text(encoding="utf-8")
 COMMAND = '\n[on_failure]\ncommand = "touch ran"\n'
@@ -210,6 +216,56 @@ def test_last_line_is_the_command_that_works(home, monkeypatch):
     assert init("exports", "--yes", "--force").splitlines()[-1] == "Next: rfm daily"
     monkeypatch.setattr(shopfile.rfm, "__file__", str(home / "rfm" / "__init__.py"))  # this folder is the clone
     assert init("exports", "--yes", "--force").splitlines()[-1] == "Next: make daily"
+
+
+def test_files_beside_their_reports_stay_the_only_ones(home):
+    for name in ("east.csv", "west.csv"):
+        (home / name).write_text(SHOP, encoding="utf-8")
+    (home / "exports" / "Umsatz.csv").unlink()
+    said = init("east.csv", "west.csv", "--yes")
+    assert "put the files into a folder of their own" in said
+    assert load_settings().files.pattern == "*.csv"
+    made = home / "reports" / "2026-02-22" / "exports"
+    made.mkdir(parents=True)
+    (made / "customers.csv").write_text("CustomerID\n1\n")
+    (home / "reports" / "runs.json").write_text("[]")
+    assert [file.source_file for file in list_files(str(home), "*.csv")] == ["east.csv", "west.csv"]
+    assert check(["."], TODAY).place.names == ["east.csv", "west.csv"]
+
+
+# ── how far it is ──────────────────────────────────────────────────────────────────────────────────
+def test_progress_is_drawn_on_a_terminal_alone(home, monkeypatch):
+    shown = CliRunner().invoke(app, ["check", "exports"])
+    assert shown.stderr == ""
+    drawn = io.StringIO()
+    monkeypatch.setattr(shop, "errors", Console(file=drawn, force_terminal=True, width=100))
+    told: list[tuple[str, int, int | None]] = []
+    with shop._progress() as tell:
+        check(["exports"], TODAY, tell=lambda *step: told.append(step) or tell(*step))
+    assert told[:4] == [("looking at files", 0, 1), ("reading files", 0, 1), ("reading files", 1, 1), ("cleaning lines", 0, None)]
+    assert "adding up sales" in drawn.getvalue()
+
+
+def test_first_sign_of_life_comes_before_heavy_imports(home):
+    program = """
+import sys
+from rich.console import Console
+from rfm.run.cli import app, shop
+class Screen:
+    seen = None
+    def write(self, text):
+        if self.seen is None and "starting" in text:
+            self.seen = sorted({"polars", "pandas", "deltalake", "pyarrow"} & sys.modules.keys())
+        return len(text)
+    def flush(self):
+        pass
+screen = Screen()
+shop.errors = Console(file=screen, force_terminal=True)
+app(["check", "exports"], standalone_mode=False)
+print(screen.seen)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
 
 
 # ── check says good with status 0, and the sample keeps away from a shop's files ───────────────────

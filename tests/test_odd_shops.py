@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import rfm
 from rfm.run import backfill
+from rfm.run.run_date import named_date, newest_sale
 from rfm.schema import RfmError
 from rfm.sections import Section
 from rfm.settings import Settings
@@ -107,7 +108,9 @@ QUICK = {  # files that are refused before much is done, or are small
     "a folder that is not there": Odd("landing = 'nowhere'", says="nowhere"),
     "ids to hash without a key": Odd("[columns]\nhash_customers = true", says="RFM_CUSTOMER_KEY"),
     "columns that the file does not have": Odd("[columns]\nprice = 'Preis'", says="Preis"),
-    "a name without a day": Odd(name="sales_transactions.csv", says="--date"),
+    "a name without a day, days that cannot be": Odd(
+        file=sales(8).replace("2026-", "1900-"), name="sales_transactions.csv", says="--date"
+    ),
     "the wrong separator": Odd("[files]\nseparator = ' '", says="not a sales file"),
     "all dropped": Odd("[rules]\ninvoice_pattern = '^X'", says="max_dropped_share"),
     "another decimal mark": Odd("[format]\ndecimal = ','", says="max_dropped_share"),
@@ -155,7 +158,7 @@ def end_of(home: Path, odd: Odd, publish: bool = False) -> str:
     (home / "data" / "landing" / odd.name).write_text(odd.file, encoding="utf-8")
     try:
         wanted = rfm.load_settings()
-        day = rfm.run_date(wanted)
+        day = named_date(wanted) or newest_sale(wanted)
         if publish:
             shop.run(wanted, day)
             assert (home / "reports" / str(day) / "index.html").is_file()

@@ -12,9 +12,9 @@ from conftest import Engine
 
 from rfm.core import quality
 from rfm.core.cleaning import SEVERITIES, clean, judge
-from rfm.core.quality.guard import severities
 from rfm.core.quality.measures import TYPED
 from rfm.schema import TABLES, InputError, SettingsError
+from rfm.severity import severities
 
 FIRST, SECOND = dt.date(2025, 6, 30), dt.date(2025, 7, 1)
 

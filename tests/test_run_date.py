@@ -9,15 +9,19 @@ from pathlib import Path
 
 import pytest
 import xlsxwriter
+from typer.testing import CliRunner
 
 import rfm
+from rfm.run import daily
 from rfm.run import run_date as dates
 from rfm.run.check import check
+from rfm.run.cli import app
 from rfm.run.run_date import named_date, newest_sale, run_date
 from rfm.run.schedule.missed import missed
 from rfm.schema import SettingsError
 from rfm.settings import load_settings
 
+ROOT = Path(__file__).parents[1]
 HEADER = "Invoice,StockCode,Description,Quantity,Price,Customer ID,Country,InvoiceDate,Note"
 FORMS = {"date": "%d.%m.%Y", "decimal": ","}
 
@@ -147,3 +151,21 @@ def test_further_columns_are_not_read_for_a_date(landing, monkeypatch):
     assert seen[0]["_rescued_data"].null_count == 1
     [whole] = pieces(io.BytesIO((landing / "a.csv").read_bytes()), "a.csv")
     assert whole["_rescued_data"].to_pylist() == ['{"Note": "a, b"}']
+
+
+def test_daily_takes_the_newest_sale_and_says_so_first(landing, monkeypatch):
+    put(landing, "a_transactions.csv", "2025-03-03")
+    seen = []
+
+    def run(settings, parameters, on_stage, kernels):
+        seen.append(settings.date)
+        return {"run_date": str(settings.date), "report": "r", "warnings": [], "errors": [], "headline": "1 customer"}
+
+    monkeypatch.setattr(daily, "run", run)
+    monkeypatch.setenv("RFM_KERNELS", "fresh")
+    shown = CliRunner().invoke(app, ["daily"], env={"RFM_NOTEBOOKS": str(ROOT / "notebooks")})
+    said = "run date 2025-03-03: newest sale in the files, as no file name has a date"
+    assert (shown.exit_code, shown.output.splitlines()[0], seen) == (0, said, [dt.date(2025, 3, 3)]), shown.output
+    put(landing, "2025-03-04_transactions.csv", "2025-03-03")
+    again = CliRunner().invoke(app, ["daily"], env={"RFM_NOTEBOOKS": str(ROOT / "notebooks")})
+    assert (again.output.splitlines()[0], seen[1]) == ("2025-03-04: 1 customer. Report: r", dt.date(2025, 3, 4))

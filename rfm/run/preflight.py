@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rfm.errors import unknown
+from rfm.io.landing import list_files
+from rfm.io.landing.customers import mask_of
 from rfm.run.notebook import parameters_of
 from rfm.run.notebook.folder import chain_of
 from rfm.run.stages import STAGES
@@ -36,12 +38,9 @@ def check(settings: Settings, parameters: Mapping[str, Any]) -> None:
         from rfm.severity import severities
 
         severities(SEVERITIES, settings.expectations)
-    declared(settings, (*GIVEN, *parameters))
-    from rfm.io.landing import list_files  # no sooner: it brings the file systems
-    from rfm.io.landing.customers import mask_of
-
     mask_of(settings.columns)
     list_files(settings.landing, settings.files.pattern, until=settings.date)
+    declared(settings, (*GIVEN, *parameters))
 
 
 def declared(settings: Settings, wanted: Sequence[str]) -> dict[str, list[str]]:

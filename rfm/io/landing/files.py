@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import fnmatch
 import re
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
@@ -14,6 +15,7 @@ from rfm.io.landing.place import filesystem
 from rfm.schema import SettingsError
 
 TOKENS = ("ETag", "etag", "md5Hash", "mtime", "LastModified", "created")  # the first that a file system tells
+SITE = "runs.json"  # stands in the folder of a published site
 DATES_IN_NAMES = {  # how files write their date, the first that is a day: a pattern, and how it is read
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}": "%Y-%m-%d",
     r"(?<![0-9])(?:19|20)[0-9]{2}_[0-9]{2}_[0-9]{2}(?![0-9])": "%Y_%m_%d",
@@ -92,7 +94,7 @@ def _find(landing: str, pattern: str) -> list[LandingFile]:
         raise refusal(error, f"{landing}: cannot be listed", "", ValueError) from None
     files = [
         LandingFile(path.removeprefix(root).lstrip("/"), date_in(path), int(info["size"] or 0), _token(info))
-        for path, info in found.items()
+        for path, info in ((path, found[path]) for path in outside_reports(found))
         if info["type"] == "file" and fnmatch.fnmatch(PurePosixPath(path).name, pattern)
     ]
     if not files:
@@ -101,6 +103,19 @@ def _find(landing: str, pattern: str) -> list[LandingFile]:
             "put daily files there, or make some with `rfm sample`"
         )
     return sorted(files, key=lambda file: (file.file_date or dt.date.min, file.source_file))
+
+
+def outside_reports(paths: Iterable[str]) -> list[str]:
+    """Return the paths that lie in no published site, whose tables are no sales: where reports lie beside the files.
+
+    Examples
+    --------
+    >>> outside_reports(["shop/a.csv", "shop/reports/runs.json", "shop/reports/2026-01-31/exports/a.csv"])
+    ['shop/a.csv']
+    """
+    paths = list(paths)
+    sites = tuple(path.removesuffix(SITE) for path in paths if path.endswith(f"/{SITE}"))
+    return [path for path in paths if not path.startswith(sites)]
 
 
 def _token(info: dict[str, Any]) -> str | None:

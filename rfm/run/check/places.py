@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from rfm.errors import reaching
 from rfm.io.landing import filesystem
+from rfm.io.landing.files import outside_reports
 from rfm.schema import SettingsError
 from rfm.settings import absolute
 
@@ -72,7 +73,7 @@ def _files(address: str, pattern: str) -> list[str]:
         raise SettingsError(f"{address}: there is no such file; correct its name")
     if not folder:
         return [address]
-    shown = [name.removeprefix(root).lstrip("/") for name in names]
+    shown = [name.removeprefix(root).lstrip("/") for name in outside_reports(names)]
     kept = [name for name in shown if not any(part.startswith(".") for part in PurePosixPath(name).parts)]
     if not kept:
         raise SettingsError(f"{address}: the folder holds no file; name one")

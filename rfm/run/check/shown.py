@@ -24,7 +24,7 @@ SURE = {"sure": "[green]sure[/]", "likely": "likely", "unsure": "[yellow]unsure[
 LABELS = {"invoice_date": "date", "customer_id": "customer", "stock_code": "product"}
 SAMPLES, WIDEST_SAMPLE, WIDEST_NAME = 3, 30, 24
 REST = 29  # columns of a row beside the file's name for it and the samples
-VERDICTS = ("[green]✓ Good as it is.[/]", "[yellow]! Usable, after what is marked above.[/]", "[red]✗ Not usable yet.[/]")
+VERDICTS = ("[green]✓ Good as it is.[/]", "[yellow]! Usable once what is marked above is mended.[/]", "[red]✗ Not usable yet.[/]")
 
 
 def shown(report: Report, width: int = 80) -> Group:

@@ -89,7 +89,7 @@ def _asked(report: Report) -> dict[str, Any]:
     """Ask for each setting; return the answers."""
     from rfm.run.check import shopfile
 
-    screen.print("", "[bold]Right so?[/] Enter takes what stands in brackets, - says none.", sep="\n")
+    screen.print("", "[bold]Is this right?[/] Enter accepts the value in brackets, - means none.", sep="\n")
     answers: dict[str, Any] = {}
     for question in shopfile.questions(report):
         if not shopfile.needless(question.setting, answers):
