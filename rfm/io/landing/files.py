@@ -92,7 +92,7 @@ def _find(landing: str, pattern: str) -> list[LandingFile]:
     except Exception as error:
         raise refusal(error, f"{landing}: cannot be listed", "", ValueError) from None
     files = [
-        LandingFile(path.removeprefix(root).lstrip("/"), date_in(path), int(info["size"] or 0), _token(info))
+        LandingFile(_spelled(path.removeprefix(root).lstrip("/")), date_in(path), int(info["size"] or 0), _token(info))
         for path, info in found.items()
         if info["type"] == "file" and fnmatch.fnmatch(PurePosixPath(path).name, pattern)
     ]
@@ -102,6 +102,11 @@ def _find(landing: str, pattern: str) -> list[LandingFile]:
             "put daily files there, or make some with `rfm sample`"
         )
     return sorted(files, key=lambda file: (file.file_date or dt.date.min, file.source_file))
+
+
+def _spelled(name: str) -> str:
+    r"""Return a file's name with its bytes that are no UTF-8 written out, as in ``caf\xe9.csv``: no table can hold them."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _token(info: dict[str, Any]) -> str | None:

@@ -11,7 +11,7 @@ import typer
 
 from rfm.errors import redacted, trouble
 from rfm.run.cli import chain, files, models, pages, schedule, shop, tables
-from rfm.run.cli.options import app, errors, screen
+from rfm.run.cli.options import app, errors, screen, spell_unknown_characters
 from rfm.schema import RfmError
 
 __all__ = ["app", "errors", "files", "main", "chain", "models", "pages", "schedule", "screen", "shop", "tables"]
@@ -22,6 +22,7 @@ UsageError: Any = typer.BadParameter.__base__  # click's, or that of the copy of
 
 def main() -> None:
     """Run the command line; say what went wrong in one line, without a traceback."""
+    spell_unknown_characters()
     with _plain_words():
         status = app(sys.argv[1:] or ["--help"], prog_name="rfm", standalone_mode=False)
         if status == STOPPED:  # what typer makes of Ctrl-C

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
+import io
+import sys
+import unicodedata
 from typing import Annotated
 
 import typer
@@ -14,6 +18,42 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
+SPELLED = {
+    "✓": "ok",
+    "✗": "failed",
+    "…": "...",
+    "·": "-",
+    "→": "->",
+    "−": "-",
+    "–": "-",
+    "—": "-",
+    "×": "x",
+    "≥": ">=",
+    "≤": "<=",
+}
+
+
+def spell_unknown_characters() -> None:
+    """Let no character stop a verb: what the terminal's encoding lacks is spelled."""
+    codecs.register_error("rfm.spelled", _spelled)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # it may be closed, or another's
+            stream.reconfigure(errors="rfm.spelled")
+
+
+def _spelled(error: UnicodeError) -> tuple[str, int]:
+    """Return what to write for the characters that cannot be encoded: a word, for a currency ``?``, else the number."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    unknown = error.object[error.start : error.end]
+    return "".join(SPELLED.get(each) or _number(each) for each in unknown), error.end
+
+
+def _number(character: str) -> str:
+    """Return a character by its number; that of a currency would look like a part of the amount."""
+    return "?" if unicodedata.category(character) == "Sc" else character.encode("ascii", "backslashreplace").decode()
+
+
 screen, errors = Console(soft_wrap=True, highlight=False), Console(stderr=True, soft_wrap=True, highlight=False)
 
 Date = Annotated[
