@@ -358,4 +358,5 @@ def test_daily_hands_over_what_was_given_and_tells_what_came_out(rfm, home, monk
 def test_a_path_in_brackets_is_shown_as_it_is(rfm, home):
     said = rfm("sample", *SMALL, "--landing", "small [red]")[1]
     assert f"{home}/small [red]" in said
-    assert f"Tablesin{home}/lake[bold]:noneyet" in "".join(rfm("status", "--lake", "lake [bold]")[1].split())
+    assert f"{home}/lake [bold]: Delta tables cannot lie" in rfm("status", "--lake", "lake [bold]")[2]
+    assert f"Runs in {home}/reports [bold]: none yet" in rfm("status", "--reports", "reports [bold]")[1]

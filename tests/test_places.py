@@ -22,7 +22,7 @@ import rfm
 from rfm.io.lake import Lake, scratch
 from rfm.io.lake.handles import scan
 from rfm.io.prepare import make_sample
-from rfm.run import backfill, cli, overview, release, site
+from rfm.run import backfill, cli, daily, overview, release, site
 from rfm.run.publish import publish
 from rfm.run.replay import replay
 from rfm.schema import InputError
@@ -130,6 +130,14 @@ def test_a_lake_that_delta_cannot_keep_is_refused(tmp_path, name, named):
     with pytest.raises(InputError, match=re.escape(f"cannot lie under a path with '{named}' in it; name a folder")):
         lake.replace(GOLD, rfm.example(GOLD))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_day_is_refused_before_anything_runs(tmp_path):
+    make_sample(tmp_path / "landing", days=1, end=LAST, lines=100, customers=20)
+    given = load_settings(landing=str(tmp_path / "landing"), lake=str(tmp_path / "[y]"), reports=str(tmp_path / "reports"))
+    with pytest.raises(InputError, match=re.escape("cannot lie under a path with '[' in it")):
+        daily.run(given)
+    assert [path.name for path in tmp_path.iterdir()] == ["landing"]
 
 
 def test_a_link_to_an_impossible_place_is_refused(tmp_path):

@@ -28,7 +28,7 @@ from rfm.run.schedule.lock import locked
 from rfm.run.stages import STAGES
 from rfm.run.watch import Watch, watched
 from rfm.schema import SettingsError, StageError
-from rfm.settings import Settings
+from rfm.settings import Settings, is_catalog_name
 
 if TYPE_CHECKING:
     from rfm.run.kernels.manager import Kernels
@@ -68,6 +68,8 @@ def run(
     """
     rfm.quality.severities(rfm.SEVERITIES, settings.expectations)  # a rule that does not exist is refused before anything runs
     mask_of(settings.columns)  # and so is a missing key
+    if not is_catalog_name(settings.lake):
+        rfm.Lake(settings.lake).open("landing_files")  # and so is a place where no table can be kept
     warm = nullcontext(kernels) if kernels else warm_kernels()
     with told_to_kernels(settings), warm as kernels, tempfile.TemporaryDirectory(prefix="rfm-run-") as folder:
         work = Path(folder)
