@@ -458,11 +458,11 @@ def test_daily_json_is_the_record_alone_on_stdout(rfm, seen):
 def test_daily_says_something_before_heavy_imports(home):
     program = """if True:
         import os, sys
-        from rfm.run.cli import main, options
+        from rfm.run.cli import main, console
         def status(said):
             print(said, sorted({"pandas", "polars", "numpy", "papermill", "deltalake"} & sys.modules.keys()), flush=True)
             os._exit(0)
-        options.notes.status = status
+        console.notes.status = status
         main()
     """
     ended = subprocess.run([sys.executable, "-c", program, "daily"], capture_output=True, text=True, timeout=60, check=False)
@@ -555,4 +555,5 @@ def test_missing_notebooks_are_named_before_anything_runs(refused, home, shop):
 def test_a_path_in_brackets_is_shown_as_it_is(rfm, home):
     said = rfm("sample", *SMALL, "--landing", "small [red]")[1]
     assert f"{home}/small [red]" in said
-    assert f"Tablesin{home}/lake[bold]:noneyet" in "".join(rfm("status", "--lake", "lake [bold]")[1].split())
+    assert f"{home}/lake [bold]: Delta tables cannot lie" in rfm("status", "--lake", "lake [bold]")[2]
+    assert f"Runs in {home}/reports [bold]: none yet" in rfm("status", "--reports", "reports [bold]")[1]

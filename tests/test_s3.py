@@ -26,7 +26,7 @@ import pytest
 
 import rfm
 from rfm.errors import InputError, SettingsError, StageError, redacted, trouble
-from rfm.io.lake import bucket, care
+from rfm.io.lake import Lake, bucket, care
 from rfm.io.lake.handles import Handles
 from rfm.io.landing import Large, Sent, encoding, source, upload
 from rfm.io.prepare import make_sample
@@ -190,6 +190,24 @@ def test_a_profile_is_enough_for_everything(s3, server, tmp_path):
         assert lake.frame(BRONZE)["Invoice"].tolist() == ["489434"] * 2
         assert lake.frame(BRONZE, source_file=NAME.format("2025-10-21")).shape[0] == 2
         assert site.published_runs("s3://shop/reports") == []
+
+
+@pytest.mark.parametrize("name", ["my shop Mü", "#1?", "100% [y]*", "{x}&a=b+c|^'\""])
+def test_tables_lie_under_the_very_prefix_that_was_named(s3, name):
+    lake, gold = Lake(f"s3://shop/{name}/lake"), rfm.example("customer_rfm_gold")
+    lake.replace("customer_rfm_gold", gold)
+    lake.replace("customer_rfm_gold", gold.head(7))
+    assert (len(lake.rows("customer_rfm_gold")), len(lake.rows("customer_rfm_gold", version=1))) == (7, 400)
+    keys = [found["Key"] for found in s3.list_objects_v2(Bucket="shop")["Contents"]]
+    assert {key.partition("/lake/")[0] for key in keys} == {name}
+    assert lake.optimize("customer_rfm_gold")["after"] == 1
+    assert care._checkpoint(f"{lake.url}/customer_rfm_gold") == 2
+
+
+def test_a_prefix_that_delta_would_decode_is_refused(s3):
+    with pytest.raises(InputError, match="cannot lie under a path with '%20' in it"):
+        Lake("s3://shop/a%20b").replace("customer_rfm_gold", rfm.example("customer_rfm_gold"))
+    assert "Contents" not in s3.list_objects_v2(Bucket="shop")
 
 
 def test_options_of_a_handle_hold_no_key(s3, server):

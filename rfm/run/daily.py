@@ -25,7 +25,7 @@ from rfm.run.schedule.lock import locked
 from rfm.run.stages import STAGES, Stage
 from rfm.run.watch import Watch, watched
 from rfm.schema import StageError
-from rfm.settings import Settings
+from rfm.settings import Settings, is_catalog_name
 
 if TYPE_CHECKING:
     from rfm.run.kernels.manager import Kernels
@@ -67,6 +67,8 @@ def run(
         Naming the stage that failed, why, and where its notebook is.
     """
     preflight.check(settings, parameters or {})
+    if not is_catalog_name(settings.lake):
+        rfm.Lake(settings.lake).open("landing_files")  # a place where no table can be kept is refused before anything runs
     warm = nullcontext(kernels) if kernels else warm_kernels()
     with told_to_kernels(settings), warm as kernels, tempfile.TemporaryDirectory(prefix="rfm-run-") as folder:
         work = Path(folder)

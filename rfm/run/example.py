@@ -5,14 +5,13 @@ from __future__ import annotations
 import datetime as dt
 from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pandas as pd
 
 from rfm.contract import Table
 from rfm.errors import unknown
-from rfm.io.lake import Lake
+from rfm.io.lake import Lake, scratch
 from rfm.io.prepare import make_sample
 from rfm.run.backfill import backfill
 from rfm.schema import TABLES, InputError
@@ -61,7 +60,7 @@ def example(table: str) -> pd.DataFrame:
 @cache
 def _tables() -> dict[str, pd.DataFrame]:
     """Make the shop's files, run two days on them by the default settings, and keep the tables in memory."""
-    with TemporaryDirectory() as folder:
+    with scratch("rfm-example-") as folder:
         make_sample(Path(folder, "landing"), days=30, end=RUN_DATES[-1], customers=400, lines=4_000)
         settings = _defaults(folder)
         list(backfill(settings, *RUN_DATES))

@@ -192,7 +192,7 @@ def _commit() -> str | None:
     """Return the commit of the code, where it runs from a git checkout."""
     try:
         command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--show-prefix", "--short", "HEAD"]
-        said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.split()
+        said = subprocess.run(command, capture_output=True, encoding="utf-8", check=True, timeout=10).stdout.split()
         return said[1] if said[:-1] == ["rfm/run/"] else None  # not that of a shop that keeps its environment in a checkout
     except (OSError, subprocess.SubprocessError):
         return None

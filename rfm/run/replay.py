@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-import tempfile
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import rfm
 from rfm.errors import first_line
+from rfm.io.lake import scratch
 from rfm.run import backfill
 from rfm.run.lakes import open_log
 from rfm.run.record import GROUPS, digests
@@ -70,7 +70,7 @@ def replay(settings: Settings, day: dt.date) -> Replay:
     settings = settings.model_copy(update=_as_then(settings, record))
     lake = open_log(settings, "a past day again")
     versions = _versions(settings.reports, record)
-    with tempfile.TemporaryDirectory(prefix="rfm-replay-") as folder:
+    with scratch("rfm-replay-") as folder:
         again = rfm.Lake(folder)
         _repeat(settings, lake, again, day, versions, record["parameters"].get("refit", False))
         found = digests(again, day)

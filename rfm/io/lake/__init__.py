@@ -5,6 +5,7 @@ table's log, in the same commit as its rows. A run that died, is repeated or rac
 """
 
 from rfm.io.lake import intake
+from rfm.io.lake.handles import scratch
 from rfm.io.lake.tables import Lake, State
 
-__all__ = ["Lake", "State", "intake"]
+__all__ = ["Lake", "State", "intake", "scratch"]

@@ -2,16 +2,67 @@
 
 from __future__ import annotations
 
+import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory, gettempdir
+from typing import Any
+from urllib.parse import quote, unquote
 
 import deltalake
+import polars as pl
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from rfm.errors import refusal
 from rfm.io.lake import bucket
 from rfm.io.lake.commit import arrow_schema
 from rfm.schema import TABLES, InputError
+
+CANNOT = re.compile(r"%[0-9A-Fa-f]{2}|[\x00-\x1f\x7f\ud800-\udfff]")  # what delta-rs would write elsewhere, or not at all,
+CANNOT_ON_DISK = re.compile(rf"{CANNOT.pattern}|[\[\]|^\\]")  # and in a folder; in a bucket's address it is encoded
+PLAIN = re.compile(r"[\w/.:@+=,~-]*", re.ASCII)  # addresses that delta-rs and Polars write alike
+
+
+class _Decoded(deltalake.DeltaTable):
+    """A handle that gives file addresses as Polars reads them, as they are: delta-rs encodes them as it would a URL."""
+
+    def file_uris(self, *wanted: Any) -> list[str]:
+        return [_as_polars_reads(uri) for uri in super().file_uris(*wanted)]
+
+    @property
+    def table_uri(self) -> str:
+        return _as_polars_reads(super().table_uri)
+
+    def deletion_vectors(self) -> Any:
+        return pl.DataFrame(super().deletion_vectors()).with_columns(pl.col("filepath").map_elements(unquote, pl.String))
+
+
+def _as_polars_reads(uri: str) -> str:
+    """Return an address that delta-rs gives in the words of Polars."""
+    return unquote(uri.removeprefix("file://"))
+
+
+def scan(table: deltalake.DeltaTable, keys: dict[str, Any] | None) -> pl.LazyFrame:
+    """Return the rows of a table, wherever it lies.
+
+    Parameters
+    ----------
+    table
+        Handle on it.
+    keys
+        As `rfm.io.lake.bucket.credentials` returns them.
+    """
+    if not PLAIN.fullmatch(table.table_uri):
+        table, encoded = _Decoded.__new__(_Decoded), table
+        table.__dict__ = encoded.__dict__
+    return pl.scan_delta(table, storage_options=keys)
+
+
+def scratch(prefix: str) -> TemporaryDirectory[str]:
+    """Return a temporary folder where tables can lie, also if the usual one has an impossible name."""
+    odd = CANNOT_ON_DISK.search(os.path.realpath(gettempdir()))
+    return TemporaryDirectory(prefix=prefix, dir="/var/tmp" if odd else None, ignore_cleanup_errors=True)
 
 
 @dataclass(frozen=True)
@@ -125,14 +176,24 @@ class Handles:
         self._kept[name] = self._handle(name)
         return self._kept[name]
 
+    def _address(self, name: str) -> str:
+        """Return where a table lies in the words of delta-rs: a path in UTF-8 in any locale, a bucket's address as a URL."""
+        path = self.path(name)
+        scheme, parted, rest = path.partition("://")
+        whole = rest if parted else os.fsencode(os.path.realpath(path)).decode("utf-8", "surrogateescape")
+        if found := (CANNOT if parted else CANNOT_ON_DISK).search(whole):
+            remedy = "name a folder whose whole path is without it: --lake, RFM_LAKE or `lake` in rfm.toml"
+            raise InputError(f"{self.url}: Delta tables cannot lie under a path with {found[0]!r} in it; {remedy}")
+        return f"{scheme}://{quote(rest, safe='/=')}" if parted else whole
+
     def _handle(self, name: str, version: int | None = None) -> deltalake.DeltaTable:
         """Open a table."""
-        return deltalake.DeltaTable(self.path(name), version=version, storage_options=bucket.options(self.url))
+        return deltalake.DeltaTable(self._address(name), version=version, storage_options=bucket.options(self.url))
 
     def _make(self, name: str) -> None:
         """Make an empty table, unless somebody else was faster."""
         deltalake.DeltaTable.create(
-            self.path(name),
+            self._address(name),
             arrow_schema(TABLES[name]),
             mode="ignore",
             name=name,

@@ -15,7 +15,7 @@ import polars as pl
 from rfm.contract import conform
 from rfm.io.lake import bucket, care
 from rfm.io.lake.commit import LEAN, Rows, alone, is_, retried
-from rfm.io.lake.handles import Handles
+from rfm.io.lake.handles import Handles, scan
 from rfm.io.lake.once import Put, put_files
 from rfm.schema import TABLES, InputError
 
@@ -100,7 +100,7 @@ class Lake:
         if version is not None and not table:
             raise InputError(f"{self.url}/{name}: version {version} cannot be read; versions are kept for [care] retain_days")
         keys = bucket.credentials(self.url)
-        rows = pl.scan_delta(table, storage_options=keys) if table else pl.LazyFrame(schema=TABLES[name].polars)
+        rows = scan(table, keys) if table else pl.LazyFrame(schema=TABLES[name].polars)
         for column, value in equal.items():
             rows = rows.filter(pl.col(column).is_in(value) if isinstance(value, list) else pl.col(column) == value)
         if until and name == LEDGER:

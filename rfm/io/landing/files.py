@@ -93,7 +93,7 @@ def _find(landing: str, pattern: str) -> list[LandingFile]:
     except Exception as error:
         raise refusal(error, f"{landing}: cannot be listed", "", ValueError) from None
     files = [
-        LandingFile(path.removeprefix(root).lstrip("/"), date_in(path), int(info["size"] or 0), _token(info))
+        LandingFile(_spelled(path.removeprefix(root).lstrip("/")), date_in(path), int(info["size"] or 0), _token(info))
         for path, info in ((path, found[path]) for path in outside_reports(found))
         if info["type"] == "file" and fnmatch.fnmatch(PurePosixPath(path).name, pattern)
     ]
@@ -116,6 +116,11 @@ def outside_reports(paths: Iterable[str]) -> list[str]:
     paths = list(paths)
     sites = tuple(path.removesuffix(SITE) for path in paths if path.endswith(f"/{SITE}"))
     return [path for path in paths if not path.startswith(sites)]
+
+
+def _spelled(name: str) -> str:
+    r"""Return a file's name with its bytes that are no UTF-8 written out, as in ``caf\xe9.csv``: no table can hold them."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _token(info: dict[str, Any]) -> str | None:

@@ -180,6 +180,8 @@ def _reason(name: str, error: Exception) -> str:
     """Say in one line why a file was not read."""
     if isinstance(error, InputError):
         return " ".join(str(error).split())
+    if isinstance(error, FileNotFoundError) and "\\x" in name:
+        return f"{name}: its name is not UTF-8; rename it, then run again"
     return f"{name}: cannot be read ({type(error).__name__}); see whether it is there and may be read, then run again"
 
 

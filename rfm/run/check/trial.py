@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass, field
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pandas as pd
@@ -12,6 +11,7 @@ import pandas as pd
 import rfm
 from rfm.core.quality.money import money_flow
 from rfm.core.quality.reasons import Reason, reasons
+from rfm.io.lake import scratch
 from rfm.run import backfill
 from rfm.run.check.places import Place
 from rfm.run.check.sample import Tell
@@ -87,7 +87,7 @@ def run(settings: Settings, place: Place, today: dt.date, tell: Tell) -> Trial:
     tell
         As for `rfm.run.check.check`.
     """
-    with TemporaryDirectory(prefix="rfm-check-") as folder:
+    with scratch("rfm-check-") as folder:
         lake = rfm.Lake(folder)
         trial = Trial(refused=_ingest(settings, lake, place, today, tell))
         tell("cleaning lines", 0, None)

@@ -12,7 +12,8 @@ import typer
 
 from rfm.errors import redacted, trouble
 from rfm.run.cli import chain, files, models, pages, schedule, shop, tables
-from rfm.run.cli.options import app, errors, notes, screen
+from rfm.run.cli.console import errors, notes, screen, spell_unknown_characters
+from rfm.run.cli.options import app
 from rfm.schema import RfmError
 
 __all__ = ["app", "errors", "files", "main", "chain", "models", "pages", "schedule", "screen", "shop", "tables"]
@@ -24,6 +25,7 @@ UsageError: Any = typer.BadParameter.__base__  # click's, or that of the copy of
 def main() -> None:
     """Run the command line; say what went wrong in one line, without a traceback."""
     started = time.monotonic()
+    spell_unknown_characters()
     with _plain_words():
         status = app(sys.argv[1:] or ["--help"], prog_name="rfm", standalone_mode=False)
         if status == STOPPED:  # what typer makes of Ctrl-C

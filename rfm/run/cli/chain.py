@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.status import Status
 
 from rfm.run.arguments import assignments, day_of
+from rfm.run.cli.console import notes, screen
 from rfm.run.cli.options import (
     Date,
     Engine,
@@ -24,9 +25,7 @@ from rfm.run.cli.options import (
     Reports,
     Restate,
     app,
-    notes,
     print_json,
-    screen,
     settings_of,
 )
 

@@ -9,7 +9,8 @@ import typer
 
 import rfm
 from rfm.run.arguments import day_of
-from rfm.run.cli.options import Date, Landing, app, notes, screen, settings_of
+from rfm.run.cli.console import notes, screen
+from rfm.run.cli.options import Date, Landing, app, settings_of
 from rfm.settings import PATHS, absolute, root
 
 

@@ -9,7 +9,8 @@ import typer
 
 from rfm.errors import printable
 from rfm.run.arguments import day_of
-from rfm.run.cli.options import Engine, Json, LakeUrl, Remote, app, notes, print_json, screen, settings_of
+from rfm.run.cli.console import notes, screen
+from rfm.run.cli.options import Engine, Json, LakeUrl, Remote, app, print_json, settings_of
 
 
 @app.command(epilog="Examples: `rfm backtest` · `rfm backtest --from 2025-09-01 --to 2025-12-30 --every 14 --out backtest.csv`")

@@ -6,16 +6,13 @@ Results go to standard output (`screen`), all else to standard error: `errors`, 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.segment import Segment
 from typer.core import TyperGroup
 
 import rfm
-from rfm.errors import printable
+from rfm.run.cli.console import notes
 
 PANELS = {  # heading in the help: its verbs, in their order
     "Run": ("daily", "backfill", "watch"),
@@ -25,30 +22,6 @@ PANELS = {  # heading in the help: its verbs, in their order
     "Example data and notebooks": ("sample", "prepare", "notebooks"),
 }
 COMMON = ("quiet", "verbose", "help")  # options of `rfm` that may stand before and after the verb
-
-
-class Terminal(Console):
-    """The one way to the terminal: what a file, its name or a setting says is shown, and never steers the terminal."""
-
-    def print(self, *objects: Any, **given: Any) -> None:
-        """Print texts, each in one line, and tables; parameters as for `Console`."""
-        super().print(*(printable(one) if isinstance(one, str) else one for one in objects), **given)
-
-    def render(self, renderable: Any, options: Any = None) -> Iterable[Segment]:
-        """Return what is drawn, without control characters but those that the console makes; parameters as for `Console`."""
-        for part in super().render(renderable, options):
-            yield part if part.control else part._replace(text=printable(part.text, keep="\n"))
-
-
-class Notes(Terminal):
-    """What is said beside errors and results: nothing with --quiet, details only with --verbose."""
-
-    verbose = False
-
-    def detail(self, said: str) -> None:
-        """Say what only --verbose shows."""
-        if self.verbose:
-            self.print(said, style="dim", markup=False)
 
 
 class Verbs(TyperGroup):
@@ -86,8 +59,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
-screen, errors = Terminal(soft_wrap=True, highlight=False), Terminal(stderr=True, soft_wrap=True, highlight=False)
-notes = Notes(stderr=True, soft_wrap=True, highlight=False)
 
 
 def _say_version(wanted: bool) -> None:

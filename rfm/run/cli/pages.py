@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from rfm.run.cli.options import Date, Engine, LakeUrl, Remote, Reports, app, notes, screen, settings_of
+from rfm.run.cli.console import notes, screen
+from rfm.run.cli.options import Date, Engine, LakeUrl, Remote, Reports, app, settings_of
 
 Port = Annotated[
     int, typer.Option("--port", metavar="NUMBER", help="Where on this computer; any free one if 0.", min=0, max=65535)

@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from rfm.run.cli.chain import run_chain
-from rfm.run.cli.options import Engine, LakeUrl, Landing, Remote, Reports, app, errors, screen, settings_of
+from rfm.run.cli.console import errors, screen
+from rfm.run.cli.options import Engine, LakeUrl, Landing, Remote, Reports, app, settings_of
 from rfm.schema import RfmError
 
 Every = Annotated[float, typer.Option("--every", metavar="SECONDS", help="Seconds from one look to the next.", min=1)]

@@ -13,7 +13,8 @@ import typer
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from rfm.errors import printable
-from rfm.run.cli.options import app, errors, screen
+from rfm.run.cli.console import errors, screen
+from rfm.run.cli.options import app
 from rfm.schema import SettingsError
 
 if TYPE_CHECKING:

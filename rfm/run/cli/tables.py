@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 import rfm
-from rfm.run.cli.options import Engine, Json, LakeUrl, Remote, Reports, app, print_json, screen, settings_of
+from rfm.run.cli.console import screen
+from rfm.run.cli.options import Engine, Json, LakeUrl, Remote, Reports, app, print_json, settings_of
 
 
 @app.command(epilog="Examples: `rfm status` · `rfm status --json`")

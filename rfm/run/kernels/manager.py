@@ -22,7 +22,7 @@ from jupyter_client.utils import run_sync
 from rfm.run.kernels.process import WarmProcess
 from rfm.run.warm import ENVIRONMENT
 
-LONGEST_FOLDER = 80  # characters; the path of a Unix socket has room for about a hundred
+LONGEST_FOLDER = 80  # bytes; the path of a Unix socket has room for about a hundred
 
 
 class Kernels:
@@ -121,7 +121,7 @@ class NotebookKernelManager(AsyncKernelManager):
     """
 
     def __init__(self, folder: Path, warm: WarmProcess | None) -> None:
-        transport = "ipc" if os.name == "posix" and len(str(folder)) <= LONGEST_FOLDER else "tcp"
+        transport = "ipc" if os.name == "posix" and len(os.fsencode(folder)) <= LONGEST_FOLDER else "tcp"
         connection = str(folder / f"{uuid.uuid4().hex[:8]}.json")
         super().__init__(transport=transport, connection_file=connection, client_factory=NotebookKernelClient)
         self.found = _surroundings()

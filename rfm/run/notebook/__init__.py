@@ -70,8 +70,8 @@ def execute(notebook: Path, work: Path, parameters: Mapping[str, Any], kernel: M
 
     try:
         done = papermill.execute_notebook(
-            str(notebook),
-            str(work / notebook.name),
+            _no_pattern(notebook),
+            _no_pattern(work / notebook.name),
             dict(parameters),
             engine_name=engine(),
             progress_bar=False,
@@ -86,6 +86,11 @@ def execute(notebook: Path, work: Path, parameters: Mapping[str, Any], kernel: M
         _redact(work / notebook.name)
     left = any(output.output_type == "error" for cell in done.cells for output in cell.get("outputs", ()))
     return Ran("SystemExit: the notebook ended before its last cell") if left else Ran(None, spent(done))
+
+
+def _no_pattern(path: Path) -> str:
+    """Return a path that papermill, to which braces are fields to fill in, takes as it is."""
+    return str(path).replace("{", "{{").replace("}", "}}")
 
 
 def spent(notebook: Mapping[str, Any]) -> dict[str, float]:
