@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 import re
+from hashlib import blake2s
 from pathlib import Path
 from typing import Any, Literal
 
+from platformdirs import user_data_path
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
@@ -17,6 +20,8 @@ from rfm.sections import Archive, Care, Clusters, Cutoffs, Exclusions, Landing, 
 
 SHOP_FILE, EXAMPLE_FILE = "rfm.toml", "rfm.example.toml"
 CATALOG_NAME = re.compile(r"[A-Za-z_]\w*\.[A-Za-z_]\w*")
+NO_DELTA = re.compile(r"%[0-9A-Fa-f]{2}|[\x00-\x1f\x7f\ud800-\udfff]")  # delta-rs writes such a path elsewhere, or not at all
+NO_DELTA_ON_DISK = re.compile(rf"{NO_DELTA.pattern}|[\[\]|^\\]")  # and a folder like that; in a bucket's address it is encoded
 PATHS = {"landing": "data/landing", "lake": "data/lake", "reports": "reports", "notebooks": "notebooks"}
 
 
@@ -103,7 +108,8 @@ class _ShopFile(TomlConfigSettingsSource):
         given = {name: value for name, value in super().__call__().items() if value != ""}
         spark = self.current_state.get("engine", given.get("engine")) == "spark"
         folder = root()
-        paths = {name: given.get(name, default) for name, default in {**PATHS, "notebooks": _notebooks(folder)}.items()}
+        defaults = {**PATHS, "lake": lake_of(folder), "notebooks": _notebooks(folder)}
+        paths = {name: given.get(name, default) for name, default in defaults.items()}
         if spark and is_catalog_name(str(paths["lake"])):
             del paths["lake"]  # no path; it stands in what was given
         return {**given, **_placed(paths, folder)}
@@ -112,6 +118,15 @@ class _ShopFile(TomlConfigSettingsSource):
 def _placed(paths: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Return paths as absolute ones; what is no text is left for the validation to refuse."""
     return {name: absolute(path, folder) if isinstance(path, str) else path for name, path in paths.items()}
+
+
+def lake_of(folder: Path) -> str:
+    """Return where a project's tables lie by default: below it, or with the user's data where Delta cannot keep any there."""
+    here = os.path.realpath(folder / PATHS["lake"])
+    if not NO_DELTA_ON_DISK.search(here):
+        return str(folder / PATHS["lake"])
+    name, mark = re.sub(r"[^A-Za-z0-9]+", "-", folder.name).strip("-"), blake2s(os.fsencode(here), digest_size=4).hexdigest()
+    return str(user_data_path("rfm") / f"{name}-{mark}")
 
 
 def _notebooks(folder: Path) -> str:

@@ -26,7 +26,7 @@ from rfm.run import backfill, cli, daily, overview, release, site
 from rfm.run.publish import publish
 from rfm.run.replay import replay
 from rfm.schema import InputError
-from rfm.settings import Settings, load_settings
+from rfm.settings import PATHS, Settings, load_settings
 
 LAST = dt.date(2025, 10, 23)
 RFM = [sys.executable, "-c", "from rfm.run.cli import main; main()"]
@@ -67,6 +67,7 @@ class Place(NamedTuple):
     settings: Settings
     root: Path
     said: str
+    env: dict[str, str]
 
 
 # ── the tables, name by name ───────────────────────────────────────────────────────────────────────
@@ -172,23 +173,22 @@ def test_files_and_reports_lie_in_brackets_too(tmp_path):
 def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     """Return a run by `rfm daily` in a folder of odd name and more than 200 characters, reached through a link."""
     base = tmp_path_factory.mktemp("place")
-    real = base / ALL / ("long " * 30).strip() / "shop"
-    for folder in ("home", "tmp"):
-        (real / folder).mkdir(parents=True)
+    odd = base / ALL / ("long " * 30).strip()
+    real, home, tmp = odd / "[y] a%20b |^" / "shop", odd / "home", odd / "tmp"
+    for folder in (real, home, tmp):
+        folder.mkdir(parents=True)
     root = base / "a link é"
     root.symlink_to(real)
     assert len(str(real)) > 200
     shutil.copytree(Path(__file__).parents[1] / "notebooks", real / "notebooks", ignore=shutil.ignore_patterns("*.svg", "*.md"))
     make_sample(root / "data" / "landing", days=4, end=LAST, lines=900, customers=120)
     env = {name: value for name, value in os.environ.items() if not name.startswith("RFM_")}
-    env |= {"HOME": str(root / "home"), "TMPDIR": str(root / "tmp"), "PWD": str(root)}
+    env |= {"HOME": str(home), "TMPDIR": str(tmp), "PWD": str(root)}
     ran = _command(["daily"], root, env)
     assert ran.returncode == 0, ran.stderr
-    given = load_settings(**{name: str(root / path) for name, path in DEFAULTS.items()}, date=LAST)
-    return Place(given, root, ran.stdout.decode())
-
-
-DEFAULTS = {"landing": "data/landing", "lake": "data/lake", "reports": "reports", "notebooks": "notebooks"}
+    [lake] = (home / ".local" / "share" / "rfm").iterdir()  # no table can lie in brackets
+    given = load_settings(**{name: str(root / path) for name, path in PATHS.items()} | {"lake": str(lake)}, date=LAST)
+    return Place(given, root, (ran.stderr + ran.stdout).decode(), env)
 
 
 def _command(verb: list[str], folder: Path, env: dict[str, str]) -> subprocess.CompletedProcess[bytes]:
@@ -201,9 +201,12 @@ def _command(verb: list[str], folder: Path, env: dict[str, str]) -> subprocess.C
 def test_a_day_is_run_in_an_odd_place(place):
     assert place.said.count("✓") == 6
     assert place.said.splitlines()[-1].endswith(f"Report: {place.root.resolve()}/reports/index.html")
-    assert sorted(path.name for path in place.root.iterdir()) == ["data", "home", "notebooks", "reports", "tmp"]
-    assert list((place.root / "tmp").iterdir()) == []
-    assert sorted(path.name for path in place.root.resolve().parents[1].parent.iterdir()) == ["a link é", ALL]
+    assert f"Tables: {place.settings.lake}, as Delta cannot keep them under {place.root.resolve()}" in place.said
+    assert sorted(path.name for path in place.root.iterdir()) == ["data", "notebooks", "reports"]
+    odd = place.root.resolve().parents[1]
+    assert list((odd / "tmp").iterdir()) == []
+    assert sorted(path.name for path in odd.iterdir()) == ["[y] a%20b |^", "home", "tmp"]
+    assert sorted(path.name for path in odd.parents[1].iterdir()) == ["a link é", ALL]
 
 
 def test_it_gives_what_a_plain_place_gives(place, tmp_path):
@@ -290,18 +293,17 @@ def test_marks_are_spelled_and_no_currency_runs_into_its_amount(monkeypatch):
 
 
 def test_a_locale_without_umlauts_reads_the_same_lake(place):
-    plain = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0", "PATH": os.environ["PATH"]}
+    plain = place.env | {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
     ran = _command(["status"], place.root, plain)
-    assert (ran.returncode, ran.stderr) == (0, b"")
+    assert (ran.returncode, ran.stderr.count(b"\n")) == (0, 1)  # where the tables are
     assert GOLD.encode() in ran.stdout
 
 
 def test_a_reader_that_leaves_gets_no_traceback(place):
-    with subprocess.Popen([*RFM, "status"], cwd=place.root, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as ran:
-        assert ran.stdout
-        assert ran.stderr
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen([*RFM, "status"], cwd=place.root, env=place.env, **streams) as ran:
         ran.stdout.close()
-        assert ran.stderr.read() == b""
+        assert ran.stderr.read().count(b"\n") == 1
 
 
 def test_every_text_file_is_opened_as_utf8():

@@ -18,9 +18,8 @@ from rfm.errors import refusal
 from rfm.io.lake import bucket
 from rfm.io.lake.commit import arrow_schema
 from rfm.schema import TABLES, InputError
+from rfm.settings import NO_DELTA, NO_DELTA_ON_DISK
 
-CANNOT = re.compile(r"%[0-9A-Fa-f]{2}|[\x00-\x1f\x7f\ud800-\udfff]")  # what delta-rs would write elsewhere, or not at all,
-CANNOT_ON_DISK = re.compile(rf"{CANNOT.pattern}|[\[\]|^\\]")  # and in a folder; in a bucket's address it is encoded
 PLAIN = re.compile(r"[\w/.:@+=,~-]*", re.ASCII)  # addresses that delta-rs and Polars write alike
 
 
@@ -61,7 +60,7 @@ def scan(table: deltalake.DeltaTable, keys: dict[str, Any] | None) -> pl.LazyFra
 
 def scratch(prefix: str) -> TemporaryDirectory[str]:
     """Return a temporary folder where tables can lie, also if the usual one has an impossible name."""
-    odd = CANNOT_ON_DISK.search(os.path.realpath(gettempdir()))
+    odd = NO_DELTA_ON_DISK.search(os.path.realpath(gettempdir()))
     return TemporaryDirectory(prefix=prefix, dir="/var/tmp" if odd else None, ignore_cleanup_errors=True)
 
 
@@ -181,7 +180,7 @@ class Handles:
         path = self.path(name)
         scheme, parted, rest = path.partition("://")
         whole = rest if parted else os.fsencode(os.path.realpath(path)).decode("utf-8", "surrogateescape")
-        if found := (CANNOT if parted else CANNOT_ON_DISK).search(whole):
+        if found := (NO_DELTA if parted else NO_DELTA_ON_DISK).search(whole):
             remedy = "name a folder whose whole path is without it: --lake, RFM_LAKE or `lake` in rfm.toml"
             raise InputError(f"{self.url}: Delta tables cannot lie under a path with {found[0]!r} in it; {remedy}")
         return f"{scheme}://{quote(rest, safe='/=')}" if parted else whole

@@ -132,9 +132,12 @@ Json = Annotated[bool, _option("--json", None, "Print one JSON document; all els
 def settings_of(**given: Any) -> Any:
     """Return the settings in force; with --verbose say where they come from and what they lead to."""
     settings = rfm.load_settings(**given)
-    if notes.verbose:
-        from rfm.settings import PATHS, shop_file
+    from rfm.settings import PATHS, lake_of, root, shop_file
 
+    folder = root()
+    if settings.lake == lake_of(folder) != str(folder / PATHS["lake"]):
+        notes.print(f"Tables: {settings.lake}, as Delta cannot keep them under {folder}", markup=False)
+    if notes.verbose:
         notes.detail(f"settings: {shop_file() or 'no rfm.toml'}; engine {settings.engine}")
         for name in PATHS:
             notes.detail(f"{name}: {getattr(settings, name)}")
