@@ -289,9 +289,7 @@ def test_no_cell_of_an_export_is_a_formula(hostile):
     for path in folder.glob("*.xlsx"):
         with zipfile.ZipFile(path) as book:
             texts = [book.read(name).decode() for name in book.namelist() if name.endswith(".xml")]
-        assert not [
-            text for text in texts if re.search(r"<f>|<f |hyperlink |externalLink|evil[.]example/x", text.partition("<sst")[0])
-        ]
+        assert not [text for text in texts if re.search("<f>|<f |<hyperlink|externalLink", text)]
 
 
 @settings(max_examples=MOST)
