@@ -81,7 +81,10 @@ def replay(settings: Settings, day: dt.date) -> Replay:
 def _as_then(settings: Settings, record: Mapping[str, Any]) -> dict[str, Any]:
     """Return the groups of settings that the record keeps, typed."""
     kept = record.get("settings", {})
-    groups = {name: type(getattr(settings, name)).model_validate(kept[name]) for name in GROUPS if name in kept}
+    try:
+        groups = {name: type(getattr(settings, name)).model_validate(kept[name]) for name in GROUPS if name in kept}
+    except ValueError as error:
+        raise InputError(f"{settings.reports}: the record's settings cannot be ({error}); publish the day again") from None
     return {**groups, "recommendations": kept.get("recommendations", settings.recommendations)}
 
 

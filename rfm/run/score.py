@@ -52,10 +52,8 @@ def score(settings: Settings, file: str, date: dt.date | None = None) -> Scored:
     InputError
         If file or model cannot be read, a column is missing, or a value is no number or too small.
     """
-    told = kept_model(settings.lake, date)
-    model = _model(told["model"])
+    model, words = _model(kept_model(settings.lake, date))
     customers = _customers(settings, Path(file), dt.date.fromisoformat(model.trained))
-    words = pd.DataFrame(told["clusters"])[WORDS]
     found = model.predict(customers)
     met = pd.Series(found).isin(words["Cluster"]).to_numpy()
     clusters = [int(one if known else near) for one, known, near in zip(found, met, model.nearest(customers), strict=True)]
@@ -88,10 +86,15 @@ def save(scored: pd.DataFrame, out: str | None) -> str:
     return ""
 
 
-def _model(told: dict[str, Any]) -> rfm.Model:
-    """Return the model of a JSON; what a newer version added is left out."""
+def _model(told: dict[str, Any]) -> tuple[rfm.Model, pd.DataFrame]:
+    """Return the model of a JSON, and cluster, segment, tier and action; what a newer version added is left out."""
     known = {field.name for field in fields(rfm.Model)}
-    return rfm.Model(**{name: value for name, value in told.items() if name in known})
+    try:
+        model = rfm.Model(**{name: value for name, value in told["model"].items() if name in known})
+        dt.date.fromisoformat(model.trained)
+        return model, pd.DataFrame(told["clusters"])[WORDS]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(f"model.json: cannot be used ({type(error).__name__}: {error}); run its day again") from None
 
 
 def _customers(settings: Settings, file: Path, as_of: dt.date) -> pd.DataFrame:

@@ -14,6 +14,7 @@ from typing import Any
 from rfm import errors
 from rfm.io.landing import filesystem, look
 from rfm.schema import InputError, SettingsError
+from rfm.sections import Rules
 
 
 def reaching(reports: str) -> AbstractContextManager[None]:
@@ -140,6 +141,19 @@ def published_record(reports: str, day: dt.date) -> dict[str, Any]:
             raise InputError(f"{reports}: no report of {day} is published; `rfm status` lists the days that are")
         text = system.cat_file(place)
     try:
-        return json.loads(text)
-    except ValueError as error:
-        raise InputError(f"{place}: is not a run record ({error}); publish the day again") from None
+        return _looked_through(json.loads(text), day)
+    except (ValueError, KeyError, TypeError, AttributeError, InputError) as error:
+        raise InputError(f"{place}: is not a run record ({type(error).__name__}: {error}); publish the day again") from None
+
+
+def _looked_through(record: dict[str, Any], day: dt.date) -> dict[str, Any]:
+    """Return a record whose day, stages and settings are what they must be: a person may have edited it."""
+    if run_date_of(record) != day.isoformat():
+        raise ValueError(f"it is of {record['run_date']}")
+    for stage in record.get("stages", ()):
+        states = {**stage.get("reads", {}), **stage.get("writes", {})}
+        _ = f"{stage['name']:s}", [int(state["version"]) for state in states.values()]
+    for name in ("parameters", "settings"):
+        _ = {**record.get(name, {})}
+    Rules.model_validate(record.get("settings", {}).get("rules", {}))
+    return record

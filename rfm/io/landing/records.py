@@ -14,7 +14,7 @@ from rfm.io.landing.encoding import after_last_line
 
 RECORD_LINES = 50
 """A quoted field that is open for more lines was never closed."""
-LINES = re.compile(rb"(?:[^\r\n]*+(?:\r\n|[\r\n])){%d}" % RECORD_LINES)
+LINES = re.compile(rb"(?:[^\r\n]*+(?>\r\n|[\r\n])){%d}" % RECORD_LINES)  # (?>: no end of a line is tried in two ways
 LINE_END = re.compile(rb"[\r\n]")
 MARK = b"\x1aragged"
 
