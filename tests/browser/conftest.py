@@ -92,7 +92,7 @@ def visit(browser: Any) -> Iterator[Callable[..., Watched]]:
         context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, accept_downloads=True)
         contexts.append(context)
         watched = Watched(context.new_page(), [], [])
-        watched.tab.set_default_timeout(20_000)
+        watched.tab.set_default_timeout(300_000)
         watched.tab.on("console", lambda said: watched.errors.append(said.text) if said.type == "error" else None)
         watched.tab.on("pageerror", lambda error: watched.errors.append(str(error)))
         context.route(
