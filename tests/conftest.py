@@ -171,8 +171,7 @@ ARRIVAL = {
 }
 
 
-@pytest.fixture
-def bronze_lines() -> list[dict[str, Any]]:
+def eight_lines() -> list[dict[str, Any]]:
     """Return eight lines of bronze.
 
     Seven reach silver, the cancellation with a negative quantity does not. Of the seven, four count as of
@@ -182,6 +181,12 @@ def bronze_lines() -> list[dict[str, Any]]:
     header, *lines = (line.split() for line in _LINES.strip().splitlines())
     texts = ([None if text == "-" else text for text in line] for line in lines)
     return [dict(zip(header, line, strict=True)) | ARRIVAL for line in texts]
+
+
+@pytest.fixture
+def bronze_lines() -> list[dict[str, Any]]:
+    """Return the eight lines."""
+    return eight_lines()
 
 
 # ── the real daily files, and what an independent calculation got from them ────────────────────────

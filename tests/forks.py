@@ -38,7 +38,7 @@ class Forks:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.process.communicate(timeout=60)
+        self.process.communicate(timeout=600)
 
     def start(self, run: str, **given: Any) -> int:
         """Start a run, one of `RUNS`, and return its process id."""

@@ -6,6 +6,7 @@ import datetime as dt
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import polars as pl
@@ -95,10 +96,13 @@ def test_growth_is_the_slope_of_the_logarithms():
 
 
 def test_memory_is_that_of_all_processes():
-    child = "import time; held = bytearray(40 << 20); time.sleep(0.6)"
+    child = "import sys; held = bytearray(40 << 20); sys.stdin.read()"
     parent = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
-    process = subprocess.Popen([sys.executable, "-c", parent])
-    with memory.watched(process.pid) as watch:
+    with subprocess.Popen([sys.executable, "-c", parent], stdin=subprocess.PIPE) as process, memory.watched(process.pid) as watch:
+        end = time.monotonic() + 300
+        while watch.most <= 45 and time.monotonic() < end:
+            time.sleep(memory.EVERY)
+        process.stdin.close()
         process.wait()
     assert 45 < watch.most < 150
 

@@ -474,6 +474,7 @@ def test_any_way_to_write_is_guessed_or_doubted(shop):
 
 
 # ── the real days, written another way ─────────────────────────────────────────────────────────────
+@pytest.mark.real
 def test_real_days_written_another_way_end_in_the_same_gold(home, real_files):
     days = sorted(real_files.glob("*_transactions.csv"))[:5]
     (home / "plain" / "landing").mkdir(parents=True)

@@ -142,8 +142,8 @@ def test_a_million_customers_stay_small_and_quick():
     import time
 
     points = clouds(1_000_000, centres=6, spread=0.5)
-    before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
+    before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()  # of all threads
     drawn = score(points, fit_each(points, Clusters()))
-    assert time.perf_counter() - started < 90
+    assert time.process_time() - started < 180
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 3 << 20  # kB
     assert drawn["rows"].max() <= choice.MOST

@@ -301,7 +301,7 @@ def test_a_defect_of_the_program_is_not_hidden(monkeypatch):
 
 def test_the_process_itself_says_one_line(home):
     command = [sys.executable, "-c", "from rfm.run.cli import main; main()", "backfill", "--from", "x", "--to", "y"]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert (ended.returncode, ended.stdout) == (2, "")
     assert ended.stderr == "rfm: --from 'x' is not a date; write it as YYYY-MM-DD\n"
 

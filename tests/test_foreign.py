@@ -142,6 +142,7 @@ def usual(home: Path) -> dict[str, object]:
     return {name: part.model_dump() for name, part in defaults.items()} | places
 
 
+@pytest.mark.real
 @pytest.mark.long
 def test_real_days_of_another_till_end_in_a_report_by_four_commands(home, real_files):
     export(real_files, home / "exports")

@@ -97,7 +97,7 @@ def test_a_command_that_is_not_there_is_a_line():
 
 def test_a_command_that_does_not_end_is_stopped(tmp_path, monkeypatch):
     monkeypatch.setattr(hooks, "PATIENCE", 0.2)
-    command = script(tmp_path, "import time\ntime.sleep(60)\n")
+    command = script(tmp_path, "import time\ntime.sleep(600)\n")
     assert hooks.call(OnFailure(command=command), FAILED) == [f"on_failure: command {sys.executable}: no end within 0.2 seconds"]
 
 

@@ -398,7 +398,7 @@ def _race(kind: type, gate: object, lake: Lake, landing: str) -> list:
     for racer in racers:
         racer.start()
     for racer in racers:
-        racer.join(90)
+        racer.join(600)
     return racers
 
 

@@ -301,7 +301,7 @@ def test_a_server_that_does_not_answer_keeps_nobody_waiting(clean_environment, t
     from rfm.io.lineage import sending
 
     release = threading.Event()
-    monkeypatch.setattr(sending, "_emit", lambda client, moment: release.wait(30))
+    monkeypatch.setattr(sending, "_emit", lambda client, moment: release.wait(600))
     sender = lineage.Sender(str(tmp_path / "events.ndjson"))
     sender.send(START)
     assert sender.close(patience=0.05) == ["lineage: events are not sent: no answer within 0.05 seconds"]

@@ -291,9 +291,9 @@ def test_headings_make_a_table_of_contents(path):
 
 
 def test_tour_gives_the_outputs_committed():
-    options = ["--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=120", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    options = ["--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=600", "-p", "no:cacheprovider", "-p", "no:xdist"]
     command = [sys.executable, "-m", "pytest", "-q", "-c", os.devnull, "--rootdir", str(FOLDER), *options, str(TOUR)]
-    answer = subprocess.run(command, capture_output=True, text=True, cwd=FOLDER, timeout=300, check=False)
+    answer = subprocess.run(command, capture_output=True, text=True, cwd=FOLDER, timeout=1800, check=False)
     cells = sum(cell["cell_type"] == "code" for cell in notebook("0_tour")["cells"])
     assert answer.returncode == 0, answer.stdout
     assert f"{cells} passed" in answer.stdout

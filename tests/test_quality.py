@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import polars as pl
 import pytest
-from conftest import Engine
+from conftest import Engine, eight_lines
 
 from rfm.core import quality
 from rfm.core.cleaning import SEVERITIES, clean, judge
@@ -19,17 +19,21 @@ from rfm.severity import severities
 FIRST, SECOND = dt.date(2025, 6, 30), dt.date(2025, 7, 1)
 
 
-@pytest.fixture
-def lines(bronze_lines: list[dict]) -> list[dict]:
+def eleven_lines() -> list[dict]:
     """Return the eight lines and, of the next run, three: one whole, one rescued, one with every fault."""
-    later = bronze_lines[0] | {"processing_date": SECOND, "source_file": "2025-07-01_transactions.csv"}
+    later = eight_lines()[0] | {"processing_date": SECOND, "source_file": "2025-07-01_transactions.csv"}
     faults = {"Invoice": None, "StockCode": "", "Quantity": "x", "Price": "-1", "CustomerID": None, "InvoiceDate": "2025-02-30"}
-    return [*bronze_lines, later, later | {"_rescued_data": "{}", "Invoice": "12345"}, later | faults]
+    return [*eight_lines(), later, later | {"_rescued_data": "{}", "Invoice": "12345"}, later | faults]
 
 
 @pytest.fixture
-def tables(engine: Engine, lines: list[dict]) -> dict[str, pl.DataFrame]:
-    bronze = engine.frame(lines)
+def lines() -> list[dict]:
+    return eleven_lines()
+
+
+@pytest.fixture(scope="module")
+def tables(engine: Engine) -> dict[str, pl.DataFrame]:
+    bronze = engine.frame(eleven_lines())
     measured = quality.measure(judge(bronze), clean(bronze)[0], SEVERITIES)
     return {name: engine.collect(frame) for name, frame in measured.items()}
 

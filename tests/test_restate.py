@@ -251,7 +251,7 @@ def test_four_restate_at_once_and_each_line_is_there_once(shop):
     for racer in racers:
         racer.start()
     for racer in racers:
-        racer.join(120)
+        racer.join(600)
     run(shop, NEXT)
     assert held(shop) == {NAME: (5, 4, 1), OTHER: (2, 1, 1)}
     assert intake.balance(Lake(shop.lake)) == {"bronze": 7, "silver": 5, "quarantine": 2}

@@ -64,7 +64,7 @@ def answers(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def until(true: Callable[[], bool], seconds: float = 60.0) -> None:
+def until(true: Callable[[], bool], seconds: float = 600.0) -> None:
     """Wait until something is true."""
     end = time.monotonic() + seconds
     while not true():
@@ -242,7 +242,7 @@ def test_runs_at_once_ingest_each_line_once(s3, racers, files):
     for run in runs:
         run.start()
     for run in runs:
-        run.join(240)
+        run.join(600)
     assert [run.exitcode for run in runs] == [0] * racers
     lake = rfm.Lake("s3://shop/lake")
     found = lake.read(BRONZE).group_by("source_file").len().collect()

@@ -60,7 +60,7 @@ def test_lock_of_a_run_that_was_killed_holds_nobody_up(tmp_path):
     program = """import datetime as dt, sys, time, rfm; from rfm.run.schedule.lock import locked
 with locked(rfm.load_settings(lake=sys.argv[1]), dt.date(2025, 10, 23)):
     print("in", flush=True)
-    time.sleep(20)"""
+    time.sleep(600)"""
     settings = place(tmp_path)
     with subprocess.Popen([sys.executable, "-c", program, settings.lake], stdout=subprocess.PIPE, text=True) as run:
         assert run.stdout.readline() == "in\n"

@@ -47,7 +47,7 @@ def port(reports: Path) -> Iterator[int]:
 
 def get(port: int, path: str, host: str = "", method: str = "GET") -> tuple[int, dict[str, str], str]:
     """Return status, headers and text of an answer."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=300)
     connection.request(method, path, headers={"Host": host} if host else {})
     answer = connection.getresponse()
     text = answer.read().decode()

@@ -1,4 +1,4 @@
-"""A site of real days, and a browser that reaches no network."""
+"""A site, and a browser that reaches no network."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ def chromium() -> str:
     return str(found)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="session", params=["sample", pytest.param("real", marks=[pytest.mark.real, pytest.mark.long])])
 def built(chromium: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Built:
-    """Return the site of the last of a few real days, with a day before it; of invented ones where the real are missing."""
+    """Return the site of the last of a few days of the sample, with a day before it; in the long tests of real days too."""
     root = tmp_path_factory.mktemp("site")
     settings = rfm.load_settings(**{name: str(root / name) for name in ("landing", "lake", "reports")})
     *_, before, last = land(root / "landing", request)
@@ -62,8 +62,7 @@ def built(chromium: str, request: pytest.FixtureRequest, tmp_path_factory: pytes
 
 def land(landing: Path, request: pytest.FixtureRequest) -> list[dt.date]:
     """Put daily files into a folder, and return their days."""
-    real = os.environ.get("RFM_REAL_DATA")
-    if real and Path(real).exists():
+    if request.param == "real":
         landing.mkdir()
         for path in sorted(request.getfixturevalue("real_files").glob("*.csv"))[:DAYS]:
             shutil.copy(path, landing)
@@ -100,7 +99,7 @@ def visit(browser: Any) -> Iterator[Callable[..., Watched]]:
         context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, accept_downloads=True)
         contexts.append(context)
         watched = Watched(context.new_page(), [], [])
-        watched.tab.set_default_timeout(20_000)
+        watched.tab.set_default_timeout(300_000)
         watched.tab.on("console", lambda said: watched.errors.append(said.text) if said.type == "error" else None)
         watched.tab.on("pageerror", lambda error: watched.errors.append(str(error)))
         context.route(
