@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from rfm.run.cli.chain import run_chain
-from rfm.run.cli.options import Engine, LakeUrl, Landing, Remote, Reports, app, errors, screen, settings_of
+from rfm.run.cli.options import Engine, LakeUrl, Landing, Remote, Reports, app, errors, notes, settings_of
 from rfm.schema import RfmError
 
 Every = Annotated[float, typer.Option("--every", metavar="SECONDS", help="Seconds from one look to the next.", min=1)]
@@ -40,6 +40,6 @@ def watch(
             complain(str(error))
         return True
 
-    screen.print(f"Watching {settings.landing} every {every:g} s (Ctrl-C ends)", markup=False)
+    notes.print(f"Watching {settings.landing} every {every:g} s (Ctrl-C ends)", markup=False)
     wait_for_files(settings, act, every, complain)
-    screen.print("Watched until stopped by hand.")
+    notes.print("Watched until stopped by hand.")
