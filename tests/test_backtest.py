@@ -260,6 +260,15 @@ def test_words_and_figures_go_into_one_json_file(snapshots, purchases, tmp_path)
         runs.save(results, str(tmp_path / "nowhere" / "all.csv"))
 
 
+def test_backtest_json_holds_verdict_and_every_figure(results, monkeypatch):
+    monkeypatch.setattr(runs, "backtest", lambda *_: results)
+    found = json.loads(told("--json"))
+    assert found["verdict"] == runs.told(results)
+    assert len(found["results"]) == len(results)
+    for row, figure in zip(found["results"], results.to_dict("records"), strict=True):
+        assert row == {name: None if pd.isna(value) else value for name, value in figure.items()}
+
+
 def test_days_that_do_not_exist_are_told(shop, tmp_path):
     with pytest.raises(SettingsError, match="no day lies in 2025-09-02 to 2025-09-01 every 7"):
         runs.backtest(shop, dt.date(2025, 9, 2), dt.date(2025, 9, 1))

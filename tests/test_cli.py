@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
 import pty
@@ -455,6 +456,26 @@ def test_daily_json_is_the_record_alone_on_stdout(rfm, seen):
     assert json.loads(said)["report"] == "r/index.html"
 
 
+def test_catch_up_json_has_the_days_before_too(rfm, seen, monkeypatch):
+    from rfm.run.schedule import missed
+
+    late = missed.CaughtUp(dt.date(2025, 10, 22), "no sale", False, ["an odd day"])
+    monkeypatch.setattr(missed, "catch_up", lambda settings: [late])
+    status, said, noted = rfm("daily", "--catch-up", "--json")
+    assert status == 1
+    assert json.loads(said)["caught_up"] == [{"day": "2025-10-22", "said": "no sale", "well": False, "warnings": ["an odd day"]}]
+    assert noted.splitlines()[:3] == ["… looking for missed days", "warning an odd day", "✗ 2025-10-22: no sale"]
+
+
+def test_as_published_json_names_what_differs(rfm, monkeypatch):
+    from rfm.run import replay
+
+    monkeypatch.setattr(replay, "replay", lambda settings, day: replay.Replay(day, 7, [GOLD], "0.1.0", "0.1.0"))
+    status, said, noted = rfm("daily", "--as-published", "2025-10-22", "--json")
+    expected = {"run_date": "2025-10-22", "silver": 7, "differing": [GOLD], "made_by": "0.1.0", "now": "0.1.0"}
+    assert (status, json.loads(said), noted) == (1, expected, "")
+
+
 def test_daily_says_something_before_heavy_imports(home):
     program = """if True:
         import os, sys
@@ -514,19 +535,24 @@ def test_backfill_json_has_a_result_a_day(rfm, shop, home):
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 
 
-def test_notebooks_are_copied_and_changed_ones_are_kept(rfm, home):
-    names = sorted(path.name for path in NOTEBOOKS.glob("*.ipynb"))
-    assert rfm("notebooks", "mine")[1] == f"{len(names)} file(s) copied, 0 there already, 0 left as changed: {home}/mine\n"
-    assert sorted(path.name for path in (home / "mine").iterdir()) == names
-    own = home / "mine" / "3_gold.ipynb"
-    own.write_text("mine")
-    (home / "mine" / "4_clusters.ipynb").unlink()
-    _, said, noted = rfm("notebooks", "mine")
-    assert said.startswith(f"1 file(s) copied, {len(names) - 2} there already, 1 left as changed: ")
+def test_notebooks_are_copied_and_changed_ones_are_kept(rfm, home, monkeypatch):
+    package = home / "package"
+    (package / "notebooks").mkdir(parents=True)
+    for name in ("notebooks/1_bronze.ipynb", "notebooks/3_gold.ipynb", "notebooks/README.md", "rfm.example.toml"):
+        (package / name).write_text(f"{name} of the package")
+    monkeypatch.setattr("rfm.run.notebook.folder.packaged", lambda name: package / name)
+    assert rfm("notebooks", "shop/mine")[1] == f"3 file(s) copied, 0 there already, 0 left as changed: {home}/shop/mine\n"
+    own, example = home / "shop" / "mine", home / "shop" / "rfm.example.toml"
+    assert sorted(path.name for path in own.iterdir()) == ["1_bronze.ipynb", "3_gold.ipynb"]
+    (own / "3_gold.ipynb").write_text("mine")
+    (own / "1_bronze.ipynb").unlink()
+    _, said, noted = rfm("notebooks", "shop/mine")
+    assert said.startswith("1 file(s) copied, 1 there already, 1 left as changed: ")
     assert noted == "left as they are, since they differ: 3_gold.ipynb; --force replaces them\n"
-    assert own.read_text() == "mine"
-    rfm("notebooks", "mine", "--force")
-    assert own.read_bytes() == (NOTEBOOKS / "3_gold.ipynb").read_bytes()
+    assert (own / "3_gold.ipynb").read_text() == "mine"
+    rfm("notebooks", "shop/mine", "--force")
+    assert (own / "3_gold.ipynb").read_text() == "notebooks/3_gold.ipynb of the package"
+    assert example.read_text() == "rfm.example.toml of the package"
 
 
 def test_own_notebooks_come_before_those_of_the_package(rfm, home):

@@ -238,7 +238,7 @@ def test_unknown_parameter_is_refused_with_a_suggestion(untouched, run):
 
 def test_missing_notebook_is_refused(untouched, run):
     (untouched / "notebooks" / "4_clusters.ipynb").unlink()
-    with pytest.raises(SettingsError, match="4_clusters.ipynb: there is no such notebook"):
+    with pytest.raises(SettingsError, match="notebooks: there is no 4_clusters.ipynb; `rfm notebooks"):
         run(untouched)
     assert not (untouched / "data" / "lake").exists()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import io
 import json
 from pathlib import Path
 
@@ -155,3 +156,15 @@ def test_the_command_writes_csv_and_tells_of_extremes(lake: str, tmp_path: Path)
     done = CliRunner().invoke(app, ["score", str(tmp_path / "new.csv"), "--lake", lake, "--out", str(out)])
     assert (done.exit_code, done.stdout) == (0, "")
     assert len(out.read_text(encoding="utf-8").splitlines()) == 5
+
+
+def test_score_json_holds_the_rows_of_the_csv(lake: str, tmp_path: Path):
+    (tmp_path / "new.csv").write_text(NEW, encoding="utf-8")
+    command = ["score", str(tmp_path / "new.csv"), "--lake", lake]
+    rows = pd.read_csv(io.StringIO(CliRunner().invoke(app, command).stdout))
+    told = json.loads(CliRunner().invoke(app, [*command, "--json"]).stdout)
+    assert pd.DataFrame(told["customers"]).astype(rows.dtypes).equals(rows)
+    assert (told["out"], told["said"].split(" by ")[0]) == (None, f"{len(rows)} customer(s)")
+    written = json.loads(CliRunner().invoke(app, [*command, "--json", "--out", str(tmp_path / "out.csv")]).stdout)
+    assert written == told | {"out": str(tmp_path / "out.csv")}
+    assert pd.read_csv(tmp_path / "out.csv").equals(rows)

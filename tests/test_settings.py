@@ -47,7 +47,8 @@ def refusal(**given: object) -> str:
 def test_the_defaults_are_those_of_the_specification(home):
     settings = load_settings()
     assert settings.date is None
-    assert {name: getattr(settings, name) for name in PATHS} == {name: str(home / path) for name, path in PATHS.items()}
+    paths = {name: str(home / path) for name, path in PATHS.items()} | {"notebooks": str(packaged("notebooks"))}
+    assert {name: getattr(settings, name) for name in PATHS} == paths
     assert (settings.clusters.k_min, settings.clusters.k_max, settings.clusters.iqr_factor) == (2, 12, 1.5)
     assert (settings.shop.name, settings.shop.currency, settings.recommendations) == ("Online Retail", "£", {})
     assert settings.rules.max_dropped_share == 0.25

@@ -77,7 +77,8 @@ def test_wheel_holds_the_package_and_the_notebooks(wheel):
     notebooks = {f"rfm/notebooks/{path.name}" for path in NOTEBOOKS.glob("*.ipynb")}
     assert {"rfm/py.typed", "rfm/run/template/page.css", "rfm/run/template/conf.json", "rfm/run/template/draw.js"} <= package
     found = {name for name in contents(wheel) if not name.startswith("rfm-")}
-    assert found - {"rfm/rfm.example.toml"} == package | notebooks
+    example = {f"rfm/{path.name}" for path in ROOT.glob("rfm.example.toml")}
+    assert found == package | notebooks | example
     assert contents(wheel)["rfm/notebooks/3_gold.ipynb"] == (NOTEBOOKS / "3_gold.ipynb").read_bytes()
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from rfm.run.cli.chain import run_chain
-from rfm.run.cli.console import errors, screen
+from rfm.run.cli.console import errors, notes
 from rfm.run.cli.options import Engine, LakeUrl, Landing, Remote, Reports, app, settings_of
 from rfm.schema import RfmError
 
@@ -41,6 +41,6 @@ def watch(
             complain(str(error))
         return True
 
-    screen.print(f"Watching {settings.landing} every {every:g} s (Ctrl-C ends)", markup=False)
+    notes.print(f"Watching {settings.landing} every {every:g} s (Ctrl-C ends)", markup=False)
     wait_for_files(settings, act, every, complain)
-    screen.print("Watched until stopped by hand.")
+    notes.print("Watched until stopped by hand.")
