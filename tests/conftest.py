@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tarfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -22,6 +22,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, settings
 
+from rfm import settings as settings_module
 from rfm.run.warm import skip_slow_import
 from rfm.schema import TABLES
 
@@ -46,6 +47,19 @@ settings.load_profile(os.environ.get("RFM_HYPOTHESIS", "ci"))
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the files that take longest first."""
     items.sort(key=lambda item: item.path.name not in LONGEST)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def without_the_shops_file() -> Iterator[None]:
+    """Let no test read the rfm.toml that somebody wrote into the clone for files of their own."""
+    found = settings_module.shop_file
+
+    def shop_file(start: Path | None = None) -> Path | None:
+        return file if (file := found(start)) and file.parent != ROOT else None
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(settings_module, "shop_file", shop_file)
+        yield
 
 
 # ── engines: every one makes a frame of rows, and gives any of its frames back as a Polars frame ───

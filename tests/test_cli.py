@@ -168,13 +168,13 @@ def test_completion_installs_itself(home):
         (["daily", "--date", "2025-02-30"], "'2025-02-30'"),
         (["daily", "-p", "date"], "--parameter 'date' is not NAME=VALUE"),
         (["daily", "-p", "=5"], "--parameter '' is not NAME=VALUE"),
-        (["daily", "--landing", "missing"], "holds no file like *_transactions.csv*"),
+        (["daily", "--landing", "missing"], "missing: there is no such folder"),
         (["daily", "--landing", "nosuch://x"], "use a folder or an s3:// address"),
         (["backfill"], "Missing option '--from'"),
         (["backfill", "--from", "x", "--to", "2025-10-23"], "--from 'x' is not a date; write it as YYYY-MM-DD"),
         (["backfill", "--from", "2025-10-23", "--to", "23.10.2025"], "--to '23.10.2025' is not a date"),
         (["backfill", "--from", "2025-10-23", "--to", "2025-10-22"], "--to 2025-10-22 is before --from 2025-10-23"),
-        (["backfill", "--from", "2025-10-23", "--to", "2025-10-23"], "holds no file like *_transactions.csv*"),
+        (["backfill", "--from", "2025-10-23", "--to", "2025-10-23"], "data/landing: there is no such folder"),
         (["sample", "--days", "many"], "Invalid value for '--days'"),
         (["sample", "--days", "0"], "days is 0"),
         (["sample", "--end", "soon"], "--end 'soon' is not a date"),
@@ -500,11 +500,12 @@ def test_a_terminal_shows_the_running_stage_in_a_live_line(home):
             time.sleep(0.5)
             return {"run_date": "d", "report": "r", "warnings": [], "errors": [], "headline": "h"}
         daily.run = run
+        preflight.check = lambda settings, parameters: None
         main()
     """
     ours, theirs = pty.openpty()
     surroundings = os.environ | {"TERM": "xterm", "RFM_KERNELS": "fresh"}
-    command = [sys.executable, "-c", program, "daily"]
+    command = [sys.executable, "-c", program, "daily", "--date", "2025-10-23"]
     with subprocess.Popen(command, env=surroundings, stderr=theirs, stdout=subprocess.PIPE) as ended:
         os.close(theirs)
         shown = b""

@@ -59,10 +59,10 @@ WRONG = {  # what is wrong: rfm.toml, options, and a part of the sentence
     "a file that is no TOML": ("[clusters\n", [], "rfm.toml: cannot be read"),
     "a rule": ('[expectations]\nknown_county = "drop"\n', [], "unknown rule 'known_county'"),
     "a key": ("[columns]\nhash_customers = true\n", [], "hash_customers needs a key"),
-    "a landing folder that is missing": ('landing = "nowhere"\n', [], "nowhere: holds no file like"),
+    "a landing folder that is missing": ('landing = "nowhere"\n', [], "nowhere: there is no such folder"),
     "a landing folder without a file": ('landing = "notebooks"\n', [], "notebooks: holds no file like"),
     "a day before all files": ("", ["--date", "2025-01-01"], "none of 1 file(s) is dated up to 2025-01-01"),
-    "a missing notebook": ('notebooks = "data"\n', [], "1_bronze.ipynb: there is no such notebook"),
+    "a missing notebook": ('notebooks = "data"\n', [], "data: there is no 1_bronze.ipynb, 2_silver.ipynb"),
     "a parameter": ("", ["-p", "dat=1"], "parameter"),
 }
 

@@ -172,6 +172,7 @@ def test_paths_start_where_the_example_lies_without_a_shops_file(home, monkeypat
     below = home / "notebooks"
     below.mkdir()
     monkeypatch.chdir(below)  # a notebook by hand in a fresh clone
+    (below / "1_bronze.ipynb").touch()
     assert {name: getattr(load_settings(), name) for name in PATHS} == {name: str(home / path) for name, path in PATHS.items()}
     assert (load_settings().clusters.seed, shop_file()) == (42, None)  # an example sets nothing
     assert papers_of("main.shop") == str(home / "data" / "main.shop")

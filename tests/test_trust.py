@@ -32,13 +32,11 @@ from rfm.errors import UNSEEN, InputError, printable
 from rfm.io import lineage
 from rfm.io.lake.commit import is_
 from rfm.io.landing import parse
-from rfm.io.landing.files import LandingFile
-from rfm.io.landing.reading import read_files
 from rfm.io.prepare import make_sample
 from rfm.io.prepare.download import download
 from rfm.run import backfill, exports
 from rfm.run.cli import main
-from rfm.run.cli.options import Terminal
+from rfm.run.cli.console import Terminal
 from rfm.run.notebook import _reason
 from rfm.run.pages import PAGES, RunTables
 from rfm.run.pages.figures import drawn
@@ -427,18 +425,6 @@ def test_a_parameter_of_a_notebook_is_a_value_and_no_code(text):
     found: dict[str, Any] = {}
     exec(injected, found)  # noqa: S102  # as the kernel does
     assert {name: found[name] for name in given_} == given_
-
-
-def test_a_name_that_is_no_text_is_refused_and_the_others_go_on(tmp_path):
-    line = ",".join(HEADER) + "\n489434,85048,BALL,12,6.95,13085.0,EIRE,2025-10-23\n"
-    for name in ("2025-10-23_a_transactions.csv", "2025-10-23_caf\udce9_transactions.csv", "2025-10-23_b_transactions.csv"):
-        (tmp_path / name).write_text(line)
-    files = rfm.list_files(str(tmp_path))
-    reading = read_files(str(tmp_path), files, LAST)
-    assert sum(rows.num_rows for _, rows in reading) == 2
-    (refused,) = reading.refused
-    assert printable(refused).startswith("2025-10-23_caf\\udce9_transactions.csv: its name is not UTF-8")
-    assert LandingFile(*files[0]).file_date == LAST
 
 
 def test_line_ends_in_a_field_keep_nobody_waiting():

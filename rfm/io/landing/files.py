@@ -7,7 +7,7 @@ import fnmatch
 import re
 from collections.abc import Iterable
 from contextlib import suppress
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from rfm.errors import reaching, refusal
@@ -98,6 +98,8 @@ def _find(landing: str, pattern: str) -> list[LandingFile]:
         if info["type"] == "file" and fnmatch.fnmatch(PurePosixPath(path).name, pattern)
     ]
     if not files:
+        if "://" not in landing and not Path(root).exists():
+            raise SettingsError(f"{landing}: there is no such folder; put daily files there, or make some with `rfm sample`")
         raise SettingsError(
             f"{landing}: holds no file like {pattern} ({len(found)} other file(s)); "
             "put daily files there, or make some with `rfm sample`"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -100,7 +99,7 @@ class Reading:
         """Return what becomes of some files, taken apart as one if they are alike."""
         options = self.encoding, self.separator, self.columns
         sources = [Source(system, f"{root}/{file.source_file}", file.source_file, file.bytes, *options) for file in files]
-        if len(files) > 1 and not any(map(_nameless, files)) and (found := together(sources, self.run_date)):
+        if len(files) > 1 and (found := together(sources, self.run_date)):
             contents, rows = found
             return [([self._line(file, content) for file, content in zip(files, contents, strict=True)], rows)]
         return [self._one(source, file) for source, file in zip(sources, files, strict=True)]
@@ -108,8 +107,6 @@ class Reading:
     def _one(self, source: Source, file: LandingFile) -> Read | str:
         """Return a file as it stands in the ledger and its rows, or why it is refused."""
         name = file.source_file
-        if _nameless(file):
-            return f"{name}: its name is not UTF-8; rename it, then run again"
         try:
             content, rows = source.rows(self.run_date)
         except InputError as error:
@@ -169,11 +166,6 @@ def read_files(
     """
     listed = [file if isinstance(file, LandingFile) else LandingFile(file, date_in(file), 0) for file in files]
     return Reading(landing, listed, run_date, encoding, separator, columns)
-
-
-def _nameless(file: LandingFile) -> bool:
-    """Tell whether a file's name holds bytes that are no text, which no table can keep."""
-    return bool(re.search("[\ud800-\udfff]", file.source_file))
 
 
 def _reason(name: str, error: Exception) -> str:

@@ -208,15 +208,12 @@ def _reasoned(guess: Guess, value: Any) -> Guess:
 
 
 def _folders(report: Report, before: Mapping[str, Any]) -> list[Guess]:
-    """Return where the files lie, and the notebooks, if they are not where a run looks; a lake of other files is left alone."""
+    """Return where the files lie, if that is not where a run looks; a lake of other files is left alone."""
     home, found, landing = Path.cwd(), [], report.place.landing
     places = {name: absolute(str(before.get(name, path)), home) for name, path in PATHS.items()}
     if landing != places["landing"]:
         near = "://" not in landing and Path(landing).is_relative_to(home)
         found.append(Guess("landing", str(Path(landing).relative_to(home)) if near else landing, "sure", "folder of the files"))
-    chain = Path(rfm.__file__).parents[1] / "notebooks"
-    if not Path(places["notebooks"]).is_dir() and chain.is_dir():
-        found.append(Guess("notebooks", str(chain), "sure", "the chain"))
     return found + (_apart(landing) if _holds_others(Path(places["lake"]), report.place.names) else [])
 
 
