@@ -19,6 +19,8 @@ from tests.bench import gold, growth, kmeans, larger, measure, memory, peers, ru
 from tests.bench.cases import CASES, PREPARATIONS, Case, Inputs, chosen
 from tests.bench.one import located
 
+pytestmark = pytest.mark.no_cover  # other tests run the same code; following every line again costs half as much once more
+
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Inputs:

@@ -88,14 +88,14 @@ def test_a_table_that_another_is_busy_with_is_left_for_the_next_run(lake, monkey
 
 
 def test_the_number_of_files_stays_bounded_and_the_tables_are_those_without_care(tmp_path):
-    cared, wild = settings(tmp_path, 9, every=6), Lake(str(tmp_path / "wild"))
+    cared, wild = settings(tmp_path, 6, every=4), Lake(str(tmp_path / "wild"))
     careless = {"lake": wild.url, "care": cared.care.model_copy(update={"optimize_every": 0})}
-    last = FIRST + dt.timedelta(days=8)
+    last = FIRST + dt.timedelta(days=5)
     list(backfill(cared, FIRST, last))
     list(backfill(cared.model_copy(update=careless), FIRST, last))
     lake = Lake(cared.lake)
-    assert {name: data_files(wild, name) for name in (BRONZE, SILVER)} == {BRONZE: 9, SILVER: 9}
-    assert max(data_files(lake, name) for name in lake.state()) <= 6
+    assert {name: data_files(wild, name) for name in (BRONZE, SILVER)} == {BRONZE: 6, SILVER: 6}
+    assert max(data_files(lake, name) for name in lake.state()) <= 4
     for name in (BRONZE, SILVER, "customer_rfm_gold", "customer_rfm_kmeans_clustered_history", "expectation_results"):
         one, other = (home.read(name).drop("ingestion_timestamp", strict=False).collect() for home in (lake, wild))
         assert one.sort(one.columns).equals(other.sort(other.columns)), name

@@ -247,6 +247,15 @@ def test_make_help_lists_every_target():
     assert set(re.search(r"^\.PHONY: (.*)$", MAKEFILE, re.MULTILINE).group(1).split()) == set(TARGETS)
 
 
+def test_make_lets_libraries_be_compiled_once():
+    """Where Python may not keep what it compiled, every process compiles everything again, which costs it ten seconds."""
+    command = ["make", "--silent", "--eval", "show: ; @env", "show"]
+    surroundings = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    shown = subprocess.run(command, cwd=ROOT, env=surroundings, capture_output=True, text=True, check=True).stdout
+    assert "PATH=" in shown
+    assert "PYTHONDONTWRITEBYTECODE" not in shown
+
+
 def test_shop_file_lists_every_setting_with_its_default():
     text = (ROOT / "rfm.example.toml").read_text(encoding="utf-8")
     opened = tomllib.loads(re.sub(r"^# (?=[\w\"]+ = )", "", text, flags=re.MULTILINE))
