@@ -8,10 +8,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from rfm.io.landing.encoding import after_last_line
-from rfm.io.landing.records import MARK, Records
+from rfm.io.landing.records import MARK, Records, repeated
 
 BLANK = " "
-_QUOTED = rb'"(?:[^"\r\n]|"")*+"(?![^ \r\n])'
+_QUOTED = rb'"%s"(?![^ \r\n])' % repeated(rb'[^"\r\n]|""')
 _FIELD = rb'(?:%s|[^ "\r\n][^ \r\n]*+)' % _QUOTED
 _GAP = re.compile(rb"((?<![^ \r\n])%s)(?: ++|(?![^\r\n]))| ++" % _QUOTED)
 _RUN = re.compile(rb"  ++")

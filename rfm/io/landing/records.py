@@ -7,6 +7,7 @@ quote anywhere else is text.
 from __future__ import annotations
 
 import re
+import sys
 from functools import cache
 from typing import NamedTuple
 
@@ -45,17 +46,30 @@ class _Patterns(NamedTuple):
     record: re.Pattern[bytes]
 
 
+def repeated(pattern: bytes, broken: bool = sys.version_info < (3, 11, 5)) -> bytes:
+    """Return a pattern for another one, repeated as often as it fits, that never goes back.
+
+    Parameters
+    ----------
+    pattern
+        What is repeated.
+    broken
+        Whether ``(…)*+`` can run for ever, as in Python before 3.11.5; what is used then takes more memory.
+    """
+    return b"(?>(?:%s)*)" % pattern if broken else b"(?:%s)*+" % pattern
+
+
 @cache
 def _patterns(separator: bytes) -> _Patterns:
     """Return the patterns for a separator; none of them goes back on its steps, so none is slow on any text."""
     start = b'"(?<![^%s\\r\\n]")' % re.escape(separator)
     stray = b'(?<=[^%s\\r\\n])"' % re.escape(separator)
-    quoted = start + b'[^"]*+(?:""[^"]*+)*+"'
-    in_line = start + b'[^"\\r\\n]*+(?:""[^"\\r\\n]*+)*+"'
+    quoted = start + b'[^"]*+%s"' % repeated(b'""[^"]*+')
+    in_line = start + b'[^"\\r\\n]*+%s"' % repeated(b'""[^"\\r\\n]*+')
     return _Patterns(
         re.compile(quoted),
-        re.compile(b'(?:[^"]++|%s|%s)*+' % (in_line, stray)),
-        re.compile(b'(?:[^"\\r\\n]++|%s|%s)*+(?=[\\r\\n])' % (quoted, stray)),
+        re.compile(repeated(b'[^"]++|%s|%s' % (in_line, stray))),
+        re.compile(repeated(b'[^"\\r\\n]++|%s|%s' % (quoted, stray)) + b"(?=[\\r\\n])"),
     )
 
 

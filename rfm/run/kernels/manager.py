@@ -18,6 +18,7 @@ from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.provisioning import LocalProvisioner
 from jupyter_client.utils import run_sync
+from zmq import ZMQError
 
 from rfm.run.kernels.process import WarmProcess
 from rfm.run.warm import ENVIRONMENT
@@ -156,7 +157,8 @@ class NotebookKernelManager(AsyncKernelManager):
         """Ask the kernel to end, without waiting for it."""
         if self._client:
             self._client.stop_channels()
-        run_sync(self.request_shutdown)()
+        with suppress(ZMQError):  # it died before anybody spoke with it
+            run_sync(self.request_shutdown)()
 
     def end(self) -> None:
         """Wait for the end of a kernel that was asked to, kill it if it takes too long, and clean up."""
