@@ -7,12 +7,13 @@ WORKSPACES = $(VENV)/share/jupyter/lab/workspaces
 
 # Variables of a run: DATE=2025-10-23 LANDING=… LAKE=… REPORTS=…, passed on where they are given.
 OPTIONS = $(if $(LANDING),--landing "$(LANDING)") $(if $(LAKE),--lake "$(LAKE)")
+PYTEST = $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 REPORT = $(if $(REPORTS),--reports "$(REPORTS)")
 
 # Libraries are compiled once and kept in the environment; where this forbids it, every process compiles them again, for ten seconds.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup daily report publish backfill sample data status lab test test-long bench lint lock clean
+.PHONY: help setup daily report publish backfill sample data status lab test coverage test-long bench lint lock clean
 
 help: ## show this help
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -55,7 +56,10 @@ lab: $(VENV)/lab ## open JupyterLab on the tour, with the options in JUPYTER_OPT
 	@$(BIN)/jupyter lab --LabApp.workspaces_dir=$(WORKSPACES) $(JUPYTER_OPTS)
 
 test: $(VENV)/test ## run all tests but the long ones and those on Spark or in a browser (under eight minutes on two cores)
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not long and not spark and not classic and not browser" --cov=rfm --cov-report=term --cov-fail-under=95
+	@$(PYTEST) -m "not long and not spark and not classic and not browser"
+
+coverage: $(VENV)/dev ## run all tests but the long ones, those on Spark and in a browser too; at least 95 % of the lines must be met
+	@$(PYTEST) -m "not long" --cov=rfm --cov-report=term --cov-fail-under=95
 
 test-long: $(VENV)/dev ## run the long tests too: many kills, long fuzzing, large data
 	@RFM_HYPOTHESIS=long $(BIN)/python -m pytest

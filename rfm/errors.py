@@ -132,7 +132,8 @@ def first_line(error: Exception) -> str:
     error
         Any error, with or without a message.
     """
-    return printable(str(error).strip().splitlines()[0]) if str(error).strip() else type(error).__name__
+    said = (Exception.__str__(error) if isinstance(error, RfmError) else str(error)).strip()  # with the ends of its lines
+    return printable(said.splitlines()[0]) if said else type(error).__name__
 
 
 def trouble(error: Exception | str) -> str | None:

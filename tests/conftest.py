@@ -62,6 +62,16 @@ def without_the_shops_file() -> Iterator[None]:
         yield
 
 
+@pytest.fixture
+def wide_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the command line draw for 200 columns, here and in processes that a test starts."""
+    from rfm.run.cli import console
+
+    monkeypatch.setenv("COLUMNS", "200")
+    for each in (console.screen, console.errors, console.notes):
+        monkeypatch.setattr(each, "_width", 200)  # set when the console is made, where COLUMNS is set then
+
+
 # ── engines: every one makes a frame of rows, and gives any of its frames back as a Polars frame ───
 class Engine(NamedTuple):
     frame: Callable[..., Any]

@@ -28,11 +28,10 @@ GOLD = "customer_rfm_gold"
 
 
 @pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wide_terminal: None) -> Path:
     """Work in an empty folder, with no setting in the environment, on a wide terminal."""
     for name in [name for name in os.environ if name.upper().startswith("RFM_")]:
         monkeypatch.delenv(name)
-    monkeypatch.setenv("COLUMNS", "200")
     folder = tmp_path / "home"
     folder.mkdir()
     monkeypatch.chdir(folder)

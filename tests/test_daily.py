@@ -23,6 +23,7 @@ from rfm.run import daily
 from rfm.run import stages as stages_of
 from rfm.run.backfill import backfill
 from rfm.run.kernels import warm_kernels
+from rfm.run.notebook import parameters_of
 from rfm.run.pages import PAGES
 from rfm.schema import TABLES, SettingsError, StageError
 from rfm.settings import Settings
@@ -259,14 +260,14 @@ def test_date_before_the_first_file_is_refused(untouched, run):
 )
 def test_parameters_are_the_names_their_cell_assigns(tmp_path, source, names):
     path = write_notebook(tmp_path / "one.ipynb", {"tags": ["parameters"]}, source)
-    assert daily.parameters_of(path) == names
+    assert parameters_of(path) == names
 
 
 @pytest.mark.parametrize(("tags", "source"), [([], "date = 1"), (["parameters"], "date =")])
 def test_notebook_without_readable_parameters_is_refused(tmp_path, tags, source):
     path = write_notebook(tmp_path / "one.ipynb", {"tags": tags}, source)
     with pytest.raises(SettingsError, match=r"one.ipynb: no parameters can be read .*; tag its first code cell `parameters`"):
-        daily.parameters_of(path)
+        parameters_of(path)
 
 
 def write_notebook(path: Path, metadata: dict[str, Any], source: str) -> Path:

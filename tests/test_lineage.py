@@ -77,7 +77,8 @@ def run_stages(settings: Settings, fails: str = "") -> dict[str, Any]:
     with pytest.MonkeyPatch.context() as patch, watched(settings, noted) as watch:
         patch.setattr(daily, "execute", execute)
         given = {stage.name: {} for stage in STAGES}
-        daily._run_stages(watch, given, Unhurried(settings, Path(settings.reports)), NoKernels(), lambda stage: None)
+        ahead = Unhurried(settings, Path(settings.reports))
+        daily._run_stages(watch, given, ahead, NoKernels(), lambda stage: None, lambda stage: None)
     return noted
 
 

@@ -21,8 +21,8 @@ from polars.testing import assert_frame_equal
 
 import rfm
 from rfm.io.prepare import make_sample
-from rfm.run.daily import parameters_of
 from rfm.run.kernels import skip_slow_import, warm_kernels
+from rfm.run.notebook import parameters_of
 from rfm.run.stages import STAGES, Stage
 from rfm.schema import TABLES
 

@@ -228,7 +228,7 @@ def test_verb_says_what_is_wrong_once_runs_what_lands_and_ends_by_hand(tmp_path,
     cli.app(["watch", "--every", "5", "--landing", settings.landing, "--lake", settings.lake], standalone_mode=False)
     said = capsys.readouterr()
     assert (pauses, ran) == ([5] * 6, [3])
-    assert re.findall(r"^rfm: .*(?=holds no file|it went wrong)", said.err, re.MULTILINE) == [
+    assert re.findall(r"^rfm: .*(?=there is no such folder|it went wrong)", said.err, re.MULTILINE) == [
         f"rfm: {settings.landing}: ",
         "rfm: ",
     ]

@@ -300,10 +300,9 @@ def test_what_a_spreadsheet_would_run_comes_back_as_it_was(text):
 
 # ── the terminal ───────────────────────────────────────────────────────────────────────────────────
 @pytest.fixture
-def said(hostile, tmp_path, monkeypatch, capsys):
+def said(hostile, tmp_path, monkeypatch, capsys, wide_terminal):
     """Return a function that runs a verb in an empty folder and returns all that it said."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
     settings = hostile.settings
     dump = settings.model_dump(mode="json")
     text = "\n".join(
