@@ -234,10 +234,13 @@ def words(node: ast.AST) -> Iterator[str]:
 
 
 def test_extra_spark_brings_the_connect_client_alone():
-    """No Java and no whole pyspark: neither in the extra nor behind it, and without the extra not even the client."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert [one.split(">")[0] for one in project["optional-dependencies"]["spark"]] == ["pyspark-client"]
     assert not any("spark" in one for one in project["dependencies"])
+
+
+@pytest.mark.spark
+def test_the_connect_client_needs_no_whole_pyspark():
     behind = {re.split(r"[^\w-]", one)[0] for one in requires("pyspark-client") or () if "extra ==" not in one}
     assert behind & {"py4j", "pyspark"} == set()
 
