@@ -55,7 +55,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def recipe(folder: Path, options: str) -> str:
     """Return the commands of `make lab`, for the environment of the tests; only the workspace is kept elsewhere."""
     given = [f"BIN={Path(sys.executable).parent}", f"VENV={folder.parent}", f"JUPYTER_OPTS={options}"]
-    command = ["make", "--no-print-directory", "-n", "-o", "setup", "lab", *given]
+    command = ["make", "--no-print-directory", "-n", "-o", f"{folder.parent}/lab", "lab", *given]
     alone = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}  # `make test` hands its own on
     return subprocess.run(command, cwd=ROOT, env=alone, capture_output=True, text=True, check=True).stdout
 
