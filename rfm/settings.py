@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 import re
+from difflib import get_close_matches
 from hashlib import blake2s
 from pathlib import Path
 from typing import Any, Literal
@@ -220,5 +221,18 @@ def load_settings(**given: Any) -> Settings:
 def _sentence(error: Any) -> str:
     """Say one validation error in words."""
     name = ".".join(str(part) for part in error["loc"]) or "settings"
-    found = "" if error["type"] == "extra_forbidden" else f", found {error['input']!r}"
+    if error["type"] == "extra_forbidden":
+        return f"setting {name}: there is no such setting{_meant(error['loc'])}"
+    if error["type"].startswith("date"):
+        return f"setting {name}: must be a date, YYYY-MM-DD, found {error['input']!r}"
+    found = f", found {error['input']!r}"
     return f"setting {name}: {error['msg'].removeprefix('Value error, ')}{found}"
+
+
+def _meant(path: tuple[Any, ...]) -> str:
+    """Return which setting may have been meant by one that does not exist."""
+    section: Any = Settings
+    for part in path[:-1]:
+        section = section.model_fields[part].annotation
+    close = get_close_matches(str(path[-1]), section.model_fields, 1)
+    return f"; did you mean {'.'.join(map(str, (*path[:-1], *close)))}?" if close else ""

@@ -19,7 +19,7 @@ import polars as pl
 import pytest
 
 import rfm
-from rfm.io.lake import Lake, scratch
+from rfm.io.lake import Lake, facts, scratch
 from rfm.io.lake.handles import scan
 from rfm.io.prepare import make_sample
 from rfm.run import backfill, cli, daily, overview, release, site
@@ -78,6 +78,7 @@ def test_tables_lie_where_they_were_meant_to(tmp_path, name):
     lake.replace(GOLD, gold.head(100))
     assert lake.optimize(GOLD)["after"] == 1
     assert (len(lake.rows(GOLD)), len(Lake(lake.url).rows(GOLD, version=1))) == (100, 400)
+    assert (facts.rows_added(lake, GOLD, None), facts.rows_added(lake, GOLD, 1)) == (500, 100)
     some = gold["CustomerID"].head(100).iloc[7]
     assert lake.rows(GOLD, CustomerID=some)["CustomerID"].to_list() == [some]
     assert [path.name for path in tmp_path.iterdir()] == [name]

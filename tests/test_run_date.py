@@ -153,6 +153,12 @@ def test_further_columns_are_not_read_for_a_date(landing, monkeypatch):
     assert whole["_rescued_data"].to_pylist() == ['{"Note": "a, b"}']
 
 
+def test_files_that_lack_a_column_are_no_fault_of_their_dates(landing):
+    put(landing, "a.csv", "2025-03-03")
+    with pytest.raises(SettingsError, match=r"no file can be read; a\.csv: lacks 1 required column\(s\): Preis"):
+        run_date(load_settings(landing=str(landing), files={"pattern": "*.csv"}, columns={"price": "Preis"}))
+
+
 def test_daily_takes_the_newest_sale_and_says_so_first(landing, monkeypatch):
     put(landing, "a_transactions.csv", "2025-03-03")
     seen = []

@@ -214,10 +214,10 @@ def test_absolute_paths(home):
     ("given", "said"),
     [
         ({"lakes": "x"}, ["lakes"]),
-        ({"clusters": {"sed": 1}}, ["clusters.sed"]),
+        ({"clusters": {"sed": 1}}, ["clusters.sed: there is no such setting; did you mean clusters.seed?"]),
         ({"date": "2025-13-01"}, ["date", "2025-13-01"]),
         ({"date": "2025-02-30"}, ["date", "2025-02-30"]),
-        ({"date": "yesterday"}, ["date", "yesterday"]),
+        ({"date": "yesterday"}, ["date: must be a date, YYYY-MM-DD", "yesterday"]),
         ({"clusters": {"seed": "many"}}, ["clusters.seed", "many"]),
         ({"clusters": {"seed": -1}}, ["clusters.seed", "-1"]),
         ({"clusters": {"k_min": 5, "k_max": 6}}, ["clusters", "k_max must be at least k_min + 2"]),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from typing import Any
 
 from rfm.io.landing import filesystem, list_files
@@ -77,9 +76,11 @@ def newest_sale(settings: Settings) -> dt.date:
     SettingsError
         If no line has a day that can be.
     """
-    found, today = OLDEST - dt.timedelta(days=1), dt.date.today()
-    for rows in _pieces(settings):
+    found, today, refused = OLDEST - dt.timedelta(days=1), dt.date.today(), []
+    for rows in _pieces(settings, refused):
         found = next(_newer(settings, rows, found, today), found)
+    if found < OLDEST and refused:
+        raise SettingsError(f"{settings.landing}: no file can be read; {refused[0]}")
     if found < OLDEST:
         raise SettingsError(
             f"{settings.landing}: no file has a date in its name, and no sale one between {OLDEST} and today; "
@@ -88,14 +89,17 @@ def newest_sale(settings: Settings) -> dt.date:
     return found
 
 
-def _pieces(settings: Settings) -> Iterator[Any]:
-    """Yield the lines of all files, some megabytes at a time; a file that a run would refuse has none."""
+def _pieces(settings: Settings, refused: list[str]) -> Iterator[Any]:
+    """Yield the lines of all files, some megabytes at a time; note why a run would refuse a file."""
     system, root = filesystem(settings.landing)
     given = settings.files.encoding, settings.files.separator
     columns = settings.columns.model_copy(update={"hash_customers": False})  # nobody sees them here
     for file in list_files(settings.landing, settings.files.pattern):
-        with suppress(InputError), system.open(f"{root}/{file.source_file}", "rb") as source:
-            yield from pieces(source, file.source_file, *given, columns, further=False)
+        try:
+            with system.open(f"{root}/{file.source_file}", "rb") as source:
+                yield from pieces(source, file.source_file, *given, columns, further=False)
+        except InputError as error:
+            refused.append(str(error))
 
 
 def _newer(settings: Settings, rows: Any, than: dt.date, today: dt.date) -> Iterator[dt.date]:

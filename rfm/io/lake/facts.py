@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import deltalake
+import fsspec
 import polars as pl
 
+from rfm.io.lake import bucket
 from rfm.io.lake.tables import Lake
 from rfm.schema import TABLES
 
@@ -58,7 +61,15 @@ def rows_added(lake: Lake, name: str, since: int | None) -> int:
     commits = 0 if table is None else table.version() - (-1 if since is None else since)
     if table is None or commits <= 0:
         return 0
-    return sum(int(commit.get("operationMetrics", {}).get("num_added_rows", 0)) for commit in table.history(commits))
+    found = table.history(commits) or _commits(f"{lake.url}/{name}", range(table.version() - commits + 1, table.version() + 1))
+    return sum(int(commit.get("operationMetrics", {}).get("num_added_rows", 0)) for commit in found)
+
+
+def _commits(path: str, versions: Iterable[int]) -> list[dict[str, Any]]:
+    """Read what a table's log says of some commits; delta-rs finds none below a path with a # or a question mark."""
+    system, root = fsspec.core.url_to_fs(path, **(bucket.S3FS if path.startswith(bucket.S3) else {}))
+    lines = [line for each in versions for line in system.cat_file(f"{root}/_delta_log/{each:020}.json").splitlines()]
+    return [action["commitInfo"] for action in map(json.loads, lines) if "commitInfo" in action]
 
 
 def _size(table: deltalake.DeltaTable) -> Size:
