@@ -26,6 +26,7 @@ from tests.reference import callables, page, signature
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
+LOCK, ENVIRONMENT = ((ROOT / ".ci" / name).read_text(encoding="utf-8").replace("${", "$$") for name in ("lock", "environment"))
 TARGETS = dict(re.findall(r"^([a-z-]+):.*## (.*)$", MAKEFILE, re.MULTILINE))
 PAGES = {  # every page that people read
     name: (ROOT / name).read_text(encoding="utf-8")
@@ -127,7 +128,8 @@ def test_blocks_of_commands_hold_nothing_else():
 def test_make_commands_of_the_pages_are_targets(line):
     words = shlex.split(line)
     assert {word for word in words if "=" not in word} <= TARGETS.keys()
-    assert [word for word in words if "=" in word and f"$({word.split('=')[0]})" not in MAKEFILE] == []
+    given = [word.split("=")[0] for word in words if "=" in word]
+    assert [name for name in given if not re.search(rf"\$\({name}\)|\$\${name}\b", f"{MAKEFILE}{LOCK}{ENVIRONMENT}")] == []
 
 
 @pytest.mark.parametrize("line", commands("rfm"))

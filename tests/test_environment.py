@@ -127,7 +127,7 @@ def installer(tmp_path):
         shutil.copytree(ROOT / folder, tmp_path / folder)
     tools = tmp_path / "bin"
     tools.mkdir()
-    for tool in ("bash", "dirname", "grep", "mkdir", "cp", "touch", "tail"):
+    for tool in ("bash", "dirname", "grep", "mkdir", "cp", "touch", "tail", "cat"):
         (tools / tool).symlink_to(shutil.which(tool))
 
     def run(group="run", python="", **programs):
@@ -178,7 +178,36 @@ def test_pip_installs_the_same_where_uv_cannot(installer):
 
 def test_a_larger_group_counts_as_the_smaller_ones(installer, tmp_path):
     installer("test", python3=FIT, uv=UV.format(status=0))
-    assert {path.name for path in (tmp_path / ".venv").iterdir()} == {"bin", "etc", "run", "lab", "test"}
+    assert {path.name for path in (tmp_path / ".venv").iterdir()} == {"bin", "etc", "made", "run", "lab", "test"}
+
+
+@pytest.mark.parametrize("fault", ["interrupted", "moved"])
+def test_an_unfit_environment_is_made_again(installer, tmp_path, fault):
+    installer(python3=FIT, uv=UV.format(status=0))
+    made = tmp_path / ".venv" / "made"
+    assert made.read_text().strip() == str(tmp_path.resolve())
+    _, said, _ = installer()
+    assert "Creating the environment" not in said
+    made.write_text("/elsewhere\n") if fault == "moved" else made.unlink()
+    _, said, _ = installer()
+    assert "Creating the environment" in said
+
+
+def test_another_python_makes_another_environment(installer):
+    installer(python3=FIT, uv=UV.format(status=0))
+    _, said, _ = installer(python="python3.13", python3_13=FIT.replace("3.12.1", "3.13.0"))
+    assert "Creating the environment .venv with Python 3.13.0" in said
+
+
+def test_values_reach_the_command_whatever_signs_are_in_them(tmp_path):
+    odd = """it's "$HOME" `x` & %20"""
+    for name in ("Makefile", ".venv"):
+        (tmp_path / name).symlink_to(ROOT / name) if name == "Makefile" else (tmp_path / name / "bin").mkdir(parents=True)
+    (tmp_path / ".venv" / "bin" / "rfm").write_text('#!/bin/sh\nprintf "%s|" "$@"\n', encoding="utf-8")
+    (tmp_path / ".venv" / "bin" / "rfm").chmod(0o755)
+    told = ["make", "-s", "-o", ".venv/run", "daily", f"LANDING={odd.replace('$', '$$')}", "DATE=2025-10-23"]
+    shown = subprocess.run(told, cwd=tmp_path, capture_output=True, text=True)
+    assert shown.stdout == f"daily|--date|2025-10-23|--landing|{odd}|", shown.stderr
 
 
 @pytest.mark.parametrize("target", ["daily", "test"])
