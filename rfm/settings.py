@@ -121,12 +121,18 @@ def _placed(paths: dict[str, Any], folder: Path) -> dict[str, Any]:
     return {name: absolute(path, folder) if isinstance(path, str) else path for name, path in paths.items()}
 
 
+def real_path(path: str | Path) -> str:
+    """Return a path without links, in UTF-8 as delta-rs wants it, whatever the locale."""
+    return os.fsencode(os.path.realpath(path)).decode("utf-8", "surrogateescape")
+
+
 def lake_of(folder: Path) -> str:
     """Return where a project's tables lie by default: below it, or with the user's data where Delta cannot keep any there."""
-    here = os.path.realpath(folder / PATHS["lake"])
+    here = real_path(folder / PATHS["lake"])
     if not NO_DELTA_ON_DISK.search(here):
         return str(folder / PATHS["lake"])
-    name, mark = re.sub(r"[^A-Za-z0-9]+", "-", folder.name).strip("-"), blake2s(os.fsencode(here), digest_size=4).hexdigest()
+    mark = blake2s(here.encode("utf-8", "surrogateescape"), digest_size=4).hexdigest()
+    name = re.sub(r"[^A-Za-z0-9]+", "-", folder.name).strip("-")
     return str(user_data_path("rfm") / f"{name}-{mark}")
 
 

@@ -30,7 +30,12 @@ skip_slow_import()  # before any test file imports nbformat: three seconds a wor
 
 ROOT = Path(__file__).parents[1]
 FOREIGN = "lifetimes==0.11.3"  # MIT; its code is never imported
-LONGEST = ("test_spark.py", "test_s3.py", "test_daily.py", "test_kills.py")  # come first, or a worker is left with one when the others are done
+LONGEST = (
+    "test_spark.py",
+    "test_s3.py",
+    "test_daily.py",
+    "test_kills.py",
+)  # come first, or a worker is left with one when the others are done
 
 for name, examples in {"ci": 25, "long": 1000}.items():
     settings.register_profile(

@@ -300,6 +300,14 @@ def test_a_locale_without_umlauts_reads_the_same_lake(place):
     assert GOLD.encode() in ran.stdout
 
 
+def test_a_locale_without_umlauts_finds_the_same_lake(tmp_path):
+    (tmp_path / "Mü").mkdir()
+    program = "import os, rfm; os.write(1, os.fsencode(rfm.load_settings().lake))"
+    plain = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0", "PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+    ran = subprocess.run([sys.executable, "-c", program], cwd=tmp_path / "Mü", env=plain, capture_output=True)
+    assert ran.stdout.decode() == str(tmp_path / "Mü" / "data" / "lake"), ran.stderr
+
+
 def test_a_reader_that_leaves_gets_no_traceback(place):
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen([*RFM, "status"], cwd=place.root, env=place.env, **streams) as ran:

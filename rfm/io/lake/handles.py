@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +17,7 @@ from rfm.errors import refusal
 from rfm.io.lake import bucket
 from rfm.io.lake.commit import arrow_schema
 from rfm.schema import TABLES, InputError
-from rfm.settings import NO_DELTA, NO_DELTA_ON_DISK
+from rfm.settings import NO_DELTA, NO_DELTA_ON_DISK, real_path
 
 PLAIN = re.compile(r"[\w/.:@+=,~-]*", re.ASCII)  # addresses that delta-rs and Polars write alike
 
@@ -60,7 +59,7 @@ def scan(table: deltalake.DeltaTable, keys: dict[str, Any] | None) -> pl.LazyFra
 
 def scratch(prefix: str) -> TemporaryDirectory[str]:
     """Return a temporary folder where tables can lie, also if the usual one has an impossible name."""
-    odd = NO_DELTA_ON_DISK.search(os.path.realpath(gettempdir()))
+    odd = NO_DELTA_ON_DISK.search(real_path(gettempdir()))
     return TemporaryDirectory(prefix=prefix, dir="/var/tmp" if odd else None, ignore_cleanup_errors=True)
 
 
@@ -179,7 +178,7 @@ class Handles:
         """Return where a table lies in the words of delta-rs: a path in UTF-8 in any locale, a bucket's address as a URL."""
         path = self.path(name)
         scheme, parted, rest = path.partition("://")
-        whole = rest if parted else os.fsencode(os.path.realpath(path)).decode("utf-8", "surrogateescape")
+        whole = rest if parted else real_path(path)
         if found := (NO_DELTA if parted else NO_DELTA_ON_DISK).search(whole):
             remedy = "name a folder whose whole path is without it: --lake, RFM_LAKE or `lake` in rfm.toml"
             raise InputError(f"{self.url}: Delta tables cannot lie under a path with {found[0]!r} in it; {remedy}")
