@@ -76,7 +76,8 @@ def newest_sale(settings: Settings) -> dt.date:
     SettingsError
         If no line has a day that can be.
     """
-    found, today, refused = OLDEST - dt.timedelta(days=1), dt.date.today(), []
+    found, today = OLDEST - dt.timedelta(days=1), dt.date.today()
+    refused: list[str] = []
     for rows in _pieces(settings, refused):
         found = next(_newer(settings, rows, found, today), found)
     if found < OLDEST and refused:
