@@ -15,7 +15,7 @@ unexport PYTHONPATH PYTHONHOME
 # Libraries are compiled once and kept in the environment; where this forbids it, every process compiles them again, for ten seconds.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup daily report publish backfill sample data status lab test coverage test-long bench lint lock clean
+.PHONY: help setup daily report publish backfill sample data status lab test coverage test-long bench stats lint lock clean
 
 help: ## show this help
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -73,7 +73,10 @@ test-long: $(VENV)/dev ## run the long tests too: many kills, long fuzzing, larg
 	@RFM_HYPOTHESIS=long $(BIN)/python -m pytest
 
 bench: $(VENV)/dev ## measure speed and memory against baselines in the same run
-	@$(BIN)/python -m tests.bench
+	@$(BIN)/python -m benchmarks
+
+stats: $(VENV)/run ## count the library's files, lines and imports
+	@$(BIN)/python -m benchmarks.code
 
 lint: $(VENV)/dev ## check style and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

@@ -23,59 +23,71 @@ invented shop, to try things on:
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
-
-_WHERE = {
+_MODULES = {
+    "ingest": "rfm.lake.ingest",
+    "exclusions": "rfm.analysis.outliers",
+    "quality": "rfm.analysis.quality",
+    "segments": "rfm.analysis.segments",
+    "movement": "rfm.analysis.movement",
+    "figures": "rfm.analysis.figures",
+}  # name: the module it is
+_NAMES = {
     "load_settings": "rfm.settings",
-    "run_date": "rfm.run.run_date",
-    "list_files": "rfm.io.landing",
-    "read_files": "rfm.io.landing",
-    "Lake": "rfm.io.lake",
-    "open_lake": "rfm.run.lakes",
-    "intake": "rfm.io.lake",
+    "run_date": "rfm.pipeline.schedule",
+    "list_files": "rfm.landing.files",
+    "read_files": "rfm.landing.reader",
+    "Lake": "rfm.lake.tables",
+    "open_lake": "rfm.lake",
     "TABLES": "rfm.schema",
-    "RfmError": "rfm.schema",
-    "clean": "rfm.core.cleaning",
-    "judge": "rfm.core.cleaning",
-    "SEVERITIES": "rfm.core.cleaning",
-    "rfm_metrics": "rfm.core.metrics",
-    "outlier_clusters": "rfm.core.outliers",
-    "exclusions": "rfm.core",
-    "cluster": "rfm.core.clustering",
-    "Model": "rfm.core.clustering",
-    "keep_model": "rfm.run.models",
-    "quality": "rfm.core",
-    "segments": "rfm.core",
-    "movement": "rfm.core",
-    "figures": "rfm.core",
-    "show": "rfm.core.show",
-    "example": "rfm.run.example",
+    "RfmError": "rfm.errors",
+    "clean": "rfm.analysis.cleaning",
+    "judge": "rfm.analysis.cleaning",
+    "SEVERITIES": "rfm.analysis.cleaning",
+    "rfm_metrics": "rfm.analysis.metrics",
+    "outlier_clusters": "rfm.analysis.outliers",
+    "cluster": "rfm.analysis.clustering",
+    "Model": "rfm.analysis.clustering",
+    "keep_model": "rfm.pipeline.models",
+    "show": "rfm.analysis.formatting",
+    "example": "rfm.datasets",
+    "__version__": "rfm.config",
+}  # name: the module that defines it
+_RENAMED = {
+    "intake": "rfm.ingest, and unseen, ingest, pending, settle, finish are new_files, write_bronze, files_to_clean, "
+    "write_silver, clear_restatements there"
 }
-__all__ = list(_WHERE)
+__all__ = [name for name in (*_NAMES, *_MODULES) if name != "__version__"]
 
 if TYPE_CHECKING:
-    from rfm.core import exclusions, figures, movement, quality, segments
-    from rfm.core.cleaning import SEVERITIES, clean, judge
-    from rfm.core.clustering import Model, cluster
-    from rfm.core.metrics import rfm_metrics
-    from rfm.core.outliers import outlier_clusters
-    from rfm.core.show import show
-    from rfm.io.lake import Lake, intake
-    from rfm.io.landing import list_files, read_files
-    from rfm.run.example import example
-    from rfm.run.lakes import open_lake
-    from rfm.run.models import keep_model
-    from rfm.run.run_date import run_date
-    from rfm.schema import TABLES, RfmError
+    from rfm.analysis import figures, movement, quality, segments
+    from rfm.analysis import outliers as exclusions
+    from rfm.analysis.cleaning import SEVERITIES, clean, judge
+    from rfm.analysis.clustering import Model, cluster
+    from rfm.analysis.formatting import show
+    from rfm.analysis.metrics import rfm_metrics
+    from rfm.analysis.outliers import outlier_clusters
+    from rfm.config import VERSION as __version__
+    from rfm.datasets import example
+    from rfm.errors import RfmError
+    from rfm.lake import Lake, ingest, open_lake
+    from rfm.landing.files import list_files
+    from rfm.landing.reader import read_files
+    from rfm.pipeline.models import keep_model
+    from rfm.pipeline.schedule import run_date
+    from rfm.schema import TABLES
     from rfm.settings import load_settings
 
 
 def __getattr__(name: str) -> Any:
     """Import what a name stands for when it is first used, so that ``import rfm`` is quick and quiet."""
-    if name not in _WHERE:
+    if name in _RENAMED:
+        raise AttributeError(f"rfm.{name} is now {_RENAMED[name]}")
+    if name in _MODULES:
+        value = import_module(_MODULES[name])
+    elif name in _NAMES:
+        value = getattr(import_module(_NAMES[name]), "VERSION" if name == "__version__" else name)
+    else:
         raise AttributeError(f"module 'rfm' has no attribute '{name}'")
-    where = _WHERE[name]
-    value = import_module(f"{where}.{name}") if where == "rfm.core" else getattr(import_module(where), name)
     globals()[name] = value
     return value
 

@@ -80,20 +80,7 @@ class StageError(RfmError):
 
 
 def unknown(kind: str, given: Iterable[str], allowed: Iterable[str]) -> str:
-    """Say which names are unknown, and which are meant or allowed.
-
-    Parameters
-    ----------
-    kind
-        What the names are of, for the sentence.
-    given, allowed
-        Names that are unknown, and those that are known.
-
-    Examples
-    --------
-    >>> unknown("parameter", ["dat"], ["date", "lake"])
-    "unknown parameter 'dat' (did you mean 'date'?); allowed: date, lake"
-    """
+    """Say which names are unknown, and which are meant or allowed."""
     from difflib import get_close_matches
 
     allowed = sorted(allowed)
@@ -108,110 +95,53 @@ def printable(text: str, keep: str = "") -> str:
     r"""Return a text with its control characters written out, so that it is one line and a terminal does nothing but show it.
 
     The escapes are those of JSON: JSON stays JSON with the same content, if the ends of its lines are kept.
-
-    Parameters
-    ----------
-    text
-        Of a file, a file's name, a setting.
-    keep
-        Control characters that stay as they are.
-
-    Examples
-    --------
-    >>> printable("ball\n\x1b[2J")
-    'ball\\n\\u001b[2J'
     """
     return UNSEEN.sub(lambda found: found[0] if found[0] in keep else json.dumps(found[0])[1:-1], text)
 
 
 def first_line(error: Exception) -> str:
-    """Return the first line of an error's message.
-
-    Parameters
-    ----------
-    error
-        Any error, with or without a message.
-    """
+    """Return the first line of an error's message."""
     said = (Exception.__str__(error) if isinstance(error, RfmError) else str(error)).strip()  # with the ends of its lines
     return printable(said.splitlines()[0]) if said else type(error).__name__
 
 
-def trouble(error: Exception | str) -> str | None:
+def explain_cloud_error(error: Exception | str) -> str | None:
     """Return what a bucket, a network or a Spark server refused, in words; nothing for any other error.
 
     The server's own text is not repeated: it may hold a token.
-
-    Parameters
-    ----------
-    error
-        Of any library, or its text.
-
-    Examples
-    --------
-    >>> trouble("Generic S3 error: 404 Not Found <Code>NoSuchBucket</Code>")
-    'there is no such bucket; make it, or correct the name'
     """
     text = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
     return next((said for pattern, said in TROUBLES.items() if re.search(pattern, text)), None)
 
 
-def refusal(error: Exception, said: str, remedy: str = "", *more: type[Exception]) -> Exception:
-    """Return the error to raise instead of one that a disk, a network or a missing package made; any other as it is.
-
-    Parameters
-    ----------
-    error
-        What was raised; a mistake in the code stays what it is.
-    said
-        Place, and what cannot be done there.
-    remedy
-        What to do, where the error itself does not tell.
-    *more
-        Other kinds of errors that come from outside.
-    """
+def as_user_error(error: Exception, said: str, remedy: str = "", *more: type[Exception]) -> Exception:
+    """Return the error to raise instead of one that a disk, a network or a missing package made; any other as it is."""
     outside = isinstance(error, (OSError, ImportError, *more)) or type(error).__module__.startswith(NETWORK)
     if isinstance(error, RfmError) or not outside:
         return error
-    known = trouble(error)
-    reason = known or redacted(first_line(error))
+    known = explain_cloud_error(error)
+    reason = known or redact(first_line(error))
     return InputError(f"{said} ({reason})" + (f"; {remedy}" if remedy and not known else ""))
 
 
 @contextmanager
-def reaching(said: str, remedy: str = "") -> Iterator[None]:
+def friendly_io_errors(said: str, remedy: str = "") -> Iterator[None]:
     """Turn what goes wrong on a disk or a network into one line; parameters as for `refusal`."""
     try:
         yield
     except Exception as error:
-        raise refusal(error, said, remedy) from None
+        raise as_user_error(error, said, remedy) from None
 
 
-def redacted(text: str) -> str:
-    """Return a text without the secrets of the environment.
-
-    Parameters
-    ----------
-    text
-        What is to be shown or kept.
-    """
+def redact(text: str) -> str:
+    """Return a text without the secrets of the environment."""
     for secret in filter(None, map(os.environ.get, SECRETS)):
         text = text.replace(secret, "***")
     return ECHO.sub("<Token-0>***", text)
 
 
-def without_login(address: str) -> str:
-    """Return an address if no password stands in it.
-
-    Parameters
-    ----------
-    address
-        Folder or URL.
-
-    Raises
-    ------
-    SettingsError
-        If there is one; it is not repeated.
-    """
+def reject_credentials(address: str) -> str:
+    """Return an address if no password stands in it."""
     if not LOGIN.search(address):
         return address
     shown = f"{address.partition('://')[0]}://***@{address.rpartition('@')[2]}"

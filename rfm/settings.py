@@ -14,10 +14,23 @@ from platformdirs import user_data_path
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
-from rfm.dialect import Columns, Dialect, Format
-from rfm.errors import without_login
-from rfm.schema import SettingsError
-from rfm.sections import Archive, Care, Clusters, Cutoffs, Exclusions, Landing, OnFailure, Publish, Rules, Shop, Watch
+from rfm.config import (
+    Archive,
+    Care,
+    Clusters,
+    Columns,
+    Cutoffs,
+    Dialect,
+    Exclusions,
+    Files,
+    Format,
+    OnFailure,
+    Publish,
+    Quality,
+    Rules,
+    Shop,
+)
+from rfm.errors import SettingsError, reject_credentials
 
 SHOP_FILE, EXAMPLE_FILE = "rfm.toml", "rfm.example.toml"
 CATALOG_NAME = re.compile(r"[A-Za-z_]\w*\.[A-Za-z_]\w*")
@@ -45,14 +58,14 @@ class Settings(BaseSettings):
     lake: str = Field(description="folder or URL of the tables; with spark also catalog.schema")
     reports: str = Field(description="folder or URL of the published reports")
     notebooks: str = Field(description="folder with the notebooks of the chain; without one, those of the package are run")
-    files: Landing = Landing()
+    files: Files = Files()
     columns: Columns = Columns()
     format: Format = Format()
     rules: Rules = Field(Rules(), validate_default=True)
     clusters: Clusters = Clusters()
     cutoffs: Cutoffs = Cutoffs()
     exclusions: Exclusions = Exclusions()
-    quality: Watch = Watch()
+    quality: Quality = Quality()
     care: Care = Care()
     shop: Shop = Shop()
     publish: Publish = Publish()
@@ -166,28 +179,15 @@ def is_catalog_name(lake: str) -> bool:
     return bool(CATALOG_NAME.fullmatch(lake))
 
 
-def papers_of(lake: str) -> str:
+def artifacts_dir(lake: str) -> str:
     """Return where what is kept beside the tables lies: the lake itself; for a catalog, a folder of its name under ``data``."""
     return absolute(f"data/{lake}", root()) if is_catalog_name(lake) else lake
 
 
 def absolute(path: str, folder: Path | None = None) -> str:
-    """Return a URL as it is and a path as an absolute one; a URL with a password in it raises SettingsError.
-
-    Parameters
-    ----------
-    path
-        Path or URL, as a user writes it.
-    folder
-        Where a relative path starts; the working directory if not given.
-
-    Examples
-    --------
-    >>> absolute("s3://shop/daily_sales/")
-    's3://shop/daily_sales'
-    """
+    """Return a URL as it is and a path as an absolute one; a URL with a password in it raises SettingsError."""
     if "://" in path:
-        return without_login(path).rstrip("/")
+        return reject_credentials(path).rstrip("/")
     return str((folder or Path.cwd()).joinpath(Path(path).expanduser()).resolve())
 
 

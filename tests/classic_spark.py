@@ -22,8 +22,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from rfm.core.cleaning import clean
-from rfm.core.metrics import rfm_metrics
+from rfm.analysis.cleaning import clean
+from rfm.analysis.metrics import rfm_metrics
 
 LOOPBACK = {"SPARK_LOCAL_IP": "127.0.0.1", "SPARK_NO_DAEMONIZE": "1", "PYSPARK_PYTHON": sys.executable}
 

@@ -20,10 +20,11 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
-from rfm import settings as settings_module
-from rfm.run.warm import skip_slow_import
+from rfm import settings
+from rfm.pipeline.fork_server import skip_slow_import
 from rfm.schema import TABLES
 
 skip_slow_import()  # before any test file imports nbformat: three seconds a worker
@@ -38,7 +39,7 @@ LONGEST = (
 )  # come first, or a worker is left with one when the others are done
 
 for name, examples in {"ci": 25, "long": 1000}.items():
-    settings.register_profile(
+    hypothesis_settings.register_profile(
         name,
         max_examples=examples,
         deadline=None,
@@ -46,7 +47,7 @@ for name, examples in {"ci": 25, "long": 1000}.items():
         database=None,
         suppress_health_check=[HealthCheck.too_slow],
     )
-settings.load_profile(os.environ.get("RFM_HYPOTHESIS", "ci"))
+hypothesis_settings.load_profile(os.environ.get("RFM_HYPOTHESIS", "ci"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -57,23 +58,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(autouse=True, scope="session")
 def without_the_shops_file() -> Iterator[None]:
     """Let no test read the rfm.toml that somebody wrote into the clone for files of their own."""
-    found = settings_module.shop_file
+    found = settings.shop_file
 
     def shop_file(start: Path | None = None) -> Path | None:
         return file if (file := found(start)) and file.parent != ROOT else None
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(settings_module, "shop_file", shop_file)
+        patch.setattr(settings, "shop_file", shop_file)
         yield
 
 
 @pytest.fixture
 def wide_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the command line draw for 200 columns, here and in processes that a test starts."""
-    from rfm.run.cli import console
+    from rfm.cli import options
 
     monkeypatch.setenv("COLUMNS", "200")
-    for each in (console.screen, console.errors, console.notes):
+    for each in (options.screen, options.errors, options.notes):
         monkeypatch.setattr(each, "_width", 200)  # set when the console is made, where COLUMNS is set then
 
 
@@ -143,13 +144,13 @@ _SERVERS: list[Any] = []
 
 @cache
 def spark_session() -> Any:
-    from rfm.io.spark import session
+    from rfm.lake.spark import session
 
     return session(sail_address("local"))
 
 
 def _to_spark(rows: pl.DataFrame) -> Any:
-    from rfm.io.spark import frame
+    from rfm.lake.spark import frame
 
     return frame(spark_session(), _arrow(rows))
 

@@ -19,8 +19,8 @@ from typing import Any
 
 import polars as pl
 
-from rfm.io.lake import Lake
-from rfm.run.warm import ENVIRONMENT
+from rfm.lake.tables import Lake
+from rfm.pipeline.fork_server import ENVIRONMENT
 from rfm.schema import TABLES
 
 ROOT = Path(__file__).parents[1]
@@ -61,7 +61,7 @@ class Forks:
 
 def run_days(landing: str, lake: str, days: list[str], every: int = 0) -> None:
     """Run stages 1 to 5 for each day, as `rfm backfill` does."""
-    from rfm.run.backfill import backfill
+    from rfm.pipeline.backfill import backfill
     from rfm.settings import load_settings
 
     quick = {"clusters": {"k_max": 4, "n_init": 1}, "care": {"optimize_every": every}}
@@ -80,9 +80,9 @@ def ingest_each(landing: str, lake: str, days: list[str], start: str) -> None:
     while not Path(start).exists():
         time.sleep(0.002)
     for file in rfm.list_files(landing):
-        rfm.intake.ingest(home, rfm.read_files(landing, [file.source_file], dt.date.fromisoformat(days[-1])))
-    new = rfm.intake.pending(home)
-    rfm.intake.settle(home, *rfm.clean(home.read("retail_transactions_bronze", source_file=new)), new)
+        rfm.ingest.write_bronze(home, rfm.read_files(landing, [file.source_file], dt.date.fromisoformat(days[-1])))
+    new = rfm.ingest.files_to_clean(home)
+    rfm.ingest.write_silver(home, *rfm.clean(home.read("retail_transactions_bronze", source_file=new)), new)
 
 
 RUNS = {"run_days": run_days, "ingest_each": ingest_each}
@@ -106,7 +106,8 @@ def main() -> None:
     import pandera.polars  # noqa: F401
     import sklearn.cluster  # noqa: F401
 
-    import rfm.run.backfill  # noqa: F401
+    import rfm
+    import rfm.pipeline.backfill  # noqa: F401
 
     _ = [getattr(rfm, name) for name in rfm.__all__ if name != "figures"]
     sys.stdout.write("ready\n")

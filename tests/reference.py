@@ -15,11 +15,11 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 import rfm
-from rfm.core import backtest
-from rfm.io import prepare
-from rfm.run import backtest as backtest_run
-from rfm.run.cli import app
-from rfm.sections import Section
+from rfm.analysis import backtest
+from rfm.cli.options import app
+from rfm.config import Section
+from rfm.datasets import sample
+from rfm.pipeline import backfill
 from rfm.settings import PATHS, Settings
 
 HEAD = """\
@@ -31,7 +31,7 @@ Made from the code by `python tests/test_docs.py`; a test compares. How to do th
 * [Commands](#commands): every verb of `rfm`, with its options
 * [The library](#the-library): what `import rfm` gives to a notebook
 """
-NOTEBOOK_MODULES = (backtest, backtest_run, prepare)
+NOTEBOOK_MODULES = (backtest, backfill, sample)
 """What notebooks import beside `rfm`."""
 KINDS = {str: "text", int: "whole number", float: "number", bool: "true or false"}
 LIMITS = {"ge": "{} or more", "gt": "above {}", "le": "{} or less", "lt": "below {}"}

@@ -7,24 +7,24 @@ from pathlib import Path
 from typing import Any
 
 import rfm
-from rfm.run import backfill, site
-from rfm.run import record as recording
-from rfm.run.stages import STAGES
+from rfm.pipeline import backfill, run_record
+from rfm.pipeline.stages import STAGES
+from rfm.report import site
 from rfm.settings import Settings
 
 
 def run(settings: Settings, day: dt.date) -> dict[str, Any]:
     """Run a day without notebooks, with the record that `rfm daily` would keep, and publish its pages."""
-    lake, noted = rfm.Lake(settings.lake), recording.begin(settings, day, {})
+    lake, noted = rfm.Lake(settings.lake), run_record.new_record(settings, day, {})
     backfill.run_day(settings, lake, day)
     for stage in STAGES:
-        states = {"reads": recording.states(lake, stage.reads), "writes": recording.states(lake, stage.writes)}
+        states = {"reads": run_record.states(lake, stage.reads), "writes": run_record.states(lake, stage.writes)}
         noted["stages"].append({"name": stage.name, "title": stage.title, "status": "done", "seconds": 1.0, **states})
     noted["status"] = "done"
-    recording.conclude(settings, lake, day, noted)
+    run_record.conclude(settings, lake, day, noted)
     work = Path(settings.lake).parent / f"work-{day}"
     work.mkdir()
     site.build(settings, work, noted)
-    recording.write(work, noted)
+    run_record.write_record(work, noted)
     site.publish(work, settings.reports, noted)
     return noted

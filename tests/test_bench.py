@@ -12,12 +12,12 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from rfm.io.prepare import make_sample
-from rfm.run import notebook
-from tests.bench import __main__ as bench
-from tests.bench import gold, growth, kmeans, larger, measure, memory, peers, runs, table
-from tests.bench.cases import CASES, PREPARATIONS, Case, Inputs, chosen
-from tests.bench.one import located
+from benchmarks import __main__ as bench
+from benchmarks import gold, growth, kmeans, larger, measure, memory, peers, runs, table
+from benchmarks.cases import CASES, PREPARATIONS, Case, Inputs, chosen
+from benchmarks.one import located
+from rfm.datasets.sample import make_sample
+from rfm.pipeline import notebooks
 
 pytestmark = pytest.mark.no_cover  # other tests run the same code; following every line again costs half as much once more
 
@@ -44,7 +44,7 @@ def test_one_benchmark_from_end_to_end(tiny: Inputs, tmp_path: Path, monkeypatch
     plain, ours = (found["runs"][name][0]["seconds"] for name in ("gold.exact", "gold.polars"))
     assert found["rows"][1]["ratio"] == pytest.approx(plain / ours)
     assert found["data"]["files"] == 12
-    assert found["command"] == "python -m tests.bench --only gold.exact gold.polars --runs 1"
+    assert found["command"] == "python -m benchmarks --only gold.exact gold.polars --runs 1"
     printed = capsys.readouterr().out
     assert printed.strip() == place.with_suffix(".md").read_text().strip()
     assert "| gold.polars | CSV → gold, Polars | 1 |" in printed
@@ -187,7 +187,7 @@ def test_a_stage_is_split_by_the_marks_of_papermill():
         cell("code", "import rfm", 103, 104),
         cell("code", "gold = rfm.rfm_metrics(silver)", 104, 107),
     ]
-    spent = notebook.spent({"metadata": mark(100, 108), "cells": cells})
+    spent = notebooks.timings({"metadata": mark(100, 108), "cells": cells})
     found = runs.split({"name": "3_gold", "seconds": 9.0, "spent": spent})
     assert found == {"stage": "3_gold", "seconds": 9.0, "kernel": 3.0, "imports": 1.0, "work": 3.0, "rest": 2.0}
     split = table.stages({"daily.empty": [_run(12.0, stages=(found,))]})

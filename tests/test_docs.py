@@ -17,8 +17,8 @@ import pytest
 import typer.main
 
 import rfm
-from rfm.run.cli import app
-from rfm.run.stages import STAGES
+from rfm.cli.options import app
+from rfm.pipeline.stages import STAGES
 from rfm.schema import TABLES
 from rfm.settings import PATHS, Settings, load_settings
 from tests.reference import callables, page, signature
@@ -166,7 +166,7 @@ def test_export_of_the_how_to_is_read_as_it_says(tmp_path, monkeypatch):
 def test_a_rule_and_a_segment_are_added_in_one_place_each_as_the_how_to_says(tmp_path):
     shutil.copytree(ROOT / "rfm", tmp_path / "rfm", ignore=shutil.ignore_patterns("__pycache__"))
     own = re.search(r"own = (Expectation\(.*\))\n", PAGES["notebooks/README.md"])[1]
-    rules, segments = tmp_path / "rfm/core/cleaning/expectations.py", tmp_path / "rfm/core/segments/rules.py"
+    rules, segments = tmp_path / "rfm/analysis/cleaning.py", tmp_path / "rfm/analysis/segments/rules.py"
     rules.write_text(rules.read_text().replace("\n)\n\nSEVERITIES", f"\n    {own},\n)\n\nSEVERITIES"))
     segments.write_text(segments.read_text().replace('"New Customers"', '"Newcomers"'))
     program = """if True:

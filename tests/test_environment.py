@@ -10,10 +10,11 @@ import tomllib
 from importlib.metadata import PackageNotFoundError, distribution
 
 import pytest
-from conftest import ROOT
 from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+
+from tests.conftest import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 LOCKS = {"run": "requirements.lock", **{name: f"requirements-{name}.lock" for name in ("lab", "test", "dev")}}

@@ -20,10 +20,11 @@ import pytest
 from polars.testing import assert_frame_equal
 
 import rfm
-from rfm.io.prepare import make_sample
-from rfm.run.kernels import skip_slow_import, warm_kernels
-from rfm.run.notebook import parameters_of
-from rfm.run.stages import STAGES, Stage
+from rfm.datasets.sample import make_sample
+from rfm.pipeline.fork_server import skip_slow_import
+from rfm.pipeline.kernels import warm_kernels
+from rfm.pipeline.notebooks import parameters_of
+from rfm.pipeline.stages import STAGES, Stage
 from rfm.schema import TABLES
 
 ROOT = Path(__file__).parents[1]

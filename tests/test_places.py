@@ -19,17 +19,21 @@ import polars as pl
 import pytest
 
 import rfm
-from rfm.io.lake import Lake, facts, scratch
-from rfm.io.lake.handles import scan
-from rfm.io.prepare import make_sample
-from rfm.run import backfill, cli, daily, overview, release, site
-from rfm.run.publish import publish
-from rfm.run.replay import replay
-from rfm.schema import InputError
+from rfm import cli
+from rfm.cli import status
+from rfm.datasets.sample import make_sample
+from rfm.errors import InputError
+from rfm.lake import tables
+from rfm.lake.delta import scan, scratch
+from rfm.lake.tables import Lake
+from rfm.pipeline import backfill, daily, release
+from rfm.pipeline.backfill import replay
+from rfm.report import site
+from rfm.report.publish import publish
 from rfm.settings import PATHS, Settings, load_settings
 
 LAST = dt.date(2025, 10, 23)
-RFM = [sys.executable, "-c", "from rfm.run.cli import main; main()"]
+RFM = [sys.executable, "-c", "from rfm.cli import main; main()"]
 GOLD, HISTORY = "customer_rfm_gold", "customer_rfm_kmeans_clustered_history"
 QUARANTINE = "retail_transactions_quarantine"
 NAMES = {
@@ -78,7 +82,7 @@ def test_tables_lie_where_they_were_meant_to(tmp_path, name):
     lake.replace(GOLD, gold.head(100))
     assert lake.optimize(GOLD)["after"] == 1
     assert (len(lake.rows(GOLD)), len(Lake(lake.url).rows(GOLD, version=1))) == (100, 400)
-    assert (facts.rows_added(lake, GOLD, None), facts.rows_added(lake, GOLD, 1)) == (500, 100)
+    assert (tables.rows_added(lake, GOLD, None), tables.rows_added(lake, GOLD, 1)) == (500, 100)
     some = gold["CustomerID"].head(100).iloc[7]
     assert lake.rows(GOLD, CustomerID=some)["CustomerID"].to_list() == [some]
     assert [path.name for path in tmp_path.iterdir()] == [name]
@@ -195,7 +199,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
 def _command(verb: list[str], folder: Path, env: dict[str, str]) -> subprocess.CompletedProcess[bytes]:
     """Run the command line in a folder."""
     return subprocess.run(
-        [sys.executable, "-c", "from rfm.run.cli import main; main()", *verb], cwd=folder, env=env, capture_output=True
+        [sys.executable, "-c", "from rfm.cli import main; main()", *verb], cwd=folder, env=env, capture_output=True
     )
 
 
@@ -233,7 +237,7 @@ def test_a_report_is_made_again_and_sent_there(place):
 
 
 def test_things_stand_there_as_anywhere(place):
-    told = overview.overview(place.settings)
+    told = status.overview(place.settings)
     assert (told["runs"][0]["status"], told["tables"][GOLD]["rows"]) == ("done", len(Lake(place.settings.lake).rows(GOLD)))
 
 
@@ -242,8 +246,8 @@ def test_quarantined_rows_leave_and_come_back_there(place):
     lake = Lake(place.settings.lake)
     refused = len(lake.rows(QUARANTINE))
     assert refused > 0
-    assert release.act(place.settings, None, str(file)).startswith(f"{refused} quarantined row(s) in ")
-    assert release.act(place.settings, str(file), None)
+    assert release.release_or_export(place.settings, None, str(file)).startswith(f"{refused} quarantined row(s) in ")
+    assert release.release_or_export(place.settings, str(file), None)
     assert len(lake.rows(QUARANTINE)) == refused
     file.unlink()
 

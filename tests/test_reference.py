@@ -41,8 +41,8 @@ def test_what_the_door_leads_to_says_what_it_is():
 
 def test_every_function_of_the_door_has_an_example():
     shown = {name for name, value in FUNCTIONS.items() if "\nExamples\n--------\n" in (inspect.getdoc(value) or "")}
-    in_a_row = {name for name in FUNCTIONS if name.startswith("rfm.intake.")}  # they mean something one after the other only
-    assert "\nExamples\n--------\n" in str(rfm.intake.__doc__)
+    in_a_row = {name for name in FUNCTIONS if name.startswith("rfm.ingest.")}  # they mean something one after the other only
+    assert "\nExamples\n--------\n" in str(rfm.ingest.__doc__)
     assert FUNCTIONS.keys() - shown == in_a_row
 
 

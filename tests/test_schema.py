@@ -9,10 +9,11 @@ from decimal import Decimal
 import polars as pl
 import pytest
 
-from rfm import schema
-from rfm.contract import Column, check, contract
-from rfm.errors import unknown
-from rfm.schema import TABLES, ContractError, InputError, RfmError, SettingsError, StageError
+from rfm import contracts, schema
+from rfm import errors as errors_module
+from rfm.contracts import Column, check, contract
+from rfm.errors import ContractError, InputError, RfmError, SettingsError, StageError, unknown
+from rfm.schema import TABLES
 
 DAY = dt.date(2025, 6, 26)
 
@@ -130,7 +131,7 @@ def test_a_table_is_consistent_and_explained(table):
     ],
 )
 def test_the_polars_type_of_an_sql_type(sql, dtype):
-    assert schema.Table("t", "a row", (), (Column("x", sql),)).polars["x"] == dtype
+    assert contracts.Table("t", "a row", (), (Column("x", sql),)).polars["x"] == dtype
 
 
 def test_the_landing_columns_are_those_of_bronze():
@@ -263,19 +264,19 @@ def test_errors_know_their_exit_status(error, status):
 
 
 def test_every_error_of_the_module_is_one_a_user_can_catch_by_one_name():
-    errors = [kind for _, kind in inspect.getmembers(schema, inspect.isclass) if issubclass(kind, Exception)]
+    errors = [kind for _, kind in inspect.getmembers(errors_module, inspect.isclass) if issubclass(kind, Exception)]
     assert len(errors) == 5
     assert all(issubclass(kind, RfmError) for kind in errors)
 
 
 @pytest.mark.parametrize("name", ["customer_rfm_gold", "segment_summary", "landing_files"])
 def test_a_frame_that_plainly_keeps_its_contract_is_not_given_to_pandera_and_any_other_is(name, monkeypatch):
-    import rfm.contract as module
+    from rfm import contracts
 
     made = {"STRING": "a", "INT": 1, "BIGINT": 1, "DOUBLE": 0.5, "DATE": dt.date(2025, 6, 26)}
     row = {column.name: made.get(column.type, Decimal("1.00")) for column in TABLES[name].columns}
     good, asked = pl.DataFrame([row], schema=TABLES[name].polars), []
-    monkeypatch.setattr(module, "contract", lambda table: asked.append(table.name) or contract(table))
+    monkeypatch.setattr(contracts, "contract", lambda table: asked.append(table.name) or contract(table))
     assert check(TABLES[name], good).equals(good)
     assert asked == []
     column = next(column for column in TABLES[name].columns if not column.nullable)

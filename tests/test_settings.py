@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from rfm.dialect import Columns, Dialect
-from rfm.schema import SettingsError
-from rfm.sections import Rules
-from rfm.settings import EXAMPLE_FILE, PATHS, Settings, absolute, load_settings, packaged, papers_of, shop_file
+from rfm.config import Columns, Dialect, Rules
+from rfm.errors import SettingsError
+from rfm.settings import EXAMPLE_FILE, PATHS, Settings, absolute, artifacts_dir, load_settings, packaged, shop_file
 
 
 @pytest.fixture(autouse=True)
@@ -175,7 +174,7 @@ def test_paths_start_where_the_example_lies_without_a_shops_file(home, monkeypat
     (below / "1_bronze.ipynb").touch()
     assert {name: getattr(load_settings(), name) for name in PATHS} == {name: str(home / path) for name, path in PATHS.items()}
     assert (load_settings().clusters.seed, shop_file()) == (42, None)  # an example sets nothing
-    assert papers_of("main.shop") == str(home / "data" / "main.shop")
+    assert artifacts_dir("main.shop") == str(home / "data" / "main.shop")
 
 
 def test_a_shops_file_above_a_project_is_not_of_it(home, monkeypatch):

@@ -25,25 +25,24 @@ from hypothesis import strategies as st
 from papermill.parameterize import parameterize_notebook
 from rich.syntax import Syntax
 from rich.table import Table
-from shop import run
 
 import rfm
-from rfm.errors import UNSEEN, InputError, printable
-from rfm.io import lineage
-from rfm.io.lake.commit import is_
-from rfm.io.landing import parse
-from rfm.io.prepare import make_sample
-from rfm.io.prepare.download import download
-from rfm.run import backfill, exports
-from rfm.run.cli import main
-from rfm.run.cli.console import Terminal
-from rfm.run.notebook import _reason
-from rfm.run.pages import PAGES, RunTables
-from rfm.run.pages.figures import drawn
-from rfm.run.site import _about, _page, fresh
-from rfm.run.storage import published_record
-from rfm.schema import SettingsError
+from rfm.cli import main
+from rfm.cli.options import Terminal
+from rfm.datasets.online_retail import download
+from rfm.datasets.sample import make_sample
+from rfm.errors import UNSEEN, InputError, SettingsError, printable
+from rfm.lake.delta import sql_equals
+from rfm.landing.csv import parse
+from rfm.pipeline import backfill, lineage
+from rfm.pipeline.notebooks import _reason
+from rfm.report import customers
+from rfm.report.pages import PAGES
+from rfm.report.publish import published_record
+from rfm.report.render import RunTables, drawn
+from rfm.report.site import _about, _page, freshness
 from rfm.settings import Settings, load_settings
+from tests.shop import run
 
 LAST = dt.date(2025, 10, 23)
 DAYS = [LAST - dt.timedelta(days=1), LAST]
@@ -214,7 +213,7 @@ def pages_with(tables: RunTables, text: str) -> Iterator[str]:
             return {put(name): put(one) for name, one in value.items()}
         return [put(one) for one in value] if isinstance(value, list | tuple) else value
 
-    given = _about(tables.record) | {"menu": PAGES, "fresh": fresh(tables)}
+    given = _about(tables.record) | {"menu": PAGES, "fresh": freshness(tables)}
     for page in PAGES:
         yield _page(page, {**put(given), "menu": PAGES}, put(_shown(tables, page)))
 
@@ -293,9 +292,9 @@ def test_no_cell_of_an_export_is_a_formula(hostile):
 @settings(max_examples=MOST)
 @given(TEXT)
 def test_what_a_spreadsheet_would_run_comes_back_as_it_was(text):
-    told = exports.harmless(text)
+    told = customers.harmless(text)
     assert not re.search(r"(?:^|[;\t\r\n])[=+\-@]", told)
-    assert exports.as_it_was(told) == text
+    assert customers.as_it_was(told) == text
 
 
 # ── the terminal ───────────────────────────────────────────────────────────────────────────────────
@@ -378,11 +377,11 @@ def test_errors_are_one_line_wherever_they_go(tmp_path):
     error = InputError("a.csv: bad\n2025-10-23: all is well\x1b[2J\udce9")
     assert str(error) == "a.csv: bad\\n2025-10-23: all is well\\u001b[2J\\udce9"
     assert "\x1b" not in _reason("ValueError", "no\x1b[2J")
-    sender = lineage.Sender(str(tmp_path / "run.ndjson"))
+    sender = lineage.EventEmitter(str(tmp_path / "run.ndjson"))
     address = "/landing/\n{}\x1b[2J'"
     data = (lineage.Data(lineage.LANDING, address),)
     sender.send(
-        lineage.Moment("FAIL", "2025-10-23T05:00:00Z", lineage.run_id("a"), "daily", "2025-10-23", None, data, (), str(error))
+        lineage.RunEvent("FAIL", "2025-10-23T05:00:00Z", lineage.run_id("a"), "daily", "2025-10-23", None, data, (), str(error))
     )
     assert sender.close() == []
     (event,) = map(json.loads, (tmp_path / "run.ndjson").read_text().splitlines())
@@ -396,7 +395,7 @@ def test_a_condition_holds_for_its_own_text_alone(tmp_path):
     deltalake.write_deltalake(str(tmp_path), pl.DataFrame({"source_file": names}))
     for name in names:
         new = pl.DataFrame({"source_file": [name]})
-        deltalake.write_deltalake(str(tmp_path), new, mode="overwrite", predicate=is_("source_file", name))
+        deltalake.write_deltalake(str(tmp_path), new, mode="overwrite", predicate=sql_equals("source_file", name))
     assert sorted(pl.read_delta(str(tmp_path))["source_file"]) == sorted(names)
 
 
@@ -434,7 +433,7 @@ def test_line_ends_in_a_field_keep_nobody_waiting():
 
 
 def test_an_archive_is_kept_in_its_folder_whatever_its_address(tmp_path, monkeypatch):
-    monkeypatch.setattr("rfm.io.prepare.download._complete", lambda url, part: part.write_bytes(b"x"))
+    monkeypatch.setattr("rfm.datasets.online_retail._complete", lambda url, part: part.write_bytes(b"x"))
     target, _ = download("https://evil.example/..%2f..%2fhacked.zip", tmp_path / "archive", "")
     assert target == tmp_path / "archive" / "hacked.zip"
     assert download("https://evil.example/", tmp_path / "archive", "")[0] == tmp_path / "archive" / "archive"

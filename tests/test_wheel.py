@@ -54,7 +54,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable
     decoy.write_text(json.dumps({"argv": ["false"], "display_name": "Python 3", "language": "python"}), encoding="utf-8")
     # the wheel comes before the clone
     surroundings = kept | {"PYTHONPATH": str(site), "PYTHONSAFEPATH": "1", "HOME": str(home)}
-    program = "import sys, rfm; assert rfm.__file__.startswith(sys.argv.pop(1)); from rfm.run.cli import main; main()"
+    program = "import sys, rfm; assert rfm.__file__.startswith(sys.argv.pop(1)); from rfm.cli import main; main()"
 
     def run(*arguments: str) -> subprocess.CompletedProcess:
         command = [sys.executable, "-c", program, str(site), *arguments]

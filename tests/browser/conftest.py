@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from shop import run
 
 import rfm
-from rfm.io.prepare import make_sample
-from rfm.run import backfill
-from rfm.run.pages import RunTables
+from rfm.datasets.sample import make_sample
+from rfm.pipeline import backfill
+from rfm.report.render import RunTables
+from tests.shop import run
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--enable-unsafe-swiftshader"]  # draws in space without a graphics card

@@ -11,8 +11,8 @@ from threading import Thread
 
 import pytest
 
-from rfm.run.pages import PAGES
-from rfm.run.serve import server
+from rfm.report.pages import PAGES
+from rfm.report.publish import server
 
 LEAST = 95
 KINDS = ("performance", "accessibility", "best-practices")

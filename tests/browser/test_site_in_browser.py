@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 import rfm
-from rfm.run.pages import PAGES
-from rfm.run.serve import server
+from rfm.report.pages import PAGES
+from rfm.report.publish import server
 
 FILES = [page.file for page in PAGES]
 COUNT = (Path(__file__).parent / "count.js").read_text()

@@ -1,0 +1,105 @@
+"""The whole thing: the daily run stage by stage, the backfill, the sample maker."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from benchmarks.cases import ROOT, Inputs, Outcome, Work
+
+
+def before(inputs: Inputs) -> dict[str, Any]:
+    """Prepare a lake as it is on the evening before the newest day."""
+    import rfm
+    from rfm.pipeline.backfill import run_day
+
+    settings = _settings(inputs, inputs.folder, "before")
+    return {"headline": run_day(settings, rfm.Lake(settings.lake), inputs.day(-2))}
+
+
+def daily(inputs: Inputs, scratch: Path, *, start: str = "", kernels: str = "", landing: str = "landing") -> Work:
+    """Run `rfm daily` from its start to its end, into an empty lake or a copy of a prepared one.
+
+    Parameters
+    ----------
+    inputs, scratch
+        As for every benchmark.
+    start
+        Name of a prepared lake.
+    kernels
+        ``fresh`` for ordinary kernels; as the run chooses if not given.
+    landing
+        Name of a prepared folder with daily files.
+    """
+    if start:
+        shutil.copytree(inputs.folder / start, scratch / "lake")
+    folders = {"landing": (inputs.folder / landing).resolve(), "lake": scratch / "lake", "reports": scratch / "reports"}
+    places = [f"--{name}={folder}" for name, folder in folders.items()]
+    command = [sys.executable, "-c", "from rfm.cli import main; main()", "daily", *places]
+    given = os.environ | {"RFM_NOTEBOOKS": str(ROOT / "notebooks")} | ({"RFM_KERNELS": kernels} if kernels else {})
+    run = lambda: subprocess.run(command, check=True, capture_output=True, cwd=scratch, env=given)
+    return run, lambda _: _ran(scratch / "reports", 1 if start else len(inputs.files))
+
+
+def _settings(inputs: Inputs, folder: Path, lake: str) -> Any:
+    """Return settings with everything in one folder."""
+    import rfm
+
+    places = {"lake": str(folder / lake), "reports": str(folder / "reports"), "notebooks": str(ROOT / "notebooks")}
+    return rfm.load_settings(landing=str(inputs.landing), **places)
+
+
+def _ran(reports: Path, files: int) -> Outcome:
+    """Return what a daily run found, and the split of its stages."""
+    record = json.loads(next(reports.glob("*/run.json")).read_text())
+    same = {name: record["summary"][name] for name in ("customers", "orders", "revenue")}
+    return Outcome(same, files, [split(stage) for stage in record["stages"]])
+
+
+def split(stage: Mapping[str, Any]) -> dict[str, Any]:
+    """Part the seconds of a stage.
+
+    Parameters
+    ----------
+    stage
+        Of the run record: ``name``, ``seconds`` and ``spent``, see `rfm.pipeline.notebooks.timings`.
+
+    Returns
+    -------
+    dict
+        ``stage``, ``seconds`` and its parts: those of ``spent``, and ``rest`` (waiting for the kernel, parameters, text,
+        files, papermill itself).
+    """
+    return {"stage": stage["name"], "seconds": stage["seconds"], **stage["spent"]} | {
+        "rest": stage["seconds"] - sum(stage["spent"].values())
+    }
+
+
+def backfill(inputs: Inputs, scratch: Path) -> Work:
+    """Backfill the last days into an empty lake; the first of them reads all files before it, too."""
+    import rfm
+    from benchmarks.gold import sums
+    from rfm.pipeline.backfill import backfill, days
+
+    last, oldest = inputs.day(), inputs.day(0)
+    first = max(oldest, last - dt.timedelta(days=inputs.days - 1)) if inputs.days else oldest
+    settings = _settings(inputs, scratch, "lake")
+    gold = lambda _: sums(rfm.Lake(settings.lake).read("customer_rfm_gold").collect())
+    return lambda: list(backfill(settings, first, last)), lambda done: Outcome(gold(done), len(days(first, last)))
+
+
+def sample(inputs: Inputs, scratch: Path, *, lines: int = 60_000, customers: int = 1500) -> Work:
+    """Make the sample of a size."""
+    from rfm.datasets.sample import make_sample
+
+    made = lambda: make_sample(scratch / "sample", lines=lines, customers=customers)
+    return made, lambda report: Outcome(
+        {"lines": report.lines, "customers": report.customers, "bytes": report.bytes}, report.lines
+    )

@@ -1,0 +1,218 @@
+"""A fitted segmentation as numbers and names only: it says which cluster and segment any customer belongs to."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, replace
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from rfm.config import Clusters
+
+FEATURES = ("Monetary", "Frequency", "Recency")
+PIECE = 100_000  # customers whose distances to all centroids are in memory at once
+FENCED = {"Monetary": -1, "Frequency": -2}  # beyond both: -3
+
+
+@dataclass(frozen=True)
+class Model:
+    """A fitted segmentation: numbers and names only, so it can be kept as JSON and read by anything.
+
+    Parameters
+    ----------
+    trained
+        Run date, ISO.
+    k
+        Number of clusters.
+    mean, scale
+        Of Monetary, Frequency and Recency: a point is (value − mean) / scale.
+    centroids
+        k rows of the three features in their own units, cluster 0 first.
+    scores
+        One row a k tried: k, inertia, silhouette, elbow, score.
+    version
+        Version of the code that fitted it.
+    fences
+        Lowest and highest regular Monetary and Frequency; empty where there is no outlier rule.
+    fitted
+        Run date of the last full fit, ISO; since then each model grew from the one before.
+    previous
+        Run date of the model that it grew from, ISO; none after a full fit.
+    matched
+        The previous model's number of each cluster; none for a cluster without one. Empty after a full fit.
+    drift
+        How far each matched centroid moved since the previous model, in standard deviations; none without a match.
+    challenger
+        Another k that was better by the margin, and since which run date: ``{"k": 5, "since": "2025-10-23"}``.
+    before
+        Segment that the previous model gave to each cluster, by number as text; stage 5 names the clusters from there.
+    names
+        Segment of each cluster, by number as text; empty until stage 5 has named them.
+
+    Examples
+    --------
+    >>> import datetime
+    >>> import rfm
+    >>> day = datetime.date(2025, 10, 23)
+    >>> model = rfm.Model.kept(rfm.example("cluster_models"), day)[day]
+    >>> model.k, model.trained, model.previous
+    (6, '2025-10-23', '2025-10-22')
+    >>> model.predict(rfm.example("customer_rfm_gold").head(3)).tolist()
+    [4, 3, 3]
+    """
+
+    trained: str
+    k: int
+    mean: list[float]
+    scale: list[float]
+    centroids: list[list[float]]
+    scores: list[dict[str, float]]
+    version: str
+    fences: dict[str, list[float]] = field(default_factory=dict)
+    fitted: str = ""
+    previous: str | None = None
+    matched: list[int | None] = field(default_factory=list)
+    drift: list[float | None] = field(default_factory=list)
+    challenger: dict[str, Any] | None = None
+    before: dict[str, str] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """Return the model as text."""
+        return json.dumps(asdict(self), indent=1)
+
+    @classmethod
+    @lru_cache(maxsize=1_000)  # day after day, a run asks for those of the days before
+    def from_json(cls, text: str) -> Model:
+        """Return the model that `to_json` wrote."""
+        return cls(**json.loads(text))
+
+    @classmethod
+    def predecessor(cls, models: pd.DataFrame, run_date: dt.date, options: Clusters, refit: bool = False) -> Model | None:
+        """Return the model that a run starts from: that of the newest whole run before it; later runs play no part.
+
+        Parameters
+        ----------
+        models
+            Rows of ``cluster_models``.
+        run_date
+            Of the run.
+        options
+            Whether to be steady at all, and after how many days without a run to fit afresh.
+        refit
+            Fit afresh all the same.
+
+        Returns
+        -------
+        Model or None
+            None means a full fit.
+        """
+        if refit or options.stability == "off":
+            return None
+        rows = sorted(zip(models["UpdateDate"], models["model"], strict=True), reverse=True)
+        found = (cls.from_json(text) for date, text in rows if 0 < (run_date - date).days <= options.gap_days)
+        return next((model for model in found if model.names), None)
+
+    @classmethod
+    def kept(cls, models: pd.DataFrame, run_date: dt.date) -> dict[dt.date, Model]:
+        """Return the models of whole runs up to a run date by run date, oldest first; that of the run date as far as it is.
+
+        Parameters
+        ----------
+        models
+            Rows of ``cluster_models``.
+        run_date
+            The last wanted.
+        """
+        rows = sorted((date, text) for date, text in zip(models["UpdateDate"], models["model"], strict=True) if date <= run_date)
+        found = {date: cls.from_json(text) for date, text in rows}
+        return {date: model for date, model in found.items() if model.names or date == run_date}
+
+    @property
+    def date(self) -> dt.date:
+        """The run date."""
+        return dt.date.fromisoformat(self.trained)
+
+    def named(self, described: pd.DataFrame) -> Model:
+        """Return the model with the segment of each cluster, from ``cluster_description_and_recommendation``."""
+        return replace(self, names=dict(zip(described["Cluster"].astype(str), described["Cluster_Description"], strict=True)))
+
+    def predict(self, customers: pd.DataFrame) -> np.ndarray:
+        """Return the cluster of each customer: -1, -2 or -3 beyond the fences, else the nearest centroid.
+
+        Parameters
+        ----------
+        customers
+            With columns Monetary, Frequency, Recency.
+
+        Returns
+        -------
+        numpy.ndarray
+            Of int32, one cluster a row, by Euclidean distance between scaled points.
+        """
+        values = features(customers)
+        marks = self._fenced(values)
+        return np.where(marks, marks, self._nearest(values)).astype(np.int32)
+
+    def nearest(self, customers: pd.DataFrame) -> np.ndarray:
+        """Return the cluster of the nearest centroid, as if there were no fences; as `predict` otherwise."""
+        return self._nearest(features(customers))
+
+    def _nearest(self, values: np.ndarray) -> np.ndarray:
+        """Return the cluster of the nearest centroid of rows of features."""
+        return np.concatenate([self.distances(values[part]).argmin(axis=1) for part in pieces(len(values))]).astype(np.int32)
+
+    def _fenced(self, values: np.ndarray) -> np.ndarray:
+        """Return -1, -2 or -3 for rows of features beyond the fences, else 0."""
+        marks = np.zeros(len(values), np.int32)
+        for name, mark in FENCED.items():
+            low, high = self.fences.get(name, (-np.inf, np.inf))
+            column = values[:, FEATURES.index(name)]
+            marks += mark * ~((low <= column) & (column <= high))
+        return marks
+
+    def distances(self, values: np.ndarray) -> np.ndarray:
+        """Return the distance of each customer to each centroid, in standard deviations, shape (customers, k).
+
+        Parameters
+        ----------
+        values
+            Monetary, Frequency, Recency, shape (customers, 3).
+        """
+        from scipy.spatial.distance import cdist
+
+        return cdist((values - self.mean) / self.scale, (np.asarray(self.centroids) - self.mean) / self.scale)
+
+    def segments(self, customers: pd.DataFrame) -> np.ndarray:
+        """Return the segment of each customer by this model alone; parameters as for `predict`.
+
+        Returns
+        -------
+        numpy.ndarray
+            Of str. A kind of outlier that the model has not met has no name: the segment is that of the nearest cluster.
+        """
+        values = features(customers)
+        nearest, marks = self._nearest(values), self._fenced(values)
+        known = {int(cluster): name for cluster, name in self.names.items()}
+        pairs = zip(np.where(marks, marks, nearest).tolist(), nearest.tolist(), strict=True)
+        return np.array([known.get(own, known.get(near)) for own, near in pairs], object)
+
+    @property
+    def record(self) -> pd.DataFrame:
+        """The model as a row of ``cluster_models``."""
+        return pd.DataFrame({"UpdateDate": [self.date], "k": [self.k], "model": [self.to_json()]})
+
+
+def features(customers: pd.DataFrame) -> np.ndarray:
+    """Return Monetary, Frequency, Recency as floats, shape (customers, 3)."""
+    return customers[list(FEATURES)].astype(float).to_numpy()
+
+
+def pieces(rows: int) -> Iterator[slice]:
+    """Yield the slices, at least one, in which so many customers are assigned to clusters, so that memory stays small."""
+    yield from (slice(first, first + PIECE) for first in range(0, max(rows, 1), PIECE))

@@ -1,0 +1,241 @@
+"""Who moved between segments since an earlier day, and why; how steady the names of a day are."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Collection, Mapping
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+
+from rfm.analysis.metrics import purchased_since
+from rfm.analysis.segments.alternatives import adjusted_rand
+from rfm.contracts import arrow_typed
+from rfm.schema import TABLES
+
+PERIODS = (1, 7, 30)
+CAUSES = {  # column of ``segment_movement``: what to say of it
+    "Bought": "because they bought",
+    "TimePassed": "because time passed",
+    "ModelChanged": "because the model changed",
+}
+SEGMENT = "Cluster_Description"
+
+
+class Named(Protocol):
+    """What is asked of a model: `rfm.Model` has it."""
+
+    @property
+    def trained(self) -> str:
+        """Run date, ISO."""
+
+    @property
+    def fitted(self) -> str:
+        """Run date of the last full fit, ISO."""
+
+    @property
+    def previous(self) -> str | None:
+        """Run date of the model that it grew from, ISO."""
+
+    @property
+    def k(self) -> int:
+        """Number of clusters."""
+
+    @property
+    def scores(self) -> list[dict[str, float]]:
+        """One row a k tried."""
+
+    @property
+    def drift(self) -> list[float | None]:
+        """How far each centroid moved."""
+
+    def segments(self, customers: pd.DataFrame) -> np.ndarray:
+        """Return the segment of each customer by this model alone."""
+
+
+def since(dates: Collection[dt.date], run_date: dt.date) -> dict[int, dt.date]:
+    """Return the run date that each of `PERIODS` looks back to.
+
+    It is the newest that lies at least so many days back, but no more than twice as many, or a week. A period
+    without such a run is left out.
+
+    Parameters
+    ----------
+    dates
+        Run dates that there were.
+    run_date
+        Of this run.
+
+    Examples
+    --------
+    >>> since([dt.date(2025, 6, 1), dt.date(2025, 6, 20), dt.date(2025, 6, 29)], dt.date(2025, 6, 30))
+    {1: datetime.date(2025, 6, 29), 7: datetime.date(2025, 6, 20)}
+    """
+    found: dict[int, dt.date] = {}
+    for days in PERIODS:
+        there = [date for date in dates if days <= (run_date - date).days <= max(2 * days, 7)]
+        found |= {days: max(there)} if there else {}
+    return found
+
+
+def movement(customers: pd.DataFrame, history: pd.DataFrame, models: Mapping[dt.date, Named], run_date: dt.date) -> pd.DataFrame:
+    """Count who moved from which segment to which since a day, a week and a month ago, and why.
+
+    A customer who bought since then moved for that. Of the others, time has passed: where the earlier model and its names
+    give today's numbers today's segment, that is the cause, and else the model changed.
+
+    Parameters
+    ----------
+    customers
+        Of today, columns of ``customer_rfm_description_and_recommendation``.
+    history
+        Rows of ``customer_rfm_kmeans_clustered_history`` of the days that `since` names; others are not looked at.
+    models
+        Model of each run date.
+    run_date
+        Of this run.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns of ``segment_movement``: for each period, all of today's customers and their revenue, once. From_Segment is
+        empty for who was no customer then. The causes add up to Customers where a segment changed, and are 0 elsewhere.
+
+    Examples
+    --------
+    >>> import datetime
+    >>> import rfm
+    >>> day = datetime.date(2025, 10, 23)
+    >>> models = rfm.Model.kept(rfm.example("cluster_models"), day)
+    >>> history = rfm.example("customer_rfm_kmeans_clustered_history")
+    >>> moves = rfm.movement.movement(rfm.example("customer_rfm_description_and_recommendation"), history, models, day)
+    >>> moves[["Days", "Since", "From_Segment", "To_Segment", "Customers"]].tail(2)
+        Days       Since         From_Segment           To_Segment  Customers
+    16     1  2025-10-22        New Customers        New Customers        121
+    17     1  2025-10-22  Super VIP Champions  Super VIP Champions         20
+    """
+    contract = TABLES["segment_movement"]
+    tables = []
+    for days, date in since(models, run_date).items():
+        moves = _movement(customers, history[history["UpdateDate"] == date], models[date])
+        tables.append(moves.assign(UpdateDate=run_date, Days=days, Since=date))
+    return pd.concat(tables, ignore_index=True)[contract.names] if tables else arrow_typed(contract, pd.DataFrame())
+
+
+def _movement(customers: pd.DataFrame, earlier: pd.DataFrame, model: Named) -> pd.DataFrame:
+    """Count who moved since one day."""
+    then = customers["CustomerID"].map(earlier.set_index("CustomerID")[SEGMENT]).fillna("")
+    now, bought = customers[SEGMENT], purchased_since(customers, earlier)
+    moved = ((then != now) & (then != "")).to_numpy(bool)
+    timed = ~bought & (model.segments(customers) == now.to_numpy(object))
+    causes = {"Bought": moved & bought, "TimePassed": moved & timed, "ModelChanged": moved & ~bought & ~timed}
+    rows = pd.DataFrame({"From_Segment": then, "To_Segment": now, "Customers": 1, "Revenue": customers["Monetary"], **causes})
+    return rows.groupby(["From_Segment", "To_Segment"], as_index=False).sum()
+
+
+def largest_moves(movement: pd.DataFrame, n: int = 3, currency: str = "£", days: int = 1) -> list[str]:
+    """Say the moves of most customers in a sentence each.
+
+    Parameters
+    ----------
+    movement
+        Columns of ``segment_movement``.
+    n
+        How many, at most.
+    currency
+        Sign before an amount.
+    days
+        Which of `PERIODS`.
+
+    Returns
+    -------
+    list of str
+        As "12 customers (£3,400) moved from Champions to Hibernating because time passed"; most customers first.
+
+    Examples
+    --------
+    >>> import rfm
+    >>> rfm.movement.largest_moves(rfm.example("segment_movement"), n=1)
+    ['6 customers (£1,481) moved from New Customers to High Value Active because they bought']
+    """
+    moved = movement[(movement["Days"] == days) & ~movement["From_Segment"].isin([""])]
+    moved = moved[moved["From_Segment"] != moved["To_Segment"]]
+    largest = moved.sort_values(["Customers", "From_Segment", "To_Segment"], ascending=[False, True, True]).head(n)
+    return [_sentence(row, currency) for row in largest.to_dict("records")]
+
+
+def _sentence(row: Mapping[str, Any], currency: str) -> str:
+    """Say one move."""
+    who = "customer" if row["Customers"] == 1 else "customers"
+    causes = [cause for cause in CAUSES if row[cause]]
+    several = ": " + ", ".join(f"{row[cause]:,} {CAUSES[cause]}" for cause in causes)
+    why = several if len(causes) > 1 else f" {CAUSES[causes[0]]}"
+    moved = f"{row['Customers']:,} {who} ({currency}{float(row['Revenue']):,.0f})"
+    return f"{moved} moved from {row['From_Segment']} to {row['To_Segment']}{why}"
+
+
+def stability(customers: pd.DataFrame, history: pd.DataFrame, models: Mapping[dt.date, Named], run_date: dt.date) -> pd.DataFrame:
+    """Measure how steady the segments are against the run before; parameters as for `movement`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns of ``segment_stability``, one row. Compared are the customers without a purchase since the run before: how
+        many have another segment now, and the adjusted Rand index of their clusters then and now.
+
+    Examples
+    --------
+    >>> import datetime
+    >>> import rfm
+    >>> day = datetime.date(2025, 10, 23)
+    >>> models = rfm.Model.kept(rfm.example("cluster_models"), day)
+    >>> history = rfm.example("customer_rfm_kmeans_clustered_history")
+    >>> steady = rfm.movement.stability(rfm.example("customer_rfm_description_and_recommendation"), history, models, day)
+    >>> steady[["Method", "k", "Compared"]]
+      Method  k  Compared
+    0   warm  6       347
+    """
+    model = models[run_date]
+    before = since(models, run_date).get(1)
+    earlier = history[history["UpdateDate"] == before].set_index("CustomerID")
+    quiet = customers[~purchased_since(customers, earlier.reset_index())]
+    then = earlier.reindex(quiet["CustomerID"])
+    renamed = int((then[SEGMENT].to_numpy(object) != quiet[SEGMENT].to_numpy(object)).sum())
+    row = {
+        "UpdateDate": run_date,
+        "Method": "warm" if model.previous else "full",
+        "FittedOn": dt.date.fromisoformat(model.fitted),
+        "Previous": before,
+        "k": model.k,
+        "KMargin": margin(model.scores, model.k),
+        "Compared": len(quiet),
+        "Renamed": renamed,
+        "RenamedShare": renamed / len(quiet) if len(quiet) else None,
+        "AdjustedRand": adjusted_rand(then["Cluster"].to_numpy(int), quiet["Cluster"].to_numpy(int)) if len(quiet) else None,
+        "Drift": max((moved for moved in model.drift if moved is not None), default=None),
+        "Silhouette": next(one["silhouette"] for one in model.scores if one["k"] == model.k),
+    }
+    types = arrow_typed(TABLES["segment_stability"], pd.DataFrame()).dtypes
+    return pd.DataFrame([row], dtype=object).astype(types)[types.index.tolist()]
+
+
+def margin(scores: Collection[Mapping[str, float]], k: int) -> float | None:
+    """Return how much better the chosen k scores than the best other, as a share of the latter; below 0 if it is held.
+
+    Parameters
+    ----------
+    scores
+        One row a k tried, with k and score.
+    k
+        The chosen one.
+
+    Examples
+    --------
+    >>> import rfm
+    >>> rfm.movement.margin([{"k": 3, "score": 0.8}, {"k": 4, "score": 1.0}], 4)
+    0.25
+    """
+    own = next(row["score"] for row in scores if row["k"] == k)
+    best = max((row["score"] for row in scores if row["k"] != k), default=0.0)
+    return own / best - 1 if best > 0 else None

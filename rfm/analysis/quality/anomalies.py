@@ -1,0 +1,325 @@
+"""What is usual, told by the past alone: median and median absolute deviation, which a few odd days do not move.
+
+A value's distance from the median in units of 1.4826 × MAD is the robust z-score of Iglewicz and Hoaglin (1993); the factor
+makes the unit a standard deviation where values are normal.
+
+What is odd about a run's stability, measured against the shop's own past, in sentences.
+
+What is odd about a run, measured against the shop's own past, in sentences: warnings, which stop nothing.
+
+A run of a past day looks only at files, days and runs up to it, so it warns of the same things whenever it is run again.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from rfm.config import Quality
+
+# ── past ────────────────────────────────────────────────────────────
+PER_SIGMA = 1.4826
+LEAST_FACTOR = 0.15  # spread of a logarithm that is never called odd: about a seventh more or less
+LEAST_SHARE = 0.02  # the same for shares: two in a hundred
+YEAR = 52  # of the past, so many values count: a year of the same weekdays
+
+
+class Usual(NamedTuple):
+    """What is usual: the middle of the past, how far values lie from it, and how many there were."""
+
+    middle: float
+    spread: float
+    past: int
+
+    def z(self, value: float) -> float:
+        """Return how many spreads a value lies above the middle; below it is negative."""
+        return (value - self.middle) / self.spread
+
+
+def usual(values: Sequence[float], least: float) -> Usual:
+    """Return what is usual of the newest values of the past."""
+    newest = np.asarray(values[-YEAR:], dtype=float)
+    middle = float(np.median(newest))
+    return Usual(middle, max(PER_SIGMA * float(np.median(np.abs(newest - middle))), least), len(newest))
+
+
+def usual_volume(lines: Sequence[int]) -> Usual:
+    """Return what is usual of log(1 + lines): volumes differ by factors, and half is as far as twice."""
+    return usual([float(value) for value in np.log1p(np.asarray(lines, dtype=float))], LEAST_FACTOR)
+
+
+def usual_share(shares: Sequence[float], rows: int) -> Usual:
+    """Return what is usual of a share, with the chance that a run of few rows leaves to it."""
+    found = usual(shares, LEAST_SHARE)
+    chance = (found.middle * rows + 1) / (rows + 2)
+    return found._replace(spread=max(found.spread, (chance * (1 - chance) / rows) ** 0.5))
+
+
+# ── steadiness ────────────────────────────────────────────────────────────
+STABILITY_STAGE = "5_segments"
+REMEDY = "see segment_movement for who moved and why; --refit fits afresh"
+
+
+class Figure(NamedTuple):
+    """A figure of ``segment_stability``: which side is odd, the smallest spread, what to say of it and how."""
+
+    high_is_odd: bool
+    least: float
+    said: str
+    form: str
+
+
+FIGURES = {
+    "RenamedShare": Figure(True, 0.0075, "customers without a purchase who were renamed", "{:.1%}"),
+    "AdjustedRand": Figure(False, 0.01, "adjusted Rand index against the run before", "{:.3f}"),
+    "Drift": Figure(True, 0.1, "standard deviations that a centroid moved at most", "{:.2f}"),
+    "KMargin": Figure(False, 0.02, "margin of k over the best other", "{:.1%}"),
+}
+
+
+def unsteady(run_date: dt.date, stability: pd.DataFrame, limits: Quality | None = None) -> pd.DataFrame:
+    """Say which figures of a run's stability have left their usual range.
+
+    Parameters
+    ----------
+    run_date
+        The run date.
+    stability
+        Rows of ``segment_stability``; those of later runs are left out.
+    limits
+        What counts as odd: settings ``[quality]``; the defaults if not given.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns of ``run_warnings``; no row if all is as usual.
+
+    Examples
+    --------
+    >>> import datetime
+    >>> import rfm
+    >>> rfm.quality.unsteady(datetime.date(2025, 10, 23), rfm.example("segment_stability"))["message"].tolist()
+    []
+    """
+    limits = limits or Quality()
+    seen = stability[stability["UpdateDate"] <= run_date].sort_values("UpdateDate")
+    days = seen["UpdateDate"].tolist()
+    told = [(name, _odd(_known(days, seen[name]), run_date, figure, limits)) for name, figure in FIGURES.items()]
+    rows = [(run_date, STABILITY_STAGE, f"stability_{name}", "warning", said) for name, said in told if said]
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(TYPES)
+
+
+def _known(days: list[dt.date], values: pd.Series) -> dict[dt.date, float]:
+    """Return the values of the days that have one."""
+    return {day: value for day, value in zip(days, values.tolist(), strict=True) if pd.notna(value)}
+
+
+def _odd(values: Mapping[dt.date, float], run_date: dt.date, figure: Figure, limits: Quality) -> str:
+    """Say how far a figure is from what is usual; nothing if it is not."""
+    past = [value for day, value in values.items() if day < run_date]
+    if run_date not in values or len(past) < limits.history:
+        return ""
+    found, sign = usual(past, figure.least), 1 if figure.high_is_odd else -1
+    value, limit = float(values[run_date]), found.middle + sign * limits.z * found.spread
+    if (value - limit) * sign <= 0:
+        return ""
+    now, middle, end = (figure.form.format(number) for number in (value, found.middle, limit))
+    side = "up to" if figure.high_is_odd else "down to"
+    return f"{now} {figure.said}; {found.past} earlier runs had about {middle}, {side} {end} is usual; {REMEDY}"
+
+
+# ── watch ────────────────────────────────────────────────────────────
+STAGE = "2_silver"
+COLUMNS = ("run_date", "stage", "kind", "severity", "message")
+TYPES = dict.fromkeys(COLUMNS, "string[pyarrow]") | {"run_date": "date32[day][pyarrow]"}
+WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+DAY = dt.timedelta(days=1)
+CLOSED = 2  # after so many of a weekday without sales, one more is nothing new
+FEW = "see whether the file was cut off; a slow day can stay as it is"
+MANY = "see whether lines came twice or of several days; a busy day can stay as it is"
+
+
+class Share(NamedTuple):
+    """A share of a run's lines that is watched: its metric, what is said of it and what to do, and whether a low one is odd."""
+
+    metric: str
+    said: str
+    remedy: str
+    low_too: bool = False
+
+
+SHARES = {  # by kind of warning; a metric of several columns is watched column by column
+    "dropped_share": Share("dropped", "of the run's {checked:,} lines went to the quarantine", "see failed_expectations there"),
+    "repeated_keys": Share(
+        "repeated_keys",
+        "of the run's {checked:,} lines repeat invoice, product and quantity of another",
+        "see whether a file holds its lines twice",
+    ),
+    "completeness": Share(
+        "completeness", "of the run's {checked:,} lines have a {column}", "see whether the export of this column changed", True
+    ),
+}
+MEASURE = ("metric", "column", "processing_date", "value", "checked")  # of a row of ``quality_metrics``, in order
+Found = Iterator[tuple[str, str]]  # kind and message
+
+
+def warnings(
+    run_date: dt.date, files: pd.DataFrame, volume: pd.DataFrame, metrics: pd.DataFrame, limits: Quality | None = None
+) -> pd.DataFrame:
+    """Say what is odd about a run.
+
+    Parameters
+    ----------
+    run_date
+        The run date.
+    files
+        ``landing_files`` of layer bronze that the run sees.
+    volume
+        ``daily_volume`` of the files that the run sees.
+    metrics
+        ``quality_metrics``; those of later runs are left out.
+    limits
+        What counts as odd: settings ``[quality]``; the defaults if not given.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns of ``run_warnings``; no row if all is as usual.
+
+    Examples
+    --------
+    >>> import datetime
+    >>> import rfm
+    >>> day = datetime.date(2025, 11, 1)
+    >>> files, volume = rfm.example("landing_files"), rfm.example("daily_volume")
+    >>> odd = rfm.quality.warnings(day, files, volume, rfm.example("quality_metrics"))
+    >>> odd["message"].str.slice(0, 60).tolist()
+    ['the newest sale is of 2025-10-23, 9 days before the run date']
+    """
+    limits = limits or Quality()
+    seen = volume.merge(files[["source_file", "processing_date"]])  # not what an earlier reading of a file counted
+    seen = seen[seen["InvoiceDate"] <= run_date]
+    found = [
+        *_stale(run_date, seen, limits),
+        *_missing(run_date, files, limits),
+        *_empty(run_date, files, limits),
+        *_odd_days(run_date, seen, limits),
+        *_odd_shares(run_date, metrics, limits),
+    ]
+    rows = [(run_date, STAGE, kind, "warning", message) for kind, message in found]
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(TYPES)
+
+
+def _stale(run_date: dt.date, volume: pd.DataFrame, limits: Quality) -> Found:
+    """Warn when the newest sale is old."""
+    newest = max(volume["InvoiceDate"], default=None)
+    if newest is None:
+        yield "freshness", f"silver has no sale up to the run date {run_date}; see whether the files hold sales of these days"
+    elif (age := (run_date - newest).days) > limits.fresh_days:
+        yield (
+            "freshness",
+            f"the newest sale is of {newest}, {age} days before the run date {run_date}, more than {limits.fresh_days}; "
+            "see why no newer sales arrived",
+        )
+
+
+def _missing(run_date: dt.date, files: pd.DataFrame, limits: Quality) -> Found:
+    """Warn of the days between the first file and the newest that no file is of, unless the shop is closed on that weekday."""
+    there = {day for day in files["file_date"].dropna() if day <= run_date}
+    first, newest = min(there, default=run_date), max(there, default=run_date)
+    days = [first + i * DAY for i in range((newest - first).days)]
+    gaps = [day for day in days if day not in there and _recent(day, run_date, limits)]
+    if news := [day for day in gaps if not _closed([past in there for past in days if _like(past, day)])]:
+        named = ", ".join(f"{day} ({WEEKDAYS[day.weekday()]})" for day in news)
+        yield (
+            "missing_day",
+            f"no file of {named}, though there are earlier and later ones; send it, the next run takes it in, "
+            "or for a closed day a file with only the header",
+        )
+
+
+def _empty(run_date: dt.date, files: pd.DataFrame, limits: Quality) -> Found:
+    """Warn of a file of this run without a line, unless those of its weekday are usually empty."""
+    dated = [file for file in files.to_dict("records") if isinstance(file["file_date"], dt.date)]
+    for file in dated:
+        day = file["file_date"]
+        if file["rows"] or file["processing_date"] != run_date or not _recent(day, run_date, limits):
+            continue
+        past = [other["rows"] > 0 for other in dated if _like(other["file_date"], day)]
+        if past and not _closed(past):
+            had = f"{sum(past)} of {len(past)} earlier {WEEKDAYS[day.weekday()]} files had some"
+            yield "empty_file", f"{file['source_file']} has no lines, {had}; see whether it was cut off; a closed day can stay so"
+
+
+def _odd_days(run_date: dt.date, volume: pd.DataFrame, limits: Quality) -> Found:
+    """Warn of the days that this run brought, at least by half, whose lines are far from those of earlier same weekdays."""
+    lines, brought = _lines(volume), _lines(volume[volume["processing_date"] == run_date])
+    for day in sorted(day for day in brought if 2 * brought[day] >= lines[day] and _recent(day, run_date, limits)):
+        past = [lines[other] for other in sorted(lines) if _like(other, day)]
+        if len(past) >= limits.history and (said := _odd_day(day, lines[day], past, limits.z)):
+            yield "volume", said
+
+
+def _odd_day(day: dt.date, lines: int, past: Sequence[int], z: float) -> str:
+    """Say how far a day's lines are from those of earlier same weekdays; nothing if they are not."""
+    usual = usual_volume(past)
+    found = usual.z(float(np.log1p(lines)))
+    if abs(found) <= z:
+        return ""
+    low, middle, high = (round(np.expm1(usual.middle + step * usual.spread)) for step in (-z, 0, z))
+    return (
+        f"{day} has {lines:,} lines; {usual.past} earlier {WEEKDAYS[day.weekday()]}s had about {middle:,}, "
+        f"{low:,} to {high:,} is usual (z {found:.1f}, limit {z:g}); {FEW if found < 0 else MANY}"
+    )
+
+
+def _odd_shares(run_date: dt.date, metrics: pd.DataFrame, limits: Quality) -> Found:
+    """Warn of shares of this run that are far from those of earlier runs."""
+    known = sorted(row for row in zip(*(metrics[name].tolist() for name in MEASURE), strict=True) if row[2] <= run_date)
+    measures = [list(rows) for _, rows in groupby(known, itemgetter(0, 1))]
+    for kind, share in SHARES.items():
+        for *past, today in (rows for rows in measures if rows[0][0] == share.metric and rows[-1][2] == run_date):
+            row, values = dict(zip(MEASURE, today, strict=True)), [value for _, _, _, value, _ in past]
+            if len(past) >= limits.history and (said := _odd_share(share, row, values, limits.z)):
+                yield kind, said
+
+
+def _odd_share(share: Share, row: Mapping[str, Any], past: Sequence[float], z: float) -> str:
+    """Say how far a share is from those of earlier runs; nothing if it is not."""
+    usual = usual_share(past, row["checked"])
+    low, high = max(usual.middle - z * usual.spread, 0.0), min(usual.middle + z * usual.spread, 1.0)
+    if row["value"] <= high and not (share.low_too and row["value"] < low):
+        return ""
+    limit = f"{low:.1%} to {high:.1%}" if share.low_too else f"up to {high:.1%}"
+    many = f"{row['value']:.1%} {share.said.format(**row)}"
+    return f"{many}; {usual.past} earlier runs had about {usual.middle:.1%}, {limit} is usual; {share.remedy}"
+
+
+def _lines(volume: pd.DataFrame) -> Counter[dt.date]:
+    """Return the lines of each invoice date."""
+    days: Counter[dt.date] = Counter()
+    for day, lines in zip(volume["InvoiceDate"], volume["lines"], strict=True):
+        days[day] += int(lines)
+    return days
+
+
+def _recent(day: dt.date, run_date: dt.date, limits: Quality) -> bool:
+    """Tell whether a run of a date still warns of a day."""
+    return day > run_date - limits.days * DAY
+
+
+def _like(other: dt.date, day: dt.date) -> bool:
+    """Tell whether a day is earlier than another and of the same weekday."""
+    return other < day and other.weekday() == day.weekday()
+
+
+def _closed(open_days: Sequence[bool]) -> bool:
+    """Tell whether a weekday is usually without sales."""
+    return len(open_days) >= CLOSED and sum(open_days) * 2 < len(open_days)

@@ -1,0 +1,264 @@
+"""What stops a run before gold: rules that must not be broken, and too many refused rows.
+
+Why rows lie in the quarantine: each rule with its rows, and one of them as an example.
+
+Where the money went: from the lines that arrived to the revenue in the segments, exact, step by step.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Any, Literal, NamedTuple
+
+import narwhals as nw
+import pandas as pd
+
+from rfm.config import RAGGED, Rules
+from rfm.contracts import arrow_typed
+from rfm.errors import InputError
+from rfm.schema import LANDING_COLUMNS, TABLES
+
+
+# ── guard ────────────────────────────────────────────────────────────
+def guard(results: pd.DataFrame, comparison: pd.DataFrame, max_dropped_share: float) -> float:
+    """Return the share of rows that silver dropped, or stop the run before gold is touched.
+
+    Parameters
+    ----------
+    results
+        ``expectation_results`` of the run.
+    comparison
+        ``bronze_silver_dq_comparison`` of the run.
+    max_dropped_share
+        Largest share allowed.
+
+    Raises
+    ------
+    InputError
+        If a rule of severity ``fail`` is broken, or more rows were dropped than allowed.
+
+    Examples
+    --------
+    >>> import rfm
+    >>> results, comparison = rfm.example("expectation_results"), rfm.example("bronze_silver_dq_comparison")
+    >>> round(rfm.quality.guard(results, comparison, max_dropped_share=0.25), 3)
+    0.025
+    """
+    if fatal := _broken(results, "fail"):
+        raise InputError(f"stopped before gold: {fatal}; mend the files, or change the rule's severity")
+    totals = comparison.groupby("layer")["total_records"].sum()
+    rows, kept = int(totals.get("bronze", 0)), int(totals.get("silver", 0))
+    share = (rows - kept) / rows if rows else 0.0
+    if share > max_dropped_share:
+        raise InputError(
+            f"stopped before gold: {rows - kept} of {rows} rows dropped ({share:.1%}, limit {max_dropped_share:.0%}), "
+            f"{_broken(results, 'drop')}; mend the files, or raise rules.max_dropped_share"
+        )
+    return share
+
+
+def _broken(results: pd.DataFrame, severity: str) -> str:
+    """Name the broken expectations of a severity with their counts, most broken first."""
+    broken = results[(results["severity"] == severity) & (results["failed"] > 0)]
+    counts = broken.groupby("expectation")["failed"].sum().sort_values(ascending=False)
+    return ", ".join(f"{name} by {count} row(s)" for name, count in counts.items())
+
+
+# ── reasons ────────────────────────────────────────────────────────────
+FITS_HEADER = "fits_header"
+"""Name under which the rows are told that had too few or too many fields; no other rule is counted of them."""
+
+
+class QuarantineReason(NamedTuple):
+    """A rule, how many rows of the quarantine break it, and the raw columns of one of them."""
+
+    rule: str
+    rows: int
+    example: dict[str, Any]
+
+
+def quarantine_reasons(quarantine: Any) -> list[QuarantineReason]:
+    """Return the rules that rows of the quarantine break, the most broken first."""
+    rows: Any = nw.from_native(quarantine)
+    ragged = nw.col("_rescued_data").str.contains(RAGGED)
+    rows = rows.with_columns(_ragged=nw.when(ragged).then(nw.lit(True)).otherwise(nw.lit(False)))
+    counts = _eager(rows.group_by("failed_expectations", "_ragged").agg(nw.len().alias("rows")))
+    found: dict[str, QuarantineReason] = {}
+    for group in sorted(counts.iter_rows(named=True), key=lambda one: (-one["rows"], one["failed_expectations"])):
+        same = nw.col("failed_expectations") == group["failed_expectations"], nw.col("_ragged") == group["_ragged"]
+        rules = [FITS_HEADER] if group["_ragged"] else group["failed_expectations"].split(",")
+        _count(found, rules, group["rows"], _example(rows.filter(*same)))
+    return sorted(found.values(), key=lambda one: -one.rows)
+
+
+def _count(found: dict[str, QuarantineReason], rules: Iterable[str], rows: int, example: dict[str, Any]) -> None:
+    """Add rows to the rules that they break; the first example stays."""
+    for rule in rules:
+        before = found.get(rule, QuarantineReason(rule, 0, example))
+        found[rule] = before._replace(rows=before.rows + rows)
+
+
+def _example(rows: Any) -> dict[str, Any]:
+    """Return the raw columns of one row, the same each time."""
+    columns = ("source_file", *LANDING_COLUMNS.values(), "_rescued_data")
+    wanted = rows.select(*columns).sort(*columns, nulls_last=True).head(1)
+    return dict(next(_eager(wanted).iter_rows(named=True)))
+
+
+def _eager(rows: Any) -> Any:
+    return rows.collect() if isinstance(rows, nw.LazyFrame) else rows
+
+
+# ── money ────────────────────────────────────────────────────────────
+LINE = ("InvoiceNo", "StockCode", "Description", "Quantity", "UnitPrice", "CustomerID", "Country", "InvoiceDate")
+
+
+class Step(NamedTuple):
+    """A way for a line to be left out: its name, what the page calls it, and when a line takes it; the first that fits."""
+
+    name: str
+    label: str
+    taken: nw.Expr
+
+
+REFUSED = (  # of the quarantine
+    Step("unreadable", "Unreadable", nw.col("TotalCents").is_null()),
+    Step("returns", "Returns set aside", nw.col("Quantity") < 0),
+    Step("bad_prices", "Prices below 0", nw.col("Cents") < 0),
+    Step("other_rules", "Other broken rules", nw.lit(True)),
+)
+BEYOND = ("beyond", "Returns beyond purchases")  # of a customer, under net revenue: Monetary does not fall below 0
+COUNTED = Step("counted", "In the segments", nw.lit(True))
+NOTHING = (Decimal("0.00"), 0)  # amount and lines
+NOTES = {
+    "customer_returns": "Not taken off: returns",
+    "repeated": "Counted: repeated lines",
+}
+
+
+def kept_steps(as_of: dt.date, stock_code_pattern: str, revenue: str = "gross") -> tuple[Step, ...]:
+    """Return the ways of the lines of silver; what is left counts."""
+    cancelled = nw.col("IsCancellation")
+    return (
+        Step("later", "After the run date", nw.col("InvoiceDate") > nw.lit(as_of)),
+        Step("guests", "Guests", nw.col("CustomerID").is_null()),
+        Step("cancellations", "Other cancellations", cancelled & (nw.col("TotalPrice") >= 0) if revenue == "net" else cancelled),
+        Step("non_products", "Postage, fees, vouchers", ~nw.col("StockCode").str.contains(stock_code_pattern)),
+        COUNTED,
+    )
+
+
+def money_flow(
+    refused: Any,
+    silver: Any,
+    as_of: dt.date,
+    *,
+    stock_code_pattern: str = Rules().stock_code_pattern,
+    revenue: Literal["gross", "net"] = "gross",
+) -> pd.DataFrame:
+    """Follow the money of every line that arrived to the revenue in the segments.
+
+    Parameters
+    ----------
+    refused
+        Judged rows of ``retail_transactions_quarantine``: with the typed columns beside the raw text.
+    silver
+        Rows of ``retail_transactions_silver``; with the quarantine, every line that arrived.
+    as_of
+        Run date.
+    stock_code_pattern
+        Which stock codes are products, as a regular expression.
+    revenue
+        As for `rfm_metrics`: ``net`` takes returns off.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Step, Label, Kind, Amount (exact) and Lines, in order: one ``start``, all readable lines; ``step``, what is left out,
+        as the change it makes, so that leaving out returns, which are negative, adds; one ``end``, the Monetary of gold.
+        Start and steps add up to the end, in money and in lines. Below them each ``note`` is told, and changes nothing.
+
+    Examples
+    --------
+    >>> import datetime
+    >>> import rfm
+    >>> refused = rfm.judge(rfm.example("retail_transactions_quarantine"))
+    >>> flow = rfm.quality.money_flow(refused, rfm.example("retail_transactions_silver"), datetime.date(2025, 10, 23))
+    >>> flow[flow["Lines"] != 0][["Label", "Kind", "Amount", "Lines"]].head(4)
+                    Label   Kind    Amount  Lines
+    0  Lines that arrived  start  56861.03   3998
+    2   Returns set aside   step   1757.27    -98
+    3      Prices below 0   step  38811.55     -1
+    6              Guests   step  -4406.44   -762
+    """
+    judged: Any = nw.from_native(refused)
+    rows: Any = nw.from_native(arrow_typed(TABLES["retail_transactions_silver"], silver))
+    dated = rows.with_columns(nw.col("InvoiceDate").cast(nw.Date))
+    ways = kept_steps(as_of, stock_code_pattern, revenue)
+    kept = dated.with_columns(Step=_step(ways))
+    left = _sums(judged.with_columns(Step=_step(REFUSED)), "TotalCents") | _sums(kept, "TotalPrice")
+    out = [(step.name, step.label, "step", *_negative(left.get(step.name, NOTHING))) for step in (*REFUSED, *ways[:-1])]
+    total = tuple(sum(values) for values in zip(NOTHING, *left.values(), strict=True))
+    amount, lines = left.get(COUNTED.name, NOTHING)
+    counted = kept.filter(nw.col("Step") == COUNTED.name)
+    if revenue == "net":
+        beyond = _beyond(counted)
+        out, amount = [*out, (*BEYOND, "step", beyond, 0)], amount + beyond
+    end = (COUNTED.name, COUNTED.label, "end", amount, lines)
+    told = _told(judged, kept, counted, stock_code_pattern)
+    notes = [(name, label, "note", *told[name]) for name, label in NOTES.items()]
+    found = [("arrived", "Lines that arrived", "start", *total), *out, end, *notes]
+    return pd.DataFrame(found, columns=["Step", "Label", "Kind", "Amount", "Lines"])
+
+
+def _step(steps: tuple[Step, ...]) -> nw.Expr:
+    """Return the name of the first step that a line takes."""
+    chosen = nw.lit(steps[-1].name)
+    for step in reversed(steps[:-1]):
+        chosen = nw.when(step.taken).then(nw.lit(step.name)).otherwise(chosen)
+    return chosen
+
+
+def _sums(rows: Any, amount: str) -> dict[str, tuple[Decimal, int]]:
+    """Return amount and number of the lines of each step; whole cents become an amount."""
+    summed = rows.group_by("Step").agg(nw.col(amount).sum().alias("Amount"), nw.len().alias("Lines"))
+    return {row["Step"]: (_exact(row["Amount"], amount), int(row["Lines"])) for row in _rows(summed)}
+
+
+def _beyond(counted: Any) -> Decimal:
+    """Return what customers brought back beyond what they bought, for which nothing is taken off."""
+    customers = counted.group_by("CustomerID").agg(nw.col("TotalPrice").sum().alias("Amount"))
+    return sum((max(-Decimal(row["Amount"]), Decimal(0)) for row in _rows(customers)), NOTHING[0])
+
+
+def _told(judged: Any, kept: Any, counted: Any, stock_code_pattern: str) -> dict[str, tuple[Decimal, int]]:
+    """Return what is told beside the steps: returns of known customers, and lines counted although they repeat another."""
+    product = nw.col("StockCode").str.contains(stock_code_pattern)
+    back = judged.filter(nw.col("Quantity") < 0, ~nw.col("TotalCents").is_null(), ~nw.col("CustomerID").is_null(), product)
+    returns = kept.filter(nw.col("Step") == "cancellations", nw.col("TotalPrice") < 0, product)
+    parts = _sums(back.with_columns(Step=nw.lit("quarantine")), "TotalCents") | _sums(returns, "TotalPrice")
+    returned = (sum((amount for amount, _ in parts.values()), NOTHING[0]), sum(lines for _, lines in parts.values()))
+    lines = counted.group_by(*LINE).agg(nw.len().alias("Lines"), nw.col("TotalPrice").max().alias("Amount"))
+    twice = [(row["Amount"], int(row["Lines"]) - 1) for row in _rows(lines.filter(nw.col("Lines") > 1))]
+    repeated = (sum((amount * more for amount, more in twice), Decimal("0.00")), sum(more for _, more in twice))
+    return dict(zip(NOTES, (returned, repeated), strict=True))
+
+
+def _rows(found: Any) -> list[dict[str, Any]]:
+    """Return a small result as rows."""
+    eager = found.collect() if isinstance(found, nw.LazyFrame) else found
+    return list(eager.iter_rows(named=True))
+
+
+def _exact(value: Any, amount: str) -> Decimal:
+    """Return a sum as an exact amount; nothing readable is nothing."""
+    if value is None or value != value:
+        return Decimal("0.00")
+    return Decimal(int(value)).scaleb(-2) if amount == "TotalCents" else Decimal(value)
+
+
+def _negative(left: tuple[Decimal, int]) -> tuple[Decimal, int]:
+    """Return what leaving lines out changes: money and lines."""
+    return -left[0] + Decimal("0.00"), -left[1]

@@ -1,0 +1,324 @@
+"""Why a cluster or a segment has its name: its numbers, and the cut-offs that decided, in words.
+
+Why each customer is in its segment, how far the next one is, and what would take the customer there.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import pandas as pd
+
+from rfm.analysis.segments.rules import METRICS, decision_of, plain_name, segment_of
+from rfm.config import Cutoffs
+from rfm.schema import OUTLIER_LABELS, TABLES
+
+
+# ── explain ────────────────────────────────────────────────────────────
+def cluster_labels(clusters: Sequence[int], segments: Sequence[str]) -> list[str]:
+    """Return the segment of each cluster, with what tells clusters of one segment apart.
+
+    Parameters
+    ----------
+    clusters, segments
+        Number and segment of each cluster, in the same order.
+
+    Examples
+    --------
+    >>> cluster_labels([-1, 0, 1, 2], ["Champions", "Champions", "Hibernating", "Hibernating"])
+    ['Champions (spend outlier)', 'Champions', 'Hibernating (cluster 1)', 'Hibernating (cluster 2)']
+    """
+    regular = [segment for cluster, segment in zip(clusters, segments, strict=True) if cluster >= 0]
+    shared = {segment for segment in regular if regular.count(segment) > 1}
+    marks = [OUTLIER_LABELS.get(n, f"cluster {n}" if name in shared else "") for n, name in zip(clusters, segments, strict=True)]
+    return [f"{name} ({mark})" if mark else name for name, mark in zip(segments, marks, strict=True)]
+
+
+def explanation(
+    values: Sequence[float],
+    segment: str,
+    medians: Mapping[str, float],
+    cutoffs: Cutoffs = Cutoffs(),
+    currency: str = "£",
+) -> str:
+    """Say what the middle customer of a cluster or a segment is like, and which cut-offs give the name.
+
+    Parameters
+    ----------
+    values
+        Medians of Monetary, Frequency and Recency of the cluster or segment.
+    segment
+        Its name.
+    medians
+        Of all customers.
+    cutoffs
+        Multiples of the medians where the bands end.
+    currency
+        Sign before an amount.
+
+    Returns
+    -------
+    str
+        Where the name is not the one that the cut-offs give (a name can be kept for steadiness), it says so.
+
+    Examples
+    --------
+    >>> explanation((780, 17, 6), "Super VIP Champions", {"Monetary": 100, "Frequency": 2, "Recency": 54})  # doctest: +ELLIPSIS
+    'spends 7.8 × the median, bought 17 times, last seen 6 days ago; cut-offs: spend above £200 (2 ×), ...'
+    """
+    money, orders, days = values
+    middle = medians["Monetary"]
+    spends = f"spends {money / middle:.1f} × the median" if middle else f"spent {amount(money, currency)}"
+    said = f"{spends}, bought {times(orders)}, last seen {ago(days)}; cut-offs: {_cutoffs(segment, medians, cutoffs, currency)}"
+    plain = segment_of(money, orders, days, medians, cutoffs=cutoffs)
+    return said if plain == plain_name(segment) else f"{said}; held by the dead band, the cut-offs alone give {plain}"
+
+
+def _cutoffs(segment: str, medians: Mapping[str, float], cutoffs: Cutoffs, currency: str) -> str:
+    """Say between which values spend, invoices and days give a segment."""
+    row = decision_of(segment, cutoffs)
+    money, orders, days = (medians[name] for name in METRICS)
+    spend = _band(row.monetary, [amount(limit * money, currency) for limit in row.monetary])
+    often = _band(row.frequency, [number(limit * orders) for limit in row.frequency])
+    lately = f"{'below' if segment == row.recent else 'from'} {number(cutoffs.recency * days)} ({cutoffs.recency:g} ×)"
+    return f"spend {spend}, invoices {often}, days {lately}"
+
+
+def _band(band: tuple[float, float], said: Sequence[str]) -> str:
+    """Say low < value <= high, in the words for low and high, and which multiples of the median they are."""
+    (low, high), (bottom, top) = band, said
+    if math.isinf(high):
+        return f"above {bottom} ({low:g} ×)"
+    return f"up to {top} ({high:g} ×)" if math.isinf(low) else f"above {bottom} up to {top} ({low:g} to {high:g} ×)"
+
+
+def amount(value: float, currency: str) -> str:
+    """Say an amount, whole from ten on."""
+    return f"{currency}{value:,.{0 if abs(value) >= 10 else 2}f}"
+
+
+def number(value: float) -> str:
+    """Say a number with at most one decimal."""
+    return f"{value:,.1f}".removesuffix(".0")
+
+
+def count(value: float, thing: str) -> str:
+    """Say how many things."""
+    return f"{number(value)} {thing}" if value == 1 else f"{number(value)} {thing}s"
+
+
+def times(orders: float) -> str:
+    """Say how many invoices."""
+    return "once" if orders == 1 else "twice" if orders == 2 else f"{number(orders)} times"
+
+
+def ago(days: float) -> str:
+    """Say how long ago."""
+    return f"{count(days, 'day')} ago" if days else "today"
+
+
+# ── outlook ────────────────────────────────────────────────────────────
+HORIZON = 365  # days ahead that are told of
+
+
+class Fitted(Protocol):
+    """What is asked of the model that made the clusters; `rfm.Model` has it."""
+
+    @property
+    def centroids(self) -> Sequence[Sequence[float]]:
+        """Monetary, Frequency, Recency of each centroid, in their own units."""
+
+    @property
+    def scale(self) -> Sequence[float]:
+        """What distances are measured in, for each of the three."""
+
+    @property
+    def fences(self) -> Mapping[str, Sequence[float]]:
+        """Lowest and highest regular Monetary and Frequency."""
+
+    def distances(self, values: np.ndarray) -> np.ndarray:
+        """Return the distance of each customer to each centroid."""
+
+    def predict(self, customers: pd.DataFrame) -> np.ndarray:
+        """Return the cluster of each customer, outliers included."""
+
+
+class NextSegment(NamedTuple):
+    """What lies ahead of each customer: the nearest other segment, how far it is, what an order and time would do."""
+
+    next_segment: np.ndarray
+    distance: np.ndarray
+    after_order: np.ndarray
+    after_days: np.ndarray
+    days: np.ndarray
+
+
+def explain_customers(customers: pd.DataFrame, described: pd.DataFrame, model: Fitted, currency: str = "£") -> pd.DataFrame:
+    """Say of each customer why it is in its segment, how far the next one is, and what would take it there.
+
+    All is said by the model of the day: an order of the customer's usual size would be placed in the clusters as they are,
+    and so would the days without one. Tomorrow's clusters may lie a little elsewhere.
+
+    Parameters
+    ----------
+    customers
+        Columns of ``customer_rfm_description_and_recommendation``.
+    described
+        Columns of ``cluster_description_and_recommendation``.
+    model
+        The one that made the clusters.
+    currency
+        Sign before an amount.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns of ``customer_explanations``, a row for every customer. Distance is the simplified silhouette: with a and b
+        the distances to the nearest centroid of the own and of another segment, (b − a) / max(a, b).
+
+    References
+    ----------
+    Hruschka, de Castro and Campello (2004), ICDM: the simplified silhouette.
+
+    Examples
+    --------
+    >>> import datetime
+    >>> import rfm
+    >>> day = datetime.date(2025, 10, 23)
+    >>> models = rfm.Model.kept(rfm.example("cluster_models"), day)
+    >>> customers = rfm.example("customer_rfm_description_and_recommendation")
+    >>> described = rfm.example("cluster_description_and_recommendation")
+    >>> why = rfm.segments.explain_customers(customers, described, models[day])
+    >>> why["Why"].iloc[0].split("; ")[1:]
+    ['next is Hibernating, 3.9 × as far', 'no order for another 14 days: Hibernating']
+    """
+    ahead = next_segment(customers, described, model)
+    because, then = _because(customers, described, model, currency), _then(customers, ahead, currency)
+    added = customers[["CustomerID", "UpdateDate"]].assign(
+        Why=[first + second for first, second in zip(because, then, strict=True)],
+        Next_Segment=[name or None for name in ahead.next_segment],
+        Distance=ahead.distance,
+    )
+    return added[TABLES["customer_explanations"].names]
+
+
+def next_segment(customers: pd.DataFrame, described: pd.DataFrame, model: Fitted) -> NextSegment:
+    """Return the nearest other segment of each customer, and what an order or time without one would do."""
+    names = dict(zip(described["Cluster"].tolist(), described["Cluster_Description"], strict=True))
+    values = customers[list(METRICS)].astype(float)
+    segment = customers["Cluster_Description"].to_numpy(object)
+    squared = model.distances(values.to_numpy()) ** 2
+    centroids = _named(np.arange(squared.shape[1]), names)
+    squared[:, centroids == ""] = np.inf  # a centroid without a customer has no segment
+    settled = model.predict(values) == customers["Cluster"].to_numpy()
+    ordered = _named(model.predict(_after_order(values)), names)
+    days, later = _without_order(squared, -2 * np.asarray(model.centroids)[:, 2] / model.scale[2] ** 2, segment, centroids)
+    regular = customers["Cluster"].to_numpy() >= 0
+    told = regular & settled & (days <= HORIZON)
+    return NextSegment(
+        *_nearest(np.where(regular[:, None], squared, np.inf), segment[:, None] == centroids, centroids),
+        np.where(settled & (ordered != segment), ordered, ""),
+        np.where(told, later, ""),
+        np.where(told, days, np.nan),
+    )
+
+
+def _nearest(squared: np.ndarray, own: np.ndarray, centroids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the segment of the nearest centroid that is not of the own, and the simplified silhouette."""
+    others = np.where(own, np.inf, squared)
+    inside, outside = np.sqrt(np.where(own, squared, np.inf).min(axis=1)), np.sqrt(others.min(axis=1))
+    known, widest = np.isfinite(outside), np.maximum(inside, outside)
+    distance = np.full(len(squared), np.nan)
+    distance[known] = (outside[known] - inside[known]) / np.where(widest[known] > 0, widest[known], 1)
+    return np.where(known, centroids[others.argmin(axis=1)], ""), distance
+
+
+def _after_order(values: pd.DataFrame) -> pd.DataFrame:
+    """Return the metrics of customers who order today what they usually order."""
+    usual = values["Monetary"] / values["Frequency"]
+    return values.assign(Monetary=values["Monetary"] + usual, Frequency=values["Frequency"] + 1, Recency=0.0)
+
+
+def _named(clusters: np.ndarray, names: Mapping[int, str]) -> np.ndarray:
+    """Return the segments of clusters; empty for a kind of outlier that nobody is."""
+    return np.array([names.get(cluster, "") for cluster in clusters.tolist()], dtype=object)
+
+
+def _without_order(
+    squared: np.ndarray, slope: np.ndarray, segment: np.ndarray, centroids: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return in how many days without an order a centroid of another segment is the nearest, and that segment.
+
+    While days go by, the squared distances to two centroids differ by a straight line in time, so the first day is
+    exact: of the lines of all other segments, the one that first lies below all lines of the own.
+    """
+    days, later = np.full(len(squared), np.inf), np.full(len(squared), "", dtype=object)
+    for name in set(centroids) - {""}:
+        rows, own = np.flatnonzero(segment == name), np.flatnonzero(centroids == name)
+        for other in np.flatnonzero((centroids != name) & (centroids != "")):
+            day = _first_day(squared[np.ix_(rows, [other])] - squared[np.ix_(rows, own)], slope[own] - slope[other])
+            sooner = day < days[rows]
+            days[rows[sooner]], later[rows[sooner]] = day[sooner], centroids[other]
+    return days, later
+
+
+def _first_day(ahead: np.ndarray, gain: np.ndarray) -> np.ndarray:
+    """Return the first whole day t > 0 on which ahead < gain · t in all columns; infinite where there is none."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        crossing = ahead / gain
+    after = np.where(gain > 0, crossing, np.where((gain == 0) & (ahead >= 0), np.inf, -np.inf)).max(axis=1)
+    before = np.where(gain < 0, crossing, np.inf).min(axis=1)
+    day = np.floor(np.maximum(after, 0)) + 1
+    return np.where(day < before, day, np.inf)
+
+
+def _because(customers: pd.DataFrame, described: pd.DataFrame, model: Fitted, currency: str) -> list[str]:
+    """Say what each customer is like, and which cluster that is."""
+    where = {row["Cluster"]: _cluster(row, model, currency) for row in described.to_dict("records")}
+    money, orders, days = (customers[name].astype(float).tolist() for name in METRICS)
+    often, lately = {n: times(n) for n in set(orders)}, {n: ago(n) for n in set(days)}
+    return [
+        f"spent {amount(spent, currency)}, bought {often[n]}, last seen {lately[day]}: {where[cluster]}"
+        for spent, n, day, cluster in zip(money, orders, days, customers["Cluster"].tolist(), strict=True)
+    ]
+
+
+def _cluster(row: Mapping[Hashable, Any], model: Fitted, currency: str) -> str:
+    """Say which cluster it is, and what its middle customer is like."""
+    mark, middle = row["Cluster"], amount(row["MedianMonetary"], currency)
+    kind = f"{_fenced(mark, model, currency)}, kept apart in cluster {mark}" if mark < 0 else f"closest to cluster {mark}"
+    like = f"{middle}, {count(row['MedianFrequency'], 'invoice')}, {count(row['MedianRecency'], 'day')}"
+    return f"{kind} (its middle customer: {like}), so {row['Cluster_Description']}"
+
+
+def _fenced(mark: int, model: Fitted, currency: str) -> str:
+    """Say what kind of outlier a mark stands for, and what would be regular."""
+    high = {name: fence[1] for name, fence in model.fences.items()}
+    said = {"Monetary": amount(high.get("Monetary", 0), currency), "Frequency": count(high.get("Frequency", 0), "invoice")}
+    regular = [said[name] for name, marks in (("Monetary", (-1, -3)), ("Frequency", (-2, -3))) if name in high and mark in marks]
+    return f"a {OUTLIER_LABELS[mark]}" + (f" (regular is up to {' and '.join(regular)})" if regular else "")
+
+
+def _then(customers: pd.DataFrame, ahead: NextSegment, currency: str) -> list[str]:
+    """Say how far the next segment is, and what an order or time would do; nothing where nothing would change."""
+    usual = (customers["Monetary"].astype(float) / customers["Frequency"].astype(float)).tolist()
+    return [
+        (_next(near, far) if near else "")
+        + (f"; another order of its usual {amount(order, currency)} today: {ordered}" if ordered else "")
+        + (f"; no order for another {count(days, 'day')}: {later}" if later else "")
+        for near, far, order, ordered, later, days in zip(
+            ahead.next_segment.tolist(), ahead.distance.tolist(), usual, *(part.tolist() for part in ahead[2:]), strict=True
+        )
+    ]
+
+
+def _next(segment: str, distance: float) -> str:
+    """Say which segment is next and how far it is."""
+    if distance < 0:
+        return f"; {segment} is nearer by now, but not clearly"
+    if distance > 0.9:
+        return f"; next is {segment}, over 10 × as far"
+    return f"; next is {segment}, {1 / (1 - distance):.1f} × as far"

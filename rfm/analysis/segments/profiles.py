@@ -1,0 +1,437 @@
+"""Clusters and customers in numbers and words.
+
+Segments in numbers and words: the summary, its headline and the table of what to do.
+
+A model to be kept: what `rfm score` needs as JSON, and a card in Markdown that says what the model is and is not for.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from rfm.analysis.segments.explain import cluster_labels, explanation
+from rfm.analysis.segments.rules import METRICS, TIER_OF, recommended_actions, steady_segment
+from rfm.config import Cutoffs
+from rfm.errors import InputError
+from rfm.schema import TABLES
+
+if TYPE_CHECKING:
+    import datetime as dt
+
+
+# ── describe ────────────────────────────────────────────────────────────
+def summarise_clusters(customers: pd.DataFrame) -> pd.DataFrame:
+    """Describe each cluster by count, average and median.
+
+    Parameters
+    ----------
+    customers
+        Columns of ``customer_rfm_kmeans_clustered``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns of ``cluster_summary``, one row a cluster, averages and medians rounded to 2.
+
+    Raises
+    ------
+    InputError
+        If there is no customer.
+
+    Examples
+    --------
+    >>> import rfm
+    >>> clusters = rfm.segments.summarise_clusters(rfm.example("customer_rfm_kmeans_clustered"))
+    >>> clusters[["Cluster", "Count", "MedianMonetary", "MedianFrequency", "MedianRecency"]].head(3)
+       Cluster  Count  MedianMonetary  MedianFrequency  MedianRecency
+    0       -3     21         1188.60              6.0            2.0
+    1       -2     33          264.79              4.0            4.0
+    2       -1     14          641.12              2.0            7.0
+    """
+    if customers.empty:
+        raise InputError("customer_rfm_kmeans_clustered has 0 customers of this run date; run the cluster stage for it first")
+    summary = statistics(customers, "Cluster", "Count")
+    return summary[TABLES["cluster_summary"].names].sort_values("Cluster", ignore_index=True)
+
+
+def medians_of(customers: pd.DataFrame) -> dict[str, float]:
+    """Return the median Monetary, Frequency and Recency of all customers.
+
+    Parameters
+    ----------
+    customers
+        One row a customer with the three metrics.
+
+    Examples
+    --------
+    >>> import rfm
+    >>> rfm.segments.medians_of(rfm.example("customer_rfm_gold"))
+    {'Monetary': 117.375, 'Frequency': 2.0, 'Recency': 8.0}
+    """
+    return {name: float(customers[name].astype(float).median()) for name in METRICS}
+
+
+def describe_clusters(
+    summary: pd.DataFrame,
+    medians: Mapping[str, float],
+    recommendations: Mapping[str, str] | None = None,
+    cutoffs: Cutoffs = Cutoffs(),
+    currency: str = "£",
+    before: Mapping[str, str] | None = None,
+    band: float = 0.0,
+) -> pd.DataFrame:
+    """Give each cluster its segment, tier and recommended action, and say why.
+
+    Parameters
+    ----------
+    summary
+        Columns of ``cluster_summary``.
+    medians
+        Of all customers, see `medians_of`.
+    recommendations
+        The shop's own words for some segments.
+    cutoffs
+        The shop's own multiples of the medians where the bands of the segments end.
+    currency
+        Sign before an amount.
+    before
+        Segments that the clusters had in the run before, by number as text: `Model.before`.
+    band
+        Share by which medians must pass a cut-off before the segment changes, see `steady_segment`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns of ``cluster_description_and_recommendation``.
+
+    Raises
+    ------
+    SettingsError
+        If a recommendation is for a segment that does not exist.
+
+    Examples
+    --------
+    >>> import rfm
+    >>> customers = rfm.example("customer_rfm_kmeans_clustered")
+    >>> clusters, medians = rfm.segments.summarise_clusters(customers), rfm.segments.medians_of(customers)
+    >>> described = rfm.segments.describe_clusters(clusters, medians)
+    >>> described[["Cluster", "Cluster_Description", "Tier"]].head(3)
+       Cluster  Cluster_Description        Tier
+    0       -3  Super VIP Champions     premium
+    1       -2    High Value Active  high value
+    2       -1   Ultra Big Spenders     premium
+    """
+    actions = recommended_actions(recommendations or {})
+    clusters, metrics = summary["Cluster"].tolist(), medians_in(summary)
+    held = [(before or {}).get(str(cluster)) for cluster in clusters]
+    rows = zip(metrics, clusters, held, strict=True)
+    names = [steady_segment(values, medians, cluster, cutoffs, name, band) for values, cluster, name in rows]
+    return summary.assign(
+        Cluster_Description=names,
+        Tier=[TIER_OF[name] for name in names],
+        Cluster_Recommendation=[actions[name] for name in names],
+        Cluster_Label=cluster_labels(clusters, names),
+        Explanation=[explanation(*row, medians, cutoffs, currency) for row in zip(metrics, names, strict=True)],
+    )
+
+
+def medians_in(summary: pd.DataFrame) -> list[list[float]]:
+    """Return the median Monetary, Frequency and Recency of each row of a summary."""
+    return summary[[f"Median{name}" for name in METRICS]].to_numpy(float).tolist()
+
+
+def describe_customers(customers: pd.DataFrame, described: pd.DataFrame) -> pd.DataFrame:
+    """Give each customer the segment, tier and action of its cluster.
+
+    Parameters
+    ----------
+    customers
+        Columns of ``customer_rfm_kmeans_clustered``.
+    described
+        Columns of ``cluster_description_and_recommendation``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns of ``customer_rfm_description_and_recommendation``, a row for every customer.
+
+    Examples
+    --------
+    >>> import rfm
+    >>> described = rfm.example("cluster_description_and_recommendation")
+    >>> customers = rfm.segments.describe_customers(rfm.example("customer_rfm_kmeans_clustered"), described)
+    >>> customers["Cluster_Description"].value_counts().head(3).to_dict()
+    {'New Customers': 146, 'High Value Active': 81, 'Hibernating': 68}
+    """
+    words = described[["Cluster", "Cluster_Description", "Tier", "Cluster_Recommendation"]]
+    joined = customers.merge(words, on="Cluster", how="left", validate="many_to_one")
+    return joined[TABLES["customer_rfm_description_and_recommendation"].names]
+
+
+def statistics(customers: pd.DataFrame, by: str, count: str) -> pd.DataFrame:
+    """Return count, averages and medians of the metrics per group, rounded to 2."""
+    groups = customers[[by]].assign(**{name: customers[name].astype(float) for name in METRICS}).groupby(by)
+    columns = {count: groups.size()}
+    for name in METRICS:
+        columns[f"Average{name}"] = groups[name].mean().round(2)
+        columns[f"Median{name}"] = groups[name].median().round(2)
+    return pd.DataFrame(columns).reset_index()
+
+
+# ── summary ────────────────────────────────────────────────────────────
+def summarise_segments(customers: pd.DataFrame, cutoffs: Cutoffs = Cutoffs(), currency: str = "£") -> pd.DataFrame:
+    """Describe each segment: how many, how good, what they bring, what to do, and why it is called so.
+
+    Parameters
+    ----------
+    customers
+        Columns of ``customer_rfm_description_and_recommendation``.
+    cutoffs, currency
+        As for `rfm.segments.describe_clusters`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns of ``segment_summary``, most revenue first; Revenue is exact, its sum is that of Monetary.
+
+    Examples
+    --------
+    >>> import rfm
+    >>> segments = rfm.segments.summarise_segments(rfm.example("customer_rfm_description_and_recommendation"))
+    >>> segments[["Cluster_Description", "Customers", "Revenue"]].head(3)
+            Cluster_Description  Customers   Revenue
+    0       Super VIP Champions         21  29723.66
+    1         High Value Active         81  22480.17
+    2  Dormant Ultra High Value         14  11943.99
+    """
+    words = customers.groupby("Cluster_Description")[["Tier", "Cluster_Recommendation"]].first().reset_index()
+    summary = statistics(customers, "Cluster_Description", "Customers").merge(words, on="Cluster_Description")
+    revenue = customers.groupby("Cluster_Description")["Monetary"].sum()
+    summary["Revenue"] = summary["Cluster_Description"].map(revenue)
+    summary["CustomerShare"] = summary["Customers"] / len(customers)
+    total = float(revenue.sum())
+    summary["RevenueShare"] = summary["Revenue"].astype(float) / total if total else 0.0
+    rows, medians = zip(medians_in(summary), summary["Cluster_Description"], strict=True), medians_of(customers)
+    summary["Explanation"] = [explanation(*row, medians, cutoffs, currency) for row in rows]
+    summary = summary[TABLES["segment_summary"].names]
+    return summary.sort_values(["Revenue", "Cluster_Description"], ascending=[False, True], ignore_index=True)
+
+
+def headline(summary: pd.DataFrame, currency: str = "£") -> str:
+    """Say in one sentence what a run found.
+
+    Parameters
+    ----------
+    summary
+        Columns of ``segment_summary``, most revenue first.
+    currency
+        Sign before an amount.
+
+    Examples
+    --------
+    >>> import rfm
+    >>> rfm.segments.headline(rfm.example("segment_summary"))
+    '400 customers in 7 segments brought £92,596; 21 Super VIP Champions (5%) brought 32% of it'
+    """
+    first, customers, revenue = summary.iloc[0], int(summary["Customers"].sum()), float(summary["Revenue"].sum())
+    return (
+        f"{customers:,} customers in {len(summary)} segments brought {currency}{revenue:,.0f}; "
+        f"{first['Customers']:,} {first['Cluster_Description']} ({first['CustomerShare']:.0%}) "
+        f"brought {first['RevenueShare']:.0%} of it"
+    )
+
+
+def action_table(summary: pd.DataFrame, currency: str = "£") -> pd.DataFrame:
+    """Return the segments as people read them: size, value, the middle customer, the action.
+
+    Parameters
+    ----------
+    summary
+        Columns of ``segment_summary``.
+    currency
+        Sign before an amount.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a segment, all cells formatted as text.
+
+    Examples
+    --------
+    >>> import rfm
+    >>> rfm.segments.action_table(rfm.example("segment_summary"))[["Customers", "Share", "Revenue"]].head(3)
+                             Customers Share  Revenue
+    Segment
+    Super VIP Champions             21    5%  £29,724
+    High Value Active               81   20%  £22,480
+    Dormant Ultra High Value        14    4%  £11,944
+    """
+    money = f"{currency}{{:,.0f}}".format
+    return pd.DataFrame(
+        {
+            "Segment": summary["Cluster_Description"],
+            "Tier": summary["Tier"],
+            "Customers": summary["Customers"].map("{:,}".format),
+            "Share": summary["CustomerShare"].map("{:.0%}".format),
+            "Revenue": summary["Revenue"].astype(float).map(money),
+            "Revenue share": summary["RevenueShare"].map("{:.0%}".format),
+            "Median spend": summary["MedianMonetary"].map(money),
+            "Median invoices": summary["MedianFrequency"].map("{:g}".format),
+            "Median days since": summary["MedianRecency"].map("{:g}".format),
+            "What to do": summary["Cluster_Recommendation"],
+        }
+    ).set_index("Segment")
+
+
+# ── card ────────────────────────────────────────────────────────────
+SCHEMA = 1  # of the JSON; a reader refuses any other
+STATISTICS = ["Cluster", "Count", "MedianMonetary", "MedianFrequency", "MedianRecency"]
+WORDS = [*STATISTICS, "Cluster_Label", "Cluster_Description", "Tier", "Cluster_Recommendation"]
+CARD = """\
+# Model of {date}
+
+**What it is for.** It puts a shop's customers into groups of similar spend, number of invoices and days since the last
+purchase, each with a segment and a recommended action, so that people know whom to call first. It is not for decisions
+about one person, such as credit or prices, and it foretells nothing by itself: see the backtest.
+
+**Data.** {lines:,} sales lines of {files:,} file(s), {first} to {last}; {customers:,} customers as of {date}. Guests,
+cancellations and what is no product are not counted; amounts are in {currency}, returns are not taken off.
+
+**Method.** K-means on standardised Monetary, Frequency and Recency; {verdict}. {grown}
+
+## Scores of each k
+{scores}
+
+Score = 0.6 · silhouette / largest + 0.4 · elbow / largest. The silhouette says how much nearer a customer is to its own
+cluster than to the next, from −1 to 1; rows are the customers whose silhouette was measured, error its standard error.
+
+## Clusters
+{clusters}
+
+The median customer of all: {medians}. Clusters −1, −2 and −3 lie beyond the fences and took no part in the fit.
+
+## Fences
+{fences}
+
+## Limits
+* A segment is that of a cluster: its middle customer earned the name, one at the edge may fit the neighbour as well.
+* Recency counts from {date}: score customers as of that day, or soon after; an older model is a guess about today.
+* Far beyond what the model has seen, the nearest cluster can be far away; `rfm score` counts such customers.
+
+## How to use it
+`rfm score customers.csv --date {date}` gives each customer of a file (CustomerID, Monetary, Frequency, Recency, or sales
+lines) a cluster, a segment, a tier and an action. `model.json` beside this card holds numbers and words only:
+`schema` (version of the format), `model` (a point is (value − mean) / scale; `centroids` in their own units, Monetary,
+Frequency, Recency; `fences`), `medians`, `clusters` (number, customers, medians, segment, tier, action), `data`.
+Made by rfm {version}.
+"""
+
+
+def model_artifacts(
+    model: Any, described: pd.DataFrame, medians: Mapping[str, float], files: pd.DataFrame, currency: str = "£"
+) -> dict[str, str]:
+    """Return what is kept of a model: ``model.json`` and ``model_card.md``, by name.
+
+    Parameters
+    ----------
+    model
+        An `rfm.Model`.
+    described
+        Columns of ``cluster_description_and_recommendation``.
+    medians
+        Monetary, Frequency and Recency of the median customer.
+    files
+        Rows of ``landing_files`` in silver that the run sees.
+    currency
+        Sign before an amount.
+
+    Examples
+    --------
+    >>> import datetime
+    >>> import rfm
+    >>> day = datetime.date(2025, 10, 23)
+    >>> models = rfm.Model.kept(rfm.example("cluster_models"), day)
+    >>> medians = rfm.segments.medians_of(rfm.example("customer_rfm_gold"))
+    >>> described = rfm.example("cluster_description_and_recommendation")
+    >>> papers = rfm.segments.model_artifacts(models[day], described, medians, rfm.example("landing_files"))
+    >>> list(papers)
+    ['model.json', 'model_card.md']
+    """
+    known = json.loads(model.to_json())
+    clusters = json.loads(described[WORDS].to_json(orient="records", force_ascii=False))
+    data = {"files": len(files), "lines": int(files["rows"].sum()), **_days(files["file_date"].dropna())}
+    told = {"schema": SCHEMA, "model": known, "medians": dict(medians), "clusters": clusters, "data": data}
+    text = json.dumps(told, indent=1, ensure_ascii=False) + "\n"
+    return {"model.json": text, "model_card.md": _card(known, described, medians, data, currency)}
+
+
+def k_verdict(scores: list[dict[str, Any]], k: int) -> str:
+    """Say which k was chosen, how its score stands against the best other, and how sure that is.
+
+    Parameters
+    ----------
+    scores
+        A row a k tried: k, score, and rows, error and tied where they are known.
+    k
+        The one chosen.
+
+    Examples
+    --------
+    >>> import rfm
+    >>> scores = [{"k": 3, "score": 0.8}, {"k": 4, "score": 1.0}]
+    >>> rfm.segments.k_verdict(scores, 4)
+    'k = 4, its score 20.0% ahead of that of k = 3, all silhouettes measured'
+    """
+    own = next((row for row in scores if row["k"] == k), None)
+    others = sorted((row for row in scores if row["k"] != k), key=lambda row: -row["score"])
+    if not own or not others:
+        return f"k = {k}, the only one that the customers allow"
+    lead = 1 - others[0]["score"] / own["score"] if own["score"] else 0.0
+    said = f"k = {k}, its score {abs(lead):.1%} {'ahead of' if lead >= 0 else 'behind'} that of k = {others[0]['k']}"
+    if not own.get("error"):
+        return f"{said}, all silhouettes measured"
+    level = [row["k"] for row in scores if row.get("tied") or row["score"] == max(own["score"], others[0]["score"])]
+    tied = [other for other in level if other != k] if k in level else []
+    sure = f"a tie with k = {', '.join(map(str, tied))}" if tied else "decided"
+    return f"{said}: {sure} by the silhouettes of {own['rows']:,} customers drawn"
+
+
+def _days(dates: pd.Series) -> dict[str, str]:
+    """Return the first and the last day in the files' names."""
+    first, last = (dates.min(), dates.max()) if len(dates) else ("", "")
+    return {"first": _iso(first), "last": _iso(last)}
+
+
+def _iso(day: dt.date | str) -> str:
+    """Return a date as text."""
+    return str(day)[:10]
+
+
+def _card(model: Mapping[str, Any], described: pd.DataFrame, medians: Mapping[str, float], data: Any, currency: str) -> str:
+    """Fill in the card."""
+    scores = pd.DataFrame(model["scores"])
+    grown = f"It grew from the model of {model['previous']}; " if model.get("previous") else "It was fitted afresh; "
+    fences = [f"* {name}: {low:,.2f} to {high:,.2f}" for name, (low, high) in model.get("fences", {}).items()]
+    return CARD.format(
+        **data,
+        date=model["trained"],
+        version=model["version"],
+        currency=currency,
+        customers=int(described["Count"].sum()),
+        verdict=k_verdict(model["scores"], model["k"]),
+        grown=f"{grown}the last full fit was that of {model.get('fitted') or model['trained']}.",
+        scores=_grid(scores[[name for name in ("k", "silhouette", "error", "elbow", "score", "rows") if name in scores]]),
+        clusters=_grid(described[[name for name in WORDS if name != "Cluster_Recommendation"]]),
+        medians=", ".join(f"{name} {value:,.2f}" for name, value in medians.items()),
+        fences="\n".join(fences) or "None.",
+    )
+
+
+def _grid(frame: pd.DataFrame) -> str:
+    """Return a frame as a Markdown table."""
+    body = [[f"{value:,.4g}" if isinstance(value, float) else str(value) for value in row] for row in frame.values.tolist()]
+    return "\n".join("| " + " | ".join(row) + " |" for row in (list(frame.columns), ["---"] * frame.shape[1], *body))

@@ -1,0 +1,58 @@
+"""The `rfm` command: thin; every verb calls one function. Exit status 0 done, 1 a run failed, 2 wrong use, 130 Ctrl-C."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import typer
+
+from rfm.cli import data, run
+from rfm.cli.options import app, errors, notes, screen, spell_unknown_characters
+from rfm.errors import RfmError, explain_cloud_error, redact
+
+__all__ = ["app", "data", "errors", "main", "notes", "run", "screen"]
+
+STOPPED = 130  # exit status after Ctrl-C
+UsageError: Any = typer.BadParameter.__base__  # click's, or that of the copy of click in newer typers
+
+
+def main() -> None:
+    """Run the command line; say what went wrong in one line, without a traceback."""
+    started = time.monotonic()
+    spell_unknown_characters()
+    with _plain_words():
+        status = app(sys.argv[1:] or ["--help"], prog_name="rfm", standalone_mode=False)
+        if status == STOPPED:  # what typer makes of Ctrl-C
+            raise KeyboardInterrupt
+        notes.detail(f"{time.monotonic() - started:.1f} s in all")
+        sys.exit(status)
+
+
+@contextmanager
+def _plain_words() -> Iterator[None]:
+    """Turn an error that a user can cause into one line and an exit status."""
+    try:
+        yield
+    except RfmError as error:
+        lines = [f"rfm: {error}", *getattr(error, "__notes__", ())]
+        errors.print(*map(redact, lines), sep="\n", markup=False)
+        sys.exit(error.exit_status)
+    except UsageError as error:
+        command = error.ctx.command_path if error.ctx else "rfm"
+        errors.print(f"rfm: {error.format_message().rstrip('.')}; see `{command} --help`", markup=False)
+        sys.exit(error.exit_code)
+    except PermissionError as error:
+        errors.print(f"rfm: {error.filename}: no permission; choose another folder or change its rights", markup=False)
+        sys.exit(1)
+    except (KeyboardInterrupt, typer.Abort):
+        errors.print("rfm: stopped by hand; run the same day again to finish it")
+        sys.exit(STOPPED)
+    except Exception as error:
+        if not (said := explain_cloud_error(error)):
+            raise
+        errors.print(f"rfm: a service failed: {said}", markup=False)
+        sys.exit(1)

@@ -1,0 +1,249 @@
+"""How things stand: the last runs, the tables, how good the newest data are, and how fresh.
+
+The overview for a terminal of eighty columns.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import platform
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from rich.console import Console, Group
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table as Grid
+
+from rfm.analysis.formatting import file_size
+from rfm.errors import printable
+from rfm.lake import Lake, open_lake
+from rfm.lake.tables import table_sizes
+from rfm.pipeline import run_record
+from rfm.report.site import published_runs
+from rfm.settings import Settings
+
+# ── overview ────────────────────────────────────────────────────────────
+KEPT = 50  # runs told of
+LONGEST = dt.timedelta(hours=6)  # a run on another machine that began earlier is taken for dead
+FOUND = ("customers", "revenue", "orders", "warnings")  # what the reports know of a run
+
+
+def overview(settings: Settings) -> dict[str, Any]:
+    """Return how things stand, as plain values that JSON can hold."""
+    lake = open_lake(settings)
+    logged = sorted(_rows(lake, run_record.TABLE), key=lambda row: row["started"], reverse=True)
+    whole = [row for row in logged if row["stage"] in (run_record.RUN, run_record.BACKFILL)]
+    runs = _runs(whole, published_runs(settings.reports))
+    newest = whole[0]["run_id"] if whole else None
+    newest_date = max((run["run_date"] for run in runs if run["status"] in ("done", "failed")), default=None)
+    told = {
+        "runs": runs[:KEPT],
+        "stages": _stages([row for row in logged if row["run_id"] == newest]),
+        "tables": {name: size._asdict() for name, size in table_sizes(lake).items()},
+        "quality": _quality(lake),
+        "warnings": [row for row in _rows(lake, "run_warnings") if str(row["run_date"]) == newest_date],
+        "freshness": _freshness(lake, runs),
+    }
+    return json.loads(json.dumps(told, default=lambda moment: moment.isoformat()))
+
+
+def _rows(lake: Lake, name: str, **equal: Any) -> list[dict[str, Any]]:
+    """Return the rows of a small table."""
+    return lake.read(name, **equal).collect().to_dicts()
+
+
+def _runs(logged: list[dict[str, Any]], published: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the runs of the log with what the reports know of them, and those that only the reports know."""
+    reports = {(run["run_date"], _second(run.get("started"))): run for run in published}
+    runs = []
+    for row in logged:
+        report = reports.pop((str(row["run_date"]), _second(row["started"])), {})
+        runs.append(_run(row) | {name: report.get(name) for name in FOUND})
+    older = [{**dict.fromkeys(_run({})), **_report(run)} for run in reports.values()]
+    return sorted(runs + older, key=lambda run: _second(run["started"]) or run["run_date"], reverse=True)
+
+
+def _run(row: dict[str, Any]) -> dict[str, Any]:
+    """Return what is told of a row of the log."""
+    names = ("run_id", "run_date", "stage", "status", "started", "seconds", "rows_read", "rows_written", "error")
+    told = {name: row.get(name) for name in names}
+    if row.get("status") == "running" and not _alive(row):
+        told["status"] = "did not finish"
+    return told | {name: str(told[name]) for name in ("run_date",) if told[name]}
+
+
+def _report(run: dict[str, Any]) -> dict[str, Any]:
+    """Return what is told of a run that only the reports know."""
+    return {"stage": run_record.RUN} | {name: run.get(name) for name in ("run_date", "status", "started", "seconds", *FOUND)}
+
+
+def _second(moment: Any) -> str:
+    """Return a moment in UTC to the second, as text that sorts."""
+    moment = dt.datetime.fromisoformat(moment) if isinstance(moment, str) else moment
+    return moment.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%S") if moment else ""
+
+
+def _alive(row: dict[str, Any]) -> bool:
+    """Tell whether a run that has not ended may still be going on."""
+    process = json.loads(row["versions"]).get("process", {})
+    if process.get("host") != platform.node():
+        return dt.datetime.now(dt.UTC) - row["started"] < LONGEST
+    try:
+        os.kill(process["id"], 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _stages(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the stages of a run in their order."""
+    names = ("stage", "status", "seconds", "rows_read", "rows_written", "error")
+    stages = sorted(
+        (row for row in rows if row["stage"] not in (run_record.RUN, run_record.BACKFILL)), key=lambda row: row["stage"]
+    )
+    return [{name: row[name] for name in names} for row in stages]
+
+
+def _quality(lake: Lake) -> dict[str, Any]:
+    """Return how good the lines of the newest processing date are; empty before the first run."""
+    results = _rows(lake, "expectation_results")
+    if not results:
+        return {}
+    day = max(row["processing_date"] for row in results)
+    counts = {row["layer"]: row["total_records"] for row in _rows(lake, "bronze_silver_dq_comparison", processing_date=day)}
+    lines, kept = counts.get("bronze", 0), counts.get("silver", 0)
+    broken = [row for row in results if row["processing_date"] == day and row["failed"]]
+    return {
+        "processing_date": day,
+        "lines": lines,
+        "dropped": lines - kept,
+        "dropped_share": (lines - kept) / lines if lines else 0.0,
+        "broken": [{name: row[name] for name in ("expectation", "severity", "checked", "failed")} for row in broken],
+    }
+
+
+def _freshness(lake: Lake, runs: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the newest days: of a file, of a sale, of a finished run."""
+    files = [row["file_date"] for row in _rows(lake, "landing_files", layer="bronze") if row["file_date"]]
+    sales = [row["InvoiceDate"] for row in _rows(lake, "daily_counts", layer="silver") if row["InvoiceDate"]]
+    done = [run["run_date"] for run in runs if run["status"] == "done"]
+    return {
+        name: max(days, default=None)
+        for name, days in zip(("newest_file", "newest_sale", "newest_run"), (files, sales, done), strict=True)
+    }
+
+
+# ── screen ────────────────────────────────────────────────────────────
+SHOWN = 10  # runs
+COLOURS = {"done": "green", "failed": "red", "did not finish": "red", "running": "yellow", "warning": "yellow", "error": "red"}
+
+
+def render_overview(told: Mapping[str, Any], lake: str, reports: str) -> Group:
+    """Return how things stand, to be printed."""
+    parts = [_render_runs(told["runs"][:SHOWN], reports), _troubles(told), _render_quality(told), _tables(told["tables"], lake)]
+    return Group(*(line for part in parts if part for line in (part, "")))
+
+
+def _render_runs(runs: Sequence[Mapping[str, Any]], reports: str) -> Any:
+    """Return the last runs, newest first."""
+    if not runs:
+        return f"Runs in {literal(reports)}: none yet"
+    columns = (
+        ("day", "left"),
+        ("how", "left"),
+        ("status", "left"),
+        ("seconds", "right"),
+        ("lines in", "right"),
+        ("customers", "right"),
+    )
+    rows = (
+        (
+            literal(run["run_date"]),
+            literal(run["stage"]),
+            _coloured(run["status"]),
+            _number(run["seconds"]),
+            _number(run["rows_read"]),
+            _number(run["customers"]),
+        )
+        for run in runs
+    )
+    return _grid("Last runs", columns, rows)
+
+
+def _troubles(told: Mapping[str, Any]) -> str:
+    """Return what went wrong in the newest run, and the warnings of its day."""
+    newest = told["runs"][0] if told["runs"] else {}
+    lines = [f"{_coloured('failed')} {literal(newest['error'])}"] if newest.get("error") else []
+    lines += [f"{_coloured(row['severity'])} {literal(row['message'])}" for row in told["warnings"]]
+    return "\n".join(lines)
+
+
+def _render_quality(told: Mapping[str, Any]) -> Any:
+    """Return how good and how fresh the newest lines are."""
+    quality, fresh = told["quality"], told["freshness"]
+    if not quality:
+        return ""
+    dropped = f"{quality['dropped']:,} of {quality['lines']:,} lines dropped ({quality['dropped_share']:.1%})"
+    days = ((name.removeprefix("newest_"), fresh[name] or "none yet") for name in ("newest_file", "newest_sale", "newest_run"))
+    newest = "[bold]Newest[/]  " + ", ".join(f"{name} {day}" for name, day in days)
+    said = f"[bold]Quality[/] {quality['processing_date']}: {dropped}"
+    columns = (("broken expectation", "left"), ("severity", "left"), ("lines", "right"))
+    rows = ((literal(row["expectation"]), literal(row["severity"]), _number(row["failed"])) for row in quality["broken"])
+    broken: list[Any] = [_grid("", columns, rows), ""] if quality["broken"] else []
+    return Group(said, *broken, newest)
+
+
+def _tables(tables: Mapping[str, Mapping[str, int | None]], lake: str) -> Any:
+    """Return the tables with their sizes."""
+    if not tables:
+        return f"Tables in {literal(lake)}: none yet"
+    columns = (("table", "left"), ("v.", "right"), ("rows", "right"), ("files", "right"), ("size", "right"))
+    rows = (
+        (literal(name), _number(t["version"]), _number(t["rows"]), _number(t["files"]), file_size(t["bytes"]))
+        for name, t in tables.items()
+    )
+    return _grid(f"Tables in {lake}", columns, rows)
+
+
+def _grid(title: str, columns: Iterable[tuple[str, Any]], rows: Iterable[Iterable[str]]) -> Grid:
+    """Return rows under a title."""
+    grid = Grid(
+        title=literal(title) or None, title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0), header_style="dim"
+    )
+    for name, justify in columns:
+        grid.add_column(name, justify=justify)
+    for row in rows:
+        grid.add_row(*row)
+    return grid
+
+
+def literal(text: str) -> str:
+    r"""Return a text of others as one line that neither rich nor the terminal takes for more than text."""
+    return escape(printable(text))
+
+
+def _coloured(word: str) -> str:
+    """Return a word in its colour."""
+    return f"[{COLOURS[word]}]{word}[/]" if word in COLOURS else literal(word)
+
+
+def _number(value: Any) -> str:
+    """Return a number with its thousands parted, a dash where there is none, as in a list of runs that somebody edited."""
+    if not isinstance(value, int | float):
+        return "-"
+    return f"{value:,.1f}" if isinstance(value, float) else f"{value:,}"
+
+
+def with_progress_bar(days: Iterable[Any], total: int, console: Console) -> Iterator[Any]:
+    """Yield days with their headlines under a progress bar."""
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=console, disable=not console.is_interactive) as bar:
+        task = bar.add_task("backfill", total=total)
+        for day, headline in days:
+            bar.update(task, advance=1, description=day.isoformat())
+            yield day, headline

@@ -1,0 +1,416 @@
+"""The sections of ``rfm.toml``: part of `rfm.settings`, which everyone reads them from.
+
+How a shop's own files are written: ``[columns]`` and ``[format]``; part of `rfm.settings`, which everyone reads it from.
+
+How severe it is when a rule is broken: the rules' own severities, and the shop's choice.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections import Counter
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+
+from rfm.errors import SettingsError, printable, unknown
+from rfm.schema import LANDING_COLUMNS
+
+VERSION = "0.1.0"
+
+# ── sections ────────────────────────────────────────────────────────────
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+def _pattern(cls: type[Section], pattern: str, given: ValidationInfo) -> str:
+    """Return a regular expression if it is one, for Python, which `rfm check` asks, and for Polars, which runs it."""
+    if pattern == cls.model_fields[str(given.field_name)].default:
+        return pattern
+    import polars as pl  # takes a while: only a shop with its own pattern waits for it
+
+    try:
+        re.compile(pattern)
+        pl.Series([""]).str.contains(pattern)
+    except re.error as error:
+        raise ValueError(f"is not a regular expression ({error})") from None
+    except pl.exceptions.ComputeError as error:
+        raise ValueError(f"is not a regular expression of RE2 ({_last_line(error)})") from None
+    return pattern
+
+
+def _last_line(error: Exception) -> str:
+    """Return what Polars says in the end of a pattern that it draws."""
+    said = str(error).partition("\n\n")[0].strip()
+    return said.splitlines()[-1].removeprefix("error: ")
+
+
+class Section(BaseModel):
+    """A section of rfm.toml: unknown names are refused, values cannot be changed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    def __repr_args__(self) -> list[tuple[str | None, Any]]:
+        # a section is the default of many functions, and their help is read for its first line
+        return [(name, value) for name, value in self if value != type(self).model_fields[name].default]
+
+
+class Files(Section):
+    """How files are found: ``[files]``."""
+
+    pattern: str = Field("*_transactions.csv*", description="name of a landing file, as a shell pattern")
+    encoding: str = Field("auto", description="codec of the files; auto: UTF-8, UTF-16 or Windows-1252, found out line by line")
+    separator: Literal["auto", ",", ";", "\t", "|", " "] = Field(
+        "auto", description="between two fields, a blank for any number of them; auto: what fits the header"
+    )
+    on_refused: Literal["after", "before"] = Field(
+        "after", description="a run with a refused file ends with exit status 1 after publishing, or before gold"
+    )
+
+    @field_validator("encoding")
+    @classmethod
+    def _is_codec(cls, encoding: str) -> str:
+        try:
+            "".encode(encoding if encoding != "auto" else "utf-8")
+        except LookupError:
+            raise ValueError("is not a text encoding; write auto, utf-8, cp1252 …") from None
+        return encoding
+
+
+class Rules(Section):
+    """What counts: ``[rules]``."""
+
+    stock_code_pattern: str = Field(
+        r"^(?:[0-9]{5}[A-Za-z]*|PADS)$", description="products that count for RFM, as a regular expression (RE2)"
+    )
+    max_dropped_share: Share = Field(0.25, description="a day that drops a larger share of its rows stops before gold")
+    invoice_pattern: str = Field(r"(?s)^.{6,7}$", description="invoice numbers that can be, as a regular expression (RE2)")
+    cancellation: Literal["prefix", "negative", "flag"] = Field(
+        "prefix", description="what makes a line a cancellation: its invoice number, a quantity or amount below 0, or a column"
+    )
+    cancellation_pattern: str = Field("^[Cc]", description="invoice numbers of cancellations, for prefix")
+    revenue: Literal["gross", "net"] = Field("gross", description="net: returns are taken off a customer's Monetary, down to 0")
+
+    _compiles = field_validator("stock_code_pattern", "invoice_pattern", "cancellation_pattern")(_pattern)
+
+    @property
+    def keeps_returns(self) -> bool:
+        """Whether silver keeps cancellations with a quantity below 0; by the defaults they go to the quarantine."""
+        return (self.cancellation, self.revenue) != ("prefix", "gross")
+
+
+class Quality(Section):
+    """When a run warns: ``[quality]``."""
+
+    z: float = Field(4.0, gt=0, description="a volume or a share this many robust standard deviations off is warned of")
+    history: int = Field(6, ge=2, description="earlier same weekdays, or runs, that must be there before a run warns")
+    days: int = Field(14, ge=1, description="days up to the run date that a run warns of")
+    fresh_days: int = Field(2, ge=0, description="days that the newest sale may lie before the run date")
+
+
+class Clusters(Section):
+    """How customers are grouped: ``[clusters]``."""
+
+    k_min: int = Field(2, ge=2, description="smallest number of clusters tried")
+    k_max: int = Field(12, le=50, description="largest number of clusters tried")
+    iqr_factor: float = Field(1.5, gt=0, description="fences of the outlier rule, in interquartile ranges")
+    n_init: int = Field(10, ge=1, description="starts of K-means; the best is kept")
+    seed: int = Field(42, ge=0, description="seed of K-means")
+    stability: Literal["steady", "off"] = Field("steady", description="start from the run before, or off: fit afresh each day")
+    band: Share = Field(0.05, description="share by which another cluster must be nearer before a customer goes there")
+    name_band: Share = Field(0.3, description="share by which a cluster's medians must pass a cut-off to change its name")
+    max_drift: float = Field(0.1, gt=0, description="standard deviations that a centroid may move in a run")
+    k_margin: float = Field(0.05, ge=0, description="share by which another k must score better to take over,")
+    k_days: int = Field(7, ge=1, description="and for how many days")
+    gap_days: int = Field(7, ge=1, description="days since the run before after which all is fitted afresh")
+
+    @model_validator(mode="after")
+    def _range(self) -> Clusters:
+        if self.k_max < self.k_min + 2:
+            raise ValueError("k_max must be at least k_min + 2, or no elbow can be seen")
+        return self
+
+
+class Cutoffs(Section):
+    """Where the bands of the segments end, as multiples of the median customer's: ``[cutoffs]``."""
+
+    monetary: tuple[Positive, Positive, Positive] = Field((1.0, 2.0, 4.0), description="spend: middling, high, very high above")
+    frequency: tuple[Positive, Positive] = Field((1.0, 2.0), description="invoices: often, very often above")
+    recency: Positive = Field(1.0, description="days since the last purchase: recent below")
+
+    @field_validator("monetary", "frequency")
+    @classmethod
+    def _rise(cls, multiples: tuple[float, ...]) -> tuple[float, ...]:
+        if list(multiples) != sorted(set(multiples)):
+            raise ValueError("must rise from one multiple to the next")
+        return multiples
+
+
+class Exclusions(Section):
+    """Whose orders are not like a customer's: kept out of the fit, and still assigned: ``[exclusions]``."""
+
+    bulk_amount: float = Field(0, ge=0, description="an invoice of more than this amount is a bulk order; 0: none is")
+    bulk_quantity: int = Field(0, ge=0, description="an invoice of more than so many pieces is a bulk order; 0: none is")
+    test_pattern: str = Field("", description="stock codes of test transactions, as a regular expression; empty: none")
+
+    _compiles = field_validator("test_pattern")(_pattern)
+
+    @property
+    def on(self) -> bool:
+        """Whether any filter is in force."""
+        return bool(self.bulk_amount or self.bulk_quantity or self.test_pattern)
+
+
+class Care(Section):
+    """How the tables are kept small and quick: ``[care]``."""
+
+    optimize_every: int = Field(50, ge=0, description="commits after which a table is compacted at the end of a run; 0: never")
+    retain_days: int = Field(7, ge=7, description="days that a past version of a table stays readable")
+
+
+class OnFailure(Section):
+    """Who is told of a run that went wrong: ``[on_failure]``."""
+
+    when: Literal["failed", "warned"] = Field("failed", description="failed runs alone, or those with warnings too")
+    command: str = Field("", description="command that gets the run's record as JSON on standard input, without a shell")
+    webhook: str = Field("", description="http or https address that the record is posted to")
+
+    @field_validator("command")
+    @classmethod
+    def _splits(cls, command: str) -> str:
+        try:
+            words = shlex.split(command)
+        except ValueError as error:
+            raise ValueError(f"is not a command ({error})") from None
+        if command and not words:
+            raise ValueError("is not a command (nothing but blanks)")
+        return command
+
+    @field_validator("webhook")
+    @classmethod
+    def _is_web(cls, webhook: str) -> str:
+        if webhook and not webhook.startswith(("http://", "https://")):
+            raise ValueError("must start with http:// or https://")
+        return webhook
+
+
+class Publish(Section):
+    """What leaves the house: ``[publish]``."""
+
+    customers: bool = Field(False, description="single customers too: their page, the exports, the executed notebooks")
+    hash_ids: bool = Field(False, description="customer ids as a hash with the key RFM_PUBLISH_KEY; the notebooks stay at home")
+
+
+class Archive(Section):
+    """The public data set that `rfm prepare` fetches: ``[archive]``."""
+
+    url: str = Field(
+        "https://archive.ics.uci.edu/static/public/502/online+retail+ii.zip",
+        pattern="^https?://",
+        description="address of the workbook, or of a zip archive with it",
+    )
+    sha256: str = Field("", pattern="^([0-9a-f]{64})?$", description="checksum the file must have; any if empty")
+
+
+class Shop(Section):
+    """What the report calls things: ``[shop]``."""
+
+    name: str = Field("Online Retail", description="name on the report")
+    currency: str = Field("£", description="sign before an amount", max_length=10)
+
+    @field_validator("name", "currency")
+    @classmethod
+    def _is_a_line(cls, text: str) -> str:
+        if printable(text) != text:
+            raise ValueError("must be one line without control characters")
+        return text
+
+    @field_validator("currency")
+    @classmethod
+    def _is_a_sign(cls, currency: str) -> str:
+        if re.search(r"[<>&|*`_#\[\]\\]", currency):  # figures and the model card would take it for markup
+            raise ValueError("must be a sign or a word, as € or kr, without < > & | * ` _ # [ ] \\")
+        return currency
+
+
+# ── dialect ────────────────────────────────────────────────────────────
+FIELDS = dict(
+    zip(
+        LANDING_COLUMNS.values(),
+        ("invoice", "stock_code", "description", "quantity", "price", "customer_id", "country", "invoice_date"),
+        strict=True,
+    )
+)
+"""Column of bronze, and the setting that says what the files call it."""
+FLAG = "cancelled"
+"""Setting of the column that says whether a line is cancelled, and its name in ``_rescued_data``."""
+RAGGED = '^[{]"_(?:raw|line)": '
+"""How the JSON of a line in ``_rescued_data`` begins that has other fields than its header."""
+BLANKS = " \t\n\v\f\r\u00a0"
+"""What does not count around a value; named, as engines do not agree on what a blank is."""
+YES = "|".join(
+    (
+        "1|true|t|yes|y|x|ja|j|wahr|oui|o|vrai|si|sí|s|verdadero|vero|waar|cancell?ed|cancellation|returned|return|refunded|refund",
+        "void|voided|storno|storniert|retoure|gutschrift|annulée?|annulee?|retour|avoir|cancelad[oa]|anulad[oa]|devuelt[oa]",
+        "annullat[oa]|stornat[oa]|reso|geannuleerd",
+    )
+)
+"""What a flag says of a cancelled line, whatever its case."""
+
+DATE_TOKENS = {"Y": "%Y", "y": "%Y", "m": "%m", "b": "%m", "d": "%d"}
+MONTHS = (  # how their names begin in English, German, French, Spanish, Italian and Dutch, where they begin alike
+    ("01", "jan|ene|gen"),
+    ("02", "feb|f\u00e9v|fev"),
+    ("03", "mar|m\u00e4r|mrz|mrt|maa"),
+    ("04", "apr|avr|abr"),
+    ("05", "may|mai|mag|mei"),
+    ("06", "jun|juin|giu"),
+    ("07", "jul|juil|lug"),
+    ("08", "aug|ao\u00fb|aou|ago"),
+    ("09", "sep|set"),
+    ("10", "oct|okt|ott"),
+    ("11", "nov"),
+    ("12", "dec|dez|d\u00e9c|dic"),
+)
+FIRST_OF_LAST_CENTURY = 69  # of years of two digits, as POSIX has it: 69 is 1969, 68 is 2068
+
+CURRENCIES = {"£": "GBP", "€": "EUR", "$": "USD", "¥": "JPY", "zł": "PLN", "kr": "SEK", "Fr.": "CHF", "₹": "INR"}  # sign: code
+SPACES = " \u00a0\u2009\u202f"  # between thousands, or a number and its currency
+GROUPED = {" ": f"[{SPACES}]", "'": "['\u2019]"}  # blanks that do not break a line, and a printer's apostrophe
+_WORDS = "|".join((*CURRENCIES.values(), "zł", "kr", r"Fr\."))
+CURRENCY = rf"\B[£€$¥₹][{SPACES}]*|^(?:{_WORDS})[{SPACES}]*|[{SPACES}]*(?:[£€$¥₹]|{_WORDS})$"
+"""What stands beside an amount, before or behind it, as a regular expression: ``-$5``, ``USD 5``, ``5 €``, but not ``5€50``."""
+
+
+def number_shape(decimal: str, thousands: str) -> str:
+    """Return the regular expression of a number, from its first to its last sign: thousands may be parted, or not."""
+    mark = GROUPED.get(thousands, f"[{thousands}]")
+    grouped = f"[0-9]{{1,3}}(?:{mark}[0-9]{{3}})+|" if thousands else ""
+    return f"[+-]?(?:{grouped}[0-9]+)(?:[{decimal}][0-9]*)?"
+
+
+@lru_cache(maxsize=1024)
+def plain_name(name: str) -> str:
+    """Return a column's name without case, blanks, underscores and byte order mark, by which names are compared."""
+    return re.sub(r"[\s_\ufeff]", "", name).casefold()
+
+
+class Columns(Section):
+    """What the files call each column; an empty name says that they have no such column: ``[columns]``."""
+
+    model_config = ConfigDict(str_strip_whitespace=True)
+
+    invoice: str = Field("Invoice", description="order; empty: what a customer buys on a day is one purchase")
+    stock_code: str = Field("StockCode", description="product; empty: every line counts")
+    description: str = Field("Description", description="name of the product; may be empty")
+    quantity: str = Field("Quantity", description="pieces; empty: 1, the price is then the amount of the line or order")
+    price: str = Field("Price", description="price of a piece, or the amount; empty: 1, so that amounts count pieces or lines")
+    customer_id: str = Field("Customer ID", min_length=1, description="the customer")
+    country: str = Field("Country", description="where the customer lives; may be empty")
+    invoice_date: str = Field("InvoiceDate", min_length=1, description="day of the sale")
+    cancelled: str = Field("", description="whether the line is cancelled, for rules.cancellation flag")
+    hash_customers: bool = Field(False, description="ids are replaced, as they are read, by a hash with RFM_CUSTOMER_KEY")
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What the files call each column of bronze; empty where they have none."""
+        return {raw: getattr(self, field) for raw, field in FIELDS.items()}
+
+    @property
+    def own(self) -> bool:
+        """Whether the shop names any column itself."""
+        return self != Columns()
+
+    @model_validator(mode="after")
+    def _once(self) -> Columns:
+        names = Counter(plain_name(name) for name in (*self.headers.values(), self.cancelled) if name)
+        twice = [field for field in (*FIELDS.values(), FLAG) if names[plain_name(getattr(self, field))] > 1]
+        if twice:
+            raise ValueError(f"{' and '.join(twice)} have the same name; give each the header of its own column")
+        return self
+
+
+class Format(Section):
+    """How dates and numbers are written: ``[format]``."""
+
+    date: str = Field("%Y-%m-%d", description="pattern of %Y or %y, %m or %b, and %d; a time after it is ignored")
+    decimal: Literal[".", ","] = Field(".", description="before the decimals")
+    thousands: Literal["", ".", ",", " ", "'"] = Field("", description="between groups of three digits, where there is one")
+    timezone: str = Field("", description="zone whose days count, as Europe/Berlin, of times in UTC or with their offset")
+
+    @field_validator("date")
+    @classmethod
+    def _is_date(cls, pattern: str) -> str:
+        pattern = re.sub(r",?[ T]*%[HI].*$", "", pattern)
+        tokens = re.findall(r"%(.?)", pattern)
+        if sorted(DATE_TOKENS.get(token, "") for token in tokens) != ["%Y", "%d", "%m"]:
+            raise ValueError("must hold a year (%Y or %y), a month (%m or %b) and a day (%d), once each, as in %d.%m.%Y")
+        if re.search(r"%b[0-9A-Za-z]|%b%|%y%|%Y%|%[md]%", pattern) and pattern not in ("%Y%m%d", "%y%m%d", "%d%m%Y", "%m%d%Y"):
+            raise ValueError("must have something between year, month and day, unless it is %Y%m%d, %y%m%d, %d%m%Y or %m%d%Y")
+        return pattern
+
+    @field_validator("timezone")
+    @classmethod
+    def _is_zone(cls, zone: str) -> str:
+        try:
+            return zone if not zone else ZoneInfo(zone).key
+        except (KeyError, ValueError, OSError):
+            raise ValueError("is not a time zone; write it as Europe/Berlin, or leave it empty") from None
+
+    @model_validator(mode="after")
+    def _differ(self) -> Format:
+        if self.thousands == self.decimal:
+            raise ValueError("thousands and decimal are the same sign; give each its own")
+        return self
+
+
+class Dialect(Section):
+    """How a shop's lines are read: the names of its columns, its formats and its rules."""
+
+    columns: Columns = Columns()
+    format: Format = Format()
+    rules: Rules = Rules()
+
+
+# ── severity ────────────────────────────────────────────────────────────
+REPEATS = "unique_surrogate_key"  # a rule about rows together, which no expression of one row can hold
+
+
+def severities(defaults: Mapping[str, str], chosen: Mapping[str, str]) -> dict[str, str]:
+    """Return the severity of every expectation, the shop's own choice first.
+
+    Parameters
+    ----------
+    defaults
+        Severity of each rule about one row: ``drop``, ``warn`` or ``fail``.
+    chosen
+        Settings ``[expectations]``: name and severity.
+
+    Returns
+    -------
+    dict
+        Of all rules, the one about repeated keys included.
+
+    Raises
+    ------
+    SettingsError
+        If a rule does not exist, if one that silver's contract rests on is only to warn, or if repeated keys are
+        to be dropped, of which nobody knows the right one.
+
+    Examples
+    --------
+    >>> severities({"known_country": "warn"}, {"known_country": "drop"})
+    {'known_country': 'drop', 'unique_surrogate_key': 'warn'}
+    """
+    known = {**defaults, REPEATS: "warn"}
+    if strange := [name for name in chosen if name not in known]:
+        raise SettingsError(f"expectations: {unknown('rule', strange, known)}")
+    if soft := [name for name, severity in chosen.items() if severity == "warn" and known[name] == "drop"]:
+        raise SettingsError(f"expectations: {', '.join(soft)}: silver's columns rest on this rule; use drop or fail, not warn")
+    if chosen.get(REPEATS) == "drop":
+        raise SettingsError(f"expectations: {REPEATS}: nobody knows which row of a key is right; use warn or fail, not drop")
+    return {**known, **chosen}

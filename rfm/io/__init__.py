@@ -1,1 +1,0 @@
-"""The edges: files in, tables kept."""

@@ -1,0 +1,367 @@
+"""What delta-rs and Polars need to know of a bucket; all of it comes from the environment, a profile or a role.
+
+Handles on the tables of a lake: opened once, brought up to date, made empty where there is no table yet.
+
+What a commit is made of: rows checked piece by piece, conditions in SQL, another try after a conflict.
+
+Care of the tables: small files joined, files that no recent version needs removed, the log kept short.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory, gettempdir
+from typing import Any, TypeAlias, TypeVar
+from urllib.parse import quote, unquote
+
+import deltalake
+import fsspec
+import polars as pl
+import pyarrow as pa
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+
+from rfm.contracts import Table, conform
+from rfm.errors import ContractError, InputError, as_user_error, explain_cloud_error
+from rfm.schema import TABLES
+from rfm.settings import NO_DELTA, NO_DELTA_ON_DISK, real_path
+
+# ── bucket ────────────────────────────────────────────────────────────
+AMAZON = (".amazonaws.com", ".amazonaws.com.cn")
+S3 = ("s3://", "s3a://")
+PATIENCE = {"connect_timeout": "4s", "timeout": "20s", "max_retries": "5", "retry_timeout": "15s"}
+"""A dead endpoint is given up after about 20 seconds; a conflict of two writers is no failure and no part of it."""
+S3FS = {
+    "use_listings_cache": False,
+    "skip_instance_cache": True,
+    "config_kwargs": {"connect_timeout": 4, "read_timeout": 6, "retries": {"mode": "standard", "total_max_attempts": 3}},
+}
+"""The same for s3fs, which reads what is no table."""
+
+
+def options(url: str) -> dict[str, str] | None:
+    """Return the storage options of delta-rs for the tables under a URL; none where it is no bucket.
+
+    No key is among them: delta-rs is told to look for the credentials itself, where every client of S3 does, and
+    to renew them when they expire. Commits are conditional puts, its default, so no lock table is needed.
+    """
+    if not url.startswith(S3):
+        return None
+    session, client = _made()
+    if not session.get_credentials():
+        raise InputError(f"{url}: cannot be read ({explain_cloud_error('NoCredentials')})")
+    meta = client.meta
+    own = not meta.endpoint_url.endswith(AMAZON)  # a server of one's own, such as MinIO
+    where = {"aws_endpoint_url": meta.endpoint_url} if own else {}
+    http = {"aws_allow_http": "true"} if meta.endpoint_url.startswith("http://") else {}
+    region = {"aws_region": os.environ.get("AWS_REGION") or meta.region_name.replace("aws-global", "us-east-1")}
+    return {**PATIENCE, **where, **http, **region, "aws_force_credential_load": "true"}
+
+
+def credentials(url: str) -> dict[str, Any] | None:
+    """Return what Polars needs beyond the options of a handle: it looks for keys in fewer places than delta-rs."""
+    found = _made()[0].get_credentials() if url.startswith(S3) else None
+    if not found:
+        return None
+    keys = found.get_frozen_credentials()
+    named = {"aws_access_key_id": keys.access_key, "aws_secret_access_key": keys.secret_key, "aws_session_token": keys.token}
+    return {"max_retries": 5, **{name: value for name, value in named.items() if value}}
+
+
+def _made() -> tuple[Any, Any]:
+    """Return session and client, kept as long as the environment stays as it is: a role's keys are renewed in time."""
+    return _make(frozenset((name, value) for name, value in os.environ.items() if name.startswith("AWS_")))
+
+
+@cache
+def _make(environment: frozenset[tuple[str, str]]) -> tuple[Any, Any]:
+    """Make session and client; the environment is the cache's key."""
+    import botocore.session  # not at the top: a lake in a folder does without
+
+    session = botocore.session.get_session()
+    return session, session.create_client("s3")
+
+
+# ── handles ────────────────────────────────────────────────────────────
+PLAIN = re.compile(r"[\w/.:@+=,~-]*", re.ASCII)  # addresses that delta-rs and Polars write alike
+
+
+class _Decoded(deltalake.DeltaTable):
+    """A handle that gives file addresses as Polars reads them, as they are: delta-rs encodes them as it would a URL."""
+
+    def file_uris(self, *wanted: Any) -> list[str]:
+        return [_as_polars_reads(uri) for uri in super().file_uris(*wanted)]
+
+    @property
+    def table_uri(self) -> str:
+        return _as_polars_reads(super().table_uri)
+
+    def deletion_vectors(self) -> Any:
+        return pl.DataFrame(super().deletion_vectors()).with_columns(pl.col("filepath").map_elements(unquote, pl.String))
+
+
+def _as_polars_reads(uri: str) -> str:
+    """Return an address that delta-rs gives in the words of Polars."""
+    return unquote(uri.removeprefix("file://"))
+
+
+def scan(table: deltalake.DeltaTable, keys: dict[str, Any] | None) -> pl.LazyFrame:
+    """Return the rows of a table, wherever it lies."""
+    if not PLAIN.fullmatch(table.table_uri):
+        table, encoded = _Decoded.__new__(_Decoded), table
+        table.__dict__ = encoded.__dict__
+    return pl.scan_delta(table, storage_options=keys)
+
+
+def scratch(prefix: str) -> TemporaryDirectory[str]:
+    """Return a temporary folder where tables can lie, also if the usual one has an impossible name."""
+    odd = NO_DELTA_ON_DISK.search(real_path(gettempdir()))
+    return TemporaryDirectory(prefix=prefix, dir="/var/tmp" if odd else None, ignore_cleanup_errors=True)
+
+
+@dataclass(frozen=True)
+class TableCache:
+    """The tables under a folder or URL."""
+
+    url: str
+    _kept: dict[str, deltalake.DeltaTable] = field(default_factory=dict, repr=False, compare=False)
+
+    def path(self, name: str) -> str:
+        """Return where a table lies."""
+        if name not in TABLES:
+            raise InputError(f"there is no table {name}; tables: {', '.join(TABLES)}")
+        return f"{self.url}/{name}"
+
+    def open(self, name: str, version: int | None = None) -> deltalake.DeltaTable | None:
+        """Return a handle on the newest or the given version of a table, or nothing if there is no table.
+
+        A handle on the newest version is kept: bringing it up to date costs a fraction of opening the table.
+        """
+        path = self.path(name)
+        try:
+            if version is not None:
+                return self._handle(name, version)
+            if name in self._kept:
+                if _moved_on(path, self._kept[name].version()):
+                    self._kept[name].update_incremental()
+            else:
+                self._kept[name] = self._handle(name)
+            return self._kept[name]
+        except TableNotFoundError:
+            return None
+        except Exception as error:
+            self._kept.pop(name, None)
+            said = f"{path}: the table cannot be read"
+            raise as_user_error(error, said, "restore it or remove the folder", DeltaError, ValueError) from None
+
+    def forget(self, name: str) -> None:
+        """Let go of a kept handle: after a checkpoint a new one is smaller and quicker."""
+        self._kept.pop(name, None)
+
+    def existing(self, name: str) -> deltalake.DeltaTable:
+        """Return a handle on a table that must be there."""
+        if table := self.open(name):
+            return table
+        raise InputError(
+            f"{self.url}: there is no table {name}; tables: {', '.join(name for name in TABLES if self.open(name)) or 'none'}"
+        )
+
+    def ensure(self, name: str) -> deltalake.DeltaTable:
+        """Return a handle on a table, made empty first if need be."""
+        if table := self.open(name):
+            return table
+        try:
+            self._make(name)
+        except CommitFailedError:
+            raise
+        except Exception as error:
+            raise as_user_error(error, f"{self.path(name)}: no table can be made", "name another lake", DeltaError) from None
+        self._kept[name] = self._handle(name)
+        return self._kept[name]
+
+    def _address(self, name: str) -> str:
+        """Return where a table lies in the words of delta-rs: a path in UTF-8 in any locale, a bucket's address as a URL."""
+        path = self.path(name)
+        scheme, parted, rest = path.partition("://")
+        whole = rest if parted else real_path(path)
+        if found := (NO_DELTA if parted else NO_DELTA_ON_DISK).search(whole):
+            remedy = "name a folder whose whole path is without it: --lake, RFM_LAKE or `lake` in rfm.toml"
+            raise InputError(f"{self.url}: Delta tables cannot lie under a path with {found[0]!r} in it; {remedy}")
+        return f"{scheme}://{quote(rest, safe='/=')}" if parted else whole
+
+    def _handle(self, name: str, version: int | None = None) -> deltalake.DeltaTable:
+        """Open a table."""
+        return deltalake.DeltaTable(self._address(name), version=version, storage_options=options(self.url))
+
+    def _make(self, name: str) -> None:
+        """Make an empty table, unless somebody else was faster."""
+        deltalake.DeltaTable.create(
+            self._address(name),
+            arrow_schema(TABLES[name]),
+            mode="ignore",
+            name=name,
+            description=TABLES[name].grain,
+            storage_options=options(self.url),
+        )
+
+
+def _moved_on(path: str, version: int) -> bool:
+    """Tell whether a table may have a version after this one; on a disk one look at the log saves reading it again."""
+    following = Path(f"{path}/_delta_log/{version + 1:020}.json")
+    return "://" in path or following.exists() or not following.parent.is_dir()
+
+
+# ── commit ────────────────────────────────────────────────────────────
+CHUNK_ROWS = 250_000
+TRIES = 20
+LEAN: dict[str, Any] = {"post_commithook_properties": deltalake.PostCommitHookProperties(cleanup_expired_logs=False)}
+"""A commit does not look through the log for what is too old, which costs the more the longer the log: `care` does that."""
+Rows: TypeAlias = pl.DataFrame | pl.LazyFrame | Iterable[pa.Table]
+Result = TypeVar("Result")
+
+
+class Stream:
+    """Rows on their way into a commit, checked piece by piece and counted."""
+
+    def __init__(self, table: Table, rows: Rows) -> None:
+        self.table, self.pieces, self.rows = table, _pieces(rows), 0
+        self.refusal: ContractError | InputError | None = None  # Arrow streams carry an error's text, not the error
+
+    def reader(self) -> pa.RecordBatchReader:
+        """Return the rows as an Arrow stream with the schema of the contract."""
+        return pa.RecordBatchReader.from_batches(arrow_schema(self.table), self._batches())
+
+    def _batches(self) -> Iterator[pa.RecordBatch]:
+        try:
+            for piece in self.pieces:
+                frame = conform(self.table, piece)
+                self.rows += len(frame)
+                yield from frame.to_arrow(compat_level=pl.CompatLevel.oldest()).to_batches()
+        except (ContractError, InputError) as refusal:
+            self.refusal = refusal
+            raise
+
+
+def _pieces(rows: Rows) -> Iterable[pl.DataFrame]:
+    """Return the rows in pieces that fit into memory."""
+    if isinstance(rows, pl.LazyFrame):
+        return rows.collect_batches(chunk_size=CHUNK_ROWS, maintain_order=True, engine="streaming")
+    frames = [rows] if isinstance(rows, pl.DataFrame) else map(pl.DataFrame, rows)
+    return (piece for frame in frames for piece in frame.iter_slices(CHUNK_ROWS))
+
+
+def arrow_schema(table: Table) -> pa.Schema:
+    """Return the Arrow schema of a contract, in types that every Delta reader knows."""
+    return pl.DataFrame(schema=table.polars).to_arrow(compat_level=pl.CompatLevel.oldest()).schema
+
+
+IN_DELTA, IN_SPARK = str.maketrans({"'": "''"}), str.maketrans({"'": "\\'", "\\": "\\\\"})
+"""How a text stands between quotes: Spark drops a doubled quote, and reads a backslash as the start of an escape."""
+
+
+def sql_equals(column: str, value: dt.date | str | list[str] | list[dt.date], escapes: dict[int, str] = IN_DELTA) -> str:
+    """Return the SQL condition that a column has a value, or one of some values."""
+    values = value if isinstance(value, list) else [value]
+    if isinstance(value, list) and value and isinstance(value[0], dt.date):  # delta-rs compares a date with a text by = alone
+        return "(" + " OR ".join(sql_equals(column, one, escapes) for one in value) + ")"
+    quoted = ", ".join("'" + str(one).translate(escapes) + "'" for one in values)
+    return f"{column} IN ({quoted})" if isinstance(value, list) else f"{column} = {quoted}"
+
+
+def exclusive_commit(table: deltalake.DeltaTable) -> deltalake.CommitProperties:
+    """Return what makes a commit fail if another replacement was faster.
+
+    delta-rs lets two writers replace all of an empty table at once, and both their rows stand there then.
+    """
+    return deltalake.CommitProperties(app_transactions=[deltalake.Transaction("replace", table.version() + 1)])
+
+
+def retried(attempt: Callable[[], Result]) -> Result:
+    """Return what an attempt gives, trying again where another writer was faster."""
+    for turn in range(TRIES):
+        try:
+            return attempt()
+        except CommitFailedError:
+            time.sleep(0.05 * (turn + 1))
+    return attempt()
+
+
+# ── care ────────────────────────────────────────────────────────────
+RETAIN_DAYS = 7
+SHORT_LOG = 20  # commits that are read one by one, by every reader and every commit, before a checkpoint sums them up
+LOG_DAYS = 30  # what Delta keeps of a log by itself
+KEEP_LOG = "delta.logRetentionDuration"
+LEFTOVER = re.compile(r"\.(?:parquet|json)#[0-9]+$")  # what a killed writer leaves on a disk; Delta never removes it
+
+
+def optimize(handles: TableCache, name: str, retain_days: int = RETAIN_DAYS) -> dict[str, int]:
+    """Join a table's small files, remove files that no version of the last days needs, write a checkpoint."""
+    before = len(handles.existing(name).file_uris())
+    retried(lambda: handles.existing(name).optimize.compact())
+    table = handles.existing(name)
+    _keep_log(table, retain_days)
+    removed = len(table.vacuum(retention_hours=24 * retain_days, dry_run=False, full=True))
+    table.update_incremental()
+    table.create_checkpoint()
+    table.cleanup_metadata()
+    handles.forget(name)
+    removed += _sweep(handles.path(name), retain_days)
+    return {"before": before, "after": len(handles.existing(name).file_uris()), "removed": removed}
+
+
+def maintain(handles: TableCache, every: int, retain_days: int = RETAIN_DAYS, names: Iterable[str] = TABLES) -> list[str]:
+    """Optimize the tables that have had enough commits since their last checkpoint; return their names.
+
+    A table is due when a multiple of so many commits lies between its last checkpoint and its newest version. In between,
+    a checkpoint keeps the log short. A table that another writer is busy with is left for the next run.
+    """
+    cared = []
+    for name in names if every else ():
+        table = handles.open(name)
+        if not table or table.version() < min(every, SHORT_LOG):
+            continue
+        version, last = table.version(), _checkpoint(handles.path(name))
+        if version // every > last // every:
+            try:
+                optimize(handles, name, retain_days)
+            except CommitFailedError:
+                continue
+            cared.append(name)
+        elif version - last >= SHORT_LOG:
+            table.create_checkpoint()
+            handles.forget(name)
+    return cared
+
+
+def _checkpoint(path: str) -> int:
+    """Return the version of a table's last checkpoint, 0 if there is none."""
+    system, root = fsspec.core.url_to_fs(path, **(S3FS if path.startswith(S3) else {}))
+    try:
+        return int(json.loads(system.cat_file(f"{root}/_delta_log/_last_checkpoint"))["version"])
+    except (FileNotFoundError, ValueError, KeyError):
+        return 0
+
+
+def _keep_log(table: deltalake.DeltaTable, retain_days: int) -> None:
+    """Let the log last as long as the files, where that is longer than Delta's own habit."""
+    wanted = f"interval {retain_days} days"
+    if retain_days > LOG_DAYS and table.metadata().configuration.get(KEEP_LOG) != wanted:
+        table.alter.set_table_properties({KEEP_LOG: wanted})
+
+
+def _sweep(path: str, retain_days: int) -> int:
+    """Remove what killed writers left on a disk, if it is old enough; return how many files. A bucket holds none."""
+    if "://" in path:
+        return 0
+    oldest = time.time() - retain_days * 86_400
+    left = [file for file in Path(path).rglob("*#*") if LEFTOVER.search(file.name) and file.stat().st_mtime < oldest]
+    for file in left:
+        file.unlink(missing_ok=True)
+    return len(left)

@@ -1,0 +1,283 @@
+"""Delta tables on Spark, by path or by catalog name, spoken to through Spark Connect; loaded only when asked for.
+
+The server may be a Spark cluster, Databricks or Sail. The client is the extra ``spark``; it needs no Java.
+
+A lake whose large tables are read and written by a cluster; what is one row a customer or a day comes home.
+
+Of a folder or bucket, Delta's own log is written from here as ever, bronze in the same transactions; the cluster
+reads bronze and silver and writes silver and the quarantine. Of a schema of a catalog, everything goes through the cluster.
+There a table cannot say which landing files it holds, so the ledger does, and rows are put in the place of those of
+the same files: a run that died or is repeated replaces what it wrote.
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import deltalake
+import narwhals as nw
+import polars as pl
+import pyarrow as pa
+
+from rfm.contracts import Table, conform
+from rfm.errors import ContractError, InputError, SettingsError, first_line
+from rfm.lake import delta, ledger
+from rfm.lake.delta import IN_SPARK, arrow_schema, sql_equals
+from rfm.lake.tables import Lake, State, WriteResult, revision_of
+from rfm.schema import TABLES
+
+# ── spark ────────────────────────────────────────────────────────────
+PORT = 15002  # of a server whose address names none
+PATIENCE = 10.0  # seconds; the client itself tries for ten minutes
+
+
+@cache
+def session(remote: str) -> Any:
+    """Return a session of a Spark Connect server."""
+    warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)  # what is used here works
+    try:
+        with _program():
+            from pyspark.sql.connect.session import SparkSession
+    except ImportError:
+        raise SettingsError("engine spark: its client is not installed; pip install 'rfm[spark]'") from None
+    try:
+        address = urlsplit(remote)
+        socket.create_connection((address.hostname or "", address.port or PORT), timeout=PATIENCE).close()
+        spark = SparkSession.builder.remote(remote).create()
+        spark.conf.set("spark.sql.session.timeZone", "UTC")
+    except Exception:  # whatever it is, its words may hold the address with its token
+        raise SettingsError("engine spark: nobody answers at `remote`; start a server or mend the address") from None
+    return spark
+
+
+@contextmanager
+def _program() -> Iterator[None]:
+    """Give the main module a file meanwhile: without one the client takes the process for its own doctests, and ends it."""
+    main = sys.modules["__main__"]
+    nameless = not hasattr(main, "__file__")
+    if nameless:
+        main.__file__ = __file__
+    try:
+        yield
+    finally:
+        if nameless:
+            del main.__file__
+
+
+def frame(spark: Any, rows: pa.Table) -> Any:
+    """Return Arrow rows as a Spark frame; the client itself takes no frame without a row."""
+    if len(rows):
+        return spark.createDataFrame(rows)
+    nothing = pa.table([pa.nulls(1, kind) for kind in rows.schema.types], schema=rows.schema)
+    return spark.createDataFrame(nothing).limit(0)
+
+
+class Cluster:
+    """The tables of a lake as Spark sees them."""
+
+    def __init__(self, remote: str, home: str, named: bool) -> None:
+        self.session, self.home, self.named = session(remote), home, named
+
+    def exists(self, table: Table) -> bool:
+        """Tell whether a table of the catalog is there."""
+        return bool(self.session.catalog.tableExists(self._name(table)))
+
+    def create(self, table: Table) -> None:
+        """Make an empty table of the catalog, unless it is there."""
+        columns = ", ".join(f"`{column.name}` {column.type}" for column in table.columns)
+        self.session.sql(f"CREATE TABLE IF NOT EXISTS {self._name(table)} ({columns}) USING delta").collect()
+
+    def read(self, table: Table) -> nw.LazyFrame[Any]:
+        """Return the rows of a table that is there, in narwhals' frame, whose verbs are those of Polars."""
+        if self.named:
+            return nw.from_native(self.session.read.table(self._name(table)))
+        return nw.from_native(self.session.read.format("delta").load(self._path(table)))
+
+    def empty(self, schema: pa.Schema) -> nw.LazyFrame[Any]:
+        """Return no row, in the columns of a schema."""
+        return nw.from_native(frame(self.session, schema.empty_table()))
+
+    def write(self, table: Table, rows: Any, where: str | None) -> None:
+        """Put rows in the place of those that meet a condition, in one commit; writing the same again changes nothing."""
+        frame = self._conform(table, rows)
+        if not self.named:
+            writer = frame.write.format("delta").mode("overwrite")
+            (writer.option("replaceWhere", where) if where else writer).save(self._path(table))
+            return
+        view = f"rfm_{uuid4().hex}"  # tables are written several at once
+        frame.createOrReplaceTempView(view)
+        target = f"INTO {self._name(table)} REPLACE WHERE {where}" if where else f"OVERWRITE {self._name(table)}"
+        self.session.sql(f"INSERT {target} SELECT * FROM {view}").collect()
+        self.session.catalog.dropTempView(view)
+
+    def optimize(self, table: Table) -> None:
+        """Join the small files of a table of the catalog, and remove those that no version of the last week needs."""
+        from pyspark.errors import PySparkException
+
+        for verb in ("OPTIMIZE", "VACUUM"):
+            try:
+                self.session.sql(f"{verb} {self._name(table)}").collect()
+            except PySparkException as error:
+                raise InputError(f"{self.home}.{table.name}: the server refuses {verb} ({first_line(error)})") from None
+
+    def fetch(self, rows: Any) -> pa.Table:
+        """Return the rows of a frame of Spark, or of narwhals, on this machine."""
+        native = nw.to_native(rows, pass_through=True)
+        return native if isinstance(native, pa.Table) else native.toArrow()
+
+    def _conform(self, table: Table, rows: Any) -> Any:
+        """Return a Spark frame in the order of a contract, refused if a type is another."""
+        native = frame(self.session, rows) if isinstance(rows, pa.Table) else nw.to_native(rows, pass_through=True)
+        found = {field.name: field.dataType.simpleString().upper() for field in native.schema.fields}
+        if wrong := [f"{one.name} ({found.get(one.name)})" for one in table.columns if found.get(one.name) != one.type]:
+            raise ContractError(
+                f"{table.name}: {len(wrong)} column(s) lacking or mistyped: {', '.join(wrong)}; nothing was written"
+            )
+        return native.select(*table.names)
+
+    def _path(self, table: Table) -> str:
+        return f"{self.home}/{table.name}"
+
+    def _name(self, table: Table) -> str:
+        return ".".join(f"`{part}`" for part in (*self.home.split("."), table.name))
+
+
+# ── spread ────────────────────────────────────────────────────────────
+LAYER = {name: layer for layer, name in ledger.LAYERS.items()}  # the large tables, and what the ledger calls them
+UNKNOWN = -1  # version of a table of a catalog
+
+
+@dataclass(frozen=True)
+class SparkLake(Lake):
+    """A folder or bucket prefix, or a schema of a catalog, whose large tables a cluster reads and writes."""
+
+    cluster: Any = field(compare=False)
+
+    def read(self, name: str, *, version: int | None = None, **wanted: Any) -> Any:
+        """Return a table, a layer as the cluster's frame and any other as a Polars frame; parameters as for `read` of `Lake`."""
+        named = self.cluster.named
+        if not named and (name not in LAYER or version is not None):
+            return super().read(name, version=version, **wanted)
+        if version not in (None, UNKNOWN):
+            raise InputError(f"{self.url}.{name}: earlier versions of a catalog's tables are read in Spark, not here")
+        rows = self._chosen(name, **wanted)
+        return rows if name in LAYER else self._home(rows).sort(TABLES[name].key).lazy()  # a cluster keeps no order
+
+    def rows(self, name: str, *, columns: Sequence[str] = (), **wanted: Any) -> pl.DataFrame:
+        """Return rows of a table on this machine; parameters as for `rows` of `Lake`."""
+        found = self.read(name, **wanted)
+        return pl.DataFrame(self._local(found.select(*columns) if columns else found).lazy().collect())
+
+    def count(self, name: str, files: Iterable[str] | None = None) -> pl.DataFrame:
+        """Return the rows of each landing file in a layer; parameters as for `count` of `Lake`."""
+        some: dict[str, Any] = {} if files is None else {"source_file": list(files)}
+        found = self._chosen(name, **some).group_by("source_file").agg(nw.len().alias("rows"))
+        return self._home(found).with_columns(pl.col("rows").cast(pl.Int64))
+
+    def held(self, name: str, files: Iterable[str]) -> dict[str, int]:
+        """Return the transaction version of each landing file that a table holds; parameters as for `held` of `Lake`."""
+        return super().held(name, files) if self._logs_files(name) else ledger.versions(self, LAYER[name], files)
+
+    def put_files(self, name: str, rows: Any, versions: Mapping[str, int]) -> WriteResult:
+        """Write the rows of landing files in one commit; parameters as for `put_files` of `Lake`."""
+        if self._logs_files(name):
+            return super().put_files(name, rows, versions)
+        held = self.held(name, versions)
+        due = [file for file, version in versions.items() if file not in held or revision_of(held[file]) < revision_of(version)]
+        if not due:
+            return WriteResult(0, held)
+        self._ensure(name)
+        self.cluster.write(TABLES[name], _of_files(name, rows, due), sql_equals("source_file", due, IN_SPARK))
+        return WriteResult(int(self.count(name, due)["rows"].sum()), held | {file: versions[file] for file in due})
+
+    def replace(self, name: str, rows: Any, **equal: Any) -> int:
+        """Replace a table, or the rows of it that have some values, in one commit; parameters as for `replace` of `Lake`."""
+        return super().replace(name, self._local(rows), **equal)
+
+    def _put(self, name: str, frame: pl.DataFrame, equal: Mapping[str, Any]) -> int:
+        """Write rows that keep the contract; parameters as for `replace`."""
+        if not self.cluster.named:
+            return super()._put(name, frame, equal)
+        self._ensure(name)
+        where = " AND ".join(sql_equals(column, value, IN_SPARK) for column, value in equal.items()) or None
+        self.cluster.write(TABLES[name], _arrow(frame), where)
+        return len(frame)
+
+    def replace_each(self, frames: Mapping[str, Any], **equal: Any) -> dict[str, int]:
+        """Replace several tables; parameters as for `replace_each` of `Lake`."""
+        return super().replace_each({name: self._local(rows) for name, rows in frames.items()}, **equal)
+
+    def open(self, name: str) -> deltalake.DeltaTable | None:
+        """Return a handle on a table of a folder or bucket; nothing for one of a catalog, whose log is not read here."""
+        return None if self.cluster.named else super().open(name)
+
+    def state(self, names: Iterable[str] | None = None) -> dict[str, State]:
+        """Return version and number of rows of each table that exists; of a catalog's tables the version is not known: -1."""
+        if not self.cluster.named:
+            return super().state(names)
+        there = [name for name in (TABLES if names is None else names) if self.cluster.exists(TABLES[name])]
+        return {name: State(UNKNOWN, self._home(self._chosen(name).select(nw.len().alias("rows"))).item()) for name in there}
+
+    def optimize(self, name: str, retain_days: int = delta.RETAIN_DAYS) -> dict[str, int]:
+        """Join small files, remove old ones, in a catalog by its own habits; parameters as for `optimize` of `Lake`."""
+        if not self.cluster.named:
+            return super().optimize(name, retain_days)
+        self.cluster.optimize(TABLES[name])
+        return {}
+
+    def tend(self, every: int, retain_days: int = delta.RETAIN_DAYS) -> list[str]:
+        """Optimize the tables that are due, a catalog tends its own; parameters as for `tend` of `Lake`."""
+        return [] if self.cluster.named else super().tend(every, retain_days)
+
+    def _chosen(self, name: str, until: Any = None, ledger: int | None = None, **equal: Any) -> nw.LazyFrame[Any]:
+        """Return the rows of a table that are wanted, as the cluster's frame."""
+        self._handles.path(name)  # a name that is none is refused
+        there = self.cluster.exists(TABLES[name]) if self.cluster.named else self.open(name)
+        rows = self.cluster.read(TABLES[name]) if there else self.cluster.empty(arrow_schema(TABLES[name]))
+        for column, value in equal.items():
+            rows = rows.filter(nw.col(column).is_in(value) if isinstance(value, list) else nw.col(column) == value)
+        later = self._files_after(until, ledger) if until else []
+        return rows.filter(~nw.col("source_file").is_in(later)) if later else rows
+
+    def _home(self, rows: Any) -> pl.DataFrame:
+        """Return rows of the cluster on this machine."""
+        return pl.DataFrame(pl.from_arrow(self.cluster.fetch(rows)))
+
+    def _local(self, rows: Any) -> Any:
+        """Return rows on this machine: as they are, or brought home from the cluster."""
+        here = isinstance(rows, pl.DataFrame | pl.LazyFrame) or hasattr(type(rows), "convert_dtypes")
+        return rows if here else self._home(rows).lazy()
+
+    def _logs_files(self, name: str) -> bool:
+        """Tell whether the table's own log says which landing files it holds: bronze is written from here."""
+        return not self.cluster.named and name == ledger.BRONZE
+
+    def _ensure(self, name: str) -> None:
+        """Make an empty table, unless it is there."""
+        if self.cluster.named:
+            self.cluster.create(TABLES[name])
+        else:
+            self.handle(name)
+
+
+def _of_files(name: str, rows: Any, files: list[str]) -> Any:
+    """Return the rows of some files: what was read here as checked Arrow rows, what the cluster computed as its frame."""
+    if isinstance(rows, pl.DataFrame):
+        return _arrow(conform(TABLES[name], rows.filter(pl.col("source_file").is_in(files))))
+    if isinstance(rows, Iterable):  # the pieces of one large file; they travel together, to be one commit
+        return _of_files(name, pl.DataFrame(pa.concat_tables(rows)), files)
+    return nw.from_native(rows).filter(nw.col("source_file").is_in(files))
+
+
+def _arrow(rows: pl.DataFrame) -> pa.Table:
+    """Return rows in types that every Delta reader knows."""
+    return rows.to_arrow(compat_level=pl.CompatLevel.oldest())

@@ -1,0 +1,369 @@
+"""Facts about tables from their logs alone: how large they are, what a commit added.
+
+Rows of landing files written exactly once: the table's own log says which content of which file it holds.
+
+Delta's transaction ids carry it: the id is the file's name, the version is made of how often the file was
+restated and of a digest of its content. A commit holds the rows and the versions together or neither.
+
+The tables of a lake, by name.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import deltalake
+import fsspec
+import polars as pl
+
+from rfm.contracts import conform
+from rfm.errors import InputError
+from rfm.lake import delta
+from rfm.lake.delta import CHUNK_ROWS, LEAN, Rows, Stream, TableCache, exclusive_commit, retried, scan, sql_equals
+from rfm.schema import TABLES
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+# ── facts ────────────────────────────────────────────────────────────
+class TableSize(NamedTuple):
+    """How large the newest version of a table is; of a catalog's tables, the rows alone are known."""
+
+    version: int | None
+    rows: int
+    files: int | None
+    bytes: int | None
+
+
+def table_sizes(lake: Lake, names: Iterable[str] = tuple(TABLES)) -> dict[str, TableSize]:
+    """Return version, rows, data files and bytes of each table that exists."""
+    tables = {name: lake.open(name) for name in names}
+    found = {name: _size(table) for name, table in tables.items() if table}
+    return found or {name: TableSize(None, state.rows, None, None) for name, state in lake.state(names).items()}
+
+
+def table_versions(lake: Lake, names: Iterable[str]) -> dict[str, int]:
+    """Return the version of each table that exists, none of a catalog's, where it is not known; parameters as for `sizes`."""
+    tables = {name: lake.open(name) for name in names}
+    return {name: table.version() for name, table in tables.items() if table}
+
+
+def rows_added(lake: Lake, name: str, since: int | None) -> int:
+    """Return the rows that the commits after a version have added to a table."""
+    table = lake.open(name)
+    commits = 0 if table is None else table.version() - (-1 if since is None else since)
+    if table is None or commits <= 0:
+        return 0
+    found = table.history(commits) or _commits(f"{lake.url}/{name}", range(table.version() - commits + 1, table.version() + 1))
+    return sum(int(commit.get("operationMetrics", {}).get("num_added_rows", 0)) for commit in found)
+
+
+def _commits(path: str, versions: Iterable[int]) -> list[dict[str, Any]]:
+    """Read what a table's log says of some commits; delta-rs finds none below a path with a # or a question mark."""
+    system, root = fsspec.core.url_to_fs(path, **(delta.S3FS if path.startswith(delta.S3) else {}))
+    lines = [line for each in versions for line in system.cat_file(f"{root}/_delta_log/{each:020}.json").splitlines()]
+    return [action["commitInfo"] for action in map(json.loads, lines) if "commitInfo" in action]
+
+
+def _size(table: deltalake.DeltaTable) -> TableSize:
+    """Return the size of a table, from the statistics in its log."""
+    files = pl.DataFrame(table.get_add_actions(flatten=True))
+    return TableSize(table.version(), int(files["num_records"].sum()), len(files), int(files["size_bytes"].sum()))
+
+
+# ── once ────────────────────────────────────────────────────────────
+DIGEST_BITS = 40
+ROW_GROUPS = deltalake.WriterProperties(compression="ZSTD", compression_level=1, max_row_group_size=CHUNK_ROWS // 2)
+"""Half the size of Snappy at no cost; small groups, as whoever reads a table piece by piece holds some groups at once."""
+
+
+class WriteResult(NamedTuple):
+    """What a commit of files did: rows written, and the version of each file that the table now holds."""
+
+    rows: int
+    held: dict[str, int]
+
+
+def version_of(sha256: str, revision: int = 1) -> int:
+    """Return the transaction version of a content."""
+    return revision << DIGEST_BITS | int(sha256[: DIGEST_BITS // 4], 16)
+
+
+def revision_of(version: int) -> int:
+    """Return how many contents of a file a transaction version has seen."""
+    return max(1, version >> DIGEST_BITS)
+
+
+def write_exactly_once(handles: TableCache, name: str, rows: Rows, versions: Mapping[str, int]) -> WriteResult:
+    """Write the rows of landing files in one commit; leave out files of which the table holds this revision or a later."""
+
+    def attempt() -> WriteResult:
+        table = handles.ensure(name)
+        held = {file: version for file in versions if (version := table.transaction_version(file)) is not None}
+        due = [file for file, version in versions.items() if file not in held or revision_of(held[file]) < revision_of(version)]
+        if not due:
+            return WriteResult(0, held)
+        some = isinstance(rows, pl.DataFrame | pl.LazyFrame) and len(due) < len(versions)
+        wanted = rows.filter(pl.col("source_file").is_in(due)) if some else rows  # type: ignore[union-attr]
+        ids = [deltalake.Transaction(file, versions[file]) for file in due]
+        replaced = [file for file in due if file in held]
+        written = _write(table, name, wanted, ids, due if replaced else [])
+        return WriteResult(written, held | {file: versions[file] for file in due})
+
+    return retried(attempt)
+
+
+def _write(
+    table: deltalake.DeltaTable,
+    name: str,
+    rows: Rows,
+    ids: list[deltalake.Transaction],
+    replaced: list[str],
+) -> int:
+    """Append rows, or put them in place of the rows of some files, in one commit; return how many they are."""
+    stream = Stream(TABLES[name], rows)
+    how: dict[str, Any] = (
+        {"mode": "overwrite", "predicate": sql_equals("source_file", replaced)} if replaced else {"mode": "append"}
+    )
+    how |= {"commit_properties": deltalake.CommitProperties(app_transactions=ids), "writer_properties": ROW_GROUPS, **LEAN}
+    try:
+        deltalake.write_deltalake(table, stream.reader(), **how)
+    except Exception as error:
+        raise (stream.refusal or error) from None
+    return stream.rows
+
+
+# ── tables ────────────────────────────────────────────────────────────
+LEDGER = "landing_files"
+WRITERS = 4  # tables that are written at once
+MANY = 2_000_000  # rows
+
+
+class State(NamedTuple):
+    """What a table is at one moment: version of its log, and rows."""
+
+    version: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class Lake:
+    """A folder or bucket prefix with one Delta table a subfolder.
+
+    Parameters
+    ----------
+    url
+        Folder or URL; ``s3://`` takes its credentials and endpoint from the environment.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import rfm
+    >>> tables = rfm.Lake(tempfile.mkdtemp())
+    >>> tables.replace("customer_rfm_gold", rfm.example("customer_rfm_gold"))
+    400
+    >>> tables.frame("customer_rfm_gold")["Frequency"].sum()
+    919
+    >>> tables.state()
+    {'customer_rfm_gold': State(version=1, rows=400)}
+    """
+
+    url: str
+
+    @cached_property
+    def _handles(self) -> TableCache:
+        return TableCache(self.url)
+
+    def read(
+        self,
+        name: str,
+        *,
+        until: dt.date | None = None,
+        version: int | None = None,
+        ledger: int | None = None,
+        **equal: object,
+    ) -> pl.LazyFrame:
+        """Return a table, or the rows of it that are wanted.
+
+        Parameters
+        ----------
+        name
+            Name of the table, a key of `rfm.schema.TABLES`.
+        until
+            Leave out rows from files dated later: what a run of that date sees.
+        version
+            An earlier version of the table; the newest if not given.
+        ledger
+            Version of ``landing_files`` that knows which files are later; the newest if not given.
+        **equal
+            Column and value, or values, that a row must have: ``processing_date=date``.
+
+        Returns
+        -------
+        polars.LazyFrame
+            Columns of the contract; no rows where the table does not exist yet.
+
+        Raises
+        ------
+        InputError
+            If the table, or that version of it, cannot be read.
+        """
+        table = self._handles.open(name, version)
+        if version is not None and not table:
+            raise InputError(f"{self.url}/{name}: version {version} cannot be read; versions are kept for [care] retain_days")
+        keys = delta.credentials(self.url)
+        rows = scan(table, keys) if table else pl.LazyFrame(schema=TABLES[name].polars)
+        for column, value in equal.items():
+            rows = rows.filter(pl.col(column).is_in(value) if isinstance(value, list) else pl.col(column) == value)
+        if until and name == LEDGER:
+            return rows.filter(pl.col("file_date").is_null() | (pl.col("file_date") <= until))
+        later = self._files_after(until, ledger) if until else []
+        return rows.filter(~pl.col("source_file").is_in(later)) if later else rows
+
+    def rows(self, name: str, *, columns: Sequence[str] = (), **wanted: Any) -> pl.DataFrame:
+        """Return rows of a table on this machine, some columns alone if they are named; parameters as for `read`."""
+        found = self.read(name, **wanted)
+        return (found.select(*columns) if columns else found).collect()
+
+    def frame(self, name: str, **wanted: Any) -> pd.DataFrame:
+        """Return a table as a pandas frame with Arrow types; parameters as for `read`."""
+        return self.rows(name, **wanted).to_pandas(use_pyarrow_extension_array=True)
+
+    def count(self, name: str, files: Iterable[str] | None = None) -> pl.DataFrame:
+        """Return the rows of each landing file in a table, under ``rows``.
+
+        Parameters
+        ----------
+        name
+            Name of the table.
+        files
+            Landing files; all if not given.
+        """
+        some: dict[str, Any] = {} if files is None else {"source_file": list(files)}
+        found = self.read(name, **some).group_by("source_file")
+        return found.agg(pl.len().cast(pl.Int64).alias("rows")).collect()
+
+    def put_files(self, name: str, rows: Rows, versions: Mapping[str, int]) -> WriteResult:
+        """Write the rows of landing files in one commit, see `rfm.lake.tables.write_exactly_once`."""
+        return write_exactly_once(self._handles, name, rows, versions)
+
+    def open(self, name: str) -> deltalake.DeltaTable | None:
+        """Return a handle on the newest version of a table, or nothing if there is no table."""
+        return self._handles.open(name)
+
+    def handle(self, name: str) -> deltalake.DeltaTable:
+        """Return a handle on the newest version of a table, made empty first if need be."""
+        return self._handles.ensure(name)
+
+    def held(self, name: str, files: Iterable[str]) -> dict[str, int]:
+        """Return the transaction version of each landing file that a table's log knows.
+
+        Parameters
+        ----------
+        name
+            Name of the table.
+        files
+            Landing files; each costs about a millisecond.
+        """
+        table = self.open(name)
+        found = {file: table.transaction_version(file) for file in files} if table else {}
+        return {file: version for file, version in found.items() if version is not None}
+
+    def replace(
+        self, name: str, rows: pl.DataFrame | pl.LazyFrame | pd.DataFrame, **equal: dt.date | str | list[str] | list[dt.date]
+    ) -> int:
+        """Replace a table, or the rows of it that have some values, in one commit.
+
+        Parameters
+        ----------
+        name
+            Name of the table.
+        rows
+            Everything that is to stand there afterwards.
+        **equal
+            Column and value, or values, of the rows to replace: ``UpdateDate=run_date``. All rows if not given.
+
+        Returns
+        -------
+        int
+            Rows written.
+
+        Raises
+        ------
+        ContractError
+            If a row breaks the contract; nothing is written then.
+        """
+        return self._put(name, conform(TABLES[name], rows), equal)
+
+    def _put(self, name: str, frame: pl.DataFrame, equal: Mapping[str, Any]) -> int:
+        """Write rows that keep the contract; parameters as for `replace`."""
+        predicate = " AND ".join(sql_equals(column, value) for column, value in equal.items()) or None
+
+        def attempt() -> int:
+            table = self._handles.ensure(name)
+            nothing = predicate and frame.is_empty() and self.read(name, **equal).head(1).collect().is_empty()
+            if not nothing:  # in the place of nothing: then there is nothing to commit
+                how = LEAN if predicate else {**LEAN, "commit_properties": exclusive_commit(table)}
+                deltalake.write_deltalake(table, frame, mode="overwrite", predicate=predicate, **how)
+            return len(frame)
+
+        return retried(attempt)
+
+    def replace_each(
+        self, frames: Mapping[str, pl.LazyFrame | pd.DataFrame], **equal: dt.date | str | list[dt.date]
+    ) -> dict[str, int]:
+        """Replace several tables at once, when all rows are known to keep their contracts; parameters as for `replace`.
+
+        Parameters
+        ----------
+        frames
+            Name of the table and what is to stand there afterwards. Lazy frames are computed together.
+
+        Returns
+        -------
+        dict
+            Rows written, by table.
+        """
+        lazy = {name: frame for name, frame in frames.items() if isinstance(frame, pl.LazyFrame)}
+        shared = pl.QueryOptFlags(comm_subplan_elim=not self._large())  # what is shared is held, so much is rather read again
+        computed = dict(zip(lazy, pl.collect_all(list(lazy.values()), optimizations=shared), strict=True))
+        rows = {name: conform(TABLES[name], frame) for name, frame in {**frames, **computed}.items()}
+        with ThreadPoolExecutor(WRITERS) as pool:
+            return dict(zip(rows, pool.map(lambda name: self._put(name, rows[name], equal), rows), strict=True))
+
+    def state(self, names: Iterable[str] | None = None) -> dict[str, State]:
+        """Return version and number of rows of each table that exists, by default of all tables, from its log alone."""
+        tables = {name: self.open(name) for name in (TABLES if names is None else names)}
+        return {name: State(table.version(), table.count()) for name, table in tables.items() if table}
+
+    def optimize(self, name: str, retain_days: int = delta.RETAIN_DAYS) -> dict[str, int]:
+        """Join small files and remove those no recent version needs; parameters as for `optimize` of `rfm.lake.delta`."""
+        return delta.optimize(self._handles, name, retain_days)
+
+    def tend(self, every: int, retain_days: int = delta.RETAIN_DAYS) -> list[str]:
+        """Optimize the tables that have had so many commits; parameters as for `tend` of `rfm.lake.delta`."""
+        return delta.maintain(self._handles, every, retain_days)
+
+    def fingerprint(self, name: str, **wanted: Any) -> str:
+        """Return a digest of a table's rows, whatever their order; parameters as for `read`."""
+        import hashlib
+
+        rows = self.rows(name, **wanted)
+        return hashlib.sha256(rows.sort(TABLES[name].key or rows.columns).write_csv().encode()).hexdigest()
+
+    def _large(self) -> bool:
+        """Tell whether bronze holds more rows than one should hold at once."""
+        bronze = self.open("retail_transactions_bronze")
+        return bronze is not None and bronze.count() > MANY
+
+    def _files_after(self, until: dt.date, version: int | None = None) -> list[str]:
+        """Return the landing files that are dated later than a day."""
+        later = self.read(LEDGER, version=version, layer="bronze").filter(pl.col("file_date") > until)
+        return later.select("source_file").collect()["source_file"].to_list()

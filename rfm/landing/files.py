@@ -1,0 +1,270 @@
+"""Where landing files lie: a folder, a bucket, or any other address that fsspec knows.
+
+Find the landing files, on disk or in a bucket.
+
+Send a day's files to where the landing files lie, under their date, once.
+
+The run date: the one that was set, the newest day in the names of the files, or that of the newest sale in them.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import fnmatch
+import hashlib
+import os
+import re
+import uuid
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+
+import fsspec
+
+from rfm.errors import InputError, SettingsError, as_user_error, friendly_io_errors, reject_credentials
+
+# ── place ────────────────────────────────────────────────────────────
+S3 = ("s3://", "s3a://")
+PATIENCE = {"connect_timeout": 4, "read_timeout": 6, "retries": {"mode": "standard", "total_max_attempts": 3}}
+"""A dead endpoint is given up after about 20 seconds; one that is busy is asked again."""
+
+
+def filesystem(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
+    """Return the file system of a folder or URL, and the path on it; bucket listings are never remembered.
+
+    Credentials, endpoint and region come from the environment, a profile or a role.
+    """
+    bucket = reject_credentials(url).startswith(S3)
+    options = {"use_listings_cache": False, "skip_instance_cache": True, "config_kwargs": PATIENCE, "client_kwargs": _region()}
+    try:
+        system, root = fsspec.core.url_to_fs(url, **(options if bucket else {}))
+    except (ImportError, ValueError) as error:
+        raise SettingsError(f"{url}: {error}; use a folder or an s3:// address") from None
+    if bucket:
+        system.retries = 1  # PATIENCE says how often; s3fs would do all of that five times
+    return system, root
+
+
+def check_bucket_reachable(system: fsspec.AbstractFileSystem, root: str) -> None:
+    """Ask a bucket for one name under a path: the answer to that, unlike to `exists`, tells why a bucket is out of reach."""
+    if "s3" in system.protocol:
+        bucket, _, prefix = root.partition("/")
+        system.call_s3("list_objects_v2", Bucket=bucket, Prefix=prefix, MaxKeys=1)
+
+
+def _region() -> dict[str, str]:
+    """Return the region under the name that other tools give it; botocore itself knows ``AWS_DEFAULT_REGION`` and profiles."""
+    return {"region_name": os.environ["AWS_REGION"]} if os.environ.get("AWS_REGION") else {}
+
+
+# ── files ────────────────────────────────────────────────────────────
+TOKENS = ("ETag", "etag", "md5Hash", "mtime", "LastModified", "created")  # the first that a file system tells
+SITE = "runs.json"  # stands in the folder of a published site
+DATES_IN_NAMES = {  # how files write their date, the first that is a day: a pattern, and how it is read
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}": "%Y-%m-%d",
+    r"(?<![0-9])(?:19|20)[0-9]{2}_[0-9]{2}_[0-9]{2}(?![0-9])": "%Y_%m_%d",
+    r"(?<![0-9])(?:19|20)[0-9]{2}[.][0-9]{2}[.][0-9]{2}(?![0-9])": "%Y.%m.%d",
+    r"(?<![0-9])[0-9]{2}[.][0-9]{2}[.](?:19|20)[0-9]{2}(?![0-9])": "%d.%m.%Y",
+    r"(?<![0-9])(?:19|20)[0-9]{6}(?=[0-9]{6}(?![0-9])|(?![0-9]))": "%Y%m%d",  # a time may follow
+}
+
+
+class LandingFile(NamedTuple):
+    """A file that a run may read."""
+
+    source_file: str
+    file_date: dt.date | None
+    bytes: int
+    token: str | None = None
+
+
+def list_files(landing: str, pattern: str = "*_transactions.csv*", *, until: dt.date | None = None) -> list[LandingFile]:
+    """List the landing files that a run of a date sees.
+
+    Parameters
+    ----------
+    landing
+        Folder or URL; files may lie flat or in folders of their own.
+    pattern
+        Shell pattern of the file names.
+    until
+        Run date: files dated later are left out, files without a date in their name never are.
+
+    Returns
+    -------
+    list of LandingFile
+        In order of date and name.
+
+    Raises
+    ------
+    SettingsError
+        If the folder is missing, holds no such file, or none dated up to the run date.
+
+    Examples
+    --------
+    >>> import pathlib, tempfile
+    >>> import rfm
+    >>> folder = tempfile.mkdtemp()
+    >>> _ = pathlib.Path(folder, "2025-10-23_transactions.csv").write_text("Invoice")
+    >>> [(file.source_file, file.bytes) for file in rfm.list_files(folder)]
+    [('2025-10-23_transactions.csv', 7)]
+    """
+    files = _find(landing, pattern)
+    seen = [file for file in files if until is None or file.file_date is None or file.file_date <= until]
+    if not seen:
+        first = min(file.file_date for file in files if file.file_date)
+        raise SettingsError(f"{landing}: none of {len(files)} file(s) is dated up to {until}; the first is of {first}")
+    return seen
+
+
+def _find(landing: str, pattern: str) -> list[LandingFile]:
+    """Return all landing files in order of date and name."""
+    system, root = filesystem(landing)
+    try:
+        found = system.find(root, detail=True)
+    except Exception as error:
+        raise as_user_error(error, f"{landing}: cannot be listed", "", ValueError) from None
+    files = [
+        LandingFile(_spelled(path.removeprefix(root).lstrip("/")), date_in(path), int(info["size"] or 0), _token(info))
+        for path, info in ((path, found[path]) for path in outside_reports(found))
+        if info["type"] == "file" and fnmatch.fnmatch(PurePosixPath(path).name, pattern)
+    ]
+    if not files:
+        if "://" not in landing and not Path(root).exists():
+            raise SettingsError(f"{landing}: there is no such folder; put daily files there, or make some with `rfm sample`")
+        raise SettingsError(
+            f"{landing}: holds no file like {pattern} ({len(found)} other file(s)); "
+            "put daily files there, or make some with `rfm sample`"
+        )
+    return sorted(files, key=lambda file: (file.file_date or dt.date.min, file.source_file))
+
+
+def outside_reports(paths: Iterable[str]) -> list[str]:
+    """Return the paths that lie in no published site, whose tables are no sales: where reports lie beside the files."""
+    paths = list(paths)
+    sites = tuple(path.removesuffix(SITE) for path in paths if path.endswith(f"/{SITE}"))
+    return [path for path in paths if not path.startswith(sites)]
+
+
+def _spelled(name: str) -> str:
+    r"""Return a file's name with its bytes that are no UTF-8 written out, as in ``caf\xe9.csv``: no table can hold them."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def _token(info: dict[str, Any]) -> str | None:
+    """Return what a file system says of a file that changes with its content, if it says anything."""
+    told = next((info[name] for name in TOKENS if info.get(name)), None)
+    return None if told is None else str(told).strip('"')
+
+
+def date_in(path: str) -> dt.date | None:
+    """Return the date in a file's name, if there is one."""
+    name = PurePosixPath(path).name
+    for pattern, form in DATES_IN_NAMES.items():
+        for found in re.findall(pattern, name):
+            with suppress(ValueError):
+                return dt.datetime.strptime(found, form).date()
+    return None
+
+
+def has_files(landing: str) -> bool:
+    """Tell whether a landing folder holds any file, whatever its name; hidden ones do not count."""
+    system, root = filesystem(landing)
+    with friendly_io_errors(f"{landing}: cannot be listed"):
+        return any(not PurePosixPath(path).name.startswith(".") for path in system.find(root))
+
+
+# ── upload ────────────────────────────────────────────────────────────
+AGAIN = "mend that, then run again"
+
+
+class Sent(NamedTuple):
+    """A file of the day, and where it lies now."""
+
+    source_file: str
+    target: str
+    bytes: int
+    new: bool
+
+
+def upload(landing: str, to: str, date: dt.date, pattern: str = "*_transactions.csv*") -> list[Sent]:
+    """Send the files of a day to ``<to>/<date>/<file>``, each whole and once."""
+    landing, to = landing.rstrip("/"), to.rstrip("/")
+    if f"{to}/".startswith(f"{landing}/"):
+        raise SettingsError(f"{to}: lies in the landing folder itself, so a run would read the file twice; name another --to")
+    files = _of_day(landing, date, pattern)
+    with friendly_io_errors(f"{landing}: cannot be read", AGAIN):
+        source, root = filesystem(landing)
+        contents = [source.cat_file(f"{root}/{file.source_file}") for file in files]
+    with friendly_io_errors(f"{to}: cannot be uploaded to", AGAIN):
+        check_bucket_reachable(*filesystem(to))
+        there = [_lies_at(to, date, file, content) for file, content in zip(files, contents, strict=True)]
+        return [_sent(to, date, *one) for one in zip(files, contents, there, strict=True)]
+
+
+def _of_day(landing: str, date: dt.date, pattern: str) -> list[LandingFile]:
+    """Return the files of the day."""
+    files = list_files(landing, pattern)
+    found = [file for file in files if file.file_date == date]
+    names = [_name(file) for file in found]
+    if not found:
+        newest = max((file.file_date for file in files if file.file_date), default="without a date")
+        raise SettingsError(f"{landing}: none of {len(files)} file(s) is of {date}, the newest is {newest}; correct --date")
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise SettingsError(f"{landing}: {', '.join(twice)} lies there {names.count(twice[0])} times; keep one of each")
+    return found
+
+
+def _name(file: LandingFile) -> str:
+    """Return the name of a file without its folders."""
+    return PurePosixPath(file.source_file).name
+
+
+def _lies_at(to: str, date: dt.date, file: LandingFile, content: bytes) -> str | None:
+    """Return where under a target the same file lies already, if it does; refuse another one of its name."""
+    system, root = filesystem(to)
+    for place in (f"{date}/{_name(file)}", _name(file)):
+        if system.exists(f"{root}/{place}"):
+            return _same(system, f"{root}/{place}", f"{to}/{place}", content)
+    return None
+
+
+def _same(system: Any, path: str, shown: str, content: bytes) -> str:
+    """Return the address of a file with this content; refuse one with another."""
+    size = int(system.info(path)["size"])
+    if size == len(content) and hashlib.sha256(system.cat_file(path)).digest() == hashlib.sha256(content).digest():
+        return shown
+    raise InputError(
+        f"{shown}: another file of this name lies there ({size:,} bytes, here {len(content):,}); nothing was sent; "
+        "rename yours, or remove that one"
+    )
+
+
+def _sent(to: str, date: dt.date, file: LandingFile, content: bytes, there: str | None) -> Sent:
+    """Send a file unless it lies there already."""
+    if there:
+        return Sent(file.source_file, there, len(content), new=False)
+    system, root = filesystem(to)
+    place = f"{date}/{_name(file)}"
+    try:
+        _put(system, f"{root}/{place}", content)
+    except FileExistsError:  # somebody was faster
+        return Sent(file.source_file, _same(system, f"{root}/{place}", f"{to}/{place}", content), len(content), new=False)
+    return Sent(file.source_file, f"{to}/{place}", len(content), new=True)
+
+
+def _put(system: Any, path: str, content: bytes) -> None:
+    """Write a new file whole; raise FileExistsError where there is one."""
+    if "local" not in system.protocol:
+        return system.pipe_file(path, content, mode="create")
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    part = Path(path).with_name(f".{uuid.uuid4().hex}.part")  # no pattern of landing files fits it
+    try:
+        part.write_bytes(content)
+        os.link(part, path)
+    except PermissionError:  # a disk without hard links
+        part.rename(path)
+    finally:
+        part.unlink(missing_ok=True)
+    return None

@@ -1,0 +1,346 @@
+"""What is odd about the beginnings of files, in sentences.
+
+What is odd about what a run made of files, and whether they are worth segmenting, in sentences.
+
+A run of some files as far as gold, in a folder that is gone afterwards: what a run would make of them.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+import pandas as pd
+
+from rfm.analysis.cleaning import judge
+from rfm.analysis.metrics import rfm_metrics
+from rfm.analysis.quality.gate import QuarantineReason, money_flow
+from rfm.analysis.quality.gate import quarantine_reasons as reasons
+from rfm.errors import InputError
+from rfm.lake import Lake, ingest
+from rfm.lake.delta import scratch
+from rfm.landing.files import date_in
+from rfm.landing.reader import read_files
+from rfm.onboarding import guesses
+from rfm.onboarding.columns import named_for
+from rfm.onboarding.formats import dates_of, number_of, without_sign, zones
+from rfm.onboarding.guesses import GROWS, Profile
+from rfm.onboarding.sniff import Input, Sample, Tell
+from rfm.pipeline import backfill
+from rfm.pipeline.schedule import NEWEST_SALE, OLDEST, newest
+from rfm.settings import Settings
+
+# ── beginnings ────────────────────────────────────────────────────────────
+NEEDED = {"customer_id": "the customer", "invoice_date": "the date of the sale"}
+NAMED = NEEDED | {"price": "price or amount"}
+DATUM = re.compile(r"^[-+]?[0-9][0-9.,:/ -]*$")  # a value where a name should be
+PENCE = re.compile(r"\b(?:pence|pennies|cents?|centimes|centesimi|cent[aei]vos)\b", re.IGNORECASE)
+ONE_CUSTOMER = 0.2  # of the lines
+
+
+def sample_findings(sample: Sample, lines: Profile) -> Iterator[Finding]:
+    """Yield what the beginnings of files tell."""
+    for name, header in sample.others.items():
+        yield Finding("mend", "columns", f"{name} has other columns than most files ({_short(header)}); bring it into line")
+    if unusable := _of_header(sample, lines):
+        yield unusable
+        return
+    for role, match in lines.matches.items():
+        if match.sure == "unsure":
+            said = f"{match.column!r} is taken for {NAMED.get(role, role.replace('_', ' '))}: {match.reason}; see whether it is"
+            yield Finding("mend", "columns", said)
+    if not lines.dates.pattern:
+        column, reason = lines.matches["invoice_date"].column, lines.dates.reason
+        yield Finding("unusable", "dates", f"column {column!r}: {reason}; write days like 2025-12-31")
+    if lines.dates.other:
+        said = f"day and month could be the other way: {lines.dates.pattern} is taken, {lines.dates.other} fits as well"
+        yield Finding("mend", "dates", said)
+    yield from _of_zones(lines)
+    yield from _of_prices(lines)
+    yield from _of_customers(lines)
+
+
+def _of_header(sample: Sample, lines: Profile) -> Finding | None:
+    """Say why the header, or what is below it, is of no use; nothing if it is."""
+    cells, first = list(sample.first.lines.column_names), _short(sample.first.header)
+    missing = {role: named for role, named in NEEDED.items() if role not in lines.matches}
+    if any(DATUM.search(cell) for cell in cells) and all(match.sure == "unsure" for match in lines.matches.values()):
+        return Finding("unusable", "columns", f"no header: the first line is {first}; put the names of the columns above it")
+    if len(cells) == 1:
+        said = f"only one column, {first}; take off lines above the header, and separate fields by comma, semicolon, tab or bar"
+        return Finding("unusable", "columns", said)
+    if lines.lines.empty and len(missing) < len(NEEDED):
+        return Finding("unusable", "lines", "no line below the header; send files with sales")
+    for role in NAMED.keys() - lines.matches.keys():
+        if column := named_for(role, [name for name in cells if lines.values[name]]):
+            return Finding("unusable", "columns", _unlike(role, column, lines.values[column]))
+    if missing:
+        wanted, there = " or ".join(missing.values()), _short(", ".join(cells))
+        return Finding("unusable", "columns", f"no column is {wanted}, among {there}; name it under [columns], or export it")
+    return None
+
+
+def _unlike(role: str, column: str, values: Mapping[str, int]) -> str:
+    """Say that the values of a column are not what its name says."""
+    reason = dates_of(values).reason if role == "invoice_date" else "see whether the export has them in another column"
+    return f"column {column!r} is named like {NAMED[role]}, but holds {next(iter(values))!r} and the like: {reason}"
+
+
+def _of_zones(lines: Profile) -> Iterator[Finding]:
+    """Say what times tell of their zone."""
+    offsets = zones(lines.column("invoice_date"))
+    if offsets.get("Z") and not lines.zone:
+        said = "times are in UTC, so a late sale can count for another day; set format.timezone to the shop's zone"
+        yield Finding("mend", "times", said)
+    elif len(offsets) > 2:
+        yield Finding("note", "times", f"times have {len(offsets)} different offsets ({', '.join(sorted(offsets)[:4])})")
+
+
+def _of_prices(lines: Profile) -> Iterator[Finding]:
+    """Say what is odd about prices: that there are none, the scale, totals."""
+    if "price" not in lines.matches:
+        said = f"no column is {NAMED['price']}: each {'piece' if 'quantity' in lines.matches else 'line'} counts 1"
+        yield Finding("note", "prices", f"{said}, so amounts are numbers of them; if there is one, name it under [columns]")
+        return
+    if GROWS in lines.matches["price"].reason:
+        yield Finding("note", "prices", f"{lines.matches['price'].column!r} is no price of a piece: {GROWS}")
+    column, values = lines.matches["price"].column, lines.column("price")
+    marks = lines.numbers.decimal, lines.numbers.thousands
+    numbers = pd.Series({value: number_of(without_sign(value), *marks) for value in values}, dtype=float).dropna()
+    if not numbers.empty and PENCE.search(column) or _whole_and_large(numbers, values):
+        said = f"{column!r} holds whole numbers only, the middle one is {numbers.median():,.0f}: pence or cents?"
+        yield Finding("mend", "prices", f"{said} A run takes them for pounds, euros …")
+
+
+def _whole_and_large(numbers: pd.Series, values: dict[str, int]) -> bool:
+    """Tell whether many different prices are all whole, and not small."""
+    return len(numbers) > 20 and bool((numbers == numbers.round()).all()) and numbers.abs().median() >= 100
+
+
+def _of_customers(lines: Profile) -> Iterator[Finding]:
+    """Say what is odd about the customers."""
+    customers = lines.column("customer_id")
+    rows = sum(customers.values()) or 1
+    nobody = guesses.placeholder_customers(customers)
+    if sum(nobody.values()) > 1:
+        ids = ", ".join(map(repr, list(nobody)[:3]))
+        said = f"{sum(nobody.values()):,} lines have {ids} for a customer; leave the field empty for guests"
+        yield Finding("mend", "customers", said)
+    top = max((one for one in customers if one not in nobody), key=customers.__getitem__, default="")
+    if len(customers) > 20 and customers[top] > ONE_CUSTOMER * rows:
+        yield Finding(
+            "mend", "customers", f"customer {top!r} stands on {customers[top] / rows:.0%} of the lines; see whether that is one"
+        )
+    if any("@" in one for one in list(customers)[:100]):
+        yield Finding(
+            "note", "customers", "customers are e-mail addresses; columns.hash_customers = true keeps them out of all tables"
+        )
+
+
+def _short(text: str, most: int = 60) -> str:
+    """Return the beginning of a text in quotes."""
+    return repr(text if len(text) <= most else f"{text[:most]}…")
+
+
+# ── findings ────────────────────────────────────────────────────────────
+Weight = Literal["note", "mend", "unusable"]
+STATUS: dict[Weight, int] = {"note": 0, "mend": 1, "unusable": 2}
+UNREAD = ("unreadable", "bad_prices", "other_rules")  # steps of the money flow that no shop means
+MEND_SHARE = 0.01  # of the lines that are lost to them
+LONG_GAP, MANY_GUESTS, MANY_TWICE = 7, 0.5, 0.02
+FEW_CUSTOMERS, FEW_DAYS, FEW_AGAIN = 50, 60, 0.1
+
+
+class Finding(NamedTuple):
+    """Something to know, how much it weighs, and where there is one what it is about."""
+
+    weight: Weight
+    about: str
+    said: str
+
+
+def trial_findings(trial: DryRun, settings: Settings, today: dt.date) -> Iterator[Finding]:
+    """Yield what a run would say."""
+    for said in trial.refused:
+        yield Finding("mend" if trial.lines else "unusable", "files", said)
+    if trial.stopped:
+        yield Finding("mend", "lines", trial.stopped)
+    if trial.refused and not trial.lines:
+        return
+    if not trial.as_of:
+        said = "no line is a sale that a run could count" if trial.lines else "no line below the header"
+        yield Finding("unusable", "lines", said)
+        return
+    yield from _of_loss(trial)
+    yield from _of_days(trial, today)
+    yield from _of_names(trial)
+    yield from _of_copies(trial)
+    yield from _of_guests(trial)
+
+
+def _of_loss(trial: DryRun) -> Iterator[Finding]:
+    """Say whether more lines are lost than cancellations explain."""
+    lost = -int(trial.money.set_index("Step")["Lines"].reindex(UNREAD).fillna(0).sum())
+    if lost > MEND_SHARE * trial.lines and not trial.stopped:
+        yield Finding("mend", "lines", f"{lost:,} of {trial.lines:,} lines cannot be read or break a rule; see above which")
+
+
+def _of_days(trial: DryRun, today: dt.date) -> Iterator[Finding]:
+    """Say what is odd about the days of the sales."""
+    lines = trial.volume.groupby("InvoiceDate")["lines"].sum()
+    later, early = lines[lines.index > today], lines[lines.index < OLDEST]
+    if len(later):
+        yield Finding("mend", "dates", f"{int(later.sum()):,} lines are dated after today, up to {max(later.index)}")
+    if len(early):
+        said = f"{int(early.sum()):,} lines are dated before 1990, as {min(early.index)}: what programs write for no date"
+        yield Finding("mend", "dates", said)
+    days = [day for day in sorted(lines.index) if OLDEST <= day <= today]
+    gaps = [(after - before, before, after) for before, after in zip(days, days[1:], strict=False)]
+    usual = sorted(gap.days for gap, _, _ in gaps)[(len(gaps) - 1) // 2] if gaps else 1
+    long = [gap for gap in gaps if gap[0].days > max(LONG_GAP, 4 * usual)]
+    if long:
+        gap, before, after = max(long)
+        more = f", and {len(long) - 1} other gaps" if len(long) > 1 else ""
+        said = f"no sale for {gap.days - 1} days, from {before} to {after}{more}; a holiday, or days that are missing?"
+        yield Finding("note", "dates", said)
+
+
+def _of_names(trial: DryRun) -> Iterator[Finding]:
+    """Say whether files have a day in their names, and hold sales up to it."""
+    newest = trial.volume.groupby("source_file")["InvoiceDate"].max()
+    dated = {name: day for name in newest.index if (day := date_in(name))}
+    if not dated:
+        odd = trial.as_of and trial.as_of < OLDEST
+        said = f"no file name has a date: give the run date, rfm daily --date {trial.as_of}"
+        yield Finding("note", "files", said if odd else f"run date {trial.as_of}: {NEWEST_SALE}")
+    wrong = [name for name, day in dated.items() if newest[name] > day]
+    if wrong:
+        said = f"{len(wrong):,} of {len(dated):,} files hold sales after the day in their name, as {wrong[0]}"
+        yield Finding("note", "files", f"{said} up to {newest[wrong[0]]}")
+
+
+def _of_copies(trial: DryRun) -> Iterator[Finding]:
+    """Say which files and lines came twice."""
+    same = trial.ledger.groupby("sha256")["source_file"].apply(list)
+    for names in (names for names in same if len(names) > 1):
+        yield Finding("mend", "copies", f"{' and '.join(sorted(names)[:3])} hold the same; a run would count both, keep one")
+    counted, checked = _metric(trial, "repeated_lines")
+    if counted > MANY_TWICE * checked:
+        yield Finding("note", "copies", f"{counted:,} lines ({counted / checked:.1%}) repeat another line; a run counts them all")
+
+
+def _of_guests(trial: DryRun) -> Iterator[Finding]:
+    counted, checked = _metric(trial, "completeness", "CustomerID")
+    if checked and counted < (1 - MANY_GUESTS) * checked:
+        yield Finding("note", "customers", f"{1 - counted / checked:.0%} of the lines have no customer, and do not count")
+
+
+def _metric(trial: DryRun, metric: str, column: str = "*") -> tuple[int, int]:
+    """Return what a measure counted, and among how many."""
+    found = trial.metrics[(trial.metrics["metric"] == metric) & (trial.metrics["column"] == column)]
+    return int(found["counted"].sum()), int(found["checked"].sum())
+
+
+def guests(trial: DryRun) -> float:
+    """Return the share of lines without a customer."""
+    counted, checked = _metric(trial, "completeness", "CustomerID")
+    return 1 - counted / checked if checked else 0.0
+
+
+def repeated(trial: DryRun) -> int:
+    """Return the lines that repeat another."""
+    return _metric(trial, "repeated_lines")[0]
+
+
+def worth(trial: DryRun) -> Finding:
+    """Say in a sentence whether the result is worth segmenting."""
+    if trial.gold.empty or not trial.as_of:
+        return Finding("unusable", "worth", "Nothing to segment: no sale of a known customer counts.")
+    customers, again = len(trial.gold), int((trial.gold["Frequency"] > 1).sum())
+    first = min((day for day in trial.volume["InvoiceDate"] if day >= OLDEST), default=trial.as_of)
+    days = (trial.as_of - first).days + 1
+    counted = f"{customers:,} customers over {days:,} days, {again:,} of them ({again / customers:.0%}) bought more than once"
+    if customers < FEW_CUSTOMERS:
+        return Finding("note", "worth", f"Too few for segments that mean something: {counted}.")
+    if days < FEW_DAYS:
+        return Finding("note", "worth", f"Worth a try, and better with more days: {counted}.")
+    if again < FEW_AGAIN * customers:
+        return Finding("note", "worth", f"Segments will differ by spend and recency only: {counted}.")
+    return Finding("note", "worth", f"Worth segmenting: {counted}.")
+
+
+# ── trial ────────────────────────────────────────────────────────────
+BRONZE, SILVER, QUARANTINE = "retail_transactions_bronze", "retail_transactions_silver", "retail_transactions_quarantine"
+
+
+@dataclass
+class DryRun:
+    """What a run made of files."""
+
+    as_of: dt.date | None = None
+    lines: int = 0
+    kept: int = 0
+    reasons: list[QuarantineReason] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+    stopped: str = ""
+    volume: pd.DataFrame = field(default_factory=pd.DataFrame)
+    metrics: pd.DataFrame = field(default_factory=pd.DataFrame)
+    ledger: pd.DataFrame = field(default_factory=pd.DataFrame)
+    money: pd.DataFrame = field(default_factory=pd.DataFrame)
+    gold: pd.DataFrame = field(default_factory=pd.DataFrame)
+
+    @property
+    def days(self) -> list[dt.date]:
+        """Days with sales up to the last one that counts, in order."""
+        return sorted(day for day in set(self.volume["InvoiceDate"]) if self.as_of and day <= self.as_of)
+
+    @property
+    def left_out(self) -> list[dict[str, Any]]:
+        """Steps of the money flow that leave lines out."""
+        return self.money[(self.money["Kind"] == "step") & (self.money["Lines"] != 0)].to_dict("records")
+
+
+def try_files(settings: Settings, place: Input, today: dt.date, tell: Tell) -> DryRun:
+    """Run files as far as gold."""
+    with scratch("rfm-check-") as folder:
+        lake = Lake(folder)
+        trial = DryRun(refused=_ingest(settings, lake, place, today, tell))
+        tell("cleaning lines", 0, None)
+        try:
+            backfill.to_silver(settings, lake, today)
+        except InputError as error:
+            trial.stopped = str(error)
+        tell("adding up sales", 0, None)
+        _measure(settings, lake, trial, today)
+        return trial
+
+
+def _ingest(settings: Settings, lake: Lake, place: Input, today: dt.date, tell: Tell) -> list[str]:
+    """Take files in as notebook 1 does; return why some were refused."""
+    codec, separator = settings.files.encoding, settings.files.separator
+    reading = read_files(place.landing, place.names, today, encoding=codec, separator=separator, columns=settings.columns)
+    reading.told = lambda done: tell("reading files", done, len(place.names))
+    reading.told(0)
+    ingest.write_bronze(lake, reading)
+    return reading.refused
+
+
+def _measure(settings: Settings, lake: Lake, trial: DryRun, today: dt.date) -> None:
+    """Fill in what came of it."""
+    trial.ledger = lake.frame("landing_files", layer="bronze")
+    trial.volume, trial.metrics = lake.frame("daily_volume"), lake.frame("quality_metrics")
+    sizes = {name: state.rows for name, state in lake.state((BRONZE, SILVER)).items()}
+    trial.lines, trial.kept = sizes.get(BRONZE, 0), sizes.get(SILVER, 0)
+    trial.reasons = reasons(lake.read(QUARANTINE))
+    past = [day for day in trial.volume["InvoiceDate"].dropna() if day <= today]
+    trial.as_of = newest(past, today) or max(past, default=None)
+    if trial.as_of:
+        silver = lake.read(SILVER)
+        rules: dict[str, Any] = {"stock_code_pattern": settings.rules.stock_code_pattern, "revenue": settings.rules.revenue}
+        refused = judge(lake.read(QUARANTINE), dialect=settings.dialect)
+        trial.money = money_flow(refused, silver, trial.as_of, **rules)
+        gold = rfm_metrics(silver, trial.as_of, **rules)
+        trial.gold = gold.collect().to_pandas(use_pyarrow_extension_array=True)

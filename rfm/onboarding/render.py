@@ -1,0 +1,314 @@
+"""What `rfm check` found, for a terminal of eighty columns.
+
+What `rfm check` found, for machines.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+from rich.console import Group
+from rich.markup import escape
+from rich.padding import Padding
+from rich.syntax import Syntax
+from rich.table import Table as Grid
+
+from rfm.analysis.formatting import file_size
+from rfm.errors import printable
+from rfm.onboarding import Report, default_of
+from rfm.onboarding.dry_run import Finding, guests, repeated
+from rfm.onboarding.guesses import NOT_CANCELLED, WITHOUT
+from rfm.onboarding.sniff import Example
+
+# ── shown ────────────────────────────────────────────────────────────
+MARKS = {"note": "[dim]·[/]", "mend": "[yellow]![/]", "unusable": "[red]✗[/]"}
+SURE = {"sure": "[green]sure[/]", "likely": "likely", "unsure": "[yellow]unsure[/]"}
+LABELS = {"invoice_date": "date", "customer_id": "customer", "stock_code": "product"}
+SAMPLES, WIDEST_SAMPLE, WIDEST_NAME = 3, 30, 24
+REST = 29  # columns of a row beside the file's name for it and the samples
+VERDICTS = ("[green]✓ Good as it is.[/]", "[yellow]! Usable once what is marked above is mended.[/]", "[red]✗ Not usable yet.[/]")
+
+
+def render(report: Report, width: int = 80) -> Group:
+    """Return a report, to be printed."""
+    parts: list[Any] = [_files(report)]
+    if report.lines:
+        parts += [_heading("Columns"), _indented(_columns(report, width))]
+    if report.trial:
+        parts += [_heading("Read as"), _indented(_formats(report))]
+    if report.trial and report.trial.lines:
+        parts += [_heading("Lines"), *_lines(report), *_sales(report)]
+    parts.append(summary_line(report))
+    if report.offer and report.changes:
+        text = Syntax(report.offer, "toml", theme="ansi_dark", background_color="default", word_wrap=True)
+        parts += [_heading("For rfm.toml"), _indented(text)]
+    return Group(*parts)
+
+
+def summary_line(report: Report) -> Group:
+    """Return what is to know about files, and whether they can be used."""
+    told = [one for one in report.findings if one.about != "worth"]
+    known: list[Any] = [_heading("To know"), _indented(_findings(told))] if told else []
+    worth = [_indented(literal(one.said)) for one in report.findings if one.about == "worth"]
+    return Group(*known, _heading("In short"), *worth, _indented(_verdict(report)))
+
+
+def _heading(text: str) -> str:
+    return f"\n[bold]{text}[/]"
+
+
+def _indented(part: Any) -> Padding:
+    return Padding(part, (0, 0, 0, 2))
+
+
+def _verdict(report: Report) -> str:
+    """Return in a line whether the files can be used."""
+    if report.status == 0 and report.changes:
+        return "[green]✓ Good with these settings.[/]"
+    return VERDICTS[report.status]
+
+
+def _files(report: Report) -> str:
+    """Return in a line which files these are."""
+    names = report.place.names
+    named = names[0] if len(names) == 1 else f"{len(names):,} files, {names[0]} … {names[-1]}"
+    if not report.sample.glances:
+        return f"[bold]{literal(named)}[/]"
+    first = report.sample.first
+    between = {"\t": "tab", ";": "semicolon", ",": "comma", "|": "bar", " ": "blanks"}[first.between]
+    total = sum(int(report.place.system.size(f"{report.place.root}/{name}") or 0) for name in names)
+    return f"[bold]{literal(named)}[/]  [dim]{file_size(total)}, {first.encoding}, separated by {between}[/]"
+
+
+def _columns(report: Report, width: int) -> Grid:
+    """Return what each column is taken for, with samples as far as there is room."""
+    assert report.lines
+    roles, grid = report.roles, _grid("column", "taken for", "", "as in the file")
+    names = [min(len(name), WIDEST_NAME) for name in report.lines.values]
+    room = max(width - max(names, default=0) - REST, 20)
+    for column, values in report.lines.values.items():
+        role, match = roles.get(column, ("", None))
+        said, sure = (_label(role), SURE[match.sure]) if match else ("[dim]not used[/]", "")
+        grid.add_row(_cut(column, WIDEST_NAME), said, sure, _samples(values, room))
+    for role in (one for one, said in WITHOUT.items() if said and one not in report.lines.matches):
+        grid.add_row("[dim]none[/]", _label(role), "", f"[dim]{WITHOUT[role]}[/]")
+    return grid
+
+
+def _label(role: str) -> str:
+    return LABELS.get(role, role.replace("_", " "))
+
+
+def _samples(values: dict[str, int], room: int) -> str:
+    """Return a few values."""
+    text = " · ".join(one if len(one) <= WIDEST_SAMPLE else f"{one[: WIDEST_SAMPLE - 1]}…" for one in islice(values, SAMPLES))
+    return _cut(text, room)
+
+
+def _cut(text: str, most: int) -> str:
+    text = printable(text)
+    return literal(text if len(text) <= most else f"{text[: most - 1]}…")
+
+
+def _formats(report: Report) -> Grid:
+    """Return how dates and numbers are written, what a cancellation is, which codes count."""
+    grid = _grid("", "", "")
+    for guess in report.guesses:
+        label, said = _READ_AS.get(guess.setting, ("", None))
+        if said and (value := said(report, guess.value)):
+            doubt = f"  [dim]{literal(guess.reason)}[/]" if guess.sure == "unsure" else ""
+            grid.add_row(label, literal(value) + doubt, SURE[guess.sure])
+    return grid
+
+
+def _number(report: Report, decimal: str) -> str:
+    """Return a number as the files write it."""
+    thousands = next(guess.value for guess in report.guesses if guess.setting == "format.thousands")
+    return f"like 1{thousands}234{decimal}50"
+
+
+def _date(report: Report, pattern: str) -> str:
+    """Return a pattern of dates, and a value that it reads."""
+    return f"{pattern}, like {next(iter(report.lines.column('invoice_date')), '')}" if report.lines else pattern
+
+
+def _cancelled(report: Report, how: str) -> str:
+    """Return what a cancellation is."""
+    told = {guess.setting: guess for guess in report.guesses}
+    pattern = str(told["rules.cancellation_pattern"].value)
+    prefix = re.sub(r"[\^\[\]]", "", pattern).replace("Cc", "C")
+    said = {"negative": "quantities or amounts below 0", "flag": "lines that say so"}
+    seen = told["rules.cancellation"].reason != NOT_CANCELLED
+    return said.get(how, f"invoices that begin with {prefix}") if seen else "none was seen"
+
+
+def _pattern(_: Report, pattern: str) -> str:
+    """Return a pattern that is the shop's own; nothing for the default."""
+    usual = {default_of("rules.invoice_pattern"), default_of("rules.stock_code_pattern")}
+    return "" if pattern in usual else "any" if pattern == "." else pattern
+
+
+_READ_AS: dict[str, tuple[str, Callable[[Report, Any], str]]] = {  # setting: its label, and how its value is said
+    "files.pattern": ("files named", lambda _, value: value),
+    "format.date": ("dates", _date),
+    "format.decimal": ("numbers", _number),
+    "format.timezone": ("days of", lambda _, value: value),
+    "rules.cancellation": ("cancelled", _cancelled),
+    "rules.invoice_pattern": ("invoice numbers", _pattern),
+    "rules.stock_code_pattern": ("product codes", _pattern),
+    "shop.currency": ("currency", lambda _, value: value),
+}
+
+
+def _lines(report: Report) -> Iterator[Any]:
+    """Yield how many lines would be kept, and why the others are dropped."""
+    assert report.trial
+    lines, kept = report.trial.lines, report.trial.kept
+    dropped = f"{lines - kept:,} dropped ({(lines - kept) / lines:.1%})" if kept < lines else "none dropped"
+    yield _indented(f"{lines:,} arrived, {kept:,} kept, {dropped}")
+    if report.dropped:
+        grid = _grid("", "", justify=("right", "left"))
+        for one in report.dropped:
+            grid.add_row(
+                f"{one.lines:,}", f"{one.rule}: {literal(one.meaning)}\n[dim]{_example(one, len(report.place.names))}[/]"
+            )
+        yield ""
+        yield _indented(grid)
+
+
+def _example(one: Example, files: int) -> str:
+    """Return where a line stands that breaks a rule, and what it holds."""
+    place = (f"{_cut(one.file, 40)} " if files > 1 else "") + (f"line {one.line:,}: " if one.line else "as ")
+    held = "is empty" if one.value is None else _cut(repr(one.value), 50)
+    return f"{place}{literal(one.column)} {held}".replace("  ", " ")
+
+
+def _sales(report: Report) -> Iterator[Any]:
+    """Yield what the lines add up to."""
+    trial = report.trial
+    if not trial or not trial.as_of:
+        return
+    currency = next((str(guess.value) for guess in report.guesses if guess.setting == "shop.currency"), "")
+    gold, days = trial.gold, trial.days
+    total = _money(gold["Monetary"].sum() if len(gold) else 0, currency)
+    counted = f"{_many(len(gold), 'customer')}, {_many(int(gold['Frequency'].sum()), 'purchase')}, {total}"
+    yield _heading("Sales")
+    yield _indented(f"{counted}, on {_many(len(days), 'day')} from {days[0]} to {days[-1]}")
+    yield _indented(f"guests on {guests(trial):.0%} of the lines; {_many(repeated(trial), 'line')} repeat another")
+    if trial.left_out:
+        grid = _grid("lines", "amount", "not counted", justify=("right", "right", "left"))
+        for step in trial.left_out:
+            label = literal(str(step["Label"])) + (_codes(report) if step["Step"] == "non_products" else "")
+            grid.add_row(f"{-int(step['Lines']):,}", _money(-step["Amount"], currency), label)
+        yield ""
+        yield _indented(grid)
+
+
+def _codes(report: Report) -> str:
+    """Return the stock codes that do not count, the most frequent ones."""
+    pattern = next((str(guess.value) for guess in report.guesses if guess.setting == "rules.stock_code_pattern"), "")
+    codes = [code for code in report.lines.column("stock_code") if not re.search(pattern, code)] if report.lines else []
+    return f" [dim]{literal(', '.join(codes[:5]))}{' …' if len(codes) > 5 else ''}[/]" if codes else ""
+
+
+def _money(amount: Any, currency: str) -> str:
+    return literal(f"{'-' if amount < 0 else ''}{currency}{abs(amount):,.2f}")
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+def _findings(found: Sequence[Finding]) -> Grid:
+    """Return what is odd, the gravest first."""
+    grid = _grid("", "")
+    for one in sorted(found, key=lambda one: -list(MARKS).index(one.weight)):
+        grid.add_row(MARKS[one.weight], literal(one.said))
+    return grid
+
+
+def _grid(*names: str, justify: Sequence[str] = ()) -> Grid:
+    """Return an empty table without lines."""
+    grid = Grid(box=None, padding=(0, 2, 0, 0), header_style="dim", show_header=any(names), pad_edge=False)
+    for place, name in enumerate(names):
+        grid.add_column(name, justify=justify[place] if justify else "left")  # type: ignore[arg-type]  # one of rich's words
+    return grid
+
+
+# ── told ────────────────────────────────────────────────────────────
+JSON_SAMPLES = 3
+
+
+def to_json(report: Report) -> dict[str, Any]:
+    """Return a report as what JSON knows, days and amounts as text."""
+    return {
+        "status": report.status,
+        "landing": report.place.landing,
+        "files": report.place.names,
+        **_layout(report),
+        "columns": _columns_json(report),
+        "settings": [guess._asdict() for guess in report.guesses],
+        "lines": _lines_json(report),
+        "dropped": [example._asdict() for example in report.dropped],
+        "sales": _sales_json(report),
+        "findings": [finding._asdict() for finding in report.findings],
+        "rfm_toml": report.offer,
+    }
+
+
+def _layout(report: Report) -> dict[str, Any]:
+    if not report.sample.glances:
+        return {"encoding": None, "separator": None}
+    return {"encoding": report.sample.first.encoding, "separator": report.sample.first.between}
+
+
+def _columns_json(report: Report) -> list[dict[str, Any]]:
+    """Return each column with what it is taken for."""
+    if not report.lines:
+        return []
+    roles = report.roles
+    return [
+        {
+            "column": column,
+            "taken_for": roles[column][0] if column in roles else None,
+            "sure": roles[column][1].sure if column in roles else None,
+            "reason": roles[column][1].reason if column in roles else None,
+            "samples": list(islice(values, JSON_SAMPLES)),
+        }
+        for column, values in report.lines.values.items()
+    ]
+
+
+def _lines_json(report: Report) -> dict[str, Any]:
+    trial = report.trial
+    if not trial:
+        return {}
+    shares = {"guests": round(guests(trial), 6), "repeated": repeated(trial)}
+    return {"arrived": trial.lines, "kept": trial.kept, "dropped": trial.lines - trial.kept, **shares}
+
+
+def _sales_json(report: Report) -> dict[str, Any]:
+    """Return what the lines add up to, and what is not counted of them."""
+    trial = report.trial
+    if not trial or not trial.as_of:
+        return {}
+    return {
+        "customers": len(trial.gold),
+        "repeat_customers": int((trial.gold["Frequency"] > 1).sum()),
+        "purchases": int(trial.gold["Frequency"].sum()),
+        "revenue": trial.gold["Monetary"].sum() if len(trial.gold) else 0,
+        "first_day": trial.days[0],
+        "last_day": trial.days[-1],
+        "days": len(trial.days),
+        "not_counted": [
+            {"step": step["Step"], "lines": -int(step["Lines"]), "amount": -step["Amount"]} for step in trial.left_out
+        ],
+    }
+
+
+def literal(text: str) -> str:
+    """Return a text of others as one line without terminal codes or markup of rich."""
+    return escape(printable(text))

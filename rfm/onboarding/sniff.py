@@ -1,0 +1,332 @@
+"""The beginning of a file of which nothing is known yet: its encoding, its separator, and its columns as they are called.
+
+On which line of a file a row stands, for people who want to see it there.
+
+Where the files lie that somebody names: one folder for all of them, and their paths under it.
+
+What the beginnings of files look like, before anything is known of them.
+
+A line of a file for each rule that lines break, so that people can look at it.
+"""
+
+from __future__ import annotations
+
+import csv
+import fnmatch
+import io
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import Any, NamedTuple
+
+import fsspec
+import pandas as pd
+import pyarrow as pa
+
+from rfm.analysis.cleaning import EXPECTATIONS
+from rfm.analysis.quality.gate import FITS_HEADER, QuarantineReason
+from rfm.config import FIELDS, Columns, plain_name
+from rfm.errors import InputError, SettingsError, friendly_io_errors
+from rfm.landing.csv import BLANK, SEPARATORS, Layout, first_line, read_records, records_of, skip_preamble, whitespace_reader
+from rfm.landing.csv import whitespace_reader as reader
+from rfm.landing.decode import AUTO, GZIP_MAGIC, UTF8_BOM, UTF16_BOMS, after_last_line, decode_stream
+from rfm.landing.files import filesystem, outside_reports
+from rfm.settings import Settings, absolute
+
+# ── glance ────────────────────────────────────────────────────────────
+GLANCE = 8 << 20  # bytes that are looked at
+LINES = 50  # that tell the separator
+WORKBOOKS = (b"PK", b"\xd0\xcf\x11\xe0")  # how they begin
+CODECS = ("cp1252", "cp850", "mac_roman")  # of one byte a letter, in the order in which they are believed
+LETTERS = frozenset("äöüÄÖÜßéèêëÉÈàâçîïôûùœñÑáíóúìò€£°’‘–§")  # what their bytes should be
+
+
+class FileProfile(NamedTuple):
+    """What the beginning of a file looks like."""
+
+    encoding: str
+    codec: str
+    separator: str
+    between: str
+    lines: pa.Table
+    ragged: int
+    whole: bool
+    header: str
+
+
+def sniff(system: fsspec.AbstractFileSystem, path: str, name: str, limit: int = GLANCE) -> FileProfile:
+    """Look at the beginning of a file."""
+    with system.open(path, "rb") as file:
+        encoding, codec = _encoding(file.read(limit))
+    with system.open(path, "rb") as file:
+        text, last = _beginning(decode_stream(file, name, codec), limit)
+    text = skip_preamble(text)
+    if len(text) > limit:
+        text, last = text[: after_last_line(text[:limit])], False
+    if not text:
+        raise InputError(f"{name}: is empty; send it again")
+    return _table(text, last, name, encoding, codec)
+
+
+def _beginning(pieces: Iterator[tuple[bytes, bool]], limit: int) -> tuple[bytes, bool]:
+    """Return so much of a text, or all of it, and whether it is all."""
+    text, last = b"", False
+    while not last and len(text) <= limit:
+        piece, last = next(pieces)
+        text += piece
+    return text, last
+
+
+def _table(text: bytes, last: bool, name: str, encoding: str, codec: str) -> FileProfile:
+    """Return what UTF-8 text looks like."""
+    between = detect_separator(text)
+    first = first_line(text)
+    header = first.decode("utf-8", "replace").strip()
+    names = unique([column.strip() for column in next(whitespace_reader([header], between))])
+    layout = Layout(between, names)
+    table, bad = read_records(records_of(text[len(first) :], layout, last), layout, 1, name)
+    wanted = BLANK if between == BLANK else AUTO
+    return FileProfile(encoding, codec, wanted, between, table.rename_columns(names), len(bad), last, header)
+
+
+def unique(names: list[str]) -> list[str]:
+    """Return names that differ, each there and none empty."""
+    named = [name or f"column {place}" for place, name in enumerate(names, 1)]
+    seen = Counter(named)
+    return [name if seen[name] == 1 else f"{name} (column {place})" for place, name in enumerate(named, 1)]
+
+
+def detect_separator(text: bytes) -> str:
+    """Return the separator that splits the first lines into the most columns, as many as in the header; or a blank."""
+    lines = "\n".join(text[: 1 << 16].decode("utf-8", "replace").splitlines()[:LINES])
+
+    def fit(separator: str) -> tuple[bool, int, int]:
+        rows = [row for row in whitespace_reader(io.StringIO(lines), separator) if row]
+        width = len(rows[0]) if rows else 0
+        alike = sum(len(row) == width for row in rows)
+        return width > 1 and 2 * alike >= len(rows), width, alike
+
+    found = max(SEPARATORS, key=fit)
+    return found if fit(found)[0] or not fit(BLANK)[0] else BLANK
+
+
+def _encoding(raw: bytes) -> tuple[str, str]:
+    """Return how a content is encoded, in words and as the codec to set."""
+    if raw.startswith((GZIP_MAGIC, *WORKBOOKS)):
+        return "gzip" if raw.startswith(GZIP_MAGIC) else "a workbook", AUTO
+    if raw.startswith(UTF16_BOMS):
+        return "UTF-16", AUTO
+    if 2 * raw[1:200:2].count(0) > len(raw[:200:2]) > 4 * raw[:200:2].count(0):
+        return "UTF-16 without a mark", "utf-16-le"
+    if _is_utf8(raw):
+        return "UTF-8 with a mark" if raw.startswith(UTF8_BOM) else "ASCII" if raw.isascii() else "UTF-8", AUTO
+    codec = max(CODECS, key=lambda one: sum(letter in LETTERS for letter in raw[: 1 << 20].decode(one, "replace")))
+    return codec.replace("cp1252", "Windows-1252"), AUTO if codec == "cp1252" else codec
+
+
+def _is_utf8(raw: bytes) -> bool:
+    """Tell whether bytes are UTF-8, a last letter that was cut aside."""
+    try:
+        raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return error.start > len(raw) - 4
+    return True
+
+
+# ── where ────────────────────────────────────────────────────────────
+Row = tuple[str | None, ...]
+
+
+def line_numbers(
+    system: Any, path: str, rows: Iterable[Mapping[str, Any]], columns: Columns, between: str, encoding: str = AUTO
+) -> list[int | None]:
+    """Return the first line on which each row stands; none for one that is not found."""
+    with system.open(path, "rb") as file:
+        rows_of = reader(_lines(file, path, encoding), between)
+        header = [plain_name(name) for name in next((row for row in rows_of if any(row)), [])]
+        named = {raw: plain_name(name) for raw, name in columns.headers.items() if name and plain_name(name) in header}
+        if columns.hash_customers:
+            named.pop("CustomerID", None)
+        places = [header.index(name) for name in named.values()]
+        wanted = [tuple(row[raw] for raw in named) for row in rows]
+        found = _first(rows_of, places, set(wanted))
+    return [found.get(row) for row in wanted]
+
+
+def _first(reader: Any, places: list[int], wanted: set[Row]) -> dict[Row, int]:
+    """Return the first line of each row, as far as they are found."""
+    found: dict[Row, int] = {}
+    try:
+        for row in reader:
+            if len(row) > max(places, default=0):
+                values = tuple(row[place] or None for place in places)
+                if values in wanted and values not in found:
+                    found[values] = reader.line_num
+                    if len(found) == len(wanted):
+                        break
+    except csv.Error:  # a field longer than the reader allows: what is not found has no number
+        pass
+    return found
+
+
+def _lines(file: Any, name: str, encoding: str) -> Iterator[str]:
+    """Yield the lines of a file."""
+    rest = ""
+    for text, _ in decode_stream(file, name, encoding):
+        *lines, rest = (rest + text.decode("utf-8", "replace")).splitlines(keepends=True) or [""]
+        if rest.endswith("\n"):
+            lines, rest = [*lines, rest], ""
+        yield from lines
+    yield rest
+
+
+# ── places ────────────────────────────────────────────────────────────
+class Input(NamedTuple):
+    """A folder, and the files in it that are meant."""
+
+    landing: str
+    system: Any
+    root: str
+    names: list[str]
+
+
+def input_of(files: Sequence[str], pattern: str) -> Input:
+    """Return where files lie."""
+    found = [one for file in files for one in _files(absolute(file), pattern)]
+    folders = [one.rpartition("/")[0] for one in found]
+    landing = folders[0] if len(set(folders)) == 1 else _common(folders)
+    system, root = filesystem(landing)
+    return Input(landing, system, root, [one.removeprefix(f"{landing}/") for one in dict.fromkeys(found)])
+
+
+def _common(folders: Sequence[str]) -> str:
+    """Return the folder that holds folders."""
+    if any("://" in folder for folder in folders):
+        return os.path.commonprefix([f"{folder}/" for folder in folders]).rpartition("/")[0]
+    return os.path.commonpath(folders)
+
+
+def _files(address: str, pattern: str) -> list[str]:
+    """Return a file, or the files of a folder."""
+    system, root = filesystem(address)
+    with friendly_io_errors(f"{address}: cannot be read"):
+        there, folder = system.exists(root), system.isdir(root)
+        names = sorted(system.find(root)) if folder else []
+    if not there:
+        raise SettingsError(f"{address}: there is no such file; correct its name")
+    if not folder:
+        return [address]
+    shown = [name.removeprefix(root).lstrip("/") for name in outside_reports(names)]
+    kept = [name for name in shown if not any(part.startswith(".") for part in PurePosixPath(name).parts)]
+    if not kept:
+        raise SettingsError(f"{address}: the folder holds no file; name one")
+    seen = [name for name in kept if fnmatch.fnmatch(PurePosixPath(name).name, pattern)]
+    return [f"{address}/{name}" for name in seen or kept]
+
+
+# ── sample ────────────────────────────────────────────────────────────
+Tell = Callable[[str, int, int | None], None]
+MOST_FILES = 40  # that are looked into, from the first to the last, before all of them are read
+
+
+@dataclass
+class Sample:
+    """Beginnings of files that have the same columns."""
+
+    glances: dict[str, FileProfile] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)
+    others: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def first(self) -> FileProfile:
+        """The first file of those that count."""
+        return next(iter(self.glances.values()))
+
+    @property
+    def lines(self) -> pd.DataFrame:
+        """Lines of all of them, as text under the names in the header."""
+        frames = [one.lines.to_pandas(types_mapper=pd.ArrowDtype) for one in self.glances.values()]
+        return pd.concat(frames, ignore_index=True)
+
+
+def silent(what: str, done: int, of: int | None) -> None:
+    """Tell nobody how far a check is; parameters as for `check`."""
+
+
+def look_at(place: Input, tell: Tell = silent) -> Sample:
+    """Look at the beginnings of files."""
+    sample, names = Sample(), spread(place.names, MOST_FILES)
+    for done, name in enumerate(names):
+        tell("looking at files", done, len(names))
+        try:
+            with friendly_io_errors(f"{name}: cannot be read"):
+                path = f"{place.root}/{name}"
+                sample.glances[name] = sniff(place.system, path, PurePosixPath(name).name, GLANCE // len(names))
+        except InputError as error:
+            sample.refused[name] = str(error)
+    return _of_one_kind(sample)
+
+
+def spread(names: Sequence[str], most: int) -> list[str]:
+    """Return some of many names, from the first to the last."""
+    if len(names) <= most:
+        return list(names)
+    return [names[round(i * (len(names) - 1) / (most - 1))] for i in range(most)]
+
+
+def _of_one_kind(sample: Sample) -> Sample:
+    """Keep the files whose columns are those of most; note the others."""
+    headers = [tuple(one.lines.column_names) for one in sample.glances.values()]
+    usual = max(headers, key=headers.count, default=())
+    for name, one in list(sample.glances.items()):
+        if tuple(one.lines.column_names) != usual:
+            sample.others[name] = one.header
+            del sample.glances[name]
+    return sample
+
+
+# ── examples ────────────────────────────────────────────────────────────
+COLUMN = {  # rule: the raw column that it looks at
+    "valid_invoice_no": "Invoice",
+    "valid_stock_code": "StockCode",
+    "valid_quantity": "Quantity",
+    "valid_unit_price": "Price",
+    "valid_total_price": "Price",
+    "valid_invoice_date": "InvoiceDate",
+    "known_country": "Country",
+    "complete_customer_id": "CustomerID",
+}
+MEANINGS = {rule.name: rule.meaning for rule in EXPECTATIONS} | {FITS_HEADER: "as many fields as the header"}
+
+
+class Example(NamedTuple):
+    """Lines that break a rule, and one of them."""
+
+    rule: str
+    meaning: str
+    lines: int
+    file: str
+    line: int | None
+    column: str
+    value: str | None
+
+
+def examples(reasons: Sequence[QuarantineReason], place: Input, settings: Settings, between: str) -> list[Example]:
+    """Return an example for each reason."""
+    return [_example(reason, place, settings, between) for reason in reasons]
+
+
+def _example(reason: QuarantineReason, place: Input, settings: Settings, between: str) -> Example:
+    row, rule = reason.example, reason.rule
+    rescued = json.loads(row["_rescued_data"] or "{}")
+    file = str(row["source_file"])
+    if rule == FITS_HEADER:
+        return Example(rule, MEANINGS[rule], reason.rows, file, rescued.get("_line"), "", rescued.get("_raw"))
+    raw = COLUMN.get(rule, "")
+    path = f"{place.root}/{file}"
+    (line,) = line_numbers(place.system, path, [row], settings.columns, between, settings.files.encoding)
+    named = getattr(settings.columns, FIELDS[raw], raw) if raw else ""
+    return Example(rule, MEANINGS.get(rule, ""), reason.rows, file, line, named, row.get(raw))

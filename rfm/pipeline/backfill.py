@@ -1,0 +1,359 @@
+"""The same calls as the notebooks', day after day, without notebooks: many days in minutes.
+
+A past day again, from the versions of the tables that its published record names; tells whether the results are the same.
+
+Past days segmented in every way, from silver in memory, and held against what came after.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from rfm.analysis import backtest as core
+from rfm.analysis import movement, quality, segments
+from rfm.analysis.backtest import Snapshot, Way
+from rfm.analysis.cleaning import SEVERITIES, clean, judge
+from rfm.analysis.clustering import Model, cluster
+from rfm.analysis.clustering.fit import Clustering
+from rfm.analysis.metrics import purchases, rfm_metrics
+from rfm.analysis.outliers import fit_exclusions, outlier_clusters
+from rfm.config import VERSION
+from rfm.errors import InputError, SettingsError, first_line
+from rfm.lake import Lake, ingest, ledger, open_lake, open_lake_log
+from rfm.lake.delta import scratch
+from rfm.landing.files import list_files
+from rfm.landing.reader import read_files
+from rfm.pipeline.models import keep_model
+from rfm.pipeline.run_record import BACKFILL, GROUPS, digests, logged
+from rfm.pipeline.stages import HISTORY, RESULTS, STAGES
+from rfm.report.publish import published_record
+from rfm.settings import Settings
+
+
+# ── backfill ────────────────────────────────────────────────────────────
+def days(first: dt.date, last: dt.date) -> list[dt.date]:
+    """Return every day from the first to the last, both included."""
+    if last < first:
+        raise SettingsError(f"--to {last} is before --from {first}; give the earlier day first")
+    return [first + dt.timedelta(days=i) for i in range((last - first).days + 1)]
+
+
+def backfill(
+    settings: Settings, first: dt.date, last: dt.date, restate: bool = False, refit: bool = False
+) -> Iterator[tuple[dt.date, str]]:
+    """Run every day from the first to the last; leave the tables that `rfm daily` of each day would leave."""
+    lake = open_lake(settings)
+    for day in days(first, last):
+        with logged(lake, day):
+            headline = run_day(settings, lake, day, restate, refit and day == first)
+        lake.tend(settings.care.optimize_every, settings.care.retain_days)
+        yield day, headline
+
+
+def warnings_of(settings: Settings, first: dt.date, last: dt.date) -> tuple[list[str], bool]:
+    """Return what the runs of some days warned of, and whether a file was refused."""
+    said = open_lake(settings).frame("run_warnings", run_date=days(first, last))
+    return list(dict.fromkeys(said["message"])), bool((said["severity"] == "error").any())
+
+
+def results(settings: Settings, headlines: Mapping[dt.date, str]) -> list[dict[str, Any]]:
+    """Return what the runs of some days came to, for machines."""
+    lake, days = open_lake(settings), list(headlines)
+    said = lake.frame("run_warnings", run_date=days)
+    runs = lake.frame("pipeline_runs", run_date=days, stage=BACKFILL).sort_values("started")
+
+    def result(day: dt.date) -> dict[str, Any]:
+        run, of_day = runs[runs["run_date"] == day].iloc[-1], said[said["run_date"] == day]
+        messages = {kind: list(of_day.loc[of_day["severity"] == kind, "message"]) for kind in ("warning", "error")}
+        counts = {"seconds": float(run["seconds"]), "lines_read": int(run["rows_read"]), "rows_written": int(run["rows_written"])}
+        warnings_of = {"warnings": messages["warning"], "errors": messages["error"]}
+        return {"run_date": day.isoformat(), "headline": headlines[day]} | counts | warnings_of
+
+    return [result(day) for day in days]
+
+
+def run_day(settings: Settings, lake: Lake, day: dt.date, restate: bool = False, refit: bool = False) -> str:
+    """Run stages 1 to 5 for one run date; return the headline."""
+    to_bronze(settings, lake, day, restate)
+    to_silver(settings, lake, day)
+    silver = lake.read("retail_transactions_silver", until=day)
+    rules = settings.rules
+    gold = rfm_metrics(silver, day, stock_code_pattern=rules.stock_code_pattern, revenue=rules.revenue)
+    lake.replace("customer_rfm_gold", gold)
+    to_clusters(settings, lake, day, refit)
+    return to_segments(settings, lake, day)
+
+
+def to_bronze(settings: Settings, lake: Lake, day: dt.date, restate: bool = False) -> None:
+    """Ingest the new files that a run of the day sees: notebook 1; parameters as for `run_day`."""
+    files = list_files(settings.landing, settings.files.pattern, until=day)
+    new = ingest.new_files(lake, files, restate=restate)
+    codec, separator = settings.files.encoding, settings.files.separator
+    columns = settings.columns
+    reading = read_files(settings.landing, new, day, encoding=codec, separator=separator, columns=columns)
+    ingest.write_bronze(lake, reading, restate=restate)
+    ledger.warn(lake, day, reading.refused)
+
+
+def to_silver(settings: Settings, lake: Lake, day: dt.date) -> None:
+    """Clean what silver does not have yet, and count how good it was: notebook 2; parameters as for `run_day`."""
+    new = ingest.files_to_clean(lake)
+    severities = quality.severities(SEVERITIES, settings.expectations)
+    bronze = lake.read("retail_transactions_bronze", source_file=new)
+    silver, quarantine = clean(bronze, severities=severities, dialect=settings.dialect)
+    ingest.write_silver(lake, silver, quarantine, new)
+    count(settings, lake, ledger.processing_dates(lake, day))
+    ledger.clear_restatements(lake)
+    warn(settings, lake, day)
+    results = lake.frame("expectation_results", processing_date=day)
+    comparison = lake.frame("bronze_silver_dq_comparison", processing_date=day)
+    quality.guard(results, comparison, settings.rules.max_dropped_share)
+    ledger.stop_if_refused(lake, day, settings.files.on_refused)
+
+
+def count(settings: Settings, lake: Lake, processed: list[dt.date]) -> None:
+    """Count how good the rows of some processing dates are: notebook 2."""
+    severities = quality.severities(SEVERITIES, settings.expectations)
+    arrived = judge(lake.read("retail_transactions_bronze", processing_date=processed), dialect=settings.dialect)
+    kept = lake.read("retail_transactions_silver", processing_date=processed)
+    lake.replace_each(quality.measure(arrived, kept, severities), processing_date=processed)
+
+
+def warn(settings: Settings, lake: Lake, day: dt.date) -> None:
+    """Write down what is odd about the run of a day: notebook 2; parameters as for `run_day`."""
+    files = lake.frame("landing_files", layer="bronze", until=day)
+    volume = lake.frame("daily_volume", until=day)
+    odd = quality.warnings(day, files, volume, lake.frame("quality_metrics"), settings.quality)
+    lake.replace("run_warnings", odd, run_date=day, stage="2_silver")
+
+
+def to_clusters(settings: Settings, lake: Lake, day: dt.date, refit: bool = False) -> None:
+    """Mark outliers, cluster the rest, keep the model: notebook 4; parameters as for `run_day`."""
+    gold = lake.frame("customer_rfm_gold")
+    options = settings.clusters
+    earlier = Model.predecessor(lake.frame("cluster_models"), day, options, refit)
+    yesterday = lake.frame("customer_rfm_kmeans_clustered_history", UpdateDate=[earlier.date] if earlier else [])
+    outliers = outlier_clusters(gold, options.iqr_factor)
+    excluded = fit_exclusions(lake.read("retail_transactions_silver", until=day), day, settings.exclusions)
+    left_out = list(excluded["CustomerID"])
+    before = {"earlier": earlier, "yesterday": yesterday}
+    clustered = cluster(gold, outliers, day, options, version=VERSION, left_out=left_out, **before)
+    lake.replace("customer_rfm_kmeans_clustered", clustered.customers)
+    lake.replace("cluster_models", clustered.model.record, UpdateDate=day)
+    lake.replace("fit_exclusions", excluded, UpdateDate=day)
+
+
+def to_segments(settings: Settings, lake: Lake, day: dt.date) -> str:
+    """Name clusters, customers and segments, keep the history: notebook 5; return the headline.
+
+    Parameters as for `run_day`.
+    """
+    clustered = lake.frame("customer_rfm_kmeans_clustered", UpdateDate=day)
+    models = Model.kept(lake.frame("cluster_models"), day)
+    model, since = models[day], list(movement.since(models, day).values())
+    history = lake.frame("customer_rfm_kmeans_clustered_history", UpdateDate=since)
+    clusters = segments.summarise_clusters(clustered)
+    medians, cutoffs, currency = segments.medians_of(clustered), settings.cutoffs, settings.shop.currency
+    steady = (model.before, settings.clusters.name_band)
+    described = segments.describe_clusters(clusters, medians, settings.recommendations, cutoffs, currency, *steady)
+    model = model.named(described)
+    customers = segments.describe_customers(clustered, described)
+    summary = segments.summarise_segments(customers, cutoffs, currency)
+    ways = segments.segmentations(customers, cutoffs)
+    explanations = segments.explain_customers(customers, described, model, currency)
+    results = {"cluster_summary": clusters, "cluster_description_and_recommendation": described, "segment_summary": summary}
+    results |= {"customer_rfm_description_and_recommendation": customers}
+    lake.replace_each(results | {"customer_segmentations": ways, "customer_explanations": explanations})
+    dated = {"segmentation_agreement": segments.agreement(ways, day), "customer_rfm_kmeans_clustered_history": customers}
+    dated |= {"segment_movement": movement.movement(customers, history, models, day)}
+    lake.replace_each(dated | {"segment_stability": movement.stability(customers, history, models, day)}, UpdateDate=day)
+    odd = quality.unsteady(day, lake.frame("segment_stability"), settings.quality)
+    lake.replace("run_warnings", odd, run_date=day, stage="5_segments")
+    lake.replace("cluster_models", model.record, UpdateDate=day)
+    files = lake.frame("landing_files", layer="silver", until=day)
+    keep_model(lake.url, day, segments.model_artifacts(model, described, medians, files, currency))
+    return segments.headline(summary, currency)
+
+
+# ── replay ────────────────────────────────────────────────────────────
+SILVER, LEDGER, GOLD = "retail_transactions_silver", "landing_files", "customer_rfm_gold"
+FROM_GOLD = ("3_gold", "4_clusters", "5_segments")
+
+
+class Replay(NamedTuple):
+    """What a second run of a published day gave."""
+
+    run_date: dt.date
+    silver: int
+    differing: list[str]
+    made_by: str
+    now: str
+
+    def __str__(self) -> str:
+        """Say it in one line."""
+        told = f"{self.run_date} as published, from silver version {self.silver}: "
+        if not self.differing:
+            return f"{told}all {len(RESULTS) + 1} result tables are identical"
+        changed = "" if self.made_by == self.now else f"; made by rfm {self.made_by}, this is {self.now}"
+        return f"{told}{len(self.differing)} result table(s) differ: {', '.join(self.differing)}{changed}"
+
+
+def replay(settings: Settings, day: dt.date) -> Replay:
+    """Run gold to segments of a published day again, and compare; neither the lake nor the reports are written to."""
+    record = published_record(settings.reports, day)
+    settings = settings.model_copy(update=_as_then(settings, record))
+    lake = open_lake_log(settings, "a past day again")
+    versions = _versions(settings.reports, record)
+    with scratch("rfm-replay-") as folder:
+        again = Lake(folder)
+        _repeat(settings, lake, again, day, versions, record["parameters"].get("refit", False))
+        found = digests(again, day)
+    differing = [name for name, digest in found.items() if digest != record["tables"][name]["sha256"]]
+    return Replay(day, versions[SILVER], differing, record["code"]["rfm"], VERSION)
+
+
+def _as_then(settings: Settings, record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the groups of settings that the record keeps, typed."""
+    kept = record.get("settings", {})
+    try:
+        groups = {name: type(getattr(settings, name)).model_validate(kept[name]) for name in GROUPS if name in kept}
+    except ValueError as error:
+        raise InputError(f"{settings.reports}: the record's settings cannot be ({error}); publish the day again") from None
+    return {**groups, "recommendations": kept.get("recommendations", settings.recommendations)}
+
+
+def _versions(reports: str, record: Mapping[str, Any]) -> dict[str, int]:
+    """Return the version of each table that the stages from gold on read, and of those that keep earlier days."""
+    try:
+        stages = {stage["name"]: stage for stage in record["stages"]}
+        reads = {name: state for stage in reversed(FROM_GOLD) for name, state in stages[stage]["reads"].items()}
+        made = {name for stage in STAGES if stage.name in FROM_GOLD for name in stage.writes}
+        kept = {name: record["tables"][name] for name in ("cluster_models", HISTORY)}
+        outside = {name: state for name, state in reads.items() if name not in made}
+        return {name: int(state["version"]) for name, state in (kept | outside).items()}
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{reports}: the record of {record.get('run_date')} lacks {error}; only whole runs can be repeated"
+        ) from None
+
+
+def _repeat(settings: Settings, lake: Lake, again: Lake, day: dt.date, versions: Mapping[str, int], refit: bool) -> None:
+    """Make the result tables of a day in another lake, from the versions of this one."""
+    try:
+        for name in versions.keys() - {SILVER, LEDGER}:
+            again.replace(name, lake.read(name, version=versions[name]))
+        silver = lake.read(SILVER, until=day, version=versions[SILVER], ledger=versions.get(LEDGER))
+        rules = settings.rules
+        again.replace(GOLD, rfm_metrics(silver, day, stock_code_pattern=rules.stock_code_pattern, revenue=rules.revenue))
+        if settings.exclusions.on:
+            again.replace(SILVER, silver)
+    except (InputError, OSError) as error:
+        raise InputError(
+            f"{settings.lake}: the versions that {day} was made from are gone ({first_line(error)}); "
+            "they are kept for [care] retain_days, so raise that for longer journeys"
+        ) from None
+    to_clusters(settings, again, day, refit)
+    to_segments(settings, again, day)
+
+
+# ── backtest ────────────────────────────────────────────────────────────
+MISSING = "{way} is left out: clvkit is not installed; `pip install 'rfm[backtest]'` brings it"
+COUNTED = ["CustomerID", "InvoiceNo", "StockCode", "Quantity", "InvoiceDate", "IsCancellation", "TotalPrice"]
+
+
+def run_backtest(settings: Settings, first: dt.date | None = None, last: dt.date | None = None, every: int = 7) -> pd.DataFrame:
+    """Segment many past days in every way and measure what each way foretold."""
+    silver = open_lake(settings).rows("retail_transactions_silver", columns=COUNTED)
+    if silver.is_empty():
+        raise InputError(f"{settings.lake}: retail_transactions_silver has 0 rows; run `rfm daily` first")
+    invoices = purchases(silver, dt.date.max, stock_code_pattern=settings.rules.stock_code_pattern).to_pandas()
+    days = past_days(invoices, first, last, every)
+    return core.backtest(list(snapshots(settings, silver, invoices, days)), invoices)
+
+
+def results_text(results: pd.DataFrame) -> list[str]:
+    """Return what the backtest says in sentences, and which way is left out, if one is."""
+    missing = [] if Way.LIFETIME in set(results["way"]) else [MISSING.format(way=Way.LIFETIME)]
+    return core.verdict(results) + missing
+
+
+def as_dict(results: pd.DataFrame) -> dict[str, Any]:
+    """Return verdict and figures for machines; a figure that there is none of is None."""
+    figures = results.astype(object).where(results.notna(), None)
+    return {"verdict": results_text(results), "results": figures.to_dict("records")}
+
+
+def save_results(results: pd.DataFrame, file: str) -> str:
+    """Write all figures to a file, the same bytes for the same figures; return its path."""
+    path = Path(file)
+    as_json = path.suffix == ".json"
+    text = json.dumps(as_dict(results), indent=1, ensure_ascii=False) + "\n" if as_json else results.to_csv(index=False)
+    try:
+        path.write_text(text, encoding="utf-8", newline="\n")
+    except OSError as error:
+        raise SettingsError(f"--out {file}: cannot be written ({error.strerror})") from None
+    return str(path)
+
+
+def past_days(invoices: pd.DataFrame, first: dt.date | None, last: dt.date | None, every: int) -> list[dt.date]:
+    """Return the days to segment."""
+    dates, margin = pd.to_datetime(invoices["InvoiceDate"]), pd.Timedelta(days=min(core.HORIZONS))
+    begin = pd.Timestamp(first) if first else dates.min() + margin
+    end = pd.Timestamp(last) if last else dates.max() - margin
+    if every < 1 or not begin <= end:
+        raise SettingsError(f"no day lies in {begin:%Y-%m-%d} to {end:%Y-%m-%d} every {every}; give other --from, --to, --every")
+    return [day.date() for day in pd.date_range(begin, end, freq=f"{every}D")]
+
+
+def snapshots(settings: Settings, silver: Any, invoices: pd.DataFrame, days: list[dt.date]) -> Iterator[Snapshot]:
+    """Yield what every way says on each day; the steady way starts from the model of the day before."""
+    steady, chained = None, settings.clusters.stability == "steady"
+    rules = settings.rules
+    for day in days:
+        gold = rfm_metrics(silver, day, stock_code_pattern=rules.stock_code_pattern, revenue=rules.revenue)
+        gold = gold.to_pandas(use_pyarrow_extension_array=True)
+        left_out = list(fit_exclusions(silver, day, settings.exclusions)["CustomerID"])
+        steady = clustered(settings, gold, day, left_out, steady if chained else None)
+        runs = {Way.STEADY: steady, Way.PLAIN: clustered(settings, gold, day, left_out)}
+        ways: dict[Way, Any] = {way: run.customers["Cluster_Label"].to_numpy() for way, run in runs.items()}
+        customers = pd.Index(gold["CustomerID"])
+        ways |= by_rules(settings, gold) | by_numbers(gold, invoices, day, customers)
+        yield Snapshot(day, pd.DataFrame({str(way): values for way, values in ways.items()}).set_axis(customers))
+
+
+def by_rules(settings: Settings, gold: pd.DataFrame) -> dict[Way, Any]:
+    """Return the segments that need no clustering: tiers, score names, and one for all."""
+    tiers, scores = segments.value_engagement(gold, settings.cutoffs), segments.rfm_scores(gold)
+    names = tiers["ValueTier"] + " · " + tiers["Engagement"]
+    total = scores[["RScore", "FScore", "MScore"]].sum(axis=1)
+    return {Way.TIERS: names, Way.SCORES: scores["ScoreName"], Way.ALIKE: "everyone", Way.SUM: total}
+
+
+def by_numbers(gold: pd.DataFrame, invoices: pd.DataFrame, day: dt.date, customers: pd.Index) -> dict[Way, Any]:
+    """Return the numbers that rank customers: last month's spend and, where its library is installed, what is expected."""
+    month = min(core.HORIZONS)
+    numbers = {Way.MONTH: core.spent_within(invoices, day, month, customers)}
+    if core.fits_lifetimes():
+        expected = core.expected(invoices, day, month, customers).to_numpy()
+        numbers |= {Way.ORDERS: expected[:, 0], Way.LIFETIME: expected[:, 1]}
+    return numbers
+
+
+def clustered(
+    settings: Settings, gold: pd.DataFrame, day: dt.date, left_out: list[str], earlier: Clustering | None = None
+) -> Clustering:
+    """Cluster and name the customers of a day as stages 4 and 5 do; return them with segment and label, and the named model."""
+    options, before = settings.clusters, earlier.model if earlier else None
+    outliers = outlier_clusters(gold, options.iqr_factor)
+    rows = earlier.customers if earlier else None
+    customers, model = cluster(gold, outliers, day, options, left_out=left_out, earlier=before, yesterday=rows)
+    clusters, medians = segments.summarise_clusters(customers), segments.medians_of(customers)
+    described = segments.describe_clusters(clusters, medians, None, settings.cutoffs, before=model.before, band=options.name_band)
+    words = described[["Cluster", "Cluster_Description", "Cluster_Label"]]
+    return Clustering(customers.merge(words, on="Cluster", how="left", validate="many_to_one"), model.named(described))

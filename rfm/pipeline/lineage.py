@@ -1,0 +1,379 @@
+"""What a run read and wrote, told to others as OpenLineage events: to a file, or to any OpenLineage server.
+
+The run makes `Moment`s, light and plain; a `Sender` turns them into events in a thread of its own, where the
+client's import (0.6 seconds) keeps nobody waiting.
+
+Which column comes from which, and how: data for lineage, held against the contracts by a test.
+
+What happened, as plain data, before it becomes an event: light enough for the run to make on its way.
+
+Moments of a run as OpenLineage events, in the client's own classes. Importing this takes 0.6 seconds.
+
+Events on their way to a file or a server, sent by a thread so that no run waits for them or fails with them.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import re
+import threading
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from openlineage.client import event_v2 as ol
+from openlineage.client import facet_v2 as facets
+
+from rfm.errors import first_line, redact
+from rfm.schema import LANDING_COLUMNS, TABLES
+
+# ── columns ────────────────────────────────────────────────────────────
+LANDING = "landing"
+BRONZE, SILVER, QUARANTINE = (f"retail_transactions_{layer}" for layer in ("bronze", "silver", "quarantine"))
+GOLD, CLUSTERED, DESCRIBED = "customer_rfm_gold", "customer_rfm_kmeans_clustered", "customer_rfm_description_and_recommendation"
+
+
+class Origin(NamedTuple):
+    """Where a column comes from."""
+
+    table: str
+    columns: tuple[str, ...]
+    kind: str
+    how: str
+
+
+def _same(table: str, *names: str) -> dict[str, Origin]:
+    """Return the origins of columns that are carried on as they are."""
+    return {name: Origin(table, (name,), "IDENTITY", "carried on") for name in names}
+
+
+def _made(table: str, made: dict[str, tuple[str, str]], kind: str = "TRANSFORMATION") -> dict[str, Origin]:
+    """Return the origins of columns that are made: name, the columns with blanks between, how."""
+    return {name: Origin(table, tuple(columns.split()), kind, how) for name, (columns, how) in made.items()}
+
+
+_ARRIVAL = ("ingestion_timestamp", "source_file", "processing_date")
+_KEPT = ("CustomerID", "MaxInvoiceDate", "Recency", "Frequency", "Monetary")
+
+COLUMNS: dict[str, dict[str, Origin]] = {
+    BRONZE: {raw: Origin(LANDING, (name,), "IDENTITY", "read as text") for name, raw in LANDING_COLUMNS.items()},
+    SILVER: _same(BRONZE, *_ARRIVAL)
+    | _made(
+        BRONZE,
+        {
+            "InvoiceNo": ("Invoice", "trimmed"),
+            "StockCode": ("StockCode", "trimmed"),
+            "Description": ("Description", "trimmed"),
+            "Quantity": ("Quantity", "cast"),
+            "UnitPrice": ("Price", "rounded"),
+            "CustomerID": ("CustomerID", "trimmed, '.0' removed"),
+            "Country": ("Country", "trimmed"),
+            "InvoiceDate": ("InvoiceDate", "cast"),
+            "IsCancellation": ("Invoice", "matched"),
+            "TotalPrice": ("Quantity Price", "multiplied"),
+            "Year": ("InvoiceDate", "year"),
+            "Month": ("InvoiceDate", "month"),
+            "DayOfWeek": ("InvoiceDate", "weekday"),
+            "SurrogateKey": ("Invoice StockCode Quantity", "joined"),
+        },
+    ),
+    QUARANTINE: _same(BRONZE, *LANDING_COLUMNS.values(), "_rescued_data", *_ARRIVAL)
+    | _made(BRONZE, {"failed_expectations": ("Invoice StockCode Quantity Price InvoiceDate", "judged")}),
+    GOLD: _same(SILVER, "CustomerID")
+    | _made(
+        SILVER,
+        {
+            "MaxInvoiceDate": ("InvoiceDate", "latest"),
+            "Recency": ("InvoiceDate", "days since the latest"),
+            "Frequency": ("InvoiceNo", "distinct"),
+            "Monetary": ("TotalPrice", "summed"),
+        },
+        "AGGREGATION",
+    ),
+    CLUSTERED: _same(GOLD, *_KEPT) | _made(GOLD, {"Cluster": ("Monetary Frequency Recency", "clustered")}),
+    DESCRIBED: _same(CLUSTERED, *_KEPT, "Cluster", "UpdateDate")
+    | _made(
+        CLUSTERED,
+        {
+            "Cluster_Description": ("Cluster Monetary Frequency Recency", "named by medians"),
+            "Tier": ("Cluster Monetary Frequency Recency", "named by medians"),
+            "Cluster_Recommendation": ("Cluster Monetary Frequency Recency", "named by medians"),
+        },
+    ),
+}
+"""Output table, output column, where it comes from."""
+
+FILTERS: dict[str, Origin] = {
+    SILVER: Origin(BRONZE, ("Invoice", "StockCode", "Quantity", "Price", "InvoiceDate"), "FILTER", "rules that drop a row"),
+    GOLD: Origin(SILVER, ("CustomerID", "StockCode", "IsCancellation", "InvoiceDate"), "FILTER", "sales that count for RFM"),
+}
+"""Output table, the columns that decide which rows reach it."""
+
+JUDGED: dict[str, str] = {
+    "valid_invoice_no": "Invoice",
+    "valid_stock_code": "StockCode",
+    "valid_quantity": "Quantity",
+    "valid_unit_price": "Price",
+    "valid_invoice_date": "InvoiceDate",
+    "known_country": "Country",
+    "complete_customer_id": "CustomerID",
+}
+"""Expectation, the column of bronze that it judges; those of whole rows have none."""
+
+
+def column_lineage(table: str) -> list[tuple[str, str, str]]:
+    """Return name, type and meaning of each column of a table, or of a landing file."""
+    if table == LANDING:
+        return [(name, "STRING", "raw text") for name in LANDING_COLUMNS]
+    return [(column.name, column.type, column.meaning) for column in TABLES[table].columns]
+
+
+# ── moments ────────────────────────────────────────────────────────────
+NAMESPACE = "rfm"
+_IDS = uuid.uuid5(uuid.NAMESPACE_URL, "urn:rfm")
+_CREDENTIALS = re.compile(r"(?<=//)[^/@\s]*@")
+
+
+class Data(NamedTuple):
+    """A table, or the landing folder, as a stage read or wrote it."""
+
+    table: str
+    address: str
+    version: int | None = None
+    rows: int | None = None
+    results: tuple[Mapping[str, Any], ...] = ()
+
+
+class RunEvent(NamedTuple):
+    """The start or the end of a stage, or of the whole run."""
+
+    kind: Literal["START", "COMPLETE", "FAIL"]
+    time: str
+    run_id: str
+    job: str
+    run_date: str
+    parent: tuple[str, str] | None = None
+    inputs: tuple[Data, ...] = ()
+    outputs: tuple[Data, ...] = ()
+    error: str = ""
+
+
+def run_id(*parts: str) -> str:
+    """Return the id of a run: the same parts give the same id."""
+    return str(uuid.uuid5(_IDS, " ".join(parts)))
+
+
+def without_credentials(text: str) -> str:
+    """Return an address, or a text with addresses in it, without user and password."""
+    return redact(_CREDENTIALS.sub("", text))
+
+
+def named(address: str) -> tuple[str, str]:
+    """Return namespace and name of a dataset, as OpenLineage names files and buckets."""
+    scheme, sign, rest = without_credentials(address).partition("://")
+    if not sign or scheme == "file":
+        return "file", rest or scheme
+    place, _, path = rest.partition("?")[0].partition("/")
+    return f"{scheme}://{place}", path or "/"
+
+
+# ── events ────────────────────────────────────────────────────────────
+PRODUCER = "urn:rfm"
+SEVERITIES = {"warn": "warn"}  # all others stop a row or the run
+
+
+def to_openlineage(moment: RunEvent) -> ol.RunEvent:
+    """Return the event of a moment; a start names its datasets, an end tells all about them."""
+    ol.set_producer(PRODUCER)
+    starts = moment.kind == "START"
+    inputs = [_named(data, ol.InputDataset) if starts else _input(data) for data in moment.inputs]
+    outputs = [_named(data, ol.OutputDataset) if starts else _output(data, moment.inputs) for data in moment.outputs]
+    return ol.RunEvent(
+        eventType=ol.RunState[moment.kind],
+        eventTime=moment.time,
+        producer=PRODUCER,
+        run=ol.Run(runId=moment.run_id, facets=_run_facets(moment)),
+        job=ol.Job(namespace=NAMESPACE, name=moment.job, facets=_job_facets(moment)),
+        inputs=inputs,
+        outputs=outputs,
+    )
+
+
+def _named(data: Data, kind: type) -> Any:
+    """Return a dataset by its name alone."""
+    return kind(*named(data.address))
+
+
+def _run_facets(moment: RunEvent) -> dict[str, Any]:
+    """Return what is said of a run: the day it is for, what it is a part of, what went wrong."""
+    said: dict[str, Any] = {"nominalTime": facets.nominal_time_run.NominalTimeRunFacet(f"{moment.run_date}T00:00:00Z")}
+    if moment.parent:
+        run_id, job = moment.parent
+        parent = facets.parent_run
+        said["parent"] = parent.ParentRunFacet(parent.Run(run_id), parent.Job(NAMESPACE, job))
+    if moment.error:
+        said["errorMessage"] = facets.error_message_run.ErrorMessageRunFacet(without_credentials(moment.error), "PYTHON")
+    return said
+
+
+def _job_facets(moment: RunEvent) -> dict[str, Any]:
+    """Return what is said of a job: a batch, the whole run or a stage of it."""
+    kind = "TASK" if moment.parent else "JOB"
+    return {"jobType": facets.job_type_job.JobTypeJobFacet("BATCH", "RFM", kind)}
+
+
+def _input(data: Data) -> ol.InputDataset:
+    """Return a dataset that was read, with its rows and how good they were."""
+    said: dict[str, Any] = {}
+    if data.rows is not None:
+        said["inputStatistics"] = facets.input_statistics_input_dataset.InputStatisticsInputDatasetFacet(rowCount=data.rows)
+    if data.results:
+        quality = facets.data_quality_assertions_dataset
+        said["dataQualityAssertions"] = quality.DataQualityAssertionsDatasetFacet([_assertion(row) for row in data.results])
+    namespace, name = named(data.address)
+    return ol.InputDataset(namespace, name, facets=_dataset_facets(data), inputFacets=said)
+
+
+def _output(data: Data, inputs: tuple[Data, ...]) -> ol.OutputDataset:
+    """Return a dataset that was written, with its rows and the lineage of its columns."""
+    said: dict[str, Any] = {}
+    if data.rows is not None:
+        said["outputStatistics"] = facets.output_statistics_output_dataset.OutputStatisticsOutputDatasetFacet(rowCount=data.rows)
+    known = _dataset_facets(data)
+    if lineage := _columns(data.table, {each.table: named(each.address) for each in inputs}):
+        known["columnLineage"] = lineage
+    namespace, name = named(data.address)
+    return ol.OutputDataset(namespace, name, facets=known, outputFacets=said)
+
+
+def _dataset_facets(data: Data) -> dict[str, Any]:
+    """Return what is said of a dataset: its columns, where it lies, which version."""
+    schema = facets.schema_dataset
+    columns = [
+        schema.SchemaDatasetFacetFields(name, type=kind, description=meaning)
+        for name, kind, meaning in column_lineage(data.table)
+    ]
+    said: dict[str, Any] = {"schema": schema.SchemaDatasetFacet(columns)}
+    namespace, name = named(data.address)
+    uri = f"file://{name}" if namespace == "file" else f"{namespace}/{name}"
+    said["dataSource"] = facets.datasource_dataset.DatasourceDatasetFacet(name=namespace, uri=uri)
+    if data.version is not None:
+        said["version"] = facets.dataset_version_dataset.DatasetVersionDatasetFacet(str(data.version))
+    return said
+
+
+def _columns(table: str, addresses: Mapping[str, tuple[str, str]]) -> Any:
+    """Return the lineage of a table's columns, as far as the tables they come from were read."""
+    facet = facets.column_lineage_dataset
+    origins = {name: origin for name, origin in COLUMNS.get(table, {}).items() if origin.table in addresses}
+    if not origins:
+        return None
+    made = {name: facet.Fields(_input_fields(origin, "DIRECT", addresses)) for name, origin in origins.items()}
+    chosen = FILTERS.get(table)
+    return facet.ColumnLineageDatasetFacet(made, dataset=_input_fields(chosen, "INDIRECT", addresses) if chosen else [])
+
+
+def _input_fields(origin: Origin, way: str, addresses: Mapping[str, tuple[str, str]]) -> list[Any]:
+    """Return the columns that a column comes from, each with what is done to it."""
+    facet = facets.column_lineage_dataset
+    done = [facet.Transformation(way, subtype=origin.kind, description=origin.how)]
+    return [facet.InputField(*addresses[origin.table], column, transformations=done) for column in origin.columns]
+
+
+def _assertion(row: Mapping[str, Any]) -> Any:
+    """Return an expectation's result: kept by every row, or not."""
+    return facets.data_quality_assertions_dataset.Assertion(
+        row["expectation"],
+        success=row["failed"] == 0,
+        column=JUDGED.get(row["expectation"]),
+        severity=SEVERITIES.get(row["severity"], "error"),
+        name=row["expectation"],
+        expected="0 rows",
+        actual=f"{row['failed']} of {row['checked']} rows",
+    )
+
+
+# ── sending ────────────────────────────────────────────────────────────
+PATIENCE = 15.0  # seconds that the end of a run waits for the last event
+CONFIGURED = ("OPENLINEAGE_URL", "OPENLINEAGE_CONFIG", "OPENLINEAGE__TRANSPORT")
+
+
+def configured_transport() -> bool:
+    """Tell whether the client's own environment variables or files say where events go."""
+    files = (Path.cwd() / "openlineage.yml", Path.home() / ".openlineage" / "openlineage.yml")
+    return any(name.startswith(CONFIGURED) and value for name, value in os.environ.items()) or any(map(Path.is_file, files))
+
+
+def switched_off() -> bool:
+    """Tell whether the environment wants no events at all."""
+    return os.environ.get("OPENLINEAGE_DISABLED", "").strip().lower() == "true"
+
+
+class EventEmitter:
+    """Sends the moments of one run, in order; after the first failure it gives up."""
+
+    def __init__(self, target: str) -> None:
+        self.target, self.trouble = target, ""
+        self._queue: queue.SimpleQueue[RunEvent | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name="lineage", daemon=True)
+        self._off = switched_off()
+
+    def send(self, moment: RunEvent) -> None:
+        """Take a moment to be sent; return at once."""
+        if self._off:
+            return
+        self._queue.put(moment)
+        if self._thread.ident is None:
+            self._thread.start()
+
+    def close(self, patience: float = PATIENCE) -> list[str]:
+        """Wait for the last event and return what `said` returns."""
+        self._queue.put(None)
+        if self._thread.ident is not None:
+            self._thread.join(patience)
+        if self._thread.is_alive():
+            self.trouble = self.trouble or f"no answer within {patience:g} seconds"
+        return self.said()
+
+    def said(self) -> list[str]:
+        """Return what has gone wrong so far, in one line, or none; the same line however often it is asked."""
+        return [f"lineage: events are not sent: {self.trouble}"] if self.trouble else []
+
+    def _work(self) -> None:
+        """Send what arrives until the end; an error of any kind is kept in words."""
+        client = None
+        while moment := self._queue.get():
+            try:
+                if not self.trouble:
+                    client = client or open_client(self.target)
+                    _emit(client, moment)
+            except Exception as error:  # noqa: BLE001 (a run never fails with its lineage)
+                self.trouble = without_credentials(f"{type(error).__name__}: {first_line(error)}")
+        if client and not self.trouble:
+            client.close(PATIENCE)
+
+
+def open_client(target: str) -> Any:
+    """Return OpenLineage's client, sending where the environment says, or else to files."""
+    from openlineage.client import OpenLineageClient
+
+    if "OPENLINEAGE_CLIENT_LOGGING" not in os.environ:
+        logging.getLogger("openlineage").setLevel(logging.CRITICAL)  # a failure is told as a warning of the run
+    if configured_transport():
+        return OpenLineageClient()
+    from openlineage.client.transport.file import FileConfig, FileTransport
+
+    remote = "://" in target
+    if not remote:
+        Path(target).parent.mkdir(parents=True, exist_ok=True)
+    return OpenLineageClient(transport=FileTransport(FileConfig(target, append=not remote)))
+
+
+def _emit(client: Any, moment: RunEvent) -> None:
+    """Make the event of a moment and send it."""
+    pass
+
+    client.emit(to_openlineage(moment))

@@ -1,0 +1,220 @@
+"""The models kept: a folder a run date under the lake, with ``model.json`` for machines and a card for people.
+
+Give customers of a file a cluster and a segment with a model that was kept.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from rfm.analysis.cleaning import clean
+from rfm.analysis.clustering import Model
+from rfm.analysis.formatting import escape_formulas
+from rfm.analysis.metrics import rfm_metrics
+from rfm.analysis.segments.profiles import SCHEMA
+from rfm.config import Columns, plain_name
+from rfm.errors import InputError, friendly_io_errors
+from rfm.landing.csv import parse
+from rfm.landing.decode import to_utf8
+from rfm.landing.files import filesystem
+from rfm.report.publish import write_file
+from rfm.settings import Settings, artifacts_dir
+
+# ── models ────────────────────────────────────────────────────────────
+FOLDER = "models"
+PAPER = "model.json"
+REMEDY = "run `rfm daily` for a day first, or name the lake with --lake"
+
+
+def keep_model(lake: str, run_date: dt.date, papers: Mapping[str, str]) -> str:
+    """Write what is kept of a run date's model, each file whole; a run of the same day replaces it.
+
+    Parameters
+    ----------
+    lake
+        Folder or URL of the tables.
+    run_date
+        The run date.
+    papers
+        Texts by file name, see `rfm.segments.model_artifacts`.
+
+    Returns
+    -------
+    str
+        The folder, as seen from the lake.
+
+    Examples
+    --------
+    >>> import datetime
+    >>> import tempfile
+    >>> import rfm
+    >>> rfm.keep_model(tempfile.mkdtemp(), datetime.date(2025, 10, 23), {"model_card.md": "# Model"})
+    'models/2025-10-23'
+    """
+    fs, root = filesystem(artifacts_dir(lake))
+    folder = f"{FOLDER}/{run_date}"
+    with friendly_io_errors(f"{lake}/{folder}: cannot be written to", "mend that first"):
+        for name, text in papers.items():
+            write_file(fs, f"{root}/{folder}/{name}", text.encode())
+    return folder
+
+
+def kept_model(lake: str, date: dt.date | None = None) -> dict[str, Any]:
+    """Return the model of a run date, or of the newest one."""
+    days = kept_days(lake)
+    if not days:
+        raise InputError(f"{lake}/{FOLDER}: holds no model; {REMEDY}")
+    if date and date not in days:
+        raise InputError(
+            f"{lake}/{FOLDER}: holds no model of {date}, but {len(days)} from {days[0]} to {days[-1]}; name one of them"
+        )
+    fs, root = filesystem(artifacts_dir(lake))
+    place = f"{FOLDER}/{date or days[-1]}/{PAPER}"
+    with friendly_io_errors(f"{lake}/{place}: cannot be read", REMEDY):
+        text = fs.cat_file(f"{root}/{place}")
+    return _read_document(text, f"{lake}/{place}")
+
+
+def kept_days(lake: str) -> list[dt.date]:
+    """Return the run dates that have a model, oldest first."""
+    fs, root = filesystem(artifacts_dir(lake))
+    with friendly_io_errors(f"{lake}/{FOLDER}: cannot be listed", REMEDY):
+        found = fs.find(f"{root}/{FOLDER}")
+    names = [path.split("/")[-2] for path in found if path.endswith(f"/{PAPER}")]
+    return sorted(dt.date.fromisoformat(name) for name in names)
+
+
+def _read_document(text: bytes, place: str) -> dict[str, Any]:
+    """Return a model's JSON if it is one of ours."""
+    try:
+        told = json.loads(text)
+        if told["schema"] == SCHEMA:
+            return told
+        found = f"schema {told['schema']!r}, this version reads {SCHEMA}"
+    except (ValueError, KeyError, TypeError) as error:
+        found = f"{type(error).__name__}: {error}"
+    raise InputError(f"{place}: is no model that can be read ({found}); run its day again")
+
+
+# ── score ────────────────────────────────────────────────────────────
+COLUMNS = ("CustomerID", "Monetary", "Frequency", "Recency")
+LOWEST = {"Monetary": 0, "Frequency": 1, "Recency": 0}
+SALES = ("Invoice", "StockCode", "Quantity", "Price", "InvoiceDate")  # columns of bronze by which sales lines are known
+SEPARATORS = ",;\t|"
+WORDS = ["Cluster", "Cluster_Description", "Tier", "Cluster_Recommendation"]
+
+
+class Scored(NamedTuple):
+    """Customers with cluster, segment, tier and action, and in one sentence what to know about them."""
+
+    customers: pd.DataFrame
+    said: str
+
+
+def score_customers(settings: Settings, file: str, date: dt.date | None = None) -> Scored:
+    """Give each customer of a file a cluster, a segment, a tier and an action."""
+    model, words = _model(kept_model(settings.lake, date))
+    customers = _customers(settings, Path(file), dt.date.fromisoformat(model.trained))
+    found = model.predict(customers)
+    met = pd.Series(found).isin(words["Cluster"]).to_numpy()
+    clusters = [int(one if known else near) for one, known, near in zip(found, met, model.nearest(customers), strict=True)]
+    scored = customers.assign(Cluster=clusters).merge(words, on="Cluster", how="left", validate="many_to_one")
+    beyond = int((found < 0).sum())
+    said = f"{len(scored):,} customer(s) by the model of {model.trained}; {beyond:,} beyond its fences"
+    return Scored(scored, said)
+
+
+def as_rows(scored: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return customers for machines; what is unknown is None."""
+    return scored.astype(object).where(scored.notna(), None).to_dict("records")
+
+
+def save_scores(scored: pd.DataFrame, out: str | None) -> str:
+    """Write customers as CSV to a file, whole, or return the CSV as text; a spreadsheet runs nothing of it."""
+    text = escape_formulas(scored).to_csv(index=False)
+    if not out:
+        return text
+    with friendly_io_errors(f"{out}: cannot be written", "name another --out"):
+        Path(out).write_text(text, encoding="utf-8")
+    return ""
+
+
+def _model(told: dict[str, Any]) -> tuple[Model, pd.DataFrame]:
+    """Return the model of a JSON, and cluster, segment, tier and action; what a newer version added is left out."""
+    known = {field.name for field in fields(Model)}
+    try:
+        model = Model(**{name: value for name, value in told["model"].items() if name in known})
+        dt.date.fromisoformat(model.trained)
+        return model, pd.DataFrame(told["clusters"])[WORDS]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(f"model.json: cannot be used ({type(error).__name__}: {error}); run its day again") from None
+
+
+def _customers(settings: Settings, file: Path, as_of: dt.date) -> pd.DataFrame:
+    """Return the customers of a file, its numbers as numbers."""
+    frame = _read(file, settings.files.encoding)
+    names = {plain_name(str(name)): name for name in frame.columns}
+    if not {plain_name(name) for name in COLUMNS} <= names.keys() and _sales(settings.columns) <= names.keys():
+        return _measured(settings, file, as_of)
+    if missing := [name for name in COLUMNS if plain_name(name) not in names]:
+        found = ", ".join(map(str, frame.columns[:8])) or "none"
+        wanted = f"give {', '.join(COLUMNS)}, or sales lines with {', '.join(filter(None, settings.columns.headers.values()))}"
+        raise InputError(f"{file.name}: lacks {len(missing)} column(s): {', '.join(missing)}; found {found}; {wanted}")
+    frame = frame[[names[plain_name(name)] for name in COLUMNS]].set_axis(list(COLUMNS), axis=1)
+    frame = frame.assign(CustomerID=frame["CustomerID"].astype(str).str.removesuffix(".0"))
+    return frame.assign(**{name: _numbers(frame[name], file.name, low) for name, low in LOWEST.items()})
+
+
+def _sales(columns: Columns) -> set[str]:
+    """Return the names in a header by which sales lines are known."""
+    return {plain_name(columns.headers[raw]) for raw in SALES if columns.headers[raw]}
+
+
+def _read(file: Path, encoding: str) -> pd.DataFrame:
+    """Return the rows of a CSV as text, or those of a Parquet file."""
+    try:
+        if file.suffix.lower() in {".parquet", ".pq"}:
+            return pd.read_parquet(file)
+        text = to_utf8(file.read_bytes(), file.name, encoding).decode()
+        separator = max(SEPARATORS, key=text.partition("\n")[0].count)
+        return pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False, sep=separator)
+    except InputError:
+        raise
+    except FileNotFoundError:
+        raise InputError(f"{file}: there is no such file; correct its name") from None
+    except Exception as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"{file}: cannot be read ({reason}); give a CSV in UTF-8 or a Parquet file") from None
+
+
+def _numbers(values: pd.Series, file: str, low: float) -> pd.Series:
+    """Return a column as numbers not below the lowest that makes sense."""
+    numbers = pd.to_numeric(values.astype(str), errors="coerce")
+    bad = ~(numbers.between(low, float("inf"), inclusive="left"))
+    if bad.any():
+        place, found = int(bad.to_numpy().argmax()) + 1, values[bad].iloc[0]
+        counted = f"{int(bad.sum()):,} of {len(values):,} value(s) are no number from {low} on"
+        raise InputError(
+            f"{file}: column {values.name}: {counted}, the first {str(found)!r} in row {place}; correct or remove them"
+        )
+    return numbers.astype(float)
+
+
+def _measured(settings: Settings, file: Path, as_of: dt.date) -> pd.DataFrame:
+    """Return the metrics of sales lines, by the same rules as in a daily run."""
+    lines = parse(file.read_bytes(), file.name, settings.files.encoding, settings.files.separator, settings.columns)
+    arrived = {"ingestion_timestamp": pd.Timestamp(as_of, tz="UTC"), "source_file": file.name, "processing_date": as_of}
+    silver, _ = clean(lines.to_pandas(types_mapper=pd.ArrowDtype).assign(**arrived), dialect=settings.dialect)
+    rules = settings.rules
+    gold = rfm_metrics(silver, as_of, stock_code_pattern=rules.stock_code_pattern, revenue=rules.revenue)
+    if gold.empty:
+        raise InputError(f"{file.name}: holds 0 sales of known customers up to {as_of}; see rules.stock_code_pattern and --date")
+    return gold[list(COLUMNS)].astype({"CustomerID": str, "Monetary": float, "Frequency": float, "Recency": float})

@@ -1,0 +1,288 @@
+"""Quarantined rows that were put right by hand: recorded, then moved into silver, exactly once.
+
+The record comes first. What it says is then done in silver and in the quarantine, each in one commit that carries
+the id of the release; so a release that died is finished by the next one, and one that is repeated does nothing.
+
+`rfm release`: quarantined rows out to a file that people can edit, and back into silver when they pass the rules.
+"""
+
+from __future__ import annotations
+
+import csv
+import datetime as dt
+import hashlib
+import io
+import json
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import deltalake
+import polars as pl
+
+from rfm.analysis import quality
+from rfm.analysis.cleaning import SEVERITIES, clean
+from rfm.analysis.formatting import as_it_was, harmless
+from rfm.contracts import conform
+from rfm.errors import ContractError, InputError, SettingsError, first_line
+from rfm.lake import ledger, open_lake_log
+from rfm.lake.delta import retried, sql_equals
+from rfm.lake.ledger import QUARANTINE, SILVER
+from rfm.lake.tables import Lake
+from rfm.landing.decode import mask_of, to_utf8
+from rfm.pipeline import backfill
+from rfm.schema import LANDING_COLUMNS, TABLES
+from rfm.settings import Settings
+
+# ── release ────────────────────────────────────────────────────────────
+RELEASED = "released_rows"
+RAW = tuple(LANDING_COLUMNS.values())
+Clean = Callable[[pl.LazyFrame], tuple[pl.LazyFrame, pl.LazyFrame]]
+
+
+class ReleaseResult(NamedTuple):
+    """What finishing the releases did: rows moved, and the processing dates that they belong to."""
+
+    rows: int
+    days: list[dt.date]
+
+
+def quarantined(lake: Lake, files: Iterable[str] | None = None) -> pl.DataFrame:
+    """Return the rows of the quarantine with an id each that stays the same until the row is released."""
+    some: dict[str, Any] = {} if files is None else {"source_file": sorted(files)}
+    rows = lake.rows(QUARANTINE, **some)
+    versions = ledger.versions(lake, "quarantine")
+    digests = [_digest([versions.get(row["source_file"], 1), *_identity(row)]) for row in rows.iter_rows(named=True)]
+    ids = _numbered(digests, _finished(lake))
+    known = [versions.get(name, 1) for name in rows["source_file"]]
+    return rows.with_columns(row_id=pl.Series(ids, dtype=pl.String), version=pl.Series(known, dtype=pl.Int64))
+
+
+def record_release(lake: Lake, rows: pl.DataFrame, after: Mapping[str, Mapping[str, str | None]], run_date: dt.date) -> int:
+    """Note which rows are released, and as what; the tables follow by `finish`."""
+
+    def attempt() -> int:
+        table = lake.handle(RELEASED)
+        turn = deltalake.Transaction(RELEASED, (table.transaction_version(RELEASED) or 0) + 1)  # two at once conflict
+        known = lake.read(RELEASED).select("row_id").collect()["row_id"]
+        new = rows.filter(~pl.col("row_id").is_in(known.to_list())).sort("row_id")
+        if len(new):
+            properties = deltalake.CommitProperties(app_transactions=[turn])
+            noted = _noted(new, after, run_date)
+            deltalake.write_deltalake(table, noted, mode="append", commit_properties=properties)
+        return len(new)
+
+    return retried(attempt)
+
+
+def finish_release(lake: Lake, clean: Clean) -> ReleaseResult:
+    """Move the recorded rows that still stand in the quarantine into silver."""
+    noted, moved = lake.read(RELEASED).collect(), 0
+    days: set[dt.date] = set()
+    done = set(_finished(lake)["release_id"])
+    for release in noted["release_id"].unique(maintain_order=True):
+        if release in done:
+            continue
+        rows = noted.filter(release_id=release)
+        left = quarantined(lake, rows["source_file"].unique()).filter(pl.col("row_id").is_in(rows["row_id"].to_list()))
+        good = clean(_corrected(left, rows).lazy())[0].collect()
+        if len(good) != len(left):
+            raise ContractError(
+                f"{len(left) - len(good)} recorded row(s) break the rules of today; ease the rules, then release again"
+            )
+        lake.put_files(SILVER, good, {_transaction(release): 1})
+        _take_out(lake, left, release)
+        _count(lake, left)
+        moved, days = moved + len(left), days | set(left["processing_date"])
+    _count(lake, noted.sort("released_timestamp").tail(1))  # where the last one died before it counted
+    return ReleaseResult(moved, sorted(days))
+
+
+def _identity(row: Mapping[str, object]) -> list[object]:
+    """Return what makes a quarantined row this one."""
+    return [row["source_file"], row["_rescued_data"], *(row[name] for name in RAW)]
+
+
+def _digest(value: object) -> str:
+    """Return a short digest of JSON."""
+    return hashlib.sha256(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")).hexdigest()[:16]
+
+
+def _numbered(digests: list[str], finished: pl.DataFrame) -> list[str]:
+    """Return an id a row: its digest and a number among equal rows that no released row has."""
+    taken: defaultdict[str, set[int]] = defaultdict(set)
+    for row_id in finished["row_id"]:
+        digest, _, number = row_id.partition("-")
+        taken[digest].add(int(number))
+    totals = Counter(digests)
+    free = {digest: iter(sorted(set(range(total + len(taken[digest]))) - taken[digest])) for digest, total in totals.items()}
+    return [f"{digest}-{next(free[digest])}" for digest in digests]
+
+
+def _finished(lake: Lake) -> pl.DataFrame:
+    """Return the recorded rows whose release has left the quarantine."""
+    noted = lake.read(RELEASED).select("row_id", "release_id").collect()
+    releases = noted["release_id"].unique().to_list()
+    held = lake.held(QUARANTINE, [_transaction(release) for release in releases]) if releases else {}
+    return noted.filter(pl.col("release_id").is_in([one for one in releases if _transaction(one) in held]))
+
+
+def _transaction(release: str) -> str:
+    """Return the id under which a table's log notes a release."""
+    return f"release {release}"
+
+
+def _noted(rows: pl.DataFrame, after: Mapping[str, Mapping[str, str | None]], run_date: dt.date) -> pl.DataFrame:
+    """Return rows of the record."""
+    right = [json.dumps(dict(after[row_id]), ensure_ascii=False) for row_id in rows["row_id"]]
+    raw = rows.select(*RAW, "_rescued_data").iter_rows(named=True)
+    noted = rows.with_columns(
+        raw_before=pl.Series([json.dumps(row, ensure_ascii=False) for row in raw], dtype=pl.String),
+        raw_after=pl.Series(right, dtype=pl.String),
+        release_id=pl.lit(_digest([*rows["row_id"], *right])),
+        released_timestamp=pl.lit(dt.datetime.now(dt.UTC)),
+        run_date=pl.lit(run_date),
+    )
+    return conform(TABLES[RELEASED], noted)
+
+
+def _corrected(left: pl.DataFrame, noted: pl.DataFrame) -> pl.DataFrame:
+    """Return quarantined rows as rows of bronze, with the values that are right."""
+    after = {row_id: json.loads(text) for row_id, text in noted.select("row_id", "raw_after").iter_rows()}
+    rows = [row | after[row["row_id"]] for row in left.iter_rows(named=True)]
+    return pl.DataFrame(rows, schema=left.schema).drop("row_id", "version", "failed_expectations")
+
+
+def _take_out(lake: Lake, left: pl.DataFrame, release: str) -> None:
+    """Remove released rows from the quarantine in one commit that carries the release's id."""
+    files = left["source_file"].unique().sort().to_list()
+    properties = deltalake.CommitProperties(app_transactions=[deltalake.Transaction(_transaction(release), 1)])
+
+    def attempt() -> None:
+        table = lake.handle(QUARANTINE)
+        if table.transaction_version(_transaction(release)) is not None:
+            return
+        rows = quarantined(lake, files).filter(~pl.col("row_id").is_in(left["row_id"].to_list()))
+        rows = rows.select(TABLES[QUARANTINE].names)
+        where = sql_equals("source_file", files) if files else "source_file = ''"
+        deltalake.write_deltalake(table, rows, mode="overwrite", predicate=where, commit_properties=properties)
+
+    retried(attempt)
+
+
+def _count(lake: Lake, left: pl.DataFrame) -> None:
+    """Count the rows of the files in silver and in the quarantine anew."""
+    files = left["source_file"].unique().to_list()
+    for layer in ("silver", "quarantine"):
+        noted = ledger.entries(lake, layer, files)
+        versions = dict(noted.select("source_file", pl.col("version").fill_null(1)).rows())
+        ledger.note(lake, layer, noted.drop("layer", "rows", "version"), versions)
+
+
+# ── release ────────────────────────────────────────────────────────────
+RAW = tuple(LANDING_COLUMNS.values())
+RELEASE = "`rfm release`"
+NUMBER = re.compile("[+-]?[0-9]+(?:[.,][0-9]+)?")
+Raw = dict[str, str | None]
+SHOWN = ("row_id", "failed_expectations", *RAW, "_rescued_data", "source_file", "processing_date")
+
+
+def release_or_export(settings: Settings, file: str | None, export_to: str | None) -> str:
+    """Export or release; return what is to be said."""
+    if bool(file) == bool(export_to):
+        raise SettingsError("give either a file to release, or --export and a file to write")
+    return export(settings, str(export_to)) if export_to else release(settings, str(file))
+
+
+def export(settings: Settings, path: str) -> str:
+    """Write the rows of the quarantine to a CSV file, those of the run date alone if one is set; return what to say."""
+    rows = quarantined(open_lake_log(settings, RELEASE)).to_dicts()
+    wanted = [row for row in rows if settings.date in (None, row["processing_date"])]
+    try:
+        with Path(path).open("w", encoding="utf-8-sig", newline="", errors="replace") as target:
+            writer = csv.DictWriter(target, SHOWN)
+            writer.writeheader()
+            writer.writerows({name: _cell(row[name]) for name in SHOWN} for row in wanted)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({first_line(error)}); name another file") from None
+    return f"{len(wanted):,} quarantined row(s) in {path}; put them right there, then: rfm release {path}"
+
+
+def release(settings: Settings, path: str) -> str:
+    """Clean rows that were put right by the same rules, and move those that pass into silver; return what to say."""
+    given, lake = _read(path), open_lake_log(settings, RELEASE)
+    late = finish_release(lake, _cleaner(settings))
+    rows = quarantined(lake)
+    found = {row["row_id"]: row for row in rows.to_dicts() if row["row_id"] in given}
+    wanted = _masked(settings, {one: given[one] for one in found}, found)
+    passing, broken = _judged(settings, wanted, found)
+    day = settings.date or max((row["processing_date"] for row in found.values()), default=dt.date.min)
+    record_release(lake, rows.filter(rows["row_id"].is_in(list(passing))), passing, day)
+    done = finish_release(lake, _cleaner(settings))
+    if moved := sorted({*late.days, *done.days}):
+        backfill.count(settings, lake, moved)
+    return _said(late.rows + done.rows, len(given) - len(found), len(found) - len(passing), broken)
+
+
+def _read(path: str) -> dict[str, Raw]:
+    """Return the raw values of each row of a file, by its id."""
+    try:
+        text = to_utf8(Path(path).read_bytes(), path).decode("utf-8", "replace")
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot be read ({type(error).__name__}); name a file that `rfm release --export` wrote"
+        ) from None
+    head = text.partition("\n")[0]
+    try:
+        rows = list(csv.DictReader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=head.count)))
+    except csv.Error as error:
+        raise InputError(f"{path}: cannot be read as a table ({error}); export the rows again") from None
+    if missing := [name for name in ("row_id", *RAW) if rows and name not in rows[0]]:
+        raise InputError(f"{path}: lacks {len(missing)} column(s): {', '.join(missing)}; export the rows again")
+    if twice := [one for one, count in Counter(row["row_id"] for row in rows).items() if count > 1]:
+        raise InputError(f"{path}: {len(twice)} row(s) stand twice, first {twice[0]}; keep one of each")
+    return {row["row_id"]: {name: as_it_was(row[name]) or None for name in RAW} for row in rows if row["row_id"]}
+
+
+def _cell(value: Any) -> Any:
+    """Return a value as it stands in the file: no spreadsheet runs a text, and a number stays one, to be put right."""
+    return harmless(value) if isinstance(value, str) and not NUMBER.fullmatch(value) else value
+
+
+def _cleaner(settings: Settings) -> Callable[[Any], Any]:
+    """Return the function that parts rows of bronze, by the shop's severities."""
+    severities = quality.severities(SEVERITIES, settings.expectations)
+    return lambda rows: clean(rows, severities=severities, dialect=settings.dialect)
+
+
+def _masked(settings: Settings, given: dict[str, Raw], found: Mapping[str, Raw]) -> dict[str, Raw]:
+    """Return rows in which a customer that was put in by hand is a hash, if the shop wants that; those of the quarantine are."""
+    if not (mask := mask_of(settings.columns)):
+        return given
+    same = {one: row["CustomerID"] == found[one]["CustomerID"] for one, row in given.items()}
+    return {one: row if same[one] else row | {"CustomerID": mask.one(row["CustomerID"])} for one, row in given.items()}
+
+
+def _judged(settings: Settings, given: Mapping[str, Raw], found: Mapping[str, Raw]) -> tuple[dict[str, Raw], Counter[str]]:
+    """Return the rows that pass the rules, and how often the others break which."""
+    import pandas as pd
+
+    if not given:
+        return {}, Counter()
+    rows = [{**values, "_rescued_data": found[one]["_rescued_data"], "source_file": one} for one, values in given.items()]
+    _, refused = _cleaner(settings)(pd.DataFrame(rows))
+    broken = Counter(name for names in refused["failed_expectations"] for name in names.split(","))
+    left = set(refused["source_file"])
+    return {one: values for one, values in given.items() if one not in left}, broken
+
+
+def _said(released: int, unknown: int, refused: int, broken: Mapping[str, int]) -> str:
+    """Say in one line what became of the rows."""
+    parts = (
+        f"{released:,} row(s) released into silver",
+        f"{refused:,} still refused ({', '.join(f'{name} {count}' for name, count in broken.items())})" if refused else "",
+        f"{unknown:,} no longer in the quarantine" if unknown else "",
+    )
+    return "; ".join(filter(None, parts)) + ". Gold follows with the next `rfm daily`"

@@ -1,0 +1,321 @@
+"""One run of a lake at a time, and no other verb that writes beside it: a lock that says who holds it, and outlives nobody.
+
+On a disk the operating system holds the lock, and lets go of it when its process dies. In a bucket it is an object
+that only one of two can make; one that a run left behind is taken over when its process is gone, or after `STALE`.
+
+The days that no run has seen: those with a file and without a segment.
+
+Wait for files to land: look again and again, act when something new has stopped growing.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import platform
+import time
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rfm.errors import InputError, RfmError, SettingsError, friendly_io_errors
+from rfm.landing.files import filesystem, list_files
+from rfm.settings import Settings, artifacts_dir
+
+# ── lock ────────────────────────────────────────────────────────────
+LOCK = "run.lock"
+STALE = dt.timedelta(hours=12)  # no day takes longer
+Release = Callable[[], None]
+
+
+class BusyError(InputError):
+    """A lake on which another run is at work."""
+
+
+@contextmanager
+def locked(settings: Settings, work: dt.date | str) -> Iterator[None]:
+    """Keep other runs from the lake while one is at work; in a place that is neither disk nor S3 it goes unguarded."""
+    fs, root = filesystem(artifacts_dir(settings.lake))
+    place, shown, owner = f"{root}/{LOCK}", f"{artifacts_dir(settings.lake)}/{LOCK}", _owner(work)
+    if isinstance(work, str) and "local" in fs.protocol and not Path(root).is_dir():
+        yield
+        return
+    with friendly_io_errors(f"{shown}: cannot be written", "mend that first"):
+        release = _in_bucket(fs, place, owner, shown) if "s3" in fs.protocol else _on_disk(fs, place, owner, shown)
+    try:
+        yield
+    finally:
+        release()
+
+
+def _owner(work: dt.date | str) -> str:
+    """Return who does what since when."""
+    told = {
+        "work": work if isinstance(work, str) else f"a run of {work}",
+        "host": platform.node(),
+        "process": os.getpid(),
+        "since": dt.datetime.now(dt.UTC).isoformat(),
+    }
+    return json.dumps(told)
+
+
+def _on_disk(fs: Any, place: str, owner: str, shown: str) -> Release:
+    """Take the lock of a folder; return what lets go of it."""
+    if "local" not in fs.protocol:
+        return lambda: None
+    import fcntl
+
+    Path(place).parent.mkdir(parents=True, exist_ok=True)
+    file = Path(place).open("a+", encoding="utf-8")  # noqa: SIM115 (it is closed by the release)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.seek(0)
+        with file:
+            raise _busy(shown, file.read()) from None
+    except OSError:
+        pass  # a disk that knows no locks; the tables guard themselves
+    file.truncate(0)
+    file.write(owner)
+    file.flush()
+
+    def release() -> None:
+        with file:
+            file.truncate(0)
+            fcntl.flock(file, fcntl.LOCK_UN)
+
+    return release
+
+
+def _in_bucket(fs: Any, place: str, owner: str, shown: str) -> Release:
+    """Take the lock of a bucket; return what lets go of it."""
+    if not _put(fs, place, owner, IfNoneMatch="*"):
+        held, tag = _held(fs, place)
+        if not (tag and _is_stale(held) and _put(fs, place, owner, IfMatch=tag)):
+            raise _busy(shown, held)
+
+    def release() -> None:
+        with suppress(OSError):  # the run is done; its lock will be stale
+            if fs.cat_file(place).decode() == owner:
+                fs.rm_file(place)
+
+    return release
+
+
+def _put(fs: Any, place: str, owner: str, **condition: str) -> bool:
+    """Write the lock under a condition; tell whether it held."""
+    try:
+        fs.pipe_file(place, owner.encode(), **condition)
+    except Exception as error:
+        if "PreconditionFailed" in repr(error) + repr(error.__cause__) or "ConditionalRequestConflict" in repr(error.__cause__):
+            return False
+        raise
+    return True
+
+
+def _held(fs: Any, place: str) -> tuple[str, str]:
+    """Return what stands in a lock and its ETag; nothing if it has been let go of meanwhile."""
+    try:
+        return fs.cat_file(place).decode(), fs.info(place)["ETag"]
+    except FileNotFoundError:
+        return "", ""
+
+
+def _is_stale(held: str) -> bool:
+    """Tell whether the process that holds a lock is gone from this host, or has held it for too long."""
+    told = _told(held)
+    if dt.datetime.now(dt.UTC) - dt.datetime.fromisoformat(told["since"]) > STALE:
+        return True
+    return told["host"] == platform.node() and _is_gone(told["process"])
+
+
+def _is_gone(process: int) -> bool:
+    """Tell whether there is no such process on this host."""
+    try:
+        os.kill(process, 0)
+    except OSError as error:
+        return isinstance(error, ProcessLookupError)  # one of another user's is there
+    return False
+
+
+def _told(held: str) -> dict[str, Any]:
+    """Return what a lock says of its owner; what cannot be read is of long ago."""
+    unknown = {"work": "a run of an unknown day", "host": "an unknown host", "process": "?", "since": "2000-01-01T00:00:00+00:00"}
+    with suppress(ValueError, TypeError):
+        return unknown | json.loads(held)
+    return unknown
+
+
+def _busy(shown: str, held: str) -> BusyError:
+    """Say who holds a lock."""
+    told = _told(held)
+    who = f"process {told['process']} on {told['host']}, since {told['since'][:16]}"
+    remedy = "wait for its end and run again; a lock that a dead run left is taken over by itself"
+    return BusyError(f"{shown}: {told['work']} is at work on these tables ({who}); {remedy}")
+
+
+# ── missed ────────────────────────────────────────────────────────────
+class CaughtUp(NamedTuple):
+    """A missed day: its headline or what went wrong, whether all went well, and what it warned of."""
+
+    day: dt.date
+    said: str
+    well: bool
+    warnings: list[str]
+
+
+def missed(settings: Settings) -> list[dt.date]:
+    """Return the days before the run date that have a landing file of their own and were never run to the end."""
+    from rfm.pipeline.models import kept_days
+
+    if not (newest := named_date(settings)):
+        return []  # no file is of a day
+    files = list_files(settings.landing, settings.files.pattern, until=newest)
+    return sorted({file.file_date for file in files if file.file_date} - {newest, *kept_days(settings.lake)})
+
+
+def catch_up(settings: Settings) -> Iterator[CaughtUp]:
+    """Run each missed day without notebooks, the oldest first; a day that fails does not keep the next from running."""
+    from rfm.pipeline import backfill
+
+    for day in missed(settings):
+        try:
+            with locked(settings, day):
+                *_, (_, headline) = backfill.backfill(settings, day, day)
+            warnings, refused = backfill.warnings_of(settings, day, day)
+            yield CaughtUp(day, headline, not refused, warnings)
+        except BusyError:
+            raise
+        except RfmError as error:
+            yield CaughtUp(day, str(error), False, [])
+
+
+# ── waiting ────────────────────────────────────────────────────────────
+Say = Callable[[str], None]
+
+
+def wait_for_files(settings: Settings, act: Callable[[], bool], every: float, say: Say) -> None:
+    """Run whenever a landing file is new or changed and has not grown for one interval; once at the start, too."""
+    said: list[str] = []
+
+    def look() -> tuple[Any, ...]:
+        try:
+            found = tuple(list_files(settings.landing, settings.files.pattern))
+            said.clear()
+            return found
+        except RfmError as error:
+            if said != [str(error)]:
+                said[:] = [str(error)]
+                say(str(error))
+            return ()
+
+    poll(look, act, lambda: time.sleep(every))
+
+
+def poll(look: Callable[[], tuple[Any, ...]], act: Callable[[], bool], pause: Callable[[], None]) -> None:
+    """Act on what is seen, once it is the same in two looks and not what was acted on before, until Ctrl-C in a pause."""
+    before: tuple[Any, ...] = ()
+    done: tuple[Any, ...] = ()
+    while True:
+        seen = look()
+        if seen and seen == before and seen != done and act():
+            done = seen
+        before = seen
+        try:
+            pause()
+        except KeyboardInterrupt:
+            return
+
+
+# ── run_date ────────────────────────────────────────────────────────────
+OLDEST = dt.date(1990, 1, 1)  # sales before are odd: 1899, 1900 and 1970 are what programs write for no date
+NEWEST_SALE = "newest sale in the files, as no file name has a date"
+DATE = "InvoiceDate"
+
+
+def run_date(settings: Settings) -> dt.date:
+    """Return the run date: the one that was set, or the newest day in the names of the landing files.
+
+    Where no name has a date, it is the day of the newest sale in the files, and a Python warning says so. Days
+    before 1990 or after today do not count for that.
+
+    Raises
+    ------
+    SettingsError
+        If there is no file, or neither a name nor a sale has a date that can be.
+
+    Examples
+    --------
+    >>> import rfm
+    >>> settings = rfm.load_settings(date="2025-10-23")
+    >>> rfm.run_date(settings)
+    datetime.date(2025, 10, 23)
+    """
+    if found := named_date(settings):
+        return found
+    day = newest_sale(settings)
+    warnings.warn(f"run date {day}: {NEWEST_SALE}", stacklevel=2)
+    return day
+
+
+def named_date(settings: Settings) -> dt.date | None:
+    """Return the run date that was set, or the newest one in a file's name, if there is any; no file is opened."""
+    if settings.date:
+        return settings.date
+    files = list_files(settings.landing, settings.files.pattern)
+    return max((file.file_date for file in files if file.file_date), default=None)
+
+
+def newest(days: Iterable[dt.date], today: dt.date) -> dt.date | None:
+    """Return the newest of some days on which a shop can have sold, if there is any."""
+    return max((day for day in days if OLDEST <= day <= today), default=None)
+
+
+def newest_sale(settings: Settings) -> dt.date:
+    """Return the day of the newest line in the landing files that silver would keep."""
+    found, today = OLDEST - dt.timedelta(days=1), dt.date.today()
+    refused: list[str] = []
+    for rows in _pieces(settings, refused):
+        found = next(_newer(settings, rows, found, today), found)
+    if found < OLDEST and refused:
+        raise SettingsError(f"{settings.landing}: no file can be read; {refused[0]}")
+    if found < OLDEST:
+        raise SettingsError(
+            f"{settings.landing}: no file has a date in its name, and no sale one between {OLDEST} and today; "
+            "give the run date with --date"
+        )
+    return found
+
+
+def _pieces(settings: Settings, refused: list[str]) -> Iterator[Any]:
+    """Yield the lines of all files, some megabytes at a time; note why a run would refuse a file."""
+    from rfm.landing.csv import iter_tables
+
+    system, root = filesystem(settings.landing)
+    given = settings.files.encoding, settings.files.separator
+    columns = settings.columns.model_copy(update={"hash_customers": False})  # nobody sees them here
+    for file in list_files(settings.landing, settings.files.pattern):
+        try:
+            with system.open(f"{root}/{file.source_file}", "rb") as source:
+                yield from iter_tables(source, file.source_file, *given, columns, further=False)
+        except InputError as error:
+            refused.append(str(error))
+
+
+def _newer(settings: Settings, rows: Any, than: dt.date, today: dt.date) -> Iterator[dt.date]:
+    """Yield days newer than one of which silver would keep a line, the newest first; only lines of such days are cleaned."""
+    import polars as pl  # heavy, and needless where a file's name has a date
+
+    from rfm.analysis.cleaning import clean, judge
+
+    lines = pl.DataFrame(pl.from_arrow(rows))
+    dates = judge(lines.unique(DATE), dialect=settings.dialect).select(f"raw_{DATE}", DATE).drop_nulls().rows()
+    while day := newest((one for _, one in dates if one > than), today):
+        of_day = lines.filter(pl.col(DATE).is_in([text for text, one in dates if one == day]))
+        silver, _ = clean(of_day, severities=settings.expectations, dialect=settings.dialect)
+        if len(silver):
+            yield day
+        dates = [(text, one) for text, one in dates if one != day]

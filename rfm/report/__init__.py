@@ -1,0 +1,1 @@
+"""The report: pages, figures and downloads of a run, published as a static site."""

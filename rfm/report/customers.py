@@ -1,0 +1,279 @@
+"""The customers of a run as files to take away: CSV and Excel for people, a list a segment, Parquet for machines.
+
+Customers: every customer to search, sort and filter, each with its history.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import hmac
+import html
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from rfm.analysis.formatting import escape_formulas
+from rfm.analysis.segments.rules import RISK
+from rfm.pipeline.stages import EXPORTS as FOLDER
+from rfm.pipeline.stages import HISTORY
+from rfm.report.render import PAGE_FILTERS, RunTables, slug
+
+# ── exports ────────────────────────────────────────────────────────────
+ALL, ENTERED = "customers", "entered-risk"  # the lists that are no segment's
+MOST_IN_EXCEL = 100_000  # rows; a longer list is for CSV and Parquet
+COLUMNS: dict[str, tuple[str, int, str]] = {  # of a list: heading, width in Excel, form of its numbers
+    "CustomerID": ("Customer", 14, ""),
+    "Cluster_Description": ("Segment", 26, ""),
+    "Tier": ("Tier", 18, ""),
+    "Segment_Before": ("Segment in the run before", 26, ""),
+    "MaxInvoiceDate": ("Last purchase", 14, "yyyy-mm-dd"),
+    "Recency": ("Days since", 11, "0"),
+    "Frequency": ("Orders", 9, "#,##0"),
+    "Monetary": ("Spent", 13, "#,##0.00"),
+    "ValueTier": ("Value", 11, ""),
+    "Engagement": ("Engagement", 18, ""),
+    "RFMScore": ("RFM score", 11, ""),
+    "ScoreName": ("By score", 20, ""),
+    "Why": ("Why here", 60, ""),
+}
+
+
+def export_lists(customers: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Return each list with its name: all customers, those who entered a risk segment, and one a segment."""
+    yield ALL, customers
+    yield ENTERED, customers[customers["Entered_Risk"].astype(bool)]
+    for segment, rows in customers.groupby("Cluster_Description", sort=True):
+        yield slug(str(segment)), rows
+
+
+def write_exports(customers: pd.DataFrame, folder: Path, day: dt.date) -> None:
+    """Write the lists as CSV and Excel, and all customers as Parquet; the same customers give the same bytes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    customers.to_parquet(folder / f"{ALL}.parquet", index=False)
+    for name, rows in export_lists(customers):
+        listed = escape_formulas(rows[list(COLUMNS)])
+        headed = listed.rename(columns={column: heading for column, (heading, _, _) in COLUMNS.items()})
+        headed.to_csv(folder / f"{name}.csv", index=False, encoding="utf-8-sig", lineterminator="\r\n")
+        if len(rows) <= MOST_IN_EXCEL:
+            _workbook(listed, folder / f"{name}.xlsx", day)
+
+
+def rewrite_exports(parquet: bytes, folder: Path, day: dt.date, key: bytes) -> None:
+    """Write the lists of a run again with each customer id as a keyed hash."""
+    import io
+
+    import pandas as pd
+
+    customers = pd.read_parquet(io.BytesIO(parquet), dtype_backend="pyarrow")
+    hashed = customers["CustomerID"].map(lambda id: pseudonymize(str(id), key))
+    write_exports(customers.assign(CustomerID=hashed), folder, day)
+
+
+def pseudonymize(customer: str, key: bytes) -> str:
+    """Return a customer id as a keyed hash (HMAC-SHA256, 64 bits of it); it starts with a letter, so it stays text everywhere."""
+    return "c" + hmac.new(key, customer.encode(), hashlib.sha256).hexdigest()[:16]
+
+
+def downloads(name: str, label: str, count: int) -> list[dict[str, str]]:
+    """Return what a page offers to take away of a list: address and label."""
+    kinds = (
+        {"csv": "CSV"} | ({"xlsx": "Excel"} if count <= MOST_IN_EXCEL else {}) | ({"parquet": "Parquet"} if name == ALL else {})
+    )
+    return [{"href": f"{FOLDER}/{name}.{kind}", "label": f"{label}, {word}" if label else word} for kind, word in kinds.items()]
+
+
+def _workbook(rows: pd.DataFrame, path: Path, day: dt.date) -> None:
+    """Write a list as an Excel workbook of constants: header in sight, a width and a form for each column."""
+    import xlsxwriter
+
+    with xlsxwriter.Workbook(path, {"constant_memory": True, "default_date_format": "yyyy-mm-dd"}) as book:
+        book.set_properties({"title": f"Customers, run of {day}", "created": dt.datetime.combine(day, dt.time())})
+        sheet = book.add_worksheet("Customers")
+        sheet.freeze_panes(1, 1)
+        bold = book.add_format({"bold": True, "bottom": 1})
+        for at, (heading, width, form) in enumerate(COLUMNS.values()):
+            sheet.set_column(at, at, width, book.add_format({"num_format": form}) if form else None)
+            sheet.write_string(0, at, heading, bold)
+        sheet.autofilter(0, 0, len(rows), len(COLUMNS) - 1)
+        days = book.add_format({"num_format": "yyyy-mm-dd"})
+        for line, row in enumerate(zip(*(rows[name].tolist() for name in COLUMNS), strict=True), start=1):
+            for at, value in enumerate(row):
+                if isinstance(value, str):
+                    sheet.write_string(line, at, value)
+                elif isinstance(value, dt.date):
+                    sheet.write_datetime(line, at, value, days)
+                elif value is not None and value == value:  # noqa: PLR0124  # not NaN
+                    sheet.write_number(line, at, float(value))
+
+
+# ── customers ────────────────────────────────────────────────────────────
+MOST = 100_000  # customers on the page, those who spent most
+FIRST = 50  # of them in the page before any script
+MOST_PURCHASES = 200  # of a customer, the newest
+DESCRIBED = "customer_rfm_description_and_recommendation"
+ROW = re.compile(r'(<th scope="row" class="id">)([^<]*)')  # where ids stand in the page: in rows, and in its data
+DATA = re.compile(r'(<script type="application/json" id="data"[^>]*>)([^<]*)')
+CODED = {  # columns whose few values stand in the page once, and their names there
+    "Cluster_Description": "segment",
+    "Cluster_Label": "label",
+    "ValueTier": "value",
+    "Engagement": "engagement",
+    "ScoreName": "scored",
+}
+
+
+def customers_page(tables: RunTables) -> dict[str, Any]:
+    """Return what the page shows."""
+    found = customer_list(tables)
+    shown = found.head(MOST)
+    tiers = dict(zip(shown["Cluster_Description"], shown["Tier"], strict=True))
+    labels = sorted(set(shown["Cluster_Label"]))
+    return {
+        "first": first_purchases(shown.head(FIRST)),
+        "data": columns(shown) | {"tiers": tiers, "slugs": {name: slug(name) for name in tiers}},
+        "details": details(tables, shown),
+        "segments": sorted(tiers),
+        "tiers": sorted(set(tiers.values())),
+        "labels": labels if len(labels) > len(tiers) else [],
+        "total": len(found),
+        "more": len(found) - len(shown),
+        "downloads": downloads(ALL, "All customers", len(found)),
+    }
+
+
+def customer_list(tables: RunTables) -> pd.DataFrame:
+    """Return all customers of a run, the largest spenders first: what the page and the exports are made of."""
+    ways = ["CustomerID", "ValueTier", "Engagement", "RFMScore", "ScoreName"]
+    found = tables.frame(DESCRIBED).merge(tables.frame("customer_segmentations")[ways], "left", "CustomerID")
+    found = found.merge(tables.frame("customer_explanations")[["CustomerID", "Why"]], "left", "CustomerID")
+    found = found.merge(tables.frame("cluster_description_and_recommendation")[["Cluster", "Cluster_Label"]], "left", "Cluster")
+    found = found.merge(segments_before(tables), "left", "CustomerID").sort_values(
+        ["Monetary", "CustomerID"], ascending=[False, True]
+    )
+    was, now = found["Segment_Before"], found["Cluster_Description"]
+    found["Cluster_Label"] = found["Cluster_Label"].fillna(now)
+    return found.assign(Entered_Risk=now.isin(RISK) & was.notna() & ~was.isin(RISK)).reset_index(drop=True)
+
+
+def segments_before(tables: RunTables) -> pd.DataFrame:
+    """Return CustomerID and Segment_Before: the segments of the run that `segment_movement` compares with a day before."""
+    moves, history = tables.frame("segment_movement", UpdateDate=tables.day, Days=1), tables.frame(HISTORY)
+    since = moves["Since"].iloc[0] if len(moves) else None
+    then = history[history["UpdateDate"] == since] if since else history.head(0)
+    return then[["CustomerID", "Cluster_Description"]].rename(columns={"Cluster_Description": "Segment_Before"})
+
+
+def first_purchases(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return rows as they stand in the page before its script runs."""
+    names = ["CustomerID", "Cluster_Description", "Tier", "Recency", "Frequency", "Monetary", "RFMScore"]
+    return [{name: str(value) for name, value in row.items()} for row in rows[names].to_dict("records")]
+
+
+def columns(rows: pd.DataFrame) -> dict[str, Any]:
+    """Return the rows as columns of numbers: ids as text, money in cents, names as places in a list of them."""
+    numbers = {
+        "id": rows["CustomerID"].tolist(),
+        "days": rows["Recency"].tolist(),
+        "orders": rows["Frequency"].tolist(),
+        "cents": _cents(rows["Monetary"]),
+        "rfm": rows["RFMScore"].fillna("").tolist(),
+    }
+    coded = {name: coding(rows[column].fillna("").tolist()) for column, name in CODED.items()}
+    return (
+        numbers | {name: codes for name, (_, codes) in coded.items()} | {"names": {name: one[0] for name, one in coded.items()}}
+    )
+
+
+def details(tables: RunTables, rows: pd.DataFrame) -> dict[str, Any]:
+    """Return what each customer opens with, in the order of the rows."""
+    why, phrases = pieces(rows["Why"].fillna("").tolist())
+    ids = rows["CustomerID"].tolist()
+    past, runs, names = spells(tables)
+    bought, earlier = purchases(tables)
+    left = {str(place): earlier[id] for place, id in enumerate(ids) if id in earlier}
+    return {
+        "why": why,
+        "phrases": phrases,
+        "history": [past.get(id, []) for id in ids],
+        "runs": runs,
+        "names": names,
+        "bought": [bought.get(id, []) for id in ids],
+        "earlier": left,
+    }
+
+
+def spells(tables: RunTables) -> tuple[dict[str, list[int]], list[str], list[str]]:
+    """Return, by customer, the place of the run in which each spell in a segment began and of the segment; runs; segments."""
+    rows = (
+        tables.read(HISTORY).select("CustomerID", "UpdateDate", "Cluster_Description").sort("CustomerID", "UpdateDate").collect()
+    )
+    rows = rows.filter(rows["UpdateDate"] <= tables.day)
+    (customer, ids), (day, runs), (segment, segments) = (pd.factorize(rows[name].to_numpy(), sort=True) for name in rows.columns)
+    begins = np.ones(len(rows), bool)
+    begins[1:] = (np.diff(customer) != 0) | (np.diff(segment) != 0)
+    begun = zip(ids[customer[begins]].tolist(), day[begins].tolist(), segment[begins].tolist(), strict=True)
+    return in_turn(begun), [str(run)[:10] for run in runs], list(segments)
+
+
+def purchases(tables: RunTables) -> tuple[dict[str, list[int]], dict[str, list[int]]]:
+    """Return, by customer, days before the run date and cents of the newest purchases; number and cents of those left out."""
+    rows = tables.orders[tables.orders["CustomerID"].notna()].sort_values(["InvoiceDate", "InvoiceNo"], ascending=False)
+    place = rows.groupby("CustomerID").cumcount()
+    days = (_midnight(tables) - rows["InvoiceDate"]).dt.days
+    new, old = place < MOST_PURCHASES, rows[place >= MOST_PURCHASES].groupby("CustomerID")["Cents"].agg(["size", "sum"])
+    bought = zip(rows["CustomerID"][new].tolist(), days[new].tolist(), rows["Cents"][new].tolist(), strict=True)
+    return in_turn(bought), {str(id): [int(size), int(cents)] for id, size, cents in old.itertuples()}
+
+
+def in_turn(rows: Iterable[tuple[str, int, int]]) -> dict[str, list[int]]:
+    """Return the pairs of numbers of each customer, one after the other in one list."""
+    found: dict[str, list[int]] = {}
+    for id, one, other in rows:
+        found.setdefault(id, []).extend((int(one), int(other)))
+    return found
+
+
+def coding(values: list[str]) -> tuple[list[str], list[int]]:
+    """Return the names in a list, sorted, and the place of each value among them."""
+    names = sorted(set(values))
+    at = {name: place for place, name in enumerate(names)}
+    return names, [at[value] for value in values]
+
+
+def renamed(page: str, name: Callable[[str], str]) -> str:
+    """Return the page, as it stands in a file, with other ids of the customers."""
+    rows = ROW.sub(lambda found: f"{found[1]}{name(html.unescape(found[2]))}", page)
+    return DATA.sub(lambda found: f"{found[1]}{_renamed(json.loads(found[2]), name)}", rows, count=1)
+
+
+def _renamed(data: dict[str, Any], name: Callable[[str], str]) -> str:
+    """Return the columns as they stand in the page, with other ids."""
+    return str(PAGE_FILTERS["json"](data | {"id": [name(id) for id in data["id"]]}))
+
+
+def pieces(sentences: list[str]) -> tuple[list[list[str | int]], list[str]]:
+    """Return sentences cut after colons and semicolons, with a number for each piece that several have; and those pieces."""
+    cut = [re.split(r"(?<=[:;] )", sentence) for sentence in sentences]
+    often = Counter(piece for parts in cut for piece in parts)
+    phrases = [piece for piece, times in often.items() if times > 1]
+    at = {phrase: place for place, phrase in enumerate(phrases)}
+    return [[at.get(piece, piece) for piece in parts] for parts in cut], phrases
+
+
+def _cents(amounts: Any) -> list[int]:
+    """Return exact amounts as whole cents."""
+    return [int(amount.scaleb(2)) for amount in amounts]
+
+
+def _midnight(tables: RunTables) -> Any:
+    """Return the run date as pandas counts days."""
+    import pandas as pd
+
+    return pd.Timestamp(tables.day)

@@ -1,0 +1,278 @@
+"""Overview: the figures of the day against yesterday and a month ago, what moved, what to do today.
+
+Segments: who they are, how they differ, how they were found.
+
+Movement: who went from which segment to which, and how steady the names are.
+
+The pages of a run as data: each a file, a name in the menu, a template and a builder, which makes what the template shows.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from collections.abc import Callable
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from rfm.analysis import figures
+from rfm.analysis.movement import largest_moves
+from rfm.analysis.sales import ACTIVE_DAYS, kpis
+from rfm.analysis.segments.profiles import medians_of
+from rfm.analysis.segments.rules import RISK, TIER_OF
+from rfm.pipeline.stages import TABLES_STAND
+from rfm.report import customers, pages_data, render
+from rfm.report import customers as exports
+from rfm.report.render import RunTables, drawn
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# ── overview ────────────────────────────────────────────────────────────
+MOST_MOVES = 3
+MONTH = 30  # days
+KPIS = (  # field of `rfm.analysis.sales.Kpis`, what it is called, how it is shown, what it means
+    ("customers", "Customers", "count", "with an order that counts"),
+    ("active_customers", "Active customers", "count", f"bought in the last {ACTIVE_DAYS} days"),
+    ("revenue", "Revenue", "money", "of these customers so far"),
+    ("orders", "Orders", "count", "of these customers so far"),
+    ("average_order", "Average order", "money", "revenue by order"),
+    ("one_time_share", "One-time buyers", "share", "of customers have one order"),
+)
+BEFORE_RETURNS = ", before returns"  # said of money where returns are taken off in the segments alone
+
+
+def overview_page(tables: RunTables) -> dict[str, Any]:
+    """Return what the overview shows; the front page shows the same of the newest run."""
+    moves = tables.frame("segment_movement", UpdateDate=tables.day, Days=1)
+    moved = entered(moves)
+    return {
+        "kpis": figures_of(tables),
+        "entered": moved,
+        "moves": largest_moves(moves, MOST_MOVES, tables.currency),
+        "downloads": downloads(moved),
+        "trend": trend(tables),
+    }
+
+
+def downloads(moved: dict[str, Any] | None) -> list[dict[str, str]]:
+    """Return the list of those who `entered` a risk segment, to take away; nothing where nobody did."""
+    people = moved["customers"] if moved else 0
+    return customers.downloads(customers.ENTERED, "The list", people) if people else []
+
+
+def figures_of(tables: RunTables) -> list[dict[str, Any]]:
+    """Return each figure of `KPIS` with its value, and its values of yesterday and a month ago; parameters as for `build`."""
+    value = kpis(tables.orders, tables.day)._asdict()
+    past = {word: tables.day - dt.timedelta(days=days) for word, days in (("yesterday", 1), ("", MONTH))}
+    then = [(word, day, kpis(tables.orders, day)._asdict()) for word, day in past.items()]
+    more = BEFORE_RETURNS if tables.rules.revenue == "net" else ""
+    return [
+        {"name": name, "label": label, "form": form, "note": note + more * (form == "money"), "value": plain(value[name])}
+        | {
+            "past": [
+                {"since": day.isoformat(), "word": word, "value": plain(old[name])} for word, day, old in then if old["orders"]
+            ]
+        }
+        for name, label, form, note in KPIS
+    ]
+
+
+def plain(value: Any) -> Any:
+    """Return an amount as text, exact, and anything else as it is."""
+    return str(value) if isinstance(value, Decimal) else value
+
+
+def trend(tables: RunTables) -> dict[str, Any]:
+    """Return the numbers of this run that the front page draws over time; parameters as for `build`."""
+    counts = tables.frame("bronze_silver_dq_comparison", processing_date=tables.day).set_index("layer")["total_records"]
+    arrived, kept = (int(counts.get(layer, 0)) for layer in ("bronze", "silver"))
+    renamed = tables.frame("segment_stability", UpdateDate=tables.day)["RenamedShare"].dropna()
+    return {
+        "dropped": (arrived - kept) / arrived if arrived else None,
+        "renamed": None if renamed.empty else float(renamed.iloc[0]),
+    }
+
+
+def entered(moves: pd.DataFrame) -> dict[str, Any] | None:
+    """Return the customers who entered a risk segment since the run before: how many, their worth, from where to where."""
+    if moves.empty:
+        return None
+    came = moves[moves["To_Segment"].isin(RISK) & ~moves["From_Segment"].isin([*RISK, ""])]
+    ways = [
+        {"from": row["From_Segment"], "to": row["To_Segment"], "customers": int(row["Customers"]), "revenue": str(row["Revenue"])}
+        for row in came.sort_values(["Revenue", "From_Segment", "To_Segment"], ascending=[False, True, True]).to_dict("records")
+    ]
+    worth = sum((Decimal(way["revenue"]) for way in ways), Decimal(0))
+    people = sum(way["customers"] for way in ways)
+    return {"since": moves["Since"].iloc[0].isoformat(), "customers": people, "revenue": str(worth), "moves": ways}
+
+
+# ── segments ────────────────────────────────────────────────────────────
+CARD = (
+    "Cluster_Description",
+    "Tier",
+    "Customers",
+    "CustomerShare",
+    "Revenue",
+    "RevenueShare",
+    "Cluster_Recommendation",
+    "Explanation",
+)
+SHARES = {
+    "Cluster_Description": ("Segment", "text"),
+    "Customers": ("Customers", "count"),
+    "CustomerShare": ("Share of customers", "share"),
+    "Revenue": ("Revenue", "money"),
+    "RevenueShare": ("Share of revenue", "share"),
+}
+PROFILES = {
+    "Cluster": ("Cluster", "text"),
+    "Cluster_Description": ("Segment", "text"),
+    "MedianMonetary": ("Median spent", "money"),
+    "MedianFrequency": ("Median orders", "count"),
+    "MedianRecency": ("Median days since", "count"),
+}
+SCORES = {"k": ("Clusters", "count"), **{name: (name.capitalize(), "number") for name in ("silhouette", "elbow", "score")}}
+TYPICAL = ("Monetary", "Frequency", "Recency")
+
+
+def segments_page(tables: RunTables) -> dict[str, Any]:
+    """Return what the page shows."""
+    summary = tables.frame("segment_summary")
+    if summary.empty:
+        return {"cards": [], "tiers": [], "differ": [], "found": []}
+    cards = [card(row) for row in summary.sort_values("Revenue", ascending=False).to_dict("records")]
+    tiers = list(dict.fromkeys(one["tier"] for one in cards))
+    return {"cards": cards, "tiers": tiers, "differ": differ(tables, summary), "found": found(tables)}
+
+
+def card(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row of ``segment_summary`` as plain values."""
+    segment, tier, customers, share, revenue, revenue_share, action, why = (row[name] for name in CARD)
+    return {
+        "segment": segment,
+        "tier": tier,
+        "customers": int(customers),
+        "customer_share": float(share),
+        "revenue": str(revenue),
+        "revenue_share": float(revenue_share),
+        "recommendation": action,
+        "downloads": exports.downloads(render.slug(segment), "", int(customers)),
+        "explanation": why if isinstance(why, str) else "",
+        "typical": {name: [float(row[f"Median{name}"]), float(row[f"Average{name}"])] for name in TYPICAL},
+    }
+
+
+def differ(tables: RunTables, summary: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the figures of how the segments differ; parameters as for `build`, and ``summary``, rows of ``segment_summary``."""
+    described = tables.frame("cluster_description_and_recommendation")
+    clustered, scored = tables.frame("customer_rfm_kmeans_clustered"), tables.frame("customer_segmentations")
+    profiles = figures.cluster_profiles(described, medians_of(clustered))
+    shown = [
+        drawn(figures.segment_shares(summary), "Each segment's share of customers beside its share of revenue", summary, SHARES),
+        drawn(figures.segment_treemap(summary, tables.currency), table=summary, columns=SHARES),
+        drawn(profiles, "Medians of each cluster as multiples of the median customer's", described, PROFILES),
+    ]
+    if len(scored):
+        shown.append(drawn(figures.score_map(scored, clustered, tables.currency)))
+        shown.append(drawn(figures.agreement(scored)))
+    return [*shown, drawn(figures.distributions(clustered, clustered["Cluster"]), "How customers are spread over the metrics")]
+
+
+def found(tables: RunTables) -> list[dict[str, Any]]:
+    """Return the figures of how the segments were found; parameters as for `build`."""
+    import pandas as pd
+
+    clustered = tables.frame("customer_rfm_kmeans_clustered")
+    model = tables.frame("cluster_models", UpdateDate=tables.day).iloc[0]
+    k, scores = int(model["k"]), pd.DataFrame(json.loads(model["model"])["scores"])
+    regular = clustered["Cluster"].where(clustered["Cluster"] < 0, 0)
+    fences = figures.outlier_fences(clustered, regular, tables.settings.clusters.iqr_factor)
+    return [
+        drawn(figures.clusters_3d(clustered), "A point for each customer in the space of recency, orders and spending"),
+        drawn(figures.k_selection(scores, k), f"Scores of each number of clusters; {k} was chosen", scores, SCORES),
+        drawn(fences, "Spending against orders of each customer, with the fences beyond which a customer is kept apart"),
+        drawn(figures.boxes(clustered, clustered["Cluster"])),
+    ]
+
+
+# ── movement ────────────────────────────────────────────────────────────
+PERIODS = ((1, "day", "Since yesterday"), (7, "week", "In a week"), (30, "month", "In a month"))
+MOST = 5  # sentences a period
+MOVES = {
+    "From_Segment": ("Was", "text"),
+    "To_Segment": ("Is now", "text"),
+    "Customers": ("Customers", "count"),
+    "Revenue": ("Brought so far", "money"),
+    "Bought": ("Bought again", "count"),
+    "TimePassed": ("Time passed", "count"),
+    "ModelChanged": ("Model changed", "count"),
+}
+STEADY = {
+    "UpdateDate": ("Run", "day"),
+    "Method": ("Model", "text"),
+    "k": ("Clusters", "count"),
+    "KMargin": ("Lead of k", "share"),
+    "Compared": ("Without a purchase", "count"),
+    "Renamed": ("Of them renamed", "count"),
+    "RenamedShare": ("Share", "precise"),
+    "Drift": ("Drift", "number"),
+}
+
+
+def movement_page(tables: RunTables) -> dict[str, Any]:
+    """Return what the page shows."""
+    moves, stable = tables.frame("segment_movement", UpdateDate=tables.day), stability(tables)
+    periods = [
+        period(tables, moves[moves["Days"] == days], id, title) for days, id, title in PERIODS if (moves["Days"] == days).any()
+    ]
+    return {"parts": [*periods, *stable]}
+
+
+def period(tables: RunTables, moves: pd.DataFrame, id: str, title: str) -> dict[str, Any]:
+    """Return the moves of a period in sentences, a figure and a table."""
+    moved = moves[moves["From_Segment"] != moves["To_Segment"]].sort_values("Customers", ascending=False)
+    named = moved.assign(From_Segment=moved["From_Segment"].replace("", "(new customer)"))
+    return {
+        "id": id,
+        "title": title,
+        "hint": f"Compared with the run of {moves['Since'].iloc[0]:%-d %B %Y}. Of those who were there then, "
+        f"{moves.loc[moves['From_Segment'] == moves['To_Segment'], 'Customers'].sum():,} stayed where they were.",
+        "says": largest_moves(moves, MOST, tables.currency, int(moves["Days"].iloc[0])),
+        "figures": [drawn(figures.movement(moves, TIER_OF), table=named, columns=MOVES)] if len(moved) else [],
+    }
+
+
+def stability(tables: RunTables) -> list[dict[str, Any]]:
+    """Return how steady the names were, run by run; nothing before the second run. Parameters as for `build`."""
+    runs = tables.frame("segment_stability")
+    runs = runs[runs["UpdateDate"] <= tables.day].sort_values("UpdateDate", ascending=False)
+    if len(runs) < 2:
+        return []
+    hint = "Customers who bought nothing since the run before should keep the name of their segment; how many did not."
+    shown = drawn(figures.stability(runs), table=runs, columns=STEADY)
+    return [{"id": "stability", "title": "How steady the names are", "hint": hint, "figures": [shown]}]
+
+
+# ── pages ────────────────────────────────────────────────────────────
+class Page(NamedTuple):
+    """A page of a run."""
+
+    file: str
+    label: str
+    template: str
+    build: Callable[[RunTables], dict[str, Any]]
+    after: str = TABLES_STAND
+    private: bool = False
+
+
+PAGES = (
+    Page("index.html", "Overview", "overview.html.j2", overview_page),
+    Page("segments.html", "Segments", "segments.html.j2", segments_page),
+    Page("customers.html", "Customers", "customers.html.j2", customers.customers_page, private=True),
+    Page("movement.html", "Movement", "movement.html.j2", movement_page),
+    Page("trade.html", "Trade", "trade.html.j2", pages_data.trade_page, after="2_silver"),
+    Page("quality.html", "Quality", "quality.html.j2", pages_data.quality_page, after="2_silver"),
+    Page("run.html", "Run", "run.html.j2", pages_data.lineage_page, after=""),
+)

@@ -1,0 +1,326 @@
+"""Where a site is kept, a folder or a bucket: files written whole, and the list of its runs.
+
+Send a site to where others read it: what changed, the front page last, no customer unless the shop says so.
+
+A page is made once, with everything. What leaves the house is chosen here: the files that show no single customer, and
+of their pages what does not lead to one (the parts between ``<!--own:…-->`` and ``<!--/own-->`` of the templates).
+
+Look at the published site on this computer; an open page loads itself again when a run lands.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import errno
+import hashlib
+import io
+import json
+import mimetypes
+import os
+import re
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from email.utils import formatdate
+from functools import partial
+from http import HTTPStatus
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from itertools import groupby
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple
+
+from rfm import errors
+from rfm.config import Publish, Rules
+from rfm.errors import InputError, SettingsError
+from rfm.landing.files import check_bucket_reachable, filesystem
+from rfm.report import customers as exports
+from rfm.report.customers import renamed
+from rfm.report.pages import PAGES
+
+
+# ── storage ────────────────────────────────────────────────────────────
+def reaching_site(reports: str) -> AbstractContextManager[None]:
+    """Turn what goes wrong on a disk or a network into one line."""
+    return errors.friendly_io_errors(f"{reports}: cannot be published to", "mend that first")
+
+
+def open_site(reports: str) -> tuple[Any, str]:
+    """Return the file system and the root of the site, without any remembered listing."""
+    try:
+        fs, root = filesystem(reports)
+    except SettingsError as error:
+        raise InputError(f"{reports}: is neither a folder nor a known URL ({error})") from None
+    return fs, root.rstrip("/")
+
+
+def write_file(fs: Any, path: str, content: bytes) -> None:
+    """Write a file whole: readers see the old one or the new one."""
+    if "local" not in fs.protocol:
+        kind = mimetypes.guess_type(path)[0] or "application/octet-stream"
+        return fs.pipe_file(path, content, **({"ContentType": kind} if "s3" in fs.protocol else {}))
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    part = Path(f"{path}.{os.getpid()}.part")
+    try:
+        part.write_bytes(content)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def read_runs(fs: Any, root: str) -> dict[str, Any]:
+    """Return the list of runs as it stands; an empty one for a new site."""
+    check_bucket_reachable(fs, root)
+    if not fs.exists(f"{root}/runs.json"):
+        return {"runs": [], "newest": None}
+    try:
+        site = json.loads(fs.cat_file(f"{root}/runs.json"))
+        _ = [run_date_of(run) for run in (site["newest"], *site["runs"])]
+        return site
+    except (ValueError, KeyError, TypeError, AttributeError, InputError) as error:
+        raise InputError(f"{root}/runs.json: is not a list of runs ({error}); move it away") from error
+
+
+def run_date_of(record: Mapping[str, Any]) -> str:
+    """Return the run date, which becomes a folder's name, after a look that it is a date."""
+    given = record.get("run_date")
+    try:
+        return dt.date.fromisoformat(str(given)).isoformat()
+    except ValueError:
+        raise InputError(f"run record: run_date is {given!r}, not a date like 2025-10-23") from None
+
+
+def published_record(reports: str, day: dt.date) -> dict[str, Any]:
+    """Return the record of a published day."""
+    with reaching_site(reports):
+        system, root = open_site(reports)
+        place = f"{root}/{day}/run.json"
+        if not system.exists(place):
+            raise InputError(f"{reports}: no report of {day} is published; `rfm status` lists the days that are")
+        text = system.cat_file(place)
+    try:
+        return _looked_through(json.loads(text), day)
+    except (ValueError, KeyError, TypeError, AttributeError, InputError) as error:
+        raise InputError(f"{place}: is not a run record ({type(error).__name__}: {error}); publish the day again") from None
+
+
+def _looked_through(record: dict[str, Any], day: dt.date) -> dict[str, Any]:
+    """Return a record whose day, stages and settings are what they must be: a person may have edited it."""
+    if run_date_of(record) != day.isoformat():
+        raise ValueError(f"it is of {record['run_date']}")
+    for stage in record.get("stages", ()):
+        states = {**stage.get("reads", {}), **stage.get("writes", {})}
+        _ = f"{stage['name']:s}", [int(state["version"]) for state in states.values()]
+    for name in ("parameters", "settings"):
+        _ = {**record.get(name, {})}
+    Rules.model_validate(record.get("settings", {}).get("rules", {}))
+    return record
+
+
+# ── publish ────────────────────────────────────────────────────────────
+MANIFEST = "published.json"  # at the target: the files that were sent there, and the hashes of their content
+KEY = "RFM_PUBLISH_KEY"  # environment variable
+DAY = re.compile(r"(\d{4}-\d\d-\d\d)/(.+)")
+OPEN = {*(page.file for page in PAGES if not page.private), "run.json"}  # of a day, for everybody
+CUSTOMERS = {page.file for page in PAGES if page.private}
+OWN = re.compile(r"<!--own:(\w+)-->.*?<!--/own-->", re.DOTALL)
+
+
+class Sent(NamedTuple):
+    """What `publish` did: names of the files sent, their bytes, number of files seen, names removed, the address."""
+
+    sent: list[str]
+    size: int
+    seen: int
+    removed: list[str]
+    address: str
+
+
+def publish(reports: str, target: str, choice: Publish) -> Sent:
+    """Send a site to another place: assets, then days, last the front page; only what changed since the last time.
+
+    What was sent before and may no longer be seen there is removed; nothing else is. Stopped half-way, it may be run again.
+    """
+    publishable_files({}, choice)  # a missing key is known before anything is sent
+    with reaching_site(reports):
+        home, root = open_site(reports)
+        files = {path.removeprefix(f"{root}/"): path for path in home.find(root)}
+    if "index.html" not in files:
+        raise InputError(f"{reports}: no report is published yet; run `rfm daily` first")
+    with reaching_site(target):
+        there, place = open_site(target)
+        if (there.protocol, place) == (home.protocol, root):
+            raise InputError(f"{target}: is the site itself; publish it to another place")
+        names = [name for name in files if _leaves(name, choice)]
+        parts = (publishable_files({name: home.cat_file(files[name]) for name in part}, choice) for part in _parts(names))
+        return _send(there, place, names, parts, choice)
+
+
+def publishable_files(files: Mapping[str, bytes], choice: Publish) -> dict[str, bytes]:
+    """Return the files of a site that leave the house, in their form for others: hashed ids, no way to what stays."""
+    given = {name: content for name, content in files.items() if _leaves(name, choice)}
+    hidden = {kind for kind, goes in (("customers", choice.customers), ("notebooks", _notebooks(choice))) if not goes}
+    if choice.customers and choice.hash_ids:
+        given = dict(_hashed(given))
+    return {name: _without(content, hidden) if name.endswith(".html") else content for name, content in given.items()}
+
+
+def _leaves(name: str, choice: Publish) -> bool:
+    """Tell whether a file of the site may leave the house; one that is not known stays."""
+    if name in {"index.html", "runs.json"} or name.startswith("assets/"):
+        return True
+    if not (found := DAY.fullmatch(name)):
+        return False
+    file = found[2]
+    customers = file in CUSTOMERS or file.startswith(f"{exports.FOLDER}/")
+    return file in OPEN or (customers and choice.customers) or (file.startswith("notebooks/") and _notebooks(choice))
+
+
+def _notebooks(choice: Publish) -> bool:
+    """Tell whether the executed notebooks leave the house: they show ids, and nothing can hash those."""
+    return choice.customers and not choice.hash_ids
+
+
+def _without(page: bytes, hidden: set[str]) -> bytes:
+    """Return a page without the parts that lead to what stays at home."""
+    return OWN.sub(lambda found: "" if found[1] in hidden else found[0], page.decode()).encode() if hidden else page
+
+
+def _hashed(files: Mapping[str, bytes]) -> Iterator[tuple[str, bytes]]:
+    """Return files with each customer id as a keyed hash; the exports are made again from the file of all customers."""
+    key = os.environ.get(KEY, "").encode()
+    if not key:
+        raise SettingsError(f"[publish] hash_ids needs a key: set {KEY} in the environment, and keep it")
+    for name, content in files.items():
+        day, _, file = name.partition("/")
+        if file in CUSTOMERS:
+            yield name, renamed(content.decode(), lambda id: exports.pseudonymize(id, key)).encode()
+        elif file == f"{exports.FOLDER}/{exports.ALL}.parquet":
+            with tempfile.TemporaryDirectory(prefix="rfm-publish-") as folder:
+                exports.rewrite_exports(content, Path(folder), dt.date.fromisoformat(day), key)
+                yield from ((f"{day}/{exports.FOLDER}/{path.name}", path.read_bytes()) for path in sorted(Path(folder).iterdir()))
+        elif not file.startswith(f"{exports.FOLDER}/"):
+            yield name, content
+
+
+def _parts(names: Iterable[str]) -> list[list[str]]:
+    """Return names in the order in which they are sent, cut into what is read at once: assets, each day, the front page."""
+    order = sorted(names, key=lambda name: (name == "index.html", not name.startswith("assets/"), name))
+    return [list(part) for _, part in groupby(order, key=lambda name: name.partition("/")[0])]
+
+
+def _send(fs: Any, root: str, names: list[str], parts: Iterable[Mapping[str, bytes]], choice: Publish) -> Sent:
+    """Bring the target to what is wanted."""
+    known, sent = _manifest(fs, root), {}
+    there = {path.removeprefix(f"{root}/"): info["size"] for path, info in fs.find(root, detail=True).items()}
+    if foreign := sorted((there.keys() & set(names)) - known.keys()):
+        raise InputError(
+            f"{root}: holds {len(foreign)} files that `rfm publish` did not send, such as {foreign[0]}; "
+            "choose another place, or move them away"
+        )
+    days = {name.partition("/")[0] for name in names}
+    gone = [name for name in known if name not in names and (not _leaves(name, choice) or name.partition("/")[0] in days)]
+    known |= {name: "" for name in names if name not in known}
+    _note(fs, root, known)  # should it end half-way, the next one knows what is its own
+    for name in {*gone} & there.keys():
+        fs.rm_file(f"{root}/{name}")
+    for part in parts:
+        for name, content in part.items():
+            digest = hashlib.sha256(content).hexdigest()
+            if known[name] != digest or there.get(name) != len(content):
+                write_file(fs, f"{root}/{name}", content)
+                known[name], sent[name] = digest, len(content)
+    _note(fs, root, {name: digest for name, digest in known.items() if name not in gone})
+    address = f"{root}/index.html" if "local" in fs.protocol else fs.unstrip_protocol(f"{root}/index.html")
+    return Sent([*sent], sum(sent.values()), len(names), gone, address)
+
+
+def _manifest(fs: Any, root: str) -> dict[str, str]:
+    """Return the files that were sent to a place, each with the hash of its content; an InputError says that it is none."""
+    if not fs.exists(f"{root}/{MANIFEST}"):
+        return {}
+    try:
+        return {str(name): str(digest) for name, digest in json.loads(fs.cat_file(f"{root}/{MANIFEST}")).items()}
+    except (ValueError, AttributeError) as error:
+        raise InputError(f"{root}/{MANIFEST}: is not a list of published files ({error}); move it away") from None
+
+
+def _note(fs: Any, root: str, files: Mapping[str, str]) -> None:
+    """Write the list of the files that were sent."""
+    write_file(fs, f"{root}/{MANIFEST}", (json.dumps(dict(sorted(files.items())), indent=1) + "\n").encode())
+
+
+# ── serve ────────────────────────────────────────────────────────────
+HOST = "127.0.0.1"
+EVERY = 2000  # milliseconds between two looks at the list of runs
+POLICY, WIDER = (
+    "default-src 'none';",
+    "default-src 'none'; connect-src 'self';",
+)  # of a page as it lies there; as it is served
+RELOAD = f"""
+let seen;
+const look = async () => {{
+  const answer = await fetch("/runs.json", {{ method: "HEAD", cache: "no-store" }}).catch(() => null);
+  const landed = answer?.headers.get("Last-Modified");
+  if (seen && landed && landed !== seen) location.reload();
+  seen = landed ?? seen;
+  setTimeout(look, {EVERY});
+}};
+look();
+"""
+
+
+def server(reports: str, port: int = 0) -> ThreadingHTTPServer:
+    """Return a server of the published site, for this computer alone; ``serve_forever`` starts it.
+
+    The files stay as they are: what makes a page load itself again is added on the way.
+    """
+    if not (Path(reports) / "index.html").is_file():
+        raise InputError(f"{reports}: no published report to serve; `rfm daily` makes one, `--reports` names its folder")
+    try:
+        return ThreadingHTTPServer((HOST, port), partial(_Pages, directory=reports))
+    except OSError as error:
+        if error.errno not in (errno.EADDRINUSE, errno.EACCES):
+            raise
+        raise InputError(f"port {port} is taken or not allowed; name another: rfm serve --port {port + 1}") from None
+
+
+def inject_live_reload(page: str) -> str:
+    """Return a page that loads itself again when a run lands."""
+    found = re.search(r"script-src 'nonce-([0-9a-f]+)'", page)
+    if not found:
+        return page
+    return page.replace(POLICY, WIDER, 1).replace("</head>", f'<script nonce="{found[1]}">{RELOAD}</script>\n</head>', 1)
+
+
+class _Pages(SimpleHTTPRequestHandler):
+    """The files of a site, its pages awake; says nothing on the terminal, answers no other name than this computer's."""
+
+    def send_head(self) -> io.BytesIO | BinaryIO | None:
+        """Send what stands before the content, and return the content."""
+        if self.headers.get("Host", "").rpartition(":")[0] not in (HOST, "localhost"):
+            self.send_error(HTTPStatus.FORBIDDEN)
+            return None
+        address = self.path.partition("?")[0]
+        path = Path(self.translate_path(self.path)) / ("index.html" if address.endswith("/") else "")
+        if path.suffix != ".html" or not path.is_file():
+            return super().send_head()
+        content = inject_live_reload(path.read_text(encoding="utf-8")).encode()
+        self.send_response(HTTPStatus.OK)
+        self.send_header("Content-Type", "text/html; charset=utf-8")
+        self.send_header("Content-Length", str(len(content)))
+        self.send_header("Last-Modified", formatdate(path.stat().st_mtime, usegmt=True))
+        self.end_headers()
+        return io.BytesIO(content)
+
+    def end_headers(self) -> None:
+        """Let the browser keep what is named by its content, and nothing else."""
+        kept = "max-age=31536000, immutable" if self.path.startswith("/assets/") else "no-cache"
+        self.send_header("Cache-Control", kept)
+        super().end_headers()
+
+    def list_directory(self, path: Any) -> None:
+        """Show no folders, only pages."""
+        self.send_error(HTTPStatus.NOT_FOUND)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Be quiet."""

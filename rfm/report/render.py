@@ -1,0 +1,354 @@
+"""Filters of the templates: how a number, a date, a sentence stand on a page.
+
+They are given values of the run record and return text, which Jinja escapes.
+
+The template of the site: nbconvert's for the cells, Jinja's for the pages round them, style and script.
+
+A new kind of page is one more child of ``frame.html.j2``; pieces that pages share are in ``parts.html.j2``.
+
+The tables of one run, for its pages: as they stood when the run ended, whatever has been written since.
+
+Figures on a page: what the template needs to draw one, to name it, and to say the same in a table.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import html
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from decimal import ROUND_FLOOR, Decimal, InvalidOperation
+from functools import cache, cached_property
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rfm.analysis import sales
+from rfm.config import Rules
+from rfm.errors import InputError, first_line
+from rfm.lake import open_lake
+from rfm.schema import TABLES
+from rfm.settings import Settings, is_catalog_name
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from rfm.lake.tables import Lake
+
+
+# ── filters ────────────────────────────────────────────────────────────
+def _shown(form: Callable[..., str]) -> Callable[..., str]:
+    """Return a filter that shows a number by `form` and anything else as a dash."""
+
+    def shown(value: Any, *more: Any) -> str:
+        try:
+            number = Decimal(str(value))
+        except InvalidOperation:
+            return "–"
+        return form(number, *more) if number.is_finite() else "–"
+
+    return shown
+
+
+def _count(number: Decimal) -> str:
+    return f"{number:,.1f}".removesuffix(".0")
+
+
+def _money(number: Decimal, sign: str) -> str:
+    return f"{'−' * (number < 0)}{sign}{abs(number):,.{0 if abs(number) >= 1000 else 2}f}"
+
+
+def _share(number: Decimal) -> str:
+    shown = f"{100 * number:.{1 if 0 < abs(number) < Decimal('0.0995') else 0}f}%".replace(".0%", "%")
+    return "0%" if shown == "-0%" else shown.replace("-", "−")
+
+
+def _change(now: Decimal, before: Any, form: str, sign: str) -> str:
+    """Return how far a figure has moved, with an arrow and a sign; a share in percentage points."""
+    moved = now - Decimal(str(before))
+    shown = {"money": lambda: _money(abs(moved), sign), "share": lambda: f"{100 * abs(moved):.1f} points"}
+    amount = shown.get(form, lambda: _count(abs(moved)))()
+    return f"{'▲ +' if moved > 0 else '▼ −'}{amount}" if moved and re.search("[1-9]", amount) else "unchanged"
+
+
+def _freshness(sale: str | None, run_date: str) -> str:
+    """Return how old the newest sale was at the run."""
+    if not sale:
+        return "no sales yet"
+    days = (dt.date.fromisoformat(run_date) - dt.date.fromisoformat(sale)).days
+    return "sales up to that day" if not days else f"newest sale {days} day{'s' * (days > 1)} older"
+
+
+def _form(value: Any, form: str, currency: str) -> str:
+    """Return a value of a table or a tile as it stands on a page; a form that is not known is text."""
+    if form in FORMS:
+        return FORMS[form](value, currency)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "–" if value in (None, "") else str(value)
+
+
+def _day(day: str) -> str:
+    return f"{(date := dt.date.fromisoformat(day)).day} {date:%B %Y}"
+
+
+def _short(day: str) -> str:
+    return f"{(date := dt.date.fromisoformat(day)).day} {date:%b}"
+
+
+def _moment(moment: str | None) -> str:
+    return f"{_day(moment[:10])} at {moment[11:16]} UTC" if moment else "at an unknown time"
+
+
+def _precise(number: Decimal) -> str:
+    """Return a share to two decimals, never rounded up: 100% means all of them."""
+    return f"{(100 * number).quantize(Decimal('0.01'), ROUND_FLOOR)}%"
+
+
+_COUNT, _MONEY, _SHARE = _shown(_count), _shown(_money), _shown(_share)
+FORMS: dict[str, Callable[[Any, str], str]] = {  # how a value is shown, and its currency, if it is money
+    "count": lambda value, _: _COUNT(value),
+    "number": lambda value, _: _shown(lambda number: f"{number:,.3f}")(value),
+    "money": _MONEY,
+    "exact": lambda value, sign: _shown(lambda number: f"{'−' * (number < 0)}{sign}{abs(number):,.2f}")(value),
+    "share": lambda value, _: _SHARE(value),
+    "precise": lambda value, _: _shown(_precise)(value),
+    "day": lambda value, _: _day(value) if value else "–",
+    "month": lambda value, _: f"{dt.date.fromisoformat(value):%B %Y}",
+    "growth": lambda value, _: _shown(lambda number: f"{100 * number:+.1f}%".replace("-", "−"))(value),
+}
+
+
+def headline(summary: Mapping[str, Any] | None) -> str:
+    """Return the run in a sentence: the segment that brings the largest share of revenue."""
+    if not summary or not summary["segments"]:
+        return "No segments yet" if summary else ""
+    top = max(summary["segments"], key=lambda row: row["revenue_share"])
+    money, people = _SHARE(top["revenue_share"]), _SHARE(top["customer_share"])
+    return f"{money} of revenue comes from {people} of customers: {top['segment']}"
+
+
+def note(summary: Mapping[str, Any], currency: str) -> str:
+    """Return what is at stake in the risk tier, in a sentence; nothing if nobody is in it."""
+    risk = [row for row in summary["segments"] if row["tier"] == "risk"]
+    if not risk:
+        return ""
+    worth = _MONEY(sum(Decimal(str(row["revenue"])) for row in risk), currency)
+    people = _COUNT(sum(row["customers"] for row in risk))
+    return f"{people} customers who have brought {worth} so far are at risk of leaving: win them back first."
+
+
+def _json(value: Any) -> Any:
+    """Return a value as JSON that is safe inside a script element."""
+    from markupsafe import Markup
+
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    for char in "<>&\u2028\u2029":
+        text = text.replace(char, f"\\u{ord(char):04x}")
+    return Markup(text)
+
+
+def slug(segment: str) -> str:
+    """Return the name of a segment as it stands in a file's name or an address."""
+    return re.sub(r"[^a-z]+", "-", str(segment).lower()).strip("-")
+
+
+PAGE_FILTERS: dict[str, Callable[..., Any]] = {
+    "count": _COUNT,
+    "money": _MONEY,
+    "share": _SHARE,
+    "change": _shown(_change),
+    "form": _form,
+    "json": _json,
+    "freshness": _freshness,
+    "precise": _shown(_precise),
+    "seconds": _shown(lambda number: f"{number:.1f} s"),
+    "width": _shown(lambda number, among: f"{100 * number / (Decimal(str(max(among))) or 1):.2f}"),
+    "day": _day,
+    "moment": _moment,
+    "short": _short,
+    "headline": headline,
+    "note": note,
+    "slug": slug,
+}
+
+
+# ── template ────────────────────────────────────────────────────────────
+TEMPLATE = Path(__file__).parent / "templates"
+OWN = ("page.css", "draw.js", "filter.js", "customers.js")  # assets of our own
+
+
+def render(template: str, values: Mapping[str, Any]) -> str:
+    """Return a page, with everything escaped but the cells."""
+    return _environment().get_template(template).render(values)
+
+
+@cache
+def _environment() -> Any:
+    """Return Jinja with our filters; it keeps what it has compiled, so pages share the frame."""
+    from jinja2 import Environment, FileSystemLoader
+
+    environment = Environment(loader=FileSystemLoader(TEMPLATE), autoescape=True, trim_blocks=True)
+    environment.filters.update(PAGE_FILTERS)
+    return environment
+
+
+def links(folder: str, content: str) -> dict[str, Any]:
+    """Return the addresses of the assets, and the nonce of a page."""
+    nonce = hashlib.sha256(content.encode()).hexdigest()[:32]
+    return {"assets": {name: folder + hashed for name, (hashed, _) in assets().items()}, "nonce": nonce}
+
+
+@cache
+def assets() -> dict[str, tuple[str, bytes]]:
+    """Return the files all pages share."""
+    plotly = files("plotly") / "package_data" / "plotly.min.js"
+    paths = (*(TEMPLATE / name for name in OWN), plotly)
+    return {path.name: (_hashed(path.name, content := path.read_bytes()), content) for path in paths}
+
+
+def _hashed(name: str, content: bytes) -> str:
+    stem, dot, kind = name.partition(".")
+    return f"{stem}-{hashlib.sha256(content).hexdigest()[:10]}{dot}{kind}"
+
+
+# ── tables ────────────────────────────────────────────────────────────
+LEDGER, SILVER, CUSTOMERS = "landing_files", "retail_transactions_silver", "customer_rfm_kmeans_clustered"
+
+
+@dataclass(frozen=True)
+class RunTables:
+    """What the builder of a page is given: the tables of a run, its record and the settings."""
+
+    settings: Settings
+    record: Mapping[str, Any]
+    _kept: dict[Any, pd.DataFrame] = field(default_factory=dict, repr=False, compare=False)
+
+    @cached_property
+    def lake(self) -> Lake:
+        """The lake as it is now."""
+        return open_lake(self.settings)
+
+    @property
+    def day(self) -> dt.date:
+        """The run date."""
+        return dt.date.fromisoformat(self.record["run_date"])
+
+    @property
+    def currency(self) -> str:
+        """Sign before an amount."""
+        return str(self.record.get("parameters", {}).get("currency") or self.settings.shop.currency)
+
+    @cached_property
+    def versions(self) -> dict[str, int]:
+        """Version of each table when the run ended."""
+        stages = self.record.get("stages", ())
+        states = (states for stage in stages for states in (stage.get("reads", {}), stage.get("writes", {})))
+        return {name: int(state["version"]) for found in states for name, state in found.items()}
+
+    @cached_property
+    def orders(self) -> pd.DataFrame:
+        """The orders up to the run date, by the rules of the run: what Overview and Trade are made of."""
+        return sales.orders(self.read(SILVER), self.day, stock_code_pattern=self.rules.stock_code_pattern)
+
+    @property
+    def rules(self) -> Rules:
+        """What counted in the run."""
+        return Rules.model_validate(self.record.get("settings", {}).get("rules") or self.settings.rules.model_dump())
+
+    def stand(self) -> None:
+        """Raise InputError if the tables, of which a catalog shows the newest version alone, are those of another day."""
+        if is_catalog_name(self.settings.lake):
+            found = self.lake.rows(CUSTOMERS, columns=["UpdateDate"])["UpdateDate"].unique().to_list()
+            if found != [self.day]:
+                raise InputError(_gone(self.day, f"{self.settings.lake} holds another day now"))
+
+    def read(self, name: str, **equal: Any) -> Any:
+        """Return the rows of a table that the run saw, as a Polars lazy frame."""
+        return self._asked(self.lake.read, name, equal)
+
+    def _asked(self, ask: Callable[..., Any], name: str, equal: Mapping[str, Any]) -> Any:
+        """Ask the lake for the version of a table that the run saw."""
+        versions = self.versions
+        dated: dict[str, Any] = {"until": self.day, "ledger": versions.get(LEDGER)} if "source_file" in TABLES[name].names else {}
+        try:
+            return ask(name, version=versions.get(name), **dated, **equal)
+        except (InputError, OSError) as error:  # the log may still know a version whose files were removed
+            raise InputError(_gone(self.day, first_line(error))) from None
+
+    def frame(self, name: str, **equal: Any) -> pd.DataFrame:
+        """Return the rows of a table that the run saw, with every column of the contract; read once for all pages.
+
+        Parameters as for `read`; InputError if the files of that version are gone.
+        """
+        key = name, *((column, str(value)) for column, value in equal.items())
+        if key not in self._kept:
+            frame = self._asked(self.lake.frame, name, equal)
+            self._kept[key] = frame.reindex(columns=TABLES[name].names)  # a column may be younger than the version
+        return self._kept[key]
+
+
+def _gone(day: dt.date, why: str) -> str:
+    """Say that a past run cannot be looked at any more."""
+    return (
+        f"{day}: the tables of that run are gone ({why}); past versions are kept for [care] retain_days, "
+        f"so run the day again: rfm daily --date {day}"
+    )
+
+
+# ── figures ────────────────────────────────────────────────────────────
+MOST_ROWS = 60  # of the table under a figure
+
+
+def drawn(picture: Any, alt: str = "", table: Any = None, columns: Mapping[str, tuple[str, str]] | None = None) -> dict[str, Any]:
+    """Return a figure as the template wants it."""
+    given = {"height": picture.layout.height or 420, **figure(json.loads(picture.to_json()))}
+    return given | {"alt": alt or given["alt"], "table": None if table is None else rows_of(table, columns)}
+
+
+def rows_of(frame: Any, columns: Mapping[str, tuple[str, str]] | None = None) -> dict[str, Any]:
+    """Return a frame as plain rows with a heading and a form for each column."""
+    columns = columns or {name: (str(name), "text") for name in frame.columns}
+    shown = frame[list(columns)].head(MOST_ROWS).astype(object)
+    rows = shown.where(shown.notna(), None).to_numpy().tolist()
+    return {
+        "head": list(columns.values()),
+        "rows": [[_plain(value) for value in row] for row in rows],
+        "more": len(frame) - len(shown),
+    }
+
+
+def _plain(value: Any) -> Any:
+    """Return a value that JSON can hold: numbers and truth as they are, all else as text."""
+    return value if value is None or isinstance(value, bool | int | float) else str(value)
+
+
+PLOTLY = "application/vnd.plotly.v1+json"
+
+
+DRAWN = re.compile(r"<(?!/?(?:b|i|br|extra)>)")  # what plotly would take for markup that no figure of ours has, as a link
+
+
+def figure(drawn: Mapping[str, Any], under: str = "") -> dict[str, str]:
+    """Return a plotly figure as caption and JSON; the caption is page text, so it wraps and is read aloud."""
+    layout = dict(drawn.get("layout", {}))
+    head, more = _titles(layout.pop("title", None))
+    meta = layout.get("meta")
+    said = meta.get("alt") if isinstance(meta, Mapping) else None
+    content = DRAWN.sub("&lt;", json.dumps({"data": drawn.get("data", []), "layout": layout}, separators=(",", ":")))
+    for char in "<>&":
+        content = content.replace(char, f"\\u{ord(char):04x}")
+    alt = said or f"{head or under} {more}".strip() or "Figure"
+    return {"title": head or under, "subtitle": more, "alt": alt, "json": content}
+
+
+def _titles(title: Any) -> tuple[str, str]:
+    """Return title and subtitle as plain text: plotly keeps them as markup, parted by ``<br>`` or by name."""
+    title = title if isinstance(title, Mapping) else {"text": title}
+    below = (title.get("subtitle") or {}).get("text") or ""
+    lines = [*re.split(r"<br\s*/?>", title.get("text") or ""), below]
+    head, *rest = [html.unescape(re.sub(r"<[^>]*>", "", line)).strip() for line in lines]
+    return head, " ".join(filter(None, rest))

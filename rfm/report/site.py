@@ -1,0 +1,246 @@
+"""Small drawings that are part of a page, so that nothing has to load before they are seen.
+
+The front page over all runs, made from ``runs.json`` alone: the newest run's overview, and a small row for every run.
+
+What can be made of a site while the chain still runs: the pages whose tables stand, the notebooks that have run.
+
+The HTML site: the pages of a run from its tables, its executed notebooks beside them, and a front page over all runs.
+"""
+
+from __future__ import annotations
+
+import calendar
+import datetime as dt
+import json
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from rfm.config import Publish, Shop
+from rfm.errors import InputError
+from rfm.pipeline.stages import TABLES_STAND
+from rfm.report import customers, notebooks
+from rfm.report.notebooks import FOLDER, convert_notebooks
+from rfm.report.pages import PAGES, Page
+from rfm.report.publish import open_site, publishable_files, published_record, reaching_site, read_runs, run_date_of, write_file
+from rfm.report.render import RunTables, assets, links, render
+from rfm.settings import Settings
+
+# ── charts ────────────────────────────────────────────────────────────
+WIDTH, HEIGHT, INSET = 240, 64, 4  # of a line, in units of its own
+
+
+def sparkline(points: Sequence[tuple[str, float]]) -> dict[str, Any]:
+    """Return values over time as the path of an SVG, from the first day to the last."""
+    days = [dt.date.fromisoformat(day).toordinal() for day, _ in points]
+    values = [value for _, value in points]
+    span, low, high = days[-1] - days[0] or 1, min(values), max(values)
+    xs = [INSET + (WIDTH - 2 * INSET) * (day - days[0]) / span for day in days]
+    ys = [HEIGHT / 2 if high == low else INSET + (HEIGHT - 2 * INSET) * (high - value) / (high - low) for value in values]
+    return {"d": "M" + "L".join(f"{x:.1f},{y:.1f}" for x, y in zip(xs, ys, strict=True)), "x": xs[-1], "y": ys[-1]}
+
+
+def month_labels(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return a calendar of the months that have runs, newest first."""
+    of = {run["run_date"]: run for run in runs}
+    found = sorted({day[:7] for day in of}, reverse=True)
+    return [_month(int(month[:4]), int(month[5:]), of) for month in found]
+
+
+def _month(year: int, month: int, of: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the weeks of a month with their runs."""
+    days = calendar.Calendar().monthdayscalendar(year, month)
+    weeks = [[{"number": day, "run": of.get(f"{year}-{month:02}-{day:02}")} for day in week] for week in days]
+    return {"name": f"{dt.date(year, month, 1):%B %Y}", "weeks": weeks}
+
+
+# ── front ────────────────────────────────────────────────────────────
+FOUND = ("customers", "revenue", "orders")
+TRENDS = (  # what of each run is drawn over time: name, title, how it is shown
+    ("customers", "Customers", "count"),
+    ("revenue", "Revenue", "money"),
+    ("named", "Segments", "count"),
+    ("dropped", "Lines put aside", "share"),
+    ("renamed", "Moved without buying", "share"),
+)
+
+
+def with_run(site: Mapping[str, Any], about: Mapping[str, Any], figures: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the list of runs with this run in it, newest first, and in full the newest that has figures."""
+    summary, newest = about["summary"], site["newest"]
+    entry = {name: about[name] for name in ("run_date", "status", "started", "seconds")}
+    entry |= {name: summary.get(name) for name in FOUND} | figures.get("trend", {})
+    segments = {row["segment"]: row["customers"] for row in summary["segments"]}
+    entry |= {"segments": segments, "named": len(segments) or None, "warnings": len(about["warnings"])}
+    runs = [run for run in site["runs"] if run["run_date"] != entry["run_date"]] + [entry]
+    if not newest or (newest["run_date"] <= entry["run_date"] and summary["segments"]):
+        newest = {**about, "figures": dict(figures)}
+    return {"newest": newest, "runs": sorted(runs, key=lambda run: run["run_date"], reverse=True)}
+
+
+def index_page(site: Mapping[str, Any]) -> str:
+    """Return the front page."""
+    newest, runs = site["newest"], site["runs"]
+    figures = {"menu": PAGES, "kpis": [], "entered": None, "fresh": {}, **newest.get("figures", {})}
+    own = {
+        "home": "#content",
+        "root": f"{newest['run_date']}/",
+        "title": "Customer segments",
+        "runs": runs,
+        "months": month_labels(runs),
+        "trends": [_trend(runs, *trend) for trend in TRENDS if sum(run.get(trend[0]) is not None for run in runs) > 1],
+    }
+    given = links("assets/", json.dumps(site, sort_keys=True))
+    return render("front.html.j2", {**newest, **figures, **given, **own})
+
+
+def _trend(runs: list[Mapping[str, Any]], name: str, title: str, form: str) -> dict[str, Any]:
+    """Return a figure of the runs over time."""
+    known = [(run["run_date"], float(run[name])) for run in reversed(runs) if run.get(name) is not None]
+    return {"title": title, "form": form, "first": known[0], "last": known[-1], "path": sparkline(known)}
+
+
+# ── ahead ────────────────────────────────────────────────────────────
+class Ahead:
+    """Make parts of a site in a thread beside the stages of a run; leaving the context drops what nobody waits for."""
+
+    def __init__(self, settings: Settings, work: Path) -> None:
+        self.settings, self.work = settings, work
+        self._thread = ThreadPoolExecutor(1, "rfm-site")
+        self._parts: dict[str, Future[Any]] = {}
+
+    def __enter__(self) -> Ahead:
+        """Return itself."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """Wait for the part that is being made, and forget the others."""
+        self._thread.shutdown(cancel_futures=True)
+
+    def begin(self, record: Mapping[str, Any]) -> None:
+        """Begin with what the newest stage of the record has made possible."""
+        name = record["stages"][-1]["name"]
+        tables = RunTables(self.settings, {**record, "stages": list(record["stages"])})
+        for page in (page for page in PAGES if page.after == name):
+            self._make(page.file, partial(page.build, tables))
+        if name == TABLES_STAND:
+            self._make(customers.FOLDER, partial(export, tables, self.work))
+        self._make(f"{name}.ipynb", partial(notebooks.notebook_html, self.work, name))
+
+    def made(self, part: str, make: Callable[[], Any]) -> Any:
+        """Return a part, waiting for it; one that was not begun is made now."""
+        return self._parts[part].result() if part in self._parts else make()
+
+    def _make(self, part: str, make: Callable[[], Any]) -> None:
+        self._parts[part] = self._thread.submit(make)
+
+
+def export(tables: RunTables, work: Path) -> None:
+    """Write the exports of a run."""
+    customers.write_exports(customers.customer_list(tables), work / customers.FOLDER, tables.day)
+
+
+# ── site ────────────────────────────────────────────────────────────
+PARTS = (  # what of a work folder goes where in the day's
+    ("*.ipynb", f"{FOLDER}/"),
+    (f"{FOLDER}/*.html", f"{FOLDER}/"),
+    (f"{customers.FOLDER}/*", f"{customers.FOLDER}/"),
+    ("*.html", ""),
+    ("run.json", ""),
+)
+FIGURES = "figures.json"  # in the work folder: what the front page shows of the run
+
+
+def build(settings: Settings, work: Path, record: Mapping[str, Any], ahead: Ahead | None = None) -> list[Path]:
+    """Write the pages of a run, those of its executed notebooks, and its exports into its work folder.
+
+    The pages are made from the tables as the run left them and from its record, so the same run gives the same
+    bytes on any later day. They look for their assets in ``../assets``, where `publish` puts them.
+    """
+    tables = RunTables(settings, record)
+    given = _about(record) | {"menu": PAGES, "fresh": freshness(tables)}
+    ahead = ahead or Ahead(settings, work)
+    convert_notebooks(work, ahead.made, given, record)
+    for page in PAGES:
+        shown = ahead.made(page.file, partial(page.build, tables))
+        if page == PAGES[0]:
+            (work / FIGURES).write_text(json.dumps(shown | {"fresh": given["fresh"]}), encoding="utf-8")
+        (work / page.file).write_text(_page(page, given, shown), encoding="utf-8")
+    ahead.made(customers.FOLDER, partial(export, tables, work))
+    return [work / page.file for page in PAGES]
+
+
+def publish(work: Path, reports: str, record: Mapping[str, Any], choice: Publish | None = None) -> str:
+    """Publish the pages of a run: assets, the day, the list of runs, and last the front page.
+
+    Every file is written whole, nothing is deleted; a day published again replaces its files and its entry. A folder gets
+    everything: it is the shop's own. A URL is read by others, so it gets what ``[publish]`` lets out of the house, as from
+    `rfm.report.publish`: without more, no single customer, no export, no executed notebook. Where the bucket is as closed as
+    the lake, ``[publish] customers = true`` keeps them there.
+    """
+    day = run_date_of(record)
+    figures = json.loads((work / FIGURES).read_text(encoding="utf-8")) if (work / FIGURES).is_file() else {}
+    with reaching_site(reports):
+        fs, root = open_site(reports)
+        site = with_run(read_runs(fs, root), _about(record), figures)
+        for name, content in assets().values():
+            if not fs.exists(f"{root}/assets/{name}"):
+                write_file(fs, f"{root}/assets/{name}", content)
+        found = [(f"{day}/{folder}{path.name}", path) for pattern, folder in PARTS for path in sorted(work.glob(pattern))]
+        files = {name: path.read_bytes() for name, path in found}
+        files |= {"runs.json": json.dumps(site, indent=1, ensure_ascii=False).encode(), "index.html": index_page(site).encode()}
+        for name, content in (files if "://" not in reports else publishable_files(files, choice or Publish())).items():
+            write_file(fs, f"{root}/{name}", content)
+    return f"{root}/index.html" if "local" in fs.protocol else fs.unstrip_protocol(f"{root}/index.html")
+
+
+def rebuild(settings: Settings, day: dt.date | None = None) -> str:
+    """Make the pages of a published run again, from its tables as they were, without running anything."""
+    days = [run["run_date"] for run in published_runs(settings.reports) if run["status"] == "done"]
+    if not (day or days):
+        raise InputError(f"{settings.reports}: no report is published yet; run `rfm daily` first")
+    record = published_record(settings.reports, day or dt.date.fromisoformat(days[0]))
+    RunTables(settings, record).stand()
+    with tempfile.TemporaryDirectory(prefix="rfm-report-") as folder:
+        work = Path(folder)
+        build(settings, work, record)
+        return publish(work, settings.reports, record, settings.publish)
+
+
+def published_runs(reports: str) -> list[dict[str, Any]]:
+    """Return what the front page knows of every published run, newest first."""
+    with reaching_site(reports):
+        return read_runs(*open_site(reports))["runs"]
+
+
+def freshness(tables: RunTables) -> dict[str, str | None]:
+    """Return the newest days that the run knew: ``file``, by its name, and ``sale``."""
+    files = tables.frame("landing_files", layer="bronze")["file_date"].dropna()
+    sales = tables.frame("daily_counts", layer="silver")["InvoiceDate"].dropna()
+    days = {"file": files, "sale": sales[sales <= tables.day]}
+    return {name: None if found.empty else found.max().isoformat()[:10] for name, found in days.items()}
+
+
+def _page(page: Page, given: Mapping[str, Any], shown: Mapping[str, Any]) -> str:
+    """Return a page of a run."""
+    place = {"home": "../index.html", "root": "", "here": page, "title": page.label}
+    nonce = links("../assets/", json.dumps([given, shown], sort_keys=True, default=str))
+    return render(page.template, {**given, **place, **nonce, **shown})
+
+
+def _about(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the frame of any page says about its run."""
+    given, shop = record.get("parameters", {}), Shop()
+    return {
+        "run_date": run_date_of(record),
+        "shop": given.get("shop") or shop.name,
+        "currency": given.get("currency") or shop.currency,
+        "code": dict(record.get("code", {})),
+        "warnings": list(record.get("warnings", ())),
+        "summary": {"segments": [], **(record.get("summary") or {})},
+        **{name: record.get(name) for name in ("status", "started", "seconds")},
+    }

@@ -1,1 +1,0 @@
-"""The run: the command, the chain of notebooks and the site."""

@@ -1,0 +1,109 @@
+"""Where the money went: every line takes one step, and the steps add up to the cent."""
+
+from __future__ import annotations
+
+import datetime as dt
+from decimal import Decimal
+from pathlib import Path
+
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from rfm.analysis.cleaning import clean, judge
+from rfm.analysis.metrics import rfm_metrics
+from rfm.analysis.quality.gate import money_flow
+from rfm.landing.files import list_files
+from rfm.landing.reader import read_files
+from tests.conftest import Engine
+
+D = dt.date(2025, 6, 30)
+
+
+def flow_of(engine: Engine, lines: list[dict], as_of: dt.date = D) -> pd.DataFrame:
+    silver, quarantine = clean(engine.frame(lines))
+    return money_flow(judge(quarantine), silver, as_of)
+
+
+def steps_of(flow: pd.DataFrame) -> dict[str, tuple[str, int]]:
+    return {row.Step: (str(row.Amount), row.Lines) for row in flow.itertuples() if row.Lines}
+
+
+def add_up(flow: pd.DataFrame) -> bool:
+    """Tell whether start and steps make the end, in money and in lines."""
+    before, end = flow[flow["Kind"].isin(["start", "step"])], flow[flow["Kind"] == "end"].iloc[0]
+    return bool(before["Amount"].sum() == end["Amount"] and before["Lines"].sum() == end["Lines"])
+
+
+def test_the_lines_one_can_add_up(engine: Engine, bronze_lines: list[dict]) -> None:
+    flow = flow_of(engine, bronze_lines)
+    assert steps_of(flow) == {
+        "arrived": ("42.70", 8),  # the cancellation of 83.40 taken off
+        "returns": ("83.40", -1),
+        "guests": ("-3.00", -1),
+        "cancellations": ("-5.00", -1),
+        "non_products": ("-18.00", -1),
+        "counted": ("100.10", 4),
+        "customer_returns": ("-83.40", 1),
+    }
+    assert add_up(flow)
+
+
+def test_each_refused_line_has_one_reason(engine: Engine, bronze_lines: list[dict]) -> None:
+    sale = bronze_lines[0]
+    bad = [{"Price": "free"}, {"Quantity": "-1", "Price": "-2"}, {"Price": "-3"}, {"Quantity": "0"}, {"Invoice": "1"}]
+    flow = flow_of(engine, [sale, *(sale | change for change in bad)])
+    found = steps_of(flow)
+    assert {name: found[name] for name in ("unreadable", "returns", "bad_prices", "other_rules")} == {
+        "unreadable": ("0.00", -1),
+        "returns": ("-2.00", -1),
+        "bad_prices": ("36.00", -1),
+        "other_rules": ("-83.40", -2),
+    }
+    assert add_up(flow)
+
+
+def test_lines_that_repeat_are_told_and_counted(engine: Engine, bronze_lines: list[dict]) -> None:
+    sale = bronze_lines[0]
+    found = steps_of(flow_of(engine, [sale, sale, sale, sale | {"Quantity": "1"}]))
+    assert (found["repeated"], found["counted"]) == (("166.80", 2), ("257.15", 4))
+
+
+def test_later_sales_are_a_step_of_their_own(engine: Engine, bronze_lines: list[dict]) -> None:
+    flow = flow_of(engine, bronze_lines[:3], dt.date(2025, 6, 26))
+    assert steps_of(flow) == {"arrived": ("95.90", 3), "later": ("0.00", -1), "counted": ("95.90", 2)}
+
+
+def test_nothing_arrived(engine: Engine) -> None:
+    flow = flow_of(engine, [])
+    assert set(flow["Lines"]) == {0}
+    assert set(flow["Amount"]) == {Decimal("0.00")}
+
+
+def test_the_shop_says_what_a_product_is(engine: Engine, bronze_lines: list[dict]) -> None:
+    silver, quarantine = clean(engine.frame(bronze_lines))
+    flow = money_flow(judge(quarantine), silver, D, stock_code_pattern="^POST$")
+    assert steps_of(flow)["counted"] == ("18.00", 1)
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(
+    ("day", "repeated"),
+    [
+        pytest.param(dt.date(2025, 7, 31), None),
+        pytest.param(dt.date(2026, 2, 28), ("23151.91", 4200), marks=pytest.mark.long),
+    ],
+    ids=str,
+)
+def test_real_lines_lead_to_gold(real_files: Path, day: dt.date, repeated: tuple[str, int] | None) -> None:
+    files = [file.source_file for file in list_files(str(real_files), until=day)]
+    bronze = pl.DataFrame(pl.from_arrow(pa.concat_tables(batch for _, batch in read_files(str(real_files), files, day))))
+    silver, quarantine = (frame.collect() for frame in clean(bronze.lazy()))
+    flow = money_flow(judge(quarantine.lazy()), silver.lazy(), day)
+    arrived = judge(bronze.lazy()).select(pl.col("TotalCents").sum()).collect().item()
+    found = flow.set_index("Step")
+    assert add_up(flow)
+    assert (found.loc["arrived", "Amount"] * 100, found.loc["arrived", "Lines"]) == (arrived, bronze.height)
+    assert found.loc["counted", "Amount"] == rfm_metrics(silver.lazy(), day).collect()["Monetary"].sum()
+    assert repeated is None or steps_of(flow)["repeated"] == repeated

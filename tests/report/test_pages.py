@@ -1,0 +1,441 @@
+"""The pages of a run say what its tables say, now and later; nothing of the data runs on them."""
+
+from __future__ import annotations
+
+import csv
+import datetime as dt
+import json
+import re
+import shutil
+import zipfile
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import deltalake
+import pandas as pd
+import pytest
+from bs4 import BeautifulSoup
+from typer.testing import CliRunner
+
+import rfm
+from rfm.analysis.figures.style import TIER_COLOURS
+from rfm.cli.options import app
+from rfm.config import Publish
+from rfm.datasets.sample import make_sample
+from rfm.errors import InputError
+from rfm.pipeline.stages import STAGES
+from rfm.report import customers, pages_data, render, site
+from rfm.report import pages as overview
+from rfm.report.pages import PAGES
+from rfm.report.publish import publish
+from rfm.report.render import TEMPLATE, RunTables, assets, rows_of
+from rfm.report.site import index_page
+from rfm.schema import TABLES
+from rfm.settings import Settings
+from tests.shop import run
+
+LAST = dt.date(2025, 10, 23)
+DAYS = [LAST - dt.timedelta(days=days) for days in (1, 0)]
+NASTY = {
+    "script": "</script><script>window.hacked=1</script>",
+    "quotes": "\"' onload='window.hacked=2'",
+    "turned": "\u202egnp.exe\u202c \u2066\u200f",
+    "long": "LAMP " * 2000,
+    "formula": "=cmd|' /C calc'!A0",
+}
+ID = re.compile(r"(?<!\d)90\d{5}(?!\d)")
+OUTSIDE = re.compile(r"(?:https?:)?//[a-z0-9-]+\.[a-z]", re.IGNORECASE)
+
+
+def with_telling_ids(landing: Path) -> None:
+    """Put 90 before each customer id, so that no other number of the site is one."""
+    for path in landing.glob("*.csv"):
+        path.write_text(re.sub(r",(\d{5}\.0),", r",90\1,", path.read_text()))
+
+
+def spoil(landing: Path) -> None:
+    """Give products of the newest file, and a line that is refused, names that mean harm."""
+    path = sorted(landing.glob("*.csv"))[-1]
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row, name in zip(rows, NASTY.values(), strict=False):
+        known = {"Customer ID": "9012999.0", "Country": name[:40], "StockCode": f"99{rows.index(row):03}"}
+        row.update(known, Description=name, Quantity="9000", Price="9.00")
+    rows.append({**rows[0], "Quantity": "-1", "Description": NASTY["script"]})
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> tuple[Settings, list[dict[str, Any]]]:
+    """Return a shop after two days, and their records; not to be written to."""
+    root = tmp_path_factory.mktemp("shop")
+    make_sample(root / "landing", days=40, end=LAST, lines=3000, customers=150)
+    with_telling_ids(root / "landing")
+    spoil(root / "landing")
+    settings = rfm.load_settings(**{name: str(root / name) for name in ("landing", "lake", "reports")})
+    return settings, [run(settings, day) for day in DAYS]
+
+
+@pytest.fixture(scope="module")
+def tables(project: tuple[Settings, list[dict[str, Any]]]) -> RunTables:
+    """Return the tables of the newest run."""
+    return RunTables(project[0], project[1][-1])
+
+
+@pytest.fixture(scope="module")
+def pages(project: tuple[Settings, list[dict[str, Any]]]) -> dict[str, BeautifulSoup]:
+    """Return the pages of the newest run, and the front page as ``front``, as they were published."""
+    reports = Path(project[0].reports)
+    paths = {page.file: reports / str(LAST) / page.file for page in PAGES} | {"front": reports / "index.html"}
+    return {name: BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser") for name, path in paths.items()}
+
+
+@pytest.fixture
+def copied(project: tuple[Settings, list[dict[str, Any]]], tmp_path: Path) -> Settings:
+    """Return a copy of the shop, to do as one likes with."""
+    root = shutil.copytree(Path(project[0].lake).parent, tmp_path / "copy")
+    return rfm.load_settings(**{name: str(root / name) for name in ("landing", "lake", "reports")})
+
+
+# ── the numbers are those of the tables ────────────────────────────────────────────────────────────
+def test_figures_of_the_overview_are_those_of_the_tables(tables):
+    shown = {figure["name"]: figure["value"] for figure in overview.overview_page(tables)["kpis"]}
+    gold = rfm.Lake(tables.settings.lake).frame("customer_rfm_gold")
+    assert (shown["customers"], shown["orders"]) == (len(gold), gold["Frequency"].sum())
+    assert Decimal(shown["revenue"]) == gold["Monetary"].sum()
+    assert shown["active_customers"] == (gold["Recency"] < 30).sum()
+    assert shown["one_time_share"] == pytest.approx((gold["Frequency"] == 1).mean())
+    assert shown["average_order"] == str((gold["Monetary"].sum() / int(gold["Frequency"].sum())).quantize(Decimal("0.01")))
+
+
+def test_where_segments_take_returns_off_the_orders_say_that_they_do_not(project, tables):
+    assert not any("returns" in figure["note"] for figure in overview.overview_page(tables)["kpis"])
+    rules = {"rules": tables.rules.model_dump() | {"revenue": "net"}}
+    net = RunTables(project[0], project[1][-1] | {"settings": project[1][-1].get("settings", {}) | rules})
+    notes = {figure["name"]: figure["note"] for figure in overview.overview_page(net)["kpis"]}
+    assert {name for name, note in notes.items() if note.endswith(", before returns")} == {"revenue", "average_order"}
+    assert (pages_data.trade_page(tables)["net"], pages_data.trade_page(net)["net"]) == (False, True)
+
+
+def test_change_since_yesterday_is_against_the_tables_of_yesterday(project, tables):
+    then = {figure["name"]: figure["past"][0] for figure in overview.overview_page(tables)["kpis"]}
+    assert (then["customers"]["word"], then["customers"]["since"]) == ("yesterday", str(DAYS[0]))
+    assert then["customers"]["value"] == project[1][0]["summary"]["customers"]
+    assert then["revenue"]["value"] == project[1][0]["summary"]["revenue"]
+
+
+@pytest.mark.parametrize("page", ["index.html", "front"])
+def test_tiles_and_segments_stand_in_the_page_before_any_script(pages, tables, page):
+    shown = [tile.find_all("dd")[0].text for tile in pages[page].select(".tiles > div")]
+    gold, summary = tables.frame("customer_rfm_gold"), tables.frame("segment_summary")
+    assert shown[0] == f"{len(gold):,}"
+    counts = {card.h3.text: int(card.select_one(".size b").text.replace(",", "")) for card in pages[page].select(".segments li")}
+    assert counts == dict(zip(summary["Cluster_Description"], summary["Customers"].astype(int), strict=True))
+
+
+def test_cards_hold_the_rows_of_the_summary(pages, tables):
+    summary = tables.frame("segment_summary").set_index("Cluster_Description")
+    cards = pages["segments.html"].select(".cards > li")
+    assert {card["data-segment"]: int(card["data-size"]) for card in cards} == summary["Customers"].astype(int).to_dict()
+    assert all(summary["Cluster_Recommendation"][card["data-segment"]] in card.text for card in cards)
+
+
+def test_money_on_quality_ends_at_the_revenue_of_the_segments(tables):
+    rows = {label: Decimal(amount) for label, amount, _ in pages_data.money(tables)[0]["table"]["rows"]}
+    assert rows["In the segments"] == tables.frame("customer_rfm_gold")["Monetary"].sum()
+
+
+def moves(*rows: tuple[str, str, int, str]) -> pd.DataFrame:
+    """Return rows of ``segment_movement`` of a day: from, to, customers, revenue."""
+    table = pd.DataFrame(rows, columns=["From_Segment", "To_Segment", "Customers", "Revenue"])
+    return table.assign(Since=DAYS[0], Revenue=table["Revenue"].map(Decimal))
+
+
+def test_entered_counts_who_came_into_a_risk_segment_from_outside():
+    found = overview.entered(
+        moves(
+            ("Champions", "Champions", 90, "9000.00"),
+            ("Champions", "Loyal Customers At Risk", 3, "300.10"),
+            ("Super VIP Champions", "VIP At Risk", 1, "5000.05"),
+            ("At Risk Customers", "Cannot Lose Them", 7, "70.00"),  # at risk before
+            ("", "At Risk Customers", 2, "20.00"),  # new
+            ("VIP At Risk", "Champions", 4, "40.00"),
+        )
+    )
+    assert (found["since"], found["customers"], found["revenue"]) == (str(DAYS[0]), 4, "5300.15")
+    assert [move["to"] for move in found["moves"]] == ["VIP At Risk", "Loyal Customers At Risk"]
+
+
+def test_first_run_has_nobody_who_moved():
+    assert overview.entered(moves()) is None
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        (
+            {"lake": "/srv/shop/data/lake", "reports": "/srv/shop/reports", "date": "2025-10-23"},
+            ["data/lake", "reports", "2025-10-23"],
+        ),
+        ({"lake": "/srv/lake", "landing": "/mnt/files", "refit": True}, ["lake", "files", True]),
+        ({"lake": "s3://shop/lake", "reports": "/home/anna/reports"}, ["s3://shop/lake", "reports"]),
+        ({"lake": "/srv/shop", "reports": "/srv/shop/reports"}, ["shop", "shop/reports"]),
+    ],
+    ids=["together", "apart", "one alone", "one in the other"],
+)
+def test_run_page_shows_no_path_of_this_computer(given, shown):
+    assert [*pages_data.nearby(given).values()] == shown
+    assert pages_data.nearby({}) == {}
+
+
+def test_graph_has_every_table_once_under_its_stage_and_every_later_reader(tables):
+    drawn = pages_data.graph(tables.record["stages"])
+    labels = [row["label"] for row in drawn["rows"]]
+    assert len(labels) == len(set(labels))
+    assert set(labels) == {
+        pages_data.LANDING,
+        *(stage.name for stage in STAGES),
+        *(name for one in STAGES for name in one.writes),
+    }
+    ways = {(curve["from"], curve["to"]) for curve in drawn["curves"]}
+    assert {
+        ("retail_transactions_silver", "3_gold"),
+        ("customer_rfm_gold", "4_clusters"),
+        (pages_data.LANDING, "1_bronze"),
+    } <= ways
+
+
+def test_contract_on_quality_is_the_code(pages):
+    entries = pages["quality.html"].select("section[aria-labelledby=contract] .entry")
+    shown = {entry.summary.code.text: [row.code.text for row in entry.select("tbody tr")] for entry in entries}
+    assert shown == {name: table.names for name, table in TABLES.items()}
+
+
+# ── customers: the page, the files to take away, what leaves the house ───────────────────────────────
+def data_of(page: BeautifulSoup, id: str = "data") -> dict[str, Any]:
+    """Return the data of a script of the page."""
+    return json.loads(page.select_one(f"script#{id}").string)
+
+
+def test_customers_on_the_page_are_those_of_the_tables(pages, tables):
+    data, gold = data_of(pages["customers.html"]), tables.frame("customer_rfm_description_and_recommendation")
+    names = [data["names"]["segment"][place] for place in data["segment"]]
+    found = sorted(zip(data["id"], names, data["days"], data["orders"], data["cents"], strict=True))
+    wanted = gold[["CustomerID", "Cluster_Description", "Recency", "Frequency", "Monetary"]].itertuples(index=False)
+    assert found == sorted((id, name, days, orders, int(100 * spent)) for id, name, days, orders, spent in wanted)
+    assert data["cents"] == sorted(data["cents"], reverse=True)
+
+
+def test_customers_can_be_read_before_any_script(pages, tables):
+    rows = pages["customers.html"].select(".grid tbody tr")
+    assert [row.th.text for row in rows] == data_of(pages["customers.html"])["id"][: customers.FIRST]
+    assert len(rows) == min(customers.FIRST, len(tables.frame("customer_rfm_gold")))
+
+
+def test_purchases_of_a_customer_add_up_to_what_it_spent(pages):
+    data, details = (data_of(pages["customers.html"], id) for id in ("data", "details"))
+    assert [sum(bought[1::2]) for bought in details["bought"]] == data["cents"]
+    assert [len(bought) // 2 for bought in details["bought"]] == data["orders"]
+    assert [bought[0] for bought in details["bought"]] == data["days"]
+
+
+def test_history_of_a_customer_is_that_of_the_table(pages, tables):
+    data, details = (data_of(pages["customers.html"], id) for id in ("data", "details"))
+    history = tables.frame("customer_rfm_kmeans_clustered_history").sort_values("UpdateDate")
+    segments = history.groupby("CustomerID")["Cluster_Description"].agg(list)
+    for id, spells in zip(data["id"], details["history"], strict=True):
+        ends = [*spells[2::2], len(details["runs"])]
+        told = [
+            details["names"][name] for at, name, end in zip(spells[::2], spells[1::2], ends, strict=True) for _ in range(at, end)
+        ]
+        assert told == segments[id], id
+
+
+def test_why_of_a_customer_is_put_together_again(pages, tables):
+    data, details = (data_of(pages["customers.html"], id) for id in ("data", "details"))
+    why = tables.frame("customer_explanations").set_index("CustomerID")["Why"]
+    told = ["".join(details["phrases"][piece] if isinstance(piece, int) else piece for piece in one) for one in details["why"]]
+    assert told == [why[id] for id in data["id"]]
+
+
+def test_many_customers_and_purchases_are_cut_with_a_word(tables, monkeypatch):
+    monkeypatch.setattr(customers, "MOST", 10)
+    monkeypatch.setattr(customers, "MOST_PURCHASES", 1)
+    shown = customers.customers_page(tables)
+    data, details = shown["data"], shown["details"]
+    assert (len(data["id"]), shown["more"]) == (10, shown["total"] - 10)
+    left = [details["earlier"].get(str(row), [0, 0]) for row in range(10)]
+    assert [1 + count for count, _ in left] == data["orders"]
+    assert [bought[1] + cents for bought, (_, cents) in zip(details["bought"], left, strict=True)] == data["cents"]
+
+
+def test_downloads_of_the_pages_are_there_and_hold_the_rows(project, pages, tables):
+    day = Path(project[0].reports) / str(LAST)
+    links = [link["href"] for page in PAGES for link in pages[page.file].select("a[download][href]")]
+    assert [link for link in links if not (day / link).is_file()] == []
+    summary = tables.frame("segment_summary").set_index("Cluster_Description")["Customers"]
+    for segment, count in summary.items():
+        assert f"exports/{render.slug(segment)}.xlsx" in links
+        assert len(pd.read_csv(day / customers.FOLDER / f"{render.slug(segment)}.csv")) == count
+    moves = overview.overview_page(tables)["entered"]
+    assert len(pd.read_csv(day / customers.FOLDER / "entered-risk.csv")) == moves["customers"]
+
+
+def read_all(root: Path) -> str:
+    """Return all text of a site, that of packed files too."""
+    packed = [zipfile.ZipFile(path) for path in root.rglob("*.xlsx")]
+    texts = [path.read_bytes() for path in root.rglob("*") if path.suffix in {".html", ".json", ".csv"}]
+    texts += [book.read(name) for book in packed for name in book.namelist()]
+    texts += [pd.read_parquet(path).to_csv().encode() for path in root.rglob("*.parquet")]
+    return "\n".join(text.decode() for text in texts)
+
+
+def test_published_site_names_no_customer_and_leads_nowhere_wrong(project, tables, tmp_path):
+    ids = set(tables.frame("customer_rfm_gold")["CustomerID"])
+    assert ids <= set(ID.findall(read_all(Path(project[0].reports))))  # the search finds them where they are
+    publish(project[0].reports, str(tmp_path), Publish())
+    assert ids & set(ID.findall(read_all(tmp_path))) == set()  # other numbers of that form stand in digests
+    for path in tmp_path.rglob("*.html"):
+        links = re.findall(r'(?:href|src|data-plotly)="([^"#:]+)["#]', path.read_text())
+        assert [link for link in links if not (path.parent / link).is_file()] == [], path
+
+
+def test_published_ids_are_hashes_where_the_shop_wants_it(project, pages, tables, tmp_path, monkeypatch):
+    plain = set(tables.frame("customer_rfm_gold")["CustomerID"])
+    monkeypatch.setenv("RFM_PUBLISH_KEY", "secret")
+    publish(project[0].reports, str(tmp_path), Publish(customers=True, hash_ids=True))
+    assert plain & set(ID.findall(read_all(tmp_path))) == set()
+    page = BeautifulSoup((tmp_path / str(LAST) / "customers.html").read_text(), "html.parser")
+    ids = [customers.pseudonymize(id, b"secret") for id in data_of(pages["customers.html"])["id"]]
+    assert data_of(page)["id"] == ids
+    assert [row.th.text for row in page.select(".grid tbody tr")] == ids[: customers.FIRST]
+    assert pd.read_csv(tmp_path / str(LAST) / "exports" / "customers.csv")["Customer"].tolist() == ids
+
+
+# ── harmless, whatever the data holds ──────────────────────────────────────────────────────────────
+def test_nothing_of_the_data_runs_or_leaves_its_place(pages):
+    for name, page in pages.items():
+        nonce = re.search(r"script-src 'nonce-([0-9a-f]{32})'", str(page))[1]
+        assert [tag for tag in page("script") if tag.get("nonce") != nonce] == [], name
+        assert not page.find(lambda tag: any(attribute.startswith("on") for attribute in tag.attrs)), name
+        assert not OUTSIDE.search(str(page).replace("http://www.w3.org", "")), name
+
+
+def test_nasty_product_names_are_shown_as_they_are(pages):
+    products = {row("td")[0].text for row in pages["trade.html"].select("section[aria-labelledby=products] tbody tr")}
+    assert {name.strip() for name in NASTY.values()} <= {name.strip() for name in products}
+
+
+def test_json_of_a_figure_cannot_close_its_script(pages):
+    for name, page in pages.items():
+        for tag in page.select("script[type='application/json']"):
+            assert not re.search("[<>&]", tag.string), name
+            json.loads(tag.string)
+
+
+def test_pages_without_customers_name_none(pages, tables):
+    ids = set(tables.frame("customer_rfm_gold")["CustomerID"])
+    open_pages = [page.file for page in PAGES if not page.private] + ["front"]
+    for name in open_pages:
+        assert not ids & set(ID.findall(str(pages[name]))), name
+
+
+def test_template_trusts_nothing_but_its_own():
+    text = "".join(path.read_text() for path in TEMPLATE.glob("*.j2"))
+    assert set(re.findall(r"[^{|]*\|\s*safe\b", text)) == {" drawn.json | safe", " cells | safe"}
+
+
+# ── one look ───────────────────────────────────────────────────────────────────────────────────────
+def test_headings_go_down_one_by_one_from_a_single_first(pages):
+    for name, page in pages.items():
+        levels = [int(tag.name[1]) for tag in page(re.compile("^h[1-6]$"))]
+        assert levels[0] == 1, name
+        assert levels.count(1) == 1, name
+        assert all(after <= before + 1 for before, after in zip(levels, levels[1:], strict=False)), name
+
+
+def test_every_figure_has_words_and_every_id_is_alone(pages):
+    for name, page in pages.items():
+        assert all(tag["aria-label"].strip() for tag in page.select(".canvas, svg[role=img]")), name
+        ids = [tag["id"] for tag in page(id=True)]
+        assert len(ids) == len(set(ids)), name
+        named = [one for tag in page(attrs={"aria-labelledby": True}) for one in tag["aria-labelledby"].split()]
+        assert set(named) <= set(ids), name
+
+
+def test_one_menu_marks_where_one_is(pages):
+    menus = {name: [link.text for link in page.select(".pages a")] for name, page in pages.items()}
+    assert {tuple(menu) for menu in menus.values()} == {(*(page.label for page in PAGES), "All runs")}
+    for page in PAGES:
+        (here,) = pages[page.file].select(".pages a[aria-current=page]")
+        assert here.text == page.label
+        assert pages[page.file].select_one(".asof time")["datetime"] == str(LAST)
+
+
+def test_tiers_have_the_colours_of_the_figures():
+    css = (TEMPLATE / "page.css").read_text()
+    for tier, colour in TIER_COLOURS.items():
+        assert set(re.findall(rf"--{tier.replace(' ', '-')}: (#\w+)", css)) == {colour}
+
+
+def test_pages_are_small_and_plotly_is_there_once(project):
+    reports = Path(project[0].reports)
+    own = sum(len(content) for name, (_, content) in assets().items() if "plotly" not in name)
+    assert own < 60_000
+    assert len(list(reports.rglob("plotly*"))) == 1
+    assert max(path.stat().st_size for path in reports.rglob("*.html")) + own < 1_500_000
+
+
+def test_long_tables_are_cut_with_a_word(tables):
+    found = rows_of(tables.frame("customer_rfm_gold"), {"Recency": ("Days", "count")})
+    assert (len(found["rows"]), found["more"]) == (60, len(tables.frame("customer_rfm_gold")) - 60)
+
+
+# ── any day, later ─────────────────────────────────────────────────────────────────────────────────
+def test_report_makes_a_past_day_again_from_its_own_versions(project, copied):
+    day = Path(copied.reports) / str(DAYS[0])
+    before = {path.name: path.read_text() for path in day.glob("*.html")}
+    for path in day.glob("*.html"):
+        path.unlink()
+    given = ["report", "--date", str(DAYS[0]), "--lake", copied.lake, "--reports", copied.reports]
+    answer = CliRunner().invoke(app, given, catch_exceptions=False)
+    assert answer.stdout.strip() == f"Report: {copied.reports}/index.html"
+    again = {path.name: path.read_text() for path in day.glob("*.html")}
+    assert before.keys() == again.keys()
+    numbers = [re.findall(r"<dd>(.*?)</dd>", text["index.html"]) for text in (before, again)]
+    assert numbers[0] == numbers[1]
+    assert json.loads((Path(copied.reports) / "runs.json").read_text())["newest"]["run_date"] == str(LAST)
+
+
+def test_report_takes_the_newest_day_if_none_is_given(copied):
+    page = Path(copied.reports) / str(LAST) / "index.html"
+    page.unlink()
+    assert site.rebuild(copied) == f"{copied.reports}/index.html"
+    assert page.is_file()
+
+
+def test_versions_that_are_gone_are_one_sentence(copied):
+    table = deltalake.DeltaTable(f"{copied.lake}/segment_summary")
+    table.vacuum(0, enforce_retention_duration=False, dry_run=False)
+    said = rf"{DAYS[0]}: the tables of that run are gone .*rfm daily --date {DAYS[0]}"
+    with pytest.raises(InputError, match=said):
+        site.rebuild(copied, DAYS[0])
+
+
+def test_report_without_a_run_says_so(tmp_path):
+    with pytest.raises(InputError, match="no report is published yet; run `rfm daily` first"):
+        site.rebuild(rfm.load_settings(lake=str(tmp_path / "lake"), reports=str(tmp_path)))
+
+
+def test_front_page_of_many_runs_stays_small_and_leads_to_each(project):
+    listed = json.loads((Path(project[0].reports) / "runs.json").read_text())
+    many = [{**listed["runs"][0], "run_date": str(LAST - dt.timedelta(days=back))} for back in range(248)]
+    text = index_page({**listed, "runs": many})
+    page = BeautifulSoup(text, "html.parser")
+    assert len(text) < 400_000
+    assert {link["href"] for link in page.select(".month a")} == {f"{run['run_date']}/index.html" for run in many}
+    assert len(page.select(".trends li")) >= 3
