@@ -38,7 +38,7 @@ _NAMES = {
     "read_files": "rfm.landing.reader",
     "Lake": "rfm.lake.tables",
     "open_lake": "rfm.lake",
-    "TABLES": "rfm.schema",
+    "TABLES": "rfm.contracts",
     "RfmError": "rfm.errors",
     "clean": "rfm.analysis.cleaning",
     "judge": "rfm.analysis.cleaning",
@@ -67,6 +67,7 @@ if TYPE_CHECKING:
     from rfm.analysis.metrics import rfm_metrics
     from rfm.analysis.outliers import outlier_clusters
     from rfm.config import VERSION as __version__
+    from rfm.contracts import TABLES
     from rfm.datasets import example
     from rfm.errors import RfmError
     from rfm.lake import Lake, ingest, open_lake
@@ -74,7 +75,6 @@ if TYPE_CHECKING:
     from rfm.landing.reader import read_files
     from rfm.pipeline.models import keep_model
     from rfm.pipeline.schedule import run_date
-    from rfm.schema import TABLES
     from rfm.settings import load_settings
 
 

@@ -17,8 +17,8 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
+from rfm.contracts import LANDING_COLUMNS
 from rfm.errors import SettingsError, printable, unknown
-from rfm.schema import LANDING_COLUMNS
 
 VERSION = "0.1.0"
 

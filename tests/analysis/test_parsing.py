@@ -20,6 +20,7 @@ from rfm.analysis import quality
 from rfm.analysis.cleaning import SEVERITIES, clean, judge
 from rfm.analysis.metrics import rfm_metrics
 from rfm.config import FIELDS, Columns, Dialect, Format, plain_name
+from rfm.contracts import LANDING_COLUMNS, TABLES
 from rfm.datasets.sample import make_sample
 from rfm.errors import InputError, SettingsError
 from rfm.lake.tables import Lake
@@ -27,7 +28,6 @@ from rfm.landing.csv import parse
 from rfm.landing.decode import Mask
 from rfm.pipeline import release
 from rfm.pipeline.backfill import backfill
-from rfm.schema import LANDING_COLUMNS, TABLES
 from rfm.settings import Settings, load_settings
 from tests import shop as run_shop
 from tests.analysis.test_engines import assert_same
