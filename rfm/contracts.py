@@ -92,12 +92,12 @@ class Table:
         return self.polars.to_frame().to_pandas(use_pyarrow_extension_array=True)
 
 
-def _column(described: dict[str, Any]) -> Column:
-    return Column(**{**described, "bounds": tuple(described.get("bounds", (None, None)))})
+def _columns(described: list[dict[str, Any]]) -> tuple[Column, ...]:
+    return tuple(Column(**{**one, "bounds": tuple(one.get("bounds", (None, None)))}) for one in described)
 
 
 TABLES = {
-    name: Table(name, one["grain"], tuple(one["key"]), tuple(map(_column, one["columns"])))
+    name: Table(name, one["grain"], tuple(one["key"]), _columns(one["columns"]))
     for name, one in json.loads(Path(__file__).with_name("schema.json").read_text(encoding="utf-8")).items()
 }
 """The tables by name, in the order of the road."""

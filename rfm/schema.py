@@ -33,8 +33,9 @@ class Table(DataFrameModel):
 
     # pandera's way is a nested class Config in every model; five lines more for each of them would say the same
     def __init_subclass__(cls, name: str = "", unique: tuple[str, ...] = ()) -> None:
-        options = {"name": name, "unique": list(unique) or None, "strict": True, "ordered": True}
-        cls.Config = type("Config", (cls.Config,), options)
+        cls.Config = type(
+            "Config", (cls.Config,), {"name": name, "unique": list(unique) or None, "strict": True, "ordered": True}
+        )
         super().__init_subclass__()
 
 
@@ -111,9 +112,7 @@ class RetailTransactionsSilver(Table, name="retail_transactions_silver"):
     Country: pl.String = Field(nullable=True, description="where the customer lives")
     InvoiceDate: pl.Date = Field(description="day of the sale")
     IsCancellation: pl.Boolean = Field(description="invoice starts with C or c unless the shop's rules differ")
-    TotalPrice: Annotated[pl.Decimal, 12, 2] = Field(
-        metadata=CURRENCY, description="Quantity × UnitPrice, exact; below 0 for a return"
-    )
+    TotalPrice: Annotated[pl.Decimal, 12, 2] = Field(metadata=CURRENCY, description="Quantity × UnitPrice; below 0 for a return")
     Year: pl.Int32 = Field(description="year of InvoiceDate")
     Month: pl.Int32 = Field(ge=1, le=12, description="month of InvoiceDate")
     DayOfWeek: pl.Int32 = Field(ge=1, le=7, description="1 = Sunday … 7 = Saturday")
@@ -316,7 +315,7 @@ class CustomerExplanations(Table, name="customer_explanations", unique=("Custome
     Why: pl.String = Field(description="why the customer is in this segment, and what would change that")
     Next_Segment: pl.String = Field(nullable=True, description="segment of the nearest cluster of another one; null for outliers")
     Distance: pl.Float64 = Field(
-        nullable=True, ge=-1, le=1, description="to it: 0 on the border, 1 at the own centre, or below 0"
+        nullable=True, ge=-1, le=1, description="to it: 0 on the border, 1 at the own centre, < 0 beyond"
     )
 
 

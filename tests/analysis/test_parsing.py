@@ -493,11 +493,11 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"format": {"date": "%d.%m.%Y.%y"}}, "setting format.date: must hold a year"),
     ({"format": {"date": "%Y%b%d"}}, "setting format.date: must have something between"),
     ({"format": {"date": "dd.mm.yyyy"}}, "setting format.date: must hold a year"),
-    ({"format": {"decimal": ",", "thousands": ","}}, "setting format: thousands and decimal are the same sign"),
+    ({"format": {"decimal": ",", "thousands": ","}}, "setting format: thousands and decimal are the same character"),
     ({"format": {"decimal": ";"}}, "setting format.decimal: "),
     (
         {"format": {"timezone": "UTC"}, "engine": "spark", "remote": "sc://h"},
-        "format: timezone is known to engine polars",
+        "format: timezone needs engine polars",
     ),
     ({"format": {"timezone": "Berlin"}}, "setting format.timezone: is not a time zone"),
 ]
