@@ -1,18 +1,17 @@
-"""rfm: daily sales files in, a segment and an action for each customer out.
+"""rfm turns daily sales files into customer segments and a recommended action for every customer.
 
-The road, in order; each name below is where a sales line passes:
+In the order in which a sales line passes:
 
-1. **bronze**    `list_files`, `read_files`: daily files become rows of text, nothing lost
-2. **silver**    `clean`, `judge`, `quality`: text becomes types, refused rows go to the quarantine with reasons
-3. **gold**      `rfm_metrics`: one row a customer with recency, frequency and monetary value
-4. **clusters**  `outlier_clusters`, `exclusions`, `cluster`, `Model`: customers who behave alike
-5. **segments**  `segments`, `keep_model`: a name, a tier and an action for each cluster; the model kept; `movement`
-6. **report**    `figures`: the pictures of all that
+1. **bronze**    `list_files`, `read_files`: daily files become rows of text; none is lost
+2. **silver**    `clean`, `judge`, `quality`: text becomes types; rejected rows go to the quarantine with reasons
+3. **gold**      `rfm_metrics`: recency, frequency and monetary value per customer
+4. **clusters**  `outlier_clusters`, `exclusions`, `cluster`, `Model`: groups of customers with similar behaviour
+5. **segments**  `segments`, `keep_model`: name, tier and action of each cluster; the saved model; `movement`
+6. **report**    `figures`: charts of all results
 
-`open_lake` opens the `Lake` that keeps the tables of every stage, `TABLES` is their contract, `load_settings` and
-`run_date` say what and as of when. Every stage is also a notebook, and ``rfm daily`` on the command line runs
-them all. `show` shows a frame as people read it; `example` gives any table of an
-invented shop, to try things on:
+`open_lake` opens the `Lake` with the tables of all stages, `TABLES` describes them; `load_settings` and `run_date`
+give the settings and the day. ``rfm daily`` runs all stages, each of which is also a notebook. `show` formats a frame
+for readers; `example` returns any table of a sample shop:
 
 >>> import rfm
 >>> gold = rfm.example("customer_rfm_gold")
@@ -30,7 +29,7 @@ _MODULES = {
     "segments": "rfm.analysis.segments",
     "movement": "rfm.analysis.movement",
     "figures": "rfm.analysis.figures",
-}  # name: the module it is
+}  # name: its module
 _NAMES = {
     "load_settings": "rfm.settings",
     "run_date": "rfm.pipeline.schedule",
@@ -38,7 +37,7 @@ _NAMES = {
     "read_files": "rfm.landing.reader",
     "Lake": "rfm.lake.tables",
     "open_lake": "rfm.lake",
-    "TABLES": "rfm.schema",
+    "TABLES": "rfm.contracts",
     "RfmError": "rfm.errors",
     "clean": "rfm.analysis.cleaning",
     "judge": "rfm.analysis.cleaning",
@@ -52,10 +51,7 @@ _NAMES = {
     "example": "rfm.datasets",
     "__version__": "rfm.config",
 }  # name: the module that defines it
-_RENAMED = {
-    "intake": "rfm.ingest, and unseen, ingest, pending, settle, finish are new_files, write_bronze, files_to_clean, "
-    "write_silver, clear_restatements there"
-}
+_INTAKE = "unseen, ingest, pending, settle, finish are new_files, write_bronze, files_to_clean, write_silver, clear_restatements"
 __all__ = [name for name in (*_NAMES, *_MODULES) if name != "__version__"]
 
 if TYPE_CHECKING:
@@ -67,6 +63,7 @@ if TYPE_CHECKING:
     from rfm.analysis.metrics import rfm_metrics
     from rfm.analysis.outliers import outlier_clusters
     from rfm.config import VERSION as __version__
+    from rfm.contracts import TABLES
     from rfm.datasets import example
     from rfm.errors import RfmError
     from rfm.lake import Lake, ingest, open_lake
@@ -74,14 +71,13 @@ if TYPE_CHECKING:
     from rfm.landing.reader import read_files
     from rfm.pipeline.models import keep_model
     from rfm.pipeline.schedule import run_date
-    from rfm.schema import TABLES
     from rfm.settings import load_settings
 
 
 def __getattr__(name: str) -> Any:
-    """Import what a name stands for when it is first used, so that ``import rfm`` is quick and quiet."""
-    if name in _RENAMED:
-        raise AttributeError(f"rfm.{name} is now {_RENAMED[name]}")
+    """Import a name on first use, so that ``import rfm`` stays quick."""
+    if name == "intake":
+        raise AttributeError(f"rfm.intake is now rfm.ingest, and {_INTAKE} there")
     if name in _MODULES:
         value = import_module(_MODULES[name])
     elif name in _NAMES:
@@ -93,5 +89,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """List what users may use."""
+    """Return the public names."""
     return [*__all__, "__version__"]

@@ -1,9 +1,4 @@
-"""The sections of ``rfm.toml``: part of `rfm.settings`, which everyone reads them from.
-
-How a shop's own files are written: ``[columns]`` and ``[format]``; part of `rfm.settings`, which everyone reads it from.
-
-How severe it is when a rule is broken: the rules' own severities, and the shop's choice.
-"""
+"""One class per section of ``rfm.toml``, what dates, numbers and flags look like in files, and the severity of rules."""
 
 from __future__ import annotations
 
@@ -17,21 +12,21 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
+from rfm.contracts import LANDING_COLUMNS
 from rfm.errors import SettingsError, printable, unknown
-from rfm.schema import LANDING_COLUMNS
 
 VERSION = "0.1.0"
 
-# ── sections ────────────────────────────────────────────────────────────
+# ── sections ───────────────────────────────────────────────────────────────────────────────────────
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 def _pattern(cls: type[Section], pattern: str, given: ValidationInfo) -> str:
-    """Return a regular expression if it is one, for Python, which `rfm check` asks, and for Polars, which runs it."""
+    """Return a regular expression that both Python (`rfm check`) and Polars (a run) accept."""
     if pattern == cls.model_fields[str(given.field_name)].default:
         return pattern
-    import polars as pl  # takes a while: only a shop with its own pattern waits for it
+    import polars as pl  # slow to import: only a shop with its own pattern waits for it
 
     try:
         re.compile(pattern)
@@ -39,23 +34,18 @@ def _pattern(cls: type[Section], pattern: str, given: ValidationInfo) -> str:
     except re.error as error:
         raise ValueError(f"is not a regular expression ({error})") from None
     except pl.exceptions.ComputeError as error:
-        raise ValueError(f"is not a regular expression of RE2 ({_last_line(error)})") from None
+        reason = str(error).partition("\n\n")[0].strip().splitlines()[-1]  # after the pattern, which Polars shows first
+        raise ValueError(f"is not a regular expression of RE2 ({reason.removeprefix('error: ')})") from None
     return pattern
 
 
-def _last_line(error: Exception) -> str:
-    """Return what Polars says in the end of a pattern that it draws."""
-    said = str(error).partition("\n\n")[0].strip()
-    return said.splitlines()[-1].removeprefix("error: ")
-
-
 class Section(BaseModel):
-    """A section of rfm.toml: unknown names are refused, values cannot be changed."""
+    """A section of rfm.toml: unknown names are rejected, values are read-only."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     def __repr_args__(self) -> list[tuple[str | None, Any]]:
-        # a section is the default of many functions, and their help is read for its first line
+        # sections are defaults of many functions, whose help shows them above its first line
         return [(name, value) for name, value in self if value != type(self).model_fields[name].default]
 
 
@@ -63,9 +53,9 @@ class Files(Section):
     """How files are found: ``[files]``."""
 
     pattern: str = Field("*_transactions.csv*", description="name of a landing file, as a shell pattern")
-    encoding: str = Field("auto", description="codec of the files; auto: UTF-8, UTF-16 or Windows-1252, found out line by line")
+    encoding: str = Field("auto", description="codec of the files; auto: UTF-8, UTF-16 or Windows-1252, detected line by line")
     separator: Literal["auto", ",", ";", "\t", "|", " "] = Field(
-        "auto", description="between two fields, a blank for any number of them; auto: what fits the header"
+        "auto", description="between two fields, a blank for any number of them; auto: detected in the header"
     )
     on_refused: Literal["after", "before"] = Field(
         "after", description="a run with a refused file ends with exit status 1 after publishing, or before gold"
@@ -82,34 +72,34 @@ class Files(Section):
 
 
 class Rules(Section):
-    """What counts: ``[rules]``."""
+    """Which lines count: ``[rules]``."""
 
     stock_code_pattern: str = Field(
         r"^(?:[0-9]{5}[A-Za-z]*|PADS)$", description="products that count for RFM, as a regular expression (RE2)"
     )
     max_dropped_share: Share = Field(0.25, description="a day that drops a larger share of its rows stops before gold")
-    invoice_pattern: str = Field(r"(?s)^.{6,7}$", description="invoice numbers that can be, as a regular expression (RE2)")
+    invoice_pattern: str = Field(r"(?s)^.{6,7}$", description="valid invoice numbers, as a regular expression (RE2)")
     cancellation: Literal["prefix", "negative", "flag"] = Field(
         "prefix", description="what makes a line a cancellation: its invoice number, a quantity or amount below 0, or a column"
     )
     cancellation_pattern: str = Field("^[Cc]", description="invoice numbers of cancellations, for prefix")
-    revenue: Literal["gross", "net"] = Field("gross", description="net: returns are taken off a customer's Monetary, down to 0")
+    revenue: Literal["gross", "net"] = Field("gross", description="net: returns reduce a customer's Monetary, down to 0")
 
     _compiles = field_validator("stock_code_pattern", "invoice_pattern", "cancellation_pattern")(_pattern)
 
     @property
     def keeps_returns(self) -> bool:
-        """Whether silver keeps cancellations with a quantity below 0; by the defaults they go to the quarantine."""
+        """Whether silver keeps cancellations with a quantity below 0; by default they go to the quarantine."""
         return (self.cancellation, self.revenue) != ("prefix", "gross")
 
 
 class Quality(Section):
     """When a run warns: ``[quality]``."""
 
-    z: float = Field(4.0, gt=0, description="a volume or a share this many robust standard deviations off is warned of")
-    history: int = Field(6, ge=2, description="earlier same weekdays, or runs, that must be there before a run warns")
-    days: int = Field(14, ge=1, description="days up to the run date that a run warns of")
-    fresh_days: int = Field(2, ge=0, description="days that the newest sale may lie before the run date")
+    z: float = Field(4.0, gt=0, description="warn of a volume or a share this many robust standard deviations off")
+    history: int = Field(6, ge=2, description="earlier same weekdays, or runs, needed before a run warns")
+    days: int = Field(14, ge=1, description="days up to the run date that are checked")
+    fresh_days: int = Field(2, ge=0, description="days that the newest sale may be older than the run date")
 
 
 class Clusters(Section):
@@ -120,18 +110,20 @@ class Clusters(Section):
     iqr_factor: float = Field(1.5, gt=0, description="fences of the outlier rule, in interquartile ranges")
     n_init: int = Field(10, ge=1, description="starts of K-means; the best is kept")
     seed: int = Field(42, ge=0, description="seed of K-means")
-    stability: Literal["steady", "off"] = Field("steady", description="start from the run before, or off: fit afresh each day")
-    band: Share = Field(0.05, description="share by which another cluster must be nearer before a customer goes there")
+    stability: Literal["steady", "off"] = Field(
+        "steady", description="start from the previous run, or off: fit from scratch each day"
+    )
+    band: Share = Field(0.05, description="share by which another cluster must be nearer before a customer moves")
     name_band: Share = Field(0.3, description="share by which a cluster's medians must pass a cut-off to change its name")
     max_drift: float = Field(0.1, gt=0, description="standard deviations that a centroid may move in a run")
     k_margin: float = Field(0.05, ge=0, description="share by which another k must score better to take over,")
     k_days: int = Field(7, ge=1, description="and for how many days")
-    gap_days: int = Field(7, ge=1, description="days since the run before after which all is fitted afresh")
+    gap_days: int = Field(7, ge=1, description="days without a run after which the model is fitted from scratch")
 
     @model_validator(mode="after")
     def _range(self) -> Clusters:
         if self.k_max < self.k_min + 2:
-            raise ValueError("k_max must be at least k_min + 2, or no elbow can be seen")
+            raise ValueError("k_max must be at least k_min + 2, or there is no elbow to find")
         return self
 
 
@@ -151,32 +143,32 @@ class Cutoffs(Section):
 
 
 class Exclusions(Section):
-    """Whose orders are not like a customer's: kept out of the fit, and still assigned: ``[exclusions]``."""
+    """Which customers are kept out of the fit, and assigned to a cluster all the same: ``[exclusions]``."""
 
-    bulk_amount: float = Field(0, ge=0, description="an invoice of more than this amount is a bulk order; 0: none is")
-    bulk_quantity: int = Field(0, ge=0, description="an invoice of more than so many pieces is a bulk order; 0: none is")
+    bulk_amount: float = Field(0, ge=0, description="an invoice above this amount is a bulk order; 0: none")
+    bulk_quantity: int = Field(0, ge=0, description="an invoice of more pieces is a bulk order; 0: none")
     test_pattern: str = Field("", description="stock codes of test transactions, as a regular expression; empty: none")
 
     _compiles = field_validator("test_pattern")(_pattern)
 
     @property
     def on(self) -> bool:
-        """Whether any filter is in force."""
+        """Whether any of the filters is set."""
         return bool(self.bulk_amount or self.bulk_quantity or self.test_pattern)
 
 
 class Care(Section):
-    """How the tables are kept small and quick: ``[care]``."""
+    """How tables are maintained: ``[care]``."""
 
     optimize_every: int = Field(50, ge=0, description="commits after which a table is compacted at the end of a run; 0: never")
     retain_days: int = Field(7, ge=7, description="days that a past version of a table stays readable")
 
 
 class OnFailure(Section):
-    """Who is told of a run that went wrong: ``[on_failure]``."""
+    """Who is notified of a failed run: ``[on_failure]``."""
 
-    when: Literal["failed", "warned"] = Field("failed", description="failed runs alone, or those with warnings too")
-    command: str = Field("", description="command that gets the run's record as JSON on standard input, without a shell")
+    when: Literal["failed", "warned"] = Field("failed", description="failed runs only, or runs with warnings too")
+    command: str = Field("", description="command that receives the run's record as JSON on standard input, without a shell")
     webhook: str = Field("", description="http or https address that the record is posted to")
 
     @field_validator("command")
@@ -199,10 +191,10 @@ class OnFailure(Section):
 
 
 class Publish(Section):
-    """What leaves the house: ``[publish]``."""
+    """What is published: ``[publish]``."""
 
-    customers: bool = Field(False, description="single customers too: their page, the exports, the executed notebooks")
-    hash_ids: bool = Field(False, description="customer ids as a hash with the key RFM_PUBLISH_KEY; the notebooks stay at home")
+    customers: bool = Field(False, description="individual customers too: their page, the exports, the executed notebooks")
+    hash_ids: bool = Field(False, description="customer ids as a hash with the key RFM_PUBLISH_KEY; no notebooks")
 
 
 class Archive(Section):
@@ -217,7 +209,7 @@ class Archive(Section):
 
 
 class Shop(Section):
-    """What the report calls things: ``[shop]``."""
+    """Name and currency on the report: ``[shop]``."""
 
     name: str = Field("Online Retail", description="name on the report")
     currency: str = Field("£", description="sign before an amount", max_length=10)
@@ -232,37 +224,30 @@ class Shop(Section):
     @field_validator("currency")
     @classmethod
     def _is_a_sign(cls, currency: str) -> str:
-        if re.search(r"[<>&|*`_#\[\]\\]", currency):  # figures and the model card would take it for markup
-            raise ValueError("must be a sign or a word, as € or kr, without < > & | * ` _ # [ ] \\")
+        if re.search(r"[<>&|*`_#\[\]\\]", currency):  # markup in figures and in the model card
+            raise ValueError("must be a sign or a word, such as € or kr, without < > & | * ` _ # [ ] \\")
         return currency
 
 
-# ── dialect ────────────────────────────────────────────────────────────
-FIELDS = dict(
-    zip(
-        LANDING_COLUMNS.values(),
-        ("invoice", "stock_code", "description", "quantity", "price", "customer_id", "country", "invoice_date"),
-        strict=True,
-    )
-)
-"""Column of bronze, and the setting that says what the files call it."""
+# ── dialect ────────────────────────────────────────────────────────────────────────────────────────
+_FIELDS = ("invoice", "stock_code", "description", "quantity", "price", "customer_id", "country", "invoice_date")
+FIELDS = dict(zip(LANDING_COLUMNS.values(), _FIELDS, strict=True))
+"""Columns of bronze, and the setting that names each one's header in the files."""
 FLAG = "cancelled"
-"""Setting of the column that says whether a line is cancelled, and its name in ``_rescued_data``."""
+"""Setting of the column that flags cancelled lines, and the name of its value in ``_rescued_data``."""
 RAGGED = '^[{]"_(?:raw|line)": '
-"""How the JSON of a line in ``_rescued_data`` begins that has other fields than its header."""
+"""Start of ``_rescued_data`` for a line with more or fewer fields than the header."""
 BLANKS = " \t\n\v\f\r\u00a0"
-"""What does not count around a value; named, as engines do not agree on what a blank is."""
-YES = "|".join(
-    (
-        "1|true|t|yes|y|x|ja|j|wahr|oui|o|vrai|si|sí|s|verdadero|vero|waar|cancell?ed|cancellation|returned|return|refunded|refund",
-        "void|voided|storno|storniert|retoure|gutschrift|annulée?|annulee?|retour|avoir|cancelad[oa]|anulad[oa]|devuelt[oa]",
-        "annullat[oa]|stornat[oa]|reso|geannuleerd",
-    )
+"""Characters stripped around a value; listed, because engines disagree on what whitespace is."""
+YES = (
+    "1|true|t|yes|y|x|ja|j|wahr|oui|o|vrai|si|sí|s|verdadero|vero|waar|cancell?ed|cancellation|returned|return|refunded|refund|"
+    "void|voided|storno|storniert|retoure|gutschrift|annulée?|annulee?|retour|avoir|cancelad[oa]|anulad[oa]|devuelt[oa]|"
+    "annullat[oa]|stornat[oa]|reso|geannuleerd"
 )
-"""What a flag says of a cancelled line, whatever its case."""
+"""Values of a flag that mean cancelled, in any case."""
 
 DATE_TOKENS = {"Y": "%Y", "y": "%Y", "m": "%m", "b": "%m", "d": "%d"}
-MONTHS = (  # how their names begin in English, German, French, Spanish, Italian and Dutch, where they begin alike
+MONTHS = (  # first letters of their names in English, German, French, Spanish, Italian and Dutch
     ("01", "jan|ene|gen"),
     ("02", "feb|f\u00e9v|fev"),
     ("03", "mar|m\u00e4r|mrz|mrt|maa"),
@@ -276,18 +261,18 @@ MONTHS = (  # how their names begin in English, German, French, Spanish, Italian
     ("11", "nov"),
     ("12", "dec|dez|d\u00e9c|dic"),
 )
-FIRST_OF_LAST_CENTURY = 69  # of years of two digits, as POSIX has it: 69 is 1969, 68 is 2068
+FIRST_OF_LAST_CENTURY = 69  # for years of two digits, as in POSIX: 69 is 1969, 68 is 2068
 
 CURRENCIES = {"£": "GBP", "€": "EUR", "$": "USD", "¥": "JPY", "zł": "PLN", "kr": "SEK", "Fr.": "CHF", "₹": "INR"}  # sign: code
 SPACES = " \u00a0\u2009\u202f"  # between thousands, or a number and its currency
-GROUPED = {" ": f"[{SPACES}]", "'": "['\u2019]"}  # blanks that do not break a line, and a printer's apostrophe
+GROUPED = {" ": f"[{SPACES}]", "'": "['\u2019]"}  # with non-breaking spaces, and the typographic apostrophe
 _WORDS = "|".join((*CURRENCIES.values(), "zł", "kr", r"Fr\."))
 CURRENCY = rf"\B[£€$¥₹][{SPACES}]*|^(?:{_WORDS})[{SPACES}]*|[{SPACES}]*(?:[£€$¥₹]|{_WORDS})$"
-"""What stands beside an amount, before or behind it, as a regular expression: ``-$5``, ``USD 5``, ``5 €``, but not ``5€50``."""
+"""A currency before or after an amount, as a regular expression: ``-$5``, ``USD 5``, ``5 €``, but not ``5€50``."""
 
 
 def number_shape(decimal: str, thousands: str) -> str:
-    """Return the regular expression of a number, from its first to its last sign: thousands may be parted, or not."""
+    """Return the regular expression of a whole number or decimal, with or without thousands separators."""
     mark = GROUPED.get(thousands, f"[{thousands}]")
     grouped = f"[0-9]{{1,3}}(?:{mark}[0-9]{{3}})+|" if thousands else ""
     return f"[+-]?(?:{grouped}[0-9]+)(?:[{decimal}][0-9]*)?"
@@ -295,16 +280,16 @@ def number_shape(decimal: str, thousands: str) -> str:
 
 @lru_cache(maxsize=1024)
 def plain_name(name: str) -> str:
-    """Return a column's name without case, blanks, underscores and byte order mark, by which names are compared."""
+    """Return a header as it is compared: in lower case, without whitespace, underscores and byte order mark."""
     return re.sub(r"[\s_\ufeff]", "", name).casefold()
 
 
 class Columns(Section):
-    """What the files call each column; an empty name says that they have no such column: ``[columns]``."""
+    """Header of each column in the files; empty: the files have no such column: ``[columns]``."""
 
     model_config = ConfigDict(str_strip_whitespace=True)
 
-    invoice: str = Field("Invoice", description="order; empty: what a customer buys on a day is one purchase")
+    invoice: str = Field("Invoice", description="order; empty: all a customer buys on a day is one purchase")
     stock_code: str = Field("StockCode", description="product; empty: every line counts")
     description: str = Field("Description", description="name of the product; may be empty")
     quantity: str = Field("Quantity", description="pieces; empty: 1, the price is then the amount of the line or order")
@@ -313,16 +298,16 @@ class Columns(Section):
     country: str = Field("Country", description="where the customer lives; may be empty")
     invoice_date: str = Field("InvoiceDate", min_length=1, description="day of the sale")
     cancelled: str = Field("", description="whether the line is cancelled, for rules.cancellation flag")
-    hash_customers: bool = Field(False, description="ids are replaced, as they are read, by a hash with RFM_CUSTOMER_KEY")
+    hash_customers: bool = Field(False, description="replace ids with a hash keyed by RFM_CUSTOMER_KEY as they are read")
 
     @property
     def headers(self) -> dict[str, str]:
-        """What the files call each column of bronze; empty where they have none."""
+        """Header of each column of bronze; empty where the files have none."""
         return {raw: getattr(self, field) for raw, field in FIELDS.items()}
 
     @property
     def own(self) -> bool:
-        """Whether the shop names any column itself."""
+        """Whether any name differs from the default."""
         return self != Columns()
 
     @model_validator(mode="after")
@@ -337,10 +322,10 @@ class Columns(Section):
 class Format(Section):
     """How dates and numbers are written: ``[format]``."""
 
-    date: str = Field("%Y-%m-%d", description="pattern of %Y or %y, %m or %b, and %d; a time after it is ignored")
-    decimal: Literal[".", ","] = Field(".", description="before the decimals")
-    thousands: Literal["", ".", ",", " ", "'"] = Field("", description="between groups of three digits, where there is one")
-    timezone: str = Field("", description="zone whose days count, as Europe/Berlin, of times in UTC or with their offset")
+    date: str = Field("%Y-%m-%d", description="pattern of %Y or %y, %m or %b, and %d; a time after the date is ignored")
+    decimal: Literal[".", ","] = Field(".", description="decimal separator")
+    thousands: Literal["", ".", ",", " ", "'"] = Field("", description="thousands separator, where there is one")
+    timezone: str = Field("", description="zone of the shop's days, e.g. Europe/Berlin, for times in UTC or with an offset")
 
     @field_validator("date")
     @classmethod
@@ -364,42 +349,27 @@ class Format(Section):
     @model_validator(mode="after")
     def _differ(self) -> Format:
         if self.thousands == self.decimal:
-            raise ValueError("thousands and decimal are the same sign; give each its own")
+            raise ValueError("thousands and decimal are the same character; give each its own")
         return self
 
 
 class Dialect(Section):
-    """How a shop's lines are read: the names of its columns, its formats and its rules."""
+    """How a shop's lines are read: its headers, formats and rules."""
 
     columns: Columns = Columns()
     format: Format = Format()
     rules: Rules = Rules()
 
 
-# ── severity ────────────────────────────────────────────────────────────
-REPEATS = "unique_surrogate_key"  # a rule about rows together, which no expression of one row can hold
+# ── severity ───────────────────────────────────────────────────────────────────────────────────────
+REPEATS = "unique_surrogate_key"  # a rule about several rows, which no expression of one row can check
 
 
 def severities(defaults: Mapping[str, str], chosen: Mapping[str, str]) -> dict[str, str]:
-    """Return the severity of every expectation, the shop's own choice first.
+    """Return the severity of every expectation: ``drop``, ``warn`` or ``fail``, with those of ``[expectations]`` first.
 
-    Parameters
-    ----------
-    defaults
-        Severity of each rule about one row: ``drop``, ``warn`` or ``fail``.
-    chosen
-        Settings ``[expectations]``: name and severity.
-
-    Returns
-    -------
-    dict
-        Of all rules, the one about repeated keys included.
-
-    Raises
-    ------
-    SettingsError
-        If a rule does not exist, if one that silver's contract rests on is only to warn, or if repeated keys are
-        to be dropped, of which nobody knows the right one.
+    A rule that does not exist, ``warn`` for a rule that silver's columns rest on, and ``drop`` for repeated keys, of
+    which none is known to be right, raise a SettingsError.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What goes wrong, and how it is said: one line that names file, column, count and remedy."""
+"""The errors of rfm, and how their messages are made: one line that names file, column, count and remedy."""
 
 from __future__ import annotations
 
@@ -8,19 +8,13 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-LOGIN = re.compile(r"://[^/@]*:(?![0-9]+/)[^@]*@")  # user:password@ in an address; host:port/ is none
-SECRETS = (  # of the environment
-    *("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "OPENLINEAGE_API_KEY", "RFM_WEBHOOK_SECRET"),
-    "RFM_CUSTOMER_KEY",
-)
-ECHO = re.compile(r"<Token-0>.*?(?:</Token-0>|$)", re.DOTALL)  # a server's answer repeats a token that it refuses
-UNSEEN = (
-    re.compile(  # what moves the cursor, turns the text round, or cannot be written at all: control characters, halves of pairs
-        "[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]"
-    )
-)
-NETWORK = ("botocore", "aiobotocore", "aiohttp")  # packages whose errors are no mistakes of the code
-TROUBLES = {  # what an error says, as a pattern; what it means and what to do: the first that fits
+LOGIN = re.compile(r"://[^/@]*:(?![0-9]+/)[^@]*@")  # user:password@ in a URL, but not host:port/
+SECRETS = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "OPENLINEAGE_API_KEY", "RFM_WEBHOOK_SECRET", "RFM_CUSTOMER_KEY")
+ECHO = re.compile(r"<Token-0>.*?(?:</Token-0>|$)", re.DOTALL)  # servers repeat a token that they refuse
+# control characters, marks that turn the direction of text, zero-width characters and lone surrogates
+UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]")
+NETWORK = ("botocore", "aiobotocore", "aiohttp")  # packages whose errors come from outside the code
+TROUBLES = {  # pattern in an error's text: what it means and what to do; the first match counts
     r"NoCredentials|locate credentials|PartialCredentials|169\.254\.169\.254|ProfileNotFound|no providers in chain": (
         "no credentials were found; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or use a role"
     ),
@@ -42,7 +36,7 @@ TROUBLES = {  # what an error says, as a pattern; what it means and what to do: 
 
 
 class RfmError(Exception):
-    """Something a user can mend; the message names file, column, count and remedy in one line.
+    """Any error that users can fix; its one line names file, column, count and remedy.
 
     Examples
     --------
@@ -57,22 +51,22 @@ class RfmError(Exception):
     exit_status = 1
 
     def __str__(self) -> str:
-        """Return the message in one line, whatever stood in the file that it names."""
+        """Return the message in one line."""
         return printable(super().__str__())
 
 
 class SettingsError(RfmError):
-    """Wrong use or wrong settings: the run has not started."""
+    """Wrong options or settings: the run has not started."""
 
     exit_status = 2
 
 
 class InputError(RfmError):
-    """A file, a folder or a lake that cannot be read as it is."""
+    """A file, folder or lake that cannot be read."""
 
 
 class ContractError(RfmError):
-    """A frame that breaks the contract of the table it was to be written to."""
+    """A frame that breaks the contract of its table."""
 
 
 class StageError(RfmError):
@@ -80,7 +74,7 @@ class StageError(RfmError):
 
 
 def unknown(kind: str, given: Iterable[str], allowed: Iterable[str]) -> str:
-    """Say which names are unknown, and which are meant or allowed."""
+    """Return a message that lists the unknown names, close matches and the allowed names."""
     from difflib import get_close_matches
 
     allowed = sorted(allowed)
@@ -92,30 +86,25 @@ def unknown(kind: str, given: Iterable[str], allowed: Iterable[str]) -> str:
 
 
 def printable(text: str, keep: str = "") -> str:
-    r"""Return a text with its control characters written out, so that it is one line and a terminal does nothing but show it.
-
-    The escapes are those of JSON: JSON stays JSON with the same content, if the ends of its lines are kept.
-    """
+    """Return a text in one line, its control characters escaped as in JSON, except those to keep."""
     return UNSEEN.sub(lambda found: found[0] if found[0] in keep else json.dumps(found[0])[1:-1], text)
 
 
 def first_line(error: Exception) -> str:
     """Return the first line of an error's message."""
-    said = (Exception.__str__(error) if isinstance(error, RfmError) else str(error)).strip()  # with the ends of its lines
+    said = (Exception.__str__(error) if isinstance(error, RfmError) else str(error)).strip()  # not yet in one line
     return printable(said.splitlines()[0]) if said else type(error).__name__
 
 
 def explain_cloud_error(error: Exception | str) -> str | None:
-    """Return what a bucket, a network or a Spark server refused, in words; nothing for any other error.
-
-    The server's own text is not repeated: it may hold a token.
-    """
+    """Return the cause of an error of a bucket, a network or a Spark server, and its remedy; None for others."""
+    # the server's own text is not repeated: it may hold a token
     text = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
     return next((said for pattern, said in TROUBLES.items() if re.search(pattern, text)), None)
 
 
 def as_user_error(error: Exception, said: str, remedy: str = "", *more: type[Exception]) -> Exception:
-    """Return the error to raise instead of one that a disk, a network or a missing package made; any other as it is."""
+    """Return an InputError for an error of a disk, a network or a missing package; any other error as it is."""
     outside = isinstance(error, (OSError, ImportError, *more)) or type(error).__module__.startswith(NETWORK)
     if isinstance(error, RfmError) or not outside:
         return error
@@ -126,7 +115,7 @@ def as_user_error(error: Exception, said: str, remedy: str = "", *more: type[Exc
 
 @contextmanager
 def friendly_io_errors(said: str, remedy: str = "") -> Iterator[None]:
-    """Turn what goes wrong on a disk or a network into one line; parameters as for `refusal`."""
+    """Raise errors of a disk or a network as the one-line error that `as_user_error` returns."""
     try:
         yield
     except Exception as error:
@@ -134,15 +123,15 @@ def friendly_io_errors(said: str, remedy: str = "") -> Iterator[None]:
 
 
 def redact(text: str) -> str:
-    """Return a text without the secrets of the environment."""
+    """Return a text with the secrets of the environment masked."""
     for secret in filter(None, map(os.environ.get, SECRETS)):
         text = text.replace(secret, "***")
     return ECHO.sub("<Token-0>***", text)
 
 
 def reject_credentials(address: str) -> str:
-    """Return an address if no password stands in it."""
+    """Return a URL if it holds no password, otherwise raise SettingsError."""
     if not LOGIN.search(address):
         return address
     shown = f"{address.partition('://')[0]}://***@{address.rpartition('@')[2]}"
-    raise SettingsError(f"{shown}: an address holds no password; take it out and use the environment, a profile or a role")
+    raise SettingsError(f"{shown}: a URL must not hold a password; remove it and use the environment, a profile or a role")

@@ -1,413 +1,401 @@
-"""The contracts of the tables of customers, from gold on: part of `rfm.schema`, which everyone reads them from.
+"""Every table as a pandera model: columns, types, nulls, bounds, units and key; the docstring says what one row is.
 
-The contract of every table, in one place: the columns of the system are known here and nowhere else.
-
-Code reads names and types from here, the lake checks every write against it, the report prints it and the
-README's tables are tested against it.
+Importing pandera takes a second, so only a frame that may break its contract, the tests and the reference import this
+module. `rfm.contracts` reads the same description from `schema.json`, which `python tests/test_docs.py` writes.
 """
 
 from __future__ import annotations
 
-from rfm.contracts import Column, Table
-from rfm.errors import ContractError, InputError, RfmError, SettingsError, StageError
+from typing import Annotated
 
-# ── customer_tables ────────────────────────────────────────────────────────────
-OUTLIER_LABELS = {-1: "spend outlier", -2: "frequency outlier", -3: "spend and frequency outlier"}
-"""What the clusters of outliers are called."""
+import polars as pl
+from pandera.api.polars.types import PolarsData
+from pandera.polars import DataFrameModel, Field, check
 
-_CUSTOMER = Column("CustomerID", "STRING", "the customer")
-_METRICS = (
-    Column("MaxInvoiceDate", "DATE", "last purchase"),
-    Column("Recency", "INT", "days from the last purchase to the run date; small is good", unit="days", bounds=(0, None)),
-    Column("Frequency", "INT", "distinct invoices", unit="invoices", bounds=(1, None)),
-    Column("Monetary", "DECIMAL(18,2)", "sum of TotalPrice, exact", unit="currency", bounds=(0, None)),
+Money = Annotated[pl.Decimal, 18, 2]
+Timestamp = Annotated[pl.Datetime, "us", "UTC"]
+
+BYTES, CURRENCY, CUSTOMERS, DAYS, FILES, INVOICES, ITEMS, PERCENT, ROWS, SECONDS = (
+    {"unit": unit} for unit in ("bytes", "currency", "customers", "days", "files", "invoices", "items", "%", "rows", "seconds")
 )
-_CLUSTER = Column("Cluster", "INT", "0, 1, … by falling median Monetary; -1, -2, -3 are outliers", bounds=(-3, None))
-_UPDATE = Column("UpdateDate", "DATE", "run date")
-_SEGMENT = Column("Cluster_Description", "STRING", "segment")
-_TIER = Column("Tier", "STRING", "group of segments: premium, high value, active engagement, risk, growth and new")
-_ACTION = Column("Cluster_Recommendation", "STRING", "recommended action")
-_SCORED = ("Recency", "Frequency", "Monetary")
-_LABEL = Column("Cluster_Label", "STRING", "segment, and what tells clusters of one segment apart: which outliers, or the number")
-_EXPLANATION = Column("Explanation", "STRING", "what the middle customer is like, and the cut-offs that give the segment")
-_WAY = "segments (of the clusters), tiers (value and engagement) or scores (their names)"
+
+# columns that several tables share, under one name each: a Field remembers its own
+CUSTOMER = Field(description="the customer")
+INGESTED = Field(description="when the row was ingested, UTC")
+PROCESSING_DATE = Field(description="run date of the run that ingested the rows")
+SEGMENT = Field(description="segment")
+SOURCE_FILE = Field(description="path of the file under the landing folder")
+UPDATE_DATE = Field(description="run date")
 
 
-def _statistics(total: str) -> tuple[Column, ...]:
-    """Return the columns of a summary: a count, and average and median of each metric."""
-    units = {"Monetary": "currency", "Frequency": "invoices", "Recency": "days"}
-    values = (
-        Column(f"{how}{metric}", "DOUBLE", f"{how.lower()} {metric}, rounded to 2", unit=unit)
-        for metric, unit in units.items()
-        for how in ("Average", "Median")
+class Table(DataFrameModel):
+    """The base of all models: a frame has exactly these columns, in this order."""
+
+    # pandera's way is a nested class Config in every model; five lines more for each of them would say the same
+    def __init_subclass__(cls, name: str = "", unique: tuple[str, ...] = ()) -> None:
+        cls.Config = type(
+            "Config", (cls.Config,), {"name": name, "unique": list(unique) or None, "strict": True, "ordered": True}
+        )
+        super().__init_subclass__()
+
+
+class LandingFiles(Table, name="landing_files", unique=("source_file", "layer")):
+    """A landing file in a layer."""
+
+    source_file: pl.String = SOURCE_FILE
+    layer: pl.String = Field(description="bronze, silver or quarantine; changed: new content waits to be restated")
+    file_date: pl.Date = Field(nullable=True, description="date in the file's name")
+    bytes: pl.Int64 = Field(ge=0, metadata=BYTES, description="size when it was read")
+    sha256: pl.String = Field(description="digest of the content when it was read")
+    processing_date: pl.Date = Field(description="run date of the run that read it")
+    rows: pl.Int64 = Field(ge=0, metadata=ROWS, description="rows of the file in the layer")
+    token: pl.String = Field(nullable=True, description="ETag or modification time when it was listed")
+    version: pl.Int64 = Field(nullable=True, description="transaction of the content: times restated, and its digest")
+
+
+class RunWarnings(Table, name="run_warnings", unique=("run_date", "stage", "kind", "message")):
+    """A warning of a run."""
+
+    run_date: pl.Date = Field(description="run date of the run that warns")
+    stage: pl.String = Field(description="notebook that warns, e.g. 1_bronze")
+    kind: pl.String = Field(description="what it is about, e.g. refused_file")
+    severity: pl.String = Field(description="warning or error; an error makes the run end with exit status 1")
+    message: pl.String = Field(description="one line: what, how many, what to do")
+
+
+class PipelineRuns(Table, name="pipeline_runs", unique=("run_id", "stage")):
+    """A stage of a run."""
+
+    run_id: pl.String = Field(description="the run")
+    run_date: pl.Date = Field(description="day that the run is for")
+    stage: pl.String = Field(description="notebook, e.g. 1_bronze; `run` for all of them, `backfill` for a day without notebooks")
+    status: pl.String = Field(description="running, done or failed; a killed run stays running")
+    started: Timestamp = Field(description="start, UTC")
+    seconds: pl.Float64 = Field(ge=0, metadata=SECONDS, description="duration; 0 while it is running")
+    rows_read: pl.Int64 = Field(ge=0, metadata=ROWS, description="rows read")
+    rows_written: pl.Int64 = Field(ge=0, metadata=ROWS, description="rows written")
+    versions: pl.String = Field(description="JSON: version of each table that it read and wrote")
+    error: pl.String = Field(nullable=True, description="what went wrong, in one line")
+
+
+class _Raw(Table):
+    """The columns of a landing file, as text, and what did not fit them."""
+
+    Invoice: pl.String = Field(nullable=True, description="raw text")
+    StockCode: pl.String = Field(nullable=True, description="raw text")
+    Description: pl.String = Field(nullable=True, description="raw text")
+    Quantity: pl.String = Field(nullable=True, description="raw text")
+    Price: pl.String = Field(nullable=True, description="raw text")
+    CustomerID: pl.String = Field(nullable=True, description="raw text")
+    Country: pl.String = Field(nullable=True, description="raw text")
+    InvoiceDate: pl.String = Field(nullable=True, description="raw text")
+    rescued: pl.String = Field(alias="_rescued_data", nullable=True, description="JSON of what did not fit the header")
+
+
+class RetailTransactionsBronze(_Raw, name="retail_transactions_bronze"):
+    """A line that arrived, as it arrived."""
+
+    ingestion_timestamp: Timestamp = INGESTED
+    source_file: pl.String = SOURCE_FILE
+    processing_date: pl.Date = PROCESSING_DATE
+
+
+class RetailTransactionsSilver(Table, name="retail_transactions_silver"):
+    """An invoice line, clean and typed."""
+
+    InvoiceNo: pl.String = Field(description="invoice, 6 or 7 characters unless the shop's rules differ")
+    StockCode: pl.String = Field(description="product or special code")
+    Description: pl.String = Field(nullable=True, description="product name")
+    Quantity: pl.Int32 = Field(metadata=ITEMS, description="items; below 0 for a return")
+    UnitPrice: Annotated[pl.Decimal, 10, 2] = Field(ge=0, metadata=CURRENCY, description="price of one item, rounded half up")
+    CustomerID: pl.String = Field(nullable=True, description="the customer; null for guests")
+    Country: pl.String = Field(nullable=True, description="where the customer lives")
+    InvoiceDate: pl.Date = Field(description="day of the sale")
+    IsCancellation: pl.Boolean = Field(description="invoice starts with C or c unless the shop's rules differ")
+    TotalPrice: Annotated[pl.Decimal, 12, 2] = Field(metadata=CURRENCY, description="Quantity × UnitPrice; below 0 for a return")
+    Year: pl.Int32 = Field(description="year of InvoiceDate")
+    Month: pl.Int32 = Field(ge=1, le=12, description="month of InvoiceDate")
+    DayOfWeek: pl.Int32 = Field(ge=1, le=7, description="1 = Sunday … 7 = Saturday")
+    SurrogateKey: pl.String = Field(description="InvoiceNo_StockCode_Quantity; may repeat")
+    ingestion_timestamp: Timestamp = INGESTED
+    source_file: pl.String = SOURCE_FILE
+    processing_date: pl.Date = PROCESSING_DATE
+
+    # bounds that hold for sales only, which Field(ge=…) cannot say
+    @check("Quantity", statistics={"min_value": 1, "unless": "IsCancellation"})
+    def at_least_1_unless_cancelled(cls, data: PolarsData) -> pl.LazyFrame:
+        """Return True per row that sells something."""
+        return data.lazyframe.select((pl.col("Quantity") >= 1) | pl.col("IsCancellation"))
+
+    @check("TotalPrice", statistics={"min_value": 0, "unless": "IsCancellation"})
+    def at_least_0_unless_cancelled(cls, data: PolarsData) -> pl.LazyFrame:
+        """Return True per row that costs nothing or more."""
+        return data.lazyframe.select((pl.col("TotalPrice") >= 0) | pl.col("IsCancellation"))
+
+
+class RetailTransactionsQuarantine(_Raw, name="retail_transactions_quarantine"):
+    """A line that silver refused, raw."""
+
+    failed_expectations: pl.String = Field(description="names of the broken rules, separated by commas")
+    ingestion_timestamp: Timestamp = INGESTED
+    source_file: pl.String = SOURCE_FILE
+    processing_date: pl.Date = PROCESSING_DATE
+
+
+class ReleasedRows(Table, name="released_rows"):
+    """A quarantined line that was put right by hand."""
+
+    row_id: pl.String = Field(description="digest of the quarantined line, and its number among equal ones")
+    release_id: pl.String = Field(description="digest of all lines that were released together")
+    source_file: pl.String = SOURCE_FILE
+    failed_expectations: pl.String = Field(description="names of the broken rules")
+    raw_before: pl.String = Field(description="JSON of the line as it arrived")
+    raw_after: pl.String = Field(description="JSON of the line as it was corrected")
+    version: pl.Int64 = Field(description="transaction of the file's content that the line belongs to")
+    released_timestamp: Timestamp = Field(description="when it was released, UTC")
+    run_date: pl.Date = Field(description="run date of the release")
+
+
+class CustomerRfmGold(Table, name="customer_rfm_gold", unique=("CustomerID",)):
+    """A customer as of the run date."""
+
+    CustomerID: pl.String = CUSTOMER
+    MaxInvoiceDate: pl.Date = Field(description="last purchase")
+    Recency: pl.Int32 = Field(ge=0, metadata=DAYS, description="days from the last purchase to the run date; low is good")
+    Frequency: pl.Int32 = Field(ge=1, metadata=INVOICES, description="distinct invoices")
+    Monetary: Money = Field(ge=0, metadata=CURRENCY, description="sum of TotalPrice, exact")
+
+
+class CustomerRfmKmeansClustered(CustomerRfmGold, name="customer_rfm_kmeans_clustered", unique=("CustomerID",)):
+    """A customer as of the run date."""
+
+    Cluster: pl.Int32 = Field(ge=-3, description="0, 1, … by falling median Monetary; -1, -2, -3 are outliers")
+    UpdateDate: pl.Date = UPDATE_DATE
+
+
+class CustomerRfmKmeansClusteredHistory(
+    CustomerRfmKmeansClustered, name="customer_rfm_kmeans_clustered_history", unique=("CustomerID", "UpdateDate")
+):
+    """A customer on a run date."""
+
+    Cluster_Description: pl.String = SEGMENT
+
+
+class ClusterModels(Table, name="cluster_models", unique=("UpdateDate",)):
+    """A run date."""
+
+    UpdateDate: pl.Date = UPDATE_DATE
+    k: pl.Int32 = Field(ge=1, description="number of clusters")
+    model: pl.String = Field(description="JSON: scaler, centroids, scores of every k tried, code version")
+
+
+class FitExclusions(Table, name="fit_exclusions", unique=("CustomerID", "UpdateDate", "Reason")):
+    """A customer kept out of the fit on a run date, and a reason."""
+
+    CustomerID: pl.String = CUSTOMER
+    UpdateDate: pl.Date = UPDATE_DATE
+    Reason: pl.String = Field(description="bulk order or test transaction, as defined in [exclusions]")
+    Invoices: pl.Int64 = Field(ge=1, metadata=INVOICES, description="invoices that give the reason")
+    Amount: Money = Field(ge=0, metadata=CURRENCY, description="total of these invoices, exact")
+
+
+class SegmentMovement(Table, name="segment_movement", unique=("UpdateDate", "Days", "From_Segment", "To_Segment")):
+    """A move from one segment to another over a period."""
+
+    UpdateDate: pl.Date = UPDATE_DATE
+    Days: pl.Int32 = Field(metadata=DAYS, description="length of the period: 1, 7 or 30")
+    Since: pl.Date = Field(description="run date that it is compared with")
+    From_Segment: pl.String = Field(description="segment then; empty for new customers")
+    To_Segment: pl.String = Field(description="segment now")
+    Customers: pl.Int64 = Field(ge=0, metadata=CUSTOMERS, description="customers who moved this way, or stayed")
+    Revenue: Money = Field(ge=0, metadata=CURRENCY, description="sum of their Monetary today, exact")
+    Bought: pl.Int64 = Field(ge=0, metadata=CUSTOMERS, description="of those who changed segment: bought since")
+    TimePassed: pl.Int64 = Field(ge=0, metadata=CUSTOMERS, description="did not buy; the earlier model too gives today's segment")
+    ModelChanged: pl.Int64 = Field(ge=0, metadata=CUSTOMERS, description="did not buy; the earlier model gives another segment")
+
+
+class SegmentStability(Table, name="segment_stability", unique=("UpdateDate",)):
+    """A run date."""
+
+    UpdateDate: pl.Date = UPDATE_DATE
+    Method: pl.String = Field(description="full: fitted from scratch; warm: started from the model of the run before")
+    FittedOn: pl.Date = Field(description="run date of the last full fit")
+    Previous: pl.Date = Field(nullable=True, description="run date that it is compared with")
+    k: pl.Int32 = Field(ge=1, description="number of clusters")
+    KMargin: pl.Float64 = Field(nullable=True, description="score of k above the best other k, as a share; below 0: k is kept")
+    Compared: pl.Int64 = Field(ge=0, metadata=CUSTOMERS, description="customers without a purchase since")
+    Renamed: pl.Int64 = Field(ge=0, metadata=CUSTOMERS, description="of them, those with another segment")
+    RenamedShare: pl.Float64 = Field(nullable=True, ge=0, le=1, description="Renamed / Compared")
+    AdjustedRand: pl.Float64 = Field(nullable=True, ge=-1, le=1, description="of their clusters then and now; 1: the same")
+    Drift: pl.Float64 = Field(nullable=True, ge=0, description="largest move of a centroid since, in standard deviations")
+    Silhouette: pl.Float64 = Field(ge=-1, le=1, description="mean silhouette of the fit")
+
+
+class ClusterSummary(Table, name="cluster_summary", unique=("Cluster",)):
+    """A cluster."""
+
+    Cluster: pl.Int32 = Field(ge=-3, description="0, 1, … by falling median Monetary; -1, -2, -3 are outliers")
+    Count: pl.Int64 = Field(ge=1, metadata=CUSTOMERS, description="customers")
+    AverageMonetary: pl.Float64 = Field(metadata=CURRENCY, description="average Monetary, rounded to 2")
+    MedianMonetary: pl.Float64 = Field(metadata=CURRENCY, description="median Monetary, rounded to 2")
+    AverageFrequency: pl.Float64 = Field(metadata=INVOICES, description="average Frequency, rounded to 2")
+    MedianFrequency: pl.Float64 = Field(metadata=INVOICES, description="median Frequency, rounded to 2")
+    AverageRecency: pl.Float64 = Field(metadata=DAYS, description="average Recency, rounded to 2")
+    MedianRecency: pl.Float64 = Field(metadata=DAYS, description="median Recency, rounded to 2")
+
+
+class ClusterDescriptionAndRecommendation(ClusterSummary, name="cluster_description_and_recommendation", unique=("Cluster",)):
+    """A cluster."""
+
+    Cluster_Description: pl.String = SEGMENT
+    Tier: pl.String = Field(description="group of segments: premium, high value, active engagement, risk, growth and new")
+    Cluster_Recommendation: pl.String = Field(description="recommended action")
+    Cluster_Label: pl.String = Field(description="segment, with the kind of outlier or a number where clusters share it")
+    Explanation: pl.String = Field(description="the median customer, and the cut-offs that give the segment")
+
+
+class CustomerRfmDescriptionAndRecommendation(
+    CustomerRfmKmeansClusteredHistory, name="customer_rfm_description_and_recommendation", unique=("CustomerID",)
+):
+    """A customer as of the run date."""
+
+    Tier: pl.String = Field(description="group of segments: premium, high value, active engagement, risk, growth and new")
+    Cluster_Recommendation: pl.String = Field(description="recommended action")
+
+
+class SegmentSummary(Table, name="segment_summary", unique=("Cluster_Description",)):
+    """A segment."""
+
+    Cluster_Description: pl.String = SEGMENT
+    Tier: pl.String = Field(description="group of segments: premium, high value, active engagement, risk, growth and new")
+    Customers: pl.Int64 = Field(ge=1, metadata=CUSTOMERS, description="customers")
+    AverageMonetary: pl.Float64 = Field(metadata=CURRENCY, description="average Monetary, rounded to 2")
+    MedianMonetary: pl.Float64 = Field(metadata=CURRENCY, description="median Monetary, rounded to 2")
+    AverageFrequency: pl.Float64 = Field(metadata=INVOICES, description="average Frequency, rounded to 2")
+    MedianFrequency: pl.Float64 = Field(metadata=INVOICES, description="median Frequency, rounded to 2")
+    AverageRecency: pl.Float64 = Field(metadata=DAYS, description="average Recency, rounded to 2")
+    MedianRecency: pl.Float64 = Field(metadata=DAYS, description="median Recency, rounded to 2")
+    CustomerShare: pl.Float64 = Field(ge=0, le=1, description="share of all customers")
+    Revenue: Money = Field(ge=0, metadata=CURRENCY, description="sum of Monetary, exact")
+    RevenueShare: pl.Float64 = Field(ge=0, le=1, description="share of all revenue")
+    Cluster_Recommendation: pl.String = Field(description="recommended action")
+    Explanation: pl.String = Field(description="the median customer, and the cut-offs that give the segment")
+
+
+class CustomerSegmentations(Table, name="customer_segmentations", unique=("CustomerID",)):
+    """A customer as of the run date."""
+
+    CustomerID: pl.String = CUSTOMER
+    UpdateDate: pl.Date = UPDATE_DATE
+    Segment: pl.String = Field(description="segment of the cluster")
+    ValueTier: pl.String = Field(description="High, Growing or Base, by the monetary cut-offs")
+    Engagement: pl.String = Field(description="Active & Engaged, At Risk, Developing or Inactive, by recency and frequency")
+    RScore: pl.Int32 = Field(ge=1, le=5, description="Recency score, 5 is best")
+    FScore: pl.Int32 = Field(ge=1, le=5, description="Frequency score, 5 is best")
+    MScore: pl.Int32 = Field(ge=1, le=5, description="Monetary score, 5 is best")
+    RFMScore: pl.String = Field(description="the three scores as digits, e.g. 545")
+    ScoreName: pl.String = Field(description="one of the eleven usual names for the scores")
+
+
+class SegmentationAgreement(Table, name="segmentation_agreement", unique=("UpdateDate", "First", "Second")):
+    """Two ways to segment, on a run date."""
+
+    UpdateDate: pl.Date = UPDATE_DATE
+    First: pl.String = Field(description="segments (of the clusters), tiers (value and engagement) or scores (their names)")
+    Second: pl.String = Field(description="segments (of the clusters), tiers (value and engagement) or scores (their names)")
+    AdjustedRand: pl.Float64 = Field(ge=-1, le=1, description="adjusted Rand index: 1 the same groups, 0 as expected by chance")
+    SameShare: pl.Float64 = Field(ge=0, le=1, description="share of customers in the main Second group of their First group")
+
+
+class CustomerExplanations(Table, name="customer_explanations", unique=("CustomerID",)):
+    """A customer as of the run date."""
+
+    CustomerID: pl.String = CUSTOMER
+    UpdateDate: pl.Date = UPDATE_DATE
+    Why: pl.String = Field(description="why the customer is in this segment, and what would change that")
+    Next_Segment: pl.String = Field(nullable=True, description="segment of the nearest cluster of another one; null for outliers")
+    Distance: pl.Float64 = Field(
+        nullable=True, ge=-1, le=1, description="to it: 0 on the border, 1 at the own centre, < 0 beyond"
     )
-    return Column(total, "BIGINT", "customers", unit="customers", bounds=(1, None)), *values
 
 
-def _customers(*names: str) -> tuple[Column, ...]:
-    """Return columns that count customers."""
-    return tuple(Column(name, "BIGINT", _COUNTED[name], unit="customers", bounds=(0, None)) for name in names)
+class BronzeDailyQuality(Table, name="bronze_daily_quality", unique=("processing_date",)):
+    """A processing date."""
+
+    processing_date: pl.Date = PROCESSING_DATE
+    total_records: pl.Int64 = Field(ge=0, metadata=ROWS, description="rows")
+    files_processed: pl.Int64 = Field(ge=0, metadata=FILES, description="files they came from")
+    distinct_invoice_date: pl.Int64 = Field(ge=0, metadata=DAYS, description="distinct invoice dates")
+    valid_records: pl.Int64 = Field(ge=0, metadata=ROWS, description="rows that fit the header")
+    null_invoices: pl.Int64 = Field(ge=0, metadata=ROWS, description="rows without invoice")
+    null_stock_codes: pl.Int64 = Field(ge=0, metadata=ROWS, description="rows without stock code")
+    null_customer_ids: pl.Int64 = Field(ge=0, metadata=ROWS, description="rows without customer")
+    bad_quantities: pl.Int64 = Field(ge=0, metadata=ROWS, description="quantity 0 or below, not a return")
+    bad_price: pl.Int64 = Field(ge=0, metadata=ROWS, description="price below 0")
+    rescued_data_quality_score: pl.Float64 = Field(ge=0, le=100, metadata=PERCENT, description="100 × valid / total, 2 decimals")
 
 
-_COUNTED = {
-    "Customers": "customers who went this way, or stayed",
-    "Bought": "of those who changed: bought since",
-    "TimePassed": "did not buy; the model of then gives them today's segment",
-    "ModelChanged": "did not buy; the model of then gives them another",
-    "Compared": "customers without a purchase since",
-    "Renamed": "of them, those with another segment",
+class DailyCounts(Table, name="daily_counts", unique=("InvoiceDate", "layer", "processing_date")):
+    """An invoice date in a layer, by the run that ingested its rows."""
+
+    InvoiceDate: pl.Date = Field(nullable=True, description="day of the sale; null where it could not be read")
+    layer: pl.String = Field(description="bronze or silver")
+    processing_date: pl.Date = PROCESSING_DATE
+    total_records: pl.Int64 = Field(ge=0, metadata=ROWS, description="rows")
+
+
+class BronzeSilverDqComparison(Table, name="bronze_silver_dq_comparison", unique=("processing_date", "layer")):
+    """A processing date in a layer."""
+
+    processing_date: pl.Date = PROCESSING_DATE
+    layer: pl.String = Field(description="bronze or silver")
+    total_records: pl.Int64 = Field(ge=0, metadata=ROWS, description="rows")
+    null_invoice: pl.Int64 = Field(ge=0, metadata=ROWS, description="rows without invoice")
+    bad_invoice: pl.Int64 = Field(ge=0, metadata=ROWS, description="invoice of another form")
+    null_stock_code: pl.Int64 = Field(ge=0, metadata=ROWS, description="rows without stock code")
+    null_quantity: pl.Int64 = Field(ge=0, metadata=ROWS, description="rows without quantity")
+    bad_quantity: pl.Int64 = Field(ge=0, metadata=ROWS, description="quantity 0 or below, not a return")
+    null_invoice_date: pl.Int64 = Field(ge=0, metadata=ROWS, description="rows without invoice date")
+    bad_price: pl.Int64 = Field(ge=0, metadata=ROWS, description="price below 0")
+    null_customer_id: pl.Int64 = Field(ge=0, metadata=ROWS, description="rows without customer")
+
+
+class ExpectationResults(Table, name="expectation_results", unique=("processing_date", "expectation")):
+    """An expectation on a processing date."""
+
+    processing_date: pl.Date = PROCESSING_DATE
+    expectation: pl.String = Field(description="name of the rule")
+    severity: pl.String = Field(description="drop, warn or fail")
+    checked: pl.Int64 = Field(ge=0, metadata=ROWS, description="rows that were checked")
+    failed: pl.Int64 = Field(ge=0, metadata=ROWS, description="rows that break the rule")
+
+
+class QualityMetrics(Table, name="quality_metrics", unique=("processing_date", "metric", "column")):
+    """A measure of a column on a processing date."""
+
+    processing_date: pl.Date = PROCESSING_DATE
+    metric: pl.String = Field(description="completeness: non-null values; dropped, repeated_lines, repeated_keys: rows")
+    column: pl.String = Field(description="measured column, * for the whole line")
+    checked: pl.Int64 = Field(ge=0, metadata=ROWS, description="rows that were checked")
+    counted: pl.Int64 = Field(ge=0, metadata=ROWS, description="rows that were counted")
+    value: pl.Float64 = Field(ge=0, le=1, description="counted / checked")
+
+
+class DailyVolume(Table, name="daily_volume", unique=("InvoiceDate", "source_file", "processing_date")):
+    """An invoice date in a landing file, lines that silver took."""
+
+    InvoiceDate: pl.Date = Field(description="day of the sale")
+    source_file: pl.String = SOURCE_FILE
+    processing_date: pl.Date = PROCESSING_DATE
+    lines: pl.Int64 = Field(ge=0, metadata=ROWS, description="invoice lines")
+    invoices: pl.Int64 = Field(ge=0, metadata=INVOICES, description="distinct invoices")
+    customers: pl.Int64 = Field(ge=0, metadata=CUSTOMERS, description="distinct customers")
+    revenue: Money = Field(metadata=CURRENCY, description="sum of TotalPrice, exact")
+
+
+MODELS = {
+    str(one.Config.name): one
+    for one in list(vars().values())
+    if isinstance(one, type) and issubclass(one, Table) and one not in (Table, _Raw)
 }
-
-CUSTOMER_TABLES = (
-    Table("customer_rfm_gold", "a customer as of the run date", ("CustomerID",), (_CUSTOMER, *_METRICS)),
-    Table(
-        "customer_rfm_kmeans_clustered",
-        "a customer as of the run date",
-        ("CustomerID",),
-        (_CUSTOMER, *_METRICS, _CLUSTER, _UPDATE),
-    ),
-    Table(
-        "customer_rfm_kmeans_clustered_history",
-        "a customer on a run date",
-        ("CustomerID", "UpdateDate"),
-        (_CUSTOMER, *_METRICS, _CLUSTER, _UPDATE, _SEGMENT),
-    ),
-    Table(
-        "cluster_models",
-        "a run date",
-        ("UpdateDate",),
-        (
-            _UPDATE,
-            Column("k", "INT", "number of clusters", bounds=(1, None)),
-            Column("model", "STRING", "JSON: scaler, centroids, scores of every k tried, code version"),
-        ),
-    ),
-    Table(
-        "fit_exclusions",
-        "a customer kept out of the fit on a run date, and a reason",
-        ("CustomerID", "UpdateDate", "Reason"),
-        (
-            _CUSTOMER,
-            _UPDATE,
-            Column("Reason", "STRING", "bulk order or test transaction, as [exclusions] has it"),
-            Column("Invoices", "BIGINT", "invoices that give the reason", unit="invoices", bounds=(1, None)),
-            Column("Amount", "DECIMAL(18,2)", "what these invoices came to, exact", unit="currency", bounds=(0, None)),
-        ),
-    ),
-    Table(
-        "segment_movement",
-        "a move from one segment to another over a period",
-        ("UpdateDate", "Days", "From_Segment", "To_Segment"),
-        (
-            _UPDATE,
-            Column("Days", "INT", "period asked for: 1, 7 or 30", unit="days"),
-            Column("Since", "DATE", "run date that is compared with"),
-            Column("From_Segment", "STRING", "segment then; empty for new customers"),
-            Column("To_Segment", "STRING", "segment now"),
-            *_customers("Customers"),
-            Column("Revenue", "DECIMAL(18,2)", "sum of their Monetary today, exact", unit="currency", bounds=(0, None)),
-            *_customers("Bought", "TimePassed", "ModelChanged"),
-        ),
-    ),
-    Table(
-        "segment_stability",
-        "a run date",
-        ("UpdateDate",),
-        (
-            _UPDATE,
-            Column("Method", "STRING", "full: fitted afresh; warm: grown from the model of the run before"),
-            Column("FittedOn", "DATE", "run date of the last full fit"),
-            Column("Previous", "DATE", "run date that is compared with", nullable=True),
-            Column("k", "INT", "number of clusters", bounds=(1, None)),
-            Column("KMargin", "DOUBLE", "score of k over the best other, as a share; below 0: k is held", nullable=True),
-            *_customers("Compared", "Renamed"),
-            Column("RenamedShare", "DOUBLE", "Renamed / Compared", True, bounds=(0, 1)),
-            Column("AdjustedRand", "DOUBLE", "of the clusters then and now of those compared; 1: the same", True, bounds=(-1, 1)),
-            Column("Drift", "DOUBLE", "largest move of a centroid since, in standard deviations", True, bounds=(0, None)),
-            Column("Silhouette", "DOUBLE", "mean silhouette of the fit", bounds=(-1, 1)),
-        ),
-    ),
-    Table("cluster_summary", "a cluster", ("Cluster",), (_CLUSTER, *_statistics("Count"))),
-    Table(
-        "cluster_description_and_recommendation",
-        "a cluster",
-        ("Cluster",),
-        (_CLUSTER, *_statistics("Count"), _SEGMENT, _TIER, _ACTION, _LABEL, _EXPLANATION),
-    ),
-    Table(
-        "customer_rfm_description_and_recommendation",
-        "a customer as of the run date",
-        ("CustomerID",),
-        (_CUSTOMER, *_METRICS, _CLUSTER, _UPDATE, _SEGMENT, _TIER, _ACTION),
-    ),
-    Table(
-        "segment_summary",
-        "a segment",
-        ("Cluster_Description",),
-        (
-            _SEGMENT,
-            _TIER,
-            *_statistics("Customers"),
-            Column("CustomerShare", "DOUBLE", "share of all customers", bounds=(0, 1)),
-            Column("Revenue", "DECIMAL(18,2)", "sum of Monetary, exact", unit="currency", bounds=(0, None)),
-            Column("RevenueShare", "DOUBLE", "share of all revenue", bounds=(0, 1)),
-            _ACTION,
-            _EXPLANATION,
-        ),
-    ),
-    Table(
-        "customer_segmentations",
-        "a customer as of the run date",
-        ("CustomerID",),
-        (
-            _CUSTOMER,
-            _UPDATE,
-            Column("Segment", "STRING", "segment of the cluster"),
-            Column("ValueTier", "STRING", "High, Growing or Base, by the monetary cut-offs"),
-            Column("Engagement", "STRING", "Active & Engaged, At Risk, Developing or Inactive, by recency and frequency"),
-            *(Column(f"{name[0]}Score", "INT", f"{name} score, 5 is best", bounds=(1, 5)) for name in _SCORED),
-            Column("RFMScore", "STRING", "the three scores as digits, as 545"),
-            Column("ScoreName", "STRING", "one of the eleven usual names, by the scores"),
-        ),
-    ),
-    Table(
-        "segmentation_agreement",
-        "two ways to segment, on a run date",
-        ("UpdateDate", "First", "Second"),
-        (
-            _UPDATE,
-            Column("First", "STRING", _WAY),
-            Column("Second", "STRING", _WAY),
-            Column("AdjustedRand", "DOUBLE", "adjusted Rand index: 1 the same groups, 0 as chance has it", bounds=(-1, 1)),
-            Column("SameShare", "DOUBLE", "customers in the group of Second that most of theirs in First are in", bounds=(0, 1)),
-        ),
-    ),
-    Table(
-        "customer_explanations",
-        "a customer as of the run date",
-        ("CustomerID",),
-        (
-            _CUSTOMER,
-            _UPDATE,
-            Column("Why", "STRING", "why the customer is in its segment, and what would change that, by the model of the day"),
-            Column("Next_Segment", "STRING", "segment of the nearest cluster that has another one; none for outliers", True),
-            Column("Distance", "DOUBLE", "from it: 0 on the border, 1 at the own centre; below 0 beyond", True, bounds=(-1, 1)),
-        ),
-    ),
-)
-
-
-# ── schema ────────────────────────────────────────────────────────────
-__all__ = [
-    "LANDING_COLUMNS",
-    "OUTLIER_LABELS",
-    "TABLES",
-    "ContractError",
-    "InputError",
-    "RfmError",
-    "SettingsError",
-    "StageError",
-]
-
-# ── the columns of a landing file, and the raw names they get in bronze ────────────────────────────
-LANDING_COLUMNS = {
-    "Invoice": "Invoice",
-    "StockCode": "StockCode",
-    "Description": "Description",
-    "Quantity": "Quantity",
-    "Price": "Price",
-    "Customer ID": "CustomerID",
-    "Country": "Country",
-    "InvoiceDate": "InvoiceDate",
-}
-
-_RAW = tuple(Column(name, "STRING", "raw text", nullable=True) for name in LANDING_COLUMNS.values())
-_ARRIVAL = (
-    Column("ingestion_timestamp", "TIMESTAMP", "when the row was ingested, UTC"),
-    Column("source_file", "STRING", "path of the file under the landing folder"),
-    Column("processing_date", "DATE", "run date of the run that ingested the row"),
-)
-_RESCUED = Column("_rescued_data", "STRING", "JSON of what did not fit the header", nullable=True)
-
-
-def _counts(*names: str) -> tuple[Column, ...]:
-    """Return columns that count rows."""
-    return tuple(Column(name, "BIGINT", name.replace("_", " "), unit="rows", bounds=(0, None)) for name in names)
-
-
-_PROCESSING = Column("processing_date", "DATE", "run date of the run that ingested the rows")
-_LAYER = Column("layer", "STRING", "bronze or silver")
-
-TABLES: dict[str, Table] = {
-    table.name: table
-    for table in (
-        Table(
-            "landing_files",
-            "a landing file in a layer",
-            ("source_file", "layer"),
-            (
-                Column("source_file", "STRING", "path of the file under the landing folder"),
-                Column("layer", "STRING", "bronze, silver or quarantine; changed: another content waits to be restated"),
-                Column("file_date", "DATE", "date in the file's name", nullable=True),
-                Column("bytes", "BIGINT", "size when it was read", unit="bytes", bounds=(0, None)),
-                Column("sha256", "STRING", "digest of the content when it was read"),
-                Column("processing_date", "DATE", "run date of the run that read it"),
-                Column("rows", "BIGINT", "rows of the file in the layer", unit="rows", bounds=(0, None)),
-                Column("token", "STRING", "ETag or modification time when it was listed", True),
-                Column("version", "BIGINT", "transaction of the content in the layer: how often restated, and its digest", True),
-            ),
-        ),
-        Table(
-            "run_warnings",
-            "a warning of a run",
-            ("run_date", "stage", "kind", "message"),
-            (
-                Column("run_date", "DATE", "run date of the run that warns"),
-                Column("stage", "STRING", "notebook that warns, as 1_bronze"),
-                Column("kind", "STRING", "what it is about, as refused_file"),
-                Column("severity", "STRING", "warning or error; an error makes the run end with exit status 1"),
-                Column("message", "STRING", "one line: what, how many, what to do"),
-            ),
-        ),
-        Table(
-            "pipeline_runs",
-            "a stage of a run",
-            ("run_id", "stage"),
-            (
-                Column("run_id", "STRING", "the run"),
-                Column("run_date", "DATE", "day that the run is for"),
-                Column("stage", "STRING", "notebook, as 1_bronze; `run` for all of them, `backfill` for a day without notebooks"),
-                Column("status", "STRING", "running, done or failed; a killed run stays running"),
-                Column("started", "TIMESTAMP", "when, UTC"),
-                Column("seconds", "DOUBLE", "how long; 0 while it is running", unit="seconds", bounds=(0, None)),
-                *_counts("rows_read", "rows_written"),
-                Column("versions", "STRING", "JSON: version of each table it read and wrote"),
-                Column("error", "STRING", "what went wrong, in one line", nullable=True),
-            ),
-        ),
-        Table("retail_transactions_bronze", "a line that arrived, as it arrived", (), (*_RAW, _RESCUED, *_ARRIVAL)),
-        Table(
-            "retail_transactions_silver",
-            "an invoice line, clean and typed",
-            (),
-            (
-                Column("InvoiceNo", "STRING", "invoice, 6 or 7 characters, or as the shop's rules have it"),
-                Column("StockCode", "STRING", "product or special code"),
-                Column("Description", "STRING", "product name", nullable=True),
-                Column("Quantity", "INT", "items; below 0 for a return", unit="items", bounds=(1, None), unless="IsCancellation"),
-                Column("UnitPrice", "DECIMAL(10,2)", "price of one item, rounded half up", unit="currency", bounds=(0, None)),
-                Column("CustomerID", "STRING", "the customer; missing for guests", nullable=True),
-                Column("Country", "STRING", "where the customer lives", nullable=True),
-                Column("InvoiceDate", "DATE", "day of the sale"),
-                Column("IsCancellation", "BOOLEAN", "invoice starts with C or c, or as the shop's rules have it"),
-                Column(
-                    *("TotalPrice", "DECIMAL(12,2)", "Quantity × UnitPrice, exact; below 0 for a return"),
-                    unit="currency",
-                    bounds=(0, None),
-                    unless="IsCancellation",
-                ),
-                Column("Year", "INT", "year of InvoiceDate"),
-                Column("Month", "INT", "month of InvoiceDate", bounds=(1, 12)),
-                Column("DayOfWeek", "INT", "1 = Sunday … 7 = Saturday", bounds=(1, 7)),
-                Column("SurrogateKey", "STRING", "InvoiceNo_StockCode_Quantity; may repeat"),
-                *_ARRIVAL,
-            ),
-        ),
-        Table(
-            "retail_transactions_quarantine",
-            "a line that silver refused, raw",
-            (),
-            (
-                *_RAW,
-                _RESCUED,
-                Column("failed_expectations", "STRING", "names of the broken rules, separated by commas"),
-                *_ARRIVAL,
-            ),
-        ),
-        Table(
-            "released_rows",
-            "a quarantined line that was put right by hand",
-            (),
-            (
-                Column("row_id", "STRING", "digest of the line in the quarantine, and its number among equal ones"),
-                Column("release_id", "STRING", "digest of all lines that were released together"),
-                Column("source_file", "STRING", "path of the file under the landing folder"),
-                Column("failed_expectations", "STRING", "names of the rules that it broke"),
-                Column("raw_before", "STRING", "JSON of the line as it arrived"),
-                Column("raw_after", "STRING", "JSON of the line as it was put right"),
-                Column("version", "BIGINT", "transaction of the file's content that the line belongs to"),
-                Column("released_timestamp", "TIMESTAMP", "when, UTC"),
-                Column("run_date", "DATE", "run date of the release"),
-            ),
-        ),
-        *CUSTOMER_TABLES,
-        Table(
-            "bronze_daily_quality",
-            "a processing date",
-            ("processing_date",),
-            (
-                _PROCESSING,
-                *_counts("total_records", "files_processed", "distinct_invoice_date", "valid_records"),
-                *_counts("null_invoices", "null_stock_codes", "null_customer_ids", "bad_quantities", "bad_price"),
-                Column("rescued_data_quality_score", "DOUBLE", "100 × valid / total, rounded to 2", unit="%", bounds=(0, 100)),
-            ),
-        ),
-        Table(
-            "daily_counts",
-            "an invoice date in a layer, by the run that ingested its rows",
-            ("InvoiceDate", "layer", "processing_date"),
-            (
-                Column("InvoiceDate", "DATE", "day of the sale; missing where it could not be read", nullable=True),
-                _LAYER,
-                _PROCESSING,
-                *_counts("total_records"),
-            ),
-        ),
-        Table(
-            "bronze_silver_dq_comparison",
-            "a processing date in a layer",
-            ("processing_date", "layer"),
-            (
-                _PROCESSING,
-                _LAYER,
-                *_counts("total_records", "null_invoice", "bad_invoice", "null_stock_code", "null_quantity"),
-                *_counts("bad_quantity", "null_invoice_date", "bad_price", "null_customer_id"),
-            ),
-        ),
-        Table(
-            "expectation_results",
-            "an expectation on a processing date",
-            ("processing_date", "expectation"),
-            (
-                _PROCESSING,
-                Column("expectation", "STRING", "name of the rule"),
-                Column("severity", "STRING", "drop, warn or fail"),
-                *_counts("checked", "failed"),
-            ),
-        ),
-        Table(
-            "quality_metrics",
-            "a measure of a column on a processing date",
-            ("processing_date", "metric", "column"),
-            (
-                _PROCESSING,
-                Column("metric", "STRING", "completeness: values that are there; dropped, repeated_lines, repeated_keys: rows"),
-                Column("column", "STRING", "column that was measured, * for the whole line"),
-                *_counts("checked", "counted"),
-                Column("value", "DOUBLE", "counted / checked", bounds=(0, 1)),
-            ),
-        ),
-        Table(
-            "daily_volume",
-            "an invoice date in a landing file, lines that silver took",
-            ("InvoiceDate", "source_file", "processing_date"),
-            (
-                Column("InvoiceDate", "DATE", "day of the sale"),
-                Column("source_file", "STRING", "path of the file under the landing folder"),
-                _PROCESSING,
-                *_counts("lines", "invoices", "customers"),
-                Column("revenue", "DECIMAL(18,2)", "sum of TotalPrice, exact", unit="currency"),
-            ),
-        ),
-    )
-}
+"""The models by the name of their table, in the order of the road."""

@@ -1,4 +1,4 @@
-"""One typed object for all settings: command line > environment > rfm.toml > defaults."""
+"""All settings in one typed object: command line > environment > rfm.toml > defaults."""
 
 from __future__ import annotations
 
@@ -34,30 +34,32 @@ from rfm.errors import SettingsError, reject_credentials
 
 SHOP_FILE, EXAMPLE_FILE = "rfm.toml", "rfm.example.toml"
 CATALOG_NAME = re.compile(r"[A-Za-z_]\w*\.[A-Za-z_]\w*")
-NO_DELTA = re.compile(r"%[0-9A-Fa-f]{2}|[\x00-\x1f\x7f\ud800-\udfff]")  # delta-rs writes such a path elsewhere, or not at all
-NO_DELTA_ON_DISK = re.compile(rf"{NO_DELTA.pattern}|[\[\]|^\\]")  # and a folder like that; in a bucket's address it is encoded
+NO_DELTA = re.compile(
+    r"%[0-9A-Fa-f]{2}|[\x00-\x1f\x7f\ud800-\udfff]"
+)  # delta-rs writes elsewhere with such a path, or not at all
+NO_DELTA_ON_DISK = re.compile(rf"{NO_DELTA.pattern}|[\[\]|^\\]")  # more characters in folders; in a bucket's URL they are encoded
 PATHS = {"landing": "data/landing", "lake": "data/lake", "reports": "reports", "notebooks": "notebooks"}
 
 
 class Settings(BaseSettings):
-    """Everything a run can be told.
+    """The settings of a run.
 
-    A value is looked up on the command line (or in the call), then in the environment (``RFM_DATE``,
-    ``RFM_CLUSTERS__SEED`` …), then in ``rfm.toml``, then among the defaults. Relative paths on the command
-    line and in the environment start from the working directory, those in ``rfm.toml`` and the defaults from `root`.
+    The command line (or the call) wins over the environment (``RFM_DATE``, ``RFM_CLUSTERS__SEED`` …), that over
+    ``rfm.toml``, and that over the defaults. Relative paths on the command line and in the environment start from
+    the working directory, those in ``rfm.toml`` and the defaults from the folder that `root` finds.
     """
 
     model_config = SettingsConfigDict(
         env_prefix="RFM_", env_nested_delimiter="__", env_ignore_empty=True, extra="forbid", frozen=True
     )
 
-    date: dt.date | None = Field(None, description="run date; if not given the newest day in the files' names, or of a sale")
-    engine: Literal["polars", "spark"] = Field("polars", description="what computes the large tables: here, or at `remote`")
+    date: dt.date | None = Field(None, description="run date; by default the newest day in the files' names, or of a sale")
+    engine: Literal["polars", "spark"] = Field("polars", description="computes the large tables: here, or at `remote`")
     remote: str = Field("", validate_default=True, description="Spark Connect server, sc://host:port; tokens go into RFM_REMOTE")
     landing: str = Field(description="folder or URL with the daily files")
     lake: str = Field(description="folder or URL of the tables; with spark also catalog.schema")
     reports: str = Field(description="folder or URL of the published reports")
-    notebooks: str = Field(description="folder with the notebooks of the chain; without one, those of the package are run")
+    notebooks: str = Field(description="folder with the notebooks of the chain; by default those of the package")
     files: Files = Files()
     columns: Columns = Columns()
     format: Format = Format()
@@ -75,7 +77,7 @@ class Settings(BaseSettings):
     recommendations: dict[str, str] = Field({}, description="segment = the shop's own recommended action")
 
     @classmethod
-    def settings_customise_sources(  # type: ignore[override]  # the sources that are not used stay unnamed
+    def settings_customise_sources(  # type: ignore[override]  # unused sources stay unnamed
         cls, settings_cls: type[BaseSettings], init_settings: Any, env_settings: Any, **_: Any
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Order the sources: the call, the environment, the shop's file; parameters as for `BaseSettings`."""
@@ -92,7 +94,7 @@ class Settings(BaseSettings):
     @classmethod
     def _is_plain_on_spark(cls, form: Format, given: ValidationInfo) -> Format:
         if given.data.get("engine") == "spark" and form.timezone:
-            raise ValueError("timezone is known to engine polars alone; let the export write local times, or leave spark")
+            raise ValueError("timezone needs engine polars; with spark, export local times")
         return form
 
     @field_validator("rules")
@@ -101,11 +103,13 @@ class Settings(BaseSettings):
         columns = given.data.get("columns", Columns())
         if (rules.cancellation == "flag") != bool(columns.cancelled):
             raise ValueError('cancellation = "flag" and columns.cancelled, the name of the flag\'s column, go together')
-        return rules if columns.stock_code else rules.model_copy(update={"stock_code_pattern": ""})  # no product: all count
+        return (
+            rules if columns.stock_code else rules.model_copy(update={"stock_code_pattern": ""})
+        )  # without products, all lines count
 
     @property
     def dialect(self) -> Dialect:
-        """How the shop's lines are read: what `rfm.clean` and `rfm.judge` want to know."""
+        """How the shop's lines are read, for `rfm.clean` and `rfm.judge`."""
         return Dialect(columns=self.columns, format=self.format, rules=self.rules)
 
     @field_validator("landing", "lake", "reports", "notebooks")
@@ -116,7 +120,7 @@ class Settings(BaseSettings):
 
 
 class _ShopFile(TomlConfigSettingsSource):
-    """The shop's file; its relative paths, and the default ones, start from the project's folder."""
+    """The shop's file; relative paths in it, and default paths, start from the project's folder."""
 
     def __call__(self) -> dict[str, Any]:
         given = {name: value for name, value in super().__call__().items() if value != ""}
@@ -125,22 +129,18 @@ class _ShopFile(TomlConfigSettingsSource):
         defaults = {**PATHS, "lake": lake_of(folder), "notebooks": _notebooks(folder)}
         paths = {name: given.get(name, default) for name, default in defaults.items()}
         if spark and is_catalog_name(str(paths["lake"])):
-            del paths["lake"]  # no path; it stands in what was given
-        return {**given, **_placed(paths, folder)}
-
-
-def _placed(paths: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Return paths as absolute ones; what is no text is left for the validation to refuse."""
-    return {name: absolute(path, folder) if isinstance(path, str) else path for name, path in paths.items()}
+            del paths["lake"]  # no path; it stands in `given`
+        # values of other types are left for pydantic to reject
+        return given | {name: absolute(path, folder) if isinstance(path, str) else path for name, path in paths.items()}
 
 
 def real_path(path: str | Path) -> str:
-    """Return a path without links, in UTF-8 as delta-rs wants it, whatever the locale."""
+    """Return a path with links resolved, in UTF-8 in any locale, as delta-rs needs it."""
     return os.fsencode(os.path.realpath(path)).decode("utf-8", "surrogateescape")
 
 
 def lake_of(folder: Path) -> str:
-    """Return where a project's tables lie by default: below it, or with the user's data where Delta cannot keep any there."""
+    """Return the default folder of a project's tables: in the project, or in the user's data if Delta cannot use its path."""
     here = real_path(folder / PATHS["lake"])
     if not NO_DELTA_ON_DISK.search(here):
         return str(folder / PATHS["lake"])
@@ -150,64 +150,51 @@ def lake_of(folder: Path) -> str:
 
 
 def _notebooks(folder: Path) -> str:
-    """Return the folder's own notebooks if it has one of the chain, otherwise those of the package."""
+    """Return the project's folder of notebooks if it holds one of the chain, otherwise the package's."""
     own, ours = folder / PATHS["notebooks"], packaged(PATHS["notebooks"])
     has_own = any((own / notebook.name).exists() for notebook in ours.glob("[0-9]_*.ipynb"))
     return str(own if has_own or not ours.is_dir() else ours)
 
 
 def packaged(name: str) -> Path:
-    """Return where a file or folder lies that comes with the package; in a clone that is the clone's own."""
+    """Return the path of a file or folder that comes with the package, in a clone that of the clone."""
     inside = Path(__file__).parent / name
     return inside if inside.exists() else inside.parents[1] / name
 
 
 def root(start: Path | None = None) -> Path:
-    """Return the project's folder: the nearest with ``rfm.toml`` or ``rfm.example.toml``, or the working directory."""
+    """Return the nearest folder with ``rfm.toml`` or ``rfm.example.toml``, otherwise the working directory."""
     start = start or Path.cwd()
     known = (folder for folder in (start, *start.parents) for name in (SHOP_FILE, EXAMPLE_FILE) if (folder / name).is_file())
     return next(known, start)
 
 
 def shop_file(start: Path | None = None) -> Path | None:
-    """Return the ``rfm.toml`` of the project's folder, if there is one."""
+    """Return the path of the project's ``rfm.toml``, or None."""
     return file if (file := root(start) / SHOP_FILE).is_file() else None
 
 
 def is_catalog_name(lake: str) -> bool:
-    """Tell whether a lake is written as ``catalog.schema``; a folder of such a name is written ``./catalog.schema``."""
+    """Return True for ``catalog.schema``; a folder with such a name is written ``./catalog.schema``."""
     return bool(CATALOG_NAME.fullmatch(lake))
 
 
 def artifacts_dir(lake: str) -> str:
-    """Return where what is kept beside the tables lies: the lake itself; for a catalog, a folder of its name under ``data``."""
+    """Return the folder of files beside the tables: the lake itself, or ``data/<name>`` for a catalog."""
     return absolute(f"data/{lake}", root()) if is_catalog_name(lake) else lake
 
 
 def absolute(path: str, folder: Path | None = None) -> str:
-    """Return a URL as it is and a path as an absolute one; a URL with a password in it raises SettingsError."""
+    """Return an absolute path, or a URL as it is; a URL with a password raises SettingsError."""
     if "://" in path:
         return reject_credentials(path).rstrip("/")
     return str((folder or Path.cwd()).joinpath(Path(path).expanduser()).resolve())
 
 
 def load_settings(**given: Any) -> Settings:
-    """Return the settings in force.
+    """Return the settings that apply; values given here win, except None and empty texts, which count as not given.
 
-    Parameters
-    ----------
-    **given
-        Values that win over all other sources; ``None`` and empty texts count as not given, so that a
-        notebook's parameters can stand empty.
-
-    Returns
-    -------
-    Settings
-
-    Raises
-    ------
-    SettingsError
-        One line that names every wrong setting, what was there and what is wanted.
+    One SettingsError names every wrong setting, with the value found and what is allowed.
 
     Examples
     --------
@@ -225,18 +212,17 @@ def load_settings(**given: Any) -> Settings:
 
 
 def _sentence(error: Any) -> str:
-    """Say one validation error in words."""
+    """Return one line about a validation error."""
     name = ".".join(str(part) for part in error["loc"]) or "settings"
     if error["type"] == "extra_forbidden":
         return f"setting {name}: there is no such setting{_meant(error['loc'])}"
     if error["type"].startswith("date"):
         return f"setting {name}: must be a date, YYYY-MM-DD, found {error['input']!r}"
-    found = f", found {error['input']!r}"
-    return f"setting {name}: {error['msg'].removeprefix('Value error, ')}{found}"
+    return f"setting {name}: {error['msg'].removeprefix('Value error, ')}, found {error['input']!r}"
 
 
 def _meant(path: tuple[Any, ...]) -> str:
-    """Return which setting may have been meant by one that does not exist."""
+    """Suggest the setting whose name is close to an unknown one."""
     section: Any = Settings
     for part in path[:-1]:
         section = section.model_fields[part].annotation

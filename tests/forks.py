@@ -19,9 +19,9 @@ from typing import Any
 
 import polars as pl
 
+from rfm.contracts import TABLES
 from rfm.lake.tables import Lake
 from rfm.pipeline.fork_server import ENVIRONMENT
-from rfm.schema import TABLES
 
 ROOT = Path(__file__).parents[1]
 WITH_CLOCK = ("ingestion_timestamp",)

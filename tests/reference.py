@@ -1,8 +1,9 @@
-"""`notebooks/REFERENCE.md`, made from the settings' model, the command's help and the docstrings."""
+"""`notebooks/REFERENCE.md`, made from the settings, the commands, the docstrings and the tables; `rfm/schema.json` too."""
 
 from __future__ import annotations
 
 import inspect
+import json
 import re
 import types
 import typing
@@ -18,8 +19,11 @@ import rfm
 from rfm.analysis import backtest
 from rfm.cli.options import app
 from rfm.config import Section
+from rfm.contracts import POLARS_TYPES, TABLES, Column
 from rfm.datasets import sample
 from rfm.pipeline import backfill
+from rfm.schema import MODELS
+from rfm.schema import Table as Model
 from rfm.settings import PATHS, Settings
 
 HEAD = """\
@@ -30,6 +34,7 @@ Made from the code by `python tests/test_docs.py`; a test compares. How to do th
 * [Settings](#settings): every line that `rfm.toml` can have
 * [Commands](#commands): every verb of `rfm`, with its options
 * [The library](#the-library): what `import rfm` gives to a notebook
+* [Tables](#tables): every table of the lake, with its columns
 """
 NOTEBOOK_MODULES = (backtest, backfill, sample)
 """What notebooks import beside `rfm`."""
@@ -214,6 +219,62 @@ def first_sentence(value: Any) -> str:
     return plain((inspect.getdoc(value) or "").split("\n\n", 1)[0]).replace("``", "`")
 
 
+# ── tables ─────────────────────────────────────────────────────────────────────────────────────────
+def tables() -> Iterator[str]:
+    """Yield the tables: what a row is, the key, and each column with type, unit and meaning."""
+    yield "## Tables\n"
+    yield (
+        "In the order of the road. `rfm.TABLES` holds the same as data, `rfm.schema.MODELS` as pandera models; every write is\n"
+        "checked against them. Columns of the key are bold; in columns with *null* values may be missing.\n"
+    )
+    for one in TABLES.values():
+        key = f"; the key is {' + '.join(f'`{name}`' for name in one.key)}" if one.key else "; rows may repeat"
+        yield f"### {one.name}\n\nOne row is {one.grain}{key}.\n"
+        yield "| column | type | unit | null | limits | meaning |\n|---|---|---|---|---|---|"
+        for column in one.columns:
+            name = f"**{column.name}**" if column.name in one.key else column.name
+            null = "null" if column.nullable else ""
+            yield f"| {name} | {column.type} | {column.unit} | {null} | {limits(column)} | {cell(column.meaning)} |"
+        yield ""
+
+
+def limits(column: Column) -> str:
+    """Name the bounds of a column."""
+    low, high = (None if bound is None else f"{bound:g}" for bound in column.bounds)
+    bounds = f"{low} to {high}" if low and high else f"{low} or more" if low else f"{high} or less" if high else ""
+    return bounds + (f" unless {column.unless}" if column.unless else "")
+
+
+def described() -> str:
+    """Return the content of `rfm/schema.json`: the models without pandera, one line per column."""
+    return "{\n" + ",\n".join(_described(name, model) for name, model in MODELS.items()) + "\n}\n"
+
+
+def _described(name: str, model: type[Model]) -> str:
+    schema = model.to_schema()
+    grain = str(schema.description)
+    lines = ",\n  ".join(json.dumps(_column(one), ensure_ascii=False) for one in schema.columns.values())
+    head = json.dumps({"grain": f"{grain[0].lower()}{grain[1:].removesuffix('.')}", "key": schema.unique or []})
+    return f'"{name}": {head[:-1]}, "columns": [\n  {lines}\n]}}'
+
+
+def _column(column: Any) -> dict[str, Any]:
+    """Return a column of a pandera schema as `rfm.contracts.Column` takes it, without what is the default."""
+    dtype, asked = column.dtype.type, {key: value for rule in column.checks for key, value in rule.statistics.items()}
+    sql = {polars: name for name, polars in POLARS_TYPES.items()} | {"Datetime": "TIMESTAMP"}
+    name = str(dtype.base_type())
+    known = {
+        "name": column.name,
+        "type": f"DECIMAL({dtype.precision},{dtype.scale})" if name == "Decimal" else sql[name],
+        "meaning": column.description,
+        "nullable": column.nullable,
+        "unit": (column.metadata or {}).get("unit"),
+        "bounds": [asked.get("min_value"), asked.get("max_value")] if asked else None,
+        "unless": asked.get("unless"),
+    }
+    return {key: value for key, value in known.items() if value}
+
+
 def page() -> str:
     """Return the whole page."""
-    return "\n".join([HEAD, *settings(), *commands(), *library()]).rstrip() + "\n"
+    return "\n".join([HEAD, *settings(), *commands(), *library(), *tables()]).rstrip() + "\n"

@@ -18,10 +18,10 @@ import typer.main
 
 import rfm
 from rfm.cli.options import app
+from rfm.contracts import TABLES
 from rfm.pipeline.stages import STAGES
-from rfm.schema import TABLES
 from rfm.settings import PATHS, Settings, load_settings
-from tests.reference import callables, page, signature
+from tests.reference import callables, described, page, signature
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -57,7 +57,7 @@ def targets() -> str:
 
 
 MADE = {"tables": tables, "targets": targets}
-REFERENCE = ROOT / "notebooks" / "REFERENCE.md"
+REFERENCE, DESCRIPTION = ROOT / "notebooks" / "REFERENCE.md", ROOT / "rfm" / "schema.json"
 
 
 # ── pages as data: their commands, blocks and links ────────────────────────────────────────────────
@@ -106,6 +106,10 @@ def test_tables_of_the_readme_are_those_of_the_code(name):
 
 def test_reference_is_made_of_the_code():
     assert PAGES["notebooks/REFERENCE.md"] == page(), "run `python tests/test_docs.py` to write it anew"
+
+
+def test_description_of_the_tables_is_made_of_the_models():
+    assert DESCRIPTION.read_text(encoding="utf-8") == described(), "run `python tests/test_docs.py` to write it anew"
 
 
 def test_help_is_not_buried_under_its_signature():
@@ -268,6 +272,9 @@ def test_shop_file_lists_every_setting_with_its_default():
 
 
 if __name__ == "__main__":
+    if DESCRIPTION.read_text(encoding="utf-8") != (now := described()):
+        DESCRIPTION.write_text(now, encoding="utf-8")
+        os.execv(sys.executable, [sys.executable, *sys.argv])  # what is made below is made of the tables that this process read
     REFERENCE.write_text(page(), encoding="utf-8")
     for made, text in MADE.items():
         README = re.sub(

@@ -21,8 +21,8 @@ from narwhals.typing import IntoFrameT
 
 from rfm.analysis.parsing import calendar_date, cents, local_day, money, normalize, whole_number
 from rfm.config import BLANKS, FLAG, RAGGED, YES, Columns, Dialect
+from rfm.contracts import LANDING_COLUMNS, TABLES
 from rfm.errors import InputError
-from rfm.schema import LANDING_COLUMNS, TABLES
 
 # ── expectations ────────────────────────────────────────────────────────────
 Severity = Literal["drop", "warn", "fail"]

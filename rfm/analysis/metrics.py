@@ -15,8 +15,7 @@ import narwhals as nw
 from narwhals.typing import IntoFrameT
 
 from rfm.config import Rules
-from rfm.contracts import arrow_typed
-from rfm.schema import TABLES
+from rfm.contracts import TABLES, arrow_typed
 
 
 # ── metrics ────────────────────────────────────────────────────────────

@@ -11,8 +11,7 @@ import pandas as pd
 
 from rfm.analysis.metrics import purchased_since
 from rfm.analysis.segments.alternatives import adjusted_rand
-from rfm.contracts import arrow_typed
-from rfm.schema import TABLES
+from rfm.contracts import TABLES, arrow_typed
 
 PERIODS = (1, 7, 30)
 CAUSES = {  # column of ``segment_movement``: what to say of it

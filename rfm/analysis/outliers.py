@@ -13,8 +13,7 @@ import pandas as pd
 from narwhals.typing import IntoFrame
 
 from rfm.config import Exclusions
-from rfm.contracts import arrow_typed
-from rfm.schema import OUTLIER_LABELS, TABLES
+from rfm.contracts import OUTLIER_LABELS, TABLES, arrow_typed
 
 # ── outliers ────────────────────────────────────────────────────────────
 REGULAR, SPEND, FREQUENCY, BOTH = 0, -1, -2, -3

@@ -22,8 +22,7 @@ import narwhals as nw
 import pandas as pd
 
 from rfm.config import Rules
-from rfm.contracts import arrow_typed
-from rfm.schema import TABLES
+from rfm.contracts import TABLES, arrow_typed
 
 # ── sales ────────────────────────────────────────────────────────────
 UNNAMED = "(no description)"

@@ -10,13 +10,12 @@ from typing import Any
 import pandas as pd
 
 from rfm.config import Section
-from rfm.contracts import Table
+from rfm.contracts import TABLES, Table
 from rfm.datasets.sample import make_sample
 from rfm.errors import InputError, unknown
 from rfm.lake.delta import scratch
 from rfm.lake.tables import Lake
 from rfm.pipeline.backfill import backfill
-from rfm.schema import TABLES
 from rfm.settings import Settings, load_settings
 
 RUN_DATES = (dt.date(2025, 10, 22), dt.date(2025, 10, 23))

@@ -28,9 +28,8 @@ import polars as pl
 import pyarrow as pa
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
-from rfm.contracts import Table, conform
+from rfm.contracts import TABLES, Table, conform
 from rfm.errors import ContractError, InputError, as_user_error, explain_cloud_error
-from rfm.schema import TABLES
 from rfm.settings import NO_DELTA, NO_DELTA_ON_DISK, real_path
 
 # ── bucket ────────────────────────────────────────────────────────────

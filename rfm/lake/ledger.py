@@ -17,9 +17,9 @@ from typing import Any
 
 import polars as pl
 
+from rfm.contracts import TABLES
 from rfm.errors import ContractError, InputError, printable
 from rfm.lake.tables import DIGEST_BITS, LEDGER, Lake, revision_of, version_of
-from rfm.schema import TABLES
 
 # ── ledger ────────────────────────────────────────────────────────────
 BRONZE = "retail_transactions_bronze"

@@ -28,12 +28,11 @@ import narwhals as nw
 import polars as pl
 import pyarrow as pa
 
-from rfm.contracts import Table, conform
+from rfm.contracts import TABLES, Table, conform
 from rfm.errors import ContractError, InputError, SettingsError, first_line
 from rfm.lake import delta, ledger
 from rfm.lake.delta import IN_SPARK, arrow_schema, sql_equals
 from rfm.lake.tables import Lake, State, WriteResult, revision_of
-from rfm.schema import TABLES
 
 # ── spark ────────────────────────────────────────────────────────────
 PORT = 15002  # of a server whose address names none

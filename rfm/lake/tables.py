@@ -22,11 +22,10 @@ import deltalake
 import fsspec
 import polars as pl
 
-from rfm.contracts import conform
+from rfm.contracts import TABLES, conform
 from rfm.errors import InputError
 from rfm.lake import delta
 from rfm.lake.delta import CHUNK_ROWS, LEAN, Rows, Stream, TableCache, exclusive_commit, retried, scan, sql_equals
-from rfm.schema import TABLES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -195,7 +194,7 @@ class Lake:
         Parameters
         ----------
         name
-            Name of the table, a key of `rfm.schema.TABLES`.
+            Name of the table, a key of `rfm.TABLES`.
         until
             Leave out rows from files dated later: what a run of that date sees.
         version

@@ -25,9 +25,9 @@ import pyarrow as pa
 import pyarrow.csv
 
 from rfm.config import FLAG, Columns, plain_name
+from rfm.contracts import LANDING_COLUMNS
 from rfm.errors import InputError
 from rfm.landing.decode import AUTO, Mask, after_last_line, decode_stream, mask_of
-from rfm.schema import LANDING_COLUMNS
 
 # ── records ────────────────────────────────────────────────────────────
 RECORD_LINES = 50

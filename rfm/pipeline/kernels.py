@@ -291,7 +291,7 @@ class ForkedProvisioner(LocalProvisioner):
 WARM_IMPORTS = (
     *("numpy", "pandas", "pandas.io.formats.html", "pyarrow.pandas_compat", "polars", "narwhals", "deltalake"),
     *("pydantic_settings", "nbformat", "plotly.graph_objects:Figure"),
-    *("rfm", "rfm.schema", "rfm.settings", "rfm.analysis.*", "rfm.lake.*", "rfm.landing.*", "rfm.lake"),
+    *("rfm", "rfm.contracts", "rfm.settings", "rfm.analysis.*", "rfm.lake.*", "rfm.landing.*", "rfm.lake"),
 )
 """What the first notebooks of the chain import, and what their first figure imports behind the scenes;
 ``package.*`` stands for every module of a package, ``module:name`` for what a first call of a name loads."""

@@ -27,8 +27,8 @@ from typing import Any, Literal, NamedTuple
 from openlineage.client import event_v2 as ol
 from openlineage.client import facet_v2 as facets
 
+from rfm.contracts import LANDING_COLUMNS, TABLES
 from rfm.errors import first_line, redact
-from rfm.schema import LANDING_COLUMNS, TABLES
 
 # ── columns ────────────────────────────────────────────────────────────
 LANDING = "landing"

@@ -25,7 +25,7 @@ import polars as pl
 from rfm.analysis import quality
 from rfm.analysis.cleaning import SEVERITIES, clean
 from rfm.analysis.formatting import as_it_was, harmless
-from rfm.contracts import conform
+from rfm.contracts import LANDING_COLUMNS, TABLES, conform
 from rfm.errors import ContractError, InputError, SettingsError, first_line
 from rfm.lake import ledger, open_lake_log
 from rfm.lake.delta import retried, sql_equals
@@ -33,7 +33,6 @@ from rfm.lake.ledger import QUARANTINE, SILVER
 from rfm.lake.tables import Lake
 from rfm.landing.decode import mask_of, to_utf8
 from rfm.pipeline import backfill
-from rfm.schema import LANDING_COLUMNS, TABLES
 from rfm.settings import Settings
 
 # ── release ────────────────────────────────────────────────────────────

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from rfm.analysis import figures, sales
 from rfm.analysis.cleaning import judge
 from rfm.analysis.quality.gate import money_flow
+from rfm.contracts import TABLES
 from rfm.report.render import SILVER, RunTables, drawn, rows_of
-from rfm.schema import TABLES
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -28,9 +28,9 @@ from typing import TYPE_CHECKING, Any
 
 from rfm.analysis import sales
 from rfm.config import Rules
+from rfm.contracts import TABLES
 from rfm.errors import InputError, first_line
 from rfm.lake import open_lake
-from rfm.schema import TABLES
 from rfm.settings import Settings, is_catalog_name
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rfm.analysis.cleaning import EXPECTATIONS, SEVERITIES, Expectation, clean, judge
+from rfm.contracts import LANDING_COLUMNS, TABLES
 from rfm.errors import InputError
-from rfm.schema import LANDING_COLUMNS, TABLES
 from tests.conftest import ARRIVAL, ENGINES, Engine
 
 RAW = list(LANDING_COLUMNS.values())

@@ -15,7 +15,7 @@ from rfm.analysis import quality
 from rfm.analysis.cleaning import EXPECTATIONS, LARGEST_TOTAL, SEVERITIES, clean, judge
 from rfm.analysis.metrics import rfm_metrics
 from rfm.analysis.parsing import money
-from rfm.schema import TABLES
+from rfm.contracts import TABLES
 from tests.analysis.test_cleaning import BROKEN, LINE, LINES, RAW, ROUNDED
 from tests.conftest import ARRIVAL, ENGINES, QUERY_ENGINES, Engine
 

@@ -12,9 +12,8 @@ import pytest
 from rfm.analysis.clustering.fit import cluster
 from rfm.analysis.outliers import fit_exclusions, headline
 from rfm.config import Clusters, Exclusions
-from rfm.contracts import conform
+from rfm.contracts import TABLES, conform
 from rfm.errors import SettingsError
-from rfm.schema import TABLES
 from rfm.settings import load_settings
 
 D = dt.date(2025, 6, 30)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from rfm.analysis.cleaning import clean
 from rfm.analysis.metrics import rfm_metrics
-from rfm.schema import TABLES
+from rfm.contracts import TABLES
 from tests.conftest import ENGINES, Engine
 
 D = dt.date(2025, 6, 30)

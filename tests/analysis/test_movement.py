@@ -9,7 +9,7 @@ import pandas as pd
 
 from rfm.analysis.movement import largest_moves, margin, movement, since, stability
 from rfm.analysis.quality.anomalies import unsteady
-from rfm.schema import TABLES
+from rfm.contracts import TABLES
 
 D = dt.date(2025, 6, 30)
 DAY = dt.timedelta(days=1)

@@ -20,6 +20,7 @@ from rfm.analysis import quality
 from rfm.analysis.cleaning import SEVERITIES, clean, judge
 from rfm.analysis.metrics import rfm_metrics
 from rfm.config import FIELDS, Columns, Dialect, Format, plain_name
+from rfm.contracts import LANDING_COLUMNS, TABLES
 from rfm.datasets.sample import make_sample
 from rfm.errors import InputError, SettingsError
 from rfm.lake.tables import Lake
@@ -27,7 +28,6 @@ from rfm.landing.csv import parse
 from rfm.landing.decode import Mask
 from rfm.pipeline import release
 from rfm.pipeline.backfill import backfill
-from rfm.schema import LANDING_COLUMNS, TABLES
 from rfm.settings import Settings, load_settings
 from tests import shop as run_shop
 from tests.analysis.test_engines import assert_same
@@ -493,11 +493,11 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"format": {"date": "%d.%m.%Y.%y"}}, "setting format.date: must hold a year"),
     ({"format": {"date": "%Y%b%d"}}, "setting format.date: must have something between"),
     ({"format": {"date": "dd.mm.yyyy"}}, "setting format.date: must hold a year"),
-    ({"format": {"decimal": ",", "thousands": ","}}, "setting format: thousands and decimal are the same sign"),
+    ({"format": {"decimal": ",", "thousands": ","}}, "setting format: thousands and decimal are the same character"),
     ({"format": {"decimal": ";"}}, "setting format.decimal: "),
     (
         {"format": {"timezone": "UTC"}, "engine": "spark", "remote": "sc://h"},
-        "format: timezone is known to engine polars",
+        "format: timezone needs engine polars",
     ),
     ({"format": {"timezone": "Berlin"}}, "setting format.timezone: is not a time zone"),
 ]

@@ -18,9 +18,9 @@ from typer.testing import CliRunner
 
 from rfm.cli import main, options
 from rfm.cli.options import app
+from rfm.contracts import TABLES
 from rfm.datasets.sample import make_sample
 from rfm.lake.tables import Lake
-from rfm.schema import TABLES
 
 VERBS = ["daily", "backfill", "watch", "check", "init", "upload", "report", "publish", "serve", "status", "optimize", "release"]
 VERBS += ["score", "backtest", "sample", "prepare", "notebooks"]

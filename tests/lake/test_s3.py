@@ -538,7 +538,7 @@ def test_a_silent_server_is_said_to_be_silent(command, exported, monkeypatch):
 @pytest.mark.parametrize("where", ["landing", "lake", "reports"])
 def test_a_password_in_an_address_is_refused_and_not_repeated(command, monkeypatch, tmp_path, where):
     for address in ("s3://AKID:hidden/key+1@shop/x", "ftp://me:hidden@host/x"):
-        with pytest.raises(SettingsError, match=r"://\*\*\*@.*an address holds no password") as refused:
+        with pytest.raises(SettingsError, match=r"://\*\*\*@.*a URL must not hold a password") as refused:
             load_settings(**{where: address})
         assert "hidden" not in str(refused.value)
         monkeypatch.setenv(f"RFM_{where.upper()}", address)

@@ -20,6 +20,7 @@ import rfm
 from benchmarks import spark as bench
 from benchmarks.cases import Inputs
 from rfm.cli.status import overview
+from rfm.contracts import TABLES
 from rfm.datasets.sample import make_sample
 from rfm.errors import InputError, RfmError, SettingsError, explain_cloud_error
 from rfm.lake.delta import IN_SPARK, sql_equals
@@ -30,7 +31,6 @@ from rfm.pipeline.models import score_customers
 from rfm.pipeline.release import release_or_export
 from rfm.pipeline.run_record import digests
 from rfm.report.site import rebuild
-from rfm.schema import TABLES
 from rfm.settings import is_catalog_name
 from tests.conftest import ROOT, sail_address, spark_session
 

@@ -17,14 +17,13 @@ import pytest
 from deltalake.exceptions import CommitFailedError
 
 from rfm.analysis.cleaning import clean
-from rfm.contracts import conform
+from rfm.contracts import TABLES, conform
 from rfm.errors import ContractError, InputError
 from rfm.lake import delta, ingest, ledger
 from rfm.lake.ledger import BRONZE, QUARANTINE, SILVER
 from rfm.lake.tables import LEDGER, Lake, State
 from rfm.landing.files import list_files
 from rfm.landing.reader import read_files
-from rfm.schema import TABLES
 
 GOLD, HISTORY = "customer_rfm_gold", "customer_rfm_kmeans_clustered_history"
 DAY = dt.date(2025, 6, 26)

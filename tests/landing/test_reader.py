@@ -15,12 +15,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rfm.contracts import TABLES
 from rfm.errors import InputError, SettingsError
 from rfm.landing import decode, files, reader
 from rfm.landing.csv import parse
 from rfm.landing.files import has_files, list_files
 from rfm.landing.reader import StreamedRows, read_files
-from rfm.schema import TABLES
 
 COLUMNS = ["Invoice", "StockCode", "Description", "Quantity", "Price", "Customer ID", "Country", "InvoiceDate"]
 HEADER = ",".join(COLUMNS)

@@ -9,13 +9,13 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from rfm.contracts import TABLES
 from rfm.datasets.sample import make_sample
 from rfm.errors import InputError, SettingsError
 from rfm.lake import ingest
 from rfm.lake.tables import Lake
 from rfm.pipeline.backfill import backfill, days, run_day
 from rfm.pipeline.backfill import warnings_of as told
-from rfm.schema import TABLES
 from rfm.settings import Settings, load_settings
 
 FIRST, LAST = dt.date(2025, 10, 18), dt.date(2025, 10, 23)

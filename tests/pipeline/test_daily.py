@@ -18,6 +18,7 @@ from bs4 import BeautifulSoup
 from polars.testing import assert_frame_equal
 
 import rfm
+from rfm.contracts import TABLES
 from rfm.datasets.sample import make_sample
 from rfm.errors import SettingsError, StageError
 from rfm.pipeline import daily
@@ -26,7 +27,6 @@ from rfm.pipeline.backfill import backfill
 from rfm.pipeline.kernels import warm_kernels
 from rfm.pipeline.notebooks import parameters_of
 from rfm.report.pages import PAGES
-from rfm.schema import TABLES
 from rfm.settings import Settings
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:nbclient")

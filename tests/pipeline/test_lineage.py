@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 import rfm
+from rfm.contracts import TABLES
 from rfm.datasets.sample import make_sample
 from rfm.errors import StageError
 from rfm.pipeline import backfill, daily, lineage, run_record
@@ -23,7 +24,6 @@ from rfm.pipeline.monitor import lineage_file, monitored
 from rfm.pipeline.notebooks import NotebookResult
 from rfm.pipeline.stages import STAGES
 from rfm.report import site
-from rfm.schema import TABLES
 from rfm.settings import Settings
 from tests.loopback import listening
 

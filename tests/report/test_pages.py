@@ -22,6 +22,7 @@ import rfm
 from rfm.analysis.figures.style import TIER_COLOURS
 from rfm.cli.options import app
 from rfm.config import Publish
+from rfm.contracts import TABLES
 from rfm.datasets.sample import make_sample
 from rfm.errors import InputError
 from rfm.pipeline.stages import STAGES
@@ -31,7 +32,6 @@ from rfm.report.pages import PAGES
 from rfm.report.publish import publish
 from rfm.report.render import TEMPLATE, RunTables, assets, rows_of
 from rfm.report.site import index_page
-from rfm.schema import TABLES
 from rfm.settings import Settings
 from tests.shop import run
 

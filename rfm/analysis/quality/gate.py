@@ -16,9 +16,8 @@ import narwhals as nw
 import pandas as pd
 
 from rfm.config import RAGGED, Rules
-from rfm.contracts import arrow_typed
+from rfm.contracts import LANDING_COLUMNS, TABLES, arrow_typed
 from rfm.errors import InputError
-from rfm.schema import LANDING_COLUMNS, TABLES
 
 
 # ── guard ────────────────────────────────────────────────────────────

@@ -14,8 +14,7 @@ import narwhals as nw
 from narwhals.typing import IntoFrameT
 
 from rfm.config import REPEATS
-from rfm.contracts import arrow_typed
-from rfm.schema import LANDING_COLUMNS, TABLES
+from rfm.contracts import LANDING_COLUMNS, TABLES, arrow_typed
 
 # ── counting ────────────────────────────────────────────────────────────
 DAY = "processing_date"

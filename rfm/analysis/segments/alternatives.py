@@ -17,7 +17,7 @@ import pandas as pd
 from rfm.analysis.segments.profiles import medians_of
 from rfm.analysis.segments.rules import ENGAGEMENTS, METRICS, VALUE_TIERS
 from rfm.config import Cutoffs
-from rfm.schema import TABLES
+from rfm.contracts import TABLES
 
 
 # ── agreement ────────────────────────────────────────────────────────────

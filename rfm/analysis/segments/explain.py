@@ -14,7 +14,7 @@ import pandas as pd
 
 from rfm.analysis.segments.rules import METRICS, decision_of, plain_name, segment_of
 from rfm.config import Cutoffs
-from rfm.schema import OUTLIER_LABELS, TABLES
+from rfm.contracts import OUTLIER_LABELS, TABLES
 
 
 # ── explain ────────────────────────────────────────────────────────────

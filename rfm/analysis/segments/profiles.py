@@ -16,8 +16,8 @@ import pandas as pd
 from rfm.analysis.segments.explain import cluster_labels, explanation
 from rfm.analysis.segments.rules import METRICS, TIER_OF, recommended_actions, steady_segment
 from rfm.config import Cutoffs
+from rfm.contracts import TABLES
 from rfm.errors import InputError
-from rfm.schema import TABLES
 
 if TYPE_CHECKING:
     import datetime as dt

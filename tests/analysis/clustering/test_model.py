@@ -18,8 +18,8 @@ from rfm.analysis.clustering.k_selection import Fit, score, silhouettes
 from rfm.analysis.clustering.model import Model
 from rfm.analysis.outliers import outlier_clusters
 from rfm.config import Clusters
+from rfm.contracts import TABLES
 from rfm.errors import InputError
-from rfm.schema import TABLES
 
 D = dt.date(2025, 6, 30)
 FEW = Clusters(k_min=2, k_max=6, n_init=2)

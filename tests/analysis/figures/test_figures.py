@@ -23,7 +23,7 @@ from rfm.analysis.segments.profiles import (
     summarise_segments,
 )
 from rfm.analysis.segments.rules import TIER_OF, TIERS
-from rfm.schema import TABLES
+from rfm.contracts import TABLES
 
 D = dt.date(2025, 6, 30)
 MEDIANS = {"Monetary": 100.0, "Frequency": 3.0, "Recency": 25.0}

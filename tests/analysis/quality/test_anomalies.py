@@ -17,12 +17,12 @@ import rfm
 from rfm.analysis import quality
 from rfm.analysis.quality.anomalies import LEAST_FACTOR, LEAST_SHARE, PER_SIGMA, YEAR, usual, usual_share, usual_volume
 from rfm.config import Quality
+from rfm.contracts import TABLES
 from rfm.datasets.sample import make_sample
 from rfm.errors import SettingsError
 from rfm.lake.tables import Lake
 from rfm.pipeline import daily
 from rfm.pipeline.backfill import to_bronze, to_silver
-from rfm.schema import TABLES
 from rfm.settings import load_settings
 
 D = dt.date(2025, 10, 23)  # a Thursday

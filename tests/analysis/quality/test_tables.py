@@ -13,8 +13,8 @@ from rfm.analysis import quality
 from rfm.analysis.cleaning import SEVERITIES, clean, judge
 from rfm.analysis.quality.tables import TYPED
 from rfm.config import severities
+from rfm.contracts import TABLES
 from rfm.errors import InputError, SettingsError
-from rfm.schema import TABLES
 from tests.conftest import Engine, eight_lines
 
 FIRST, SECOND = dt.date(2025, 6, 30), dt.date(2025, 7, 1)

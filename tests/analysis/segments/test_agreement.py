@@ -14,7 +14,7 @@ from sklearn.metrics import adjusted_rand_score
 
 from rfm.analysis.segments.alternatives import WAYS, adjusted_rand, agreement, crosstab, segmentations
 from rfm.config import Cutoffs
-from rfm.schema import TABLES
+from rfm.contracts import TABLES
 
 D = dt.date(2025, 6, 30)
 

@@ -14,7 +14,7 @@ from rfm.analysis.segments.explain import HORIZON, cluster_labels, explain_custo
 from rfm.analysis.segments.profiles import describe_clusters
 from rfm.analysis.segments.rules import SEGMENTS, decision_of, decisions, segment_of
 from rfm.config import Cutoffs
-from rfm.schema import TABLES
+from rfm.contracts import TABLES
 
 D = dt.date(2025, 6, 30)
 MEDIANS = {"Monetary": 100.0, "Frequency": 2.0, "Recency": 54.0}

@@ -32,8 +32,8 @@ from rfm.analysis.segments.rules import (
     VALUE_TIERS,
     segment_of,
 )
+from rfm.contracts import TABLES
 from rfm.errors import InputError, SettingsError
-from rfm.schema import TABLES
 
 D = dt.date(2025, 6, 30)
 MEDIANS = {"Monetary": 100.0, "Frequency": 10.0, "Recency": 50.0}
