@@ -1,4 +1,4 @@
-"""README, the how-to, the reference and help say what is true. Run this file to write what is made from the code anew."""
+"""README, the how-to, the reference and help say what is true. Run this file to write the reference again."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ import typer.main
 
 import rfm
 from rfm.cli.options import app
-from rfm.contracts import TABLES
 from rfm.pipeline.stages import STAGES
 from rfm.settings import PATHS, Settings, load_settings
 from tests.reference import callables, described, page, signature
@@ -30,7 +29,8 @@ LOCK, ENVIRONMENT = ((ROOT / ".ci" / name).read_text(encoding="utf-8").replace("
 TARGETS = dict(re.findall(r"^([a-z-]+):.*## (.*)$", MAKEFILE, re.MULTILINE))
 PAGES = {  # every page that people read
     name: (ROOT / name).read_text(encoding="utf-8")
-    for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "notebooks/README.md", "notebooks/REFERENCE.md")
+    for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "benchmarks/README.md")
+    + ("notebooks/README.md", "notebooks/REFERENCE.md")
 }
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 COMMANDS = [line for block in re.findall(r"```bash\n(.*?)```", README, re.DOTALL) for line in block.splitlines() if line]
@@ -38,25 +38,6 @@ VERBS = typer.main.get_command(app).commands
 OPTIONS = {name for option in typer.main.get_command(app).params for name in option.opts}  # of `rfm` itself
 
 
-def tables() -> str:
-    """Return README's table of tables, made from the contracts."""
-    rows = [f"| `{table.name}` | {table.grain} | {_columns(table)} |" for table in TABLES.values()]
-    return "\n".join(["| table | one row is | columns |", "|---|---|---|", *rows])
-
-
-def _columns(table) -> str:
-    keys = set(table.key)
-    return ", ".join(f"**{name}**" if name in keys else name for name in table.names)
-
-
-def targets() -> str:
-    """Return README's table of targets, made from the Makefile's comments."""
-    return "\n".join(
-        ["| target | what it does |", "|---|---|", *(f"| `make {name}` | {text} |" for name, text in TARGETS.items())]
-    )
-
-
-MADE = {"tables": tables, "targets": targets}
 REFERENCE, DESCRIPTION = ROOT / "notebooks" / "REFERENCE.md", ROOT / "rfm" / "schema.json"
 
 
@@ -92,16 +73,6 @@ def leads_somewhere(page: str, path: str, anchor: str) -> bool:
         return target.exists()
     text = BLOCK.sub("", target.read_text(encoding="utf-8"))
     return anchor in {slug(heading) for heading in re.findall(r"^#+ (.*)$", text, re.MULTILINE)}
-
-
-def section(name: str, text: str = README) -> str:
-    """Return what stands between the markers of a made section."""
-    return re.search(rf"<!-- {name} -->\n(.*?)<!-- /{name} -->", text, re.DOTALL).group(1).strip()
-
-
-@pytest.mark.parametrize("name", MADE)
-def test_tables_of_the_readme_are_those_of_the_code(name):
-    assert section(name) == MADE[name]().strip(), "run `python tests/test_docs.py` to write it anew"
 
 
 def test_reference_is_made_of_the_code():
@@ -241,6 +212,27 @@ def test_readme_leads_to_every_page():
     assert PAGES.keys() - reached == {"README.md"}
 
 
+def test_architecture_page_names_every_room_and_stage():
+    page = PAGES["ARCHITECTURE.md"]
+    rooms = {path.name for path in (ROOT / "rfm").iterdir() if (path / "__init__.py").is_file()}
+    ground = {path.stem for path in (ROOT / "rfm").glob("*.py")} - {"__init__"}
+    assert {name for name in rooms | ground if f"`{name}`" not in page} == set()
+    assert re.findall(r"^\| `(\d_\w+)` \|", page, re.MULTILINE) == [stage.name for stage in STAGES]
+
+
+def test_readme_is_short():
+    assert len(BLOCK.sub("", README).split()) <= 900
+
+
+def test_names_of_tests_are_short():
+    found = [
+        name
+        for path in (ROOT / "tests").rglob("test_*.py")
+        for name in re.findall(r"def (test_\w+)", path.read_text(encoding="utf-8"))
+    ]
+    assert [name for name in found if len(name) > 60] == []
+
+
 def test_files_that_the_pages_name_exist():
     named = re.findall(r"`((?:rfm|tests|notebooks)/[\w/.]+)`", "".join(PAGES.values()))
     assert named
@@ -276,8 +268,3 @@ if __name__ == "__main__":
         DESCRIPTION.write_text(now, encoding="utf-8")
         os.execv(sys.executable, [sys.executable, *sys.argv])  # what is made below is made of the tables that this process read
     REFERENCE.write_text(page(), encoding="utf-8")
-    for made, text in MADE.items():
-        README = re.sub(
-            rf"(<!-- {made} -->\n).*?(<!-- /{made} -->)", lambda m, t=text: f"{m[1]}{t()}\n{m[2]}", README, flags=re.DOTALL
-        )
-    (ROOT / "README.md").write_text(README, encoding="utf-8")
