@@ -32,14 +32,12 @@ class Table(DataFrameModel):
     """The base of all models: a frame has exactly these columns, in this order."""
 
     # pandera's way is a nested class Config in every model; five lines more for each of them would say the same
-    def __init_subclass__(cls, name: str = "", unique: tuple[str, ...] = ()) -> None:
-        cls.Config = type(
-            "Config", (cls.Config,), {"name": name, "unique": list(unique) or None, "strict": True, "ordered": True}
-        )
+    def __init_subclass__(cls, name: str = "", unique: list[str] | None = None) -> None:
+        cls.Config = type("Config", (cls.Config,), {"name": name, "unique": unique, "strict": True, "ordered": True})
         super().__init_subclass__()
 
 
-class LandingFiles(Table, name="landing_files", unique=("source_file", "layer")):
+class LandingFiles(Table, name="landing_files", unique=["source_file", "layer"]):
     """A landing file in a layer."""
 
     source_file: pl.String = SOURCE_FILE
@@ -53,7 +51,7 @@ class LandingFiles(Table, name="landing_files", unique=("source_file", "layer"))
     version: pl.Int64 = Field(nullable=True, description="transaction of the content: times restated, and its digest")
 
 
-class RunWarnings(Table, name="run_warnings", unique=("run_date", "stage", "kind", "message")):
+class RunWarnings(Table, name="run_warnings", unique=["run_date", "stage", "kind", "message"]):
     """A warning of a run."""
 
     run_date: pl.Date = Field(description="run date of the run that warns")
@@ -63,7 +61,7 @@ class RunWarnings(Table, name="run_warnings", unique=("run_date", "stage", "kind
     message: pl.String = Field(description="one line: what, how many, what to do")
 
 
-class PipelineRuns(Table, name="pipeline_runs", unique=("run_id", "stage")):
+class PipelineRuns(Table, name="pipeline_runs", unique=["run_id", "stage"]):
     """A stage of a run."""
 
     run_id: pl.String = Field(description="the run")
@@ -156,7 +154,7 @@ class ReleasedRows(Table, name="released_rows"):
     run_date: pl.Date = Field(description="run date of the release")
 
 
-class CustomerRfmGold(Table, name="customer_rfm_gold", unique=("CustomerID",)):
+class CustomerRfmGold(Table, name="customer_rfm_gold", unique=["CustomerID"]):
     """A customer as of the run date."""
 
     CustomerID: pl.String = CUSTOMER
@@ -166,7 +164,7 @@ class CustomerRfmGold(Table, name="customer_rfm_gold", unique=("CustomerID",)):
     Monetary: Money = Field(ge=0, metadata=CURRENCY, description="sum of TotalPrice, exact")
 
 
-class CustomerRfmKmeansClustered(CustomerRfmGold, name="customer_rfm_kmeans_clustered", unique=("CustomerID",)):
+class CustomerRfmKmeansClustered(CustomerRfmGold, name="customer_rfm_kmeans_clustered", unique=["CustomerID"]):
     """A customer as of the run date."""
 
     Cluster: pl.Int32 = Field(ge=-3, description="0, 1, … by falling median Monetary; -1, -2, -3 are outliers")
@@ -174,14 +172,14 @@ class CustomerRfmKmeansClustered(CustomerRfmGold, name="customer_rfm_kmeans_clus
 
 
 class CustomerRfmKmeansClusteredHistory(
-    CustomerRfmKmeansClustered, name="customer_rfm_kmeans_clustered_history", unique=("CustomerID", "UpdateDate")
+    CustomerRfmKmeansClustered, name="customer_rfm_kmeans_clustered_history", unique=["CustomerID", "UpdateDate"]
 ):
     """A customer on a run date."""
 
     Cluster_Description: pl.String = SEGMENT
 
 
-class ClusterModels(Table, name="cluster_models", unique=("UpdateDate",)):
+class ClusterModels(Table, name="cluster_models", unique=["UpdateDate"]):
     """A run date."""
 
     UpdateDate: pl.Date = UPDATE_DATE
@@ -189,7 +187,7 @@ class ClusterModels(Table, name="cluster_models", unique=("UpdateDate",)):
     model: pl.String = Field(description="JSON: scaler, centroids, scores of every k tried, code version")
 
 
-class FitExclusions(Table, name="fit_exclusions", unique=("CustomerID", "UpdateDate", "Reason")):
+class FitExclusions(Table, name="fit_exclusions", unique=["CustomerID", "UpdateDate", "Reason"]):
     """A customer kept out of the fit on a run date, and a reason."""
 
     CustomerID: pl.String = CUSTOMER
@@ -199,7 +197,7 @@ class FitExclusions(Table, name="fit_exclusions", unique=("CustomerID", "UpdateD
     Amount: Money = Field(ge=0, metadata=CURRENCY, description="total of these invoices, exact")
 
 
-class SegmentMovement(Table, name="segment_movement", unique=("UpdateDate", "Days", "From_Segment", "To_Segment")):
+class SegmentMovement(Table, name="segment_movement", unique=["UpdateDate", "Days", "From_Segment", "To_Segment"]):
     """A move from one segment to another over a period."""
 
     UpdateDate: pl.Date = UPDATE_DATE
@@ -214,7 +212,7 @@ class SegmentMovement(Table, name="segment_movement", unique=("UpdateDate", "Day
     ModelChanged: pl.Int64 = Field(ge=0, metadata=CUSTOMERS, description="did not buy; the earlier model gives another segment")
 
 
-class SegmentStability(Table, name="segment_stability", unique=("UpdateDate",)):
+class SegmentStability(Table, name="segment_stability", unique=["UpdateDate"]):
     """A run date."""
 
     UpdateDate: pl.Date = UPDATE_DATE
@@ -231,7 +229,7 @@ class SegmentStability(Table, name="segment_stability", unique=("UpdateDate",)):
     Silhouette: pl.Float64 = Field(ge=-1, le=1, description="mean silhouette of the fit")
 
 
-class ClusterSummary(Table, name="cluster_summary", unique=("Cluster",)):
+class ClusterSummary(Table, name="cluster_summary", unique=["Cluster"]):
     """A cluster."""
 
     Cluster: pl.Int32 = Field(ge=-3, description="0, 1, … by falling median Monetary; -1, -2, -3 are outliers")
@@ -244,7 +242,7 @@ class ClusterSummary(Table, name="cluster_summary", unique=("Cluster",)):
     MedianRecency: pl.Float64 = Field(metadata=DAYS, description="median Recency, rounded to 2")
 
 
-class ClusterDescriptionAndRecommendation(ClusterSummary, name="cluster_description_and_recommendation", unique=("Cluster",)):
+class ClusterDescriptionAndRecommendation(ClusterSummary, name="cluster_description_and_recommendation", unique=["Cluster"]):
     """A cluster."""
 
     Cluster_Description: pl.String = SEGMENT
@@ -255,7 +253,7 @@ class ClusterDescriptionAndRecommendation(ClusterSummary, name="cluster_descript
 
 
 class CustomerRfmDescriptionAndRecommendation(
-    CustomerRfmKmeansClusteredHistory, name="customer_rfm_description_and_recommendation", unique=("CustomerID",)
+    CustomerRfmKmeansClusteredHistory, name="customer_rfm_description_and_recommendation", unique=["CustomerID"]
 ):
     """A customer as of the run date."""
 
@@ -263,7 +261,7 @@ class CustomerRfmDescriptionAndRecommendation(
     Cluster_Recommendation: pl.String = Field(description="recommended action")
 
 
-class SegmentSummary(Table, name="segment_summary", unique=("Cluster_Description",)):
+class SegmentSummary(Table, name="segment_summary", unique=["Cluster_Description"]):
     """A segment."""
 
     Cluster_Description: pl.String = SEGMENT
@@ -282,7 +280,7 @@ class SegmentSummary(Table, name="segment_summary", unique=("Cluster_Description
     Explanation: pl.String = Field(description="the median customer, and the cut-offs that give the segment")
 
 
-class CustomerSegmentations(Table, name="customer_segmentations", unique=("CustomerID",)):
+class CustomerSegmentations(Table, name="customer_segmentations", unique=["CustomerID"]):
     """A customer as of the run date."""
 
     CustomerID: pl.String = CUSTOMER
@@ -297,7 +295,7 @@ class CustomerSegmentations(Table, name="customer_segmentations", unique=("Custo
     ScoreName: pl.String = Field(description="one of the eleven usual names for the scores")
 
 
-class SegmentationAgreement(Table, name="segmentation_agreement", unique=("UpdateDate", "First", "Second")):
+class SegmentationAgreement(Table, name="segmentation_agreement", unique=["UpdateDate", "First", "Second"]):
     """Two ways to segment, on a run date."""
 
     UpdateDate: pl.Date = UPDATE_DATE
@@ -307,7 +305,7 @@ class SegmentationAgreement(Table, name="segmentation_agreement", unique=("Updat
     SameShare: pl.Float64 = Field(ge=0, le=1, description="share of customers in the main Second group of their First group")
 
 
-class CustomerExplanations(Table, name="customer_explanations", unique=("CustomerID",)):
+class CustomerExplanations(Table, name="customer_explanations", unique=["CustomerID"]):
     """A customer as of the run date."""
 
     CustomerID: pl.String = CUSTOMER
@@ -319,7 +317,7 @@ class CustomerExplanations(Table, name="customer_explanations", unique=("Custome
     )
 
 
-class BronzeDailyQuality(Table, name="bronze_daily_quality", unique=("processing_date",)):
+class BronzeDailyQuality(Table, name="bronze_daily_quality", unique=["processing_date"]):
     """A processing date."""
 
     processing_date: pl.Date = PROCESSING_DATE
@@ -335,7 +333,7 @@ class BronzeDailyQuality(Table, name="bronze_daily_quality", unique=("processing
     rescued_data_quality_score: pl.Float64 = Field(ge=0, le=100, metadata=PERCENT, description="100 × valid / total, 2 decimals")
 
 
-class DailyCounts(Table, name="daily_counts", unique=("InvoiceDate", "layer", "processing_date")):
+class DailyCounts(Table, name="daily_counts", unique=["InvoiceDate", "layer", "processing_date"]):
     """An invoice date in a layer, by the run that ingested its rows."""
 
     InvoiceDate: pl.Date = Field(nullable=True, description="day of the sale; null where it could not be read")
@@ -344,7 +342,7 @@ class DailyCounts(Table, name="daily_counts", unique=("InvoiceDate", "layer", "p
     total_records: pl.Int64 = Field(ge=0, metadata=ROWS, description="rows")
 
 
-class BronzeSilverDqComparison(Table, name="bronze_silver_dq_comparison", unique=("processing_date", "layer")):
+class BronzeSilverDqComparison(Table, name="bronze_silver_dq_comparison", unique=["processing_date", "layer"]):
     """A processing date in a layer."""
 
     processing_date: pl.Date = PROCESSING_DATE
@@ -360,7 +358,7 @@ class BronzeSilverDqComparison(Table, name="bronze_silver_dq_comparison", unique
     null_customer_id: pl.Int64 = Field(ge=0, metadata=ROWS, description="rows without customer")
 
 
-class ExpectationResults(Table, name="expectation_results", unique=("processing_date", "expectation")):
+class ExpectationResults(Table, name="expectation_results", unique=["processing_date", "expectation"]):
     """An expectation on a processing date."""
 
     processing_date: pl.Date = PROCESSING_DATE
@@ -370,7 +368,7 @@ class ExpectationResults(Table, name="expectation_results", unique=("processing_
     failed: pl.Int64 = Field(ge=0, metadata=ROWS, description="rows that break the rule")
 
 
-class QualityMetrics(Table, name="quality_metrics", unique=("processing_date", "metric", "column")):
+class QualityMetrics(Table, name="quality_metrics", unique=["processing_date", "metric", "column"]):
     """A measure of a column on a processing date."""
 
     processing_date: pl.Date = PROCESSING_DATE
@@ -381,7 +379,7 @@ class QualityMetrics(Table, name="quality_metrics", unique=("processing_date", "
     value: pl.Float64 = Field(ge=0, le=1, description="counted / checked")
 
 
-class DailyVolume(Table, name="daily_volume", unique=("InvoiceDate", "source_file", "processing_date")):
+class DailyVolume(Table, name="daily_volume", unique=["InvoiceDate", "source_file", "processing_date"]):
     """An invoice date in a landing file, lines that silver took."""
 
     InvoiceDate: pl.Date = Field(description="day of the sale")

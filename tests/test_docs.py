@@ -138,7 +138,7 @@ def test_export_of_the_how_to_is_read_as_it_says(tmp_path, monkeypatch):
     ]
 
 
-def test_a_rule_and_a_segment_are_added_in_one_place_each_as_the_how_to_says(tmp_path):
+def test_a_rule_or_segment_is_added_in_one_place(tmp_path):
     shutil.copytree(ROOT / "rfm", tmp_path / "rfm", ignore=shutil.ignore_patterns("__pycache__"))
     own = re.search(r"own = (Expectation\(.*\))\n", PAGES["notebooks/README.md"])[1]
     rules, segments = tmp_path / "rfm/analysis/cleaning.py", tmp_path / "rfm/analysis/segments/rules.py"

@@ -54,7 +54,7 @@ def test_the_defaults_are_those_of_the_specification(home):
     assert settings.files.pattern == "*_transactions.csv*"
 
 
-def test_a_path_is_taken_from_the_call_then_the_environment_then_the_file(home, monkeypatch):
+def test_path_from_call_then_environment_then_file(home, monkeypatch):
     write(home, 'lake = "from_file"')
     assert load_settings().lake == str(home / "from_file")
     monkeypatch.setenv("RFM_LAKE", "from_environment")
@@ -62,7 +62,7 @@ def test_a_path_is_taken_from_the_call_then_the_environment_then_the_file(home, 
     assert load_settings(lake="from_call").lake == str(home / "from_call")
 
 
-def test_a_nested_value_is_taken_from_the_call_then_the_environment_then_the_file(home, monkeypatch):
+def test_nested_value_from_call_then_environment_then_file(home, monkeypatch):
     write(home, "[clusters]\nseed = 1\n")
     assert load_settings().clusters.seed == 1
     monkeypatch.setenv("RFM_CLUSTERS__SEED", "2")
@@ -78,7 +78,7 @@ def test_sources_are_merged_value_by_value(home, monkeypatch):
     assert (settings.shop.name, settings.shop.currency) == ("Corner", "£")
 
 
-def test_one_path_in_the_file_leaves_the_others_at_their_defaults(home):
+def test_one_path_in_the_file_keeps_the_other_defaults(home):
     write(home, 'landing = "arrivals"')
     assert load_settings().landing == str(home / "arrivals")
     assert load_settings().lake == str(home / "data/lake")
@@ -143,7 +143,7 @@ def test_cut_offs_that_make_no_bands_are_refused(given, said):
 
 
 # ── where relative paths start ─────────────────────────────────────────────────────────────────────
-def test_paths_of_the_file_start_from_its_folder_and_those_of_the_call_from_the_working_directory(home, monkeypatch):
+def test_relative_paths_start_where_they_are_given(home, monkeypatch):
     write(home, 'lake = "tables"')
     below = home / "a" / "b"
     below.mkdir(parents=True)
