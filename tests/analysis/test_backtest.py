@@ -82,7 +82,7 @@ def test_spearman_is_that_of_scipy(drawn):
     assert spearman(weights, tied_ranks(number), middle_ranks(weights, tied_ranks(spent))) == pytest.approx(wanted, abs=1e-12)
 
 
-def test_explained_is_one_minus_the_squared_error_over_that_of_one_mean(drawn):
+def test_explained_is_one_minus_the_relative_squared_error(drawn):
     weights, number, spent = drawn
     wanted = [1 - ((a - b) ** 2).sum() / ((a - 12) ** 2).sum() for a, b in each_draw(weights, spent, number)]
     assert explained(weights, spent, number, 12.0) == pytest.approx(wanted)
@@ -315,7 +315,7 @@ def test_notebook_has_the_form_of_the_others():
     assert found["cells"][1]["metadata"]["tags"] == ["parameters"]
 
 
-def test_notebook_runs_as_it_stands_and_shows_what_the_command_says(shop, monkeypatch, capsys):
+def test_notebook_runs_and_shows_what_the_command_says(shop, monkeypatch, capsys):
     monkeypatch.setenv("RFM_LAKE", shop.lake)
     names: dict[str, object] = {}
     parameters, *rest = cells()
@@ -336,7 +336,7 @@ def test_tables_and_figures_hold_every_way_and_segment(results):
 
 
 @pytest.mark.skipif(not fits_lifetimes(), reason="clvkit, the extra `backtest`, is not installed")
-def test_lifetimes_expect_more_of_those_who_bought_often_and_lately():
+def test_lifetimes_expect_more_of_frequent_recent_buyers():
     random = np.random.default_rng(3)
     buyers = np.repeat(np.arange(80), random.integers(1, 12, 80)).astype(str)
     days = pd.Timestamp("2025-07-01") + pd.to_timedelta(random.integers(0, 120, len(buyers)), unit="D")

@@ -67,7 +67,7 @@ def test_the_first_run_has_nobody_who_moved():
     assert largest_moves(found) == []
 
 
-def test_each_period_looks_back_to_the_newest_run_that_is_old_enough_within_reason():
+def test_each_period_looks_back_to_the_newest_run_old_enough():
     assert since([D - n * DAY for n in range(100)], D) == {1: D - DAY, 7: D - 7 * DAY, 30: D - 30 * DAY}
     assert since([D - 3 * DAY, D - 14 * DAY, D - 61 * DAY, D, D + DAY], D) == {1: D - 3 * DAY, 7: D - 14 * DAY}
     assert since([], D) == {}
