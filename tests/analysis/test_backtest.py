@@ -195,7 +195,7 @@ def made_up(steady: float, tiers: float, sure: bool) -> pd.DataFrame:
 def test_verdict_says_so_if_the_default_loses():
     tried, duel, auc_said, *_ = verdict(made_up(0.6, 0.7, sure=True))
     assert duel.startswith(
-        "The default, K-means, steady, loses to value × engagement: of 1 figures that foretell it is worse in 1"
+        "The default, K-means, steady, loses to value × engagement: of 1 forecast figures it is worse in 1"
     )
     assert auc_said.startswith("To tell who buys again: value × engagement is best (AUC 0.700 over 30 days); the default")
     assert auc_said.endswith("has 0.600 over 30 days, behind.")
@@ -204,7 +204,7 @@ def test_verdict_says_so_if_the_default_loses():
 def test_verdict_does_not_claim_what_the_interval_leaves_open():
     _, duel, auc_said, *_ = verdict(made_up(0.6, 0.7, sure=False))
     assert "is level with value × engagement" in duel
-    assert auc_said.endswith("over 30 days, not told apart.")
+    assert auc_said.endswith("over 30 days, too close to call.")
 
 
 def test_verdict_says_so_if_the_default_wins():
@@ -269,7 +269,7 @@ def test_words_and_figures_go_into_one_json_file(snapshots, purchases, tmp_path)
 
 
 def test_backtest_json_holds_verdict_and_every_figure(results, monkeypatch):
-    monkeypatch.setattr(backfill, "run_backtest", lambda *_: results)
+    monkeypatch.setattr(past_days, "run_backtest", lambda *_: results)
     found = json.loads(told("--json"))
     assert found["verdict"] == past_days.results_text(results)
     assert len(found["results"]) == len(results)
