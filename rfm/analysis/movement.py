@@ -43,10 +43,11 @@ def since(dates: Collection[dt.date], run_date: dt.date) -> dict[int, dt.date]:
 
 
 def movement(customers: pd.DataFrame, history: pd.DataFrame, models: Mapping[dt.date, Model], run_date: dt.date) -> pd.DataFrame:
-    """Count customers by segment a day, a week and a month ago and now, and the causes of their moves.
+    """Return ``segment_movement``: customers by segment now and a day, a week and a month ago, and the causes of their moves.
 
     A customer who bought since then moved because of that. For the others the cause is the passing of time if the earlier
-    model, given today's metrics, assigns today's segment, and otherwise the change of the model.
+    model, given today's metrics, assigns today's segment, and otherwise the change of the model. The causes add up to
+    Customers where the segment changed, and are 0 elsewhere. From_Segment is empty for new customers.
 
     Parameters
     ----------
@@ -56,14 +57,6 @@ def movement(customers: pd.DataFrame, history: pd.DataFrame, models: Mapping[dt.
         Rows of ``customer_rfm_kmeans_clustered_history`` of the days that `since` returns; others are ignored.
     models
         Model of each run date, see `rfm.Model.kept`.
-    run_date
-        Run date of `customers`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns of ``segment_movement``: each period has all of today's customers and their revenue once. From_Segment is
-        empty for new customers. The causes add up to Customers where the segment changed, and are 0 elsewhere.
 
     Examples
     --------
@@ -123,13 +116,10 @@ def _sentence(row: Mapping[str, Any], currency: str) -> str:
 
 
 def stability(customers: pd.DataFrame, history: pd.DataFrame, models: Mapping[dt.date, Model], run_date: dt.date) -> pd.DataFrame:
-    """Measure how stable the segments are compared with the run before; parameters as for `movement`.
+    """Return ``segment_stability``, one row: how stable the segments are compared with the run before.
 
-    Returns
-    -------
-    pandas.DataFrame
-        Columns of ``segment_stability``, one row. It compares customers without a purchase since the run before: how many
-        changed segment, and the adjusted Rand index of their clusters then and now.
+    It compares customers without a purchase since then: how many changed segment, and the adjusted Rand index of their
+    clusters then and now. Parameters as for `movement`.
 
     Examples
     --------

@@ -35,7 +35,7 @@ def cluster(
     yesterday: pd.DataFrame | None = None,
     left_out: Collection[str] = (),
 ) -> Clustering:
-    """Cluster customers by Monetary, Frequency and Recency.
+    """Cluster customers by Monetary, Frequency and Recency; return ``customer_rfm_kmeans_clustered`` and the `Model`.
 
     Parameters
     ----------
@@ -43,23 +43,12 @@ def cluster(
         Columns of ``customer_rfm_gold``.
     outliers
         Marks of `rfm.outlier_clusters` on the index of `gold`; customers with 0 take part in the fit.
-    run_date
-        Becomes UpdateDate.
-    options
-        Range of k, starts and seed; how steady the clusters are.
-    version
-        Version of the code, saved in the model.
     earlier
         Model to start from, see `Model.predecessor`; None fits from scratch.
     yesterday
         Rows of ``customer_rfm_kmeans_clustered_history`` of the earlier model's run.
     left_out
         CustomerIDs that take no part in the fit but are assigned to a cluster.
-
-    Returns
-    -------
-    Clustering
-        The customers, columns of ``customer_rfm_kmeans_clustered``, and the `Model`.
 
     Raises
     ------
@@ -104,12 +93,7 @@ AT_ONCE = 4  # times `k_margin`: another k that is so much better takes over wit
 
 
 def fit_model(
-    customers: pd.DataFrame,
-    run_date: dt.date,
-    options: Clusters = Clusters(),
-    *,
-    version: str = "",
-    earlier: Model | None = None,
+    customers: pd.DataFrame, run_date: dt.date, options: Clusters = Clusters(), *, version: str = "", earlier: Model | None = None
 ) -> Model:
     """Fit K-means for each k, choose one and number its clusters from 0 by falling median Monetary."""
     values = features(customers)

@@ -25,34 +25,25 @@ class Model:
 
     Parameters
     ----------
-    trained
-        Run date, ISO.
-    k
-        Number of clusters.
+    trained, fitted, previous
+        Run dates, ISO: of the model, of the last fit from scratch, and of the model that this one started from (None after
+        a fit from scratch).
     mean, scale
         Of Monetary, Frequency and Recency: a point is (value − mean) / scale.
     centroids
         k rows of the three features in their own units, cluster 0 first.
     scores
         k, inertia, silhouette, elbow and score of each k tried.
-    version
-        Version of the code that fitted it.
     fences
         Lowest and highest regular Monetary and Frequency; empty without an outlier rule.
-    fitted
-        Run date of the last fit from scratch, ISO; each later model started from the one before.
-    previous
-        Run date of the model that it started from, ISO; None after a fit from scratch.
     matched
         The previous model's number of each cluster, None for a new one. Empty after a fit from scratch.
     drift
         Distance of each matched centroid from the previous one, in standard deviations; None without a match.
     challenger
         Another k that scores better by the margin, and since which run date: ``{"k": 5, "since": "2025-10-23"}``.
-    before
-        Segment that the previous model gave to each cluster, by number as text.
-    names
-        Segment of each cluster, by number as text; empty until stage 5.
+    names, before
+        Segment of each cluster by number as text, empty until stage 5; segment that it had in the previous model.
 
     Examples
     --------

@@ -27,7 +27,7 @@ WAYS = {"segments": ["Segment"], "tiers": ["ValueTier", "Engagement"], "scores":
 
 
 def value_engagement(gold: pd.DataFrame, cutoffs: Cutoffs = Cutoffs()) -> pd.DataFrame:
-    """Assign each customer to a value tier and an engagement level by multiples of the medians.
+    """Return ValueTier (`VALUE_TIERS`) and Engagement (`ENGAGEMENTS`) of each customer, on the index of `gold`.
 
     Parameters
     ----------
@@ -35,11 +35,6 @@ def value_engagement(gold: pd.DataFrame, cutoffs: Cutoffs = Cutoffs()) -> pd.Dat
         Columns Monetary, Frequency and Recency.
     cutoffs
         Multiples of the medians. For spend the first two count, for invoices the first.
-
-    Returns
-    -------
-    pandas.DataFrame
-        ValueTier (`VALUE_TIERS`) and Engagement (`ENGAGEMENTS`) on the index of `gold`.
 
     Examples
     --------
@@ -61,13 +56,9 @@ def value_engagement(gold: pd.DataFrame, cutoffs: Cutoffs = Cutoffs()) -> pd.Dat
 
 
 def rfm_scores(gold: pd.DataFrame) -> pd.DataFrame:
-    """Score each customer from 1 to 5 (best) on recency, frequency and monetary value, and give the usual name.
+    """Return RScore, FScore and MScore (1 to 5, 5 is best), RFMScore ("545") and ScoreName, on the index of `gold`.
 
-    Returns
-    -------
-    pandas.DataFrame
-        RScore, FScore, MScore, RFMScore ("545") and ScoreName on the index of `gold`. Customers with equal values get
-        equal scores.
+    Customers with equal values get equal scores.
 
     References
     ----------
@@ -82,13 +73,11 @@ def rfm_scores(gold: pd.DataFrame) -> pd.DataFrame:
     1       3       3       2      332      Need Attention
     2       5       3       4      534           Champions
     """
-    scores = [quintile(values) for values in (-gold["Recency"].astype(float), gold["Frequency"], gold["Monetary"])]
-    columns = dict(zip(("RScore", "FScore", "MScore"), scores, strict=True))
-    names, digits = np.array([SCORE_NAMES[score] for score in range(1, 6)]), np.array(list("012345"), dtype=object)
-    recency, frequency, monetary = scores
-    columns["RFMScore"] = digits[recency] + digits[frequency] + digits[monetary]
-    columns["ScoreName"] = names[recency - 1, value_score(frequency, monetary) - 1]
-    return pd.DataFrame(columns, index=gold.index)
+    metrics = (-gold["Recency"].astype(float), gold["Frequency"], gold["Monetary"])
+    recency, frequency, monetary = (quintile(values) for values in metrics)
+    names = np.array([SCORE_NAMES[score] for score in range(1, 6)])[recency - 1, value_score(frequency, monetary) - 1]
+    scores = pd.DataFrame({"RScore": recency, "FScore": frequency, "MScore": monetary}, index=gold.index)
+    return scores.assign(RFMScore=(100 * recency + 10 * frequency + monetary).astype(str), ScoreName=names)
 
 
 def value_score(frequency: np.ndarray, monetary: np.ndarray) -> np.ndarray:
@@ -106,19 +95,12 @@ def quintile(values: pd.Series) -> np.ndarray:
 
 
 def segmentations(customers: pd.DataFrame, cutoffs: Cutoffs = Cutoffs()) -> pd.DataFrame:
-    """Put the three ways to segment side by side: segments, value tiers with engagement, RFM scores.
+    """Return ``customer_segmentations``: segments, value tiers with engagement and RFM scores side by side.
 
     Parameters
     ----------
     customers
         Columns of ``customer_rfm_description_and_recommendation``.
-    cutoffs
-        See `value_engagement`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns of ``customer_segmentations``, one row per customer.
 
     Examples
     --------
@@ -136,20 +118,15 @@ def segmentations(customers: pd.DataFrame, cutoffs: Cutoffs = Cutoffs()) -> pd.D
 
 
 def agreement(ways: pd.DataFrame, run_date: dt.date) -> pd.DataFrame:
-    """Measure how far each two of the three ways to segment agree.
+    """Return ``segmentation_agreement``: how far each ordered pair of the three ways to segment agrees.
+
+    AdjustedRand is symmetric. SameShare is the share of customers whose group in `Second` is the most common one among the
+    customers of their group in `First`.
 
     Parameters
     ----------
     ways
         Columns of ``customer_segmentations``, at least one row.
-    run_date
-        Becomes UpdateDate.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns of ``segmentation_agreement``, one row per ordered pair. AdjustedRand is symmetric. SameShare is the share
-        of customers whose group in `Second` is the most common one among the customers of their group in `First`.
 
     Examples
     --------

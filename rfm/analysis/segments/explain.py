@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -33,11 +33,7 @@ def cluster_labels(clusters: Sequence[int], segments: Sequence[str]) -> list[str
 
 
 def explanation(
-    values: Sequence[float],
-    segment: str,
-    medians: Mapping[str, float],
-    cutoffs: Cutoffs = Cutoffs(),
-    currency: str = "£",
+    values: Sequence[float], segment: str, medians: Mapping[str, float], cutoffs: Cutoffs = Cutoffs(), currency: str = "£"
 ) -> str:
     """Describe the median customer of a cluster or segment, and the cut-offs that give the name.
 
@@ -47,8 +43,6 @@ def explanation(
         Medians of Monetary, Frequency and Recency of the cluster or segment.
     segment
         Its name. If the cut-offs alone give another one (a name can be kept for stability), the text says so.
-    medians
-        Of all customers, see `medians_of`.
 
     Examples
     --------
@@ -110,21 +104,12 @@ def ago(days: float) -> str:
 HORIZON = 365  # days ahead
 
 
-class NextSegment(NamedTuple):
-    """The nearest other segment of each customer, and the segments after another order and after days without one."""
-
-    next_segment: np.ndarray
-    distance: np.ndarray
-    after_order: np.ndarray
-    after_days: np.ndarray
-    days: np.ndarray
-
-
 def explain_customers(customers: pd.DataFrame, described: pd.DataFrame, model: Model, currency: str = "£") -> pd.DataFrame:
-    """Explain why each customer is in its segment, how far the next segment is, and what would move the customer there.
+    """Return ``customer_explanations``: why each customer is in its segment, and what would move it to the next one.
 
-    Another order of the customer's usual size, and days without one, are assigned by the model of the day. Tomorrow's
-    clusters may differ slightly.
+    Another order of the customer's usual size, and days without one, are assigned by the model of the day; tomorrow's
+    clusters may differ slightly. Distance is the simplified silhouette: with a and b the distances to the nearest centroid
+    of the own and of another segment, (b − a) / max(a, b).
 
     Parameters
     ----------
@@ -132,14 +117,6 @@ def explain_customers(customers: pd.DataFrame, described: pd.DataFrame, model: M
         Columns of ``customer_rfm_description_and_recommendation``.
     described
         Columns of ``cluster_description_and_recommendation``.
-    model
-        The `rfm.Model` that made the clusters.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns of ``customer_explanations``, one row per customer. Distance is the simplified silhouette: with a and b the
-        distances to the nearest centroid of the own and of another segment, (b − a) / max(a, b).
 
     References
     ----------
@@ -161,13 +138,13 @@ def explain_customers(customers: pd.DataFrame, described: pd.DataFrame, model: M
     because, then = _because(customers, described, model, currency), _then(customers, ahead, currency)
     added = customers[["CustomerID", "UpdateDate"]].assign(
         Why=[first + second for first, second in zip(because, then, strict=True)],
-        Next_Segment=[name or None for name in ahead.next_segment],
-        Distance=ahead.distance,
+        Next_Segment=[name or None for name in ahead["next_segment"]],
+        Distance=ahead["distance"].to_numpy(),
     )
     return added[TABLES["customer_explanations"].names]
 
 
-def next_segment(customers: pd.DataFrame, described: pd.DataFrame, model: Model) -> NextSegment:
+def next_segment(customers: pd.DataFrame, described: pd.DataFrame, model: Model) -> pd.DataFrame:
     """Find the nearest other segment of each customer, and the segments after an order and without one."""
     names = dict(zip(described["Cluster"].tolist(), described["Cluster_Description"], strict=True))
     values = customers[list(METRICS)].astype(float)
@@ -176,16 +153,16 @@ def next_segment(customers: pd.DataFrame, described: pd.DataFrame, model: Model)
     centroids = _named(np.arange(squared.shape[1]), names)
     squared[:, centroids == ""] = np.inf  # a centroid without a customer has no segment
     settled = model.predict(values) == customers["Cluster"].to_numpy()
-    ordered = _named(model.predict(_after_order(values)), names)
+    usual = values["Monetary"] / values["Frequency"]
+    after_order = values.assign(Monetary=values["Monetary"] + usual, Frequency=values["Frequency"] + 1, Recency=0.0)
+    ordered = _named(model.predict(after_order), names)
     days, later = _without_order(squared, -2 * np.asarray(model.centroids)[:, 2] / model.scale[2] ** 2, segment, centroids)
     regular = customers["Cluster"].to_numpy() >= 0
     shown = regular & settled & (days <= HORIZON)
-    return NextSegment(
-        *_nearest(np.where(regular[:, None], squared, np.inf), segment[:, None] == centroids, centroids),
-        np.where(settled & (ordered != segment), ordered, ""),
-        np.where(shown, later, ""),
-        np.where(shown, days, np.nan),
-    )
+    allowed = np.where(regular[:, None], squared, np.inf)
+    nearest, distance = _nearest(allowed, segment[:, None] == centroids, centroids)
+    found = {"next_segment": nearest, "distance": distance, "after_order": np.where(settled & (ordered != segment), ordered, "")}
+    return pd.DataFrame(found | {"after_days": np.where(shown, later, ""), "days": np.where(shown, days, np.nan)})
 
 
 def _nearest(squared: np.ndarray, own: np.ndarray, centroids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -196,12 +173,6 @@ def _nearest(squared: np.ndarray, own: np.ndarray, centroids: np.ndarray) -> tup
     distance = np.full(len(squared), np.nan)
     distance[known] = (outside[known] - inside[known]) / np.where(widest[known] > 0, widest[known], 1)
     return np.where(known, centroids[others.argmin(axis=1)], ""), distance
-
-
-def _after_order(values: pd.DataFrame) -> pd.DataFrame:
-    """Return the metrics after an order of the usual size today."""
-    usual = values["Monetary"] / values["Frequency"]
-    return values.assign(Monetary=values["Monetary"] + usual, Frequency=values["Frequency"] + 1, Recency=0.0)
 
 
 def _named(clusters: np.ndarray, names: Mapping[int, str]) -> np.ndarray:
@@ -262,16 +233,14 @@ def _fenced(mark: int, model: Model, currency: str) -> str:
     return f"a {OUTLIER_LABELS[mark]}" + (f" (regular is up to {' and '.join(regular)})" if regular else "")
 
 
-def _then(customers: pd.DataFrame, ahead: NextSegment, currency: str) -> list[str]:
+def _then(customers: pd.DataFrame, ahead: pd.DataFrame, currency: str) -> list[str]:
     """Describe the next segment and what would move each customer there; empty where nothing would."""
     usual = (customers["Monetary"].astype(float) / customers["Frequency"].astype(float)).tolist()
     return [
         (_next(near, far) if near else "")
         + (f"; another order of its usual {amount(order, currency)} today: {ordered}" if ordered else "")
         + (f"; no order for another {count(days, 'day')}: {later}" if later else "")
-        for near, far, order, ordered, later, days in zip(
-            ahead.next_segment.tolist(), ahead.distance.tolist(), usual, *(part.tolist() for part in ahead[2:]), strict=True
-        )
+        for order, near, far, ordered, later, days in zip(usual, *(ahead[name].tolist() for name in ahead), strict=True)
     ]
 
 

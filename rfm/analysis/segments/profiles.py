@@ -18,20 +18,17 @@ from rfm.schema import TABLES
 if TYPE_CHECKING:
     from rfm.analysis.clustering.model import Model
 
+MEDIANS = [f"Median{name}" for name in METRICS]
+
 
 # ── clusters and customers ───────────────────────────────────────────────────────────────────────
 def summarise_clusters(customers: pd.DataFrame) -> pd.DataFrame:
-    """Return count, averages and medians of each cluster, rounded to 2.
+    """Return ``cluster_summary``: count, averages and medians of each cluster, rounded to 2.
 
     Parameters
     ----------
     customers
         Columns of ``customer_rfm_kmeans_clustered``.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns of ``cluster_summary``.
 
     Raises
     ------
@@ -75,7 +72,7 @@ def describe_clusters(
     before: Mapping[str, str] | None = None,
     band: float = 0.0,
 ) -> pd.DataFrame:
-    """Assign each cluster its segment, tier and recommended action, with an explanation.
+    """Return ``cluster_description_and_recommendation``: segment, tier, action and explanation of each cluster.
 
     Parameters
     ----------
@@ -91,11 +88,6 @@ def describe_clusters(
         Earlier segments of the clusters, by number as text: `Model.before`.
     band
         Share by which medians must pass a cut-off before a cluster changes its earlier segment.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns of ``cluster_description_and_recommendation``.
 
     Raises
     ------
@@ -115,7 +107,7 @@ def describe_clusters(
     2       -1   Ultra Big Spenders     premium
     """
     actions = recommended_actions(recommendations or {})
-    clusters, metrics, earlier = summary["Cluster"].tolist(), _medians_in(summary), before or {}
+    clusters, metrics, earlier = summary["Cluster"].tolist(), summary[MEDIANS].to_numpy(float).tolist(), before or {}
     rows = zip(metrics, clusters, strict=True)
     names = [steady_segment(row, medians, cluster, cutoffs, earlier.get(str(cluster)), band) for row, cluster in rows]
     return summary.assign(
@@ -127,13 +119,8 @@ def describe_clusters(
     )
 
 
-def _medians_in(summary: pd.DataFrame) -> list[list[float]]:
-    """Return the median Monetary, Frequency and Recency of each row of a summary."""
-    return summary[[f"Median{name}" for name in METRICS]].to_numpy(float).tolist()
-
-
 def describe_customers(customers: pd.DataFrame, described: pd.DataFrame) -> pd.DataFrame:
-    """Assign each customer the segment, tier and action of the cluster.
+    """Return ``customer_rfm_description_and_recommendation``: customers with the segment, tier and action of their cluster.
 
     Parameters
     ----------
@@ -141,11 +128,6 @@ def describe_customers(customers: pd.DataFrame, described: pd.DataFrame) -> pd.D
         Columns of ``customer_rfm_kmeans_clustered``.
     described
         Columns of ``cluster_description_and_recommendation``.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns of ``customer_rfm_description_and_recommendation``.
 
     Examples
     --------
@@ -172,19 +154,14 @@ def _statistics(customers: pd.DataFrame, by: str, count: str) -> pd.DataFrame:
 
 # ── segments ─────────────────────────────────────────────────────────────────────────────────────
 def summarise_segments(customers: pd.DataFrame, cutoffs: Cutoffs = Cutoffs(), currency: str = "£") -> pd.DataFrame:
-    """Return size, averages, medians, revenue, action and explanation of each segment.
+    """Return ``segment_summary``: size, averages, medians, revenue, action and explanation of each segment.
+
+    The segment of most revenue is first. Revenue is exact: it adds up to that of all customers.
 
     Parameters
     ----------
     customers
         Columns of ``customer_rfm_description_and_recommendation``.
-    cutoffs
-        As for `describe_clusters`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns of ``segment_summary``, most revenue first. Revenue is exact: it adds up to that of all customers.
 
     Examples
     --------
@@ -203,7 +180,10 @@ def summarise_segments(customers: pd.DataFrame, cutoffs: Cutoffs = Cutoffs(), cu
     summary["CustomerShare"] = summary["Customers"] / len(customers)
     total = float(revenue.sum())
     summary["RevenueShare"] = summary["Revenue"].astype(float) / total if total else 0.0
-    rows, medians = zip(_medians_in(summary), summary["Cluster_Description"], strict=True), medians_of(customers)
+    rows, medians = (
+        zip(summary[MEDIANS].to_numpy(float).tolist(), summary["Cluster_Description"], strict=True),
+        medians_of(customers),
+    )
     summary["Explanation"] = [explanation(*row, medians, cutoffs, currency) for row in rows]
     summary = summary[TABLES["segment_summary"].names]
     return summary.sort_values(["Revenue", "Cluster_Description"], ascending=[False, True], ignore_index=True)
@@ -258,8 +238,7 @@ def action_table(summary: pd.DataFrame, currency: str = "£") -> pd.DataFrame:
 
 # ── model documents ──────────────────────────────────────────────────────────────────────────────
 SCHEMA = 1  # version of model.json; a reader rejects any other
-STATISTICS = ["Cluster", "Count", "MedianMonetary", "MedianFrequency", "MedianRecency"]
-WORDS = [*STATISTICS, "Cluster_Label", "Cluster_Description", "Tier", "Cluster_Recommendation"]
+WORDS = ["Cluster", "Count", *MEDIANS, "Cluster_Label", "Cluster_Description", "Tier", "Cluster_Recommendation"]
 CARD = """\
 # Model of {date}
 
@@ -313,16 +292,12 @@ def model_artifacts(
 
     Parameters
     ----------
-    model
-        The `rfm.Model` of the run.
     described
         Columns of ``cluster_description_and_recommendation``.
-    medians
-        See `medians_of`.
     files
         Rows of ``landing_files`` in silver up to the run date.
     silhouette_weight
-        The one that k was chosen with.
+        The setting that k was chosen with.
 
     Examples
     --------
@@ -346,14 +321,7 @@ def model_artifacts(
 
 
 def k_verdict(scores: list[dict[str, Any]], k: int) -> str:
-    """Describe the choice of k: its score against the best other one, and how certain the difference is.
-
-    Parameters
-    ----------
-    scores
-        k and score of each k tried; rows, error and tied if they come from a sample.
-    k
-        The chosen one.
+    """Describe the choice of k from `Model.scores`: its score against the best other one, and how certain that is.
 
     Examples
     --------

@@ -121,8 +121,6 @@ def segment_of(
     ----------
     monetary, frequency, recency
         Metrics of the customer, or medians of the cluster; recency in days.
-    medians
-        Of all customers, see `medians_of`.
     cluster
         Number of the cluster: dormant spend outliers (-1) have a segment of their own.
 
