@@ -210,9 +210,8 @@ def _because(customers: pd.DataFrame, described: pd.DataFrame, model: Model, cur
     """Describe each customer and its cluster."""
     where = {row["Cluster"]: _cluster(row, model, currency) for row in described.to_dict("records")}
     money, orders, days = (customers[name].astype(float).tolist() for name in METRICS)
-    often, lately = {n: times(n) for n in set(orders)}, {n: ago(n) for n in set(days)}
     return [
-        f"spent {amount(spent, currency)}, bought {often[n]}, last seen {lately[day]}: {where[cluster]}"
+        f"spent {amount(spent, currency)}, bought {times(n)}, last seen {ago(day)}: {where[cluster]}"
         for spent, n, day, cluster in zip(money, orders, days, customers["Cluster"].tolist(), strict=True)
     ]
 

@@ -1,4 +1,4 @@
-"""Steady clusters: what a run takes over from the one before, when it does not, and what must never matter."""
+"""Stable clusters: what a run takes over from the run before, and what must not matter."""
 
 from __future__ import annotations
 
@@ -178,7 +178,7 @@ def test_a_border_customer_stays_within_the_band(spend, stays):
     assert found.tolist() == [1 if stays else 0]
 
 
-def test_who_bought_goes_to_the_nearest_and_so_do_new_customers():
+def test_buyers_and_new_customers_go_to_the_nearest():
     gold = gold_of([(5100, 1, 10), (5100, 1, 10)])
     before = history_of(gold.assign(Frequency=np.int32(2)), [0, 0])
     assert fit.assign(gold, two_clusters(), before, 0.1).tolist() == [0, 0]

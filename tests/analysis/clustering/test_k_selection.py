@@ -1,4 +1,4 @@
-"""Choosing k: starts on a coarse picture, order and equal customers, samples beyond the exact range, ties."""
+"""Choice of k: starts, order and equal customers, silhouettes and score, samples of many customers, ties."""
 
 from __future__ import annotations
 

@@ -198,13 +198,13 @@ def test_where_all_are_outliers_they_keep_their_marks() -> None:
     assert result.customers["Cluster"].tolist() == [-1, -2, -3]
 
 
-def test_no_customer_is_refused_in_words() -> None:
+def test_no_customers_is_an_error() -> None:
     gold = three_groups().iloc[:0]
     with pytest.raises(InputError, match=r"customer_rfm_gold has 0 customers as of 2025-06-30; check rules\.stock_code_pattern"):
         cluster(gold, outlier_clusters(gold), D)
 
 
-def test_gold_of_another_date_is_refused() -> None:
+def test_gold_of_another_date_is_an_error() -> None:
     gold = three_groups()
     with pytest.raises(InputError, match="is as of 2025-06-30, not 2025-07-01; run the gold stage for 2025-07-01 first"):
         cluster(gold, pd.Series(0, index=gold.index), dt.date(2025, 7, 1))

@@ -179,7 +179,7 @@ def test_the_number_of_the_cluster_reaches_the_table() -> None:
     assert described["Cluster_Description"].tolist() == ["Premium Dormant Customers", "Hibernating"]
 
 
-def test_the_shops_own_words_win(customers: pd.DataFrame) -> None:
+def test_own_recommendations_win(customers: pd.DataFrame) -> None:
     described = describe_clusters(summarise_clusters(customers), medians_of(customers), {"Champions": "Send flowers."})
     words = dict(zip(described["Cluster_Description"], described["Cluster_Recommendation"], strict=True))
     assert words["Champions"] == "Send flowers."
@@ -192,7 +192,7 @@ def test_an_action_for_an_unknown_segment_is_an_error(customers: pd.DataFrame) -
         describe_clusters(summarise_clusters(customers), medians_of(customers), {"Champion": "Send flowers."})
 
 
-def test_every_customer_gets_the_words_of_the_cluster(customers: pd.DataFrame, described: pd.DataFrame) -> None:
+def test_every_customer_gets_the_segment_of_the_cluster(customers: pd.DataFrame, described: pd.DataFrame) -> None:
     result = describe_customers(customers, described)
     assert result.columns.tolist() == TABLES["customer_rfm_description_and_recommendation"].names
     assert result["CustomerID"].tolist() == customers["CustomerID"].tolist()
@@ -235,7 +235,7 @@ def test_no_customer_and_no_cent_is_lost(rows: list[tuple]) -> None:
     assert summary["Cluster_Description"].is_unique
 
 
-def test_no_customer_is_refused_in_words() -> None:
+def test_no_customers_is_an_error() -> None:
     with pytest.raises(InputError, match="customer_rfm_kmeans_clustered has 0 customers"):
         summarise_clusters(clustered())
 
