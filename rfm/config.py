@@ -107,6 +107,7 @@ class Clusters(Section):
 
     k_min: int = Field(2, ge=2, description="smallest number of clusters tried")
     k_max: int = Field(12, le=50, description="largest number of clusters tried")
+    silhouette_weight: Share = Field(0.6, description="weight of the silhouette in the score of a k; the elbow has the rest")
     iqr_factor: float = Field(1.5, gt=0, description="fences of the outlier rule, in interquartile ranges")
     n_init: int = Field(10, ge=1, description="starts of K-means; the best is kept")
     seed: int = Field(42, ge=0, description="seed of K-means")

@@ -1,20 +1,21 @@
-"""Who moved between segments since an earlier day, and why; how steady the names of a day are."""
+"""Count who moved between segments since an earlier run and why, and measure how stable the segments are."""
 
 from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Collection, Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
 from rfm.analysis.metrics import purchased_since
-from rfm.analysis.segments.alternatives import adjusted_rand
 from rfm.contracts import TABLES, arrow_typed
 
+if TYPE_CHECKING:
+    from rfm.analysis.clustering.model import Model
+
 PERIODS = (1, 7, 30)
-CAUSES = {  # column of ``segment_movement``: what to say of it
+CAUSES = {  # column of ``segment_movement``: how it is worded
     "Bought": "because they bought",
     "TimePassed": "because time passed",
     "ModelChanged": "because the model changed",
@@ -22,49 +23,11 @@ CAUSES = {  # column of ``segment_movement``: what to say of it
 SEGMENT = "Cluster_Description"
 
 
-class Named(Protocol):
-    """What is asked of a model: `rfm.Model` has it."""
-
-    @property
-    def trained(self) -> str:
-        """Run date, ISO."""
-
-    @property
-    def fitted(self) -> str:
-        """Run date of the last full fit, ISO."""
-
-    @property
-    def previous(self) -> str | None:
-        """Run date of the model that it grew from, ISO."""
-
-    @property
-    def k(self) -> int:
-        """Number of clusters."""
-
-    @property
-    def scores(self) -> list[dict[str, float]]:
-        """One row a k tried."""
-
-    @property
-    def drift(self) -> list[float | None]:
-        """How far each centroid moved."""
-
-    def segments(self, customers: pd.DataFrame) -> np.ndarray:
-        """Return the segment of each customer by this model alone."""
-
-
 def since(dates: Collection[dt.date], run_date: dt.date) -> dict[int, dt.date]:
-    """Return the run date that each of `PERIODS` looks back to.
+    """Return the earlier run date that each of `PERIODS` looks back to.
 
-    It is the newest that lies at least so many days back, but no more than twice as many, or a week. A period
-    without such a run is left out.
-
-    Parameters
-    ----------
-    dates
-        Run dates that there were.
-    run_date
-        Of this run.
+    It is the newest one at least so many days back, but not more than twice as many, or a week. A period without such
+    a run is left out.
 
     Examples
     --------
@@ -78,28 +41,21 @@ def since(dates: Collection[dt.date], run_date: dt.date) -> dict[int, dt.date]:
     return found
 
 
-def movement(customers: pd.DataFrame, history: pd.DataFrame, models: Mapping[dt.date, Named], run_date: dt.date) -> pd.DataFrame:
-    """Count who moved from which segment to which since a day, a week and a month ago, and why.
+def movement(customers: pd.DataFrame, history: pd.DataFrame, models: Mapping[dt.date, Model], run_date: dt.date) -> pd.DataFrame:
+    """Return ``segment_movement``: customers by segment now and a day, a week and a month ago, and the causes of their moves.
 
-    A customer who bought since then moved for that. Of the others, time has passed: where the earlier model and its names
-    give today's numbers today's segment, that is the cause, and else the model changed.
+    A customer who bought since then moved because of that. For the others the cause is the passing of time if the earlier
+    model, given today's metrics, assigns today's segment, and otherwise the change of the model. The causes add up to
+    Customers where the segment changed, and are 0 elsewhere. From_Segment is empty for new customers.
 
     Parameters
     ----------
     customers
         Of today, columns of ``customer_rfm_description_and_recommendation``.
     history
-        Rows of ``customer_rfm_kmeans_clustered_history`` of the days that `since` names; others are not looked at.
+        Rows of ``customer_rfm_kmeans_clustered_history`` of the days that `since` returns; others are ignored.
     models
-        Model of each run date.
-    run_date
-        Of this run.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns of ``segment_movement``: for each period, all of today's customers and their revenue, once. From_Segment is
-        empty for who was no customer then. The causes add up to Customers where a segment changed, and are 0 elsewhere.
+        Model of each run date, see `rfm.Model.kept`.
 
     Examples
     --------
@@ -122,8 +78,8 @@ def movement(customers: pd.DataFrame, history: pd.DataFrame, models: Mapping[dt.
     return pd.concat(tables, ignore_index=True)[contract.names] if tables else arrow_typed(contract, pd.DataFrame())
 
 
-def _movement(customers: pd.DataFrame, earlier: pd.DataFrame, model: Named) -> pd.DataFrame:
-    """Count who moved since one day."""
+def _movement(customers: pd.DataFrame, earlier: pd.DataFrame, model: Model) -> pd.DataFrame:
+    """Count the moves since one earlier run."""
     then = customers["CustomerID"].map(earlier.set_index("CustomerID")[SEGMENT]).fillna("")
     now, bought = customers[SEGMENT], purchased_since(customers, earlier)
     moved = ((then != now) & (then != "")).to_numpy(bool)
@@ -134,23 +90,7 @@ def _movement(customers: pd.DataFrame, earlier: pd.DataFrame, model: Named) -> p
 
 
 def largest_moves(movement: pd.DataFrame, n: int = 3, currency: str = "£", days: int = 1) -> list[str]:
-    """Say the moves of most customers in a sentence each.
-
-    Parameters
-    ----------
-    movement
-        Columns of ``segment_movement``.
-    n
-        How many, at most.
-    currency
-        Sign before an amount.
-    days
-        Which of `PERIODS`.
-
-    Returns
-    -------
-    list of str
-        As "12 customers (£3,400) moved from Champions to Hibernating because time passed"; most customers first.
+    """Describe the largest moves of a period (one of `PERIODS`) in a sentence each, most customers first.
 
     Examples
     --------
@@ -165,7 +105,7 @@ def largest_moves(movement: pd.DataFrame, n: int = 3, currency: str = "£", days
 
 
 def _sentence(row: Mapping[str, Any], currency: str) -> str:
-    """Say one move."""
+    """Describe one move."""
     who = "customer" if row["Customers"] == 1 else "customers"
     causes = [cause for cause in CAUSES if row[cause]]
     several = ": " + ", ".join(f"{row[cause]:,} {CAUSES[cause]}" for cause in causes)
@@ -174,14 +114,11 @@ def _sentence(row: Mapping[str, Any], currency: str) -> str:
     return f"{moved} moved from {row['From_Segment']} to {row['To_Segment']}{why}"
 
 
-def stability(customers: pd.DataFrame, history: pd.DataFrame, models: Mapping[dt.date, Named], run_date: dt.date) -> pd.DataFrame:
-    """Measure how steady the segments are against the run before; parameters as for `movement`.
+def stability(customers: pd.DataFrame, history: pd.DataFrame, models: Mapping[dt.date, Model], run_date: dt.date) -> pd.DataFrame:
+    """Return ``segment_stability``, one row: how stable the segments are compared with the run before.
 
-    Returns
-    -------
-    pandas.DataFrame
-        Columns of ``segment_stability``, one row. Compared are the customers without a purchase since the run before: how
-        many have another segment now, and the adjusted Rand index of their clusters then and now.
+    It compares customers without a purchase since then: how many changed segment, and the adjusted Rand index of their
+    clusters then and now. Parameters as for `movement`.
 
     Examples
     --------
@@ -195,12 +132,15 @@ def stability(customers: pd.DataFrame, history: pd.DataFrame, models: Mapping[dt
       Method  k  Compared
     0   warm  6       347
     """
+    from sklearn.metrics import adjusted_rand_score
+
     model = models[run_date]
     before = since(models, run_date).get(1)
     earlier = history[history["UpdateDate"] == before].set_index("CustomerID")
     quiet = customers[~purchased_since(customers, earlier.reset_index())]
     then = earlier.reindex(quiet["CustomerID"])
     renamed = int((then[SEGMENT].to_numpy(object) != quiet[SEGMENT].to_numpy(object)).sum())
+    clusters = then["Cluster"].to_numpy(int), quiet["Cluster"].to_numpy(int)
     row = {
         "UpdateDate": run_date,
         "Method": "warm" if model.previous else "full",
@@ -211,7 +151,7 @@ def stability(customers: pd.DataFrame, history: pd.DataFrame, models: Mapping[dt
         "Compared": len(quiet),
         "Renamed": renamed,
         "RenamedShare": renamed / len(quiet) if len(quiet) else None,
-        "AdjustedRand": adjusted_rand(then["Cluster"].to_numpy(int), quiet["Cluster"].to_numpy(int)) if len(quiet) else None,
+        "AdjustedRand": adjusted_rand_score(*clusters) if len(quiet) else None,
         "Drift": max((moved for moved in model.drift if moved is not None), default=None),
         "Silhouette": next(one["silhouette"] for one in model.scores if one["k"] == model.k),
     }
@@ -220,14 +160,7 @@ def stability(customers: pd.DataFrame, history: pd.DataFrame, models: Mapping[dt
 
 
 def margin(scores: Collection[Mapping[str, float]], k: int) -> float | None:
-    """Return how much better the chosen k scores than the best other, as a share of the latter; below 0 if it is held.
-
-    Parameters
-    ----------
-    scores
-        One row a k tried, with k and score.
-    k
-        The chosen one.
+    """Return the lead of the chosen k's score over the best other score, as a share of the latter; None without another k.
 
     Examples
     --------

@@ -176,8 +176,8 @@ def to_segments(settings: Settings, lake: Lake, day: dt.date) -> str:
     odd = quality.unsteady(day, lake.frame("segment_stability"), settings.quality)
     lake.replace("run_warnings", odd, run_date=day, stage="5_segments")
     lake.replace("cluster_models", model.record, UpdateDate=day)
-    files = lake.frame("landing_files", layer="silver", until=day)
-    keep_model(lake.url, day, segments.model_artifacts(model, described, medians, files, currency))
+    files, weight = lake.frame("landing_files", layer="silver", until=day), settings.clusters.silhouette_weight
+    keep_model(lake.url, day, segments.model_artifacts(model, described, medians, files, currency, silhouette_weight=weight))
     return segments.headline(summary, currency)
 
 

@@ -1,4 +1,4 @@
-"""The backtest: its measures against other people's code, its figures added up by hand, one real day from the raw files."""
+"""The backtest: measures compared with scikit-learn and scipy, figures by hand, one real day from the raw files."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_spearman_is_that_of_scipy(drawn):
     assert spearman(weights, tied_ranks(number), middle_ranks(weights, tied_ranks(spent))) == pytest.approx(wanted, abs=1e-12)
 
 
-def test_explained_is_one_minus_the_squared_error_over_that_of_one_mean(drawn):
+def test_explained_is_one_minus_the_relative_squared_error(drawn):
     weights, number, spent = drawn
     wanted = [1 - ((a - b) ** 2).sum() / ((a - 12) ** 2).sum() for a, b in each_draw(weights, spent, number)]
     assert explained(weights, spent, number, 12.0) == pytest.approx(wanted)
@@ -95,7 +95,7 @@ def test_top_share_takes_a_proportional_part_of_a_tie():
     assert top_share(weights, tied_ranks(np.zeros(5)), spent) == pytest.approx([0.2])
 
 
-def test_measures_say_nothing_where_there_is_nothing_to_say():
+def test_measures_are_neutral_without_purchases():
     weights, nobody = np.ones((3, 1)), np.zeros(3)
     same = tied_ranks(nobody)
     assert auc(weights, same, nobody > 0) == [0.5]
@@ -170,7 +170,7 @@ def test_the_forecast_does_not_know_what_comes(snapshots, purchases):
     assert found == round(1 - ((spent - [20, 20, 0, 0]) ** 2).sum() / ((spent - 10) ** 2).sum(), 6)
 
 
-def test_too_short_a_history_is_told(snapshots, purchases):
+def test_too_short_a_history_is_an_error(snapshots, purchases):
     with pytest.raises(InputError, match="0 of 2 days have both 90 days of sales after them"):
         backtest(snapshots, purchases, [90])
 
@@ -194,17 +194,15 @@ def made_up(steady: float, tiers: float, sure: bool) -> pd.DataFrame:
 
 def test_verdict_says_so_if_the_default_loses():
     tried, duel, auc_said, *_ = verdict(made_up(0.6, 0.7, sure=True))
-    assert duel.startswith(
-        "The default, K-means, steady, loses to value × engagement: of 1 figures that foretell it is worse in 1"
-    )
+    assert duel.startswith("The default, K-means, steady, loses to value × engagement: of 1 forecast figures it is worse in 1")
     assert auc_said.startswith("To tell who buys again: value × engagement is best (AUC 0.700 over 30 days); the default")
     assert auc_said.endswith("has 0.600 over 30 days, behind.")
 
 
-def test_verdict_does_not_claim_what_the_interval_leaves_open():
+def test_verdict_respects_the_interval():
     _, duel, auc_said, *_ = verdict(made_up(0.6, 0.7, sure=False))
     assert "is level with value × engagement" in duel
-    assert auc_said.endswith("over 30 days, not told apart.")
+    assert auc_said.endswith("over 30 days, too close to call.")
 
 
 def test_verdict_says_so_if_the_default_wins():
@@ -231,8 +229,8 @@ def in_silver(settings: rfm.settings.Settings, day: dt.date) -> rfm.settings.Set
     return settings
 
 
-def told(*arguments: str) -> str:
-    """Return what the command says."""
+def output(*arguments: str) -> str:
+    """Return the output of the command."""
     answer = CliRunner().invoke(app, ["backtest", *arguments])
     assert answer.exception is None, answer.exception
     return answer.stdout
@@ -245,7 +243,7 @@ def results(shop) -> pd.DataFrame:
 
 
 def test_command_gives_the_same_bytes_as_the_call(shop, results, tmp_path):
-    said = told("--lake", shop.lake, "--every", "10", "--out", str(tmp_path / "command.csv"))
+    said = output("--lake", shop.lake, "--every", "10", "--out", str(tmp_path / "command.csv"))
     past_days.save_results(results, str(tmp_path / "call.csv"))
     assert (tmp_path / "command.csv").read_bytes() == (tmp_path / "call.csv").read_bytes()
     assert said.splitlines()[:-1] == past_days.results_text(results)
@@ -253,7 +251,7 @@ def test_command_gives_the_same_bytes_as_the_call(shop, results, tmp_path):
     assert set(results["way"]) == {str(way) for way in Way} - without
 
 
-def test_what_is_left_out_is_told(snapshots, purchases):
+def test_a_missing_way_is_named(snapshots, purchases):
     assert past_days.results_text(backtest(snapshots, purchases, [MONTH], draws=5))[-1].endswith(
         "`pip install 'rfm[backtest]'` brings it"
     )
@@ -269,15 +267,15 @@ def test_words_and_figures_go_into_one_json_file(snapshots, purchases, tmp_path)
 
 
 def test_backtest_json_holds_verdict_and_every_figure(results, monkeypatch):
-    monkeypatch.setattr(backfill, "run_backtest", lambda *_: results)
-    found = json.loads(told("--json"))
+    monkeypatch.setattr(past_days, "run_backtest", lambda *_: results)
+    found = json.loads(output("--json"))
     assert found["verdict"] == past_days.results_text(results)
     assert len(found["results"]) == len(results)
     for row, figure in zip(found["results"], results.to_dict("records"), strict=True):
         assert row == {name: None if pd.isna(value) else value for name, value in figure.items()}
 
 
-def test_days_that_do_not_exist_are_told(shop, tmp_path):
+def test_a_range_without_days_is_an_error(shop, tmp_path):
     with pytest.raises(SettingsError, match="no day lies in 2025-09-02 to 2025-09-01 every 7"):
         past_days.run_backtest(shop, dt.date(2025, 9, 2), dt.date(2025, 9, 1))
     with pytest.raises(InputError, match="has 0 rows; run `rfm daily` first"):
@@ -315,7 +313,7 @@ def test_notebook_has_the_form_of_the_others():
     assert found["cells"][1]["metadata"]["tags"] == ["parameters"]
 
 
-def test_notebook_runs_as_it_stands_and_shows_what_the_command_says(shop, monkeypatch, capsys):
+def test_notebook_runs_and_shows_what_the_command_says(shop, monkeypatch, capsys):
     monkeypatch.setenv("RFM_LAKE", shop.lake)
     names: dict[str, object] = {}
     parameters, *rest = cells()
@@ -336,7 +334,7 @@ def test_tables_and_figures_hold_every_way_and_segment(results):
 
 
 @pytest.mark.skipif(not fits_lifetimes(), reason="clvkit, the extra `backtest`, is not installed")
-def test_lifetimes_expect_more_of_those_who_bought_often_and_lately():
+def test_lifetimes_expect_more_of_frequent_recent_buyers():
     random = np.random.default_rng(3)
     buyers = np.repeat(np.arange(80), random.integers(1, 12, 80)).astype(str)
     days = pd.Timestamp("2025-07-01") + pd.to_timedelta(random.integers(0, 120, len(buyers)), unit="D")
@@ -392,7 +390,7 @@ def real(real_files: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[pd
     root = tmp_path_factory.mktemp("real")
     settings = rfm.load_settings(landing=str(real_files), lake=str(root / "lake"))
     in_silver(settings, END)
-    told("--lake", settings.lake, "--from", str(LEARNED), "--to", str(DAY), "--every", "30", "--out", str(root / "day.csv"))
+    output("--lake", settings.lake, "--from", str(LEARNED), "--to", str(DAY), "--every", "30", "--out", str(root / "day.csv"))
     return sales(real_files), pd.read_csv(root / "day.csv", keep_default_na=False)
 
 

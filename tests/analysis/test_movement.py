@@ -1,4 +1,4 @@
-"""Movement: who went where, since when and why, counted by hand; how steady a day is."""
+"""Movement: moves, causes and stability, counted by hand."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ NOW = customers("a 2 1 B\nb 1 1 B\nc 1 2 C\nd 1 1 B\ne 1 0 A\nf 3 1 B", D)  # a 
 MODELS = {D - DAY: Fake("B"), D: Fake("C", previous="2025-06-29")}
 
 
-def test_who_moved_from_where_and_why():
+def test_moves_and_causes_by_hand():
     found = movement(NOW, THEN, MODELS, D)
     assert found.columns.tolist() == TABLES["segment_movement"].names
     assert found[["UpdateDate", "Days", "Since"]].drop_duplicates().values.tolist() == [[D, 1, D - DAY]]
@@ -61,19 +61,19 @@ def test_the_largest_moves_in_words():
     assert largest_moves(movement(NOW, THEN, MODELS, D), days=7) == []
 
 
-def test_the_first_run_has_nobody_who_moved():
+def test_the_first_run_has_no_moves():
     found = movement(NOW, THEN.iloc[:0], {D: Fake()}, D)
     assert (len(found), found.columns.tolist()) == (0, TABLES["segment_movement"].names)
     assert largest_moves(found) == []
 
 
-def test_each_period_looks_back_to_the_newest_run_that_is_old_enough_within_reason():
+def test_each_period_looks_back_to_the_newest_run_old_enough():
     assert since([D - n * DAY for n in range(100)], D) == {1: D - DAY, 7: D - 7 * DAY, 30: D - 30 * DAY}
     assert since([D - 3 * DAY, D - 14 * DAY, D - 61 * DAY, D, D + DAY], D) == {1: D - 3 * DAY, 7: D - 14 * DAY}
     assert since([], D) == {}
 
 
-def test_how_steady_a_day_is():
+def test_stability_of_a_day_by_hand():
     row = stability(NOW, THEN, MODELS, D).iloc[0]
     assert (row["Method"], row["FittedOn"], row["Previous"], row["k"]) == ("warm", D - DAY, D - DAY, 2)
     assert (row["Compared"], row["Renamed"], row["RenamedShare"]) == (4, 2, 0.5)  # b and c of b, c, d, e
@@ -81,7 +81,7 @@ def test_how_steady_a_day_is():
     assert row["AdjustedRand"] < 1
 
 
-def test_the_first_run_is_compared_with_nothing():
+def test_the_first_run_is_not_compared():
     row = stability(NOW, THEN.iloc[:0], {D: Fake()}, D).iloc[0]
     assert (row["Method"], row["Compared"], row["Renamed"]) == ("full", 0, 0)
     assert row[["Previous", "RenamedShare", "AdjustedRand"]].isna().all()

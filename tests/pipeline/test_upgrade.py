@@ -1,6 +1,6 @@
 """A lake and a site that an earlier version made are read, continued and published by this one.
 
-`tests/fixtures/before_0.1.0.tar.xz` holds two run dates of a sample shop, made before the library was rebuilt; its customers are invented.
+`tests/fixtures/before_0.1.0.tar.xz` holds two run dates of an invented shop, made before the library was rebuilt.
 """
 
 from __future__ import annotations

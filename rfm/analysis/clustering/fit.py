@@ -1,12 +1,9 @@
-"""Steady from day to day: the earlier model is the start, k and the customers on a border stay unless there is a clear reason.
-
-Scale, choose k, fit, number the clusters by value; afresh, or from the model of the run before.
-"""
+"""Cluster the customers of a day; the model of the run before keeps k, centroids and assignments steady."""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -19,111 +16,9 @@ from rfm.analysis.metrics import purchased_since
 from rfm.config import Clusters
 from rfm.errors import InputError
 
-# ── steady ────────────────────────────────────────────────────────────
-AT_ONCE = 4  # times the margin of k: nothing is gained by waiting
-
-
-def limited(fits: Sequence[Fit], points: np.ndarray, start: np.ndarray, options: Clusters) -> list[Fit]:
-    """Return the fits, that of the earlier k with no centroid further than ``max_drift`` from where it started.
-
-    Where one would go further, all go the same part of their way, the rest on the days that follow.
-    """
-    return [_limited(fit, points, start, options) if len(fit.centroids) == len(start) else fit for fit in fits]
-
-
-def _limited(fit: Fit, points: np.ndarray, start: np.ndarray, options: Clusters) -> Fit:
-    """Return the fit with its centroids no further than ``max_drift`` from where they started."""
-    from scipy.spatial.distance import cdist
-
-    moves = fit.centroids - start
-    furthest = float(np.linalg.norm(moves, axis=1).max())
-    if furthest <= options.max_drift:
-        return fit
-    centroids = start + moves * (options.max_drift / furthest)
-    distances = cdist(points, centroids, "sqeuclidean")
-    labels = distances.argmin(axis=1).astype(np.int32)
-    if len(np.unique(labels)) < len(start):  # on the way, a cluster would be empty
-        return fit
-    return Fit(labels, centroids, float(distances.min(axis=1).sum()))
-
-
-def choose_k(
-    scores: pd.DataFrame, earlier: Model | None, run_date: dt.date, options: Clusters
-) -> tuple[int, dict[str, Any] | None]:
-    """Return the place of the k to use, and the k that challenges it, if one does.
-
-    Another k takes over when its score has been better by ``k_margin`` for ``k_days`` days, or at once when it is better by
-    four times that: then the clusters of the run before no longer fit.
-    """
-    best = int(scores["score"].argmax())
-    if earlier is None:
-        return best, None
-    kept = scores["k"].tolist().index(earlier.k)
-    needed, found = (float(scores["score"][place]) for place in (kept, best))
-    if found <= needed * (1 + options.k_margin):
-        return kept, None
-    k, before = int(scores["k"][best]), earlier.challenger or {}
-    since = before["since"] if before.get("k") == k else run_date.isoformat()
-    waited = (run_date - dt.date.fromisoformat(since)).days + 1
-    if waited >= options.k_days or found > needed * (1 + AT_ONCE * options.k_margin):
-        return best, None
-    return kept, {"k": k, "since": since}
-
-
-def has_grown(model: Model, earlier: Model) -> Model:
-    """Return a model that knows which it grew from: clusters matched so that their centroids moved least in all."""
-    from scipy.optimize import linear_sum_assignment
-
-    moves = model.distances(np.asarray(earlier.centroids)).T
-    pairs = {int(now): int(then) for now, then in zip(*linear_sum_assignment(moves), strict=True)}
-    matched = [pairs.get(cluster) for cluster in range(model.k)]
-    names = {cluster: earlier.names.get(str(then)) for cluster, then in [*pairs.items(), (-1, -1), (-2, -2), (-3, -3)]}
-    return replace(
-        model,
-        fitted=earlier.fitted,
-        previous=earlier.trained,
-        matched=matched,
-        drift=[None if then is None else float(moves[cluster, then]) for cluster, then in enumerate(matched)],
-        before={str(cluster): name for cluster, name in names.items() if name},
-    )
-
-
-def assign(gold: pd.DataFrame, model: Model, yesterday: pd.DataFrame | None, band: float) -> np.ndarray:
-    """Return the cluster of each customer: the nearest, or the earlier one of a customer who stays on a border.
-
-    Who bought nothing since the run before keeps the earlier cluster unless another is nearer by the band. Customers with
-    equal metrics are treated as one: where they do not all stay, all go to the nearest.
-    """
-    if yesterday is None or yesterday.empty or model.previous is None:
-        return model.nearest(gold)
-    own, values = _earlier(gold, model, yesterday), features(gold)
-    parts = [_weighed(model.distances(values[part]), own[part], band) for part in pieces(len(own))]
-    nearest, near_enough = map(np.concatenate, zip(*parts, strict=True))
-    stays = pd.Series(np.where((own >= 0) & near_enough, own, -1))
-    alike = stays.groupby([gold[name].to_numpy(float) for name in FEATURES])
-    together = (alike.transform("min") == alike.transform("max")) & (stays >= 0)
-    return np.where(together, stays, nearest).astype(np.int32)
-
-
-def _weighed(distances: np.ndarray, own: np.ndarray, band: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return the nearest cluster of each customer, and whether the own one is near enough to stay."""
-    to_own = distances[np.arange(len(own)), own]
-    return distances.argmin(axis=1), distances.min(axis=1) ** 2 >= (1 - band) * to_own**2
-
-
-def _earlier(gold: pd.DataFrame, model: Model, yesterday: pd.DataFrame) -> np.ndarray:
-    """Return today's number of each customer's earlier cluster; -1 where the customer bought since, or has none."""
-    number = {then: now for now, then in enumerate(model.matched) if then is not None}
-    then = yesterday.set_index("CustomerID")["Cluster"].astype(int).map(number).reindex(gold["CustomerID"])
-    return np.where(purchased_since(gold, yesterday), -1, then.fillna(-1)).astype(int)
-
-
-# ── fitting ────────────────────────────────────────────────────────────
-DIGITS = 9  # of scaled values: what lies beyond depends on the currency's unit
-
 
 class Clustering(NamedTuple):
-    """Customers with their cluster, and the model that put them there."""
+    """Customers with their cluster, and the model that assigned it."""
 
     customers: pd.DataFrame
     model: Model
@@ -140,36 +35,25 @@ def cluster(
     yesterday: pd.DataFrame | None = None,
     left_out: Collection[str] = (),
 ) -> Clustering:
-    """Group customers by what they spend, how often and how lately.
+    """Cluster customers by Monetary, Frequency and Recency; return ``customer_rfm_kmeans_clustered`` and the `Model`.
 
     Parameters
     ----------
     gold
-        One row a customer, columns of ``customer_rfm_gold``.
+        Columns of ``customer_rfm_gold``.
     outliers
-        Cluster of each row as `rfm.outlier_clusters` marks it; rows with 0 take part in the fit.
-    run_date
-        Becomes UpdateDate.
-    options
-        Range of k, starts and seed; how steady the clusters are.
-    version
-        Version of the code, kept in the model.
+        Marks of `rfm.outlier_clusters` on the index of `gold`; customers with 0 take part in the fit.
     earlier
-        Model to start from, see `Model.predecessor`; a full fit if there is none.
+        Model to start from, see `Model.predecessor`; None fits from scratch.
     yesterday
         Rows of ``customer_rfm_kmeans_clustered_history`` of the earlier model's run.
     left_out
-        CustomerIDs that take no part in the fit; they get a cluster all the same.
-
-    Returns
-    -------
-    Clustering
-        The customers, columns of ``customer_rfm_kmeans_clustered``, and the `Model`.
+        CustomerIDs that take no part in the fit but are assigned to a cluster.
 
     Raises
     ------
     InputError
-        If there is no customer at all, or gold is of another date.
+        If gold is empty or of another date.
 
     Examples
     --------
@@ -203,33 +87,31 @@ def _check(gold: pd.DataFrame, run_date: dt.date) -> None:
         raise InputError(f"customer_rfm_gold is as of {as_of}, not {run_date}; run the gold stage for {run_date} first")
 
 
-def fit_model(
-    customers: pd.DataFrame,
-    run_date: dt.date,
-    options: Clusters = Clusters(),
-    *,
-    version: str = "",
-    earlier: Model | None = None,
-) -> Model:
-    """Fit K-means for each k, choose one and number its clusters from 0 by falling median Monetary.
+# ── fit ──────────────────────────────────────────────────────────────────────────────────────────
+DIGITS = 9  # of scaled values; further digits depend on the currency's unit
+AT_ONCE = 4  # times `k_margin`: another k that is so much better takes over without waiting
 
-    Neither ids nor the order of rows nor the currency's unit play a part.
-    """
+
+def fit_model(
+    customers: pd.DataFrame, run_date: dt.date, options: Clusters = Clusters(), *, version: str = "", earlier: Model | None = None
+) -> Model:
+    """Fit K-means for each k, choose one and number its clusters from 0 by falling median Monetary."""
     values = features(customers)
-    values = values[np.lexsort(values.T)]
+    values = values[np.lexsort(values.T)]  # the result must not depend on ids or on the order of rows
     mean, scale = values.mean(axis=0), values.std(axis=0)
     scale[scale == 0] = 1.0
     points = np.round((values - mean) / scale, DIGITS)
     start = (np.asarray(earlier.centroids) - mean) / scale if earlier else None
     fits = fit_each(points, options, start)
     if start is not None and len(start) in [len(one.centroids) for one in fits]:
-        fits = limited(fits, points, start, options)
+        fits = [_limit_drift(one, points, start, options) if len(one.centroids) == len(start) else one for one in fits]
     else:
         earlier = None
-    scores = score(points, fits)
+    scores = score(points, fits, options.silhouette_weight)
     place, challenger = choose_k(scores, earlier, run_date, options)
     best = fits[place]
-    order = _by_value(values[:, 0], best.labels)
+    medians = pd.Series(values[:, 0]).groupby(best.labels).median()
+    order = medians.sort_values(ascending=False, kind="stable").index.to_numpy()
     model = Model(
         trained=run_date.isoformat(),
         k=len(order),
@@ -241,9 +123,85 @@ def fit_model(
         fitted=run_date.isoformat(),
         challenger=challenger,
     )
-    return has_grown(model, earlier) if earlier else model
+    return _link(model, earlier) if earlier else model
 
 
-def _by_value(monetary: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Return the labels in order of falling median Monetary."""
-    return pd.Series(monetary).groupby(labels).median().sort_values(ascending=False, kind="stable").index.to_numpy()
+def _limit_drift(fit: Fit, points: np.ndarray, start: np.ndarray, options: Clusters) -> Fit:
+    """Return the fit with no centroid further than ``max_drift`` from its start; all move by the same part of their way."""
+    from scipy.spatial.distance import cdist
+
+    moves = fit.centroids - start
+    furthest = float(np.linalg.norm(moves, axis=1).max())
+    if furthest <= options.max_drift:
+        return fit
+    centroids = start + moves * (options.max_drift / furthest)
+    distances = cdist(points, centroids, "sqeuclidean")
+    labels = distances.argmin(axis=1).astype(np.int32)
+    if len(np.unique(labels)) < len(start):  # a cluster would be empty
+        return fit
+    return Fit(labels, centroids, float(distances.min(axis=1).sum()))
+
+
+def choose_k(
+    scores: pd.DataFrame, earlier: Model | None, run_date: dt.date, options: Clusters
+) -> tuple[int, dict[str, Any] | None]:
+    """Return the row of the k to use, and the better k that has not yet waited long enough, if there is one."""
+    best = int(scores["score"].argmax())
+    if earlier is None:
+        return best, None
+    kept = scores["k"].tolist().index(earlier.k)
+    needed, found = (float(scores["score"][place]) for place in (kept, best))
+    if found <= needed * (1 + options.k_margin):
+        return kept, None
+    k, before = int(scores["k"][best]), earlier.challenger or {}
+    since = before["since"] if before.get("k") == k else run_date.isoformat()
+    waited = (run_date - dt.date.fromisoformat(since)).days + 1
+    if waited >= options.k_days or found > needed * (1 + AT_ONCE * options.k_margin):
+        return best, None
+    return kept, {"k": k, "since": since}
+
+
+def _link(model: Model, earlier: Model) -> Model:
+    """Return the model with its clusters matched to those of the earlier one, so that centroids moved least in all."""
+    from scipy.optimize import linear_sum_assignment
+
+    moves = model.distances(np.asarray(earlier.centroids)).T
+    pairs = {int(now): int(then) for now, then in zip(*linear_sum_assignment(moves), strict=True)}
+    matched = [pairs.get(cluster) for cluster in range(model.k)]
+    names = {cluster: earlier.names.get(str(then)) for cluster, then in [*pairs.items(), (-1, -1), (-2, -2), (-3, -3)]}
+    return replace(
+        model,
+        fitted=earlier.fitted,
+        previous=earlier.trained,
+        matched=matched,
+        drift=[None if then is None else float(moves[cluster, then]) for cluster, then in enumerate(matched)],
+        before={str(cluster): name for cluster, name in names.items() if name},
+    )
+
+
+# ── assignment ───────────────────────────────────────────────────────────────────────────────────
+def assign(gold: pd.DataFrame, model: Model, yesterday: pd.DataFrame | None, band: float) -> np.ndarray:
+    """Return the cluster of each customer: the nearest, or yesterday's for a customer on a border who bought nothing since."""
+    if yesterday is None or yesterday.empty or model.previous is None:
+        return model.nearest(gold)
+    own, values = _yesterdays(gold, model, yesterday), features(gold)
+    parts = [_near_enough(model.distances(values[part]), own[part], band) for part in pieces(len(own))]
+    nearest, near_enough = map(np.concatenate, zip(*parts, strict=True))
+    stays = pd.Series(np.where((own >= 0) & near_enough, own, -1))
+    # Customers with equal metrics must not be told apart: where they do not all stay, all go to the nearest cluster.
+    alike = stays.groupby([gold[name].to_numpy(float) for name in FEATURES])
+    together = (alike.transform("min") == alike.transform("max")) & (stays >= 0)
+    return np.where(together, stays, nearest).astype(np.int32)
+
+
+def _near_enough(distances: np.ndarray, own: np.ndarray, band: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the nearest cluster of each customer, and True where no other is nearer than the own by the band."""
+    to_own = distances[np.arange(len(own)), own]
+    return distances.argmin(axis=1), distances.min(axis=1) ** 2 >= (1 - band) * to_own**2
+
+
+def _yesterdays(gold: pd.DataFrame, model: Model, yesterday: pd.DataFrame) -> np.ndarray:
+    """Return today's number of each customer's cluster of yesterday; -1 for new customers and those who bought since."""
+    number = {then: now for now, then in enumerate(model.matched) if then is not None}
+    then = yesterday.set_index("CustomerID")["Cluster"].astype(int).map(number).reindex(gold["CustomerID"])
+    return np.where(purchased_since(gold, yesterday), -1, then.fillna(-1)).astype(int)

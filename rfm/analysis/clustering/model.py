@@ -1,4 +1,4 @@
-"""A fitted segmentation as numbers and names only: it says which cluster and segment any customer belongs to."""
+"""A fitted segmentation as numbers and names: it assigns any customer to a cluster and a segment."""
 
 from __future__ import annotations
 
@@ -21,38 +21,29 @@ FENCED = {"Monetary": -1, "Frequency": -2}  # beyond both: -3
 
 @dataclass(frozen=True)
 class Model:
-    """A fitted segmentation: numbers and names only, so it can be kept as JSON and read by anything.
+    """A fitted segmentation: numbers and names only, so that it can be saved as JSON and read by any language.
 
     Parameters
     ----------
-    trained
-        Run date, ISO.
-    k
-        Number of clusters.
+    trained, fitted, previous
+        Run dates, ISO: of the model, of the last fit from scratch, and of the model that this one started from (None after
+        a fit from scratch).
     mean, scale
         Of Monetary, Frequency and Recency: a point is (value − mean) / scale.
     centroids
         k rows of the three features in their own units, cluster 0 first.
     scores
-        One row a k tried: k, inertia, silhouette, elbow, score.
-    version
-        Version of the code that fitted it.
+        k, inertia, silhouette, elbow and score of each k tried.
     fences
-        Lowest and highest regular Monetary and Frequency; empty where there is no outlier rule.
-    fitted
-        Run date of the last full fit, ISO; since then each model grew from the one before.
-    previous
-        Run date of the model that it grew from, ISO; none after a full fit.
+        Lowest and highest regular Monetary and Frequency; empty without an outlier rule.
     matched
-        The previous model's number of each cluster; none for a cluster without one. Empty after a full fit.
+        The previous model's number of each cluster, None for a new one. Empty after a fit from scratch.
     drift
-        How far each matched centroid moved since the previous model, in standard deviations; none without a match.
+        Distance of each matched centroid from the previous one, in standard deviations; None without a match.
     challenger
-        Another k that was better by the margin, and since which run date: ``{"k": 5, "since": "2025-10-23"}``.
-    before
-        Segment that the previous model gave to each cluster, by number as text; stage 5 names the clusters from there.
-    names
-        Segment of each cluster, by number as text; empty until stage 5 has named them.
+        Another k that scores better by the margin, and since which run date: ``{"k": 5, "since": "2025-10-23"}``.
+    names, before
+        Segment of each cluster by number as text, empty until stage 5; segment that it had in the previous model.
 
     Examples
     --------
@@ -83,35 +74,18 @@ class Model:
     names: dict[str, str] = field(default_factory=dict)
 
     def to_json(self) -> str:
-        """Return the model as text."""
+        """Return the model as JSON."""
         return json.dumps(asdict(self), indent=1)
 
     @classmethod
-    @lru_cache(maxsize=1_000)  # day after day, a run asks for those of the days before
+    @lru_cache(maxsize=1_000)  # a backfill reads the models of earlier days again for each day
     def from_json(cls, text: str) -> Model:
-        """Return the model that `to_json` wrote."""
+        """Read what `to_json` wrote."""
         return cls(**json.loads(text))
 
     @classmethod
     def predecessor(cls, models: pd.DataFrame, run_date: dt.date, options: Clusters, refit: bool = False) -> Model | None:
-        """Return the model that a run starts from: that of the newest whole run before it; later runs play no part.
-
-        Parameters
-        ----------
-        models
-            Rows of ``cluster_models``.
-        run_date
-            Of the run.
-        options
-            Whether to be steady at all, and after how many days without a run to fit afresh.
-        refit
-            Fit afresh all the same.
-
-        Returns
-        -------
-        Model or None
-            None means a full fit.
-        """
+        """Return the model that a run starts from, the newest named one within ``gap_days``; None means to fit from scratch."""
         if refit or options.stability == "off":
             return None
         rows = sorted(zip(models["UpdateDate"], models["model"], strict=True), reverse=True)
@@ -120,15 +94,7 @@ class Model:
 
     @classmethod
     def kept(cls, models: pd.DataFrame, run_date: dt.date) -> dict[dt.date, Model]:
-        """Return the models of whole runs up to a run date by run date, oldest first; that of the run date as far as it is.
-
-        Parameters
-        ----------
-        models
-            Rows of ``cluster_models``.
-        run_date
-            The last wanted.
-        """
+        """Return the named models up to a run date by run date, oldest first, and that of the run date even if unnamed."""
         rows = sorted((date, text) for date, text in zip(models["UpdateDate"], models["model"], strict=True) if date <= run_date)
         found = {date: cls.from_json(text) for date, text in rows}
         return {date: model for date, model in found.items() if model.names or date == run_date}
@@ -143,24 +109,13 @@ class Model:
         return replace(self, names=dict(zip(described["Cluster"].astype(str), described["Cluster_Description"], strict=True)))
 
     def predict(self, customers: pd.DataFrame) -> np.ndarray:
-        """Return the cluster of each customer: -1, -2 or -3 beyond the fences, else the nearest centroid.
-
-        Parameters
-        ----------
-        customers
-            With columns Monetary, Frequency, Recency.
-
-        Returns
-        -------
-        numpy.ndarray
-            Of int32, one cluster a row, by Euclidean distance between scaled points.
-        """
+        """Return the cluster of each customer as int32: -1, -2 or -3 beyond the fences, else the nearest centroid."""
         values = features(customers)
         marks = self._fenced(values)
         return np.where(marks, marks, self._nearest(values)).astype(np.int32)
 
     def nearest(self, customers: pd.DataFrame) -> np.ndarray:
-        """Return the cluster of the nearest centroid, as if there were no fences; as `predict` otherwise."""
+        """Return the cluster of the nearest centroid as int32, without regard to the fences."""
         return self._nearest(features(customers))
 
     def _nearest(self, values: np.ndarray) -> np.ndarray:
@@ -177,25 +132,13 @@ class Model:
         return marks
 
     def distances(self, values: np.ndarray) -> np.ndarray:
-        """Return the distance of each customer to each centroid, in standard deviations, shape (customers, k).
-
-        Parameters
-        ----------
-        values
-            Monetary, Frequency, Recency, shape (customers, 3).
-        """
+        """Return the distances of points of shape (n, 3) to all centroids in standard deviations, shape (n, k)."""
         from scipy.spatial.distance import cdist
 
         return cdist((values - self.mean) / self.scale, (np.asarray(self.centroids) - self.mean) / self.scale)
 
     def segments(self, customers: pd.DataFrame) -> np.ndarray:
-        """Return the segment of each customer by this model alone; parameters as for `predict`.
-
-        Returns
-        -------
-        numpy.ndarray
-            Of str. A kind of outlier that the model has not met has no name: the segment is that of the nearest cluster.
-        """
+        """Return the segment of each customer; of a kind of outlier unknown to the model, that of the nearest cluster."""
         values = features(customers)
         nearest, marks = self._nearest(values), self._fenced(values)
         known = {int(cluster): name for cluster, name in self.names.items()}
@@ -214,5 +157,5 @@ def features(customers: pd.DataFrame) -> np.ndarray:
 
 
 def pieces(rows: int) -> Iterator[slice]:
-    """Yield the slices, at least one, in which so many customers are assigned to clusters, so that memory stays small."""
+    """Yield the slices of at most `PIECE` rows, at least one, in which distances are computed to limit memory."""
     yield from (slice(first, first + PIECE) for first in range(0, max(rows, 1), PIECE))

@@ -1,13 +1,10 @@
-"""Why a cluster or a segment has its name: its numbers, and the cut-offs that decided, in words.
-
-Why each customer is in its segment, how far the next one is, and what would take the customer there.
-"""
+"""Explain in words why a cluster, a segment or a customer is named so, and what would move a customer to another segment."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -16,15 +13,13 @@ from rfm.analysis.segments.rules import METRICS, decision_of, plain_name, segmen
 from rfm.config import Cutoffs
 from rfm.contracts import OUTLIER_LABELS, TABLES
 
+if TYPE_CHECKING:
+    from rfm.analysis.clustering.model import Model
 
-# ── explain ────────────────────────────────────────────────────────────
+
+# ── clusters and segments ────────────────────────────────────────────────────────────────────────
 def cluster_labels(clusters: Sequence[int], segments: Sequence[str]) -> list[str]:
-    """Return the segment of each cluster, with what tells clusters of one segment apart.
-
-    Parameters
-    ----------
-    clusters, segments
-        Number and segment of each cluster, in the same order.
+    """Return a label for each cluster: its segment, and its number or kind of outlier where clusters share a segment.
 
     Examples
     --------
@@ -38,31 +33,16 @@ def cluster_labels(clusters: Sequence[int], segments: Sequence[str]) -> list[str
 
 
 def explanation(
-    values: Sequence[float],
-    segment: str,
-    medians: Mapping[str, float],
-    cutoffs: Cutoffs = Cutoffs(),
-    currency: str = "£",
+    values: Sequence[float], segment: str, medians: Mapping[str, float], cutoffs: Cutoffs = Cutoffs(), currency: str = "£"
 ) -> str:
-    """Say what the middle customer of a cluster or a segment is like, and which cut-offs give the name.
+    """Describe the median customer of a cluster or segment, and the cut-offs that give the name.
 
     Parameters
     ----------
     values
         Medians of Monetary, Frequency and Recency of the cluster or segment.
     segment
-        Its name.
-    medians
-        Of all customers.
-    cutoffs
-        Multiples of the medians where the bands end.
-    currency
-        Sign before an amount.
-
-    Returns
-    -------
-    str
-        Where the name is not the one that the cut-offs give (a name can be kept for steadiness), it says so.
+        Its name. If the cut-offs alone give another one (a name can be kept for stability), the text says so.
 
     Examples
     --------
@@ -78,7 +58,7 @@ def explanation(
 
 
 def _cutoffs(segment: str, medians: Mapping[str, float], cutoffs: Cutoffs, currency: str) -> str:
-    """Say between which values spend, invoices and days give a segment."""
+    """Describe the bands of spend, invoices and days that give a segment."""
     row = decision_of(segment, cutoffs)
     money, orders, days = (medians[name] for name in METRICS)
     spend = _band(row.monetary, [amount(limit * money, currency) for limit in row.monetary])
@@ -88,7 +68,7 @@ def _cutoffs(segment: str, medians: Mapping[str, float], cutoffs: Cutoffs, curre
 
 
 def _band(band: tuple[float, float], said: Sequence[str]) -> str:
-    """Say low < value <= high, in the words for low and high, and which multiples of the median they are."""
+    """Describe low < value <= high by the texts for low and high and the multiples of the median."""
     (low, high), (bottom, top) = band, said
     if math.isinf(high):
         return f"above {bottom} ({low:g} ×)"
@@ -120,47 +100,16 @@ def ago(days: float) -> str:
     return f"{count(days, 'day')} ago" if days else "today"
 
 
-# ── outlook ────────────────────────────────────────────────────────────
-HORIZON = 365  # days ahead that are told of
+# ── customers ────────────────────────────────────────────────────────────────────────────────────
+HORIZON = 365  # days ahead
 
 
-class Fitted(Protocol):
-    """What is asked of the model that made the clusters; `rfm.Model` has it."""
+def explain_customers(customers: pd.DataFrame, described: pd.DataFrame, model: Model, currency: str = "£") -> pd.DataFrame:
+    """Return ``customer_explanations``: why each customer is in its segment, and what would move it to the next one.
 
-    @property
-    def centroids(self) -> Sequence[Sequence[float]]:
-        """Monetary, Frequency, Recency of each centroid, in their own units."""
-
-    @property
-    def scale(self) -> Sequence[float]:
-        """What distances are measured in, for each of the three."""
-
-    @property
-    def fences(self) -> Mapping[str, Sequence[float]]:
-        """Lowest and highest regular Monetary and Frequency."""
-
-    def distances(self, values: np.ndarray) -> np.ndarray:
-        """Return the distance of each customer to each centroid."""
-
-    def predict(self, customers: pd.DataFrame) -> np.ndarray:
-        """Return the cluster of each customer, outliers included."""
-
-
-class NextSegment(NamedTuple):
-    """What lies ahead of each customer: the nearest other segment, how far it is, what an order and time would do."""
-
-    next_segment: np.ndarray
-    distance: np.ndarray
-    after_order: np.ndarray
-    after_days: np.ndarray
-    days: np.ndarray
-
-
-def explain_customers(customers: pd.DataFrame, described: pd.DataFrame, model: Fitted, currency: str = "£") -> pd.DataFrame:
-    """Say of each customer why it is in its segment, how far the next one is, and what would take it there.
-
-    All is said by the model of the day: an order of the customer's usual size would be placed in the clusters as they are,
-    and so would the days without one. Tomorrow's clusters may lie a little elsewhere.
+    Another order of the customer's usual size, and days without one, are assigned by the model of the day; tomorrow's
+    clusters may differ slightly. Distance is the simplified silhouette: with a and b the distances to the nearest centroid
+    of the own and of another segment, (b − a) / max(a, b).
 
     Parameters
     ----------
@@ -168,16 +117,6 @@ def explain_customers(customers: pd.DataFrame, described: pd.DataFrame, model: F
         Columns of ``customer_rfm_description_and_recommendation``.
     described
         Columns of ``cluster_description_and_recommendation``.
-    model
-        The one that made the clusters.
-    currency
-        Sign before an amount.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns of ``customer_explanations``, a row for every customer. Distance is the simplified silhouette: with a and b
-        the distances to the nearest centroid of the own and of another segment, (b − a) / max(a, b).
 
     References
     ----------
@@ -199,14 +138,14 @@ def explain_customers(customers: pd.DataFrame, described: pd.DataFrame, model: F
     because, then = _because(customers, described, model, currency), _then(customers, ahead, currency)
     added = customers[["CustomerID", "UpdateDate"]].assign(
         Why=[first + second for first, second in zip(because, then, strict=True)],
-        Next_Segment=[name or None for name in ahead.next_segment],
-        Distance=ahead.distance,
+        Next_Segment=[name or None for name in ahead["next_segment"]],
+        Distance=ahead["distance"].to_numpy(),
     )
     return added[TABLES["customer_explanations"].names]
 
 
-def next_segment(customers: pd.DataFrame, described: pd.DataFrame, model: Fitted) -> NextSegment:
-    """Return the nearest other segment of each customer, and what an order or time without one would do."""
+def next_segment(customers: pd.DataFrame, described: pd.DataFrame, model: Model) -> pd.DataFrame:
+    """Find the nearest other segment of each customer, and the segments after an order and without one."""
     names = dict(zip(described["Cluster"].tolist(), described["Cluster_Description"], strict=True))
     values = customers[list(METRICS)].astype(float)
     segment = customers["Cluster_Description"].to_numpy(object)
@@ -214,20 +153,20 @@ def next_segment(customers: pd.DataFrame, described: pd.DataFrame, model: Fitted
     centroids = _named(np.arange(squared.shape[1]), names)
     squared[:, centroids == ""] = np.inf  # a centroid without a customer has no segment
     settled = model.predict(values) == customers["Cluster"].to_numpy()
-    ordered = _named(model.predict(_after_order(values)), names)
+    usual = values["Monetary"] / values["Frequency"]
+    after_order = values.assign(Monetary=values["Monetary"] + usual, Frequency=values["Frequency"] + 1, Recency=0.0)
+    ordered = _named(model.predict(after_order), names)
     days, later = _without_order(squared, -2 * np.asarray(model.centroids)[:, 2] / model.scale[2] ** 2, segment, centroids)
     regular = customers["Cluster"].to_numpy() >= 0
-    told = regular & settled & (days <= HORIZON)
-    return NextSegment(
-        *_nearest(np.where(regular[:, None], squared, np.inf), segment[:, None] == centroids, centroids),
-        np.where(settled & (ordered != segment), ordered, ""),
-        np.where(told, later, ""),
-        np.where(told, days, np.nan),
-    )
+    shown = regular & settled & (days <= HORIZON)
+    allowed = np.where(regular[:, None], squared, np.inf)
+    nearest, distance = _nearest(allowed, segment[:, None] == centroids, centroids)
+    found = {"next_segment": nearest, "distance": distance, "after_order": np.where(settled & (ordered != segment), ordered, "")}
+    return pd.DataFrame(found | {"after_days": np.where(shown, later, ""), "days": np.where(shown, days, np.nan)})
 
 
 def _nearest(squared: np.ndarray, own: np.ndarray, centroids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the segment of the nearest centroid that is not of the own, and the simplified silhouette."""
+    """Return the segment of the nearest centroid of another segment, and the simplified silhouette."""
     others = np.where(own, np.inf, squared)
     inside, outside = np.sqrt(np.where(own, squared, np.inf).min(axis=1)), np.sqrt(others.min(axis=1))
     known, widest = np.isfinite(outside), np.maximum(inside, outside)
@@ -236,25 +175,17 @@ def _nearest(squared: np.ndarray, own: np.ndarray, centroids: np.ndarray) -> tup
     return np.where(known, centroids[others.argmin(axis=1)], ""), distance
 
 
-def _after_order(values: pd.DataFrame) -> pd.DataFrame:
-    """Return the metrics of customers who order today what they usually order."""
-    usual = values["Monetary"] / values["Frequency"]
-    return values.assign(Monetary=values["Monetary"] + usual, Frequency=values["Frequency"] + 1, Recency=0.0)
-
-
 def _named(clusters: np.ndarray, names: Mapping[int, str]) -> np.ndarray:
-    """Return the segments of clusters; empty for a kind of outlier that nobody is."""
+    """Return the segments of clusters; empty for a cluster without customers."""
     return np.array([names.get(cluster, "") for cluster in clusters.tolist()], dtype=object)
 
 
 def _without_order(
     squared: np.ndarray, slope: np.ndarray, segment: np.ndarray, centroids: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return in how many days without an order a centroid of another segment is the nearest, and that segment.
-
-    While days go by, the squared distances to two centroids differ by a straight line in time, so the first day is
-    exact: of the lines of all other segments, the one that first lies below all lines of the own.
-    """
+    """Return after how many days without an order a centroid of another segment is the nearest, and that segment."""
+    # With time, the squared distances to two centroids differ by a straight line, so the first day is exact: the line of
+    # another segment that is the first to lie below all lines of the own.
     days, later = np.full(len(squared), np.inf), np.full(len(squared), "", dtype=object)
     for name in set(centroids) - {""}:
         rows, own = np.flatnonzero(segment == name), np.flatnonzero(centroids == name)
@@ -266,7 +197,7 @@ def _without_order(
 
 
 def _first_day(ahead: np.ndarray, gain: np.ndarray) -> np.ndarray:
-    """Return the first whole day t > 0 on which ahead < gain · t in all columns; infinite where there is none."""
+    """Return the first whole day t > 0 with ahead < gain · t in all columns; infinite where there is none."""
     with np.errstate(divide="ignore", invalid="ignore"):
         crossing = ahead / gain
     after = np.where(gain > 0, crossing, np.where((gain == 0) & (ahead >= 0), np.inf, -np.inf)).max(axis=1)
@@ -275,48 +206,45 @@ def _first_day(ahead: np.ndarray, gain: np.ndarray) -> np.ndarray:
     return np.where(day < before, day, np.inf)
 
 
-def _because(customers: pd.DataFrame, described: pd.DataFrame, model: Fitted, currency: str) -> list[str]:
-    """Say what each customer is like, and which cluster that is."""
+def _because(customers: pd.DataFrame, described: pd.DataFrame, model: Model, currency: str) -> list[str]:
+    """Describe each customer and its cluster."""
     where = {row["Cluster"]: _cluster(row, model, currency) for row in described.to_dict("records")}
     money, orders, days = (customers[name].astype(float).tolist() for name in METRICS)
-    often, lately = {n: times(n) for n in set(orders)}, {n: ago(n) for n in set(days)}
     return [
-        f"spent {amount(spent, currency)}, bought {often[n]}, last seen {lately[day]}: {where[cluster]}"
+        f"spent {amount(spent, currency)}, bought {times(n)}, last seen {ago(day)}: {where[cluster]}"
         for spent, n, day, cluster in zip(money, orders, days, customers["Cluster"].tolist(), strict=True)
     ]
 
 
-def _cluster(row: Mapping[Hashable, Any], model: Fitted, currency: str) -> str:
-    """Say which cluster it is, and what its middle customer is like."""
+def _cluster(row: Mapping[Hashable, Any], model: Model, currency: str) -> str:
+    """Describe a cluster and its median customer."""
     mark, middle = row["Cluster"], amount(row["MedianMonetary"], currency)
     kind = f"{_fenced(mark, model, currency)}, kept apart in cluster {mark}" if mark < 0 else f"closest to cluster {mark}"
     like = f"{middle}, {count(row['MedianFrequency'], 'invoice')}, {count(row['MedianRecency'], 'day')}"
     return f"{kind} (its middle customer: {like}), so {row['Cluster_Description']}"
 
 
-def _fenced(mark: int, model: Fitted, currency: str) -> str:
-    """Say what kind of outlier a mark stands for, and what would be regular."""
+def _fenced(mark: int, model: Model, currency: str) -> str:
+    """Describe the kind of outlier, and the range of regular values."""
     high = {name: fence[1] for name, fence in model.fences.items()}
     said = {"Monetary": amount(high.get("Monetary", 0), currency), "Frequency": count(high.get("Frequency", 0), "invoice")}
     regular = [said[name] for name, marks in (("Monetary", (-1, -3)), ("Frequency", (-2, -3))) if name in high and mark in marks]
     return f"a {OUTLIER_LABELS[mark]}" + (f" (regular is up to {' and '.join(regular)})" if regular else "")
 
 
-def _then(customers: pd.DataFrame, ahead: NextSegment, currency: str) -> list[str]:
-    """Say how far the next segment is, and what an order or time would do; nothing where nothing would change."""
+def _then(customers: pd.DataFrame, ahead: pd.DataFrame, currency: str) -> list[str]:
+    """Describe the next segment and what would move each customer there; empty where nothing would."""
     usual = (customers["Monetary"].astype(float) / customers["Frequency"].astype(float)).tolist()
     return [
         (_next(near, far) if near else "")
         + (f"; another order of its usual {amount(order, currency)} today: {ordered}" if ordered else "")
         + (f"; no order for another {count(days, 'day')}: {later}" if later else "")
-        for near, far, order, ordered, later, days in zip(
-            ahead.next_segment.tolist(), ahead.distance.tolist(), usual, *(part.tolist() for part in ahead[2:]), strict=True
-        )
+        for order, near, far, ordered, later, days in zip(usual, *(ahead[name].tolist() for name in ahead), strict=True)
     ]
 
 
 def _next(segment: str, distance: float) -> str:
-    """Say which segment is next and how far it is."""
+    """Describe the next segment and its distance."""
     if distance < 0:
         return f"; {segment} is nearer by now, but not clearly"
     if distance > 0.9:

@@ -1,46 +1,39 @@
-"""Clusters and customers in numbers and words.
-
-Segments in numbers and words: the summary, its headline and the table of what to do.
-
-A model to be kept: what `rfm score` needs as JSON, and a card in Markdown that says what the model is and is not for.
-"""
+"""Describe clusters, customers and segments, and write the documents of the model."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from rfm.analysis.segments.explain import cluster_labels, explanation
 from rfm.analysis.segments.rules import METRICS, TIER_OF, recommended_actions, steady_segment
-from rfm.config import Cutoffs
+from rfm.config import Clusters, Cutoffs
 from rfm.contracts import TABLES
 from rfm.errors import InputError
 
 if TYPE_CHECKING:
-    import datetime as dt
+    from rfm.analysis.clustering.model import Model
+
+MEDIANS = [f"Median{name}" for name in METRICS]
 
 
-# ── describe ────────────────────────────────────────────────────────────
+# ── clusters and customers ───────────────────────────────────────────────────────────────────────
 def summarise_clusters(customers: pd.DataFrame) -> pd.DataFrame:
-    """Describe each cluster by count, average and median.
+    """Return ``cluster_summary``: count, averages and medians of each cluster, rounded to 2.
 
     Parameters
     ----------
     customers
         Columns of ``customer_rfm_kmeans_clustered``.
 
-    Returns
-    -------
-    pandas.DataFrame
-        Columns of ``cluster_summary``, one row a cluster, averages and medians rounded to 2.
-
     Raises
     ------
     InputError
-        If there is no customer.
+        If there are no customers.
 
     Examples
     --------
@@ -54,17 +47,12 @@ def summarise_clusters(customers: pd.DataFrame) -> pd.DataFrame:
     """
     if customers.empty:
         raise InputError("customer_rfm_kmeans_clustered has 0 customers of this run date; run the cluster stage for it first")
-    summary = statistics(customers, "Cluster", "Count")
+    summary = _statistics(customers, "Cluster", "Count")
     return summary[TABLES["cluster_summary"].names].sort_values("Cluster", ignore_index=True)
 
 
 def medians_of(customers: pd.DataFrame) -> dict[str, float]:
-    """Return the median Monetary, Frequency and Recency of all customers.
-
-    Parameters
-    ----------
-    customers
-        One row a customer with the three metrics.
+    """Return the median Monetary, Frequency and Recency of customers.
 
     Examples
     --------
@@ -84,7 +72,7 @@ def describe_clusters(
     before: Mapping[str, str] | None = None,
     band: float = 0.0,
 ) -> pd.DataFrame:
-    """Give each cluster its segment, tier and recommended action, and say why.
+    """Return ``cluster_description_and_recommendation``: segment, tier, action and explanation of each cluster.
 
     Parameters
     ----------
@@ -93,25 +81,18 @@ def describe_clusters(
     medians
         Of all customers, see `medians_of`.
     recommendations
-        The shop's own words for some segments.
+        The shop's own actions by segment.
     cutoffs
-        The shop's own multiples of the medians where the bands of the segments end.
-    currency
-        Sign before an amount.
+        Multiples of the medians where the bands of the segments end.
     before
-        Segments that the clusters had in the run before, by number as text: `Model.before`.
+        Earlier segments of the clusters, by number as text: `Model.before`.
     band
-        Share by which medians must pass a cut-off before the segment changes, see `steady_segment`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns of ``cluster_description_and_recommendation``.
+        Share by which medians must pass a cut-off before a cluster changes its earlier segment.
 
     Raises
     ------
     SettingsError
-        If a recommendation is for a segment that does not exist.
+        If a recommendation is for an unknown segment.
 
     Examples
     --------
@@ -126,10 +107,9 @@ def describe_clusters(
     2       -1   Ultra Big Spenders     premium
     """
     actions = recommended_actions(recommendations or {})
-    clusters, metrics = summary["Cluster"].tolist(), medians_in(summary)
-    held = [(before or {}).get(str(cluster)) for cluster in clusters]
-    rows = zip(metrics, clusters, held, strict=True)
-    names = [steady_segment(values, medians, cluster, cutoffs, name, band) for values, cluster, name in rows]
+    clusters, metrics, earlier = summary["Cluster"].tolist(), summary[MEDIANS].to_numpy(float).tolist(), before or {}
+    rows = zip(metrics, clusters, strict=True)
+    names = [steady_segment(row, medians, cluster, cutoffs, earlier.get(str(cluster)), band) for row, cluster in rows]
     return summary.assign(
         Cluster_Description=names,
         Tier=[TIER_OF[name] for name in names],
@@ -139,13 +119,8 @@ def describe_clusters(
     )
 
 
-def medians_in(summary: pd.DataFrame) -> list[list[float]]:
-    """Return the median Monetary, Frequency and Recency of each row of a summary."""
-    return summary[[f"Median{name}" for name in METRICS]].to_numpy(float).tolist()
-
-
 def describe_customers(customers: pd.DataFrame, described: pd.DataFrame) -> pd.DataFrame:
-    """Give each customer the segment, tier and action of its cluster.
+    """Return ``customer_rfm_description_and_recommendation``: customers with the segment, tier and action of their cluster.
 
     Parameters
     ----------
@@ -153,11 +128,6 @@ def describe_customers(customers: pd.DataFrame, described: pd.DataFrame) -> pd.D
         Columns of ``customer_rfm_kmeans_clustered``.
     described
         Columns of ``cluster_description_and_recommendation``.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns of ``customer_rfm_description_and_recommendation``, a row for every customer.
 
     Examples
     --------
@@ -172,7 +142,7 @@ def describe_customers(customers: pd.DataFrame, described: pd.DataFrame) -> pd.D
     return joined[TABLES["customer_rfm_description_and_recommendation"].names]
 
 
-def statistics(customers: pd.DataFrame, by: str, count: str) -> pd.DataFrame:
+def _statistics(customers: pd.DataFrame, by: str, count: str) -> pd.DataFrame:
     """Return count, averages and medians of the metrics per group, rounded to 2."""
     groups = customers[[by]].assign(**{name: customers[name].astype(float) for name in METRICS}).groupby(by)
     columns = {count: groups.size()}
@@ -182,21 +152,16 @@ def statistics(customers: pd.DataFrame, by: str, count: str) -> pd.DataFrame:
     return pd.DataFrame(columns).reset_index()
 
 
-# ── summary ────────────────────────────────────────────────────────────
+# ── segments ─────────────────────────────────────────────────────────────────────────────────────
 def summarise_segments(customers: pd.DataFrame, cutoffs: Cutoffs = Cutoffs(), currency: str = "£") -> pd.DataFrame:
-    """Describe each segment: how many, how good, what they bring, what to do, and why it is called so.
+    """Return ``segment_summary``: size, averages, medians, revenue, action and explanation of each segment.
+
+    The segment of most revenue is first. Revenue is exact: it adds up to that of all customers.
 
     Parameters
     ----------
     customers
         Columns of ``customer_rfm_description_and_recommendation``.
-    cutoffs, currency
-        As for `rfm.segments.describe_clusters`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns of ``segment_summary``, most revenue first; Revenue is exact, its sum is that of Monetary.
 
     Examples
     --------
@@ -209,27 +174,23 @@ def summarise_segments(customers: pd.DataFrame, cutoffs: Cutoffs = Cutoffs(), cu
     2  Dormant Ultra High Value         14  11943.99
     """
     words = customers.groupby("Cluster_Description")[["Tier", "Cluster_Recommendation"]].first().reset_index()
-    summary = statistics(customers, "Cluster_Description", "Customers").merge(words, on="Cluster_Description")
+    summary = _statistics(customers, "Cluster_Description", "Customers").merge(words, on="Cluster_Description")
     revenue = customers.groupby("Cluster_Description")["Monetary"].sum()
     summary["Revenue"] = summary["Cluster_Description"].map(revenue)
     summary["CustomerShare"] = summary["Customers"] / len(customers)
     total = float(revenue.sum())
     summary["RevenueShare"] = summary["Revenue"].astype(float) / total if total else 0.0
-    rows, medians = zip(medians_in(summary), summary["Cluster_Description"], strict=True), medians_of(customers)
+    rows, medians = (
+        zip(summary[MEDIANS].to_numpy(float).tolist(), summary["Cluster_Description"], strict=True),
+        medians_of(customers),
+    )
     summary["Explanation"] = [explanation(*row, medians, cutoffs, currency) for row in rows]
     summary = summary[TABLES["segment_summary"].names]
     return summary.sort_values(["Revenue", "Cluster_Description"], ascending=[False, True], ignore_index=True)
 
 
 def headline(summary: pd.DataFrame, currency: str = "£") -> str:
-    """Say in one sentence what a run found.
-
-    Parameters
-    ----------
-    summary
-        Columns of ``segment_summary``, most revenue first.
-    currency
-        Sign before an amount.
+    """Summarise a run in one sentence, from ``segment_summary``.
 
     Examples
     --------
@@ -246,19 +207,7 @@ def headline(summary: pd.DataFrame, currency: str = "£") -> str:
 
 
 def action_table(summary: pd.DataFrame, currency: str = "£") -> pd.DataFrame:
-    """Return the segments as people read them: size, value, the middle customer, the action.
-
-    Parameters
-    ----------
-    summary
-        Columns of ``segment_summary``.
-    currency
-        Sign before an amount.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row a segment, all cells formatted as text.
+    """Return ``segment_summary`` as a table for people, all cells formatted as text.
 
     Examples
     --------
@@ -287,38 +236,37 @@ def action_table(summary: pd.DataFrame, currency: str = "£") -> pd.DataFrame:
     ).set_index("Segment")
 
 
-# ── card ────────────────────────────────────────────────────────────
-SCHEMA = 1  # of the JSON; a reader refuses any other
-STATISTICS = ["Cluster", "Count", "MedianMonetary", "MedianFrequency", "MedianRecency"]
-WORDS = [*STATISTICS, "Cluster_Label", "Cluster_Description", "Tier", "Cluster_Recommendation"]
+# ── model documents ──────────────────────────────────────────────────────────────────────────────
+SCHEMA = 1  # version of model.json; a reader rejects any other
+WORDS = ["Cluster", "Count", *MEDIANS, "Cluster_Label", "Cluster_Description", "Tier", "Cluster_Recommendation"]
 CARD = """\
 # Model of {date}
 
 **What it is for.** It puts a shop's customers into groups of similar spend, number of invoices and days since the last
 purchase, each with a segment and a recommended action, so that people know whom to call first. It is not for decisions
-about one person, such as credit or prices, and it foretells nothing by itself: see the backtest.
+about one person, such as credit or prices, and it is not a forecast: see the backtest.
 
 **Data.** {lines:,} sales lines of {files:,} file(s), {first} to {last}; {customers:,} customers as of {date}. Guests,
-cancellations and what is no product are not counted; amounts are in {currency}, returns are not taken off.
+cancellations and lines that are not products are not counted; amounts are in {currency}, returns are not subtracted.
 
 **Method.** K-means on standardised Monetary, Frequency and Recency; {verdict}. {grown}
 
 ## Scores of each k
 {scores}
 
-Score = 0.6 · silhouette / largest + 0.4 · elbow / largest. The silhouette says how much nearer a customer is to its own
+Score = {weights}. The silhouette says how much nearer a customer is to its own
 cluster than to the next, from −1 to 1; rows are the customers whose silhouette was measured, error its standard error.
 
 ## Clusters
 {clusters}
 
-The median customer of all: {medians}. Clusters −1, −2 and −3 lie beyond the fences and took no part in the fit.
+Medians of all customers: {medians}. Clusters −1, −2 and −3 lie beyond the fences and took no part in the fit.
 
 ## Fences
 {fences}
 
 ## Limits
-* A segment is that of a cluster: its middle customer earned the name, one at the edge may fit the neighbour as well.
+* A segment belongs to a cluster: its median customer gave the name, one at the edge may fit the next cluster as well.
 * Recency counts from {date}: score customers as of that day, or soon after; an older model is a guess about today.
 * Far beyond what the model has seen, the nearest cluster can be far away; `rfm score` counts such customers.
 
@@ -332,22 +280,24 @@ Made by rfm {version}.
 
 
 def model_artifacts(
-    model: Any, described: pd.DataFrame, medians: Mapping[str, float], files: pd.DataFrame, currency: str = "£"
+    model: Model,
+    described: pd.DataFrame,
+    medians: Mapping[str, float],
+    files: pd.DataFrame,
+    currency: str = "£",
+    *,
+    silhouette_weight: float = Clusters().silhouette_weight,
 ) -> dict[str, str]:
-    """Return what is kept of a model: ``model.json`` and ``model_card.md``, by name.
+    """Return the texts of ``model.json`` and ``model_card.md``, by file name.
 
     Parameters
     ----------
-    model
-        An `rfm.Model`.
     described
         Columns of ``cluster_description_and_recommendation``.
-    medians
-        Monetary, Frequency and Recency of the median customer.
     files
-        Rows of ``landing_files`` in silver that the run sees.
-    currency
-        Sign before an amount.
+        Rows of ``landing_files`` in silver up to the run date.
+    silhouette_weight
+        The setting that k was chosen with.
 
     Examples
     --------
@@ -361,23 +311,17 @@ def model_artifacts(
     >>> list(papers)
     ['model.json', 'model_card.md']
     """
-    known = json.loads(model.to_json())
     clusters = json.loads(described[WORDS].to_json(orient="records", force_ascii=False))
-    data = {"files": len(files), "lines": int(files["rows"].sum()), **_days(files["file_date"].dropna())}
-    told = {"schema": SCHEMA, "model": known, "medians": dict(medians), "clusters": clusters, "data": data}
-    text = json.dumps(told, indent=1, ensure_ascii=False) + "\n"
-    return {"model.json": text, "model_card.md": _card(known, described, medians, data, currency)}
+    dates = [str(date)[:10] for date in sorted(files["file_date"].dropna())] or [""]
+    data = {"files": len(files), "lines": int(files["rows"].sum()), "first": dates[0], "last": dates[-1]}
+    document = {"schema": SCHEMA, "model": asdict(model), "medians": dict(medians), "clusters": clusters, "data": data}
+    text = json.dumps(document, indent=1, ensure_ascii=False) + "\n"
+    card = _card(model, described, medians, data | {"currency": currency}, silhouette_weight)
+    return {"model.json": text, "model_card.md": card}
 
 
 def k_verdict(scores: list[dict[str, Any]], k: int) -> str:
-    """Say which k was chosen, how its score stands against the best other, and how sure that is.
-
-    Parameters
-    ----------
-    scores
-        A row a k tried: k, score, and rows, error and tied where they are known.
-    k
-        The one chosen.
+    """Describe the choice of k from `Model.scores`: its score against the best other one, and how certain that is.
 
     Examples
     --------
@@ -400,30 +344,21 @@ def k_verdict(scores: list[dict[str, Any]], k: int) -> str:
     return f"{said}: {sure} by the silhouettes of {own['rows']:,} customers drawn"
 
 
-def _days(dates: pd.Series) -> dict[str, str]:
-    """Return the first and the last day in the files' names."""
-    first, last = (dates.min(), dates.max()) if len(dates) else ("", "")
-    return {"first": _iso(first), "last": _iso(last)}
-
-
-def _iso(day: dt.date | str) -> str:
-    """Return a date as text."""
-    return str(day)[:10]
-
-
-def _card(model: Mapping[str, Any], described: pd.DataFrame, medians: Mapping[str, float], data: Any, currency: str) -> str:
+def _card(
+    model: Model, described: pd.DataFrame, medians: Mapping[str, float], data: Mapping[str, Any], silhouette_weight: float
+) -> str:
     """Fill in the card."""
-    scores = pd.DataFrame(model["scores"])
-    grown = f"It grew from the model of {model['previous']}; " if model.get("previous") else "It was fitted afresh; "
-    fences = [f"* {name}: {low:,.2f} to {high:,.2f}" for name, (low, high) in model.get("fences", {}).items()]
+    scores = pd.DataFrame(model.scores)
+    origin = f"It grew from the model of {model.previous}" if model.previous else "It was fitted afresh"
+    fences = [f"* {name}: {low:,.2f} to {high:,.2f}" for name, (low, high) in model.fences.items()]
     return CARD.format(
         **data,
-        date=model["trained"],
-        version=model["version"],
-        currency=currency,
+        weights=f"{silhouette_weight:g} · silhouette / largest + {1 - silhouette_weight:g} · elbow / largest",
+        date=model.trained,
+        version=model.version,
         customers=int(described["Count"].sum()),
-        verdict=k_verdict(model["scores"], model["k"]),
-        grown=f"{grown}the last full fit was that of {model.get('fitted') or model['trained']}.",
+        verdict=k_verdict(model.scores, model.k),
+        grown=f"{origin}; the last full fit was that of {model.fitted or model.trained}.",
         scores=_grid(scores[[name for name in ("k", "silhouette", "error", "elbow", "score", "rows") if name in scores]]),
         clusters=_grid(described[[name for name in WORDS if name != "Cluster_Recommendation"]]),
         medians=", ".join(f"{name} {value:,.2f}" for name, value in medians.items()),

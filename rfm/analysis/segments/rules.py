@@ -1,7 +1,6 @@
-"""The decision table, tiers and recommendations, all as data.
+"""The rules that name segments, as data: the decision table, the tiers and the recommended actions.
 
-Adding or renaming a segment is an edit of `DECISIONS`, `TIERS` and `RECOMMENDATIONS`; a test proves that
-every combination of metrics still has exactly one name and that every name can be reached.
+To add or rename a segment, edit `DECISIONS` and `ACTIONS`.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ METRICS = ("Monetary", "Frequency", "Recency")
 
 
 class Decision(NamedTuple):
-    """A row of the decision table: bands as multiples of the median customer's, low < value <= high."""
+    """A row of the decision table: bands as multiples of the medians, low < value <= high, and the names of both kinds."""
 
     monetary: tuple[float, float]
     frequency: tuple[float, float]
@@ -40,58 +39,50 @@ DECISIONS: tuple[Decision, ...] = (
     Decision((-_ANY, 1), (1, 2), "Frequent Buyers", "Cannot Lose Them"),
     Decision((-_ANY, 1), (-_ANY, 1), "New Customers", "Hibernating"),
 )
-CLUSTER_NAMES = {(-1, "Dormant High Value"): "Premium Dormant Customers"}  # big spenders who stay outliers
+CLUSTER_NAMES = {(-1, "Dormant High Value"): "Premium Dormant Customers"}  # by cluster and plain name
 
-TIERS: dict[str, tuple[str, ...]] = {
-    "premium": (
-        "Super VIP Champions",
-        "VIP At Risk",
-        "Ultra High Value Active",
-        "Ultra High Value At Risk",
-        "Ultra Big Spenders",
-        "Dormant Ultra High Value",
-    ),
-    "high value": (
-        "High Value Active",
-        "High Value At Risk",
-        "Champions",
-        "Big Spenders",
-        "Loyal Customers At Risk",
-        "Dormant High Value",
-        "Premium Dormant Customers",
-    ),
-    "active engagement": ("Super Frequent Active", "Potential Loyalists", "Frequent Buyers", "Frequent Low Value"),
-    "risk": ("Cannot Lose Them", "Super Frequent At Risk", "At Risk Customers", "At Risk Frequent"),
-    "growth and new": ("New Customers", "Hibernating"),
+# Tier: its segments, with the recommended action for each.
+ACTIONS: dict[str, dict[str, str]] = {
+    "premium": {
+        "Super VIP Champions": "White-glove service: a personal account manager, early previews and a thank-you.",
+        "VIP At Risk": "Call them this week: the account manager asks what is missing and brings a personal offer.",
+        "Ultra High Value Active": "White-glove service and previews; suggest a standing order to raise frequency.",
+        "Ultra High Value At Risk": "Account manager wins them back with a preview and terms for the next large order.",
+        "Ultra Big Spenders": "Account manager follows up the large order; offer previews and a second occasion to buy.",
+        "Dormant Ultra High Value": "Account manager asks after the last large order; invite to a preview.",
+    },
+    "high value": {
+        "High Value Active": "Premium recommendations and cross-sell; enrol in loyalty rewards.",
+        "High Value At Risk": "Win-back campaign with premium recommendations and a reward on the next order.",
+        "Champions": "Loyalty rewards and premium recommendations; ask for a review or a referral.",
+        "Big Spenders": "Cross-sell to the large order; loyalty rewards for coming back soon.",
+        "Loyal Customers At Risk": "Personal offer before they drift away; remind them of their loyalty rewards.",
+        "Dormant High Value": "Reactivation incentive on what they bought; premium recommendations by mail.",
+        "Premium Dormant Customers": "Personal reactivation by the account manager: they once bought far more than others.",
+    },
+    "active engagement": {
+        "Super Frequent Active": "Upsell to larger sets; loyalty rewards that grow with the basket.",
+        "Potential Loyalists": "Build frequency: a subscription or a reward on the third order.",
+        "Frequent Buyers": "Upsell with bundles; subscription for what they buy again and again.",
+        "Frequent Low Value": "Upsell and bundles; free delivery above a larger basket.",
+    },
+    "risk": {
+        "Cannot Lose Them": "Personal offer and a question: they came often, and are about to be lost.",
+        "Super Frequent At Risk": "Win-back campaign now: they used to come often; a personal offer on their usual goods.",
+        "At Risk Customers": "Win-back campaign with a reactivation incentive that ends soon.",
+        "At Risk Frequent": "Reactivation incentive on their usual goods; ask why they stopped.",
+    },
+    "growth and new": {
+        "New Customers": "Onboarding: how to order, what others love, a trial offer for the second order.",
+        "Hibernating": "One reactivation mail with a trial offer; then only the season's catalogue.",
+    },
 }
+TIERS: dict[str, tuple[str, ...]] = {tier: tuple(segments) for tier, segments in ACTIONS.items()}
 SEGMENTS: tuple[str, ...] = tuple(name for names in TIERS.values() for name in names)
 TIER_OF: dict[str, str] = {name: tier for tier, names in TIERS.items() for name in names}
-
-RECOMMENDATIONS: dict[str, str] = {
-    "Super VIP Champions": "White-glove service: a personal account manager, early previews and a thank-you.",
-    "VIP At Risk": "Call them this week: the account manager asks what is missing and brings a personal offer.",
-    "Ultra High Value Active": "White-glove service and previews; suggest a standing order to raise frequency.",
-    "Ultra High Value At Risk": "Account manager wins them back with a preview and terms for the next large order.",
-    "Ultra Big Spenders": "Account manager follows up the large order; offer previews and a second occasion to buy.",
-    "Dormant Ultra High Value": "Account manager asks after the last large order; invite to a preview.",
-    "High Value Active": "Premium recommendations and cross-sell; enrol in loyalty rewards.",
-    "High Value At Risk": "Win-back campaign with premium recommendations and a reward on the next order.",
-    "Champions": "Loyalty rewards and premium recommendations; ask for a review or a referral.",
-    "Big Spenders": "Cross-sell to the large order; loyalty rewards for coming back soon.",
-    "Loyal Customers At Risk": "Personal offer before they drift away; remind them of their loyalty rewards.",
-    "Dormant High Value": "Reactivation incentive on what they bought; premium recommendations by mail.",
-    "Premium Dormant Customers": "Personal reactivation by the account manager: they once bought far more than others.",
-    "Super Frequent Active": "Upsell to larger sets; loyalty rewards that grow with the basket.",
-    "Super Frequent At Risk": "Win-back campaign now: they used to come often; a personal offer on their usual goods.",
-    "Potential Loyalists": "Build frequency: a subscription or a reward on the third order.",
-    "At Risk Customers": "Win-back campaign with a reactivation incentive that ends soon.",
-    "Frequent Low Value": "Upsell and bundles; free delivery above a larger basket.",
-    "At Risk Frequent": "Reactivation incentive on their usual goods; ask why they stopped.",
-    "Frequent Buyers": "Upsell with bundles; subscription for what they buy again and again.",
-    "Cannot Lose Them": "Personal offer and a question: they came often, and are about to be lost.",
-    "New Customers": "Onboarding: how to order, what others love, a trial offer for the second order.",
-    "Hibernating": "One reactivation mail with a trial offer; then only the season's catalogue.",
-}
+RECOMMENDATIONS: dict[str, str] = {name: action for segments in ACTIONS.values() for name, action in segments.items()}
+# Segments of customers who have not bought lately.
+RISK = frozenset([*(row.dormant for row in DECISIONS), *CLUSTER_NAMES.values()])
 
 VALUE_TIERS = ("High", "Growing", "Base")
 ENGAGEMENTS = ("Active & Engaged", "At Risk", "Developing", "Inactive")
@@ -99,7 +90,7 @@ ENGAGEMENTS = ("Active & Engaged", "At Risk", "Developing", "Inactive")
 
 @cache
 def decisions(cutoffs: Cutoffs = Cutoffs()) -> tuple[Decision, ...]:
-    """Return `DECISIONS` with the shop's own multiples in the place of 1, 2 and 4.
+    """Return `DECISIONS` with the shop's own multiples instead of 1, 2 and 4.
 
     Examples
     --------
@@ -124,23 +115,14 @@ def segment_of(
     cluster: int = 0,
     cutoffs: Cutoffs = Cutoffs(),
 ) -> str:
-    """Name a customer or a cluster by its metrics against the medians of all customers.
+    """Return the segment of a customer or cluster by its metrics relative to the medians of all customers.
 
     Parameters
     ----------
     monetary, frequency, recency
         Metrics of the customer, or medians of the cluster; recency in days.
-    medians
-        Monetary, Frequency and Recency of the median customer.
     cluster
-        Number of the cluster; outliers in spend (-1) have a name of their own where dormant.
-    cutoffs
-        Multiples of the medians where the bands end; recent means recency < its multiple of the median.
-
-    Returns
-    -------
-    str
-        One of `SEGMENTS`: the first row of `decisions` that matches.
+        Number of the cluster: dormant spend outliers (-1) have a segment of their own.
 
     Examples
     --------
@@ -161,10 +143,8 @@ def steady_segment(
     before: str | None = None,
     band: float = 0.0,
 ) -> str:
-    """Name a cluster, and keep its name while its medians lie within a band round the cut-offs.
-
-    Each metric by itself: a value just beyond the limits that the earlier name stands for counts as within them.
-    """
+    """Return the segment of a cluster; it keeps its earlier one while its medians lie within a band around the cut-offs."""
+    # Each metric by itself: a value just beyond the limits of the earlier segment counts as within them.
     money, orders, days = values
     if before in TIER_OF:
         row, limit = decision_of(before, cutoffs), cutoffs.recency * medians["Recency"]
@@ -176,7 +156,7 @@ def steady_segment(
 
 
 def _moved_within(value: float, limits: tuple[float, float], median: float, band: float) -> float:
-    """Return a value just beyond limits as the nearest one within them."""
+    """Return the nearest value within the limits for a value just beyond them."""
     low, high = (limit if math.isinf(limit) else limit * median for limit in limits)
     if low * (1 - band) < value <= low:
         return math.nextafter(low, math.inf)
@@ -184,28 +164,28 @@ def _moved_within(value: float, limits: tuple[float, float], median: float, band
 
 
 def decision_of(segment: str, cutoffs: Cutoffs = Cutoffs()) -> Decision:
-    """Return the row of the decision table that gives a segment."""
+    """Return the row of the decision table with a segment."""
     return next(row for row in decisions(cutoffs) if plain_name(segment) in row[2:])
 
 
 def plain_name(segment: str) -> str:
-    """Return the name that the decision table has for a segment: another one only for those of `CLUSTER_NAMES`."""
+    """Return the name of a segment in the decision table; it differs for those of `CLUSTER_NAMES` only."""
     return next((name for (_, name), own in CLUSTER_NAMES.items() if own == segment), segment)
 
 
 def _within(value: float, band: tuple[float, float], median: float) -> bool:
-    """Tell whether low · median < value <= high · median."""
+    """Return True if low · median < value <= high · median."""
     low, high = (limit if math.isinf(limit) else limit * median for limit in band)
     return low < value <= high
 
 
 def recommended_actions(own: Mapping[str, str]) -> dict[str, str]:
-    """Return the action of every segment, the shop's own words first.
+    """Return the action of every segment: the shop's own, otherwise that of `RECOMMENDATIONS`.
 
     Raises
     ------
     SettingsError
-        If the shop has words for a segment that does not exist.
+        If there is no such segment.
 
     Examples
     --------
@@ -216,6 +196,3 @@ def recommended_actions(own: Mapping[str, str]) -> dict[str, str]:
     if strange := set(own) - set(SEGMENTS):
         raise SettingsError(f"recommendations: {unknown('segment', sorted(strange), SEGMENTS)}")
     return {**RECOMMENDATIONS, **own}
-
-
-RISK = frozenset([*(row.dormant for row in DECISIONS), *CLUSTER_NAMES.values()])  # segments of those who stay away

@@ -1,4 +1,4 @@
-"""Steady clusters: what a run takes over from the one before, when it does not, and what must never matter."""
+"""Stable clusters: what a run takes over from the run before, and what must not matter."""
 
 from __future__ import annotations
 
@@ -81,13 +81,13 @@ def predecessor(frame: pd.DataFrame, refit: bool = False, **options: object) -> 
     return found.date if found else None
 
 
-def test_the_newest_run_before_is_the_start_and_later_ones_play_no_part():
+def test_predecessor_is_the_newest_earlier_run():
     assert predecessor(models(D - 3 * DAY, D - DAY, D, D + DAY)) == D - DAY
     assert predecessor(models(D, D + DAY)) is None
     assert predecessor(models()) is None
 
 
-def test_after_a_gap_or_on_request_or_switched_off_all_is_fitted_afresh():
+def test_no_predecessor_after_a_gap_on_refit_or_if_off():
     assert predecessor(models(D - 7 * DAY)) == D - 7 * DAY
     assert predecessor(models(D - 8 * DAY)) is None
     assert predecessor(models(D - 8 * DAY), gap_days=8) == D - 8 * DAY
@@ -95,7 +95,7 @@ def test_after_a_gap_or_on_request_or_switched_off_all_is_fitted_afresh():
     assert predecessor(models(D - DAY), stability="off") is None
 
 
-def test_a_run_that_died_before_its_clusters_had_names_is_passed_over():
+def test_an_unnamed_model_is_skipped():
     frame = pd.concat([models(D - 2 * DAY), models(D - DAY, names={})])
     assert predecessor(frame) == D - 2 * DAY
     assert list(Model.kept(frame, D)) == [D - 2 * DAY]
@@ -119,13 +119,13 @@ def test_another_k_must_be_better_by_the_margin_for_some_days():
     assert choose(0.06, D - 2 * DAY) == (4, None)
 
 
-def test_a_k_that_falls_back_starts_again_and_a_much_better_one_does_not_wait():
+def test_a_much_better_k_takes_over_at_once():
     assert choose(0.04, D - 2 * DAY) == (3, None)
     assert choose(0.21) == (4, None)
 
 
 # ── what is taken over ─────────────────────────────────────────────────────────────────────────────
-def test_the_day_after_without_a_purchase_changes_next_to_nothing(yesterday):
+def test_a_day_without_purchases_changes_almost_nothing(yesterday):
     model, customers = run(a_day_later(gold_of(some_customers(), D - DAY)), D, yesterday)
     assert (model.previous, model.fitted, model.k) == ("2025-06-29", "2025-06-29", yesterday[0].k)
     assert sorted(model.matched) == list(range(model.k))
@@ -134,7 +134,7 @@ def test_the_day_after_without_a_purchase_changes_next_to_nothing(yesterday):
     assert len(moved) <= 2
 
 
-def test_a_centroid_moves_no_further_than_it_may_and_goes_on_the_next_day(yesterday):
+def test_a_centroid_drifts_over_several_days(yesterday):
     far = gold_of([(cents * 4 // 5, orders, days) for cents, orders, days in some_customers()])
     options = FEW.model_copy(update={"k_margin": 10.0, "max_drift": 0.05})
     once = run(far, D, yesterday, options)
@@ -144,7 +144,7 @@ def test_a_centroid_moves_no_further_than_it_may_and_goes_on_the_next_day(yester
     assert np.array(twice[0].centroids)[:, 0].mean() < after[:, 0].mean() < start[:, 0].mean()
 
 
-def test_without_a_band_each_customer_goes_to_the_nearest_cluster(yesterday):
+def test_without_a_band_the_nearest_cluster_is_assigned(yesterday):
     options = FEW.model_copy(update={"band": 0.0})
     gold = a_day_later(gold_of(some_customers(), D - DAY))
     model, customers = run(gold, D, yesterday, options)
@@ -172,13 +172,13 @@ def test_customers_are_assigned_in_pieces_as_all_at_once(yesterday, monkeypatch)
 
 
 @pytest.mark.parametrize(("spend", "stays"), [(50.5, True), (51.0, True), (51.5, False), (70.0, False)])
-def test_a_customer_on_the_border_stays_until_another_cluster_is_clearly_nearer(spend, stays):
+def test_a_border_customer_stays_within_the_band(spend, stays):
     gold = gold_of([(int(spend * 100), 1, 10)])  # at 51 it is 49 from cluster 0 and 51 from cluster 1: squared, nearer by 8 %
     found = fit.assign(gold, two_clusters(), history_of(gold, [0]), 0.1)  # yesterday's 0 is today's 1
     assert found.tolist() == [1 if stays else 0]
 
 
-def test_who_bought_goes_to_the_nearest_and_so_do_new_customers():
+def test_buyers_and_new_customers_go_to_the_nearest():
     gold = gold_of([(5100, 1, 10), (5100, 1, 10)])
     before = history_of(gold.assign(Frequency=np.int32(2)), [0, 0])
     assert fit.assign(gold, two_clusters(), before, 0.1).tolist() == [0, 0]
@@ -236,7 +236,7 @@ def test_the_model_alone_gives_the_segments(yesterday):
     assert Model.from_json(model.to_json()) == model
 
 
-def test_a_kind_of_outlier_that_the_model_has_not_met_gets_the_nearest_segment():
+def test_an_unknown_kind_of_outlier_gets_the_nearest_segment():
     model = Model(
         **{**two_clusters().__dict__, "fences": {"Monetary": [0.0, 200.0]}, "names": {"0": "Champions", "1": "Hibernating"}}
     )
@@ -268,7 +268,7 @@ BUYERS = st.sets(st.integers(0, 24), max_size=4)
 
 @few
 @given(CUSTOMERS, BUYERS, st.randoms(use_true_random=False))
-def test_the_order_of_rows_and_the_ids_leave_the_segments_as_they_are(customers, buyers, random):
+def test_segments_do_not_depend_on_order_or_ids(customers, buyers, random):
     days = both_days(customers, buyers)
     plain = chain(*days)
     order = random.sample(range(len(customers)), len(customers))
@@ -280,7 +280,7 @@ def test_the_order_of_rows_and_the_ids_leave_the_segments_as_they_are(customers,
 
 @few
 @given(CUSTOMERS, BUYERS)
-def test_money_in_cents_and_shifted_dates_leave_the_segments_as_they_are(customers, buyers):
+def test_segments_do_not_depend_on_currency_unit_or_date(customers, buyers):
     days = both_days(customers, buyers)
     plain = chain(*days)
     assert chain(*(gold.assign(Monetary=(gold["Monetary"] * 100).round()) for gold in days)) == plain

@@ -1,4 +1,4 @@
-"""Clusters: silhouettes against scikit-learn, the score by hand, the numbering, the model, poor inputs."""
+"""Clusters: the numbering, the model, poor inputs."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.metrics import silhouette_score
 
 from rfm.analysis import clustering
-from rfm.analysis.clustering import k_selection, model
+from rfm.analysis.clustering import model
 from rfm.analysis.clustering.fit import Clustering, cluster
-from rfm.analysis.clustering.k_selection import Fit, score, silhouettes
 from rfm.analysis.clustering.model import Model
 from rfm.analysis.outliers import outlier_clusters
 from rfm.config import Clusters
@@ -55,78 +55,6 @@ def found() -> Clustering:
     return grouped(three_groups(), version="1.2.3")
 
 
-# ── silhouettes ────────────────────────────────────────────────────────────────────────────────────
-def sklearn_score(points: np.ndarray, labels: np.ndarray) -> float:
-    from sklearn.metrics import silhouette_score
-
-    return float(silhouette_score(points, labels))
-
-
-COORDINATES = st.integers(-5, 5).map(float) | st.floats(-3, 3).map(lambda value: round(value, 3))
-POINTS = st.lists(st.tuples(COORDINATES, COORDINATES, COORDINATES), min_size=4, max_size=25)
-
-
-@st.composite
-def labelled_points(draw: st.DrawFn) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Return points, some of them equal, and labelings with up to one cluster fewer than points."""
-    points = np.array(draw(POINTS))
-    labelings = []
-    for k in draw(st.lists(st.integers(2, len(points) - 1), min_size=1, max_size=3)):
-        free = draw(st.lists(st.integers(0, k - 1), min_size=len(points) - k, max_size=len(points) - k))
-        labelings.append(np.array(draw(st.permutations([*range(k), *free]))))
-    return points, labelings
-
-
-@given(labelled_points())
-def test_silhouettes_equal_scikit_learns(case: tuple[np.ndarray, list[np.ndarray]]) -> None:
-    points, labelings = case
-    expected = [sklearn_score(points, labels) for labels in labelings]
-    assert silhouettes(points, labelings) == pytest.approx(expected, abs=1e-12)
-
-
-@given(labelled_points(), st.integers(1, 5))
-def test_silhouettes_do_not_depend_on_the_tiles(case: tuple[np.ndarray, list[np.ndarray]], side: int) -> None:
-    points, labelings = case
-    whole = silhouettes(points, labelings)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(k_selection, "TILE", side)
-        assert silhouettes(points, labelings) == pytest.approx(whole, abs=1e-12)
-
-
-def test_silhouettes_of_many_points_in_small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
-    random = np.random.default_rng(3)
-    points, labelings = random.normal(size=(500, 3)), [random.integers(0, k, 500) for k in (2, 5, 9)]
-    monkeypatch.setattr(k_selection, "TILE", 37)
-    assert silhouettes(points, labelings) == pytest.approx([sklearn_score(points, labels) for labels in labelings], abs=1e-12)
-    assert silhouettes(points, labelings).tobytes() == silhouettes(points, labelings).tobytes()
-
-
-def test_a_single_cluster_has_silhouette_zero() -> None:
-    assert silhouettes(np.eye(3), [np.zeros(3, int)]).tolist() == [0.0]
-
-
-def test_a_silhouette_by_hand() -> None:
-    points = np.array([[0.0], [1.0], [4.0]])  # a = 1 and 1, b = 4 and 3; the third is alone: 0
-    assert silhouettes(points, [np.array([0, 0, 1])])[0] == pytest.approx((3 / 4 + 2 / 3 + 0) / 3)
-
-
-# ── the score ──────────────────────────────────────────────────────────────────────────────────────
-def test_the_score_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(k_selection, "silhouettes", lambda points, labelings: np.array([0.5, 0.4, 0.2]))
-    fits = [Fit(np.zeros(9, int), np.zeros((k, 3)), inertia) for k, inertia in ((2, 100.0), (3, 40.0), (4, 20.0))]
-    table = score(np.zeros((9, 3)), fits)
-    assert table["k"].tolist() == [2, 3, 4]
-    assert table["inertia"].tolist() == [100.0, 40.0, 20.0]
-    assert table["elbow"].tolist() == pytest.approx([0.0, abs(0.5 + 0.25 - 1) / 2**0.5, 0.0])
-    assert table["score"].tolist() == pytest.approx([0.6, 0.6 * 0.8 + 0.4, 0.6 * 0.4])
-
-
-def test_without_a_positive_silhouette_the_elbow_decides(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(k_selection, "silhouettes", lambda points, labelings: np.array([-0.1, -0.2]))
-    fits = [Fit(np.zeros(4, int), np.zeros((k, 3)), 5.0) for k in (2, 3)]
-    assert score(np.zeros((4, 3)), fits)["score"].tolist() == pytest.approx([0.4, 0.0])  # the elbow alone
-
-
 # ── clusters ───────────────────────────────────────────────────────────────────────────────────────
 def test_three_groups_are_found(found: Clustering) -> None:
     assert found.model.k == 3
@@ -147,7 +75,7 @@ def test_scores_are_those_of_scikit_learn(found: Clustering) -> None:
     points = (values - values.mean(axis=0)) / values.std(axis=0)
     for row, fit in zip(found.model.scores, clustering.fit_each(points, FEW), strict=True):
         assert row["inertia"] == pytest.approx(fit.inertia)
-        assert row["silhouette"] == pytest.approx(sklearn_score(points, fit.labels), abs=1e-8)  # points are rounded first
+        assert row["silhouette"] == pytest.approx(silhouette_score(points, fit.labels), abs=1e-8)  # points are rounded first
 
 
 def test_centroids_are_means_in_their_own_units(found: Clustering) -> None:
@@ -229,6 +157,12 @@ def test_the_record_keeps_the_contract(found: Clustering) -> None:
     assert Model.from_json(found.model.record["model"][0]) == found.model
 
 
+def test_silhouette_weight_of_the_options_is_used() -> None:
+    scores = pd.DataFrame(grouped(three_groups(), FEW.model_copy(update={"silhouette_weight": 0.25})).model.scores)
+    silhouette, elbow = (scores[name] / scores[name].max() for name in ("silhouette", "elbow"))
+    assert scores["score"].tolist() == pytest.approx((0.25 * silhouette + 0.75 * elbow).tolist())
+
+
 # ── poor inputs ────────────────────────────────────────────────────────────────────────────────────
 POOR = {
     "one customer": (gold_of([10.0], [1], [3]), 1),
@@ -264,13 +198,13 @@ def test_where_all_are_outliers_they_keep_their_marks() -> None:
     assert result.customers["Cluster"].tolist() == [-1, -2, -3]
 
 
-def test_no_customer_is_refused_in_words() -> None:
+def test_no_customers_is_an_error() -> None:
     gold = three_groups().iloc[:0]
     with pytest.raises(InputError, match=r"customer_rfm_gold has 0 customers as of 2025-06-30; check rules\.stock_code_pattern"):
         cluster(gold, outlier_clusters(gold), D)
 
 
-def test_gold_of_another_date_is_refused() -> None:
+def test_gold_of_another_date_is_an_error() -> None:
     gold = three_groups()
     with pytest.raises(InputError, match="is as of 2025-06-30, not 2025-07-01; run the gold stage for 2025-07-01 first"):
         cluster(gold, pd.Series(0, index=gold.index), dt.date(2025, 7, 1))

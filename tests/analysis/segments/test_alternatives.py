@@ -1,8 +1,10 @@
-"""Scores: equal customers get equal scores, every combination has one of the eleven names."""
+"""Alternatives: RFM scores and their eleven names, the three ways side by side, how far they agree."""
 
 from __future__ import annotations
 
+import datetime as dt
 from collections import Counter
+from decimal import Decimal
 from itertools import product
 
 import numpy as np
@@ -11,8 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rfm.analysis.segments.alternatives import SCORE_NAMES, quintile, rfm_scores, value_score
+from rfm.analysis.segments.alternatives import SCORE_NAMES, WAYS, agreement, quintile, rfm_scores, segmentations, value_score
+from rfm.config import Cutoffs
+from rfm.contracts import TABLES
 
+D = dt.date(2025, 6, 30)
 NAMES = "Champions/Loyal Customers/Potential Loyalist/New Customers/Promising/Need Attention/About To Sleep/At Risk/"
 NAMES += "Can't Lose Them/Hibernating/Lost"
 USUAL = {  # name: lowest and highest recency score, lowest and highest of value, as they are usually given (they overlap)
@@ -87,7 +92,7 @@ def test_a_third_with_one_order_gets_one_score():
 
 
 @given(VALUES)
-def test_equal_customers_get_equal_scores_and_better_ones_never_less(values):
+def test_equal_values_get_equal_scores_and_larger_never_less(values):
     scores = dict(zip(values, quintile(pd.Series(values)), strict=True))
     assert [scores[value] for value in values] == quintile(pd.Series(values)).tolist()
     ordered = [scores[value] for value in sorted(scores)]
@@ -119,3 +124,47 @@ def test_index_and_input_are_kept():
     before = given_.copy(deep=True)
     assert rfm_scores(given_).index.tolist() == [7, 3]
     pd.testing.assert_frame_equal(given_, before)
+
+
+# ── agreement ──────────────────────────────────────────────────────────────────────────────────────
+def six_customers() -> pd.DataFrame:
+    """Return six customers in three segments; medians are 100.00, 3 invoices and 25 days."""
+    rows = [("1000", 9, 2), ("200.10", 4, 10), ("150", 4, 20), ("50", 2, 30), ("40", 1, 60), ("40", 1, 60)]
+    segments = ["Champions"] * 3 + ["New Customers"] + ["Hibernating"] * 2
+    columns = TABLES["customer_rfm_description_and_recommendation"].names
+    return pd.DataFrame(
+        [
+            (f"{n}", D - dt.timedelta(days), days, orders, Decimal(money), 0, D, segment, "tier", "action")
+            for n, ((money, orders, days), segment) in enumerate(zip(rows, segments, strict=True))
+        ],
+        columns=columns,
+    )
+
+
+def test_three_ways_side_by_side():
+    table = segmentations(six_customers())
+    assert table.columns.tolist() == TABLES["customer_segmentations"].names
+    assert table["Segment"].tolist() == six_customers()["Cluster_Description"].tolist()
+    assert table["ValueTier"].tolist() == ["High", "High", "Growing", "Base", "Base", "Base"]
+    assert table["RFMScore"].tolist() == ["555", "444", "343", "333", "111", "111"]
+    assert table["ScoreName"].tolist()[-1] == table["ScoreName"].tolist()[-2] == "Lost"
+
+
+def test_the_shops_cut_offs_move_the_tiers():
+    table = segmentations(six_customers(), Cutoffs(monetary=(1, 4, 5), frequency=(2, 4), recency=3))
+    assert table["ValueTier"].tolist() == ["High", "Growing", "Growing", "Base", "Base", "Base"]
+    assert table["Engagement"].tolist() == ["Active & Engaged"] + ["Developing"] * 5
+
+
+def test_agreement_of_each_two_by_hand():
+    table = agreement(segmentations(six_customers()), D)
+    assert table.columns.tolist() == TABLES["segmentation_agreement"].names
+    assert len(table) == 6
+    assert set(table["First"]) == set(table["Second"]) == set(WAYS)
+    shares = table.set_index(["First", "Second"])["SameShare"]
+    # two of the three Champions are High and engaged, all others of a segment share a tier
+    assert shares["segments", "tiers"] == pytest.approx(5 / 6)
+    # Base and inactive are one New Customer and two Hibernating
+    assert shares["tiers", "segments"] == pytest.approx(5 / 6)
+    rand = table.set_index(["First", "Second"])["AdjustedRand"]
+    assert all(rand[pair] == rand[pair[::-1]] for pair in rand.index)

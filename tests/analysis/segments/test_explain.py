@@ -1,4 +1,4 @@
-"""Explanations: the words are the numbers, and what is foretold of a customer is what the model then does."""
+"""Explanations: the wording, and an outlook that equals what the model predicts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OWN = Cutoffs(monetary=(1, 3, 9), frequency=(1.5, 4), recency=0.5)
 
 
 # ── clusters ───────────────────────────────────────────────────────────────────────────────────────
-def test_clusters_of_one_segment_are_told_apart():
+def test_labels_distinguish_clusters_of_one_segment():
     labels = cluster_labels([-3, -2, -1, 0], ["Champions"] * 4)
     assert labels == [
         "Champions (spend and frequency outlier)",
@@ -50,11 +50,11 @@ def test_clusters_of_one_segment_are_told_apart():
         ),
     ],
 )
-def test_the_cut_offs_that_decided_are_said(values, segment, said):
+def test_explanation_names_the_deciding_cutoffs(values, segment, said):
     assert explanation(values, segment, MEDIANS).split("; cut-offs: ")[1] == said
 
 
-def test_numbers_are_said_as_people_say_them():
+def test_numbers_are_worded_for_people():
     said = [explanation(row, "New Customers", MEDIANS).split(";")[0] for row in ((50, 1, 0), (50, 2, 1), (50, 1.5, 20.5))]
     assert said == [
         "spends 0.5 × the median, bought once, last seen today",
@@ -64,12 +64,12 @@ def test_numbers_are_said_as_people_say_them():
     assert explanation((5, 1, 0), "VIP At Risk", dict.fromkeys(MEDIANS, 0.0), currency="€").startswith("spent €5.00, bought once")
 
 
-def test_a_name_that_was_kept_is_said_to_be():
+def test_explanation_mentions_a_kept_name():
     said = explanation((199, 5, 6), "Super VIP Champions", MEDIANS)
     assert said.endswith("; held by the dead band, the cut-offs alone give Super Frequent Active")
 
 
-def test_the_shops_own_cut_offs_decide_and_are_said():
+def test_own_cutoffs_decide_and_are_named():
     assert segment_of(250, 5, 26, MEDIANS, cutoffs=OWN) == "Champions"
     assert segment_of(250, 5, 27, MEDIANS, cutoffs=OWN) == "Loyal Customers At Risk"
     assert segment_of(250, 5, 26, MEDIANS) == "Super VIP Champions"
@@ -152,7 +152,7 @@ def test_a_customer_on_the_border_and_one_beyond_it(described):
 
 
 def random_customers(count: int, fitted: Model) -> pd.DataFrame:
-    """Return customers all over the place, each in the cluster that the model gives."""
+    """Return random customers, each in the cluster that the model predicts."""
     random = np.random.default_rng(1)
     rows = zip(random.integers(0, 1000, count), random.integers(1, 21, count), random.integers(0, 300, count), strict=True)
     frame = named(*((str(money), int(orders), int(days), 0) for money, orders, days in rows))
@@ -160,7 +160,7 @@ def random_customers(count: int, fitted: Model) -> pd.DataFrame:
     return frame.assign(Cluster=cluster, Cluster_Description=[SEGMENT[number] for number in cluster])
 
 
-def test_what_is_foretold_is_what_the_model_does(described):
+def test_outlook_equals_what_the_model_predicts(described):
     fitted = model(centroids=[[601.3, 6.1, 10.7], [102.9, 1.3, 20.9], [99.1, 1.1, 181.3]])  # nobody stands on a border
     customers = random_customers(200, fitted)
     ahead = next_segment(customers, described, fitted)
@@ -177,7 +177,7 @@ def test_what_is_foretold_is_what_the_model_does(described):
         assert (day, segment) == (left[0], SEGMENT[later[left[0] - 1, place]]) if left else np.isnan(day)
 
 
-def test_a_centroid_without_a_customer_is_nobodys_next(described):
+def test_an_empty_cluster_is_never_the_next_segment(described):
     table = explain_customers(named(("100", 1, 50, 1)), described[described["Cluster"] != 2], model())
     assert table["Next_Segment"].tolist() == ["Super VIP Champions"]
 
@@ -188,6 +188,6 @@ def test_one_segment_alone_has_no_next(described):
     assert table["Why"][0].endswith("so New Customers")
 
 
-def test_a_model_without_fences_says_none(described):
+def test_explanation_without_fences(described):
     table = explain_customers(named(("1500", 3, 5, -1)), described, model(fences={}))
     assert "a spend outlier, kept apart in cluster -1" in table["Why"][0]

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import rfm
 from rfm.analysis import segments
 from rfm.analysis.segments.alternatives import value_engagement
 from rfm.analysis.segments.profiles import (
@@ -68,7 +69,7 @@ def test_the_example_of_the_specification() -> None:
     assert segment_of(1600.01, 8.5, 45, medians) == "Super VIP Champions"
 
 
-def test_only_big_spenders_among_the_outliers_are_premium_dormant() -> None:
+def test_only_spend_outliers_are_premium_dormant() -> None:
     names = {cluster: segment_of(300, 5, 60, MEDIANS, cluster) for cluster in (-3, -2, -1, 0, 1)}
     assert names == dict.fromkeys((-3, -2, 0, 1), "Dormant High Value") | {-1: "Premium Dormant Customers"}
     assert segment_of(300, 5, 40, MEDIANS, -1) == "Big Spenders"
@@ -86,7 +87,7 @@ def names_that_match(money: float, orders: float, days: float, medians: dict[str
     return [row.recent if days < medians["Recency"] else row.dormant for row in rows]
 
 
-def test_on_a_grid_every_combination_has_one_name_and_every_name_is_reached() -> None:
+def test_a_grid_of_metrics_reaches_every_name_once() -> None:
     ratios = (0, 0.5, 0.999, 1, 1.001, 1.5, 2, 2.001, 3, 4, 4.001, 9)
     reached = set()
     for m, f, r in product(ratios, ratios, (0, 1, 2)):
@@ -178,7 +179,7 @@ def test_the_number_of_the_cluster_reaches_the_table() -> None:
     assert described["Cluster_Description"].tolist() == ["Premium Dormant Customers", "Hibernating"]
 
 
-def test_the_shops_own_words_win(customers: pd.DataFrame) -> None:
+def test_own_recommendations_win(customers: pd.DataFrame) -> None:
     described = describe_clusters(summarise_clusters(customers), medians_of(customers), {"Champions": "Send flowers."})
     words = dict(zip(described["Cluster_Description"], described["Cluster_Recommendation"], strict=True))
     assert words["Champions"] == "Send flowers."
@@ -186,12 +187,12 @@ def test_the_shops_own_words_win(customers: pd.DataFrame) -> None:
     assert RECOMMENDATIONS["Champions"] != "Send flowers."
 
 
-def test_words_for_an_unknown_segment_are_refused_with_a_suggestion(customers: pd.DataFrame) -> None:
+def test_an_action_for_an_unknown_segment_is_an_error(customers: pd.DataFrame) -> None:
     with pytest.raises(SettingsError, match=r"recommendations: unknown segment 'Champion' \(did you mean 'Champions'\?\)"):
         describe_clusters(summarise_clusters(customers), medians_of(customers), {"Champion": "Send flowers."})
 
 
-def test_every_customer_gets_the_words_of_the_cluster(customers: pd.DataFrame, described: pd.DataFrame) -> None:
+def test_every_customer_gets_the_segment_of_the_cluster(customers: pd.DataFrame, described: pd.DataFrame) -> None:
     result = describe_customers(customers, described)
     assert result.columns.tolist() == TABLES["customer_rfm_description_and_recommendation"].names
     assert result["CustomerID"].tolist() == customers["CustomerID"].tolist()
@@ -234,7 +235,7 @@ def test_no_customer_and_no_cent_is_lost(rows: list[tuple]) -> None:
     assert summary["Cluster_Description"].is_unique
 
 
-def test_no_customer_is_refused_in_words() -> None:
+def test_no_customers_is_an_error() -> None:
     with pytest.raises(InputError, match="customer_rfm_kmeans_clustered has 0 customers"):
         summarise_clusters(clustered())
 
@@ -259,6 +260,18 @@ def test_inputs_are_not_changed(customers: pd.DataFrame, described: pd.DataFrame
     pd.testing.assert_frame_equal(customers, before)
     pd.testing.assert_frame_equal(described, described_before)
     pd.testing.assert_frame_equal(named, named_before)
+
+
+# ── model documents ────────────────────────────────────────────────────────────────────────────────
+def card(**options: float) -> str:
+    model = rfm.Model.kept(rfm.example("cluster_models"), dt.date(2025, 10, 23))[dt.date(2025, 10, 23)]
+    described, files = rfm.example("cluster_description_and_recommendation"), rfm.example("landing_files")
+    return segments.model_artifacts(model, described, MEDIANS, files, **options)["model_card.md"]
+
+
+def test_the_model_card_names_the_weights_of_the_score() -> None:
+    assert "Score = 0.6 · silhouette / largest + 0.4 · elbow / largest." in card()
+    assert "Score = 0.7 · silhouette / largest + 0.3 · elbow / largest." in card(silhouette_weight=0.7)
 
 
 # ── tiers without clusters ─────────────────────────────────────────────────────────────────────────
