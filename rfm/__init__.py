@@ -11,7 +11,7 @@ The road, in order; each name below is where a sales line passes:
 
 `open_lake` opens the `Lake` that keeps the tables of every stage, `TABLES` is their contract, `load_settings` and
 `run_date` say what and as of when. Every stage is also a notebook, and ``rfm daily`` on the command line runs
-them all. `show` shows a frame as people read it; `example` gives any table of an
+them all; `stages` holds the calls of each. `show` shows a frame as people read it; `example` gives any table of an
 invented shop, to try things on:
 
 >>> import rfm
@@ -30,6 +30,7 @@ _MODULES = {
     "segments": "rfm.analysis.segments",
     "movement": "rfm.analysis.movement",
     "figures": "rfm.analysis.figures",
+    "stages": "rfm.pipeline.stages",
 }  # name: the module it is
 _NAMES = {
     "load_settings": "rfm.settings",
@@ -72,6 +73,7 @@ if TYPE_CHECKING:
     from rfm.lake import Lake, ingest, open_lake
     from rfm.landing.files import list_files
     from rfm.landing.reader import read_files
+    from rfm.pipeline import stages
     from rfm.pipeline.models import keep_model
     from rfm.pipeline.schedule import run_date
     from rfm.schema import TABLES
