@@ -1,15 +1,12 @@
-"""The same calls as the notebooks', day after day, without notebooks: many days in minutes.
-
-A past day again, from the versions of the tables that its published record names; tells whether the results are the same.
-
-Past days segmented in every way, from silver in memory, and held against what came after.
-"""
+"""Days without notebooks, by the calls that the notebooks make: many days, a published day again, past days in every way."""
 
 from __future__ import annotations
 
 import datetime as dt
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,18 +19,23 @@ from rfm.analysis.clustering import Clustering
 from rfm.analysis.metrics import purchases
 from rfm.analysis.outliers import fit_exclusions
 from rfm.config import VERSION
-from rfm.errors import InputError, SettingsError, first_line
-from rfm.lake import Lake, ingest, open_lake, open_lake_log
+from rfm.contracts import conform
+from rfm.errors import InputError, RfmError, SettingsError, first_line
+from rfm.lake import Lake, ingest, ledger, open_lake, open_lake_log
 from rfm.lake.delta import scratch
+from rfm.lake.tables import table_versions
 from rfm.pipeline import stages
 from rfm.pipeline.models import keep_model
-from rfm.pipeline.run_record import BACKFILL, GROUPS, digests, logged
-from rfm.pipeline.stages import CLUSTERED, GOLD, HISTORY, LEDGER, MODELS, RESULTS, SILVER, WARNINGS
+from rfm.pipeline.run_record import BACKFILL, GROUPS, WRITTEN, digests, logged
+from rfm.pipeline.stages import CLUSTERED, GOLD, HISTORY, LEDGER, MODELS, OF_THE_DAY, RESULTS, SILVER, WARNINGS
 from rfm.report.publish import published_record
+from rfm.schema import TABLES
 from rfm.settings import Settings
 
-
 # ── backfill ────────────────────────────────────────────────────────────
+DAYS_AT_ONCE = 31  # days whose files are read, cleaned and counted together
+
+
 def days(first: dt.date, last: dt.date) -> list[dt.date]:
     """Return every day from the first to the last, both included."""
     if last < first:
@@ -45,12 +47,85 @@ def backfill(
     settings: Settings, first: dt.date, last: dt.date, restate: bool = False, refit: bool = False
 ) -> Iterator[tuple[dt.date, str]]:
     """Run every day from the first to the last; leave the tables that `rfm daily` of each day would leave."""
-    lake = open_lake(settings)
-    for day in days(first, last):
-        with logged(lake, day):
-            headline = run_day(settings, lake, day, restate, refit and day == first)
+    lake, run_dates = open_lake(settings), days(first, last)
+    for some in (run_dates[i : i + DAYS_AT_ONCE] for i in range(0, len(run_dates), DAYS_AT_ONCE)):
+        before = table_versions(lake, WRITTEN)
+        ahead = clean_ahead(settings, lake, some) if len(some) > 1 and not restate else {}
+        with _latest(lake, settings.engine) as held:
+            for run_date in some:
+                found = ahead.get(run_date)
+                with logged(lake, run_date, before if found else None, found.lines if found else 0):
+                    headline = run_day(settings, held, run_date, restate, refit and run_date == first, found)
+                    if run_date == some[-1]:
+                        held.flush()
+                yield run_date, headline
         lake.tend(settings.care.optimize_every, settings.care.retain_days)
-        yield day, headline
+
+
+def clean_ahead(settings: Settings, lake: Lake, run_dates: list[dt.date]) -> dict[dt.date, stages.Ingested]:
+    """Read the files of several days, each by the first day that sees it, then clean and count all of them in one commit a table.
+
+    A day sees files by their dates, so those of later days change none of its results. Days with changed files, and days
+    that fail here, are left to run one by one.
+    """
+    try:
+        found = {run_date: stages.ingest_files(lake, settings, run_date) for run_date in run_dates}
+        if len(ledger.waiting(lake)):
+            return {}
+        stages.clean_files(lake, settings)
+        stages.count_quality(lake, settings, *run_dates)
+    except RfmError:
+        return {}
+    return found
+
+
+@dataclass(frozen=True)
+class _Latest:
+    """A lake that keeps in memory the tables that every day overwrites, until the last of several days is done."""
+
+    lake: Lake
+    names: tuple[str, ...] = (GOLD, CLUSTERED, *OF_THE_DAY)
+    kept: dict[str, Any] = field(default_factory=dict)
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what the lake itself has."""
+        return getattr(self.lake, name)
+
+    def replace(self, name: str, rows: Any, **equal: Any) -> int:
+        """Replace a table, in memory if each day overwrites it; parameters as for `Lake.replace`."""
+        if name not in self.names:
+            return self.lake.replace(name, rows, **equal)
+        self.kept[name] = conform(TABLES[name], rows)
+        return len(self.kept[name])
+
+    def replace_each(self, frames: Mapping[str, Any], **equal: Any) -> dict[str, int]:
+        """Replace several tables; parameters as for `Lake.replace_each`."""
+        later = {name: rows for name, rows in frames.items() if name in self.names}
+        written = {name: rows for name, rows in frames.items() if name not in later}
+        self.kept.update(later)
+        return self.lake.replace_each(written, **equal) if written else {}
+
+    def frame(self, name: str, **wanted: Any) -> pd.DataFrame:
+        """Return a table as a pandas frame; parameters as for `Lake.frame`."""
+        if name not in self.kept:
+            return self.lake.frame(name, **wanted)
+        return self.kept[name].filter(**wanted).to_pandas(use_pyarrow_extension_array=True)
+
+    def flush(self) -> None:
+        """Write what is held, all tables at once."""
+        if self.kept:
+            self.lake.replace_each(self.kept)
+        self.kept.clear()
+
+
+@contextmanager
+def _latest(lake: Lake, engine: str) -> Iterator[Any]:
+    """Give a lake that writes once what each day overwrites, also when a day fails; a cluster's frames stay there."""
+    held = _Latest(lake) if engine == "polars" else _Latest(lake, names=())
+    try:
+        yield held
+    finally:
+        held.flush()
 
 
 def warnings_of(settings: Settings, first: dt.date, last: dt.date) -> tuple[list[str], bool]:
@@ -75,25 +150,35 @@ def results(settings: Settings, headlines: Mapping[dt.date, str]) -> list[dict[s
     return [result(day) for day in days]
 
 
-def run_day(settings: Settings, lake: Lake, run_date: dt.date, restate: bool = False, refit: bool = False) -> str:
-    """Run stages 1 to 5 for one run date; return the headline."""
-    to_bronze(settings, lake, run_date, restate)
-    to_silver(settings, lake, run_date)
+def run_day(
+    settings: Settings,
+    lake: Lake,
+    run_date: dt.date,
+    restate: bool = False,
+    refit: bool = False,
+    ahead: stages.Ingested | None = None,
+) -> str:
+    """Run stages 1 to 5 for one run date; return the headline. ``ahead`` says that its files are clean and counted already."""
+    to_bronze(settings, lake, run_date, restate, ahead)
+    to_silver(settings, lake, run_date, ahead is not None)
     to_gold(settings, lake, run_date)
     to_clusters(settings, lake, run_date, refit)
     return to_segments(settings, lake, run_date)
 
 
-def to_bronze(settings: Settings, lake: Lake, run_date: dt.date, restate: bool = False) -> None:
+def to_bronze(
+    settings: Settings, lake: Lake, run_date: dt.date, restate: bool = False, ahead: stages.Ingested | None = None
+) -> None:
     """Do what notebook 1 does."""
-    found = stages.ingest_files(lake, settings, run_date, restate)
+    found = ahead or stages.ingest_files(lake, settings, run_date, restate)
     ingest.warn(lake, run_date, found.refused)
 
 
-def to_silver(settings: Settings, lake: Lake, run_date: dt.date) -> None:
+def to_silver(settings: Settings, lake: Lake, run_date: dt.date, ahead: bool = False) -> None:
     """Do what notebook 2 does."""
-    stages.clean_files(lake, settings)
-    stages.count_quality(lake, settings, run_date)
+    if not ahead:
+        stages.clean_files(lake, settings)
+        stages.count_quality(lake, settings, run_date)
     stages.warn_of_quality(lake, settings, run_date)
     stages.check_quality(lake, settings, run_date)
 

@@ -120,11 +120,11 @@ def clean_files(lake: Lake, settings: Settings, files: Sequence[str] | None = No
     return ingest.write_silver(lake, valid, refused, new)
 
 
-def count_quality(lake: Lake, settings: Settings, run_date: dt.date) -> dict[str, int]:
-    """Count how good the rows of a run are, and anew those of the earlier runs whose files it restated."""
+def count_quality(lake: Lake, settings: Settings, *run_dates: dt.date) -> dict[str, int]:
+    """Count how good the rows of one or more runs are, and anew those of the earlier runs whose files they restated."""
     from rfm.lake import ingest
 
-    counted = recount_quality(lake, settings, ingest.processing_dates(lake, run_date))
+    counted = recount_quality(lake, settings, sorted({*run_dates, *ingest.processing_dates(lake, run_dates[0])}))
     ingest.clear_restatements(lake)
     return counted
 
