@@ -10,8 +10,8 @@ In the order in which a sales line passes:
 6. **report**    `figures`: charts of all results
 
 `open_lake` opens the `Lake` with the tables of all stages, `TABLES` describes them; `load_settings` and `run_date`
-give the settings and the day. ``rfm daily`` runs all stages, each of which is also a notebook. `show` formats a frame
-for readers; `example` returns any table of a sample shop:
+give the settings and the day. ``rfm daily`` runs all stages, each of which is also a notebook; `stages` has the
+calls of each. `show` formats a frame for readers; `example` returns any table of a sample shop:
 
 >>> import rfm
 >>> gold = rfm.example("customer_rfm_gold")
@@ -29,6 +29,7 @@ _MODULES = {
     "segments": "rfm.analysis.segments",
     "movement": "rfm.analysis.movement",
     "figures": "rfm.analysis.figures",
+    "stages": "rfm.pipeline.stages",
 }  # name: its module
 _NAMES = {
     "load_settings": "rfm.settings",
@@ -69,6 +70,7 @@ if TYPE_CHECKING:
     from rfm.lake import Lake, ingest, open_lake
     from rfm.landing.files import list_files
     from rfm.landing.reader import read_files
+    from rfm.pipeline import stages
     from rfm.pipeline.models import keep_model
     from rfm.pipeline.schedule import run_date
     from rfm.settings import load_settings

@@ -16,20 +16,18 @@ from typing import Any, Literal, NamedTuple
 import pandas as pd
 
 from rfm.analysis.cleaning import judge
-from rfm.analysis.metrics import rfm_metrics
 from rfm.analysis.quality.gate import QuarantineReason, money_flow
 from rfm.analysis.quality.gate import quarantine_reasons as reasons
 from rfm.errors import InputError
-from rfm.lake import Lake, ingest
+from rfm.lake import Lake
 from rfm.lake.delta import scratch
 from rfm.landing.files import date_in
-from rfm.landing.reader import read_files
 from rfm.onboarding import guesses
 from rfm.onboarding.columns import named_for
 from rfm.onboarding.formats import dates_of, number_of, without_sign, zones
 from rfm.onboarding.guesses import GROWS, Profile
 from rfm.onboarding.sniff import Input, Sample, Tell
-from rfm.pipeline import backfill
+from rfm.pipeline import backfill, stages
 from rfm.pipeline.schedule import NEWEST_SALE, OLDEST, newest
 from rfm.settings import Settings
 
@@ -320,12 +318,13 @@ def try_files(settings: Settings, place: Input, today: dt.date, tell: Tell) -> D
 
 def _ingest(settings: Settings, lake: Lake, place: Input, today: dt.date, tell: Tell) -> list[str]:
     """Take files in as notebook 1 does; return why some were refused."""
-    codec, separator = settings.files.encoding, settings.files.separator
-    reading = read_files(place.landing, place.names, today, encoding=codec, separator=separator, columns=settings.columns)
-    reading.told = lambda done: tell("reading files", done, len(place.names))
-    reading.told(0)
-    ingest.write_bronze(lake, reading)
-    return reading.refused
+
+    def progress(done: int) -> None:
+        tell("reading files", done, len(place.names))
+
+    progress(0)
+    there = settings.model_copy(update={"landing": place.landing})
+    return stages.ingest_files(lake, there, today, files=place.names, progress=progress).refused
 
 
 def _measure(settings: Settings, lake: Lake, trial: DryRun, today: dt.date) -> None:
@@ -339,8 +338,8 @@ def _measure(settings: Settings, lake: Lake, trial: DryRun, today: dt.date) -> N
     trial.as_of = newest(past, today) or max(past, default=None)
     if trial.as_of:
         silver = lake.read(SILVER)
-        rules: dict[str, Any] = {"stock_code_pattern": settings.rules.stock_code_pattern, "revenue": settings.rules.revenue}
         refused = judge(lake.read(QUARANTINE), dialect=settings.dialect)
-        trial.money = money_flow(refused, silver, trial.as_of, **rules)
-        gold = rfm_metrics(silver, trial.as_of, **rules)
+        pattern, revenue = settings.rules.stock_code_pattern, settings.rules.revenue
+        trial.money = money_flow(refused, silver, trial.as_of, stock_code_pattern=pattern, revenue=revenue)
+        gold = stages.customer_metrics(silver, settings, trial.as_of)
         trial.gold = gold.collect().to_pandas(use_pyarrow_extension_array=True)

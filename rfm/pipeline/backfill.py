@@ -1,42 +1,40 @@
-"""The same calls as the notebooks', day after day, without notebooks: many days in minutes.
-
-A past day again, from the versions of the tables that its published record names; tells whether the results are the same.
-
-Past days segmented in every way, from silver in memory, and held against what came after.
-"""
+"""Days without notebooks, by the calls that the notebooks make: many days, a published day again, past days in every way."""
 
 from __future__ import annotations
 
 import datetime as dt
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
 
 from rfm.analysis import backtest as core
-from rfm.analysis import movement, quality, segments
+from rfm.analysis import segments
 from rfm.analysis.backtest import Snapshot, Way
-from rfm.analysis.cleaning import SEVERITIES, clean, judge
-from rfm.analysis.clustering import Model, cluster
-from rfm.analysis.clustering.fit import Clustering
-from rfm.analysis.metrics import purchases, rfm_metrics
-from rfm.analysis.outliers import fit_exclusions, outlier_clusters
+from rfm.analysis.clustering import Clustering
+from rfm.analysis.metrics import purchases
+from rfm.analysis.outliers import fit_exclusions
 from rfm.config import VERSION
-from rfm.errors import InputError, SettingsError, first_line
+from rfm.contracts import TABLES, conform
+from rfm.errors import InputError, RfmError, SettingsError, first_line
 from rfm.lake import Lake, ingest, ledger, open_lake, open_lake_log
 from rfm.lake.delta import scratch
-from rfm.landing.files import list_files
-from rfm.landing.reader import read_files
+from rfm.lake.tables import table_versions
+from rfm.pipeline import stages
 from rfm.pipeline.models import keep_model
-from rfm.pipeline.run_record import BACKFILL, GROUPS, digests, logged
-from rfm.pipeline.stages import HISTORY, RESULTS, STAGES
+from rfm.pipeline.run_record import BACKFILL, GROUPS, WRITTEN, digests, logged
+from rfm.pipeline.stages import CLUSTERED, GOLD, HISTORY, LEDGER, MODELS, OF_THE_DAY, RESULTS, SILVER, WARNINGS
 from rfm.report.publish import published_record
 from rfm.settings import Settings
 
-
 # ── backfill ────────────────────────────────────────────────────────────
+DAYS_AT_ONCE = 31  # days whose files are read, cleaned and counted together
+
+
 def days(first: dt.date, last: dt.date) -> list[dt.date]:
     """Return every day from the first to the last, both included."""
     if last < first:
@@ -48,24 +46,97 @@ def backfill(
     settings: Settings, first: dt.date, last: dt.date, restate: bool = False, refit: bool = False
 ) -> Iterator[tuple[dt.date, str]]:
     """Run every day from the first to the last; leave the tables that `rfm daily` of each day would leave."""
-    lake = open_lake(settings)
-    for day in days(first, last):
-        with logged(lake, day):
-            headline = run_day(settings, lake, day, restate, refit and day == first)
+    lake, run_dates = open_lake(settings), days(first, last)
+    for some in (run_dates[i : i + DAYS_AT_ONCE] for i in range(0, len(run_dates), DAYS_AT_ONCE)):
+        before = table_versions(lake, WRITTEN)
+        ahead = clean_ahead(settings, lake, some) if len(some) > 1 and not restate else {}
+        with _latest(lake, settings.engine) as held:
+            for run_date in some:
+                found = ahead.get(run_date)
+                with logged(lake, run_date, before if found else None, found.lines if found else 0):
+                    headline = run_day(settings, held, run_date, restate, refit and run_date == first, found)
+                    if run_date == some[-1]:
+                        held.flush()
+                yield run_date, headline
         lake.tend(settings.care.optimize_every, settings.care.retain_days)
-        yield day, headline
+
+
+def clean_ahead(settings: Settings, lake: Lake, run_dates: list[dt.date]) -> dict[dt.date, stages.Ingested]:
+    """Read the files of several days, each by the first day that sees it, then clean and count all of them in one commit a table.
+
+    A day sees files by their dates, so those of later days change none of its results. Days with changed files, and days
+    that fail here, are left to run one by one.
+    """
+    try:
+        found = {run_date: stages.ingest_files(lake, settings, run_date) for run_date in run_dates}
+        if len(ledger.waiting(lake)):
+            return {}
+        stages.clean_files(lake, settings)
+        stages.count_quality(lake, settings, *run_dates)
+    except RfmError:
+        return {}
+    return found
+
+
+@dataclass(frozen=True)
+class _Latest:
+    """A lake that keeps in memory the tables that every day overwrites, until the last of several days is done."""
+
+    lake: Lake
+    names: tuple[str, ...] = (GOLD, CLUSTERED, *OF_THE_DAY)
+    kept: dict[str, Any] = field(default_factory=dict)
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what the lake itself has."""
+        return getattr(self.lake, name)
+
+    def replace(self, name: str, rows: Any, **equal: Any) -> int:
+        """Replace a table, in memory if each day overwrites it; parameters as for `Lake.replace`."""
+        if name not in self.names:
+            return self.lake.replace(name, rows, **equal)
+        self.kept[name] = conform(TABLES[name], rows)
+        return len(self.kept[name])
+
+    def replace_each(self, frames: Mapping[str, Any], **equal: Any) -> dict[str, int]:
+        """Replace several tables; parameters as for `Lake.replace_each`."""
+        later = {name: rows for name, rows in frames.items() if name in self.names}
+        written = {name: rows for name, rows in frames.items() if name not in later}
+        self.kept.update(later)
+        return self.lake.replace_each(written, **equal) if written else {}
+
+    def frame(self, name: str, **wanted: Any) -> pd.DataFrame:
+        """Return a table as a pandas frame; parameters as for `Lake.frame`."""
+        if name not in self.kept:
+            return self.lake.frame(name, **wanted)
+        return self.kept[name].filter(**wanted).to_pandas(use_pyarrow_extension_array=True)
+
+    def flush(self) -> None:
+        """Write what is held, all tables at once."""
+        if self.kept:
+            self.lake.replace_each(self.kept)
+        self.kept.clear()
+
+
+@contextmanager
+def _latest(lake: Lake, engine: str) -> Iterator[Any]:
+    """Give a lake that writes once what each day overwrites, also when a day fails; a cluster's frames stay there."""
+    held = _Latest(lake) if engine == "polars" else _Latest(lake, names=())
+    try:
+        yield held
+    finally:
+        held.flush()
 
 
 def warnings_of(settings: Settings, first: dt.date, last: dt.date) -> tuple[list[str], bool]:
     """Return what the runs of some days warned of, and whether a file was refused."""
-    said = open_lake(settings).frame("run_warnings", run_date=days(first, last))
+    said = open_lake(settings).frame(WARNINGS, run_date=days(first, last))
     return list(dict.fromkeys(said["message"])), bool((said["severity"] == "error").any())
 
 
 def results(settings: Settings, headlines: Mapping[dt.date, str]) -> list[dict[str, Any]]:
     """Return what the runs of some days came to, for machines."""
     lake, days = open_lake(settings), list(headlines)
-    said = lake.frame("run_warnings", run_date=days)
+    said = lake.frame(WARNINGS, run_date=days)
     runs = lake.frame("pipeline_runs", run_date=days, stage=BACKFILL).sort_values("started")
 
     def result(day: dt.date) -> dict[str, Any]:
@@ -78,112 +149,63 @@ def results(settings: Settings, headlines: Mapping[dt.date, str]) -> list[dict[s
     return [result(day) for day in days]
 
 
-def run_day(settings: Settings, lake: Lake, day: dt.date, restate: bool = False, refit: bool = False) -> str:
-    """Run stages 1 to 5 for one run date; return the headline."""
-    to_bronze(settings, lake, day, restate)
-    to_silver(settings, lake, day)
-    silver = lake.read("retail_transactions_silver", until=day)
-    rules = settings.rules
-    gold = rfm_metrics(silver, day, stock_code_pattern=rules.stock_code_pattern, revenue=rules.revenue)
-    lake.replace("customer_rfm_gold", gold)
-    to_clusters(settings, lake, day, refit)
-    return to_segments(settings, lake, day)
+def run_day(
+    settings: Settings,
+    lake: Lake,
+    run_date: dt.date,
+    restate: bool = False,
+    refit: bool = False,
+    ahead: stages.Ingested | None = None,
+) -> str:
+    """Run stages 1 to 5 for one run date; return the headline. ``ahead`` says that its files are clean and counted already."""
+    to_bronze(settings, lake, run_date, restate, ahead)
+    to_silver(settings, lake, run_date, ahead is not None)
+    to_gold(settings, lake, run_date)
+    to_clusters(settings, lake, run_date, refit)
+    return to_segments(settings, lake, run_date)
 
 
-def to_bronze(settings: Settings, lake: Lake, day: dt.date, restate: bool = False) -> None:
-    """Ingest the new files that a run of the day sees: notebook 1; parameters as for `run_day`."""
-    files = list_files(settings.landing, settings.files.pattern, until=day)
-    new = ingest.new_files(lake, files, restate=restate)
-    codec, separator = settings.files.encoding, settings.files.separator
-    columns = settings.columns
-    reading = read_files(settings.landing, new, day, encoding=codec, separator=separator, columns=columns)
-    ingest.write_bronze(lake, reading, restate=restate)
-    ledger.warn(lake, day, reading.refused)
+def to_bronze(
+    settings: Settings, lake: Lake, run_date: dt.date, restate: bool = False, ahead: stages.Ingested | None = None
+) -> None:
+    """Do what notebook 1 does."""
+    found = ahead or stages.ingest_files(lake, settings, run_date, restate)
+    ingest.warn(lake, run_date, found.refused)
 
 
-def to_silver(settings: Settings, lake: Lake, day: dt.date) -> None:
-    """Clean what silver does not have yet, and count how good it was: notebook 2; parameters as for `run_day`."""
-    new = ingest.files_to_clean(lake)
-    severities = quality.severities(SEVERITIES, settings.expectations)
-    bronze = lake.read("retail_transactions_bronze", source_file=new)
-    silver, quarantine = clean(bronze, severities=severities, dialect=settings.dialect)
-    ingest.write_silver(lake, silver, quarantine, new)
-    count(settings, lake, ledger.processing_dates(lake, day))
-    ledger.clear_restatements(lake)
-    warn(settings, lake, day)
-    results = lake.frame("expectation_results", processing_date=day)
-    comparison = lake.frame("bronze_silver_dq_comparison", processing_date=day)
-    quality.guard(results, comparison, settings.rules.max_dropped_share)
-    ledger.stop_if_refused(lake, day, settings.files.on_refused)
+def to_silver(settings: Settings, lake: Lake, run_date: dt.date, ahead: bool = False) -> None:
+    """Do what notebook 2 does."""
+    if not ahead:
+        stages.clean_files(lake, settings)
+        stages.count_quality(lake, settings, run_date)
+    stages.warn_of_quality(lake, settings, run_date)
+    stages.check_quality(lake, settings, run_date)
 
 
-def count(settings: Settings, lake: Lake, processed: list[dt.date]) -> None:
-    """Count how good the rows of some processing dates are: notebook 2."""
-    severities = quality.severities(SEVERITIES, settings.expectations)
-    arrived = judge(lake.read("retail_transactions_bronze", processing_date=processed), dialect=settings.dialect)
-    kept = lake.read("retail_transactions_silver", processing_date=processed)
-    lake.replace_each(quality.measure(arrived, kept, severities), processing_date=processed)
+def to_gold(settings: Settings, lake: Lake, run_date: dt.date) -> None:
+    """Do what notebook 3 does."""
+    lake.replace(GOLD, stages.customer_metrics(lake.read(SILVER, until=run_date), settings, run_date))
 
 
-def warn(settings: Settings, lake: Lake, day: dt.date) -> None:
-    """Write down what is odd about the run of a day: notebook 2; parameters as for `run_day`."""
-    files = lake.frame("landing_files", layer="bronze", until=day)
-    volume = lake.frame("daily_volume", until=day)
-    odd = quality.warnings(day, files, volume, lake.frame("quality_metrics"), settings.quality)
-    lake.replace("run_warnings", odd, run_date=day, stage="2_silver")
+def to_clusters(settings: Settings, lake: Lake, run_date: dt.date, refit: bool = False) -> None:
+    """Do what notebook 4 does."""
+    excluded = fit_exclusions(lake.read(SILVER, until=run_date), run_date, settings.exclusions)
+    before = stages.predecessor(lake, settings, run_date, refit)
+    clustered = stages.cluster_customers(lake.frame(GOLD), excluded, settings, run_date, before)
+    stages.write_clusters(lake, clustered, run_date)
 
 
-def to_clusters(settings: Settings, lake: Lake, day: dt.date, refit: bool = False) -> None:
-    """Mark outliers, cluster the rest, keep the model: notebook 4; parameters as for `run_day`."""
-    gold = lake.frame("customer_rfm_gold")
-    options = settings.clusters
-    earlier = Model.predecessor(lake.frame("cluster_models"), day, options, refit)
-    yesterday = lake.frame("customer_rfm_kmeans_clustered_history", UpdateDate=[earlier.date] if earlier else [])
-    outliers = outlier_clusters(gold, options.iqr_factor)
-    excluded = fit_exclusions(lake.read("retail_transactions_silver", until=day), day, settings.exclusions)
-    left_out = list(excluded["CustomerID"])
-    before = {"earlier": earlier, "yesterday": yesterday}
-    clustered = cluster(gold, outliers, day, options, version=VERSION, left_out=left_out, **before)
-    lake.replace("customer_rfm_kmeans_clustered", clustered.customers)
-    lake.replace("cluster_models", clustered.model.record, UpdateDate=day)
-    lake.replace("fit_exclusions", excluded, UpdateDate=day)
-
-
-def to_segments(settings: Settings, lake: Lake, day: dt.date) -> str:
-    """Name clusters, customers and segments, keep the history: notebook 5; return the headline.
-
-    Parameters as for `run_day`.
-    """
-    clustered = lake.frame("customer_rfm_kmeans_clustered", UpdateDate=day)
-    models = Model.kept(lake.frame("cluster_models"), day)
-    model, since = models[day], list(movement.since(models, day).values())
-    history = lake.frame("customer_rfm_kmeans_clustered_history", UpdateDate=since)
-    clusters = segments.summarise_clusters(clustered)
-    medians, cutoffs, currency = segments.medians_of(clustered), settings.cutoffs, settings.shop.currency
-    steady = (model.before, settings.clusters.name_band)
-    described = segments.describe_clusters(clusters, medians, settings.recommendations, cutoffs, currency, *steady)
-    model = model.named(described)
-    customers = segments.describe_customers(clustered, described)
-    summary = segments.summarise_segments(customers, cutoffs, currency)
-    ways = segments.segmentations(customers, cutoffs)
-    explanations = segments.explain_customers(customers, described, model, currency)
-    results = {"cluster_summary": clusters, "cluster_description_and_recommendation": described, "segment_summary": summary}
-    results |= {"customer_rfm_description_and_recommendation": customers}
-    lake.replace_each(results | {"customer_segmentations": ways, "customer_explanations": explanations})
-    dated = {"segmentation_agreement": segments.agreement(ways, day), "customer_rfm_kmeans_clustered_history": customers}
-    dated |= {"segment_movement": movement.movement(customers, history, models, day)}
-    lake.replace_each(dated | {"segment_stability": movement.stability(customers, history, models, day)}, UpdateDate=day)
-    odd = quality.unsteady(day, lake.frame("segment_stability"), settings.quality)
-    lake.replace("run_warnings", odd, run_date=day, stage="5_segments")
-    lake.replace("cluster_models", model.record, UpdateDate=day)
-    files, weight = lake.frame("landing_files", layer="silver", until=day), settings.clusters.silhouette_weight
-    keep_model(lake.url, day, segments.model_artifacts(model, described, medians, files, currency, silhouette_weight=weight))
-    return segments.headline(summary, currency)
+def to_segments(settings: Settings, lake: Lake, run_date: dt.date) -> str:
+    """Do what notebook 5 does; return the headline."""
+    models, history = stages.past_runs(lake, run_date)
+    named, tables = stages.segment_customers(lake.frame(CLUSTERED, UpdateDate=run_date), models, history, settings, run_date)
+    stages.write_segments(lake, settings, named, tables, run_date)
+    keep_model(lake.url, run_date, stages.model_documents(lake, settings, named, run_date))
+    return segments.headline(tables["segment_summary"], settings.shop.currency)
 
 
 # ── replay ────────────────────────────────────────────────────────────
-SILVER, LEDGER, GOLD = "retail_transactions_silver", "landing_files", "customer_rfm_gold"
-FROM_GOLD = ("3_gold", "4_clusters", "5_segments")
+REPEATED = (stages.MEASURE, stages.CLUSTER, stages.SEGMENT)
 
 
 class Replay(NamedTuple):
@@ -231,10 +253,10 @@ def _as_then(settings: Settings, record: Mapping[str, Any]) -> dict[str, Any]:
 def _versions(reports: str, record: Mapping[str, Any]) -> dict[str, int]:
     """Return the version of each table that the stages from gold on read, and of those that keep earlier days."""
     try:
-        stages = {stage["name"]: stage for stage in record["stages"]}
-        reads = {name: state for stage in reversed(FROM_GOLD) for name, state in stages[stage]["reads"].items()}
-        made = {name for stage in STAGES if stage.name in FROM_GOLD for name in stage.writes}
-        kept = {name: record["tables"][name] for name in ("cluster_models", HISTORY)}
+        noted = {stage["name"]: stage for stage in record["stages"]}
+        reads = {name: state for stage in reversed(REPEATED) for name, state in noted[stage.name]["reads"].items()}
+        made = {name for stage in REPEATED for name in stage.writes}
+        kept = {name: record["tables"][name] for name in (MODELS, HISTORY)}
         outside = {name: state for name, state in reads.items() if name not in made}
         return {name: int(state["version"]) for name, state in (kept | outside).items()}
     except (KeyError, TypeError, ValueError) as error:
@@ -249,8 +271,7 @@ def _repeat(settings: Settings, lake: Lake, again: Lake, day: dt.date, versions:
         for name in versions.keys() - {SILVER, LEDGER}:
             again.replace(name, lake.read(name, version=versions[name]))
         silver = lake.read(SILVER, until=day, version=versions[SILVER], ledger=versions.get(LEDGER))
-        rules = settings.rules
-        again.replace(GOLD, rfm_metrics(silver, day, stock_code_pattern=rules.stock_code_pattern, revenue=rules.revenue))
+        again.replace(GOLD, stages.customer_metrics(silver, settings, day))
         if settings.exclusions.on:
             again.replace(SILVER, silver)
     except (InputError, OSError) as error:
@@ -314,13 +335,11 @@ def past_days(invoices: pd.DataFrame, first: dt.date | None, last: dt.date | Non
 def snapshots(settings: Settings, silver: Any, invoices: pd.DataFrame, days: list[dt.date]) -> Iterator[Snapshot]:
     """Yield what every way says on each day; the steady way starts from the model of the day before."""
     steady, chained = None, settings.clusters.stability == "steady"
-    rules = settings.rules
     for day in days:
-        gold = rfm_metrics(silver, day, stock_code_pattern=rules.stock_code_pattern, revenue=rules.revenue)
-        gold = gold.to_pandas(use_pyarrow_extension_array=True)
-        left_out = list(fit_exclusions(silver, day, settings.exclusions)["CustomerID"])
-        steady = clustered(settings, gold, day, left_out, steady if chained else None)
-        runs = {Way.STEADY: steady, Way.PLAIN: clustered(settings, gold, day, left_out)}
+        gold = stages.customer_metrics(silver, settings, day).to_pandas(use_pyarrow_extension_array=True)
+        excluded = fit_exclusions(silver, day, settings.exclusions)
+        steady = clustered(settings, gold, excluded, day, steady if chained else None)
+        runs = {Way.STEADY: steady, Way.PLAIN: clustered(settings, gold, excluded, day)}
         ways: dict[Way, Any] = {way: run.customers["Cluster_Label"].to_numpy() for way, run in runs.items()}
         customers = pd.Index(gold["CustomerID"])
         ways |= by_rules(settings, gold) | by_numbers(gold, invoices, day, customers)
@@ -346,14 +365,10 @@ def by_numbers(gold: pd.DataFrame, invoices: pd.DataFrame, day: dt.date, custome
 
 
 def clustered(
-    settings: Settings, gold: pd.DataFrame, day: dt.date, left_out: list[str], earlier: Clustering | None = None
+    settings: Settings, gold: pd.DataFrame, excluded: Any, run_date: dt.date, before: Clustering | None = None
 ) -> Clustering:
-    """Cluster and name the customers of a day as stages 4 and 5 do; return them with segment and label, and the named model."""
-    options, before = settings.clusters, earlier.model if earlier else None
-    outliers = outlier_clusters(gold, options.iqr_factor)
-    rows = earlier.customers if earlier else None
-    customers, model = cluster(gold, outliers, day, options, left_out=left_out, earlier=before, yesterday=rows)
-    clusters, medians = segments.summarise_clusters(customers), segments.medians_of(customers)
-    described = segments.describe_clusters(clusters, medians, None, settings.cutoffs, before=model.before, band=options.name_band)
-    words = described[["Cluster", "Cluster_Description", "Cluster_Label"]]
-    return Clustering(customers.merge(words, on="Cluster", how="left", validate="many_to_one"), model.named(described))
+    """Cluster and name the customers of a day as stages 4 and 5 do; return them with segment and label, and the model."""
+    found = stages.cluster_customers(gold, excluded, settings, run_date, before)
+    named = stages.name_clusters(found.customers, found.model, settings)
+    words = named.clusters[["Cluster", "Cluster_Description", "Cluster_Label"]]
+    return Clustering(found.customers.merge(words, on="Cluster", how="left", validate="many_to_one"), named.model)

@@ -32,7 +32,7 @@ from rfm.lake.delta import retried, sql_equals
 from rfm.lake.ledger import QUARANTINE, SILVER
 from rfm.lake.tables import Lake
 from rfm.landing.decode import mask_of, to_utf8
-from rfm.pipeline import backfill
+from rfm.pipeline.stages import recount_quality
 from rfm.settings import Settings
 
 # ── release ────────────────────────────────────────────────────────────
@@ -221,7 +221,7 @@ def release(settings: Settings, path: str) -> str:
     record_release(lake, rows.filter(rows["row_id"].is_in(list(passing))), passing, day)
     done = finish_release(lake, _cleaner(settings))
     if moved := sorted({*late.days, *done.days}):
-        backfill.count(settings, lake, moved)
+        recount_quality(lake, settings, moved)
     return _said(late.rows + done.rows, len(given) - len(found), len(found) - len(passing), broken)
 
 

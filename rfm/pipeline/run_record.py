@@ -65,10 +65,13 @@ def run_rows(record: Mapping[str, Any], whole: str = RUN) -> list[dict[str, Any]
 
 
 @contextmanager
-def logged(lake: Lake, day: dt.date) -> Iterator[None]:
-    """Keep the log of a day that runs without notebooks: one row, with the rows that arrived and the rows written."""
+def logged(lake: Lake, run_date: dt.date, ahead: Mapping[str, int] | None = None, lines: int = 0) -> Iterator[None]:
+    """Keep the log of a day that runs without notebooks: one row, with the rows that arrived and the rows written.
+
+    Where the lines of the day are in the layers already, ``ahead`` holds the versions of the tables before that.
+    """
     now, clock = dt.datetime.now(dt.UTC).isoformat(), time.monotonic()
-    record: dict[str, Any] = {"run_id": run_id(str(day), now), "run_date": str(day), "started": now, "stages": []}
+    record: dict[str, Any] = {"run_id": run_id(str(run_date), now), "run_date": str(run_date), "started": now, "stages": []}
     log_rows(lake, {**record, "status": "running"}, BACKFILL)
     before = versions(lake, WRITTEN)
     try:
@@ -79,7 +82,7 @@ def logged(lake: Lake, day: dt.date) -> Iterator[None]:
         raise
     finally:
         record["seconds"] = round(time.monotonic() - clock, 2)
-        log_rows(lake, {**record, **_written(lake, before)}, BACKFILL)
+        log_rows(lake, {**record, **_written(lake, before, before if ahead is None else ahead, lines)}, BACKFILL)
 
 
 def reason_of(error: BaseException) -> str:
@@ -87,12 +90,13 @@ def reason_of(error: BaseException) -> str:
     return redact(first_line(error)) if isinstance(error, Exception) else f"stopped ({type(error).__name__})"
 
 
-def _written(lake: Lake, before: Mapping[str, int]) -> dict[str, Any]:
-    """Return what commits since some versions of the tables have added."""
-    changed = {name: version for name, version in versions(lake, WRITTEN).items() if before.get(name) != version}
-    added = {name: rows_added(lake, name, before.get(name)) for name in changed}
-    states = {name: {"version": version} for name, version in changed.items()}
-    return {"writes": states, "rows_read": added.get(ARRIVED, 0), "rows_written": sum(added.values())}
+def _written(lake: Lake, before: Mapping[str, int], ahead: Mapping[str, int], lines: int) -> dict[str, Any]:
+    """Return which tables changed since ``ahead``, and the rows that commits since ``before`` and the lines ahead have added."""
+    now = versions(lake, WRITTEN)
+    added = {name: rows_added(lake, name, before.get(name)) for name, version in now.items() if before.get(name) != version}
+    states = {name: {"version": version} for name, version in now.items() if ahead.get(name) != version}
+    read = added.get(ARRIVED, 0) + lines
+    return {"writes": states, "rows_read": read, "rows_written": sum(added.values()) + 2 * lines}  # in bronze and beyond
 
 
 def _row(record: Mapping[str, Any], stage: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,82 +1,286 @@
-"""The chain as data: each stage is a notebook, and says which tables it reads and writes."""
+"""The chain: each stage as data, then the calls that do its work. Notebooks, backfill, replay and backtest share them.
+
+The functions import heavy libraries when they are called, so that reading the names of the stages stays quick.
+"""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import datetime as dt
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from rfm.analysis.clustering import Clustering, Model
+    from rfm.lake import Lake
+    from rfm.settings import Settings
 
 
+# ── data ────────────────────────────────────────────────────────────
 class Stage(NamedTuple):
-    """A notebook of the chain: its name, what it is, the tables it reads and writes."""
+    """A notebook of the chain: its name, its title, the tables it reads and writes."""
 
     name: str
     title: str
     reads: tuple[str, ...]
     writes: tuple[str, ...]
+    new_from: str = ""  # the table, or the landing folder, of which only new rows are read
+    new_into: tuple[str, ...] = ()  # the tables in which each of these rows ends, once
 
 
+LANDING = "landing"
 EXPORTS = "exports"  # folder of a run with the lists of customers, beside its pages
+LEDGER, WARNINGS, MODELS = "landing_files", "run_warnings", "cluster_models"
+BRONZE, SILVER, QUARANTINE = "retail_transactions_bronze", "retail_transactions_silver", "retail_transactions_quarantine"
+GOLD, CLUSTERED = "customer_rfm_gold", "customer_rfm_kmeans_clustered"
 HISTORY = "customer_rfm_kmeans_clustered_history"
-STAGES: tuple[Stage, ...] = (
-    Stage("1_bronze", "everything that arrived", (), ("retail_transactions_bronze", "landing_files", "run_warnings")),
-    Stage(
-        "2_silver",
-        "clean and typed",
-        ("retail_transactions_bronze", "landing_files"),
-        (
-            "retail_transactions_silver",
-            "retail_transactions_quarantine",
-            "landing_files",
-            "bronze_daily_quality",
-            "daily_counts",
-            "bronze_silver_dq_comparison",
-            "expectation_results",
-            "quality_metrics",
-            "daily_volume",
-            "run_warnings",
-        ),
-    ),
-    Stage("3_gold", "one row per customer", ("retail_transactions_silver", "landing_files"), ("customer_rfm_gold",)),
-    Stage(
-        "4_clusters",
-        "customers who behave alike",
-        ("customer_rfm_gold", "retail_transactions_silver", "landing_files", "cluster_models", HISTORY),
-        ("customer_rfm_kmeans_clustered", "cluster_models", "fit_exclusions"),
-    ),
-    Stage(
-        "5_segments",
-        "a name and an action for everyone",
-        ("customer_rfm_kmeans_clustered", "cluster_models", HISTORY, "landing_files"),
-        (
-            "cluster_summary",
-            "cluster_description_and_recommendation",
-            "customer_rfm_description_and_recommendation",
-            "segment_summary",
-            "customer_segmentations",
-            "customer_explanations",
-            "segmentation_agreement",
-            HISTORY,
-            "segment_movement",
-            "segment_stability",
-            "run_warnings",
-            "cluster_models",
-        ),
-    ),
-    Stage(
-        "6_report",
-        "who they are and what to do",
-        ("customer_rfm_description_and_recommendation", "cluster_description_and_recommendation"),
-        (),
-    ),
+DESCRIBED, CUSTOMERS = "cluster_description_and_recommendation", "customer_rfm_description_and_recommendation"
+QUALITY = (
+    "bronze_daily_quality",
+    "daily_counts",
+    "bronze_silver_dq_comparison",
+    "expectation_results",
+    "quality_metrics",
+    "daily_volume",
 )
-TABLES_STAND = STAGES[-2].name  # the stage that writes the last table; the one after it only shows them
-RESULTS = (
-    "customer_rfm_gold",
-    "customer_rfm_kmeans_clustered",
-    "cluster_models",
-    "cluster_summary",
-    "cluster_description_and_recommendation",
-    "customer_rfm_description_and_recommendation",
-    "segment_summary",
-    "customer_segmentations",
-    "customer_explanations",
+OF_THE_DAY = ("cluster_summary", DESCRIBED, CUSTOMERS, "segment_summary", "customer_segmentations", "customer_explanations")
+OVER_TIME = ("segmentation_agreement", HISTORY, "segment_movement", "segment_stability")
+
+INGEST = Stage("1_bronze", "everything that arrived", (), (BRONZE, LEDGER, WARNINGS), LANDING, (BRONZE,))
+CLEAN = Stage(
+    "2_silver",
+    "clean and typed",
+    (BRONZE, LEDGER),
+    (SILVER, QUARANTINE, LEDGER, *QUALITY, WARNINGS),
+    BRONZE,
+    (SILVER, QUARANTINE),
 )
+MEASURE = Stage("3_gold", "one row per customer", (SILVER, LEDGER), (GOLD,))
+CLUSTER = Stage(
+    "4_clusters", "customers who behave alike", (GOLD, SILVER, LEDGER, MODELS, HISTORY), (CLUSTERED, MODELS, "fit_exclusions")
+)
+SEGMENT = Stage(
+    "5_segments",
+    "a name and an action for everyone",
+    (CLUSTERED, MODELS, HISTORY, LEDGER),
+    (*OF_THE_DAY, *OVER_TIME, WARNINGS, MODELS),
+)
+REPORT = Stage("6_report", "who they are and what to do", (CUSTOMERS, DESCRIBED), ())
+STAGES = (INGEST, CLEAN, MEASURE, CLUSTER, SEGMENT, REPORT)
+TABLES_STAND = SEGMENT.name  # the stage that writes the last table; the one after it only shows them
+RESULTS = (GOLD, CLUSTERED, MODELS, *OF_THE_DAY)
+
+
+# ── bronze ────────────────────────────────────────────────────────────
+class Ingested(NamedTuple):
+    """The new files, the lines they brought into bronze, and why other files were refused."""
+
+    files: list[Any]
+    lines: int
+    refused: list[str]
+
+
+def ingest_files(
+    lake: Lake,
+    settings: Settings,
+    run_date: dt.date,
+    restate: bool = False,
+    files: Sequence[Any] | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Ingested:
+    """Read the files that bronze does not have yet, of those dated up to the run date, and write their lines once."""
+    from rfm.lake import ingest
+    from rfm.landing.files import list_files
+    from rfm.landing.reader import read_files
+
+    seen = list_files(settings.landing, settings.files.pattern, until=run_date) if files is None else files
+    new = ingest.new_files(lake, seen, restate=restate)
+    how: dict[str, Any] = {
+        "encoding": settings.files.encoding,
+        "separator": settings.files.separator,
+        "columns": settings.columns,
+    }
+    reading = read_files(settings.landing, new, run_date, **how)
+    if progress:
+        reading.told = progress
+    return Ingested(new, ingest.write_bronze(lake, reading, restate=restate), reading.refused)
+
+
+# ── silver ────────────────────────────────────────────────────────────
+def clean_files(lake: Lake, settings: Settings, files: Sequence[str] | None = None) -> dict[str, int]:
+    """Clean the files that silver does not have yet; return their rows by layer."""
+    from rfm.analysis import quality
+    from rfm.analysis.cleaning import SEVERITIES, clean
+    from rfm.lake import ingest
+
+    new = ingest.files_to_clean(lake) if files is None else files
+    severities = quality.severities(SEVERITIES, settings.expectations)
+    valid, refused = clean(lake.read(BRONZE, source_file=new), severities=severities, dialect=settings.dialect)
+    return ingest.write_silver(lake, valid, refused, new)
+
+
+def count_quality(lake: Lake, settings: Settings, *run_dates: dt.date) -> dict[str, int]:
+    """Count how good the rows of one or more runs are, and anew those of the earlier runs whose files they restated."""
+    from rfm.lake import ingest
+
+    counted = recount_quality(lake, settings, sorted({*run_dates, *ingest.processing_dates(lake, run_dates[0])}))
+    ingest.clear_restatements(lake)
+    return counted
+
+
+def recount_quality(lake: Lake, settings: Settings, processing_dates: list[dt.date]) -> dict[str, int]:
+    """Write the quality tables of some processing dates; return their rows by table."""
+    from rfm.analysis import quality
+    from rfm.analysis.cleaning import SEVERITIES, judge
+
+    severities = quality.severities(SEVERITIES, settings.expectations)
+    arrived = judge(lake.read(BRONZE, processing_date=processing_dates), dialect=settings.dialect)
+    kept = lake.read(SILVER, processing_date=processing_dates)
+    return lake.replace_each(quality.measure(arrived, kept, severities), processing_date=processing_dates)
+
+
+def warn_of_quality(lake: Lake, settings: Settings, run_date: dt.date) -> pd.DataFrame:
+    """Write and return the warnings about lines, days and shares that lie far from the shop's own past."""
+    from rfm.analysis import quality
+
+    files, volume = lake.frame(LEDGER, layer="bronze", until=run_date), lake.frame("daily_volume", until=run_date)
+    odd = quality.warnings(run_date, files, volume, lake.frame("quality_metrics"), settings.quality)
+    lake.replace(WARNINGS, odd, run_date=run_date, stage=CLEAN.name)
+    return odd
+
+
+def check_quality(lake: Lake, settings: Settings, run_date: dt.date) -> float:
+    """Return the share of the run's lines that were dropped; stop the run if it is too large, or files were refused."""
+    from rfm.analysis import quality
+    from rfm.lake import ingest
+
+    results = lake.frame("expectation_results", processing_date=run_date)
+    comparison = lake.frame("bronze_silver_dq_comparison", processing_date=run_date)
+    share = quality.guard(results, comparison, settings.rules.max_dropped_share)
+    ingest.stop_if_refused(lake, run_date, settings.files.on_refused)
+    return share
+
+
+# ── gold ────────────────────────────────────────────────────────────
+def customer_metrics(silver: Any, settings: Settings, run_date: dt.date) -> Any:
+    """Return recency, frequency and monetary value per customer as of a date, by the rules of the shop."""
+    from rfm.analysis.metrics import rfm_metrics
+
+    rules = settings.rules
+    return rfm_metrics(silver, run_date, stock_code_pattern=rules.stock_code_pattern, revenue=rules.revenue)
+
+
+# ── clusters ────────────────────────────────────────────────────────────
+class Clustered(NamedTuple):
+    """Customers with their cluster, the model, which customers are outliers, and who was kept out of the fit."""
+
+    customers: pd.DataFrame
+    model: Model
+    outliers: pd.Series
+    excluded: Any
+
+
+def predecessor(lake: Lake, settings: Settings, run_date: dt.date, refit: bool = False) -> Clustering | None:
+    """Return customers and model of the run that this one starts from; None if it fits afresh."""
+    from rfm.analysis.clustering import Clustering, Model
+
+    model = Model.predecessor(lake.frame(MODELS), run_date, settings.clusters, refit)
+    return Clustering(lake.frame(HISTORY, UpdateDate=[model.date]), model) if model else None
+
+
+def cluster_customers(
+    gold: pd.DataFrame, excluded: Any, settings: Settings, run_date: dt.date, before: Clustering | None = None
+) -> Clustered:
+    """Mark outliers and cluster the other customers, from the clusters before if there are any."""
+    from rfm.analysis.clustering import cluster
+    from rfm.analysis.outliers import outlier_clusters
+    from rfm.config import VERSION
+
+    outliers, left_out = outlier_clusters(gold, settings.clusters.iqr_factor), list(excluded["CustomerID"])
+    start: dict[str, Any] = {"earlier": before.model, "yesterday": before.customers} if before else {}
+    found = cluster(gold, outliers, run_date, settings.clusters, version=VERSION, left_out=left_out, **start)
+    return Clustered(found.customers, found.model, outliers, excluded)
+
+
+def write_clusters(lake: Lake, clustered: Clustered, run_date: dt.date) -> int:
+    """Write customers, model and exclusions of a run; return the number of customers."""
+    written = lake.replace(CLUSTERED, clustered.customers)
+    lake.replace(MODELS, clustered.model.record, UpdateDate=run_date)
+    lake.replace("fit_exclusions", clustered.excluded, UpdateDate=run_date)
+    return written
+
+
+# ── segments ────────────────────────────────────────────────────────────
+class NamedClusters(NamedTuple):
+    """The clusters of a run with their segments, the model with these names, and the medians of all customers."""
+
+    clusters: pd.DataFrame
+    model: Model
+    medians: dict[str, float]
+
+
+def name_clusters(customers: pd.DataFrame, model: Model, settings: Settings) -> NamedClusters:
+    """Give each cluster a segment, a tier and an action; a cluster keeps the name it had unless its medians clearly moved."""
+    from rfm.analysis import segments
+
+    medians, words = segments.medians_of(customers), settings.recommendations
+    steady: dict[str, Any] = {"before": model.before, "band": settings.clusters.name_band}
+    summary = segments.summarise_clusters(customers)
+    clusters = segments.describe_clusters(summary, medians, words, settings.cutoffs, settings.shop.currency, **steady)
+    return NamedClusters(clusters, model.named(clusters), medians)
+
+
+def past_runs(lake: Lake, run_date: dt.date) -> tuple[dict[dt.date, Model], pd.DataFrame]:
+    """Return the models of all runs up to the run date, and the customers of the runs that it is compared with."""
+    from rfm.analysis import movement
+    from rfm.analysis.clustering import Model
+
+    models = Model.kept(lake.frame(MODELS), run_date)
+    return models, lake.frame(HISTORY, UpdateDate=list(movement.since(models, run_date).values()))
+
+
+def segment_customers(
+    clustered: pd.DataFrame, models: Mapping[dt.date, Model], history: pd.DataFrame, settings: Settings, run_date: dt.date
+) -> tuple[NamedClusters, dict[str, pd.DataFrame]]:
+    """Name clusters, customers and segments and compare them with the past; return the names and every table."""
+    from rfm.analysis import movement, segments
+
+    named, cutoffs, currency = name_clusters(clustered, models[run_date], settings), settings.cutoffs, settings.shop.currency
+    customers = segments.describe_customers(clustered, named.clusters)
+    ways = segments.segmentations(customers, cutoffs)
+    return named, {
+        "cluster_summary": named.clusters,  # some of its columns
+        DESCRIBED: named.clusters,
+        CUSTOMERS: customers,
+        "segment_summary": segments.summarise_segments(customers, cutoffs, currency),
+        "customer_segmentations": ways,
+        "customer_explanations": segments.explain_customers(customers, named.clusters, named.model, currency),
+        "segmentation_agreement": segments.agreement(ways, run_date),
+        HISTORY: customers,
+        "segment_movement": movement.movement(customers, history, models, run_date),
+        "segment_stability": movement.stability(customers, history, models, run_date),
+    }
+
+
+def write_segments(
+    lake: Lake, settings: Settings, named: NamedClusters, tables: Mapping[str, pd.DataFrame], run_date: dt.date
+) -> pd.DataFrame:
+    """Write the tables of a run and its warnings, then the model with its names; return the warnings."""
+    from rfm.analysis import quality
+
+    lake.replace_each({name: tables[name] for name in OF_THE_DAY})
+    lake.replace_each({name: tables[name] for name in OVER_TIME}, UpdateDate=run_date)
+    odd = quality.unsteady(run_date, lake.frame("segment_stability"), settings.quality)
+    lake.replace(WARNINGS, odd, run_date=run_date, stage=SEGMENT.name)
+    lake.replace(MODELS, named.model.record, UpdateDate=run_date)  # last: a model with names says that the run is whole
+    return odd
+
+
+def model_documents(lake: Lake, settings: Settings, named: NamedClusters, run_date: dt.date) -> dict[str, str]:
+    """Return model.json and the model card, as texts by file name."""
+    from rfm.analysis import segments
+
+    files = lake.frame(LEDGER, layer="silver", until=run_date)
+    currency, weight = settings.shop.currency, settings.clusters.silhouette_weight
+    return segments.model_artifacts(named.model, named.clusters, named.medians, files, currency, silhouette_weight=weight)

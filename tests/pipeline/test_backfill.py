@@ -17,6 +17,7 @@ from rfm.lake.tables import Lake
 from rfm.pipeline.backfill import backfill, days, run_day
 from rfm.pipeline.backfill import warnings_of as told
 from rfm.settings import Settings, load_settings
+from tests.forks import contents, differing
 
 FIRST, LAST = dt.date(2025, 10, 18), dt.date(2025, 10, 23)
 MIDDLE = dt.date(2025, 10, 20)
@@ -131,6 +132,13 @@ def test_running_the_days_twice_gives_the_same_tables(first_run, again):
     told = list(backfill(again, FIRST, LAST))
     assert fingerprints(again) == before
     assert told == first_run[1]
+
+
+def test_days_together_leave_the_tables_of_days_one_by_one(first_run, tmp_path):
+    one_by_one = load_settings(landing=first_run[0].landing, lake=str(tmp_path / "lake"))
+    told = [line for day in days(FIRST, LAST) for line in backfill(one_by_one, day, day)]
+    assert told == first_run[1]
+    assert differing(contents(one_by_one.lake), contents(first_run[0].lake)) == []
 
 
 def test_an_earlier_day_after_a_later_one_gives_the_same_gold_as_before(again, first_run, tmp_path):
