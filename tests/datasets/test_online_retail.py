@@ -290,8 +290,8 @@ def test_verb_downloads_and_prepares(web, both, tmp_path, monkeypatch, capsys):
     checksum = hashlib.sha256(server.content).hexdigest()
     assert cli.app(["prepare", "--landing", str(tmp_path / "data" / "landing")], standalone_mode=False) in (0, None)
     said, noted = capsys.readouterr()
-    assert f"sha256 {checksum} (to pin it, put it into rfm.toml: [archive] sha256)" in noted
+    assert f"sha256 {checksum} (to pin it, set sha256 under [archive] in rfm.toml)" in noted
     assert "4 files, 7 lines, 2025-06-26 to 2025-06-29" in said
-    assert "2 lines of days that an earlier sheet holds were left out" in noted
+    assert "2 lines were left out, because an earlier sheet has their days" in noted
     assert landed(tmp_path / "data" / "landing") == DAYS
     assert (tmp_path / "data" / "archive" / "online+retail+ii.zip").is_file()
