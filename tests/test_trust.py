@@ -433,7 +433,7 @@ def test_line_ends_in_a_field_keep_nobody_waiting():
 
 
 def test_an_archive_is_kept_in_its_folder_whatever_its_address(tmp_path, monkeypatch):
-    monkeypatch.setattr("rfm.datasets.online_retail._complete", lambda url, part: part.write_bytes(b"x"))
+    monkeypatch.setattr("rfm.datasets.online_retail._resume", lambda url, part: part.write_bytes(b"x"))
     target, _ = download("https://evil.example/..%2f..%2fhacked.zip", tmp_path / "archive", "")
     assert target == tmp_path / "archive" / "hacked.zip"
     assert download("https://evil.example/", tmp_path / "archive", "")[0] == tmp_path / "archive" / "archive"

@@ -1,4 +1,4 @@
-"""The `rfm` command: thin; every verb calls one function. Exit status 0 done, 1 a run failed, 2 wrong use, 130 Ctrl-C."""
+"""The `rfm` command; every verb calls one function. Exit status 0 done, 1 a run failed, 2 wrong use, 130 Ctrl-C."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from rfm.errors import RfmError, explain_cloud_error, redact
 __all__ = ["app", "data", "errors", "main", "notes", "run", "screen"]
 
 STOPPED = 130  # exit status after Ctrl-C
-UsageError: Any = typer.BadParameter.__base__  # click's, or that of the copy of click in newer typers
+UsageError: Any = typer.BadParameter.__base__  # of click, or of the copy of click in newer versions of typer
 
 
 def main() -> None:
-    """Run the command line; say what went wrong in one line, without a traceback."""
+    """Run the command line; report an error in one line, without a traceback."""
     started = time.monotonic()
     spell_unknown_characters()
-    with _plain_words():
+    with _errors_in_one_line():
         status = app(sys.argv[1:] or ["--help"], prog_name="rfm", standalone_mode=False)
-        if status == STOPPED:  # what typer makes of Ctrl-C
+        if status == STOPPED:  # typer turns Ctrl-C into a status
             raise KeyboardInterrupt
-        notes.detail(f"{time.monotonic() - started:.1f} s in all")
+        notes.detail(f"{time.monotonic() - started:.1f} s in total")
         sys.exit(status)
 
 
 @contextmanager
-def _plain_words() -> Iterator[None]:
+def _errors_in_one_line() -> Iterator[None]:
     """Turn an error that a user can cause into one line and an exit status."""
     try:
         yield
@@ -49,10 +49,10 @@ def _plain_words() -> Iterator[None]:
         errors.print(f"rfm: {error.filename}: no permission; choose another folder or change its rights", markup=False)
         sys.exit(1)
     except (KeyboardInterrupt, typer.Abort):
-        errors.print("rfm: stopped by hand; run the same day again to finish it")
+        errors.print("rfm: stopped with Ctrl-C; run the same day again to finish it")
         sys.exit(STOPPED)
     except Exception as error:
-        if not (said := explain_cloud_error(error)):
+        if not (explained := explain_cloud_error(error)):
             raise
-        errors.print(f"rfm: a service failed: {said}", markup=False)
+        errors.print(f"rfm: a service failed: {explained}", markup=False)
         sys.exit(1)

@@ -1,10 +1,6 @@
-"""The terminal: results on standard output, all else on standard error; no text of a file can steer it, no encoding stops it.
+"""What every verb shares: the app, the consoles and the options.
 
-What every verb of the command line shares: the app, the consoles, the options.
-
-Results go to standard output (`screen`), all else to standard error: `errors`, and `notes`, which --quiet silences.
-
-What is typed on the command line, as values.
+Results go to standard output (`screen`), everything else to standard error: `errors`, and `notes`, which --quiet silences.
 """
 
 from __future__ import annotations
@@ -14,9 +10,9 @@ import datetime as dt
 import io
 import json
 import sys
-import unicodedata
 from collections.abc import Iterable
 from typing import Annotated, Any
+from unicodedata import category
 
 import typer
 from rich.console import Console
@@ -27,72 +23,57 @@ from rfm.config import VERSION
 from rfm.errors import SettingsError, printable
 from rfm.settings import load_settings
 
-# ── console ────────────────────────────────────────────────────────────
-SPELLED = {
-    "✓": "ok",
-    "✗": "failed",
-    "…": "...",
-    "·": "-",
-    "→": "->",
-    "−": "-",
-    "–": "-",
-    "—": "-",
-    "×": "x",
-    "≥": ">=",
-    "≤": "<=",
-}
+# ── consoles ──────────────────────────────────────────────────────────
+SPELLED = {"✓": "ok", "✗": "failed", "…": "...", "·": "-", "→": "->", "×": "x", "≥": ">=", "≤": "<="} | dict.fromkeys("−–—", "-")
 
 
 def spell_unknown_characters() -> None:
-    """Let no character stop a verb: what the terminal's encoding lacks is spelled."""
+    """Spell the characters that the terminal's encoding lacks, instead of failing."""
     codecs.register_error("rfm.spelled", _spelled)
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # it may be closed, or another's
+        if isinstance(stream, io.TextIOWrapper):  # it may be closed, or replaced
             stream.reconfigure(errors="rfm.spelled")
 
 
 def _spelled(error: UnicodeError) -> tuple[str, int]:
-    """Return what to write for the characters that cannot be encoded: a word, for a currency ``?``, else the number."""
+    """Return a word, else ``?`` for a currency (a number would look like part of the amount), else the character's number."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
-    unknown = error.object[error.start : error.end]
-    return "".join(SPELLED.get(each) or _number(each) for each in unknown), error.end
-
-
-def _number(character: str) -> str:
-    """Return a character by its number; that of a currency would look like a part of the amount."""
-    return "?" if unicodedata.category(character) == "Sc" else character.encode("ascii", "backslashreplace").decode()
+    texts = (
+        SPELLED.get(one) or ("?" if category(one) == "Sc" else ascii(one)[1:-1]) for one in error.object[error.start : error.end]
+    )
+    return "".join(texts), error.end
 
 
 class Terminal(Console):
-    """The one way to the terminal: what a file, its name or a setting says is shown, and never steers the terminal."""
+    """A console that shows text from files and settings without letting it control the terminal."""
 
     def print(self, *objects: Any, **given: Any) -> None:
-        """Print texts, each in one line, and tables; parameters as for `Console`."""
+        """Print texts, each on one line, and tables; parameters as for `Console`."""
         super().print(*(printable(one) if isinstance(one, str) else one for one in objects), **given)
 
     def render(self, renderable: Any, options: Any = None) -> Iterable[Segment]:
-        """Return what is drawn, without control characters but those that the console makes; parameters as for `Console`."""
+        """Render without control characters other than the console's own; parameters as for `Console`."""
         for part in super().render(renderable, options):
             yield part if part.control else part._replace(text=printable(part.text, keep="\n"))
 
 
 class Notes(Terminal):
-    """What is said beside errors and results: nothing with --quiet, details only with --verbose."""
+    """Messages besides errors and results: none with --quiet, details only with --verbose."""
 
     verbose = False
 
-    def detail(self, said: str) -> None:
-        """Say what only --verbose shows."""
+    def detail(self, text: str) -> None:
+        """Print a text if --verbose is given."""
         if self.verbose:
-            self.print(said, style="dim", markup=False)
+            self.print(text, style="dim", markup=False)
 
 
 screen, errors = Terminal(soft_wrap=True, highlight=False), Terminal(stderr=True, soft_wrap=True, highlight=False)
 notes = Notes(stderr=True, soft_wrap=True, highlight=False)
 
 
-# ── options ────────────────────────────────────────────────────────────
+# ── the app and the options of `rfm` itself ──────────────────────────
 PANELS = {  # heading in the help: its verbs, in their order
     "Run": ("daily", "backfill", "watch"),
     "Your own files": ("check", "init", "upload"),
@@ -100,11 +81,11 @@ PANELS = {  # heading in the help: its verbs, in their order
     "Tables and models": ("status", "optimize", "release", "score", "backtest"),
     "Example data and notebooks": ("sample", "prepare", "notebooks"),
 }
-COMMON = ("quiet", "verbose", "help")  # options of `rfm` that may stand before and after the verb
+COMMON = ("quiet", "verbose", "help")  # options of `rfm` that may come before or after the verb
 
 
 class Verbs(TyperGroup):
-    """The verbs, ordered under their headings, each with the common options."""
+    """The verbs, grouped under headings, each with the common options."""
 
     def __init__(self, **given: Any) -> None:
         super().__init__(**given)
@@ -121,7 +102,7 @@ class Verbs(TyperGroup):
 
 
 def _plain(params: list[Any]) -> list[Any]:
-    """Let flags and arguments be shown by their names alone, without a Python type."""
+    """Show flags and arguments by name only, without a Python type."""
     for param in params:
         if param.param_type_name == "argument":
             param.display_type = lambda ctx: ""
@@ -132,7 +113,7 @@ def _plain(params: list[Any]) -> list[Any]:
 
 app = typer.Typer(
     cls=Verbs,
-    help="Daily sales files in; a segment and an action for each customer out.",
+    help="Turn daily sales files into customer segments and a recommended action for every customer.",
     epilog="Exit status: 0 done · 1 a run failed · 2 wrong use or settings · 130 stopped with Ctrl-C",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -140,82 +121,75 @@ app = typer.Typer(
 )
 
 
-def _say_version(wanted: bool) -> None:
-    """Say the version and end."""
+def _show_version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"rfm {VERSION}")
         raise typer.Exit
 
 
 def _be_quiet(context: typer.Context, wanted: bool) -> None:
-    """Silence the notes; what stands after the verb adds to what stands before it."""
+    # The callback runs for `rfm` and again for the verb; the second must not undo the first
     notes.quiet = wanted or (notes.quiet and context.parent is not None)
 
 
 def _be_verbose(context: typer.Context, wanted: bool) -> None:
-    """Show details, as for `_be_quiet`."""
     notes.verbose = wanted or (notes.verbose and context.parent is not None)
 
 
-def _help(context: typer.Context, wanted: bool) -> None:
-    """Show the help and end."""
+def _show_help(context: typer.Context, wanted: bool) -> None:
     if wanted and not context.resilient_parsing:
         typer.echo(context.get_help())
         raise typer.Exit
 
 
-def _flag(*names: str, does: Any, told: str, first: bool = False) -> Any:
-    """Return an option of `rfm` itself that stands alone."""
-    return typer.Option(*names, callback=does, is_eager=first, expose_value=False, help=told, show_default=False)
+def _flag(*names: str, calls: Any, text: str, first: bool = False) -> Any:
+    return typer.Option(*names, callback=calls, is_eager=first, expose_value=False, help=text, show_default=False)
 
 
 @app.callback()
 def _common(
-    version: Annotated[bool, _flag("--version", "-V", does=_say_version, told="Show the version.", first=True)] = False,
-    quiet: Annotated[bool, _flag("--quiet", "-q", does=_be_quiet, told="Show errors and results alone.")] = False,
-    verbose: Annotated[bool, _flag("--verbose", "-v", does=_be_verbose, told="Show settings, paths and timings too.")] = False,
-    help: Annotated[bool, _flag("--help", "-h", does=_help, told="Show this help.", first=True)] = False,
+    version: Annotated[bool, _flag("--version", "-V", calls=_show_version, text="Show the version.", first=True)] = False,
+    quiet: Annotated[bool, _flag("--quiet", "-q", calls=_be_quiet, text="Show only errors and results.")] = False,
+    verbose: Annotated[bool, _flag("--verbose", "-v", calls=_be_verbose, text="Also show settings, paths and timings.")] = False,
+    help: Annotated[bool, _flag("--help", "-h", calls=_show_help, text="Show this help.", first=True)] = False,
 ) -> None:
     """Declare the options of `rfm` itself."""
 
 
+# ── options that several verbs share ─────────────────────────────────
 def _engines() -> list[str]:
-    """Return what --engine can be, for the completion of a shell."""
+    """List the values of --engine for shell completion."""
     return ["polars", "spark"]
 
 
-def _option(name: str, metavar: str | None, told: str, default: str | bool = True, **given: Any) -> Any:
-    """Return an option that several verbs have; the default is what its help says."""
-    return typer.Option(name, metavar=metavar, help=told, show_default=default, **given)
+def option(name: str, metavar: str | None, text: str, default: str | bool = True, **given: Any) -> Any:
+    """Return an option of a verb; the help shows the default in words."""
+    return typer.Option(name, metavar=metavar, help=text, show_default=default, **given)
 
 
-Date = Annotated[str | None, _option("--date", "DATE", "Run date, YYYY-MM-DD.", "the newest day that has a file")]
-Landing = Annotated[str | None, _option("--landing", "FOLDER", "Folder or URL of the daily files.", "data/landing")]
-LakeUrl = Annotated[str | None, _option("--lake", "FOLDER", "Folder or URL of the tables.", "data/lake")]
-Reports = Annotated[str | None, _option("--reports", "FOLDER", "Folder or URL of the published reports.", "reports")]
-Engine = Annotated[
-    str | None,
-    _option(
-        "--engine", "NAME", "What computes the large tables: polars, or spark at --remote.", "polars", autocompletion=_engines
-    ),
-]
-Remote = Annotated[str | None, _option("--remote", "URL", "Address of a Spark Connect server, sc://host:port.")]
+Date = Annotated[str | None, option("--date", "DATE", "Run date, YYYY-MM-DD.", "the newest day that has a file")]
+Landing = Annotated[str | None, option("--landing", "FOLDER", "Folder or URL of the daily files.", "data/landing")]
+LakeUrl = Annotated[str | None, option("--lake", "FOLDER", "Folder or URL of the tables.", "data/lake")]
+Reports = Annotated[str | None, option("--reports", "FOLDER", "Folder or URL of the published reports.", "reports")]
+_ENGINE = option("--engine", "NAME", "Engine for large tables: polars, or spark.", "polars", autocompletion=_engines)
+Engine = Annotated[str | None, _ENGINE]
+Remote = Annotated[str | None, option("--remote", "URL", "Spark Connect server for --engine spark, sc://host:port.")]
 Parameters = Annotated[
-    list[str] | None, typer.Option("--parameter", "-p", metavar="NAME=VALUE", help="A notebook parameter; may be repeated.")
+    list[str] | None, typer.Option("--parameter", "-p", metavar="NAME=VALUE", help="A notebook parameter; repeatable.")
 ]
-Refit = Annotated[bool, _option("--refit", None, "Fit the clusters afresh instead of starting from the run before.")]
-Restate = Annotated[bool, _option("--restate", None, "Replace what was read of files whose content changed since.")]
-Json = Annotated[bool, _option("--json", None, "Print one JSON document; all else goes to standard error.")]
+Refit = Annotated[bool, option("--refit", None, "Train new clusters instead of starting from the previous run's.")]
+Restate = Annotated[bool, option("--restate", None, "Read files again whose content has changed, and replace their rows.")]
+Json = Annotated[bool, option("--json", None, "Print one JSON document; other messages go to standard error.")]
 
 
 def settings_of(**given: Any) -> Any:
-    """Return the settings in force; with --verbose say where they come from and what they lead to."""
+    """Return the settings; with --verbose print where they come from and the paths."""
     settings = load_settings(**given)
     from rfm.settings import PATHS, lake_of, root, shop_file
 
     folder = root()
     if settings.lake == lake_of(folder) != str(folder / PATHS["lake"]):
-        notes.print(f"Tables: {settings.lake}, as Delta cannot keep them under {folder}", markup=False)
+        notes.print(f"Tables: {settings.lake}, because Delta cannot store them under {folder}", markup=False)
     if notes.verbose:
         notes.detail(f"settings: {shop_file() or 'no rfm.toml'}; engine {settings.engine}")
         for name in PATHS:
@@ -228,9 +202,8 @@ def print_json(told: Any) -> None:
     typer.echo(json.dumps(told, indent=2, default=str, allow_nan=False))
 
 
-# ── arguments ────────────────────────────────────────────────────────────
 def day_of(option: str, text: str) -> dt.date:
-    """Return a date given on the command line."""
+    """Parse a date given on the command line."""
     try:
         return dt.date.fromisoformat(text)
     except ValueError:
@@ -238,7 +211,7 @@ def day_of(option: str, text: str) -> dt.date:
 
 
 def assignments(given: list[str]) -> dict[str, Any]:
-    """Return NAME=VALUE pairs; a value that reads as JSON (a number, true) is that."""
+    """Parse NAME=VALUE pairs; a value that is JSON (a number, true) is read as such."""
     pairs = [pair.partition("=") for pair in given]
     if wrong := [name for name, sign, _ in pairs if not sign or not name]:
         raise SettingsError(f"--parameter {wrong[0]!r} is not NAME=VALUE")
@@ -246,7 +219,6 @@ def assignments(given: list[str]) -> dict[str, Any]:
 
 
 def _value(text: str) -> Any:
-    """Return JSON as what it says, any other text as it is."""
     try:
         return json.loads(text)
     except ValueError:

@@ -1,11 +1,4 @@
-"""The verbs that run the chain: daily, backfill.
-
-The verb that runs by itself: watch.
-
-The verbs for the site: report, publish, serve.
-
-The verbs for the lake: status, optimize, release.
-"""
+"""The verbs that run the pipeline, publish its reports and look after its tables."""
 
 from __future__ import annotations
 
@@ -35,6 +28,7 @@ from rfm.cli.options import (
     day_of,
     errors,
     notes,
+    option,
     print_json,
     screen,
     settings_of,
@@ -42,7 +36,7 @@ from rfm.cli.options import (
 from rfm.errors import RfmError
 
 
-# ── chain ────────────────────────────────────────────────────────────
+# ── daily, backfill, watch ───────────────────────────────────────────
 @app.command(
     epilog="Examples: `rfm daily` · `rfm daily --date 2025-10-23` · `rfm daily --catch-up` · `rfm daily --json`"
     " · `rfm daily --landing s3://shop/daily_sales`"
@@ -58,24 +52,21 @@ def daily(
     engine: Engine = None,
     remote: Remote = None,
     as_published: Annotated[
-        str | None,
-        typer.Option(
-            "--as-published", metavar="DATE", help="Repeat a published day from its table versions; write nothing, compare."
-        ),
+        str | None, option("--as-published", "DATE", "Repeat a published day from its table versions and compare; write nothing.")
     ] = None,
     catching_up: Annotated[
-        bool, typer.Option("--catch-up", help="First the days before that have a file and were never run, without notebooks.")
+        bool, option("--catch-up", None, "First run earlier days that have a file and were never run, without notebooks.")
     ] = False,
     as_json: Json = False,
 ) -> None:
     """Run all stages for one day and publish its report.
 
-    With `--json` it prints the record of the run, as in `run.json`, with the address of the `report` and, with
-    `--catch-up`, the days `caught_up`; with `--as-published` what was compared. A run that fails prints nothing there.
+    `--json` prints the record of the run, as in `run.json`, with the address of the `report` and, with `--catch-up`, the days
+    `caught_up`; with `--as-published` it prints the comparison. A failed run prints no JSON.
     """
     settings = settings_of(date=date, landing=landing, lake=lake, reports=reports, engine=engine, remote=remote)
     if as_published:
-        _say_replay(settings, day_of("--as-published", as_published), as_json)
+        _print_replay(settings, day_of("--as-published", as_published), as_json)
         return
     given = assignments(parameter or []) | {name: True for name, on in {"restate": restate, "refit": refit}.items() if on}
     if not run_chain(settings, given, catching_up, as_json):
@@ -83,30 +74,30 @@ def daily(
 
 
 def run_chain(settings: Any, given: Mapping[str, Any], catching_up: bool = False, as_json: bool = False) -> bool:
-    """Run a day, after the missed ones if wanted, and say how it went; tell whether all went well."""
+    """Run a day, after the missed days if asked for, and print the results; return True if all succeeded."""
     with notes.status("starting") as line:
         from rfm.pipeline import notebooks
 
         notebooks.check(settings, given)  # before anything heavy is imported
-        went = [_say_missed(one) for one in _missed(settings, line)] if catching_up else []
+        caught_up = [_print_missed(one) for one in _missed(settings, line)] if catching_up else []
         from rfm.pipeline.kernels import warm_kernels
 
-        with warm_kernels() as kernels:  # they warm while the run itself is imported
+        with warm_kernels() as kernels:  # they start while the run itself is imported
             dated = _dated(settings)
             from rfm.pipeline.daily import run
 
-            record = run(dated, given, partial(_say_stage, line), kernels, partial(_say_begun, line))
-    _say_warnings(record["warnings"])
+            record = run(dated, given, partial(_print_stage, line), kernels, partial(_print_begun, line))
+    _print_warnings(record["warnings"])
     if as_json:
-        print_json(record | {"caught_up": [one._asdict() for one in went]} if catching_up else record)
+        print_json(record | {"caught_up": [one._asdict() for one in caught_up]} if catching_up else record)
     else:
-        counted = f" {len(record['warnings'])} warning(s), see `rfm status`." if notes.quiet and record["warnings"] else ""
-        screen.print(f"{record['run_date']}: {record['headline']}.{counted} Report: {record['report']}", markup=False)
-    return all(one.well for one in went) and not record["errors"]
+        warned = f" {len(record['warnings'])} warning(s), see `rfm status`." if notes.quiet and record["warnings"] else ""
+        screen.print(f"{record['run_date']}: {record['headline']}.{warned} Report: {record['report']}", markup=False)
+    return all(one.well for one in caught_up) and not record["errors"]
 
 
 def _dated(settings: Any) -> Any:
-    """Return settings with their run date; say so if it is not from a file's name."""
+    """Return settings with a run date; print it if it is not from a file's name."""
     from rfm.pipeline.schedule import NEWEST_SALE, named_date, newest_sale
 
     if found := named_date(settings):
@@ -117,22 +108,20 @@ def _dated(settings: Any) -> Any:
 
 
 def _missed(settings: Any, line: Status) -> Iterator[Any]:
-    """Run the missed days, one by one."""
-    _say_now(line, "looking for missed days")
+    _print_progress(line, "looking for missed days")
     from rfm.pipeline.schedule import catch_up
 
     yield from catch_up(settings)
 
 
-def _say_missed(one: Any) -> Any:
-    """Say how a missed day went; return it."""
-    _say_warnings(one.warnings)
+def _print_missed(one: Any) -> Any:
+    _print_warnings(one.warnings)
     notes.print(f"[{'green]✓' if one.well else 'red]✗'}[/] {one.day}: {escape(one.said)}")
     return one
 
 
-def _say_now(line: Status, doing: str) -> None:
-    """Say what is being done: in the live line of a terminal, in a line of its own elsewhere."""
+def _print_progress(line: Status, doing: str) -> None:
+    """Show what is being done: in the live line of a terminal, on a line of its own elsewhere."""
     line.update(escape(doing))
     if not notes.is_interactive:
         notes.print(f"… {doing}", markup=False)
@@ -142,8 +131,8 @@ def _say_now(line: Status, doing: str) -> None:
     epilog="Examples: `rfm backfill --from 2025-06-26 --to 2025-10-23` · `rfm backfill --from 2025-10-22 --to 2025-10-23 --json`"
 )
 def backfill(
-    first: Annotated[str, typer.Option("--from", metavar="DATE", help="First run date, YYYY-MM-DD.")],
-    last: Annotated[str, typer.Option("--to", metavar="DATE", help="Last run date, YYYY-MM-DD.")],
+    first: Annotated[str, option("--from", "DATE", "First run date, YYYY-MM-DD.")],
+    last: Annotated[str, option("--to", "DATE", "Last run date, YYYY-MM-DD.")],
     landing: Landing = None,
     lake: LakeUrl = None,
     restate: Restate = False,
@@ -152,10 +141,10 @@ def backfill(
     remote: Remote = None,
     as_json: Json = False,
 ) -> None:
-    """Run many days without notebooks: the same tables as `rfm daily` of each day, in a fraction of the time.
+    """Run many days without notebooks: the same tables as `rfm daily` for each day, in a fraction of the time.
 
-    With `--json` it prints the `days`, each with `run_date`, `headline`, `seconds`, `lines_read`, `rows_written`, `warnings` and
-    `errors`, and the `lake`.
+    `--json` prints the `lake` and the `days`, each with `run_date`, `headline`, `seconds`, `lines_read`, `rows_written`,
+    `warnings` and `errors`.
     """
     settings = settings_of(landing=landing, lake=lake, engine=engine, remote=remote)
     begin, end = day_of("--from", first), day_of("--to", last)
@@ -166,9 +155,9 @@ def backfill(
 
     total = len(runs.days(begin, end))
     with locked(settings, end):
-        done = [_say_day(*one) for one in with_progress_bar(runs.backfill(settings, begin, end, restate, refit), total, notes)]
+        done = [_print_day(*one) for one in with_progress_bar(runs.backfill(settings, begin, end, restate, refit), total, notes)]
     warnings, refused = runs.warnings_of(settings, begin, end)
-    _say_warnings(warnings)
+    _print_warnings(warnings)
     if as_json:
         print_json({"days": runs.results(settings, dict(done)), "lake": settings.lake})
     else:
@@ -177,14 +166,14 @@ def backfill(
         raise typer.Exit(1)
 
 
-def _say_day(day: dt.date, headline: str) -> tuple[dt.date, str]:
-    """Say that a day is done where no bar shows it; return both."""
+def _print_day(day: dt.date, headline: str) -> tuple[dt.date, str]:
+    # A terminal shows a progress bar instead
     (notes.detail if notes.is_interactive else notes.out)(f"✓ {day}: {headline}")
     return day, headline
 
 
-def _say_replay(settings: Any, day: dt.date, as_json: bool) -> None:
-    """Repeat a published day and say whether it is the same; exit status 1 if not."""
+def _print_replay(settings: Any, day: dt.date, as_json: bool) -> None:
+    """Repeat a published day and print whether it is the same; exit status 1 if not."""
     with notes.status(f"repeating {day}"):
         from rfm.pipeline.backfill import replay
 
@@ -197,20 +186,18 @@ def _say_replay(settings: Any, day: dt.date, as_json: bool) -> None:
         raise typer.Exit(1)
 
 
-def _say_warnings(warnings: list[str]) -> None:
-    """Say what a run warns of."""
+def _print_warnings(warnings: list[str]) -> None:
     for warning in warnings:
         notes.print(f"[yellow]warning[/] {escape(warning)}")
 
 
-def _say_begun(line: Status, stage: Any) -> None:
-    """Say which stage runs now."""
-    _say_now(line, f"{stage.name:<12} {stage.title}")
+def _print_begun(line: Status, stage: Any) -> None:
+    _print_progress(line, f"{stage.name:<12} {stage.title}")
 
 
-def _say_stage(line: Status, stage: Mapping[str, Any]) -> None:
-    """Say that a stage is done; with --verbose also what its seconds went into and what it wrote."""
-    line.update("making and publishing the report")  # until the next stage begins, if there is one
+def _print_stage(line: Status, stage: Mapping[str, Any]) -> None:
+    """Print that a stage is done; with --verbose also how its time was spent and what it wrote."""
+    line.update("building and publishing the report")  # until the next stage starts, if there is one
     mark = "[green]✓[/]" if stage["status"] == "done" else "[red]✗[/]"
     notes.print(f"{mark} {stage['name']:<12} {stage['title']:<36} {stage['seconds']:5.1f} s")
     for part, seconds in stage.get("spent", {}).items():
@@ -219,25 +206,21 @@ def _say_stage(line: Status, stage: Mapping[str, Any]) -> None:
         notes.detail(f"  {table}: {state['rows']:,} rows, version {state['version']}")
 
 
-# ── schedule ────────────────────────────────────────────────────────────
-Every = Annotated[float, typer.Option("--every", metavar="SECONDS", help="Seconds from one look to the next.", min=1)]
-
-
 @app.command(epilog="Examples: `rfm watch` · `rfm watch --every 300 --landing s3://shop/daily_sales`")
 def watch(
-    every: Every = 30,
+    every: Annotated[float, option("--every", "SECONDS", "Seconds between checks.", min=1)] = 30,
     landing: Landing = None,
     lake: LakeUrl = None,
     reports: Reports = None,
     engine: Engine = None,
     remote: Remote = None,
 ) -> None:
-    """Run `rfm daily --catch-up` now, and again whenever a new file has landed and stopped growing; Ctrl-C ends it."""
+    """Run `rfm daily --catch-up` now, and again whenever a new file is complete; stop with Ctrl-C."""
     settings = settings_of(landing=landing, lake=lake, reports=reports, engine=engine, remote=remote)
     from rfm.pipeline.schedule import BusyError, wait_for_files
 
-    def complain(said: str) -> None:
-        errors.print(f"rfm: {said}", markup=False)
+    def complain(message: str) -> None:
+        errors.print(f"rfm: {message}", markup=False)
 
     def act() -> bool:
         try:
@@ -249,24 +232,19 @@ def watch(
             complain(str(error))
         return True
 
-    notes.print(f"Watching {settings.landing} every {every:g} s (Ctrl-C ends)", markup=False)
+    notes.print(f"Watching {settings.landing} every {every:g} s (stop with Ctrl-C)", markup=False)
     wait_for_files(settings, act, every, complain)
-    notes.print("Watched until stopped by hand.")
+    notes.print("Stopped watching.")
 
 
-# ── pages ────────────────────────────────────────────────────────────
-Port = Annotated[
-    int, typer.Option("--port", metavar="NUMBER", help="Where on this computer; any free one if 0.", min=0, max=65535)
-]
-
-
+# ── report, publish, serve ───────────────────────────────────────────
 @app.command(epilog="Examples: `rfm report` · `rfm report --date 2025-10-22`")
 def report(
     date: Date = None, lake: LakeUrl = None, reports: Reports = None, engine: Engine = None, remote: Remote = None
 ) -> None:
-    """Make the pages of a published day again, from its tables as they were; the newest day if none is given."""
+    """Rebuild the pages of a published day from the table versions of that day."""
     settings = settings_of(date=date, lake=lake, reports=reports, engine=engine, remote=remote)
-    with notes.status("making the pages"):
+    with notes.status("building the pages"):
         from rfm.pipeline.schedule import locked
         from rfm.report import site
 
@@ -277,13 +255,11 @@ def report(
 
 @app.command(epilog="Examples: `rfm publish s3://shop/site` · `rfm publish ../pages`")
 def publish(
-    url: Annotated[
-        str, typer.Argument(metavar="URL", help="Folder or URL to send the site to: s3://…, a folder of GitHub Pages …")
-    ],
+    url: Annotated[str, typer.Argument(metavar="URL", help="Where to: s3://…, another URL, or a folder such as GitHub Pages'.")],
     reports: Reports = None,
     lake: LakeUrl = None,
 ) -> None:
-    """Send the reports to where others read them: only what changed, and no single customer unless [publish] says so."""
+    """Send the reports to a bucket or folder: only changes, and no individual customers unless [publish] allows it."""
     settings = settings_of(reports=reports, lake=lake)
     with notes.status("sending what changed"):
         from rfm.pipeline.schedule import locked
@@ -292,27 +268,28 @@ def publish(
 
         with locked(settings, "`rfm publish`"):
             done = send(settings.reports, absolute(url), settings.publish)
-    told = f"{len(done.sent):,} files sent ({done.size / 1e6:,.1f} MB), {done.seen - len(done.sent):,} as they were"
-    told += f", {len(done.removed):,} removed" if done.removed else ""
-    kept = {(False, False): "customers stayed at home", (True, True): "customer ids hashed, notebooks stayed at home"}
-    screen.print(
-        f"Published {done.address}: {told}; {kept.get(tuple(settings.publish.model_dump().values()), 'with all customers')}",
-        markup=False,
-    )
+    counts = f"{len(done.sent):,} files sent ({done.size / 1e6:,.1f} MB), {done.seen - len(done.sent):,} unchanged"
+    counts += f", {len(done.removed):,} removed" if done.removed else ""
+    withheld = {(False, False): "without individual customers", (True, True): "customer ids hashed, without notebooks"}
+    included = withheld.get(tuple(settings.publish.model_dump().values()), "with all customers")
+    screen.print(f"Published {done.address}: {counts}; {included}", markup=False)
 
 
 @app.command(epilog="Examples: `rfm serve` · `rfm serve --port 9000`")
-def serve(port: Port = 8765, reports: Reports = None) -> None:
-    """Show the published reports in a browser on this computer, and the next run as soon as it lands; Ctrl-C ends it."""
+def serve(
+    port: Annotated[int, option("--port", "NUMBER", "Port on this computer; 0 takes any free one.", min=0, max=65535)] = 8765,
+    reports: Reports = None,
+) -> None:
+    """Serve the published reports to a browser on this computer; pages reload after a new run. Stop with Ctrl-C."""
     from rfm.report.publish import server
 
     with server(settings_of(reports=reports).reports, port) as running, suppress(KeyboardInterrupt):
-        screen.print(f"Reports: http://127.0.0.1:{running.server_port}/ (Ctrl-C ends)", markup=False)
+        screen.print(f"Reports: http://127.0.0.1:{running.server_port}/ (stop with Ctrl-C)", markup=False)
         running.serve_forever()
-    screen.print("Served until stopped by hand.")
+    screen.print("Stopped serving.")
 
 
-# ── tables ────────────────────────────────────────────────────────────
+# ── status, optimize, release ────────────────────────────────────────
 @app.command(epilog="Examples: `rfm status` · `rfm status --json`")
 def status(
     lake: LakeUrl = None,
@@ -321,53 +298,52 @@ def status(
     reports: Reports = None,
     as_json: Json = False,
 ) -> None:
-    """Show the last runs, how good and how fresh the data are, warnings, and the tables with their sizes.
+    """Show the last runs, warnings, data quality and freshness, and the size of the tables.
 
-    With `--json`: `runs`, newest first; `stages` of the newest run; `tables` by name (`version`, `rows`, `files`,
+    `--json` prints `runs`, newest first; `stages` of the newest run; `tables` by name (`version`, `rows`, `files`,
     `bytes`); `quality` (`processing_date`, `lines`, `dropped`, `dropped_share`, `broken`); `warnings`; `freshness`
     (`newest_file`, `newest_sale`, `newest_run`). The status of a run is done, failed, running or did not finish.
     """
-    from rfm.cli import status as drawn
-    from rfm.cli import status as overview
+    from rfm.cli.status import overview, render_overview
 
     settings = settings_of(lake=lake, reports=reports, engine=engine, remote=remote)
-    told = overview.overview(settings)
+    found = overview(settings)
     if as_json:
-        print_json(told)
+        print_json(found)
     else:
-        screen.print(drawn.render_overview(told, settings.lake, settings.reports), soft_wrap=False)
+        screen.print(render_overview(found, settings.lake, settings.reports), soft_wrap=False)
 
 
 @app.command(epilog="Examples: `rfm optimize` · `rfm optimize customer_rfm_kmeans_clustered_history`")
 def optimize(
-    tables: Annotated[list[str] | None, typer.Argument(metavar="TABLE", help="Names of tables.", show_default="all")] = None,
+    tables: Annotated[list[str] | None, typer.Argument(metavar="TABLE", help="Tables to compact.", show_default="all")] = None,
     lake: LakeUrl = None,
     engine: Engine = None,
     remote: Remote = None,
 ) -> None:
-    """Join small files of the tables and remove files that no version of the last days needs."""
+    """Compact the tables: join small files, and delete files that no recent version needs."""
     settings = settings_of(lake=lake, engine=engine, remote=remote)
     from rfm.lake import open_lake
 
     home = open_lake(settings)
     for name in tables or home.state():
         done = home.optimize(name, settings.care.retain_days)
-        told = f"{done['before']} file(s) → {done['after']}, {done['removed']} old one(s) removed" if done else "done in Spark"
-        screen.print(f"{name}: {told}")
+        counts = f"{done['before']} file(s) → {done['after']}, {done['removed']} old one(s) removed" if done else "done in Spark"
+        screen.print(f"{name}: {counts}")
 
 
 @app.command(epilog="Examples: `rfm release --export rows.csv --date 2025-10-23` · `rfm release rows.csv`")
 def release(
-    file: Annotated[str | None, typer.Argument(metavar="FILE", help="Quarantined rows, exported and put right.")] = None,
-    export: Annotated[str | None, typer.Option("--export", metavar="FILE", help="Write the quarantined rows there.")] = None,
+    file: Annotated[str | None, typer.Argument(metavar="FILE", help="The exported rows, corrected.")] = None,
+    export: Annotated[str | None, option("--export", "FILE", "Write the quarantined rows to this file.")] = None,
     date: Annotated[
-        str | None, typer.Option("--date", metavar="DATE", help="Rows of that run date alone; the date of the release.")
+        str | None, option("--date", "DATE", "Export rows of this run date only; or the date of the release.")
     ] = None,
     lake: LakeUrl = None,
     engine: Engine = None,
     remote: Remote = None,
 ) -> None:
-    """Put quarantined rows right: export them, edit them in a spreadsheet, release them into silver."""
+    """Correct quarantined rows: export them, edit them in a spreadsheet, release them into silver."""
     settings = settings_of(lake=lake, date=date, engine=engine, remote=remote)
     from rfm.pipeline import release as releases
     from rfm.pipeline.schedule import locked

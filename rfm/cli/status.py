@@ -1,7 +1,4 @@
-"""How things stand: the last runs, the tables, how good the newest data are, and how fresh.
-
-The overview for a terminal of eighty columns.
-"""
+"""The overview of `rfm status`: what is in it, and how a terminal of eighty columns shows it."""
 
 from __future__ import annotations
 
@@ -25,59 +22,56 @@ from rfm.pipeline import run_record
 from rfm.report.site import published_runs
 from rfm.settings import Settings
 
-# ── overview ────────────────────────────────────────────────────────────
-KEPT = 50  # runs told of
-LONGEST = dt.timedelta(hours=6)  # a run on another machine that began earlier is taken for dead
-FOUND = ("customers", "revenue", "orders", "warnings")  # what the reports know of a run
+# ── what is in it ────────────────────────────────────────────────────
+MOST_RUNS = 50
+LONGEST = dt.timedelta(hours=6)  # a run on another machine that began earlier is assumed to have died
+RESULTS = ("customers", "revenue", "orders", "warnings")  # in the reports' list of runs, but not in the log
 
 
 def overview(settings: Settings) -> dict[str, Any]:
-    """Return how things stand, as plain values that JSON can hold."""
+    """Return runs, tables, quality and freshness as values for JSON."""
     lake = open_lake(settings)
     logged = sorted(_rows(lake, run_record.TABLE), key=lambda row: row["started"], reverse=True)
     whole = [row for row in logged if row["stage"] in (run_record.RUN, run_record.BACKFILL)]
     runs = _runs(whole, published_runs(settings.reports))
     newest = whole[0]["run_id"] if whole else None
     newest_date = max((run["run_date"] for run in runs if run["status"] in ("done", "failed")), default=None)
-    told = {
-        "runs": runs[:KEPT],
+    found = {
+        "runs": runs[:MOST_RUNS],
         "stages": _stages([row for row in logged if row["run_id"] == newest]),
         "tables": {name: size._asdict() for name, size in table_sizes(lake).items()},
         "quality": _quality(lake),
         "warnings": [row for row in _rows(lake, "run_warnings") if str(row["run_date"]) == newest_date],
         "freshness": _freshness(lake, runs),
     }
-    return json.loads(json.dumps(told, default=lambda moment: moment.isoformat()))
+    return json.loads(json.dumps(found, default=lambda moment: moment.isoformat()))
 
 
 def _rows(lake: Lake, name: str, **equal: Any) -> list[dict[str, Any]]:
-    """Return the rows of a small table."""
     return lake.read(name, **equal).collect().to_dicts()
 
 
 def _runs(logged: list[dict[str, Any]], published: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the runs of the log with what the reports know of them, and those that only the reports know."""
+    """Join the runs of the log with those of the reports; the older ones are in the reports only."""
     reports = {(run["run_date"], _second(run.get("started"))): run for run in published}
     runs = []
     for row in logged:
         report = reports.pop((str(row["run_date"]), _second(row["started"])), {})
-        runs.append(_run(row) | {name: report.get(name) for name in FOUND})
+        runs.append(_run(row) | {name: report.get(name) for name in RESULTS})
     older = [{**dict.fromkeys(_run({})), **_report(run)} for run in reports.values()]
     return sorted(runs + older, key=lambda run: _second(run["started"]) or run["run_date"], reverse=True)
 
 
 def _run(row: dict[str, Any]) -> dict[str, Any]:
-    """Return what is told of a row of the log."""
     names = ("run_id", "run_date", "stage", "status", "started", "seconds", "rows_read", "rows_written", "error")
-    told = {name: row.get(name) for name in names}
+    run = {name: row.get(name) for name in names}
     if row.get("status") == "running" and not _alive(row):
-        told["status"] = "did not finish"
-    return told | {name: str(told[name]) for name in ("run_date",) if told[name]}
+        run["status"] = "did not finish"
+    return run | {name: str(run[name]) for name in ("run_date",) if run[name]}
 
 
 def _report(run: dict[str, Any]) -> dict[str, Any]:
-    """Return what is told of a run that only the reports know."""
-    return {"stage": run_record.RUN} | {name: run.get(name) for name in ("run_date", "status", "started", "seconds", *FOUND)}
+    return {"stage": run_record.RUN} | {name: run.get(name) for name in ("run_date", "status", "started", "seconds", *RESULTS)}
 
 
 def _second(moment: Any) -> str:
@@ -87,7 +81,7 @@ def _second(moment: Any) -> str:
 
 
 def _alive(row: dict[str, Any]) -> bool:
-    """Tell whether a run that has not ended may still be going on."""
+    """Return True if a run that has not ended may still be running."""
     process = json.loads(row["versions"]).get("process", {})
     if process.get("host") != platform.node():
         return dt.datetime.now(dt.UTC) - row["started"] < LONGEST
@@ -101,7 +95,6 @@ def _alive(row: dict[str, Any]) -> bool:
 
 
 def _stages(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the stages of a run in their order."""
     names = ("stage", "status", "seconds", "rows_read", "rows_written", "error")
     stages = sorted(
         (row for row in rows if row["stage"] not in (run_record.RUN, run_record.BACKFILL)), key=lambda row: row["stage"]
@@ -110,7 +103,7 @@ def _stages(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _quality(lake: Lake) -> dict[str, Any]:
-    """Return how good the lines of the newest processing date are; empty before the first run."""
+    """Return the quality of the newest processing date's lines; empty before the first run."""
     results = _rows(lake, "expectation_results")
     if not results:
         return {}
@@ -128,7 +121,7 @@ def _quality(lake: Lake) -> dict[str, Any]:
 
 
 def _freshness(lake: Lake, runs: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the newest days: of a file, of a sale, of a finished run."""
+    """Return the newest days of a file, a sale and a finished run."""
     files = [row["file_date"] for row in _rows(lake, "landing_files", layer="bronze") if row["file_date"]]
     sales = [row["InvoiceDate"] for row in _rows(lake, "daily_counts", layer="silver") if row["InvoiceDate"]]
     done = [run["run_date"] for run in runs if run["status"] == "done"]
@@ -138,29 +131,23 @@ def _freshness(lake: Lake, runs: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-# ── screen ────────────────────────────────────────────────────────────
+# ── how it is shown ──────────────────────────────────────────────────
 SHOWN = 10  # runs
 COLOURS = {"done": "green", "failed": "red", "did not finish": "red", "running": "yellow", "warning": "yellow", "error": "red"}
 
 
-def render_overview(told: Mapping[str, Any], lake: str, reports: str) -> Group:
-    """Return how things stand, to be printed."""
-    parts = [_render_runs(told["runs"][:SHOWN], reports), _troubles(told), _render_quality(told), _tables(told["tables"], lake)]
+def render_overview(found: Mapping[str, Any], lake: str, reports: str) -> Group:
+    """Return an overview to print."""
+    runs, tables = _render_runs(found["runs"][:SHOWN], reports), _tables(found["tables"], lake)
+    parts = [runs, _problems(found), _render_quality(found), tables]
     return Group(*(line for part in parts if part for line in (part, "")))
 
 
 def _render_runs(runs: Sequence[Mapping[str, Any]], reports: str) -> Any:
-    """Return the last runs, newest first."""
     if not runs:
         return f"Runs in {literal(reports)}: none yet"
-    columns = (
-        ("day", "left"),
-        ("how", "left"),
-        ("status", "left"),
-        ("seconds", "right"),
-        ("lines in", "right"),
-        ("customers", "right"),
-    )
+    right = ("seconds", "lines in", "customers")
+    columns = [(name, "right" if name in right else "left") for name in ("day", "stage", "status", *right)]
     rows = (
         (
             literal(run["run_date"]),
@@ -175,31 +162,29 @@ def _render_runs(runs: Sequence[Mapping[str, Any]], reports: str) -> Any:
     return _grid("Last runs", columns, rows)
 
 
-def _troubles(told: Mapping[str, Any]) -> str:
-    """Return what went wrong in the newest run, and the warnings of its day."""
-    newest = told["runs"][0] if told["runs"] else {}
+def _problems(found: Mapping[str, Any]) -> str:
+    """Return the error of the newest run, and the warnings of its day."""
+    newest = found["runs"][0] if found["runs"] else {}
     lines = [f"{_coloured('failed')} {literal(newest['error'])}"] if newest.get("error") else []
-    lines += [f"{_coloured(row['severity'])} {literal(row['message'])}" for row in told["warnings"]]
+    lines += [f"{_coloured(row['severity'])} {literal(row['message'])}" for row in found["warnings"]]
     return "\n".join(lines)
 
 
-def _render_quality(told: Mapping[str, Any]) -> Any:
-    """Return how good and how fresh the newest lines are."""
-    quality, fresh = told["quality"], told["freshness"]
+def _render_quality(found: Mapping[str, Any]) -> Any:
+    quality, fresh = found["quality"], found["freshness"]
     if not quality:
         return ""
     dropped = f"{quality['dropped']:,} of {quality['lines']:,} lines dropped ({quality['dropped_share']:.1%})"
     days = ((name.removeprefix("newest_"), fresh[name] or "none yet") for name in ("newest_file", "newest_sale", "newest_run"))
     newest = "[bold]Newest[/]  " + ", ".join(f"{name} {day}" for name, day in days)
-    said = f"[bold]Quality[/] {quality['processing_date']}: {dropped}"
+    headline = f"[bold]Quality[/] {quality['processing_date']}: {dropped}"
     columns = (("broken expectation", "left"), ("severity", "left"), ("lines", "right"))
     rows = ((literal(row["expectation"]), literal(row["severity"]), _number(row["failed"])) for row in quality["broken"])
     broken: list[Any] = [_grid("", columns, rows), ""] if quality["broken"] else []
-    return Group(said, *broken, newest)
+    return Group(headline, *broken, newest)
 
 
 def _tables(tables: Mapping[str, Mapping[str, int | None]], lake: str) -> Any:
-    """Return the tables with their sizes."""
     if not tables:
         return f"Tables in {literal(lake)}: none yet"
     columns = (("table", "left"), ("v.", "right"), ("rows", "right"), ("files", "right"), ("size", "right"))
@@ -211,7 +196,6 @@ def _tables(tables: Mapping[str, Mapping[str, int | None]], lake: str) -> Any:
 
 
 def _grid(title: str, columns: Iterable[tuple[str, Any]], rows: Iterable[Iterable[str]]) -> Grid:
-    """Return rows under a title."""
     grid = Grid(
         title=literal(title) or None, title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0), header_style="dim"
     )
@@ -223,24 +207,22 @@ def _grid(title: str, columns: Iterable[tuple[str, Any]], rows: Iterable[Iterabl
 
 
 def literal(text: str) -> str:
-    r"""Return a text of others as one line that neither rich nor the terminal takes for more than text."""
+    """Return a text from outside as one line without markup or terminal codes."""
     return escape(printable(text))
 
 
 def _coloured(word: str) -> str:
-    """Return a word in its colour."""
     return f"[{COLOURS[word]}]{word}[/]" if word in COLOURS else literal(word)
 
 
 def _number(value: Any) -> str:
-    """Return a number with its thousands parted, a dash where there is none, as in a list of runs that somebody edited."""
     if not isinstance(value, int | float):
         return "-"
     return f"{value:,.1f}" if isinstance(value, float) else f"{value:,}"
 
 
 def with_progress_bar(days: Iterable[Any], total: int, console: Console) -> Iterator[Any]:
-    """Yield days with their headlines under a progress bar."""
+    """Yield days and their headlines under a progress bar."""
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     with Progress(*columns, console=console, disable=not console.is_interactive) as bar:
         task = bar.add_task("backfill", total=total)

@@ -1,4 +1,4 @@
-"""A small invented shop in memory, to try things on: the frames of the examples in the docstrings."""
+"""The tables of a small invented shop in memory, for examples and first tries."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ RUN_DATES = (dt.date(2025, 10, 22), dt.date(2025, 10, 23))
 
 
 def example(table: str) -> pd.DataFrame:
-    """Return a table of a small invented shop, to try things on; nothing of it stays on the disk.
+    """Return a table of a small invented shop; no file is kept.
 
-    The shop sold for 30 days to 400 customers and was segmented on the last two, 2025-10-22 and 2025-10-23. The tables
-    are made when the first one is asked for, which takes some seconds; each answer is a frame of one's own.
+    The shop sold to 400 customers for 30 days and was segmented on the last two, 2025-10-22 and 2025-10-23. The first call makes
+    the tables, which takes some seconds; every call returns a new frame.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def example(table: str) -> pd.DataFrame:
     Raises
     ------
     InputError
-        If no run writes such a table.
+        If there is no table of that name.
 
     Examples
     --------
@@ -59,7 +59,7 @@ def example(table: str) -> pd.DataFrame:
 
 @cache
 def _tables() -> dict[str, pd.DataFrame]:
-    """Make the shop's files, run two days on them by the default settings, and keep the tables in memory."""
+    """Create the shop's files, run two days on them with the default settings, and keep the tables in memory."""
     with scratch("rfm-example-") as folder:
         make_sample(Path(folder, "landing"), days=30, end=RUN_DATES[-1], customers=400, lines=4_000)
         settings = _defaults(folder)
@@ -69,13 +69,14 @@ def _tables() -> dict[str, pd.DataFrame]:
 
 
 def _sorted(rows: Any, table: Table) -> pd.DataFrame:
-    """Return the rows of a table in the same order each time; what one run writes whole is in order already."""
+    """Return the rows of a table in the same order each time."""
+    # A table that one run writes as a whole is in order already
     whole = table.key and not any(column.type == "DATE" for column in table.columns if column.name in table.key)
     ordered = rows if whole else rows.sort(list(table.key) or rows.columns)
     return ordered.to_pandas(use_pyarrow_extension_array=True)
 
 
 def _defaults(folder: str) -> Settings:
-    """Return the default settings in a folder, whatever the shop's file says."""
+    """Return the default settings for a folder; rfm.toml is not read."""
     sections = {name: one.default for name, one in Settings.model_fields.items() if isinstance(one.default, Section)}
     return load_settings(landing=f"{folder}/landing", lake=f"{folder}/lake", engine="polars", **sections)

@@ -1,11 +1,6 @@
-"""A large file fetched from the web, once: a download that broke off goes on where it stopped.
+"""Download Online Retail II (Chen 2012) and write its workbook or CSV as daily files.
 
-The sheets of a workbook, or the parts of a CSV, as text by day.
-
-The public archive as daily files: the workbook of Online Retail II (Chen 2012), or its CSV.
-
-Trading day *i*, in the order of dates, becomes the calendar day ``start`` + *i*; times of day fall away. The two
-sheets of the workbook overlap by some days, which its usual CSV holds twice: such a day is taken once.
+Trading day *i* becomes the calendar day ``start`` + *i*, without times. The two sheets overlap by some days: each is taken once.
 """
 
 from __future__ import annotations
@@ -13,137 +8,120 @@ from __future__ import annotations
 import csv
 import datetime as dt
 import hashlib
-import http.client
-import re
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
+from http import HTTPStatus
+from http.client import HTTPException
 from io import BytesIO
 from operator import itemgetter
 from pathlib import Path, PurePosixPath
 from types import SimpleNamespace
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 from zipfile import BadZipFile, ZipFile
 
 from rfm.datasets.sample import HEADER
 from rfm.errors import InputError, SettingsError, friendly_io_errors, unknown
 
-# ── download ────────────────────────────────────────────────────────────
+# ── download ─────────────────────────────────────────────────────────
 PATIENCE = 30  # seconds without a byte
 PIECE = 1 << 20  # bytes
-COMPLETE = 416  # the answer to a range that begins at the end of the file
 
 
 def download(url: str, folder: str | Path, sha256: str = "") -> tuple[Path, str]:
-    """Fetch a file unless it is there, and tell its checksum."""
+    """Download a file unless it is there, resuming an interrupted download; return its path and its checksum."""
     target = Path(folder) / (PurePosixPath(unquote(urlsplit(url).path)).name or "archive")
     target.parent.mkdir(parents=True, exist_ok=True)
     if not target.exists():
         part = target.with_name(target.name + ".part")
-        _complete(url, part)
-        _check(url, part, sha256)
+        _resume(url, part)
+        _checksum(url, part, sha256)
         part.replace(target)
-    return target, _check(str(target), target, sha256)
+    return target, _checksum(str(target), target, sha256)
 
 
-def _check(said: str, file: Path, sha256: str) -> str:
-    """Return the checksum of a file; remove a file that has another than it must have."""
+def _checksum(source: str, file: Path, sha256: str) -> str:
+    """Return the checksum of a file; remove the file if another one was expected."""
     with file.open("rb") as opened:
         found = hashlib.file_digest(opened, "sha256").hexdigest()
     if sha256 and found != sha256:
         file.unlink()
-        remedy = "run again, and if that does not help, see whether the archive has changed"
-        raise InputError(f"{said}: sha256 is {found}, not {sha256} as [archive] in rfm.toml says; it was removed: {remedy}")
+        remedy = "run again; if that does not help, check whether the archive has changed"
+        raise InputError(f"{source}: sha256 is {found}, not {sha256} as set under [archive] in rfm.toml; file removed: {remedy}")
     return found
 
 
-def _complete(url: str, part: Path) -> None:
-    """Fetch what is missing of a file."""
+def _resume(url: str, part: Path) -> None:
+    """Download what is missing of a file."""
     had = part.stat().st_size if part.exists() else 0
+    headers = {"User-Agent": "rfm"} | ({"Range": f"bytes={had}-"} if had else {})
     try:
-        with _ask(url, had) as answer:
-            goes_on = answer.status == http.client.PARTIAL_CONTENT and _starts(answer) == had
-            with part.open("ab" if goes_on else "wb") as file:
-                missing = _copy(answer, file)
+        with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=PATIENCE) as answer:
+            resumes = answer.status == HTTPStatus.PARTIAL_CONTENT and answer.headers.get("Content-Range", "").startswith(
+                f"bytes {had}-"
+            )
+            with part.open("ab" if resumes else "wb") as file:
+                missing = int(answer.headers.get("Content-Length") or 0)
+                while piece := answer.read(PIECE):
+                    missing -= file.write(piece)
+        if missing > 0:
+            raise OSError(f"{missing:,} bytes are missing")
     except urllib.error.HTTPError as error:
         error.close()
-        if error.code != COMPLETE or not had:
-            raise InputError(f"{url}: the server answers {error.code} {error.reason}; see `url` under [archive]") from None
-        if not str(error.headers.get("Content-Range", "")).endswith(f"/{had}"):  # else all was there already
+        if error.code != HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE or not had:
+            raise InputError(f"{url}: the server answers {error.code} {error.reason}; check `url` under [archive]") from None
+        # The part is either the whole file already, or of another file
+        if not str(error.headers.get("Content-Range", "")).endswith(f"/{had}"):
             part.unlink()
-            _complete(url, part)
-        return
-    except (OSError, http.client.HTTPException) as error:
-        raise InputError(_broken(url, part, str(getattr(error, "reason", None) or error or type(error).__name__))) from None
-    if missing:
-        raise InputError(_broken(url, part, f"{missing:,} bytes are missing"))
+            _resume(url, part)
+    except (OSError, HTTPException) as error:
+        reason, had = getattr(error, "reason", None) or error or type(error).__name__, part.stat().st_size if part.exists() else 0
+        kept = f" after {had / 1e6:,.1f} MB; run again to resume" if had else "; check the internet connection and run again"
+        raise InputError(
+            f"{url}: cannot be downloaded ({reason}){kept}, or name a copy of the file: `rfm prepare FILE`"
+        ) from None
 
 
-def _ask(url: str, start: int) -> Any:
-    """Return the answer of a server that is asked for a file from a byte on."""
-    headers = {"User-Agent": "rfm"} | ({"Range": f"bytes={start}-"} if start else {})
-    return urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=PATIENCE)
-
-
-def _starts(answer: Any) -> int | None:
-    """Return the byte that a part of a file begins with."""
-    found = re.match(r"bytes ([0-9]+)-", answer.headers.get("Content-Range", ""))
-    return int(found[1]) if found else None
-
-
-def _copy(answer: Any, file: BinaryIO) -> int:
-    """Write an answer to a file; return the bytes that were announced and did not come."""
-    announced, come = int(answer.headers.get("Content-Length") or 0), 0
-    while piece := answer.read(PIECE):
-        come += file.write(piece)
-    return max(announced - come, 0)
-
-
-def _broken(url: str, part: Path, reason: str) -> str:
-    """Say that a download broke off, and what is there."""
-    had = part.stat().st_size if part.exists() else 0
-    kept = f" after {had / 1e6:,.1f} MB; run again, it goes on from there" if had else ""
-    byhand = "or fetch the file by another way and name it: `rfm prepare FILE`"
-    return f"{url}: cannot be fetched ({reason}){kept or '; see whether this computer is online and run again'}, {byhand}"
-
-
-# ── workbook ────────────────────────────────────────────────────────────
+# ── workbook or CSV ──────────────────────────────────────────────────
 FORMER = {"InvoiceNo": "Invoice", "UnitPrice": "Price", "CustomerID": "Customer ID"}  # in the archive's first edition
-UNDATED = "\0"  # where the date is still to come
-LINE_END = b"\0\r\n"  # of such a line; with the \r every Python quotes the same fields
-CONTENTS = "[Content_Types].xml"  # what makes a zip archive a workbook
+UNDATED = "\0"  # stands for the date, which is written at the end
+LINE_END = b"\0\r\n"  # of such a line; with \r every Python version quotes the same fields
+CONTENTS = "[Content_Types].xml"  # a zip archive that holds it is a workbook
 REMEDY = "name the workbook online_retail_II.xlsx or its CSV"
 
 
 class Part(NamedTuple):
-    """A sheet, or the lines of a CSV up to where its dates fall back: the text of each day, without the date."""
+    """A sheet, or lines of a CSV with rising dates: the text of each day, without the date."""
 
     sheet: str
     days: dict[dt.date, bytes]
 
 
-def parts(source: Path, sheets: Sequence[str] = ()) -> Iterator[Part]:
+def _parts(source: Path, sheets: Sequence[str] = ()) -> Iterator[Part]:
     """Yield the parts of a workbook or CSV, one in memory at a time."""
     with friendly_io_errors(f"{source}: cannot be read", REMEDY):
         packed = source.open("rb").read(2) == b"PK"
     if packed:
         yield from _sheets(source, sheets)
     elif sheets:
-        raise SettingsError(f"{source}: is no workbook, so it has no sheet {sheets[0]!r}; leave --sheet out")
+        raise SettingsError(f"{source}: is not a workbook, so it has no sheet {sheets[0]!r}; omit --sheet")
     else:
         yield from _blocks(source)
 
 
 def _sheets(source: Path, wanted: Sequence[str]) -> Iterator[Part]:
-    """Yield the sheets of a workbook."""
+    """Yield the sheets of a workbook, or of the workbook in a zip archive."""
     import python_calamine
 
     try:
-        book = python_calamine.CalamineWorkbook.from_object(_workbook(source))
+        with ZipFile(source) as packed:
+            names = packed.namelist()
+            inner = "" if CONTENTS in names else next(one for one in names if one.endswith(".xlsx"))
+            book = python_calamine.CalamineWorkbook.from_object(BytesIO(packed.read(inner)) if inner else str(source))
     except (python_calamine.CalamineError, BadZipFile, StopIteration):
-        raise InputError(f"{source}: is no workbook that can be read; load it down again, or {REMEDY}") from None
+        raise InputError(f"{source}: is not a readable workbook; download it again, or {REMEDY}") from None
     if strange := [name for name in wanted if name not in book.sheet_names]:
         raise SettingsError(f"{source}: " + unknown("sheet", strange, book.sheet_names))
     for name in wanted or book.sheet_names:
@@ -151,26 +129,19 @@ def _sheets(source: Path, wanted: Sequence[str]) -> Iterator[Part]:
         yield from (Part(name, days) for days in _by_day(f"{source}, sheet {name!r}", lines, falls_back=False))
 
 
-def _workbook(source: Path) -> str | BytesIO:
-    """Return where a workbook is, or its bytes, taken out of the zip archive that holds it."""
-    with ZipFile(source) as packed:
-        names = packed.namelist()
-        return str(source) if CONTENTS in names else BytesIO(packed.read(next(one for one in names if one.endswith(".xlsx"))))
-
-
 def _blocks(source: Path) -> Iterator[Part]:
-    """Yield the blocks of a CSV in which dates rise."""
+    """Yield the blocks of a CSV within which dates rise."""
     try:
         with source.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file)
             lines = ((reader.line_num, row) for row in reader if row)
             yield from (Part("", days) for days in _by_day(str(source), lines, falls_back=True))
     except (UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{source}: is no CSV in UTF-8 ({error}); {REMEDY}") from None
+        raise InputError(f"{source}: is not a CSV in UTF-8 ({error}); {REMEDY}") from None
 
 
 def _by_day(place: str, lines: Iterator[tuple[int, Sequence[Any]]], falls_back: bool) -> Iterator[dict[dt.date, bytes]]:
-    """Yield the text of each day; with ``falls_back`` anew where a date is before the one above."""
+    """Yield the text of each day; with ``falls_back`` start again where a date is before the one above."""
     header = [str(name).strip() for name in next(lines, (0, ()))[1]]
     pick, when = _columns(place, header)
     days: dict[dt.date, tuple[list[str], Any]] = {}
@@ -179,7 +150,7 @@ def _by_day(place: str, lines: Iterator[tuple[int, Sequence[Any]]], falls_back: 
         if not any(row):
             continue
         if len(row) < len(header):
-            raise InputError(f"{place}, line {number}: has {len(row)} of {len(header)} fields; put the line right")
+            raise InputError(f"{place}, line {number}: has {len(row)} of {len(header)} fields; correct the line")
         day = _day(place, number, row[when])
         if day != last:
             if falls_back and day < last:
@@ -191,108 +162,89 @@ def _by_day(place: str, lines: Iterator[tuple[int, Sequence[Any]]], falls_back: 
 
 
 def _page() -> tuple[list[str], Any]:
-    """Return an empty list of lines, and what writes a row into it."""
+    """Return an empty list of lines, and a function that writes a row into it."""
     lines: list[str] = []
     return lines, csv.writer(SimpleNamespace(write=lines.append), lineterminator="\r\n").writerow
 
 
 def _encoded(days: dict[dt.date, tuple[list[str], Any]]) -> dict[dt.date, bytes]:
-    """Return the text of each day, a sixth of what its lines take."""
+    """Return the text of each day as bytes."""
+    # Bytes take a sixth of the memory of the lines
     return {day: "".join(lines).encode() for day, (lines, _) in days.items()}
 
 
 def _columns(place: str, header: list[str]) -> tuple[Callable[[Sequence[Any]], tuple[Any, ...]], int]:
-    """Return what picks the columns in the order of a daily file, and where the date stands."""
+    """Return a function that picks the columns in the order of a daily file, and the position of the date."""
     found = {FORMER.get(name, name): i for i, name in enumerate(header)}
     if missing := [name for name in (*COLUMNS, "InvoiceDate") if name not in found]:
-        raise InputError(f"{place}: has no column {', '.join(missing)}, but {', '.join(header) or 'nothing'}; {REMEDY}")
+        raise InputError(f"{place}: has no column {', '.join(missing)}, only {', '.join(header) or 'empty lines'}; {REMEDY}")
     return itemgetter(*(found[name] for name in COLUMNS)), found["InvoiceDate"]
 
 
 def _day(place: str, number: int, value: Any) -> dt.date:
-    """Return the day of an InvoiceDate."""
     try:
-        return value.date() if isinstance(value, dt.datetime) else _parsed(str(value))
+        return value.date() if isinstance(value, dt.datetime) else _date(str(value))
     except ValueError:
         said = f"{place}, line {number}: InvoiceDate is {value!r}"
-        raise InputError(f"{said}, not a date like 2009-12-01 07:45:00; put the column right") from None
+        raise InputError(f"{said}, not a date like 2009-12-01 07:45:00; correct the column") from None
 
 
 @cache
-def _parsed(text: str) -> dt.date:
-    """Return the day of a date's text, with or without a time."""
+def _date(text: str) -> dt.date:
     return dt.datetime.fromisoformat(text).date()
 
 
 def _text(value: Any) -> str:
-    """Return a text as it is, and a number as short as it can be: a sheet holds invoice 489434 as 489434.0."""
+    """Return a text unchanged, and a number without a needless ".0": a sheet holds invoice 489434 as 489434.0."""
     if isinstance(value, str):
         return value
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
-def _whole(value: Any) -> str:
-    """Return a quantity."""
-    return _text(_number(value))
-
-
-def _decimal(value: Any) -> str:
-    """Return a price or a customer's id with the decimals it needs, at least one."""
-    return str(_number(value))
-
-
 def _number(value: Any) -> Any:
-    """Return what is a number as one, and anything else as it is: the run says what is wrong with it."""
+    """Return a number as float, and anything else unchanged: the run reports it."""
     try:
         return float(value)
     except ValueError:
         return value
 
 
-COLUMNS = {  # of a daily file, before its date: how a value is written
+COLUMNS: dict[str, Callable[[Any], str]] = {  # of a daily file, before its date: how a value is written
     "Invoice": _text,
     "StockCode": _text,
     "Description": _text,
-    "Quantity": _whole,
-    "Price": _decimal,
-    "Customer ID": _decimal,
+    "Quantity": lambda value: _text(_number(value)),
+    "Price": lambda value: str(_number(value)),  # at least one decimal
+    "Customer ID": lambda value: str(_number(value)),
     "Country": _text,
 }
 FORMS = tuple(COLUMNS.values())
 
 
-# ── archive ────────────────────────────────────────────────────────────
+# ── daily files ──────────────────────────────────────────────────────
 START = dt.date(2025, 6, 26)
 FILES = "*_transactions.csv*"
 
 
 class ArchiveReport(NamedTuple):
-    """What `prepare` wrote: counts and days.
-
-    ``repeated`` counts lines of days that were there already; ``differing`` are those days of which a later sheet
-    holds other lines; ``others`` counts daily files in the folder that are not of this archive.
-    """
+    """What `prepare` wrote."""
 
     files: int
     lines: int
     first_day: dt.date
     last_day: dt.date
-    repeated: int
-    differing: list[dt.date]
-    others: int
+    repeated: int  # lines left out, because an earlier sheet has their day
+    differing: list[dt.date]  # days of which a later sheet has other lines
+    others: int  # daily files in the folder that are not from this archive
 
 
 def prepare(source: str | Path, folder: str, *, start: dt.date = START, sheets: Sequence[str] = ()) -> ArchiveReport:
-    """Write the archive's trading days as daily files.
-
-    One sheet at a time is held in memory, and the text of all days. Files of the same name are replaced, each
-    whole or not at all; others are left alone.
-    """
+    """Write the archive's trading days as daily files; files of the same name are replaced, others are kept."""
     if "://" in folder:
-        raise SettingsError(f"{folder}: daily files are made in a folder; send them on with `rfm upload`")
-    days, repeated, differing = _joined(str(source), parts(Path(source), sheets))
+        raise SettingsError(f"{folder}: daily files can only be written to a local folder; upload them with `rfm upload`")
+    days, repeated, differing = _join(str(source), _parts(Path(source), sheets))
     if not days:
-        raise InputError(f"{source}: holds no line below its header")
+        raise InputError(f"{source}: has no line below its header; {REMEDY}")
     dated = {start + dt.timedelta(days=i): days[day] for i, day in enumerate(sorted(days))}
     _write(Path(folder), dated)
     others = len(list(Path(folder).glob(FILES))) - len(dated)
@@ -300,8 +252,8 @@ def prepare(source: str | Path, folder: str, *, start: dt.date = START, sheets: 
     return ArchiveReport(len(days), lines, min(dated), max(dated), repeated, differing, others)
 
 
-def _joined(source: str, found: Iterable[Part]) -> tuple[dict[dt.date, bytes], int, list[dt.date]]:
-    """Put parts together, each day from the first that has it; return also the lines left out, and days that differ."""
+def _join(source: str, found: Iterable[Part]) -> tuple[dict[dt.date, bytes], int, list[dt.date]]:
+    """Join parts, each day from the first that has it; return also the lines left out, and the days that differ."""
     days: dict[dt.date, bytes] = {}
     repeated, differing = 0, []
     for part in found:
@@ -310,17 +262,17 @@ def _joined(source: str, found: Iterable[Part]) -> tuple[dict[dt.date, bytes], i
             if sorted(part.days[day].splitlines()) != sorted(days[day].splitlines()):
                 differing.append(day)
         if differing and not part.sheet:
-            raise InputError(f"{source}: {min(differing)} comes twice, with different lines; sort the file by InvoiceDate")
+            raise InputError(f"{source}: {min(differing)} occurs twice, with different lines; sort the file by InvoiceDate")
         days = {**part.days, **days}
     return days, repeated, sorted(differing)
 
 
 def _write(folder: Path, days: Mapping[dt.date, bytes]) -> None:
-    """Write each day under a temporary name, then give it its own."""
+    """Write each day under a temporary name, then rename it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise SettingsError(f"{folder}: no folder can be made there ({error.strerror}); name another") from None
+        raise SettingsError(f"{folder}: the folder cannot be created ({error.strerror}); name another") from None
     for day, text in days.items():
         path = folder / f"{day}_transactions.csv"
         part = path.with_name(path.name + ".part")

@@ -277,7 +277,7 @@ def test_a_broken_list_of_runs(refused, home):
     ("raised", "status", "said"),
     [
         (PermissionError(13, "Permission denied", "/shop/lake"), 1, "rfm: /shop/lake: no permission; choose another folder"),
-        (KeyboardInterrupt(), 130, "rfm: stopped by hand; run the same day again to finish it"),
+        (KeyboardInterrupt(), 130, "rfm: stopped with Ctrl-C; run the same day again to finish it"),
     ],
 )
 def test_no_permission_and_a_stop_by_hand(refused, monkeypatch, raised, status, said):
@@ -440,7 +440,7 @@ def test_verbose_says_places_timings_and_tables(rfm, home, seen, arguments):
         "  landing_files: 1,234 rows",
     ):
         assert f"{detail}" in noted
-    assert re.search(r"^[\d.]+ s in all$", noted, re.MULTILINE)
+    assert re.search(r"^[\d.]+ s in total$", noted, re.MULTILINE)
 
 
 def test_quiet_and_verbose_end_with_their_command(rfm, home, seen):
@@ -542,14 +542,14 @@ def test_notebooks_are_copied_and_changed_ones_are_kept(rfm, home, monkeypatch):
     for name in ("notebooks/1_bronze.ipynb", "notebooks/3_gold.ipynb", "notebooks/README.md", "rfm.example.toml"):
         (package / name).write_text(f"{name} of the package")
     monkeypatch.setattr("rfm.pipeline.notebooks.packaged", lambda name: package / name)
-    assert rfm("notebooks", "shop/mine")[1] == f"3 file(s) copied, 0 there already, 0 left as changed: {home}/shop/mine\n"
+    assert rfm("notebooks", "shop/mine")[1] == f"3 file(s) copied, 0 already there, 0 kept as changed: {home}/shop/mine\n"
     own, example = home / "shop" / "mine", home / "shop" / "rfm.example.toml"
     assert sorted(path.name for path in own.iterdir()) == ["1_bronze.ipynb", "3_gold.ipynb"]
     (own / "3_gold.ipynb").write_text("mine")
     (own / "1_bronze.ipynb").unlink()
     _, said, noted = rfm("notebooks", "shop/mine")
-    assert said.startswith("1 file(s) copied, 1 there already, 1 left as changed: ")
-    assert noted == "left as they are, since they differ: 3_gold.ipynb; --force replaces them\n"
+    assert said.startswith("1 file(s) copied, 1 already there, 1 kept as changed: ")
+    assert noted == "kept, because they were changed: 3_gold.ipynb; --force replaces them\n"
     assert (own / "3_gold.ipynb").read_text() == "mine"
     rfm("notebooks", "shop/mine", "--force")
     assert (own / "3_gold.ipynb").read_text() == "notebooks/3_gold.ipynb of the package"

@@ -11,7 +11,6 @@ import polars as pl
 import pytest
 
 from rfm.datasets import sample as making
-from rfm.datasets import shoppers
 from rfm.datasets.sample import SampleReport, make_sample
 from rfm.errors import SettingsError
 
@@ -104,7 +103,7 @@ def test_feature_is_there_in_its_share(sample, feature):
 
 def test_special_codes_and_countries_occur(sample):
     lines = sample[2]
-    codes = {special.code for special in shoppers.SPECIALS} | {"PADS"}
+    codes = {special["code"] for special in making.shop_data()["specials"]} | {"PADS"}
     assert codes <= set(lines["StockCode"])
     assert {"EIRE", "Unspecified"} < set(lines["Country"])
     assert 10 <= lines["Country"].n_unique() <= 15
@@ -205,7 +204,7 @@ def test_size_is_a_parameter(tmp_path, days, customers, lines):
 
 
 def test_small_pieces_give_a_whole_sample(tmp_path, monkeypatch):
-    monkeypatch.setattr(sample, "PIECE_LINES", 200)
+    monkeypatch.setattr(making, "PIECE_LINES", 200)
     report = make_sample(tmp_path, days=3, customers=300, lines=6000)
     lines = read(tmp_path).with_columns(number=INVOICE.str.strip_chars_start("AC"))
     assert report.lines == len(lines) == pytest.approx(6000, rel=0.02)
@@ -213,8 +212,8 @@ def test_small_pieces_give_a_whole_sample(tmp_path, monkeypatch):
     assert lines["number"].is_sorted()
     assert lines.group_by("number").agg(pl.col("Customer ID").n_unique())["Customer ID"].max() == 1
     rng = np.random.default_rng(1)
-    shop = shoppers.Shop(rng, shoppers.draw_customers(rng, 300), shoppers.make_catalogue())
-    plan = shoppers.plan_visits(shop, np.ones(3), 6000)
+    shop = making.Shop(rng, making.draw_customers(rng, 300), making.make_catalogue())
+    plan = making.plan_visits(shop, np.ones(3), 6000)
     assert max(len(piece) for _, piece in making._pieces(shop, plan)) < 250
 
 
@@ -240,7 +239,7 @@ def test_a_killed_run_leaves_no_half_file(tmp_path, monkeypatch):
     def die(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(sample, "_text", die)
+    monkeypatch.setattr(making, "_text", die)
     with pytest.raises(KeyboardInterrupt):
         make_sample(tmp_path, days=2, lines=100)
     assert not list(tmp_path.glob("*.csv"))

@@ -420,7 +420,7 @@ def test_upload_on_the_command_line(s3, exported, command):
     where = "s3://shop/daily/2025-10-22/2025-10-22_transactions.csv"
     size = (exported / NAME.format("2025-10-22")).stat().st_size
     assert command(*ask)[:2] == (0, f"sent: {where} ({size} bytes)\n")
-    assert command(*ask)[:2] == (0, f"there already: {where} ({size} bytes)\n")
+    assert command(*ask)[:2] == (0, f"already there: {where} ({size} bytes)\n")
     assert command("upload", "--to", "s3://shop/daily", "--landing", str(exported))[1].startswith(
         "sent: s3://shop/daily/2025-10-23/"
     )

@@ -367,7 +367,7 @@ def test_init_without_anybody_to_answer_says_so(home, monkeypatch, capsys):
     monkeypatch.setattr("sys.stdin", io.StringIO(""))
     with pytest.raises(SystemExit) as ended:
         main()
-    assert (ended.value.code, "give --yes to take all guesses" in capsys.readouterr().err) == (2, True)
+    assert (ended.value.code, "--yes accepts all guesses" in capsys.readouterr().err) == (2, True)
 
 
 def test_init_never_writes_over_a_file_unless_told(home, monkeypatch, capsys):

@@ -230,7 +230,7 @@ def test_verb_says_what_is_wrong_once_runs_what_lands_and_ends_by_hand(tmp_path,
         f"rfm: {settings.landing}: ",
         "rfm: ",
     ]
-    assert "Watched until stopped by hand." in said.err
+    assert "Stopped watching." in said.err
 
 
 # ── the workflow ───────────────────────────────────────────────────────────────────────────────────

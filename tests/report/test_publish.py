@@ -159,6 +159,6 @@ def test_hashing_wants_a_key_from_the_environment_and_keeps_notebooks_at_home(mo
 def test_command_says_what_it_sent(reports, tmp_path):
     answer = CliRunner().invoke(app, ["publish", str(tmp_path / "out"), "--reports", str(reports)], catch_exceptions=False)
     assert answer.stdout.strip() == (
-        f"Published {tmp_path}/out/index.html: 9 files sent (0.0 MB), 0 as they were; customers stayed at home"
+        f"Published {tmp_path}/out/index.html: 9 files sent (0.0 MB), 0 unchanged; without individual customers"
     )
     assert json.loads((tmp_path / "out" / MANIFEST).read_text()).keys() == PUBLIC

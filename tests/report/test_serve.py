@@ -107,4 +107,4 @@ def test_verb_says_where_and_ends_with_one_line(reports, monkeypatch):
     answer = CliRunner().invoke(app, ["serve", "--port", "0", "--reports", str(reports)], catch_exceptions=False)
     first, last = answer.stdout.splitlines()
     assert first.startswith("Reports: http://127.0.0.1:")
-    assert (last, answer.exit_code) == ("Served until stopped by hand.", 0)
+    assert (last, answer.exit_code) == ("Stopped serving.", 0)

@@ -1,4 +1,4 @@
-"""The public archive: workbooks in its layout become daily files, byte for byte; a download goes on where it broke off."""
+"""Online Retail II: workbooks in its layout become daily files, byte for byte; an interrupted download resumes."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def both(tmp_path: Path) -> Path:
 
 
 # ── workbooks, and the usual CSV ───────────────────────────────────────────────────────────────────
-def test_trading_days_of_both_sheets_become_days_in_a_row_and_the_overlap_is_taken_once(both, tmp_path):
+def test_trading_days_of_both_sheets_become_consecutive_days(both, tmp_path):
     report = prepare(both, str(tmp_path / "landing"))
     assert landed(tmp_path / "landing") == DAYS
     assert report == ArchiveReport(4, 7, START, dt.date(2025, 6, 29), repeated=2, differing=[], others=0)
@@ -93,7 +93,7 @@ def test_one_sheet_and_another_start(both, tmp_path, sheet, lines, days):
     assert min(landed(tmp_path / "landing")) == "2024-02-29"
 
 
-def test_csv_holds_the_overlap_twice_and_gives_the_same_files(tmp_path):
+def test_csv_with_the_overlap_twice_gives_the_same_files(tmp_path):
     source = comma_separated(tmp_path / "online_retail_II.csv", FIRST + OVERLAP + FIRST[2:] + OVERLAP + LAST)
     assert prepare(source, str(tmp_path / "landing")).repeated == 4
     assert landed(tmp_path / "landing") == DAYS
@@ -108,7 +108,7 @@ def test_zip_archive_and_the_names_of_the_first_edition(tmp_path):
     assert landed(tmp_path / "landing") == DAYS
 
 
-def test_day_that_a_later_sheet_tells_otherwise_is_the_first_sheets_and_is_told(tmp_path):
+def test_day_with_other_lines_in_a_later_sheet_is_reported(tmp_path):
     book = workbook(tmp_path / "book.xlsx", {SHEETS[0]: FIRST + OVERLAP, SHEETS[1]: OVERLAP[:1] + LAST})
     (tmp_path / "landing").mkdir()
     (tmp_path / "landing" / "2020-01-01_transactions.csv").write_text(LANDED)
@@ -157,9 +157,9 @@ def refusal(source: Path, folder: Path | str, **given: Any) -> str:
     ("content", "said"),
     [
         (b"", "has no column Invoice, StockCode"),
-        (b"PK\3\4 and no more", "is no workbook that can be read"),
-        (b"\xff\xfe\0", "is no CSV in UTF-8"),
-        (",".join(HEADER).encode(), "holds no line below its header"),
+        (b"PK\3\4 and no more", "is not a readable workbook"),
+        (b"\xff\xfe\0", "is not a CSV in UTF-8"),
+        (",".join(HEADER).encode(), "has no line below its header"),
         (b"Invoice,Price\n1,2\n", "has no column StockCode, Description, Quantity, Customer ID, Country, InvoiceDate"),
         ((",".join(HEADER) + "\n1,2,3\n").encode(), "line 2: has 3 of 8 fields"),
         (
@@ -176,15 +176,15 @@ def test_source_that_is_no_archive_is_refused(tmp_path, content, said):
 
 def test_csv_out_of_order_is_refused_rather_than_half_taken(tmp_path):
     source = comma_separated(tmp_path / "x.csv", [FIRST[0], FIRST[2], FIRST[1]])
-    assert "2010-12-01 comes twice, with different lines; sort the file" in refusal(source, tmp_path / "landing")
+    assert "2010-12-01 occurs twice, with different lines; sort the file" in refusal(source, tmp_path / "landing")
 
 
 def test_sheets_places_and_addresses_that_are_not_there(both, tmp_path):
     assert "unknown sheet 'Year 2010' (did you mean" in refusal(both, tmp_path / "landing", sheets=["Year 2010"])
     assert "cannot be read" in refusal(tmp_path / "none.xlsx", tmp_path / "landing")
     assert "rfm upload" in refusal(both, "s3://shop/landing")
-    assert "no folder can be made" in refusal(both, both / "landing")
-    assert "is no workbook" in refusal(comma_separated(tmp_path / "x.csv", LAST), tmp_path / "landing", sheets=["x"])
+    assert "the folder cannot be created" in refusal(both, both / "landing")
+    assert "is not a workbook" in refusal(comma_separated(tmp_path / "x.csv", LAST), tmp_path / "landing", sheets=["x"])
 
 
 # ── fetching it ────────────────────────────────────────────────────────────────────────────────────
@@ -248,10 +248,10 @@ def test_file_is_fetched_once_and_its_checksum_told(web, tmp_path):
 
 
 @pytest.mark.parametrize("ranges", [True, False], ids=["in parts", "whole only"])
-def test_download_that_broke_off_goes_on_where_it_stopped(web, tmp_path, ranges):
+def test_interrupted_download_resumes(web, tmp_path, ranges):
     server, url = web
     server.breaks_at = 4000
-    assert "missing) after 0.0 MB; run again, it goes on from there" in complaint(download, url, tmp_path)
+    assert "missing) after 0.0 MB; run again to resume" in complaint(download, url, tmp_path)
     assert not (tmp_path / "online+retail+ii.zip").exists()
     server.breaks_at, server.ranges = None, ranges
     file, _ = download(url, tmp_path, CHECKSUM)
@@ -259,7 +259,7 @@ def test_download_that_broke_off_goes_on_where_it_stopped(web, tmp_path, ranges)
 
 
 @pytest.mark.parametrize(("there", "asked"), [(CONTENT, 1), (CONTENT + b"more", 2)], ids=["all of it", "of another file"])
-def test_part_that_ends_where_the_file_does_or_beyond(web, tmp_path, there, asked):
+def test_complete_part_is_kept_and_a_longer_one_replaced(web, tmp_path, there, asked):
     server, url = web
     (tmp_path / "online+retail+ii.zip.part").write_bytes(there)
     assert download(url, tmp_path)[1] == CHECKSUM
@@ -273,25 +273,25 @@ def test_another_checksum_is_refused_and_the_file_removed(web, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_server_that_has_no_such_file_or_is_out_of_reach(web, tmp_path):
+def test_server_without_the_file_or_out_of_reach(web, tmp_path):
     assert "the server answers 404" in complaint(download, web[1].replace("ii", "missing"), tmp_path)
     with socket.socket() as taken:  # bound, and nobody listens
         taken.bind(("127.0.0.1", 0))
         said = complaint(download, f"http://127.0.0.1:{taken.getsockname()[1]}/x.zip", tmp_path)
-    assert "cannot be fetched" in said
-    assert "see whether this computer is online and run again, or fetch the file by another way" in said
+    assert "cannot be downloaded" in said
+    assert "check the internet connection and run again, or name a copy of the file" in said
 
 
 # ── the verb ───────────────────────────────────────────────────────────────────────────────────────
-def test_verb_fetches_and_prepares_in_one(web, both, tmp_path, monkeypatch, capsys):
+def test_verb_downloads_and_prepares(web, both, tmp_path, monkeypatch, capsys):
     server, url = web
     server.content = both.read_bytes()
     monkeypatch.setenv("RFM_ARCHIVE__URL", url)
     checksum = hashlib.sha256(server.content).hexdigest()
     assert cli.app(["prepare", "--landing", str(tmp_path / "data" / "landing")], standalone_mode=False) in (0, None)
     said, noted = capsys.readouterr()
-    assert f"sha256 {checksum} (to pin it, put it into rfm.toml: [archive] sha256)" in noted
+    assert f"sha256 {checksum} (to pin it, set sha256 under [archive] in rfm.toml)" in noted
     assert "4 files, 7 lines, 2025-06-26 to 2025-06-29" in said
-    assert "2 lines of days that an earlier sheet holds were left out" in noted
+    assert "2 lines were left out, because an earlier sheet has their days" in noted
     assert landed(tmp_path / "data" / "landing") == DAYS
     assert (tmp_path / "data" / "archive" / "online+retail+ii.zip").is_file()
