@@ -20,7 +20,7 @@ from typing import Any
 import polars as pl
 
 from rfm.lake.tables import Lake
-from rfm.pipeline.fork_server import ENVIRONMENT
+from rfm.pipeline.kernels import ENVIRONMENT
 from rfm.schema import TABLES
 
 ROOT = Path(__file__).parents[1]

@@ -181,9 +181,11 @@ TEMPLATE = Path(__file__).parent / "templates"
 OWN = ("page.css", "draw.js", "filter.js", "customers.js")  # assets of our own
 
 
-def render(template: str, values: Mapping[str, Any]) -> str:
-    """Return a page, with everything escaped but the cells."""
-    return _environment().get_template(template).render(values)
+def render(template: str, values: Mapping[str, Any], filters: Mapping[str, Callable[..., Any]] | None = None) -> str:
+    """Return a page, with everything escaped but markup that a filter has made safe."""
+    environment = _environment()
+    environment.filters.update(filters or {})
+    return environment.get_template(template).render(values)
 
 
 @cache
