@@ -25,7 +25,7 @@ from hypothesis import settings as hypothesis_settings
 
 from rfm import settings
 from rfm.contracts import TABLES
-from rfm.pipeline.fork_server import skip_slow_import
+from rfm.pipeline.notebooks import skip_slow_import
 
 skip_slow_import()  # before any test file imports nbformat: three seconds a worker
 

@@ -21,7 +21,7 @@ import polars as pl
 
 from rfm.contracts import TABLES
 from rfm.lake.tables import Lake
-from rfm.pipeline.fork_server import ENVIRONMENT
+from rfm.pipeline.kernels import ENVIRONMENT
 
 ROOT = Path(__file__).parents[1]
 WITH_CLOCK = ("ingestion_timestamp",)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import time
 from collections.abc import Iterator
@@ -22,6 +23,8 @@ UsageError: Any = typer.BadParameter.__base__  # of click, or of the copy of cli
 
 def main() -> None:
     """Run the command line; report an error in one line, without a traceback."""
+    # modules leave no garbage, and looking for it takes a fifth of the time of their import
+    gc.set_threshold(50_000)
     started = time.monotonic()
     spell_unknown_characters()
     with _errors_in_one_line():

@@ -1,11 +1,4 @@
-"""Where the notebooks of the chain lie: in the shop's own folder, or in the package.
-
-One notebook of the chain, run by papermill: what went wrong in it, in one line, and no secret in what is kept.
-
-How papermill runs a notebook here: as always, but written when it is done and not twice a cell.
-
-What is wrong with settings, notebooks and landing files, said before anything heavy is imported or run.
-"""
+"""The notebooks of the chain: where they lie, what they declare, and how papermill runs one."""
 
 from __future__ import annotations
 
@@ -13,6 +6,7 @@ import ast
 import datetime as dt
 import json
 import shutil
+import sys
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -21,14 +15,12 @@ from typing import Any, NamedTuple
 from rfm.errors import RfmError, SettingsError, explain_cloud_error, friendly_io_errors, printable, redact, unknown
 from rfm.landing.decode import mask_of
 from rfm.landing.files import list_files
-from rfm.pipeline.fork_server import skip_slow_import
 from rfm.pipeline.stages import STAGES
 from rfm.settings import EXAMPLE_FILE, PATHS, Settings, packaged
 
 
-# ── folder ────────────────────────────────────────────────────────────
 class Copied(NamedTuple):
-    """Names of files that were copied, that were there already, and that were left because they differ."""
+    """Names of files that were copied, that were already there, and that were left because they differ."""
 
     new: list[str]
     same: list[str]
@@ -63,18 +55,6 @@ def copy_notebooks(folder: Path, force: bool = False) -> Copied:
     return done
 
 
-# ── notebook ────────────────────────────────────────────────────────────
-CELL_TIMEOUT = 3600  # seconds
-OWN_ERRORS = {RfmError.__name__, *(kind.__name__ for kind in RfmError.__subclasses__())}
-
-
-class NotebookResult(NamedTuple):
-    """How a notebook ran: what went wrong, if anything did, and what the seconds were spent on, see `spent`."""
-
-    error: str | None
-    timings: dict[str, float] = {}
-
-
 def parameters_of(notebook: Path) -> list[str]:
     """Return the names that a notebook's parameters cell assigns."""
     try:
@@ -90,20 +70,60 @@ def parameters_of(notebook: Path) -> list[str]:
     return [target.id for target in targets if isinstance(target, ast.Name)]
 
 
+# ── one notebook ────────────────────────────────────────────────────────
+CELL_TIMEOUT = 3600  # seconds
+OWN_ERRORS = {RfmError.__name__, *(kind.__name__ for kind in RfmError.__subclasses__())}
+ENGINE = "rfm"
+
+
+class NotebookResult(NamedTuple):
+    """The error of a notebook in one line, or None, and the seconds by what they were spent on, see `timings`."""
+
+    error: str | None
+    timings: dict[str, float] = {}
+
+
+def skip_slow_import() -> None:
+    """Keep jsonschema from building two grammars, of formats that no notebook has; call it before importing nbformat."""
+    for name in ("rfc3987_syntax", "isoduration"):
+        sys.modules.setdefault(name, None)  # type: ignore[arg-type]
+
+
+@cache
+def _papermill() -> Any:
+    """Import papermill, with an engine that saves a notebook at the end instead of twice per cell."""
+    skip_slow_import()
+    absent = sys.modules.setdefault("boto3", None)  # type: ignore[arg-type] # 0.3 s; for notebooks in S3, which ours are not
+    import papermill
+    from papermill.engines import NBClientEngine, papermill_engines
+
+    if absent is None:
+        del sys.modules["boto3"]
+
+    class Engine(NBClientEngine):
+        @classmethod
+        def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, **given: Any) -> Any:
+            save, nb_man.save = nb_man.save, lambda **_: None
+            try:
+                return super().execute_managed_notebook(nb_man, kernel_name, **given)
+            finally:
+                nb_man.save = save
+
+    papermill_engines.register(ENGINE, Engine)
+    return papermill
+
+
 def execute(notebook: Path, work: Path, parameters: Mapping[str, Any], kernel: Mapping[str, Any]) -> NotebookResult:
     """Run a notebook into the work folder."""
-    skip_slow_import()
-    import papermill
+    papermill = _papermill()
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
-
-    pass
 
     try:
         done = papermill.execute_notebook(
             _no_pattern(notebook),
             _no_pattern(work / notebook.name),
             dict(parameters),
-            engine_name=engine(),
+            engine_name=ENGINE,
             progress_bar=False,
             execution_timeout=CELL_TIMEOUT,
             **kernel,
@@ -119,12 +139,12 @@ def execute(notebook: Path, work: Path, parameters: Mapping[str, Any], kernel: M
 
 
 def _no_pattern(path: Path) -> str:
-    """Return a path that papermill, to which braces are fields to fill in, takes as it is."""
+    """Escape the braces of a path, which papermill takes for fields to fill in."""
     return str(path).replace("{", "{{").replace("}", "}}")
 
 
 def timings(notebook: Mapping[str, Any]) -> dict[str, float]:
-    """Return what the seconds of an executed notebook were spent on, by the times that papermill left in it."""
+    """Return the seconds of an executed notebook spent on kernel, imports and work, by the times that papermill noted in it."""
     start, end = _times(notebook)
     cells = [(*_times(cell), cell) for cell in notebook["cells"]]
     parts = {"kernel": cells[0][0] - start + end - cells[-1][1], "imports": 0.0, "work": 0.0}
@@ -135,59 +155,34 @@ def timings(notebook: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _times(marked: Mapping[str, Any]) -> tuple[float, float]:
-    """Return when papermill began and ended a notebook or a cell, in seconds."""
+    """Return the start and end of a notebook or a cell as papermill noted them, in seconds."""
     marks = marked["metadata"]["papermill"]
     begun, ended = (dt.datetime.fromisoformat(marks[name]).timestamp() for name in ("start_time", "end_time"))
     return begun, ended
 
 
 def _reason(kind: str, said: str) -> str:
-    """Return an error of a notebook in one line: what we say ourselves as it is, any other with its kind."""
+    """Return an error of a notebook in one line; one that is not of rfm with its kind."""
     said = printable(" ".join(redact(said).split()))
     if said and kind in OWN_ERRORS:
         return said
-    known = explain_cloud_error(f"{kind}: {said}")  # of Polars, when a bucket fails in the middle of a stage
+    known = explain_cloud_error(f"{kind}: {said}")  # Polars raises it when a bucket fails in the middle of a stage
     return f"a service failed: {known}" if known else f"{kind}: {said}".removesuffix(": ")
 
 
 def _redact(notebook: Path) -> None:
-    """Take the secrets of the environment out of an executed notebook, whatever wrote them there."""
+    """Remove the secrets of the environment from an executed notebook."""
     text = notebook.read_text(encoding="utf-8") if notebook.is_file() else ""
     if (clean := redact(text)) != text:
         notebook.write_text(clean, encoding="utf-8")
 
 
-# ── engine ────────────────────────────────────────────────────────────
-ENGINE = "rfm"
-
-
-@cache
-def engine() -> str:
-    """Register an engine with papermill that saves a notebook before and after its run, not twice a cell; return its name."""
-    from papermill.engines import NBClientEngine, papermill_engines
-
-    class Engine(NBClientEngine):
-        """Run a notebook as papermill does; save it when it is done, however it ends."""
-
-        @classmethod
-        def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, **given: Any) -> Any:
-            """Run the cells; parameters as for `NBClientEngine`."""
-            save, nb_man.save = nb_man.save, lambda **_: None
-            try:
-                return super().execute_managed_notebook(nb_man, kernel_name, **given)
-            finally:
-                nb_man.save = save
-
-    papermill_engines.register(ENGINE, Engine)
-    return ENGINE
-
-
-# ── preflight ────────────────────────────────────────────────────────────
-GIVEN = ("date", "landing", "lake")  # parameters that a run gives to each notebook that has them
+# ── before a run ────────────────────────────────────────────────────────
+GIVEN = ("date", "landing", "lake")  # parameters that a run passes to each notebook that declares them
 
 
 def check(settings: Settings, parameters: Mapping[str, Any]) -> None:
-    """Check what a run needs."""
+    """Check settings, landing files and notebooks before anything heavy is imported or run."""
     if settings.expectations:
         from rfm.analysis.cleaning import SEVERITIES
         from rfm.config import severities

@@ -1,13 +1,8 @@
-"""The cells of a notebook on a page: headings, tables, figures, and nothing that data can run.
-
-nbconvert escapes nothing by itself, so everything that can hold data passes `safe_html` or ``| e`` in
-``index.html.j2``.
-
-Executed notebooks as pages, beside the notebooks, for whoever wants to see how a table was made.
-"""
+"""Executed notebooks as pages: headings, code, tables and figures, with nothing of their data that a browser would run."""
 
 from __future__ import annotations
 
+import base64
 import html
 import re
 from collections.abc import Callable, Mapping
@@ -15,11 +10,14 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup
+
 from rfm.errors import InputError
 from rfm.pipeline.stages import STAGES
-from rfm.report.render import PLOTLY, TEMPLATE, figure, links, render
+from rfm.report.render import PLOTLY, figure, links, render
 
-# ── cells ────────────────────────────────────────────────────────────
+FOLDER = "notebooks"  # of a run, beside its pages
+HIDDEN = {"injected-parameters", "remove_cell", "papermill-error-cell-tag"}  # tags of cells not shown
 MIMES = [PLOTLY, "text/html", "image/svg+xml", "image/png", "image/jpeg", "text/markdown", "text/plain"]
 TAGS = frozenset(
     re.findall(
@@ -30,18 +28,8 @@ TAGS = frozenset(
 )
 ATTRIBUTES = {"alt", "colspan", "rowspan", "scope", "start", "title"}
 NUMBER = re.compile(r"[-+−]?\W?\d[\d,]*(\.\d+)?(e[-+]?\d+)?\s?%?|nan|none|null|–|<na>|", re.IGNORECASE)
+ANSI = re.compile(r"\x1b\[(.*?)([@-~])")  # colours of a terminal
 HEADING = re.compile(r"\A\s*(#{1,2}) +(.+?)\s*(?:\n|\Z)")
-
-
-def read_notebook(text: str, name: str) -> Any:
-    """Return a notebook from its text."""
-    import nbformat
-
-    try:
-        return nbformat.reads(text, as_version=4)
-    except (ValueError, KeyError, AttributeError, nbformat.ValidationError) as error:
-        why = str(error).partition("\n")[0]
-        raise InputError(f"{name}: is not a notebook ({why}); run the chain again") from error
 
 
 def headings(notebook: Any) -> tuple[str, list[dict[str, str]]]:
@@ -62,7 +50,7 @@ def headings(notebook: Any) -> tuple[str, list[dict[str, str]]]:
     return title, parts
 
 
-def safe_html(dirty: str) -> str:
+def safe_html(dirty: str) -> Markup:
     """Keep harmless tags, show all others as text, and fit tables and headings into the page."""
     import bleach
     from bs4 import BeautifulSoup
@@ -80,11 +68,11 @@ def safe_html(dirty: str) -> str:
         label = f"Table of {', '.join(names)}"
         box = {"class": "scroll card", "tabindex": "0", "role": "region", "aria-label": label}
         table.wrap(soup.new_tag("div", attrs=box))
-    return str(soup)
+    return Markup(str(soup))
 
 
 def _allowed(tag: str, name: str, value: str) -> bool:
-    """Say whether an attribute may stay: no outside address, no class, id or style that looks like ours."""
+    """Return True if an attribute may stay: no outside address, no class, id or style that looks like ours."""
     value = html.unescape(value).strip().lower()
     if name == "href":
         return tag == "a" and not re.match(r"[^/?#]*:|[/\\\s]*[/\\]{2}", value)
@@ -119,7 +107,7 @@ def _join_heads(heads: list[list[Any]]) -> None:
 
 
 def _is_running(column: list[str]) -> bool:
-    """Say whether a column has no name and counts 0, 1, 2: pandas' index when nobody chose one."""
+    """Return True if a column has no name and counts 0, 1, 2: the default index of pandas."""
     return column == ["", *map(str, range(len(column) - 1))]
 
 
@@ -127,36 +115,70 @@ def _text(cell: Any) -> str:
     return cell.get_text(strip=True)
 
 
-CELL_FILTERS: dict[str, Callable[..., Any]] = {"safe_html": safe_html, "figure": figure}
+def _markdown(source: str) -> Markup:
+    return safe_html(_renderer()(source))
 
 
-# ── notebooks ────────────────────────────────────────────────────────────
-FOLDER = "notebooks"  # of a run, beside its pages
-HIDDEN = {"injected-parameters", "remove_cell", "papermill-error-cell-tag"}  # tags of cells not shown
+@cache
+def _renderer() -> Callable[[str], str]:
+    import mistune
+
+    plugins = ["strikethrough", "table", "url", "task_lists", "def_list"]
+    return mistune.create_markdown(escape=False, plugins=plugins)  # type: ignore[return-value]
 
 
+def _highlight(source: str) -> Markup:
+    from pygments import highlight
+    from pygments.formatters.html import HtmlFormatter
+    from pygments.lexers.python import PythonLexer
+
+    return Markup(highlight(source, PythonLexer(), HtmlFormatter()))
+
+
+CELL_FILTERS: dict[str, Callable[..., Any]] = {
+    "base64": lambda text: base64.b64encode(text.encode()).decode(),
+    "figure": figure,
+    "highlight": _highlight,
+    "markdown": _markdown,
+    "no_ansi": lambda text: ANSI.sub("", text),
+    "safe_html": safe_html,
+    "shown_kind": lambda data: next((kind for kind in MIMES if kind in data), None),
+}
+
+
+# ── pages ────────────────────────────────────────────────────────────
 def convert_notebooks(
     work: Path, made: Callable[[str, Callable[[], Any]], Any], given: Mapping[str, Any], record: Mapping[str, Any]
-) -> list[str]:
-    """Write the page of every executed notebook of a run, and return the names of their stages.
-
-    The same notebook gives the same bytes. A notebook that is missing (the run stopped before) gets no page.
-    """
+) -> None:
+    """Write the page of every executed notebook of a run; a run that stopped before has fewer."""
     found = [stage.name for stage in STAGES if (work / f"{stage.name}.ipynb").is_file()]
     (work / FOLDER).mkdir(exist_ok=True)
     for name in found:
         page = _page(name, found, given, record, made(f"{name}.ipynb", partial(notebook_html, work, name)))
         (work / FOLDER / f"{name}.html").write_text(page, encoding="utf-8")
-    return found
 
 
 def notebook_html(work: Path, name: str) -> dict[str, Any]:
-    """Return what the page of a notebook shows of it: cells, parts, title, file, whether there are figures; and its assets."""
-    text = (work / f"{name}.ipynb").read_text(encoding="utf-8")
-    title, parts = headings(notebook := read_notebook(text, f"{name}.ipynb"))
-    cells = _exporter().from_notebook_node(notebook)[0]
-    own = {"cells": cells, "parts": parts, "drawn": PLOTLY in text, "title": title or name, "file": f"{name}.ipynb"}
-    return own | links("../../assets/", text)
+    """Return what the page of a notebook shows of it, and the page's assets."""
+    file = f"{name}.ipynb"
+    text = (work / file).read_text(encoding="utf-8")
+    title, parts = headings(notebook := _read_notebook(text, file))
+    shown = [cell for cell in notebook.cells if not HIDDEN & set(cell.metadata.get("tags", ()))]
+    cells = render("cells.html.j2", {"cells": shown, "plotly": PLOTLY}, CELL_FILTERS)
+    return {"cells": cells, "parts": parts, "title": title or name, "file": file} | links("../../assets/", text)
+
+
+def _read_notebook(text: str, name: str) -> Any:
+    """Return a notebook from its text, unvalidated: papermill wrote it."""
+    from nbformat import v4
+
+    try:
+        notebook = v4.reads(text)
+        _ = [cell.source for cell in notebook.cells]
+        return notebook
+    except (ValueError, KeyError, AttributeError) as error:
+        why = str(error).partition("\n")[0]
+        raise InputError(f"{name}: is not a notebook ({why}); run the chain again") from error
 
 
 def _page(name: str, found: list[str], given: Mapping[str, Any], record: Mapping[str, Any], own: Mapping[str, Any]) -> str:
@@ -171,22 +193,3 @@ def _page(name: str, found: list[str], given: Mapping[str, Any], record: Mapping
         "after": (*found, None)[at + 1],
     }
     return render("notebook.html.j2", {**given, **own, **place})
-
-
-@cache
-def _exporter() -> Any:
-    """Return nbconvert's exporter with the project's template and nothing from any network."""
-    from nbconvert import HTMLExporter
-    from traitlets.config import Config
-
-    config = Config()
-    config.TemplateExporter.extra_template_basedirs = [str(TEMPLATE.parent)]
-    config.TemplateExporter.template_name = TEMPLATE.name
-    config.HTMLExporter.default_preprocessors = ["nbconvert.preprocessors.TagRemovePreprocessor"]
-    config.HTMLExporter.exclude_anchor_links = True
-    config.TagRemovePreprocessor.update(enabled=True, remove_cell_tags=HIDDEN)
-    config.NbConvertBase.display_data_priority = MIMES
-    exporter = HTMLExporter(config=config)
-    for name, function in CELL_FILTERS.items():
-        exporter.register_filter(name, function)
-    return exporter

@@ -1,11 +1,7 @@
-"""Where a site is kept, a folder or a bucket: files written whole, and the list of its runs.
+"""Where a site lies, a folder or a bucket: write its files, publish it to another place, serve it on this computer.
 
-Send a site to where others read it: what changed, the front page last, no customer unless the shop says so.
-
-A page is made once, with everything. What leaves the house is chosen here: the files that show no single customer, and
-of their pages what does not lead to one (the parts between ``<!--own:…-->`` and ``<!--/own-->`` of the templates).
-
-Look at the published site on this computer; an open page loads itself again when a run lands.
+A page is built once, complete. `publishable_files` removes what may not leave the shop, such as the parts of a page
+between ``<!--own:…-->`` and ``<!--/own-->``.
 """
 
 from __future__ import annotations
@@ -38,14 +34,14 @@ from rfm.report.customers import renamed
 from rfm.report.pages import PAGES
 
 
-# ── storage ────────────────────────────────────────────────────────────
+# ── storage ─────────────────────────────────────────────────────────────
 def reaching_site(reports: str) -> AbstractContextManager[None]:
-    """Turn what goes wrong on a disk or a network into one line."""
-    return errors.friendly_io_errors(f"{reports}: cannot be published to", "mend that first")
+    """Turn errors of the disk or the network into one line."""
+    return errors.friendly_io_errors(f"{reports}: cannot be published to", "fix that first")
 
 
 def open_site(reports: str) -> tuple[Any, str]:
-    """Return the file system and the root of the site, without any remembered listing."""
+    """Return the file system and the root of the site, without a cached listing."""
     try:
         fs, root = filesystem(reports)
     except SettingsError as error:
@@ -54,7 +50,7 @@ def open_site(reports: str) -> tuple[Any, str]:
 
 
 def write_file(fs: Any, path: str, content: bytes) -> None:
-    """Write a file whole: readers see the old one or the new one."""
+    """Write a file atomically: readers see the old content or the new."""
     if "local" not in fs.protocol:
         kind = mimetypes.guess_type(path)[0] or "application/octet-stream"
         return fs.pipe_file(path, content, **({"ContentType": kind} if "s3" in fs.protocol else {}))
@@ -68,7 +64,7 @@ def write_file(fs: Any, path: str, content: bytes) -> None:
 
 
 def read_runs(fs: Any, root: str) -> dict[str, Any]:
-    """Return the list of runs as it stands; an empty one for a new site."""
+    """Return the list of runs; an empty one for a new site."""
     check_bucket_reachable(fs, root)
     if not fs.exists(f"{root}/runs.json"):
         return {"runs": [], "newest": None}
@@ -81,7 +77,7 @@ def read_runs(fs: Any, root: str) -> dict[str, Any]:
 
 
 def run_date_of(record: Mapping[str, Any]) -> str:
-    """Return the run date, which becomes a folder's name, after a look that it is a date."""
+    """Return the run date, which becomes the name of a folder; raise InputError if it is no date."""
     given = record.get("run_date")
     try:
         return dt.date.fromisoformat(str(given)).isoformat()
@@ -98,13 +94,13 @@ def published_record(reports: str, day: dt.date) -> dict[str, Any]:
             raise InputError(f"{reports}: no report of {day} is published; `rfm status` lists the days that are")
         text = system.cat_file(place)
     try:
-        return _looked_through(json.loads(text), day)
+        return _checked(json.loads(text), day)
     except (ValueError, KeyError, TypeError, AttributeError, InputError) as error:
         raise InputError(f"{place}: is not a run record ({type(error).__name__}: {error}); publish the day again") from None
 
 
-def _looked_through(record: dict[str, Any], day: dt.date) -> dict[str, Any]:
-    """Return a record whose day, stages and settings are what they must be: a person may have edited it."""
+def _checked(record: dict[str, Any], day: dt.date) -> dict[str, Any]:
+    """Return the record if day, stages and settings are valid; a person may have edited it."""
     if run_date_of(record) != day.isoformat():
         raise ValueError(f"it is of {record['run_date']}")
     for stage in record.get("stages", ()):
@@ -117,16 +113,16 @@ def _looked_through(record: dict[str, Any], day: dt.date) -> dict[str, Any]:
 
 
 # ── publish ────────────────────────────────────────────────────────────
-MANIFEST = "published.json"  # at the target: the files that were sent there, and the hashes of their content
+MANIFEST = "published.json"  # at the target: the files sent there, and the hashes of their content
 KEY = "RFM_PUBLISH_KEY"  # environment variable
 DAY = re.compile(r"(\d{4}-\d\d-\d\d)/(.+)")
-OPEN = {*(page.file for page in PAGES if not page.private), "run.json"}  # of a day, for everybody
+OPEN = {*(page.file for page in PAGES if not page.private), "run.json"}  # of a day; everybody may read them
 CUSTOMERS = {page.file for page in PAGES if page.private}
 OWN = re.compile(r"<!--own:(\w+)-->.*?<!--/own-->", re.DOTALL)
 
 
 class Sent(NamedTuple):
-    """What `publish` did: names of the files sent, their bytes, number of files seen, names removed, the address."""
+    """What `publish` did: files sent, their bytes, number of files seen, files removed, the address."""
 
     sent: list[str]
     size: int
@@ -136,11 +132,11 @@ class Sent(NamedTuple):
 
 
 def publish(reports: str, target: str, choice: Publish) -> Sent:
-    """Send a site to another place: assets, then days, last the front page; only what changed since the last time.
+    """Copy a site to another place: assets, then days, last the front page; only files that changed since the last time.
 
-    What was sent before and may no longer be seen there is removed; nothing else is. Stopped half-way, it may be run again.
+    Files sent earlier that may no longer be seen there are removed, nothing else is. After an interruption it can be run again.
     """
-    publishable_files({}, choice)  # a missing key is known before anything is sent
+    publishable_files({}, choice)  # fails without a key before anything is sent
     with reaching_site(reports):
         home, root = open_site(reports)
         files = {path.removeprefix(f"{root}/"): path for path in home.find(root)}
@@ -150,22 +146,22 @@ def publish(reports: str, target: str, choice: Publish) -> Sent:
         there, place = open_site(target)
         if (there.protocol, place) == (home.protocol, root):
             raise InputError(f"{target}: is the site itself; publish it to another place")
-        names = [name for name in files if _leaves(name, choice)]
+        names = [name for name in files if _may_leave(name, choice)]
         parts = (publishable_files({name: home.cat_file(files[name]) for name in part}, choice) for part in _parts(names))
         return _send(there, place, names, parts, choice)
 
 
 def publishable_files(files: Mapping[str, bytes], choice: Publish) -> dict[str, bytes]:
-    """Return the files of a site that leave the house, in their form for others: hashed ids, no way to what stays."""
-    given = {name: content for name, content in files.items() if _leaves(name, choice)}
+    """Return the files of a site that may be published, with hashed ids and without links to the files that may not."""
+    given = {name: content for name, content in files.items() if _may_leave(name, choice)}
     hidden = {kind for kind, goes in (("customers", choice.customers), ("notebooks", _notebooks(choice))) if not goes}
     if choice.customers and choice.hash_ids:
         given = dict(_hashed(given))
     return {name: _without(content, hidden) if name.endswith(".html") else content for name, content in given.items()}
 
 
-def _leaves(name: str, choice: Publish) -> bool:
-    """Tell whether a file of the site may leave the house; one that is not known stays."""
+def _may_leave(name: str, choice: Publish) -> bool:
+    """Return True if a file of the site may be published; an unknown file may not."""
     if name in {"index.html", "runs.json"} or name.startswith("assets/"):
         return True
     if not (found := DAY.fullmatch(name)):
@@ -176,17 +172,17 @@ def _leaves(name: str, choice: Publish) -> bool:
 
 
 def _notebooks(choice: Publish) -> bool:
-    """Tell whether the executed notebooks leave the house: they show ids, and nothing can hash those."""
+    """Return True if executed notebooks may be published: they show customer ids, which cannot be hashed."""
     return choice.customers and not choice.hash_ids
 
 
 def _without(page: bytes, hidden: set[str]) -> bytes:
-    """Return a page without the parts that lead to what stays at home."""
+    """Return a page without the parts that link to hidden pages."""
     return OWN.sub(lambda found: "" if found[1] in hidden else found[0], page.decode()).encode() if hidden else page
 
 
 def _hashed(files: Mapping[str, bytes]) -> Iterator[tuple[str, bytes]]:
-    """Return files with each customer id as a keyed hash; the exports are made again from the file of all customers."""
+    """Yield files with each customer id as a keyed hash; the lists are written again from the file of all customers."""
     key = os.environ.get(KEY, "").encode()
     if not key:
         raise SettingsError(f"[publish] hash_ids needs a key: set {KEY} in the environment, and keep it")
@@ -203,13 +199,13 @@ def _hashed(files: Mapping[str, bytes]) -> Iterator[tuple[str, bytes]]:
 
 
 def _parts(names: Iterable[str]) -> list[list[str]]:
-    """Return names in the order in which they are sent, cut into what is read at once: assets, each day, the front page."""
+    """Return names in the order in which they are sent, in groups that are read at once: assets, each day, the front page."""
     order = sorted(names, key=lambda name: (name == "index.html", not name.startswith("assets/"), name))
     return [list(part) for _, part in groupby(order, key=lambda name: name.partition("/")[0])]
 
 
 def _send(fs: Any, root: str, names: list[str], parts: Iterable[Mapping[str, bytes]], choice: Publish) -> Sent:
-    """Bring the target to what is wanted."""
+    """Write the changed files to the target and remove the files that may no longer be there."""
     known, sent = _manifest(fs, root), {}
     there = {path.removeprefix(f"{root}/"): info["size"] for path, info in fs.find(root, detail=True).items()}
     if foreign := sorted((there.keys() & set(names)) - known.keys()):
@@ -218,9 +214,9 @@ def _send(fs: Any, root: str, names: list[str], parts: Iterable[Mapping[str, byt
             "choose another place, or move them away"
         )
     days = {name.partition("/")[0] for name in names}
-    gone = [name for name in known if name not in names and (not _leaves(name, choice) or name.partition("/")[0] in days)]
+    gone = [name for name in known if name not in names and (not _may_leave(name, choice) or name.partition("/")[0] in days)]
     known |= {name: "" for name in names if name not in known}
-    _note(fs, root, known)  # should it end half-way, the next one knows what is its own
+    _note(fs, root, known)  # after an interruption the next run knows these files as its own
     for name in {*gone} & there.keys():
         fs.rm_file(f"{root}/{name}")
     for part in parts:
@@ -235,7 +231,7 @@ def _send(fs: Any, root: str, names: list[str], parts: Iterable[Mapping[str, byt
 
 
 def _manifest(fs: Any, root: str) -> dict[str, str]:
-    """Return the files that were sent to a place, each with the hash of its content; an InputError says that it is none."""
+    """Return the files that were sent to a place, each with the hash of its content."""
     if not fs.exists(f"{root}/{MANIFEST}"):
         return {}
     try:
@@ -245,17 +241,14 @@ def _manifest(fs: Any, root: str) -> dict[str, str]:
 
 
 def _note(fs: Any, root: str, files: Mapping[str, str]) -> None:
-    """Write the list of the files that were sent."""
+    """Write the list of files that were sent."""
     write_file(fs, f"{root}/{MANIFEST}", (json.dumps(dict(sorted(files.items())), indent=1) + "\n").encode())
 
 
 # ── serve ────────────────────────────────────────────────────────────
 HOST = "127.0.0.1"
-EVERY = 2000  # milliseconds between two looks at the list of runs
-POLICY, WIDER = (
-    "default-src 'none';",
-    "default-src 'none'; connect-src 'self';",
-)  # of a page as it lies there; as it is served
+EVERY = 2000  # milliseconds between two checks of the list of runs
+POLICY, SERVED_POLICY = "default-src 'none';", "default-src 'none'; connect-src 'self';"  # of a page as a file, and as served
 RELOAD = f"""
 let seen;
 const look = async () => {{
@@ -270,10 +263,7 @@ look();
 
 
 def server(reports: str, port: int = 0) -> ThreadingHTTPServer:
-    """Return a server of the published site, for this computer alone; ``serve_forever`` starts it.
-
-    The files stay as they are: what makes a page load itself again is added on the way.
-    """
+    """Return a server of the published site on localhost; the files stay unchanged, live reload is added to the responses."""
     if not (Path(reports) / "index.html").is_file():
         raise InputError(f"{reports}: no published report to serve; `rfm daily` makes one, `--reports` names its folder")
     try:
@@ -285,18 +275,18 @@ def server(reports: str, port: int = 0) -> ThreadingHTTPServer:
 
 
 def inject_live_reload(page: str) -> str:
-    """Return a page that loads itself again when a run lands."""
+    """Return a page that reloads when a run is published."""
     found = re.search(r"script-src 'nonce-([0-9a-f]+)'", page)
     if not found:
         return page
-    return page.replace(POLICY, WIDER, 1).replace("</head>", f'<script nonce="{found[1]}">{RELOAD}</script>\n</head>', 1)
+    return page.replace(POLICY, SERVED_POLICY, 1).replace("</head>", f'<script nonce="{found[1]}">{RELOAD}</script>\n</head>', 1)
 
 
 class _Pages(SimpleHTTPRequestHandler):
-    """The files of a site, its pages awake; says nothing on the terminal, answers no other name than this computer's."""
+    """Serve the site on localhost with live reload; no request log, no other host name."""
 
     def send_head(self) -> io.BytesIO | BinaryIO | None:
-        """Send what stands before the content, and return the content."""
+        """Send the headers and return the content."""
         if self.headers.get("Host", "").rpartition(":")[0] not in (HOST, "localhost"):
             self.send_error(HTTPStatus.FORBIDDEN)
             return None
@@ -313,14 +303,14 @@ class _Pages(SimpleHTTPRequestHandler):
         return io.BytesIO(content)
 
     def end_headers(self) -> None:
-        """Let the browser keep what is named by its content, and nothing else."""
+        """Let the browser cache only files whose names hold the hash of their content."""
         kept = "max-age=31536000, immutable" if self.path.startswith("/assets/") else "no-cache"
         self.send_header("Cache-Control", kept)
         super().end_headers()
 
     def list_directory(self, path: Any) -> None:
-        """Show no folders, only pages."""
+        """Refuse to list folders."""
         self.send_error(HTTPStatus.NOT_FOUND)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Be quiet."""
+        """Log nothing."""

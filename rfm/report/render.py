@@ -1,14 +1,6 @@
-"""Filters of the templates: how a number, a date, a sentence stand on a page.
+"""Pages from templates: the filters and assets of the site, the tables of one run, figures and rows as templates want them.
 
-They are given values of the run record and return text, which Jinja escapes.
-
-The template of the site: nbconvert's for the cells, Jinja's for the pages round them, style and script.
-
-A new kind of page is one more child of ``frame.html.j2``; pieces that pages share are in ``parts.html.j2``.
-
-The tables of one run, for its pages: as they stood when the run ended, whatever has been written since.
-
-Figures on a page: what the template needs to draw one, to name it, and to say the same in a table.
+A new kind of page extends ``frame.html.j2``; macros that pages share are in ``parts.html.j2``.
 """
 
 from __future__ import annotations
@@ -41,7 +33,7 @@ if TYPE_CHECKING:
 
 # ── filters ────────────────────────────────────────────────────────────
 def _shown(form: Callable[..., str]) -> Callable[..., str]:
-    """Return a filter that shows a number by `form` and anything else as a dash."""
+    """Return a filter that formats a number and shows anything else as a dash."""
 
     def shown(value: Any, *more: Any) -> str:
         try:
@@ -67,7 +59,7 @@ def _share(number: Decimal) -> str:
 
 
 def _change(now: Decimal, before: Any, form: str, sign: str) -> str:
-    """Return how far a figure has moved, with an arrow and a sign; a share in percentage points."""
+    """Return the change of a figure with an arrow and a sign; of a share in percentage points."""
     moved = now - Decimal(str(before))
     shown = {"money": lambda: _money(abs(moved), sign), "share": lambda: f"{100 * abs(moved):.1f} points"}
     amount = shown.get(form, lambda: _count(abs(moved)))()
@@ -75,7 +67,7 @@ def _change(now: Decimal, before: Any, form: str, sign: str) -> str:
 
 
 def _freshness(sale: str | None, run_date: str) -> str:
-    """Return how old the newest sale was at the run."""
+    """Return the age of the newest sale at the run, in words."""
     if not sale:
         return "no sales yet"
     days = (dt.date.fromisoformat(run_date) - dt.date.fromisoformat(sale)).days
@@ -83,7 +75,7 @@ def _freshness(sale: str | None, run_date: str) -> str:
 
 
 def _form(value: Any, form: str, currency: str) -> str:
-    """Return a value of a table or a tile as it stands on a page; a form that is not known is text."""
+    """Format a value of a table or a tile; an unknown form is text."""
     if form in FORMS:
         return FORMS[form](value, currency)
     if isinstance(value, bool):
@@ -109,7 +101,7 @@ def _precise(number: Decimal) -> str:
 
 
 _COUNT, _MONEY, _SHARE = _shown(_count), _shown(_money), _shown(_share)
-FORMS: dict[str, Callable[[Any, str], str]] = {  # how a value is shown, and its currency, if it is money
+FORMS: dict[str, Callable[[Any, str], str]] = {  # a value and the currency sign → text
     "count": lambda value, _: _COUNT(value),
     "number": lambda value, _: _shown(lambda number: f"{number:,.3f}")(value),
     "money": _MONEY,
@@ -123,7 +115,7 @@ FORMS: dict[str, Callable[[Any, str], str]] = {  # how a value is shown, and its
 
 
 def headline(summary: Mapping[str, Any] | None) -> str:
-    """Return the run in a sentence: the segment that brings the largest share of revenue."""
+    """Return a sentence about the segment with the largest share of revenue."""
     if not summary or not summary["segments"]:
         return "No segments yet" if summary else ""
     top = max(summary["segments"], key=lambda row: row["revenue_share"])
@@ -132,7 +124,7 @@ def headline(summary: Mapping[str, Any] | None) -> str:
 
 
 def note(summary: Mapping[str, Any], currency: str) -> str:
-    """Return what is at stake in the risk tier, in a sentence; nothing if nobody is in it."""
+    """Return a sentence about the risk tier; empty if it has no customers."""
     risk = [row for row in summary["segments"] if row["tier"] == "risk"]
     if not risk:
         return ""
@@ -152,7 +144,7 @@ def _json(value: Any) -> Any:
 
 
 def slug(segment: str) -> str:
-    """Return the name of a segment as it stands in a file's name or an address."""
+    """Return the name of a segment for file names and addresses."""
     return re.sub(r"[^a-z]+", "-", str(segment).lower()).strip("-")
 
 
@@ -178,12 +170,14 @@ PAGE_FILTERS: dict[str, Callable[..., Any]] = {
 
 # ── template ────────────────────────────────────────────────────────────
 TEMPLATE = Path(__file__).parent / "templates"
-OWN = ("page.css", "draw.js", "filter.js", "customers.js")  # assets of our own
+OWN = ("page.css", "draw.js", "filter.js", "customers.js")  # our assets
 
 
-def render(template: str, values: Mapping[str, Any]) -> str:
-    """Return a page, with everything escaped but the cells."""
-    return _environment().get_template(template).render(values)
+def render(template: str, values: Mapping[str, Any], filters: Mapping[str, Callable[..., Any]] | None = None) -> str:
+    """Return a page, with everything escaped but markup that a filter has made safe."""
+    environment = _environment()
+    environment.filters.update(filters or {})
+    return environment.get_template(template).render(values)
 
 
 @cache
@@ -197,22 +191,21 @@ def _environment() -> Any:
 
 
 def links(folder: str, content: str) -> dict[str, Any]:
-    """Return the addresses of the assets, and the nonce of a page."""
+    """Return the addresses of the assets and the nonce of a page."""
     nonce = hashlib.sha256(content.encode()).hexdigest()[:32]
     return {"assets": {name: folder + hashed for name, (hashed, _) in assets().items()}, "nonce": nonce}
 
 
 @cache
 def assets() -> dict[str, tuple[str, bytes]]:
-    """Return the files all pages share."""
+    """Return name and content of each file that all pages share; its name in the site holds the hash of its content."""
     plotly = files("plotly") / "package_data" / "plotly.min.js"
     paths = (*(TEMPLATE / name for name in OWN), plotly)
-    return {path.name: (_hashed(path.name, content := path.read_bytes()), content) for path in paths}
-
-
-def _hashed(name: str, content: bytes) -> str:
-    stem, dot, kind = name.partition(".")
-    return f"{stem}-{hashlib.sha256(content).hexdigest()[:10]}{dot}{kind}"
+    found = {path: path.read_bytes() for path in paths}
+    return {
+        path.name: (path.name.replace(".", f"-{hashlib.sha256(content).hexdigest()[:10]}.", 1), content)
+        for path, content in found.items()
+    }
 
 
 # ── tables ────────────────────────────────────────────────────────────
@@ -221,7 +214,7 @@ LEDGER, SILVER, CUSTOMERS = "landing_files", "retail_transactions_silver", "cust
 
 @dataclass(frozen=True)
 class RunTables:
-    """What the builder of a page is given: the tables of a run, its record and the settings."""
+    """The tables of one run as they were when it ended, its record and the settings: the argument of every page builder."""
 
     settings: Settings
     record: Mapping[str, Any]
@@ -229,7 +222,7 @@ class RunTables:
 
     @cached_property
     def lake(self) -> Lake:
-        """The lake as it is now."""
+        """The lake."""
         return open_lake(self.settings)
 
     @property
@@ -239,39 +232,39 @@ class RunTables:
 
     @property
     def currency(self) -> str:
-        """Sign before an amount."""
+        """The sign before an amount."""
         return str(self.record.get("parameters", {}).get("currency") or self.settings.shop.currency)
 
     @cached_property
     def versions(self) -> dict[str, int]:
-        """Version of each table when the run ended."""
+        """The version of each table when the run ended."""
         stages = self.record.get("stages", ())
         states = (states for stage in stages for states in (stage.get("reads", {}), stage.get("writes", {})))
         return {name: int(state["version"]) for found in states for name, state in found.items()}
 
     @cached_property
     def orders(self) -> pd.DataFrame:
-        """The orders up to the run date, by the rules of the run: what Overview and Trade are made of."""
+        """The orders up to the run date, by the rules of the run."""
         return sales.orders(self.read(SILVER), self.day, stock_code_pattern=self.rules.stock_code_pattern)
 
     @property
     def rules(self) -> Rules:
-        """What counted in the run."""
+        """The business rules of the run."""
         return Rules.model_validate(self.record.get("settings", {}).get("rules") or self.settings.rules.model_dump())
 
-    def stand(self) -> None:
-        """Raise InputError if the tables, of which a catalog shows the newest version alone, are those of another day."""
+    def check_day(self) -> None:
+        """Raise InputError if a catalog, which has only the newest version of a table, holds another day by now."""
         if is_catalog_name(self.settings.lake):
             found = self.lake.rows(CUSTOMERS, columns=["UpdateDate"])["UpdateDate"].unique().to_list()
             if found != [self.day]:
                 raise InputError(_gone(self.day, f"{self.settings.lake} holds another day now"))
 
     def read(self, name: str, **equal: Any) -> Any:
-        """Return the rows of a table that the run saw, as a Polars lazy frame."""
+        """Return the rows of a table as of the run, as a Polars lazy frame."""
         return self._asked(self.lake.read, name, equal)
 
     def _asked(self, ask: Callable[..., Any], name: str, equal: Mapping[str, Any]) -> Any:
-        """Ask the lake for the version of a table that the run saw."""
+        """Call a reader of the lake for the version of a table as of the run."""
         versions = self.versions
         dated: dict[str, Any] = {"until": self.day, "ledger": versions.get(LEDGER)} if "source_file" in TABLES[name].names else {}
         try:
@@ -280,10 +273,7 @@ class RunTables:
             raise InputError(_gone(self.day, first_line(error))) from None
 
     def frame(self, name: str, **equal: Any) -> pd.DataFrame:
-        """Return the rows of a table that the run saw, with every column of the contract; read once for all pages.
-
-        Parameters as for `read`; InputError if the files of that version are gone.
-        """
+        """Return the rows of a table as of the run, with every column of the contract; read once for all pages."""
         key = name, *((column, str(value)) for column, value in equal.items())
         if key not in self._kept:
             frame = self._asked(self.lake.frame, name, equal)
@@ -292,7 +282,7 @@ class RunTables:
 
 
 def _gone(day: dt.date, why: str) -> str:
-    """Say that a past run cannot be looked at any more."""
+    """Return the message about a run whose table versions were removed."""
     return (
         f"{day}: the tables of that run are gone ({why}); past versions are kept for [care] retain_days, "
         f"so run the day again: rfm daily --date {day}"
@@ -304,13 +294,13 @@ MOST_ROWS = 60  # of the table under a figure
 
 
 def drawn(picture: Any, alt: str = "", table: Any = None, columns: Mapping[str, tuple[str, str]] | None = None) -> dict[str, Any]:
-    """Return a figure as the template wants it."""
+    """Return a figure for the template, optionally with the table that says the same."""
     given = {"height": picture.layout.height or 420, **figure(json.loads(picture.to_json()))}
     return given | {"alt": alt or given["alt"], "table": None if table is None else rows_of(table, columns)}
 
 
 def rows_of(frame: Any, columns: Mapping[str, tuple[str, str]] | None = None) -> dict[str, Any]:
-    """Return a frame as plain rows with a heading and a form for each column."""
+    """Return the first rows of a frame as plain values, with a heading and a form per column."""
     columns = columns or {name: (str(name), "text") for name in frame.columns}
     shown = frame[list(columns)].head(MOST_ROWS).astype(object)
     rows = shown.where(shown.notna(), None).to_numpy().tolist()
@@ -322,23 +312,21 @@ def rows_of(frame: Any, columns: Mapping[str, tuple[str, str]] | None = None) ->
 
 
 def _plain(value: Any) -> Any:
-    """Return a value that JSON can hold: numbers and truth as they are, all else as text."""
+    """Return a value that JSON can hold: numbers and booleans unchanged, all else as text."""
     return value if value is None or isinstance(value, bool | int | float) else str(value)
 
 
 PLOTLY = "application/vnd.plotly.v1+json"
-
-
-DRAWN = re.compile(r"<(?!/?(?:b|i|br|extra)>)")  # what plotly would take for markup that no figure of ours has, as a link
+MARKUP = re.compile(r"<(?!/?(?:b|i|br|extra)>)")  # plotly would take it for markup that our figures do not have, such as a link
 
 
 def figure(drawn: Mapping[str, Any], under: str = "") -> dict[str, str]:
-    """Return a plotly figure as caption and JSON; the caption is page text, so it wraps and is read aloud."""
+    """Return a plotly figure as caption and JSON; the caption is text of the page, which wraps and is read aloud."""
     layout = dict(drawn.get("layout", {}))
     head, more = _titles(layout.pop("title", None))
     meta = layout.get("meta")
     said = meta.get("alt") if isinstance(meta, Mapping) else None
-    content = DRAWN.sub("&lt;", json.dumps({"data": drawn.get("data", []), "layout": layout}, separators=(",", ":")))
+    content = MARKUP.sub("&lt;", json.dumps({"data": drawn.get("data", []), "layout": layout}, separators=(",", ":")))
     for char in "<>&":
         content = content.replace(char, f"\\u{ord(char):04x}")
     alt = said or f"{head or under} {more}".strip() or "Figure"
@@ -346,7 +334,7 @@ def figure(drawn: Mapping[str, Any], under: str = "") -> dict[str, str]:
 
 
 def _titles(title: Any) -> tuple[str, str]:
-    """Return title and subtitle as plain text: plotly keeps them as markup, parted by ``<br>`` or by name."""
+    """Return title and subtitle as plain text; plotly separates them by ``<br>`` or by name."""
     title = title if isinstance(title, Mapping) else {"text": title}
     below = (title.get("subtitle") or {}).get("text") or ""
     lines = [*re.split(r"<br\s*/?>", title.get("text") or ""), below]

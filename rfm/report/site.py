@@ -1,11 +1,4 @@
-"""Small drawings that are part of a page, so that nothing has to load before they are seen.
-
-The front page over all runs, made from ``runs.json`` alone: the newest run's overview, and a small row for every run.
-
-What can be made of a site while the chain still runs: the pages whose tables stand, the notebooks that have run.
-
-The HTML site: the pages of a run from its tables, its executed notebooks beside them, and a front page over all runs.
-"""
+"""The site of a shop: the pages of a run, its executed notebooks and downloads, and a front page over all runs."""
 
 from __future__ import annotations
 
@@ -30,12 +23,12 @@ from rfm.report.publish import open_site, publishable_files, published_record, r
 from rfm.report.render import RunTables, assets, links, render
 from rfm.settings import Settings
 
-# ── charts ────────────────────────────────────────────────────────────
-WIDTH, HEIGHT, INSET = 240, 64, 4  # of a line, in units of its own
+# ── small drawings ────────────────────────────────────────────────────────────
+WIDTH, HEIGHT, INSET = 240, 64, 4  # of a sparkline, in its own units
 
 
 def sparkline(points: Sequence[tuple[str, float]]) -> dict[str, Any]:
-    """Return values over time as the path of an SVG, from the first day to the last."""
+    """Return values over time as the path of an SVG line."""
     days = [dt.date.fromisoformat(day).toordinal() for day, _ in points]
     values = [value for _, value in points]
     span, low, high = days[-1] - days[0] or 1, min(values), max(values)
@@ -58,9 +51,9 @@ def _month(year: int, month: int, of: Mapping[str, Any]) -> dict[str, Any]:
     return {"name": f"{dt.date(year, month, 1):%B %Y}", "weeks": weeks}
 
 
-# ── front ────────────────────────────────────────────────────────────
+# ── front page ────────────────────────────────────────────────────────────
 FOUND = ("customers", "revenue", "orders")
-TRENDS = (  # what of each run is drawn over time: name, title, how it is shown
+TRENDS = (  # figures of a run drawn over time: name, title, form
     ("customers", "Customers", "count"),
     ("revenue", "Revenue", "money"),
     ("named", "Segments", "count"),
@@ -70,7 +63,7 @@ TRENDS = (  # what of each run is drawn over time: name, title, how it is shown
 
 
 def with_run(site: Mapping[str, Any], about: Mapping[str, Any], figures: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the list of runs with this run in it, newest first, and in full the newest that has figures."""
+    """Return the list of runs with this run added, newest first, and the newest run with segments in full."""
     summary, newest = about["summary"], site["newest"]
     entry = {name: about[name] for name in ("run_date", "status", "started", "seconds")}
     entry |= {name: summary.get(name) for name in FOUND} | figures.get("trend", {})
@@ -99,14 +92,14 @@ def index_page(site: Mapping[str, Any]) -> str:
 
 
 def _trend(runs: list[Mapping[str, Any]], name: str, title: str, form: str) -> dict[str, Any]:
-    """Return a figure of the runs over time."""
+    """Return one figure of all runs over time."""
     known = [(run["run_date"], float(run[name])) for run in reversed(runs) if run.get(name) is not None]
     return {"title": title, "form": form, "first": known[0], "last": known[-1], "path": sparkline(known)}
 
 
-# ── ahead ────────────────────────────────────────────────────────────
+# ── parts made while the chain still runs ────────────────────────────────────────────────────────────
 class Ahead:
-    """Make parts of a site in a thread beside the stages of a run; leaving the context drops what nobody waits for."""
+    """Build parts of a site in a thread beside the stages of a run; leaving the context cancels the parts not yet begun."""
 
     def __init__(self, settings: Settings, work: Path) -> None:
         self.settings, self.work = settings, work
@@ -118,11 +111,11 @@ class Ahead:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """Wait for the part that is being made, and forget the others."""
+        """Wait for the part that is being built, and cancel the others."""
         self._thread.shutdown(cancel_futures=True)
 
     def begin(self, record: Mapping[str, Any]) -> None:
-        """Begin with what the newest stage of the record has made possible."""
+        """Queue the pages whose tables the newest stage of the record has completed."""
         name = record["stages"][-1]["name"]
         tables = RunTables(self.settings, {**record, "stages": list(record["stages"])})
         for page in (page for page in PAGES if page.after == name):
@@ -132,7 +125,7 @@ class Ahead:
         self._make(f"{name}.ipynb", partial(notebooks.notebook_html, self.work, name))
 
     def made(self, part: str, make: Callable[[], Any]) -> Any:
-        """Return a part, waiting for it; one that was not begun is made now."""
+        """Return a part, waiting for it; build one now that was not queued."""
         return self._parts[part].result() if part in self._parts else make()
 
     def _make(self, part: str, make: Callable[[], Any]) -> None:
@@ -144,22 +137,21 @@ def export(tables: RunTables, work: Path) -> None:
     customers.write_exports(customers.customer_list(tables), work / customers.FOLDER, tables.day)
 
 
-# ── site ────────────────────────────────────────────────────────────
-PARTS = (  # what of a work folder goes where in the day's
+# ── site of a run ────────────────────────────────────────────────────────────
+PARTS = (  # files of a work folder, and their folder in that of the day
     ("*.ipynb", f"{FOLDER}/"),
     (f"{FOLDER}/*.html", f"{FOLDER}/"),
     (f"{customers.FOLDER}/*", f"{customers.FOLDER}/"),
     ("*.html", ""),
     ("run.json", ""),
 )
-FIGURES = "figures.json"  # in the work folder: what the front page shows of the run
+FIGURES = "figures.json"  # in the work folder: the figures of the run for the front page
 
 
 def build(settings: Settings, work: Path, record: Mapping[str, Any], ahead: Ahead | None = None) -> list[Path]:
-    """Write the pages of a run, those of its executed notebooks, and its exports into its work folder.
+    """Write the pages of a run, its executed notebooks as pages, and its downloads into its work folder.
 
-    The pages are made from the tables as the run left them and from its record, so the same run gives the same
-    bytes on any later day. They look for their assets in ``../assets``, where `publish` puts them.
+    The same run gives the same bytes on any later day. Pages expect their assets in ``../assets``, where `publish` puts them.
     """
     tables = RunTables(settings, record)
     given = _about(record) | {"menu": PAGES, "fresh": freshness(tables)}
@@ -175,12 +167,11 @@ def build(settings: Settings, work: Path, record: Mapping[str, Any], ahead: Ahea
 
 
 def publish(work: Path, reports: str, record: Mapping[str, Any], choice: Publish | None = None) -> str:
-    """Publish the pages of a run: assets, the day, the list of runs, and last the front page.
+    """Publish the pages of a run: assets, the day, the list of runs, and last the front page; return its address.
 
-    Every file is written whole, nothing is deleted; a day published again replaces its files and its entry. A folder gets
-    everything: it is the shop's own. A URL is read by others, so it gets what ``[publish]`` lets out of the house, as from
-    `rfm.report.publish`: without more, no single customer, no export, no executed notebook. Where the bucket is as closed as
-    the lake, ``[publish] customers = true`` keeps them there.
+    Nothing is deleted; a day published again replaces its files and its entry. A folder belongs to the shop and gets
+    everything. Others may read a URL, so it gets only what ``[publish]`` allows: by default no single customer, no download
+    and no executed notebook.
     """
     day = run_date_of(record)
     figures = json.loads((work / FIGURES).read_text(encoding="utf-8")) if (work / FIGURES).is_file() else {}
@@ -199,12 +190,12 @@ def publish(work: Path, reports: str, record: Mapping[str, Any], choice: Publish
 
 
 def rebuild(settings: Settings, day: dt.date | None = None) -> str:
-    """Make the pages of a published run again, from its tables as they were, without running anything."""
+    """Build the pages of a published run again from the versions of its tables, without running the chain."""
     days = [run["run_date"] for run in published_runs(settings.reports) if run["status"] == "done"]
     if not (day or days):
         raise InputError(f"{settings.reports}: no report is published yet; run `rfm daily` first")
     record = published_record(settings.reports, day or dt.date.fromisoformat(days[0]))
-    RunTables(settings, record).stand()
+    RunTables(settings, record).check_day()
     with tempfile.TemporaryDirectory(prefix="rfm-report-") as folder:
         work = Path(folder)
         build(settings, work, record)
@@ -212,13 +203,13 @@ def rebuild(settings: Settings, day: dt.date | None = None) -> str:
 
 
 def published_runs(reports: str) -> list[dict[str, Any]]:
-    """Return what the front page knows of every published run, newest first."""
+    """Return the entries of all published runs, newest first."""
     with reaching_site(reports):
         return read_runs(*open_site(reports))["runs"]
 
 
 def freshness(tables: RunTables) -> dict[str, str | None]:
-    """Return the newest days that the run knew: ``file``, by its name, and ``sale``."""
+    """Return the newest days as of the run: ``file``, by its name, and ``sale``."""
     files = tables.frame("landing_files", layer="bronze")["file_date"].dropna()
     sales = tables.frame("daily_counts", layer="silver")["InvoiceDate"].dropna()
     days = {"file": files, "sale": sales[sales <= tables.day]}
@@ -233,7 +224,7 @@ def _page(page: Page, given: Mapping[str, Any], shown: Mapping[str, Any]) -> str
 
 
 def _about(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the frame of any page says about its run."""
+    """Return the facts about a run that every page shows."""
     given, shop = record.get("parameters", {}), Shop()
     return {
         "run_date": run_date_of(record),

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from rfm.errors import RfmError, SettingsError
-from rfm.pipeline import fork_server, kernels
+from rfm.pipeline import kernels
+from rfm.pipeline.notebooks import skip_slow_import
 
-fork_server.skip_slow_import()
+skip_slow_import()
 
 import nbformat
 import papermill
@@ -131,8 +132,8 @@ def test_a_timeout_ends_the_kernel_and_its_children(forked, tmp_path):
 
 @pytest.mark.parametrize(("end", "code"), [("raise SystemExit(5)", 5), ("os._exit(3)", 3), ("os.kill(os.getpid(), 9)", -9)])
 def test_exit_codes_are_those_of_the_process(monkeypatch, tmp_path, end, code):
-    no_kernel = f"import os; from rfm.pipeline import fork_server as warm; warm._become_kernel = lambda _: exec({end!r}); main()"
-    monkeypatch.setattr(kernels, "BOOT", fork_server.BOOT.replace("main()", no_kernel))
+    no_kernel = f"import os; from rfm.pipeline import kernels; kernels._become_kernel = lambda: exec({end!r}); serve()"
+    monkeypatch.setattr(kernels, "BOOT", kernels.BOOT.replace("serve()", no_kernel))
     one = kernels.WarmProcess((), (), str(tmp_path))
     kernel = one.fork({})
     assert (kernel.wait(), kernel.poll(), kernel.returncode) == (code, code, code)
@@ -226,15 +227,10 @@ def test_the_next_kernel_is_there_before_its_notebook(forked):
     assert forked._spare is None
 
 
-def test_a_kernel_started_ahead_is_not_taken_where_its_surroundings_have_changed(forked, tmp_path, monkeypatch):
-    run(forked, "1", last=False)
-    spare = forked._spare.provisioner.process
-    monkeypatch.setenv("RFM_SHOP", "toys")
-    with contextlib.chdir(tmp_path):
-        found = printed(run(forked, "import os; print(os.getpid(), os.getcwd(), os.environ['RFM_SHOP'])"))
-    assert found.split()[0] != str(spare.pid)
-    assert found.split()[1:] == [str(tmp_path), "toys"]
-    assert gone(spare.pid)
+def test_a_failed_notebook_leaves_no_kernel_ahead(forked):
+    with pytest.raises(papermill.PapermillExecutionError):
+        run(forked, "1 / 0", last=False)
+    assert forked._spare is None
 
 
 def test_a_killed_caller_takes_everything_along(tmp_path):
@@ -276,12 +272,12 @@ def test_a_warm_process_killed_while_it_imports_is_an_error(monkeypatch):
 def test_imports_leave_the_warm_process_alone():
     """No thread may exist when the warm process forks, but the one of polars that deletes spilled files."""
     source = (
-        "import os; from rfm.pipeline import kernels, fork_server as warm; kernels.skip_slow_import()\n"
-        "for name in (*warm.KERNEL_IMPORTS, *kernels.WARM_IMPORTS, *kernels.LATER_IMPORTS): warm._load(name)\n"
+        "import os; from rfm.pipeline import kernels; kernels.skip_slow_import()\n"
+        "for name in (*kernels.KERNEL_IMPORTS, *kernels.WARM_IMPORTS, *kernels.LATER_IMPORTS): kernels._load(name)\n"
         "tasks = [task for task in os.listdir('/proc/self/task') if int(task) != os.getpid()]\n"
         "print(*[open(f'/proc/self/task/{task}/comm').read().strip() for task in tasks])"
     )
-    environment = {**os.environ, **fork_server.ENVIRONMENT, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, **kernels.ENVIRONMENT, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", source]
     ended = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment)
     assert set(ended.stdout.split()) <= {"polars-ooc-clea"}
@@ -308,5 +304,5 @@ def test_an_unknown_mode_is_refused():
 
 def test_skip_slow_import_leaves_a_loaded_module(monkeypatch):
     monkeypatch.setitem(sys.modules, "rfc3987_syntax", random)
-    fork_server.skip_slow_import()
+    skip_slow_import()
     assert sys.modules["rfc3987_syntax"] is random

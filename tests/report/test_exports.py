@@ -14,6 +14,7 @@ import pyarrow as pa
 import pytest
 
 from rfm.report import customers as exports
+from rfm.report.render import slug
 
 DAY = dt.date(2025, 10, 23)
 SEGMENTS = ["Champions", "VIP At Risk", "Champions", "Hibernating"]
@@ -48,32 +49,35 @@ def folder(customers: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) ->
     return folder
 
 
-def read(path: Path) -> pd.DataFrame:
+def read(folder: Path, kind: str, title: str = "Customers") -> pd.DataFrame:
     """Return a list as a person's program reads it."""
     kinds = {"Customer": str, "Why here": str}
-    return pd.read_csv(path, dtype=kinds) if path.suffix == ".csv" else pd.read_excel(path, engine="calamine", dtype=kinds)
+    if kind == "csv":
+        return pd.read_csv(folder / f"{slug(title)}.csv", dtype=kinds)
+    return pd.read_excel(folder / "customers.xlsx", title, engine="calamine", dtype=kinds)
 
 
-def test_there_is_a_list_a_segment_one_of_all_and_one_of_those_at_risk(folder):
+def test_lists_are_of_all_of_those_at_risk_and_per_segment(folder):
     names = {"customers", "entered-risk", "champions", "vip-at-risk", "hibernating"}
-    assert {path.name for path in folder.iterdir()} == {f"{name}.{kind}" for name in names for kind in ("csv", "xlsx")} | {
-        "customers.parquet"
-    }
+    assert {path.name for path in folder.iterdir()} == {f"{name}.csv" for name in names} | {"customers.xlsx", "customers.parquet"}
+    sheets = pd.ExcelFile(folder / "customers.xlsx", engine="calamine").sheet_names
+    assert sheets == ["Customers", "Entered risk", "Champions", "Hibernating", "VIP At Risk"]
 
 
 @pytest.mark.parametrize("kind", ["csv", "xlsx"])
 def test_lists_hold_the_rows_of_the_customers(folder, customers, kind):
-    found = read(folder / f"customers.{kind}")
+    found = read(folder, kind)
     assert found["Spent"].map(lambda value: round(Decimal(str(value)), 2)).tolist() == customers["Monetary"].tolist()
     assert found["Orders"].tolist() == [4, 3, 2, 1]
-    assert read(folder / f"champions.{kind}")["Segment"].tolist() == ["Champions", "Champions"]
-    assert read(folder / f"entered-risk.{kind}")["Segment"].tolist() == ["VIP At Risk"]
+    assert read(folder, kind, "Champions")["Segment"].tolist() == ["Champions", "Champions"]
+    assert read(folder, kind, "Entered risk")["Segment"].tolist() == ["VIP At Risk"]
     assert found["Why here"][1] == WHY[1]
+    assert pd.to_datetime(found["Last purchase"]).dt.date.tolist() == [DAY] * 4
 
 
 @pytest.mark.parametrize("kind", ["csv", "xlsx"])
-def test_text_that_a_spreadsheet_would_run_gets_an_apostrophe_and_numbers_stay_numbers(folder, kind):
-    found = read(folder / f"customers.{kind}")
+def test_formulas_are_escaped_and_numbers_stay_numbers(folder, kind):
+    found = read(folder, kind)
     assert found["Customer"].tolist() == ["12346", "'-7", "'\t3", "'+44"]
     assert found["Why here"].dropna().tolist() == ["'=1+1", WHY[1], "box;'@SUM(A1)"]
     assert found["Spent"].iloc[-1] == -1.25
@@ -85,10 +89,11 @@ def test_csv_opens_right_in_excel(folder):
     assert "Müller" in raw.decode("utf-8-sig")
 
 
-def test_workbook_has_its_header_in_sight_widths_forms_and_no_formula(folder):
+def test_workbook_has_fixed_header_widths_formats_no_formula(folder):
     with zipfile.ZipFile(folder / "customers.xlsx") as book:
         sheet, styles = (book.read(f"xl/{name}.xml").decode() for name in ("worksheets/sheet1", "styles"))
     assert 'ySplit="1"' in sheet
+    assert '<dimension ref="A1:M5"/>' in sheet
     assert "<f>" not in sheet
     assert len(re.findall("<col ", sheet)) == len(exports.COLUMNS)
     assert "yyyy-mm-dd" in styles
@@ -101,11 +106,11 @@ def test_same_customers_give_the_same_bytes(folder, customers, tmp_path):
     }
 
 
-def test_lists_are_made_again_with_hashed_ids_from_the_file_for_machines(folder, customers, tmp_path):
+def test_lists_are_written_again_with_hashed_ids(folder, customers, tmp_path):
     exports.rewrite_exports((folder / "customers.parquet").read_bytes(), tmp_path, DAY, b"key")
     hashed = [exports.pseudonymize(id, b"key") for id in customers["CustomerID"]]
-    assert read(tmp_path / "customers.xlsx")["Customer"].tolist() == hashed
-    assert read(tmp_path / "entered-risk.csv")["Customer"].tolist() == hashed[1:2]
+    assert read(tmp_path, "xlsx")["Customer"].tolist() == hashed
+    assert read(tmp_path, "csv", "Entered risk")["Customer"].tolist() == hashed[1:2]
     assert (
         pd.read_parquet(io.BytesIO((tmp_path / "customers.parquet").read_bytes()))["Monetary"].tolist()
         == customers["Monetary"].tolist()
@@ -123,10 +128,15 @@ def test_long_lists_have_no_workbook(customers, tmp_path, monkeypatch):
     monkeypatch.setattr(exports, "MOST_IN_EXCEL", 3)
     exports.write_exports(customers, tmp_path, DAY)
     assert not (tmp_path / "customers.xlsx").exists()
-    assert (tmp_path / "champions.xlsx").exists()
+    assert (tmp_path / "champions.csv").exists()
     assert [file["label"] for file in exports.downloads("customers", "All", 4)] == ["All, CSV", "All, Parquet"]
 
 
 def test_nobody_is_an_empty_list(customers, tmp_path):
     exports.write_exports(customers.head(0), tmp_path, DAY)
-    assert len(read(tmp_path / "customers.csv")) == len(read(tmp_path / "entered-risk.xlsx")) == 0
+    assert len(read(tmp_path, "csv")) == len(read(tmp_path, "xlsx", "Entered risk")) == 0
+
+
+def test_control_characters_leave_the_workbook_readable(customers, tmp_path):
+    exports.write_exports(customers.assign(Tier="a\x01b <i> & \x0bc"), tmp_path, DAY)
+    assert read(tmp_path, "xlsx")["Tier"].unique().tolist() == ["ab <i> & c"]

@@ -279,7 +279,7 @@ def test_downloads_of_the_pages_are_there_and_hold_the_rows(project, pages, tabl
     assert [link for link in links if not (day / link).is_file()] == []
     summary = tables.frame("segment_summary").set_index("Cluster_Description")["Customers"]
     for segment, count in summary.items():
-        assert f"exports/{render.slug(segment)}.xlsx" in links
+        assert f"exports/{render.slug(segment)}.csv" in links
         assert len(pd.read_csv(day / customers.FOLDER / f"{render.slug(segment)}.csv")) == count
     moves = overview.overview_page(tables)["entered"]
     assert len(pd.read_csv(day / customers.FOLDER / "entered-risk.csv")) == moves["customers"]
