@@ -328,9 +328,10 @@ def test_tables_and_figures_hold_every_way_and_segment(results):
     segments = lifts(results, MONTH)
     assert set(segments.index.get_level_values("way")) == {str(way) for way in SEGMENTATIONS}
     figure = rfm.figures.foretold(results, "auc")
-    assert [len(trace.x) for trace in figure.data] == [len(results["way"].unique()) - 1] * len(figure.data)
-    drawn_names = rfm.figures.segment_lifts(results, Way.SCORES, MONTH).layout.yaxis.ticktext
-    assert list(drawn_names) == segments.loc[str(Way.SCORES)].index.tolist()
+    drawn = [len(points[0].get_xdata()) for points in figure.axes[0].containers]
+    assert drawn == [len(results["way"].unique()) - 1] * results["horizon"].nunique()
+    names = rfm.figures.segment_lifts(results, Way.SCORES, MONTH).axes[0].get_yticklabels()
+    assert [name.get_text() for name in names] == segments.loc[str(Way.SCORES)].index.tolist()
 
 
 @pytest.mark.skipif(not fits_lifetimes(), reason="clvkit, the extra `backtest`, is not installed")

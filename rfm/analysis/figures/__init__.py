@@ -1,69 +1,41 @@
-"""One function a figure: frame in, figure out; never shows, never saves. Titles are the questions answered."""
+"""One function per figure: it takes frames and returns a figure, and neither shows nor saves it.
 
-from __future__ import annotations
+Static diagnostics of the notebooks are matplotlib figures; those of the site, and those to turn or hover, are plotly's.
+Every title is the question that the figure answers.
+"""
 
-from rfm.analysis.figures.customers import (
-    boxes,
-    centroids,
-    cluster_profiles,
-    clusters_3d,
-    clusters_pairs,
-    k_selection,
-    outlier_fences,
-    segment_shares,
-)
-from rfm.analysis.figures.quality import (
-    arrivals,
-    broken_expectations,
-    distributions,
-    layers_by_day,
-    money_waterfall,
-    pass_rates,
-    refusals,
-    weekday_volume,
-)
-from rfm.analysis.figures.sales import (
-    basket_size,
-    best_products,
-    countries,
-    customers_by_month,
-    purchase_gaps,
-    retention,
-    revenue_by_day,
-    revenue_by_month,
-)
-from rfm.analysis.figures.segments import agreement, foretold, movement, score_map, segment_lifts, segment_treemap, stability
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-__all__ = [
-    "agreement",
-    "arrivals",
-    "basket_size",
-    "best_products",
-    "boxes",
-    "broken_expectations",
-    "centroids",
-    "cluster_profiles",
-    "clusters_3d",
-    "clusters_pairs",
-    "countries",
-    "customers_by_month",
-    "distributions",
-    "foretold",
-    "k_selection",
-    "layers_by_day",
-    "money_waterfall",
-    "movement",
-    "outlier_fences",
-    "pass_rates",
-    "purchase_gaps",
-    "refusals",
-    "retention",
-    "revenue_by_day",
-    "revenue_by_month",
-    "score_map",
-    "segment_lifts",
-    "segment_shares",
-    "segment_treemap",
-    "stability",
-    "weekday_volume",
-]
+if TYPE_CHECKING:
+    from rfm.analysis.figures.diagnostics import *  # noqa: F403
+    from rfm.analysis.figures.quality import *  # noqa: F403
+    from rfm.analysis.figures.sales import *  # noqa: F403
+    from rfm.analysis.figures.segments import *  # noqa: F403
+
+_FUNCTIONS = {  # module: its figures; a module is imported at the first use, because plotly and matplotlib are slow
+    "diagnostics": ("arrivals", "broken_expectations", "centroids", "clusters_pairs", "foretold", "segment_lifts"),
+    "quality": ("layers_by_day", "money_waterfall", "pass_rates", "refusals", "weekday_volume"),
+    "sales": (
+        *("basket_size", "best_products", "countries", "customers_by_month"),
+        *("purchase_gaps", "retention", "revenue_by_day", "revenue_by_month"),
+    ),
+    "segments": (
+        *("agreement", "boxes", "cluster_profiles", "clusters_3d", "distributions", "k_selection", "movement"),
+        *("outlier_fences", "score_map", "segment_shares", "segment_treemap", "stability"),
+    ),
+}
+_MODULE_OF = {name: module for module, names in _FUNCTIONS.items() for name in names}
+__all__ = sorted(_MODULE_OF)
+
+
+def __getattr__(name: str) -> Any:
+    """Import the module of a figure when it is first used."""
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    """List the figures."""
+    return __all__

@@ -1,55 +1,36 @@
-"""Figures of the trade over time: revenue, customers who come and stay away, cohorts, the way back.
-
-Figures of what is sold where: countries, products, the size of an order.
-"""
+"""Figures of the sales: revenue and customers over time, cohorts, countries, products, orders."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
 
-from rfm.analysis.figures.style import (
-    BLUE,
-    GREEN,
-    GREY,
-    LOW_HIGH,
-    ORANGE,
-    RED,
-    SKY,
-    class_edges,
-    cut,
-    dates,
-    finish,
-    hatched,
-    named_bars,
-    short,
-)
+from rfm.analysis.figures import style
+from rfm.analysis.figures.style import class_edges, cut, dates, finish, hatched, named_bars, short
 
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
-
-# ── trade ────────────────────────────────────────────────────────────
-BECAME = {  # column: what it is called, its colour and its hatching
-    "Returning": ("came back", BLUE, ""),
-    "New": ("new", GREEN, ""),
-    "Quiet": ("quiet", SKY, "."),
-    "Lapsed": ("lapsed", ORANGE, "/"),
-    "Lost": ("lost", RED, "x"),
+STATES = {  # column of `customer_months`: label, colour, hatching
+    "Returning": ("came back", style.BLUE, ""),
+    "New": ("new", style.GREEN, ""),
+    "Quiet": ("quiet", style.SKY, "."),
+    "Lapsed": ("lapsed", style.ORANGE, "/"),
+    "Lost": ("lost", style.RED, "x"),
 }
-WEEKS = 26  # of days between purchases, one bar each; longer ones share the last
+WEEKS = 26  # bars of one week between purchases; longer gaps share one more bar
+MOST_BARS = 10
+SIZES = {
+    "Value": "value of an order (log scale)",
+    "Lines": "products in an order (log scale)",
+    "Units": "items in an order (log scale)",
+}
 
 
 def revenue_by_month(months: pd.DataFrame, currency: str = "") -> go.Figure:
-    """Draw the revenue of each month, customers and guests, with the growth of the customers' above it.
-
-    Parameters
-    ----------
-    months
-        As `rfm.analysis.sales.periods` returns months; those not complete are hatched and not compared.
-    currency
-        Sign before amounts.
+    """Draw the revenue per month of `sales.periods`, with its growth; incomplete months are hatched and not compared.
 
     Examples
     --------
@@ -57,28 +38,23 @@ def revenue_by_month(months: pd.DataFrame, currency: str = "") -> go.Figure:
     >>> import rfm
     >>> from rfm.analysis import sales
     >>> day = datetime.date(2025, 10, 23)
-    >>> orders = sales.orders(rfm.example("retail_transactions_silver"), day)
-    >>> rfm.figures.revenue_by_month(sales.periods(orders, day)).layout.title.text
-    'How does revenue grow from month to month?'
+    >>> months = sales.periods(sales.orders(rfm.example("retail_transactions_silver"), day), day)
+    >>> customers, guests, growth = rfm.figures.revenue_by_month(months).data
+    >>> len(customers.y) == len(months)
+    True
     """
-    import plotly.graph_objects as go
-
     figure, x = go.Figure(), dates(months["Period"])
     hatch = ["" if whole else "/" for whole in months["Complete"]]
-    for name, column, colour in (("customers", "Revenue", BLUE), ("guests", "GuestRevenue", GREY)):
+    for name, column, colour in (("customers", "Revenue", style.BLUE), ("guests", "GuestRevenue", style.GREY)):
         y = months[column].astype(float).round(2).tolist()
         hover = [
-            f"{name}: {currency}{value:,.2f}{'' if whole else ', part of a month'}" for value, whole in zip(y, hatch, strict=True)
+            f"{name}: {currency}{value:,.2f}{', part of a month' * bool(part)}" for value, part in zip(y, hatch, strict=True)
         ]
         figure.add_bar(x=x, y=y, name=name, marker=hatched(colour, hatch), hovertext=hover, hoverinfo="text+x")
     top = (months["Revenue"].astype(float) + months["GuestRevenue"].astype(float)).round(2).tolist()
-    said = [
-        "part" if part else "" if pd.isna(grown) else f"{grown:+.0%}"
-        for part, grown in zip(hatch, months["RevenueGrowth"], strict=True)
-    ]
-    figure.add_scatter(
-        x=x, y=top, text=said, mode="text", textposition="top center", showlegend=False, hoverinfo="skip", cliponaxis=False
-    )
+    growth = ["part" if part else _growth(grown) for part, grown in zip(hatch, months["RevenueGrowth"], strict=True)]
+    labels = {"text": growth, "mode": "text", "textposition": "top center", "hoverinfo": "skip", "cliponaxis": False}
+    figure.add_scatter(x=x, y=top, showlegend=False, **labels)
     figure.update_layout(barmode="stack", bargap=0.25)
     figure.update_xaxes(tickformat="%b\n%Y", type="date")
     figure.update_yaxes(tickprefix=currency, rangemode="tozero")
@@ -86,15 +62,12 @@ def revenue_by_month(months: pd.DataFrame, currency: str = "") -> go.Figure:
     return finish(figure, "How does revenue grow from month to month?", alt=alt)
 
 
-def revenue_by_day(days: pd.DataFrame, currency: str = "") -> go.Figure:
-    """Draw the revenue of each day as dots, and the mean of seven days as a line; guests apart.
+def _growth(share: float) -> str:
+    return "" if pd.isna(share) else f"{share:+.0%}"
 
-    Parameters
-    ----------
-    days
-        As `rfm.analysis.sales.periods` returns days.
-    currency
-        Sign before amounts.
+
+def revenue_by_day(days: pd.DataFrame, currency: str = "") -> go.Figure:
+    """Draw the revenue per day of `sales.periods`, and its mean over seven days, for customers and for guests.
 
     Examples
     --------
@@ -102,18 +75,17 @@ def revenue_by_day(days: pd.DataFrame, currency: str = "") -> go.Figure:
     >>> import rfm
     >>> from rfm.analysis import sales
     >>> day = datetime.date(2025, 10, 23)
-    >>> orders = sales.orders(rfm.example("retail_transactions_silver"), day)
-    >>> rfm.figures.revenue_by_day(sales.periods(orders, day, "day")).layout.title.text
-    'What does a day bring?'
+    >>> days = sales.periods(sales.orders(rfm.example("retail_transactions_silver"), day), day, "day")
+    >>> points, customers, guests = rfm.figures.revenue_by_day(days).data
+    >>> len(points.y) == len(days)
+    True
     """
-    import plotly.graph_objects as go
-
     figure, x = go.Figure(), dates(days["Period"])
     money = days["Revenue"].astype(float)
-    figure.add_scatter(x=x, y=money.round().tolist(), name="a day", mode="markers", marker={"color": SKY, "size": 4})
+    figure.add_scatter(x=x, y=money.round().tolist(), name="a day", mode="markers", marker={"color": style.SKY, "size": 4})
     for name, values, line in (
-        ("customers, mean of 7 days", money, {"color": BLUE, "width": 2.5}),
-        ("guests, mean of 7 days", days["GuestRevenue"].astype(float), {"color": GREY, "width": 2, "dash": "dot"}),
+        ("customers, mean of 7 days", money, {"color": style.BLUE, "width": 2.5}),
+        ("guests, mean of 7 days", days["GuestRevenue"].astype(float), {"color": style.GREY, "width": 2, "dash": "dot"}),
     ):
         mean = values.rolling(7).mean().round()
         figure.add_scatter(x=x, y=[None if pd.isna(one) else one for one in mean], name=name, mode="lines", line=line)
@@ -123,12 +95,7 @@ def revenue_by_day(days: pd.DataFrame, currency: str = "") -> go.Figure:
 
 
 def customers_by_month(months: pd.DataFrame) -> go.Figure:
-    """Draw what became of all customers so far at the end of each month.
-
-    Parameters
-    ----------
-    months
-        As `rfm.analysis.sales.customer_months` returns them.
+    """Draw how many customers were new, came back or stayed away in each month of `sales.customer_months`.
 
     Examples
     --------
@@ -136,33 +103,24 @@ def customers_by_month(months: pd.DataFrame) -> go.Figure:
     >>> import rfm
     >>> from rfm.analysis import sales
     >>> day = datetime.date(2025, 10, 23)
-    >>> orders = sales.orders(rfm.example("retail_transactions_silver"), day)
-    >>> rfm.figures.customers_by_month(sales.customer_months(orders, day)).layout.title.text
-    'How many customers come, come back and stay away?'
+    >>> months = sales.customer_months(sales.orders(rfm.example("retail_transactions_silver"), day), day)
+    >>> [bars.name for bars in rfm.figures.customers_by_month(months).data]
+    ['came back', 'new', 'quiet', 'lapsed', 'lost']
     """
-    import plotly.graph_objects as go
-
     figure, x = go.Figure(), dates(months["Month"])
-    room = max(months["Customers"], default=0) * 0.06  # less is too little for a number
-    for column, (name, colour, shape) in BECAME.items():
+    room = max(months["Customers"], default=0) * 0.06  # a lower bar has no room for its number
+    place = {"textposition": "inside", "textangle": 0, "insidetextanchor": "middle"}
+    for column, (name, colour, shape) in STATES.items():
         y = months[column].tolist()
-        marker = hatched(colour, shape)
         text = [f"{value:,}" if value >= room else "" for value in y]
-        figure.add_bar(
-            x=x, y=y, name=name, marker=marker, text=text, textposition="inside", textangle=0, insidetextanchor="middle"
-        )
+        figure.add_bar(x=x, y=y, name=name, marker=hatched(colour, shape), text=text, **place)
     figure.update_layout(barmode="stack", bargap=0.18, uniformtext={"minsize": 9, "mode": "hide"})
     figure.update_xaxes(tickformat="%b\n%Y", type="date")
     return finish(figure, "How many customers come, come back and stay away?", y="customers", height=480)
 
 
 def retention(cohorts: pd.DataFrame) -> go.Figure:
-    """Draw which share of the customers who first bought in a month bought again in each month after.
-
-    Parameters
-    ----------
-    cohorts
-        As `rfm.analysis.sales.cohorts` returns them; months in the future stay empty, the one that is not over has a ``*``.
+    """Draw which share of each cohort of `sales.cohorts` bought again, per month; ``*`` marks a month that is not over.
 
     Examples
     --------
@@ -170,12 +128,10 @@ def retention(cohorts: pd.DataFrame) -> go.Figure:
     >>> import rfm
     >>> from rfm.analysis import sales
     >>> day = datetime.date(2025, 10, 23)
-    >>> orders = sales.orders(rfm.example("retail_transactions_silver"), day)
-    >>> rfm.figures.retention(sales.cohorts(orders, day)).layout.title.text
-    'How many in a hundred new customers buy again?'
+    >>> cohorts = sales.cohorts(sales.orders(rfm.example("retail_transactions_silver"), day), day)
+    >>> rfm.figures.retention(cohorts).data[0].type
+    'heatmap'
     """
-    import plotly.graph_objects as go
-
     later = cohorts[cohorts["Age"] > 0]
     starts = later.drop_duplicates("Cohort").sort_values("Cohort", ascending=False)
     ages, months = sorted(later["Age"].unique().tolist()), starts["Cohort"].tolist()
@@ -183,23 +139,18 @@ def retention(cohorts: pd.DataFrame) -> go.Figure:
     found = [[cell.get((month, age)) for age in ages] for month in months]
     text = [[f"{100 * one.Share:.0f}{'' if one.Complete else '*'}" if one else "" for one in row] for row in found]
     names = [f"{row.Cohort:%b %y} · {row.Size:,}" for row in starts.itertuples()]
-    z = [[round(float(one.Share), 4) if one else None for one in row] for row in found]
-    heat = go.Heatmap(
-        z=z, x=ages, y=names, text=text, texttemplate="%{text}", colorscale=LOW_HIGH, zmin=0, showscale=False, xgap=2, ygap=2
+    heat = go.Heatmap(z=[[round(float(one.Share), 4) if one else None for one in row] for row in found], x=ages, y=names)
+    heat.update(
+        text=text, texttemplate="%{text}", textfont_size=11, colorscale=style.LOW_HIGH, zmin=0, showscale=False, xgap=2, ygap=2
     )
-    heat.update(hovertemplate="%{y} customers<br>after %{x} months: %{z:.1%}<extra></extra>", hoverongaps=False, textfont_size=11)
+    heat.update(hovertemplate="%{y} customers<br>after %{x} months: %{z:.1%}<extra></extra>", hoverongaps=False)
     figure = go.Figure(heat).update_xaxes(dtick=1, showgrid=False).update_yaxes(showgrid=False)
     x = "months later (* so far)"  # short enough for a phone beside the longest name
     return finish(figure, "How many in a hundred new customers buy again?", x=x, height=150 + 34 * len(names))
 
 
 def purchase_gaps(gaps: pd.DataFrame) -> go.Figure:
-    """Draw how many days pass from one purchase to the next, in weeks, with the median.
-
-    Parameters
-    ----------
-    gaps
-        As `rfm.analysis.sales.days_between` returns them.
+    """Draw how many weeks pass from one purchase to the next, from `sales.days_between`, with the median in days.
 
     Examples
     --------
@@ -207,48 +158,28 @@ def purchase_gaps(gaps: pd.DataFrame) -> go.Figure:
     >>> import rfm
     >>> from rfm.analysis import sales
     >>> day = datetime.date(2025, 10, 23)
-    >>> orders = sales.orders(rfm.example("retail_transactions_silver"), day)
-    >>> rfm.figures.purchase_gaps(sales.days_between(orders, day)).layout.title.text
-    'How long until a customer buys again?'
+    >>> gaps = sales.days_between(sales.orders(rfm.example("retail_transactions_silver"), day), day)
+    >>> bool(sum(rfm.figures.purchase_gaps(gaps).data[0].y) == gaps["Purchases"].sum())
+    True
     """
-    import plotly.graph_objects as go
-
     week = np.minimum((gaps["Days"] - 1) // 7, WEEKS).astype(int)
     counts = gaps["Purchases"].groupby(week).sum().reindex(range(WEEKS + 1), fill_value=0).tolist() if len(gaps) else []
     hover = [f"{7 * at + 1} to {7 * at + 7} days: {n:,}" for at, n in enumerate(counts[:-1])]
     hover += [f"more than {7 * WEEKS} days: {n:,}" for n in counts[-1:]]
-    colours = [BLUE] * WEEKS + [GREY]
-    figure = go.Figure(
-        go.Bar(x=list(range(1, len(counts) + 1)), y=counts, hovertext=hover, hoverinfo="text", marker_color=colours)
-    )
+    bars = {"hovertext": hover, "hoverinfo": "text", "marker_color": [style.BLUE] * WEEKS + [style.GREY]}
+    figure = go.Figure(go.Bar(x=list(range(1, len(counts) + 1)), y=counts, **bars))
     if counts:
         half = int(gaps["Days"].iloc[np.searchsorted(gaps["Purchases"].cumsum(), gaps["Purchases"].sum() / 2)])
-        figure.add_vline(x=half / 7 + 0.5, line={"color": GREY, "dash": "dash", "width": 1.5})
-        said = {"text": f"half within {half} days", "x": half / 7 + 0.5, "y": 1, "yref": "paper"}
-        figure.add_annotation(**said, xanchor="left", showarrow=False, xshift=6, yanchor="top")
+        figure.add_vline(x=half / 7 + 0.5, line={"color": style.GREY, "dash": "dash", "width": 1.5})
+        label = {"text": f"half within {half} days", "x": half / 7 + 0.5, "y": 1, "yref": "paper"}
+        figure.add_annotation(**label, xanchor="left", showarrow=False, xshift=6, yanchor="top")
         ticks = [1, *range(4, WEEKS, 4), WEEKS + 1]
         figure.update_xaxes(tickvals=ticks, ticktext=[*map(str, ticks[:-1]), "more"])
     return finish(figure, "How long until a customer buys again?", x="weeks between purchases", y="purchases")
 
 
-# ── baskets ────────────────────────────────────────────────────────────
-MOST = 10
-SIZES = {
-    "Value": "value of an order (log scale)",
-    "Lines": "products in an order (log scale)",
-    "Units": "items in an order (log scale)",
-}
-
-
 def countries(table: pd.DataFrame, currency: str = "") -> go.Figure:
-    """Draw the revenue of known customers in the ten largest countries, and in all others together.
-
-    Parameters
-    ----------
-    table
-        As `rfm.analysis.sales.countries` returns it.
-    currency
-        Sign before amounts.
+    """Draw the revenue of the ten largest countries of `sales.countries`, and of all others together.
 
     Examples
     --------
@@ -256,105 +187,82 @@ def countries(table: pd.DataFrame, currency: str = "") -> go.Figure:
     >>> import rfm
     >>> from rfm.analysis import sales
     >>> day = datetime.date(2025, 10, 23)
-    >>> orders = sales.orders(rfm.example("retail_transactions_silver"), day)
-    >>> rfm.figures.countries(sales.countries(orders, day)).layout.title.text
-    'Which countries bring the revenue?'
+    >>> table = sales.countries(sales.orders(rfm.example("retail_transactions_silver"), day), day)
+    >>> bars, names, labels = rfm.figures.countries(table).data
+    >>> names.text[0], bars.x[0] == float(table["Revenue"].max())
+    ('United Kingdom', True)
     """
-    import plotly.graph_objects as go
-
-    shown, rest = table.iloc[:MOST], table.iloc[MOST:]
+    shown, rest = table.iloc[:MOST_BARS], table.iloc[MOST_BARS:]
     names = [cut(name, 20) for name in shown["Country"]] + [f"{len(rest)} others"] * (not rest.empty)
     money = [float(value) for value in shown["Revenue"]] + [float(rest["Revenue"].sum())] * (not rest.empty)
     customers = [*shown["Customers"], *[rest["Customers"].sum()] * (not rest.empty)]
-    labels = [
-        f"{short(value, currency)} · {who:,} customer{'s' if who != 1 else ''}"
-        for value, who in zip(money, customers, strict=True)
-    ]
-    colours = [BLUE] * len(shown) + [GREY] * (not rest.empty)
+    pairs = zip(money, customers, strict=True)
+    labels = [f"{short(value, currency)} · {count:,} customer{'s' if count != 1 else ''}" for value, count in pairs]
+    colours = [style.BLUE] * len(shown) + [style.GREY] * (not rest.empty)
     figure = named_bars(go.Figure(), names, [round(value, 2) for value in money], labels, marker_color=colours)
     return finish(figure, "Which countries bring the revenue?", height=110 + 42 * len(names))
 
 
 def best_products(table: pd.DataFrame, by: Literal["Revenue", "Units"] = "Revenue", currency: str = "") -> go.Figure:
-    """Draw the ten products that bring most, or of which most are sold, to known customers.
-
-    Parameters
-    ----------
-    table
-        As `rfm.analysis.sales.products` returns it.
-    by
-        What is most.
-    currency
-        Sign before amounts.
+    """Draw the ten products of `sales.products` with the highest revenue, or with the most items sold.
 
     Examples
     --------
     >>> import datetime
     >>> import rfm
     >>> from rfm.analysis import sales
-    >>> day = datetime.date(2025, 10, 23)
-    >>> products = sales.products(rfm.example("retail_transactions_silver"), day)
-    >>> rfm.figures.best_products(products).layout.title.text
-    'Which products bring most?'
+    >>> table = sales.products(rfm.example("retail_transactions_silver"), datetime.date(2025, 10, 23))
+    >>> len(rfm.figures.best_products(table, by="Units").data[0].x)
+    10
     """
-    import plotly.graph_objects as go
-
     values = table[by].astype(float)
-    rows = table.loc[values.sort_values(ascending=False, kind="stable").index[:MOST]]
+    rows = table.loc[values.sort_values(ascending=False, kind="stable").index[:MOST_BARS]]
     names = [cut(name, 30) for name in rows["Description"]]
     labels = [short(float(value), currency) if by == "Revenue" else f"{int(value):,}" for value in rows[by]]
-    colour = BLUE if by == "Revenue" else GREEN
+    colour = style.BLUE if by == "Revenue" else style.GREEN
     figure = named_bars(go.Figure(), names, rows[by].astype(float).tolist(), labels, marker_color=colour)
     title = {"Revenue": "Which products bring most?", "Units": "Of which products are most items sold?"}[by]
     return finish(figure, title, height=110 + 42 * len(rows))
 
 
 def basket_size(orders: pd.DataFrame) -> go.Figure:
-    """Draw how large the orders of customers are, and of guests, as shares of the orders of each.
-
-    Parameters
-    ----------
-    orders
-        As `rfm.analysis.sales.orders` returns them.
+    """Draw how large the orders of `sales.orders` are, as shares of the customers' and of the guests' orders.
 
     Examples
     --------
     >>> import datetime
     >>> import rfm
     >>> from rfm.analysis import sales
-    >>> day = datetime.date(2025, 10, 23)
-    >>> orders = sales.orders(rfm.example("retail_transactions_silver"), day)
-    >>> rfm.figures.basket_size(orders).layout.title.text
-    'How large is an order?'
+    >>> orders = sales.orders(rfm.example("retail_transactions_silver"), datetime.date(2025, 10, 23))
+    >>> [round(sum(line.y), 2) for line in rfm.figures.basket_size(orders).data]
+    [1.0, 1.0, 1.0, 1.0, 1.0, 1.0]
     """
-    from plotly.subplots import make_subplots
-
     figure = make_subplots(rows=3, cols=1, vertical_spacing=0.14)
     guests = orders["CustomerID"].isna().to_numpy()
     sizes = orders[["Lines", "Units"]].assign(Value=orders["Cents"] / 100).astype(float)
     for place, (name, axis) in enumerate(SIZES.items(), start=1):
         values = np.maximum(sizes[name].to_numpy(), 0.01)
-        edges = class_edges(values, log=True) if name == "Value" else _whole(values)
-        middles = [float(f"{one:.4g}") for one in np.sqrt(edges[:-1] * edges[1:])]
-        for who, rows, line in (
-            ("customers", ~guests, {"color": BLUE, "shape": "hvh"}),
-            ("guests", guests, {"color": GREY, "shape": "hvh", "dash": "dot"}),
-        ):
-            share = (np.histogram(values[rows], edges)[0] / max(rows.sum(), 1)).round(4).tolist()
-            fill = {"fill": "tozeroy", "fillcolor": "rgba(0,114,178,0.25)"} if who == "customers" else {}
-            hover = [
-                f"{who}, {low:,.0f} to {high:,.0f}: {part:.1%}" for low, high, part in zip(edges, edges[1:], share, strict=False)
-            ]
-            figure.add_scatter(
-                x=middles, y=share, name=who, line=line, mode="lines", hovertext=hover, hoverinfo="text", row=place, col=1, **fill
-            )
+        edges = class_edges(values, log=True) if name == "Value" else _whole_edges(values)
+        filled = {"line": {"color": style.BLUE, "shape": "hvh"}, "fill": "tozeroy", "fillcolor": "rgba(0,114,178,0.25)"}
+        dotted = {"line": {"color": style.GREY, "shape": "hvh", "dash": "dot"}}
+        for who, rows, look in (("customers", ~guests, filled), ("guests", guests, dotted)):
+            figure.add_scatter(**_shares(who, values[rows], edges), **look, name=who, mode="lines", row=place, col=1)
         figure.layout[f"xaxis{place}"].update(title_text=axis, type="log", dtick=1)
     figure.update_traces(showlegend=False, selector=lambda trace: trace.xaxis not in (None, "x"))
     figure.update_yaxes(tickformat=".0%", rangemode="tozero")
     return finish(figure, "How large is an order?", y="share of orders", height=680)
 
 
-def _whole(values: np.ndarray) -> np.ndarray:
-    """Return edges of classes for whole numbers: one a number at first, of equal ratio later."""
+def _shares(who: str, values: Sequence[float], edges: np.ndarray) -> dict[str, Any]:
+    """Return the share of values in each class, as points with hover texts."""
+    share = (np.histogram(values, edges)[0] / max(len(values), 1)).round(4).tolist()
+    classes = zip(edges, edges[1:], share, strict=False)
+    hover = [f"{who}, {low:,.0f} to {high:,.0f}: {part:.1%}" for low, high, part in classes]
+    middles = [float(f"{one:.4g}") for one in np.sqrt(edges[:-1] * edges[1:])]
+    return {"x": middles, "y": share, "hovertext": hover, "hoverinfo": "text"}
+
+
+def _whole_edges(values: np.ndarray) -> np.ndarray:
+    """Return the edges of classes of whole numbers: one number each at first, later of equal ratio."""
     most = max(values.max(initial=1.0), 2.0)
     return np.unique(np.floor(np.geomspace(1, most + 1, 24))) - 0.5

@@ -1,337 +1,383 @@
-"""Figures of the segments: their size, the scores, how the ways agree, who moved, how steady the names are.
-
-Figures of the backtest: what each way foretells, and what each segment does next.
-"""
+"""Figures of the customers: spread of the metrics, clusters, segments, movement and stability."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from textwrap import wrap
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
 
-from rfm.analysis.figures.style import BLUE, GREEN, GREY, LOW_HIGH, ORANGE, PURPLE, RED, TIER_COLOURS, cut, dates, finish, short
+from rfm.analysis.figures import style
+from rfm.analysis.figures.style import box_of, class_edges, cluster_name, cut, dates, every_nth, finish, short
 
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
-
-# ── segments ────────────────────────────────────────────────────────────
+MOST_POINTS = 5000
 MOST_FLOWS = 15
 SCORES = [1, 2, 3, 4, 5]
 STEADINESS = {  # column of segment_stability: axis, format, colour
-    "RenamedShare": ("renamed", ".1%", RED),
-    "AdjustedRand": ("adjusted Rand", ".2f", BLUE),
-    "KMargin": ("lead of k", ".0%", GREEN),
+    "RenamedShare": ("renamed", ".1%", style.RED),
+    "AdjustedRand": ("adjusted Rand", ".2f", style.BLUE),
+    "KMargin": ("lead of k", ".0%", style.GREEN),
 }
+WAYS = {"Segment": "segment", "ScoreName": "RFM score", "ValueTier": "value tier", "Engagement": "engagement"}
 
 
-def segment_treemap(summary: pd.DataFrame, currency: str = "") -> go.Figure:
-    """Draw the revenue of each segment as an area, tiers together.
+# ── metrics ────────────────────────────────────────────────────────────
+def distributions(gold: pd.DataFrame, outliers: pd.Series | None = None) -> go.Figure:
+    """Draw histograms of recency, frequency and monetary value.
 
-    Parameters
-    ----------
-    summary
-        Columns of ``segment_summary``.
-    currency
-        Sign before amounts.
+    `gold` has the columns of ``customer_rfm_gold``. `outliers` holds the cluster of each row, negative for outliers,
+    which are then stacked on the others in their own colour.
 
     Examples
     --------
     >>> import rfm
-    >>> rfm.figures.segment_treemap(rfm.example("segment_summary")).layout.title.text
-    'Which segments bring the revenue?'
+    >>> gold = rfm.example("customer_rfm_gold")
+    >>> [sum(bars.y) == len(gold) for bars in rfm.figures.distributions(gold).data]
+    [True, True, True]
     """
-    import plotly.graph_objects as go
+    figure = make_subplots(rows=3, cols=1, vertical_spacing=0.14)
+    out = np.zeros(len(gold), bool) if outliers is None else (outliers < 0).to_numpy()
+    parts = [("customers" if outliers is None else "regular customers", style.BLUE, ~out), ("outliers", style.ORANGE, out)]
+    for place, name in enumerate(("Recency", "Frequency", "Monetary"), start=1):
+        values = gold[name].astype(float).to_numpy()
+        edges = class_edges(values, log=name == "Monetary")
+        for label, colour, rows in parts[: 1 if outliers is None else 2]:
+            counts = np.histogram(np.maximum(values[rows], edges[0]), edges)[0].tolist()
+            bars = _classes(edges.tolist(), counts, label)
+            figure.add_bar(**bars, name=label, marker_color=colour, showlegend=place == 1, row=place, col=1)
+        figure.layout[f"xaxis{place}"].title.text = f"{style.UNITS[name]}{' (log scale)' * (name == 'Monetary')}"
+    figure.update_xaxes(type="log", row=3, col=1)
+    figure.update_layout(barmode="stack", showlegend=outliers is not None)
+    return finish(figure, "How are recency, frequency and spending spread?", y="customers", height=680)
 
+
+def _classes(edges: list[float], counts: list[int], who: str) -> dict[str, Any]:
+    """Return the bars of a histogram; six digits keep the page small."""
+    pairs = list(zip(edges, edges[1:], strict=False))
+    hover = [f"{low:,.0f} to {high:,.0f}: {n:,} {who}" for (low, high), n in zip(pairs, counts, strict=True)]
+    centres = [float(f"{(low + high) / 2:.6g}") for low, high in pairs]
+    widths = [float(f"{high - low:.6g}") for low, high in pairs]
+    return {"x": centres, "y": counts, "width": widths, "hovertext": hover, "hoverinfo": "text"}
+
+
+def boxes(gold: pd.DataFrame, outliers: pd.Series) -> go.Figure:
+    """Draw box plots of the metrics of ``customer_rfm_gold``, with and without rows whose `outliers` cluster is negative.
+
+    Examples
+    --------
+    >>> import rfm
+    >>> gold = rfm.example("customer_rfm_kmeans_clustered")
+    >>> regular, everyone = rfm.figures.boxes(gold, gold["Cluster"]).data[:2]
+    >>> regular.upperfence[0] < everyone.upperfence[0]
+    True
+    """
+    figure = make_subplots(rows=3, cols=1, vertical_spacing=0.16)
+    parts = (("without outliers", style.BLUE, gold[(outliers >= 0).to_numpy()]), ("all customers", style.ORANGE, gold))
+    for place, (name, unit) in enumerate(style.UNITS.items(), start=1):
+        for label, colour, rows in parts:
+            values = rows[name].astype(float).clip(lower=0.01 if name == "Monetary" else 0.0)
+            box = {} if values.empty else {"y": [label], **box_of([values])}
+            figure.add_box(**box, orientation="h", marker_color=colour, name=label, row=place, col=1, showlegend=False)
+        axis = figure.layout[f"xaxis{place}"]
+        axis.title.text = unit
+        if name != "Recency":
+            axis.update(type="log", dtick=1, title_text=f"{unit} (log scale)")
+    return finish(figure, "What do the outliers do to the spread?", height=620)
+
+
+# ── clusters ────────────────────────────────────────────────────────────
+def outlier_fences(gold: pd.DataFrame, outliers: pd.Series, factor: float = 1.5) -> go.Figure:
+    """Draw monetary value against frequency on log scales, with the fences beyond which customers are outliers.
+
+    `gold` has the columns of ``customer_rfm_gold``; `outliers` is 0 for regular customers and -1, -2 or -3 for outliers;
+    `factor` is the width of the fences in interquartile ranges. More than 5,000 regular customers are sampled evenly.
+
+    Examples
+    --------
+    >>> import rfm
+    >>> gold = rfm.example("customer_rfm_gold")
+    >>> [points.name for points in rfm.figures.outlier_fences(gold, rfm.outlier_clusters(gold)).data]
+    ['regular: 332', 'spend: 14', 'frequency: 33', 'both: 21']
+    """
+    figure = go.Figure()
+    money, orders = gold["Monetary"].astype(float), gold["Frequency"].astype(float)
+    marks = {0: ("regular", style.GREY), -1: ("spend", style.ORANGE), -2: ("frequency", style.SKY), -3: ("both", style.BLUE)}
+    for mark, (label, colour) in marks.items():
+        rows = np.flatnonzero(outliers == mark)
+        shown = every_nth(rows, MOST_POINTS) if mark == 0 else rows
+        points = {"x": orders.iloc[shown].tolist(), "y": money.iloc[shown].clip(lower=0.01).round(2).tolist()}
+        marker = {"color": colour, "symbol": style.OUTLIER_SYMBOLS.get(mark, "circle"), "size": 5, "opacity": 0.7}
+        figure.add_scatter(**points, mode="markers", name=f"{label}: {len(rows):,}", marker=marker)
+    for draw, values in ((figure.add_hline, money), (figure.add_vline, orders)):
+        low, high = values.quantile([0.25, 0.75]) if len(values) else (0.0, 0.0)
+        if (fence := high + factor * (high - low)) > 0:
+            draw(float(fence), line={"color": style.GREY, "width": 1, "dash": "dash"})
+    figure.update_xaxes(type="log", dtick=1).update_yaxes(type="log", dtick=1)
+    x, y = f"{style.UNITS['Frequency']} (log scale)", f"{style.UNITS['Monetary']} (log scale)"
+    return finish(figure, "Which customers are too far out for K-means?", x=x, y=y, height=460)
+
+
+def k_selection(scores: pd.DataFrame, k: int) -> go.Figure:
+    """Draw silhouette, elbow and combined score of every k that was tried, and the lead of the chosen `k`.
+
+    `scores` has the columns k, silhouette, elbow and score. A column error, the standard error of the silhouette, is
+    drawn twice as wide.
+
+    Examples
+    --------
+    >>> import datetime
+    >>> import pandas as pd
+    >>> import rfm
+    >>> day = datetime.date(2025, 10, 23)
+    >>> model = rfm.Model.kept(rfm.example("cluster_models"), day)[day]
+    >>> score, silhouette, elbow = rfm.figures.k_selection(pd.DataFrame(model.scores), model.k).data
+    >>> model.k in score.x
+    True
+    """
+    figure = go.Figure()
+    for name, colour, dash in (
+        ("score", style.BLUE, "solid"),
+        ("silhouette", style.GREEN, "dash"),
+        ("elbow", style.ORANGE, "dot"),
+    ):
+        line = {"color": colour, "dash": dash}
+        figure.add_scatter(x=scores["k"].tolist(), y=scores[name].round(6).tolist(), name=name, mode="lines+markers", line=line)
+    if "error" in scores and (scores["error"] > 0).any():
+        figure.data[1].error_y = {"array": (2 * scores["error"]).round(6).tolist(), "color": style.GREEN}
+    figure.add_vline(x=k, line_width=1, line_dash="dash", line_color=style.GREY)
+    label = {"text": f"chosen: {k}{_lead(scores, k)}", "x": k, "y": 1, "yref": "paper", "yanchor": "top"}
+    right = len(scores) and k > scores["k"].mean()
+    side = {"xanchor": "right", "xshift": -6} if right else {"xanchor": "left", "xshift": 6}
+    figure.add_annotation(**label, **side, showarrow=False).update_xaxes(dtick=1, tickangle=0)
+    if len(scores):
+        figure.update_xaxes(range=[min(scores["k"]) - 0.5, max(scores["k"]) + 0.5])
+        figure.update_yaxes(range=[min(0.0, scores["silhouette"].min()) - 0.05, 1.15 * scores["score"].max()])
+    return finish(figure, "How many clusters?", x="number of clusters k", y="score (higher is better)")
+
+
+def _lead(scores: pd.DataFrame, k: int) -> str:
+    """Return how far the score of the chosen k is ahead of the best other one."""
+    own, others = scores.loc[scores["k"] == k, "score"], scores.loc[scores["k"] != k].nlargest(1, "score")
+    if own.empty or others.empty or not own.iloc[0]:
+        return ""
+    lead, other = 1 - others["score"].iloc[0] / own.iloc[0], others["k"].iloc[0]
+    return f", {abs(lead):.1%} {'ahead of' if lead >= 0 else 'behind'} {other:.0f}"
+
+
+def clusters_3d(customers: pd.DataFrame) -> go.Figure:
+    """Draw ``customer_rfm_kmeans_clustered`` in three dimensions; more than 5,000 customers are sampled evenly.
+
+    Examples
+    --------
+    >>> import rfm
+    >>> customers = rfm.example("customer_rfm_kmeans_clustered")
+    >>> sum(len(points.x) for points in rfm.figures.clusters_3d(customers).data) == len(customers)
+    True
+    """
+    shown = every_nth(customers.sort_values("CustomerID"), MOST_POINTS)
+    figure = go.Figure()
+    for cluster, rows in sorted(shown.groupby("Cluster"), key=lambda pair: -pair[0] if pair[0] < 0 else pair[0] - 1000):
+        marker = {"size": 3, "opacity": 0.8, "color": style.CLUSTER_COLOURS[cluster % 12] if cluster >= 0 else style.GREY}
+        marker["symbol"] = style.OUTLIER_SYMBOLS.get(cluster, "circle")
+        recency, frequency, money = (rows[axis].astype(float).round(2).tolist() for axis in ("Recency", "Frequency", "Monetary"))
+        figure.add_scatter3d(x=recency, y=frequency, z=money, mode="markers", name=cluster_name(cluster), marker=marker)
+    figure.update_scenes(
+        xaxis_title_text="Recency (days)",
+        yaxis={"title": {"text": "Frequency"}, "type": "log", "dtick": 1},
+        zaxis={"title": {"text": "Monetary"}, "type": "log", "dtick": 1},
+        camera={"eye": {"x": 2.2, "y": 2.0, "z": 0.9}, "center": {"z": -0.15}},
+    )
+    return finish(figure, "Where do the clusters lie?", height=560)
+
+
+def cluster_profiles(summary: pd.DataFrame, medians: Mapping[str, float]) -> go.Figure:
+    """Draw the median metrics of each cluster as multiples of the median customer's.
+
+    `summary` has the columns of ``cluster_description_and_recommendation``; `medians` comes from `rfm.segments.medians_of`.
+
+    Examples
+    --------
+    >>> import rfm
+    >>> summary = rfm.example("cluster_description_and_recommendation")
+    >>> medians = rfm.segments.medians_of(rfm.example("customer_rfm_kmeans_clustered"))
+    >>> len(rfm.figures.cluster_profiles(summary, medians).data[0].y) == len(summary)
+    True
+    """
+    rows = summary.sort_values("Cluster", ascending=False)
+    metrics = list(medians)
+    ratios = [[float(row[f"Median{name}"]) / (medians[name] or 1.0) for name in metrics] for _, row in rows.iterrows()]
+    labelled = zip(rows["Cluster"], rows["Cluster_Label"], strict=True)
+    names = ["<br>".join(wrap(f"{cluster} · {label}", 24)) for cluster, label in labelled]  # short lines fit a phone
+    text = [[f"{ratio:.1f} ×" for ratio in row] for row in ratios]
+    logs = np.log2(np.maximum(ratios, 1 / 16)).clip(-4, 4)
+    heat = go.Heatmap(z=logs.tolist(), x=metrics, y=names, text=text, texttemplate="%{text}", colorscale="BrBG", zmin=-7, zmax=7)
+    heat.update(hovertemplate="%{y}<br>%{x}: %{text} the median customer<extra></extra>", showscale=False)
+    return finish(go.Figure(heat), "How do the clusters differ from the median customer?", height=140 + 52 * len(rows))
+
+
+# ── segments ────────────────────────────────────────────────────────────
+def segment_shares(summary: pd.DataFrame) -> go.Figure:
+    """Draw each segment's share of customers against its share of revenue, from ``segment_summary``.
+
+    Examples
+    --------
+    >>> import rfm
+    >>> revenue, customers = rfm.figures.segment_shares(rfm.example("segment_summary")).data
+    >>> round(sum(revenue.x), 3), round(sum(customers.x), 3)
+    (1.0, 1.0)
+    """
+    rows = summary.iloc[::-1]
+    names, colours = rows["Cluster_Description"].tolist(), [style.TIER_COLOURS[tier] for tier in rows["Tier"]]
+    figure = go.Figure()
+    for name, column, shade in (
+        ("share of revenue", "RevenueShare", colours),
+        ("share of customers", "CustomerShare", style.GREY),
+    ):
+        shares = rows[column].astype(float)
+        text = [f"{share:.0%}" for share in shares]
+        figure.add_bar(y=names, x=shares.tolist(), name=name, orientation="h", marker_color=shade, text=text)
+    figure.update_traces(textposition="outside", cliponaxis=False)
+    figure.update_xaxes(tickformat=".0%")
+    height = 140 + 64 * len(rows)
+    return finish(figure, "Who brings the revenue?", height=height).update_layout(legend_traceorder="reversed")
+
+
+def segment_treemap(summary: pd.DataFrame, currency: str = "") -> go.Figure:
+    """Draw the revenue of each segment of ``segment_summary`` as an area, grouped by tier.
+
+    Examples
+    --------
+    >>> import rfm
+    >>> summary = rfm.example("segment_summary")
+    >>> len(rfm.figures.segment_treemap(summary).data[0].ids) == summary["Tier"].nunique() + len(summary)
+    True
+    """
     money = summary["Revenue"].astype(float)
     tiers = money.groupby(summary["Tier"]).sum()
-    ids = [f"tier {tier}" for tier in tiers.index] + summary["Cluster_Description"].tolist()
-    parents = [""] * len(tiers) + [f"tier {tier}" for tier in summary["Tier"]]
     parts = [f"{short(value, currency)} · {share:.0%}" for value, share in zip(money, summary["RevenueShare"], strict=True)]
-    text = [short(value, currency) for value in tiers] + parts
-    labels = [*map(str, tiers.index), *summary["Cluster_Description"]]
-    colours = [TIER_COLOURS[tier] for tier in [*tiers.index, *summary["Tier"]]]
-    values = [*tiers.round(2), *money.round(2)]
     area = go.Treemap(
-        ids=ids, labels=labels, parents=parents, values=values, text=text, branchvalues="total", marker_colors=colours
+        ids=[f"tier {tier}" for tier in tiers.index] + summary["Cluster_Description"].tolist(),
+        labels=[*map(str, tiers.index), *summary["Cluster_Description"]],
+        parents=[""] * len(tiers) + [f"tier {tier}" for tier in summary["Tier"]],
+        values=[*tiers.round(2), *money.round(2)],
+        text=[short(value, currency) for value in tiers] + parts,
+        marker_colors=[style.TIER_COLOURS[tier] for tier in [*tiers.index, *summary["Tier"]]],
     )
-    area.update(
-        textinfo="label+text",
-        hoverinfo="label+text",
-        pathbar_visible=False,
-        textfont_size=14,
-        tiling_pad=2,
-    )
+    area.update(branchvalues="total", textinfo="label+text", hoverinfo="label+text", textfont_size=14)
+    area.update(pathbar_visible=False, tiling_pad=2)
     return finish(go.Figure(area), "Which segments bring the revenue?", height=520).update_layout(margin={"l": 4, "r": 4})
 
 
 def score_map(scored: pd.DataFrame, customers: pd.DataFrame, currency: str = "") -> go.Figure:
     """Draw mean spend and number of customers for each recency and frequency score.
 
-    Parameters
-    ----------
-    scored
-        Columns of ``customer_segmentations``.
-    customers
-        CustomerID and Monetary of each.
-    currency
-        Sign before amounts.
+    `scored` has the columns of ``customer_segmentations``; `customers` has CustomerID and Monetary.
 
     Examples
     --------
     >>> import rfm
     >>> scored, customers = rfm.example("customer_segmentations"), rfm.example("customer_rfm_kmeans_clustered")
-    >>> rfm.figures.score_map(scored, customers).layout.title.text
-    'Do those who come often and lately spend more?'
+    >>> rfm.figures.score_map(scored, customers).data[0].x
+    (1, 2, 3, 4, 5)
     """
-    import plotly.graph_objects as go
-
     money = scored["CustomerID"].map(customers.set_index("CustomerID")["Monetary"]).astype(float)
     cells = scored.assign(Monetary=money).groupby(["FScore", "RScore"])["Monetary"].agg(["mean", "size"])
     found = [[cells.loc[(f, r)] if (f, r) in cells.index else None for r in SCORES] for f in SCORES]
     text = [["" if one is None else f"{short(one['mean'], currency)}<br>{one['size']:,.0f}" for one in row] for row in found]
     z = [[None if one is None else round(float(np.log10(max(one["mean"], 0.01))), 3) for one in row] for row in found]
-    heat = go.Heatmap(
-        z=z, x=SCORES, y=SCORES, text=text, texttemplate="%{text}", colorscale=LOW_HIGH, showscale=False, xgap=2, ygap=2
-    )
-    heat.update(
-        hovertemplate="recency %{x}, frequency %{y}<br>%{text} customers<extra></extra>", hoverongaps=False, textfont_size=12
-    )
+    heat = go.Heatmap(z=z, x=SCORES, y=SCORES, text=text, texttemplate="%{text}", textfont_size=12, colorscale=style.LOW_HIGH)
+    heat.update(showscale=False, xgap=2, ygap=2, hoverongaps=False)
+    heat.update(hovertemplate="recency %{x}, frequency %{y}<br>%{text} customers<extra></extra>")
     figure = go.Figure(heat).update_xaxes(dtick=1, showgrid=False).update_yaxes(dtick=1, showgrid=False)
     x, y = "recency score (5: bought lately)", "frequency score (5: often)"
     return finish(figure, "Do those who come often and lately spend more?", x=x, y=y, height=480)
 
 
 def agreement(segmentations: pd.DataFrame, first: str = "Segment", second: str = "ScoreName") -> go.Figure:
-    """Draw how the customers of each group of one way are spread over the groups of another.
+    """Draw how the customers of each group of one segmentation are spread over the groups of another, in percent.
 
-    Parameters
-    ----------
-    segmentations
-        Columns of ``customer_segmentations``.
-    first, second
-        Columns that name the groups; rows add up to 100 %.
+    `segmentations` has the columns of ``customer_segmentations``; `first` and `second` name two of them.
 
     Examples
     --------
     >>> import rfm
-    >>> rfm.figures.agreement(rfm.example("customer_segmentations")).layout.title.text
-    'Of a hundred in each segment, how many are in each RFM score?'
+    >>> scored = rfm.example("customer_segmentations")
+    >>> len(rfm.figures.agreement(scored).data[0].y) == scored["Segment"].nunique()
+    True
     """
-    import plotly.graph_objects as go
-
     counts = pd.crosstab(segmentations[first], segmentations[second])
     counts = counts.loc[counts.sum(axis=1).sort_values().index, counts.sum().sort_values(ascending=False).index]
     share = counts.div(counts.sum(axis=1).clip(lower=1), axis=0)
-    names = [f"{_wrapped(name)}<br>{total:,}" for name, total in counts.sum(axis=1).items()]
+    names = [f"{'<br>'.join(wrap(cut(str(name), 40), 14))}<br>{total:,}" for name, total in counts.sum(axis=1).items()]
     text = [[f"{100 * one:.0f}" if one >= 0.005 else "" for one in row] for row in share.to_numpy()]
-    columns = [cut(str(name), 26) for name in share.columns]
-    heat = go.Heatmap(
-        z=share.round(4).to_numpy().tolist(), x=columns, y=names, text=text, texttemplate="%{text}", colorscale=LOW_HIGH
-    )
-    heat.update(
-        zmin=0, zmax=1, showscale=False, xgap=1, ygap=1, hovertemplate="%{y}<br>%{x}: %{text}<extra></extra>", textfont_size=11
-    )
+    heat = go.Heatmap(z=share.round(4).to_numpy().tolist(), x=[cut(str(name), 26) for name in share.columns], y=names)
+    heat.update(text=text, texttemplate="%{text}", textfont_size=11, colorscale=style.LOW_HIGH, zmin=0, zmax=1, showscale=False)
+    heat.update(xgap=1, ygap=1, hovertemplate="%{y}<br>%{x}: %{text}<extra></extra>")
     figure = go.Figure(heat).update_xaxes(tickangle=-90, dtick=1, showgrid=False).update_yaxes(showgrid=False)
-    return finish(
-        figure, f"Of a hundred in each {_way(first)}, how many are in each {_way(second)}?", height=260 + 52 * len(names)
-    )
+    title = f"Of a hundred in each {WAYS.get(first, first)}, how many are in each {WAYS.get(second, second)}?"
+    return finish(figure, title, height=260 + 52 * len(names))
 
 
-def _wrapped(name: object) -> str:
-    """Return a name over several lines."""
-    return "<br>".join(wrap(cut(str(name), 40), 14))
-
-
-def _way(column: str) -> str:
-    """Return what a column of groups is called in a sentence."""
-    return {"Segment": "segment", "ScoreName": "RFM score", "ValueTier": "value tier", "Engagement": "engagement"}.get(
-        column, column
-    )
-
-
+# ── from run to run ────────────────────────────────────────────────────────────
 def movement(moves: pd.DataFrame, tiers: Mapping[str, str]) -> go.Figure:
-    """Draw who moved from which segment to which; who stayed is left out.
+    """Draw how many customers moved from one segment to another; the 15 largest flows.
 
-    Parameters
-    ----------
-    moves
-        Rows of ``segment_movement`` of one run date and one number of days; the 15 largest are drawn.
-    tiers
-        Tier of each segment.
+    `moves` holds rows of ``segment_movement`` of one run date and one number of days; `tiers` maps a segment to its tier.
 
     Examples
     --------
     >>> import rfm
-    >>> rfm.figures.movement(rfm.example("segment_movement"), rfm.segments.TIER_OF).layout.title.text
-    'Who moved to another segment?'
+    >>> flow = rfm.figures.movement(rfm.example("segment_movement"), rfm.segments.TIER_OF).data[0]
+    >>> len(flow.link.value) <= 15
+    True
     """
-    import plotly.graph_objects as go
-
     moved = moves[moves["From_Segment"] != moves["To_Segment"]]
     shown = moved.sort_values(["Customers", "From_Segment", "To_Segment"], ascending=[False, True, True]).head(MOST_FLOWS)
     sides = [shown.groupby(side)["Customers"].sum() for side in ("From_Segment", "To_Segment")]
     places = {(side, name): at for at, (side, name) in enumerate((s, n) for s, part in enumerate(sides) for n in part.index)}
-    labels = [f"{name or 'first purchase'} · {total:,}" for part in sides for name, total in part.items()]
-    colours = [TIER_COLOURS.get(tiers.get(name, ""), GREY) for part in sides for name in part.index]
     hover = [_move(row) for row in shown.itertuples()]
-    link = {
-        "source": [places[0, name] for name in shown["From_Segment"]],
-        "target": [places[1, name] for name in shown["To_Segment"]],
-        "value": shown["Customers"].tolist(),
-        "customdata": hover,
-        "hovertemplate": "%{customdata}<extra></extra>",
-        "color": "rgba(123,135,148,0.35)",
-    }
-    node = {
-        "label": labels,
-        "color": colours,
-        "pad": 14,
-        "thickness": 12,
-        "hovertemplate": "%{label}<extra></extra>",
-        "line": {"width": 0},
-    }
+    ends = [[places[at, name] for name in shown[side]] for at, side in enumerate(("From_Segment", "To_Segment"))]
+    link = {"source": ends[0], "target": ends[1], "value": shown["Customers"].tolist(), "color": "rgba(123,135,148,0.35)"}
+    link |= {"customdata": hover, "hovertemplate": "%{customdata}<extra></extra>"}
+    labels = [f"{name or 'first purchase'} · {total:,}" for part in sides for name, total in part.items()]
+    colours = [style.TIER_COLOURS.get(tiers.get(name, ""), style.GREY) for part in sides for name in part.index]
+    node = {"label": labels, "color": colours, "pad": 14, "thickness": 12, "line": {"width": 0}}
+    node |= {"hovertemplate": "%{label}<extra></extra>"}
     figure = go.Figure(go.Sankey(node=node, link=link, textfont={"size": 12}))
     height = 160 + 34 * max(*map(len, sides), 4)
-    return finish(figure, "Who moved to another segment?", height=height, alt="; ".join(hover[:5])).update_layout(
-        margin={"l": 8, "r": 8, "b": 20}
-    )
+    figure = finish(figure, "Who moved to another segment?", height=height, alt="; ".join(hover[:5]))
+    return figure.update_layout(margin={"l": 8, "r": 8, "b": 20})
 
 
 def _move(row: Any) -> str:
-    """Say a move in a line, with its causes."""
+    """Return a flow in words, with its causes."""
     causes = {"bought": row.Bought, "time passed": row.TimePassed, "model changed": row.ModelChanged}
     why = ", ".join(f"{count:,} {cause}" for cause, count in causes.items() if count)
-    said = f"{row.From_Segment or 'first purchase'} to {row.To_Segment}: {row.Customers:,}"
-    return f"{said} ({why})" if why else said
+    return f"{row.From_Segment or 'first purchase'} to {row.To_Segment}: {row.Customers:,}{f' ({why})' if why else ''}"
 
 
 def stability(table: pd.DataFrame) -> go.Figure:
-    """Draw how steady the names are from run to run, and where the model was fitted afresh.
-
-    Parameters
-    ----------
-    table
-        Columns of ``segment_stability``.
+    """Draw how stable the names in ``segment_stability`` are from run to run; a diamond marks a model fitted anew.
 
     Examples
     --------
     >>> import rfm
-    >>> rfm.figures.stability(rfm.example("segment_stability")).layout.title.text
-    'How steady are the names from run to run?'
+    >>> runs = rfm.example("segment_stability")
+    >>> len(rfm.figures.stability(runs).data[0].y) == len(runs)
+    True
     """
-    from plotly.subplots import make_subplots
-
     rows = table.sort_values("UpdateDate")
     figure = make_subplots(rows=3, cols=1, shared_xaxes=True, vertical_spacing=0.08)
     full, x = (rows["Method"] == "full").to_numpy(), dates(rows["UpdateDate"])
+    marker = {"symbol": np.where(full, "diamond", "circle").tolist(), "size": np.where(full, 9, 4).tolist()}
     for place, (column, (axis, form, colour)) in enumerate(STEADINESS.items(), start=1):
         y = [None if pd.isna(one) else round(float(one), 4) for one in rows[column]]
-        marker = {"symbol": np.where(full, "diamond", "circle").tolist(), "size": np.where(full, 9, 4).tolist()}
-        figure.add_scatter(
-            x=x, y=y, mode="lines+markers", line_color=colour, marker=marker, name=axis, showlegend=False, row=place, col=1
-        )
+        line = {"mode": "lines+markers", "line_color": colour, "marker": marker}
+        figure.add_scatter(x=x, y=y, name=axis, showlegend=False, row=place, col=1, **line)
         figure.layout[f"yaxis{place}"].update(title_text=axis, tickformat=form)
     figure.update_xaxes(type="date").update_xaxes(title_text="diamond: fitted afresh", row=3, col=1)
     return finish(figure, "How steady are the names from run to run?", height=560)
-
-
-# ── backtest ────────────────────────────────────────────────────────────
-COLOURS = (BLUE, ORANGE, GREEN, PURPLE)
-FORETOLD = {  # measure: the question, the axis, its format, where a coin or "all alike" stands
-    "auc": ("Which way tells best who buys again?", "AUC", ".2f", 0.5),
-    "spearman": ("Which way ranks customers best by what they then spend?", "rank correlation", ".2f", 0.0),
-    "top_fifth": ("Whose highest ranked fifth brings most of the revenue?", "share of the revenue", ".0%", 0.2),
-    "explained": ("Which way says best how much each will spend?", "share of the differences explained", ".0%", 0.0),
-    "renamed": ("How many who bought nothing get another name?", "share renamed from run to run", ".1%", 0.0),
-}
-
-
-def foretold(results: pd.DataFrame, measure: str) -> go.Figure:
-    """Draw one measure of every way, with its interval, a colour a horizon; the dashed line is all customers alike.
-
-    Parameters
-    ----------
-    results
-        As `rfm.analysis.backtest.backtest` returns them.
-    measure
-        A key of `FORETOLD`.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> import rfm
-    >>> row = {"way": "steady", "horizon": 30, "measure": "auc", "against": "", "value": 0.7, "low": 0.6, "high": 0.8}
-    >>> rfm.figures.foretold(pd.DataFrame([row]), "auc").layout.title.text
-    'Which way tells best who buys again?'
-    """
-    import plotly.graph_objects as go
-
-    title, axis, form, nothing = FORETOLD[measure]
-    rows = results[(results["measure"] == measure) & (results["against"] == "") & (results["way"] != "all alike")]
-    ways, horizons = rows["way"].unique().tolist(), sorted(rows["horizon"].unique())
-    figure = go.Figure()
-    for number, (horizon, own) in enumerate(rows.groupby("horizon")):
-        shift = (number - (len(horizons) - 1) / 2) * 0.24
-        places = [-ways.index(way) - shift for way in own["way"]]
-        _dots(figure, own, places, own["way"].tolist(), f"{horizon} days", COLOURS[number % len(COLOURS)], form)
-    figure.add_vline(x=nothing, line_width=1, line_dash="dash", line_color=GREY)
-    figure.update_yaxes(tickvals=[-i for i in range(len(ways))], ticktext=ways)
-    figure.update_layout(xaxis_tickformat=form, showlegend=True)
-    return finish(figure, title, x=axis, height=150 + 44 * len(ways))
-
-
-def segment_lifts(results: pd.DataFrame, way: str, horizon: int) -> go.Figure:
-    """Draw how often the customers of each segment buy again, and how much they spend, against everyone.
-
-    Parameters
-    ----------
-    results
-        As `rfm.analysis.backtest.backtest` returns them.
-    way
-        One with segments.
-    horizon
-        Days ahead.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> import rfm
-    >>> row = {"way": "steady", "horizon": 30, "segment": "Champions", "value": 2.0, "low": 1.8, "high": 2.2}
-    >>> lifts = pd.DataFrame([row | {"measure": "lift"}, row | {"measure": "spend_lift"}])
-    >>> rfm.figures.segment_lifts(lifts, "steady", 30).layout.title.text
-    'Which segments do better than everyone in the next 30 days?'
-    """
-    import plotly.graph_objects as go
-
-    rows = results[(results["way"] == way) & (results["horizon"] == horizon)]
-    names = rows[rows["measure"] == "lift"].sort_values("value", ascending=False)["segment"].tolist()
-    figure = go.Figure()
-    for number, (measure, label) in enumerate({"lift": "buy again", "spend_lift": "spend"}.items()):
-        own = rows[rows["measure"] == measure]
-        places = [-names.index(name) - (number - 0.5) * 0.24 for name in own["segment"]]
-        _dots(figure, own, places, own["segment"].tolist(), label, COLOURS[number], ".2f")
-    figure.add_vline(x=1, line_width=1, line_dash="dash", line_color=GREY)
-    figure.update_yaxes(tickvals=[-i for i in range(len(names))], ticktext=names)
-    title = f"Which segments do better than everyone in the next {horizon} days?"
-    return finish(figure, title, x=f"{way}: times the average customer", height=150 + 40 * len(names))
-
-
-def _dots(
-    figure: go.Figure, rows: pd.DataFrame, places: list[float], names: list[str], label: str, colour: str, form: str
-) -> None:
-    """Add a dot and its interval for each row."""
-    values, spans = rows["value"], {"array": (rows["high"] - rows["value"]).tolist()}
-    spans |= {"arrayminus": (rows["value"] - rows["low"]).tolist()}
-    figure.add_scatter(
-        x=values.tolist(),
-        y=places,
-        name=label,
-        mode="markers",
-        marker={"color": colour, "size": 9},
-        error_x={"type": "data", "symmetric": False, "thickness": 1.5, "width": 3, **spans},
-        customdata=list(zip(names, rows["low"], rows["high"], strict=True)),
-        hovertemplate=f"%{{customdata[0]}}: %{{x:{form}}} (%{{customdata[1]:{form}}} to %{{customdata[2]:{form}}})",
-    )

@@ -1,30 +1,24 @@
-"""The house style of figures.
+"""The style that figures share: colours, symbols, labels, and the layout of plotly's figures.
 
-Colours are told apart by the colour-blind (Okabe and Ito, 2008) and belong to a tier or a cluster, so that
-the same thing has the same colour on every page and every day; names stand beside them always. They are
-seen on light pages and on dark ones; the ink of texts is the page's own.
+The colours of Okabe and Ito (2008) are distinct for the colour-blind. A tier or a cluster has the same colour in every
+figure, always with its name beside it. Backgrounds are transparent, because pages are light or dark.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
+import pandas as pd
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-INK, GREY, BLUE, ORANGE, GREEN, PURPLE, SKY, RED = (
-    "#334155",
-    "#8b97a8",
-    "#0072b2",
-    "#e69f00",
-    "#009e73",
-    "#cc79a7",
-    "#56b4e9",
-    "#d55e00",
-)
+Rows = TypeVar("Rows", pd.DataFrame, np.ndarray)
+
+INK, GREY, BLUE, ORANGE = "#334155", "#8b97a8", "#0072b2", "#e69f00"
+GREEN, PURPLE, SKY, RED = "#009e73", "#cc79a7", "#56b4e9", "#d55e00"
 TIER_COLOURS = {
     "premium": BLUE,
     "high value": GREEN,
@@ -36,12 +30,11 @@ CLUSTER_COLOURS = (BLUE, GREEN, ORANGE, PURPLE, SKY, RED, "#5b4a9c", "#b8a100", 
 LOW_HIGH = [[0, "#f3f7fb"], [1, "#86b8e6"]]  # light enough for dark figures on all of it
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 OUTLIER_SYMBOLS = {-1: "diamond", -2: "square", -3: "cross"}
-MOST_POINTS = 5000
 UNITS = {"Monetary": "spent in all", "Frequency": "invoices", "Recency": "days since last purchase"}
 
 
 def finish(figure: go.Figure, title: str, *, x: str = "", y: str = "", height: int = 420, alt: str = "") -> go.Figure:
-    """Give a figure its title, axes, house style and height."""
+    """Set title, axis titles, style and height of a plotly figure."""
     figure.update_layout({"meta": {"alt": alt}} if alt else {})
     figure.update_layout(
         title={"text": title, "x": 0, "xref": "paper", "y": 0.98, "yanchor": "top", "font": {"size": 17}},
@@ -60,13 +53,13 @@ def finish(figure: go.Figure, title: str, *, x: str = "", y: str = "", height: i
 
 
 def named_bars(figure: go.Figure, names: Sequence[str], values: Sequence[float], labels: Sequence[str], **bar: Any) -> go.Figure:
-    """Draw horizontal bars, above each its name and at the right a label, which fits on any width."""
+    """Add horizontal bars with the name above each and a label at the right, which fits any width."""
     places = [-place for place in range(len(names))]
     starts = bar.get("base") or [0.0] * len(names)
     most = max([start + value for start, value in zip(starts, values, strict=True)], default=0.0) or 1.0
     figure.add_bar(y=places, x=list(values), orientation="h", width=0.4, hovertext=labels, hoverinfo="text", **bar)
-    for x, side, said in ((0.0, "right", names), (most, "left", labels)):
-        text = {"mode": "text", "text": list(said), "textposition": f"middle {side}", "textfont": {"size": 12}}
+    for x, side, texts in ((0.0, "right", names), (most, "left", labels)):
+        text = {"mode": "text", "text": list(texts), "textposition": f"middle {side}", "textfont": {"size": 12}}
         figure.add_scatter(x=[x] * len(names), y=[at + 0.41 for at in places], hoverinfo="skip", cliponaxis=False, **text)
     figure.update_yaxes(visible=False, range=[0.7 - len(names), 0.7], fixedrange=True)
     figure.update_xaxes(visible=False, range=[0, most], fixedrange=True)
@@ -74,7 +67,7 @@ def named_bars(figure: go.Figure, names: Sequence[str], values: Sequence[float],
 
 
 def hatched(colour: Any, shape: Any) -> dict[str, Any]:
-    """Return the marker of bars with white lines over their colour."""
+    """Return a marker for bars with white hatching over their colour."""
     return {"color": colour, "pattern": {"shape": shape, "fillmode": "overlay", "fgcolor": "#ffffff", "size": 6, "solidity": 0.2}}
 
 
@@ -88,21 +81,37 @@ def short(amount: float, currency: str = "") -> str:
 
 
 def cut(text: str, most: int = 38) -> str:
-    """Return a text cut to a length, and as text: plotly reads markup in names."""
+    """Return a text cut to a length and escaped, because plotly reads markup in names."""
     text = text if len(text) <= most else f"{text[: most - 1].rstrip()}…"
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def dates(values: Iterable[Any]) -> list[str]:
-    """Return dates as ISO text."""
+    """Return dates in ISO format."""
     return [value.isoformat()[:10] for value in values]
 
 
 def class_edges(values: np.ndarray, *, log: bool) -> np.ndarray:
-    """Return the edges of about thirty classes."""
+    """Return the edges of about thirty histogram classes."""
     if not log:
         return np.histogram_bin_edges(values, bins=min(30, max(1, int(np.ptp(values)) if len(values) else 1)))
     values = np.maximum(values, 0.01)
     edges = np.geomspace(values.min(), max(values.max(), values.min() * 1.01), 31) if len(values) else np.array([1.0, 10.0])
     edges[[0, -1]] *= (1 - 1e-9, 1 + 1e-9)
     return edges
+
+
+def box_of(parts: Iterable[pd.Series]) -> dict[str, list[float]]:
+    """Return the five numbers of one box per part: smallest, quartiles, largest."""
+    numbers = np.array([part.quantile([0, 0.25, 0.5, 0.75, 1]).round(2) for part in parts], dtype=float).reshape(-1, 5)
+    return dict(zip(("lowerfence", "q1", "median", "q3", "upperfence"), numbers.T.tolist(), strict=True))
+
+
+def every_nth(rows: Rows, most: int) -> Rows:
+    """Return an even sample of at most so many rows."""
+    return rows[:: max(1, -(-len(rows) // most))]
+
+
+def cluster_name(cluster: int) -> str:
+    """Return the label of a cluster in a legend."""
+    return f"cluster {cluster}" if cluster >= 0 else f"outliers {cluster}"

@@ -1,0 +1,272 @@
+"""Static figures for notebooks, drawn with matplotlib but without pyplot: files, rules, clusters, backtest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, StrMethodFormatter
+
+from rfm.analysis.figures import style
+from rfm.analysis.figures.style import cluster_name, every_nth
+
+SEVERITIES = {"drop": style.RED, "warn": style.ORANGE, "fail": style.PURPLE}
+MOST_PAIRED = 500
+PAIRS = (("Frequency", "Monetary"), ("Recency", "Monetary"), ("Recency", "Frequency"))
+MARKERS, OUTLIER_MARKERS = "os^DPXvp*h", {-1: "D", -2: "s", -3: "P"}
+SERIES = ((style.BLUE, "o"), (style.ORANGE, "s"), (style.GREEN, "D"), (style.PURPLE, "^"))  # read apart in grey, too
+FORETOLD = {  # measure: the question, the axis, its format, the value if all customers are alike
+    "auc": ("Which way tells best who buys again?", "AUC", ".2f", 0.5),
+    "spearman": ("Which way ranks customers best by what they then spend?", "rank correlation", ".2f", 0.0),
+    "top_fifth": ("Whose highest ranked fifth brings most of the revenue?", "share of the revenue", ".0%", 0.2),
+    "explained": ("Which way says best how much each will spend?", "share of the differences explained", ".0%", 0.0),
+    "renamed": ("How many who bought nothing get another name?", "share renamed from run to run", ".1%", 0.0),
+}
+
+
+class _Diagnostic(Figure):
+    # A plain Figure is shown by a notebook only once pyplot has drawn one, and has no place for alternative text.
+    alt = ""
+
+    def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
+        from IPython.core.pylabtools import print_figure
+
+        return {"image/png": print_figure(self, base64=True)}, {"image/png": {"alt": self.alt}}
+
+
+def _start(title: str, alt: str, *, height: float = 4.5, columns: int = 1) -> tuple[Figure, list[Axes]]:
+    """Return a figure with its title, and its empty axes in a row; colours do not depend on the user's style."""
+    figure = _Diagnostic((8, height), dpi=110, facecolor="white", layout="constrained")
+    figure.alt = f"{title} {alt}"
+    figure.suptitle(title, x=0.01, horizontalalignment="left", fontsize=13, color=style.INK)
+    row = list(figure.subplots(1, columns, squeeze=False)[0])
+    for axes in row:
+        axes.set(facecolor="white", axisbelow=True)
+        axes.tick_params(which="both", colors=style.INK, length=0)
+        axes.spines[:].set_visible(False)
+        axes.grid(color=style.GREY, alpha=0.25)
+    return figure, row
+
+
+def _label(axes: Axes, x: str = "", y: str = "") -> None:
+    axes.set_xlabel(x, color=style.INK)
+    axes.set_ylabel(y, color=style.INK)
+
+
+def _legend(axes: Axes) -> None:
+    axes.legend(loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncols=4, frameon=False, labelcolor=style.INK)
+
+
+def _no_data(title: str) -> Figure:
+    figure, (axes,) = _start(title, "No data yet.", height=1.8)
+    axes.set_axis_off()
+    axes.text(0.5, 0.5, "no data yet", horizontalalignment="center", color=style.INK)
+    return figure
+
+
+# ── data ────────────────────────────────────────────────────────────
+def arrivals(ledger: pd.DataFrame) -> Figure:
+    """Draw how many lines the dated files of ``landing_files`` brought per day, and how many of them silver kept.
+
+    Examples
+    --------
+    >>> import rfm
+    >>> arrived, kept = rfm.figures.arrivals(rfm.example("landing_files")).axes[0].containers
+    >>> int(arrived[0].get_height()), int(kept[0].get_height())
+    (173, 173)
+    """
+    title = "How many lines did each day's file bring?"
+    dated = ledger[ledger["file_date"].notna() & ledger["layer"].isin(["bronze", "silver"])]
+    days = dated.groupby(["layer", "file_date"])["rows"].sum()
+    if days.empty:
+        return _no_data(title)
+    figure, (axes,) = _start(title, f"From {days.min():,} to {days.max():,} lines per day.")
+    for layer, name, colour in (("bronze", "arrived", style.GREY), ("silver", "kept in silver", style.BLUE)):
+        if layer in days.index:
+            axes.bar(days[layer].index, days[layer], width=0.9, label=name, color=colour)
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator := AutoDateLocator(maxticks=9)))
+    axes.xaxis.set_major_locator(locator)
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    axes.yaxis.set_major_locator(MaxNLocator(6, integer=True))
+    axes.grid(visible=False, axis="x")
+    _label(axes, "date in the file's name", "lines")
+    _legend(axes)
+    return figure
+
+
+def broken_expectations(results: pd.DataFrame) -> Figure:
+    """Draw how many rows failed each rule of ``expectation_results``.
+
+    Examples
+    --------
+    >>> import rfm
+    >>> bars = rfm.figures.broken_expectations(rfm.example("expectation_results")).axes[0].patches
+    >>> int(max(bar.get_width() for bar in bars))
+    781
+    """
+    title = "Which rules were broken, and how often?"
+    totals = results.groupby(["expectation", "severity"], as_index=False)[["failed", "checked"]].sum()
+    totals = totals.sort_values(["failed", "expectation"])
+    if totals.empty:
+        return _no_data(title)
+    parts = zip(totals["failed"], totals["checked"].clip(lower=1), totals["severity"], strict=True)
+    labels = [f"{failed:,} ({failed / checked:.2%}), {severity}" for failed, checked, severity in parts]
+    worst = totals["expectation"].iloc[-1]
+    figure, (axes,) = _start(title, f"Most often {worst}: {labels[-1]}.", height=1.3 + 0.32 * len(totals))
+    bars = axes.barh(totals["expectation"], totals["failed"], color=totals["severity"].map(SEVERITIES).tolist())
+    axes.bar_label(bars, labels, padding=4, color=style.INK)
+    axes.margins(x=0.3)
+    axes.set_xlim(left=0)
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    axes.grid(visible=False, axis="y")
+    _label(axes, "rows that failed")
+    return figure
+
+
+# ── clusters ────────────────────────────────────────────────────────────
+def clusters_pairs(customers: pd.DataFrame) -> Figure:
+    """Draw each two metrics of ``customer_rfm_kmeans_clustered``; more than 500 customers are sampled evenly.
+
+    Examples
+    --------
+    >>> import rfm
+    >>> customers = rfm.example("customer_rfm_kmeans_clustered")
+    >>> panels = rfm.figures.clusters_pairs(customers).axes
+    >>> [sum(len(points.get_offsets()) for points in panel.collections) for panel in panels]
+    [400, 400, 400]
+    """
+    title = "Which two metrics part the clusters?"
+    if customers.empty:
+        return _no_data(title)
+    shown = every_nth(customers.sort_values("CustomerID"), MOST_PAIRED)
+    groups = sorted(shown.groupby("Cluster"), key=lambda group: (group[0] < 0, abs(group[0])))
+    alt = ", ".join(f"{cluster_name(cluster)}: {len(rows):,}" for cluster, rows in groups)
+    figure, panels = _start(title, f"Customers drawn: {alt}.", height=4, columns=3)
+    figure.set_dpi(90)  # many points make a large file
+    for axes, (x, y) in zip(panels, PAIRS, strict=True):
+        for cluster, rows in groups:
+            # a log scale has no place for amounts of 0 or below
+            places = (rows[one].astype(float).clip(lower=0.0 if one == "Recency" else 0.1) for one in (x, y))
+            axes.scatter(*places, **_dot(cluster))
+        axes.set(xscale="linear" if x == "Recency" else "log", yscale="log")
+        _label(axes, *(f"{style.UNITS[one]}{' (log)' * (one != 'Recency')}" for one in (x, y)))
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=5, frameon=False, labelcolor=style.INK)
+    return figure
+
+
+def _dot(cluster: int) -> dict[str, Any]:
+    """Return label, colour and marker of a cluster; outliers are hollow."""
+    look: dict[str, Any] = {"label": cluster_name(cluster), "s": 12, "linewidths": 0.7}
+    if cluster < 0:
+        return look | {"facecolors": "none", "edgecolors": style.GREY, "marker": OUTLIER_MARKERS.get(cluster, "o")}
+    return look | {"color": style.CLUSTER_COLOURS[cluster % 12], "marker": MARKERS[cluster % 10]}
+
+
+def centroids(model: Sequence[Sequence[float]], mean: Sequence[float], scale: Sequence[float], names: Sequence[str]) -> Figure:
+    """Draw the centroids on the scale that K-means uses: standard deviations from the mean customer.
+
+    `model` holds Monetary, Frequency and Recency of each centroid in their own units; `mean` and `scale` are the model's,
+    per metric; `names` are those of the clusters.
+
+    Examples
+    --------
+    >>> import datetime
+    >>> import rfm
+    >>> day = datetime.date(2025, 10, 23)
+    >>> model = rfm.Model.kept(rfm.example("cluster_models"), day)[day]
+    >>> names = [f"cluster {number}" for number in range(model.k)]
+    >>> figure = rfm.figures.centroids(model.centroids, model.mean, model.scale, names)
+    >>> len(figure.axes[0].texts) == 3 * model.k
+    True
+    """
+    title = "Where do the centroids lie?"
+    if not len(model):
+        return _no_data(title)
+    z = ((np.asarray(model, float) - np.asarray(mean)) / np.asarray(scale)).round(3)
+    told = [f"{name}: {', '.join(f'{one:+.1f}' for one in row)}" for name, row in zip(names, z, strict=True)]
+    figure, (axes,) = _start(title, f"{', '.join(style.UNITS)}; {'; '.join(told)}.", height=1.4 + 0.45 * len(z))
+    far = 1.75 * max(2.0, float(np.abs(z).max()))  # pale enough to read the text on every colour
+    axes.pcolormesh(z, cmap="BrBG", vmin=-far, vmax=far, edgecolors="white", linewidth=2)
+    for (row, column), value in np.ndenumerate(z):
+        axes.text(
+            column + 0.5, row + 0.5, f"{value:+.1f}", color=style.INK, horizontalalignment="center", verticalalignment="center"
+        )
+    axes.set_xticks(np.arange(3) + 0.5, list(style.UNITS))
+    axes.set_yticks(np.arange(len(z)) + 0.5, list(names), parse_math=False)
+    axes.invert_yaxis()
+    axes.grid(visible=False)
+    _label(axes, "standard deviations from the mean customer")
+    return figure
+
+
+# ── backtest ────────────────────────────────────────────────────────────
+def foretold(results: pd.DataFrame, measure: str) -> Figure:
+    """Draw one measure of every segmentation way with its interval, for each horizon.
+
+    `results` comes from `rfm.analysis.backtest.backtest`; `measure` is auc, spearman, top_fifth, explained or renamed.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> import rfm
+    >>> row = {"way": "steady", "horizon": 30, "measure": "auc", "against": "", "value": 0.7, "low": 0.6, "high": 0.8}
+    >>> figure = rfm.figures.foretold(pd.DataFrame([row]), "auc")
+    >>> [text.get_text() for text in figure.axes[0].get_yticklabels()]
+    ['steady']
+    """
+    title, axis, form, alike = FORETOLD[measure]
+    rows = results[(results["measure"] == measure) & (results["against"] == "") & (results["way"] != "all alike")]
+    series = {f"{horizon} days": own.set_index("way") for horizon, own in rows.groupby("horizon")}
+    return _intervals(title, series, rows["way"].unique().tolist(), axis, form, (alike, "all customers alike"))
+
+
+def segment_lifts(results: pd.DataFrame, way: str, horizon: int) -> Figure:
+    """Draw how often the customers of each segment buy again and how much they spend, as multiples of the average.
+
+    `results` comes from `rfm.analysis.backtest.backtest`; `way` is one that makes segments; `horizon` is in days.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> import rfm
+    >>> row = {"way": "steady", "horizon": 30, "segment": "Champions", "value": 2.0, "low": 1.8, "high": 2.2}
+    >>> results = pd.DataFrame([row | {"measure": "lift"}, row | {"measure": "spend_lift"}])
+    >>> [text.get_text() for text in rfm.figures.segment_lifts(results, "steady", 30).axes[0].get_yticklabels()]
+    ['Champions']
+    """
+    rows = results[(results["way"] == way) & (results["horizon"] == horizon)]
+    measures = {"buy again": "lift", "spend": "spend_lift"}
+    series = {label: rows[rows["measure"] == measure].set_index("segment") for label, measure in measures.items()}
+    names = series["buy again"].sort_values("value", ascending=False).index.tolist()
+    title = f"Which segments do better than everyone in the next {horizon} days?"
+    return _intervals(title, series, names, f"{way}: times the average customer", ".1f", (1.0, "average customer"))
+
+
+def _intervals(
+    title: str, series: dict[str, pd.DataFrame], names: list[str], axis: str, form: str, mark: tuple[float, str]
+) -> Figure:
+    """Draw a row per name, and in it a point with its interval per series; a dashed line shows what to compare with."""
+    if not names:
+        return _no_data(title)
+    first = next(iter(series.values()))["value"]
+    ends = f"highest: {first.idxmax()}, {first.max():{form}}; lowest: {first.idxmin()}, {first.min():{form}}"
+    figure, (axes,) = _start(title, f"{next(iter(series))}, {ends}.", height=1.6 + 0.36 * len(names))
+    axes.axvline(mark[0], color=style.GREY, linestyle="--", linewidth=1, label=mark[1])
+    for number, (label, rows) in enumerate(series.items()):
+        places = [names.index(name) + (number - (len(series) - 1) / 2) * 0.22 for name in rows.index]
+        spans = [rows["value"] - rows["low"], rows["high"] - rows["value"]]
+        colour, marker = SERIES[number % len(SERIES)]
+        axes.errorbar(rows["value"], places, xerr=spans, label=label, color=colour, fmt=marker, markersize=5, capsize=2)
+    axes.set_yticks(range(len(names)), names, parse_math=False)
+    axes.invert_yaxis()
+    axes.xaxis.set_major_formatter(StrMethodFormatter(f"{{x:{form}}}"))
+    _label(axes, axis)
+    _legend(axes)
+    return figure
