@@ -12,8 +12,6 @@ from rfm.contracts import Column, Table
 from rfm.errors import ContractError, InputError, RfmError, SettingsError, StageError
 
 # ── customer_tables ────────────────────────────────────────────────────────────
-OUTLIER_LABELS = {-1: "spend outlier", -2: "frequency outlier", -3: "spend and frequency outlier"}
-"""What the clusters of outliers are called."""
 
 _CUSTOMER = Column("CustomerID", "STRING", "the customer")
 _METRICS = (
@@ -200,7 +198,6 @@ CUSTOMER_TABLES = (
 # ── schema ────────────────────────────────────────────────────────────
 __all__ = [
     "LANDING_COLUMNS",
-    "OUTLIER_LABELS",
     "TABLES",
     "ContractError",
     "InputError",

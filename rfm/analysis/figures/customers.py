@@ -25,6 +25,7 @@ from rfm.analysis.figures.style import (
     UNITS,
     finish,
 )
+from rfm.analysis.outliers import fences_of
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -198,10 +199,9 @@ def outlier_fences(gold: pd.DataFrame, outliers: pd.Series, factor: float = 1.5)
         points = {"x": orders.iloc[shown].tolist(), "y": money.iloc[shown].clip(lower=0.01).round(2).tolist()}
         marker = {"color": colour, "symbol": OUTLIER_SYMBOLS.get(mark, "circle"), "size": 5, "opacity": 0.7}
         figure.add_scatter(**points, mode="markers", name=f"{label}: {len(rows):,}", marker=marker)
-    for draw, values in ((figure.add_hline, money), (figure.add_vline, orders)):
-        low, high = values.quantile([0.25, 0.75]) if len(values) else (0.0, 0.0)
-        if (fence := high + factor * (high - low)) > 0:
-            draw(float(fence), line={"color": GREY, "width": 1, "dash": "dash"})
+    for draw, fences in zip((figure.add_hline, figure.add_vline), fences_of(gold, factor).values(), strict=True):
+        if fences.high > 0:
+            draw(float(fences.high), line={"color": GREY, "width": 1, "dash": "dash"})
     figure.update_xaxes(type="log", dtick=1).update_yaxes(type="log", dtick=1)
     x, y = f"{UNITS['Frequency']} (log scale)", f"{UNITS['Monetary']} (log scale)"
     return finish(figure, "Which customers are too far out for K-means?", x=x, y=y, height=460)
