@@ -36,8 +36,6 @@ LANDING_COLUMNS = {
     for name in ("Invoice", "StockCode", "Description", "Quantity", "Price", "CustomerID", "Country", "InvoiceDate")
 }
 """The columns of a landing file, and their names in bronze."""
-OUTLIER_LABELS = {-1: "spend outlier", -2: "frequency outlier", -3: "spend and frequency outlier"}
-"""The clusters of outliers, and what they are called."""
 
 
 # ── tables ─────────────────────────────────────────────────────────────────────────────────────────

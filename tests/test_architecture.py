@@ -42,16 +42,16 @@ ROOMS = {  # a folder: the folders it may import, besides the ground; a module s
 ROAD = {  # a part of `analysis`: its neighbours along the road of the data
     "parsing": set(),
     "cleaning": {"parsing"},
-    "metrics": set(),
-    "outliers": set(),
+    "metrics": {"parsing"},
+    "outliers": {"formatting"},
     "sales": set(),
-    "clustering": {"metrics"},
-    "segments": {"clustering", "formatting"},
+    "clustering": {"metrics", "outliers"},
+    "segments": {"clustering", "formatting", "outliers"},
     "movement": {"clustering", "metrics", "segments"},
     "quality": {"formatting"},
     "backtest": {"formatting"},
     "formatting": set(),
-    "figures": {"formatting"},
+    "figures": {"formatting", "outliers"},
 }
 OWNERS = {  # library: the modules or folders that import it, and nobody else
     "papermill": {"pipeline.notebooks"},

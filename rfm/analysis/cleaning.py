@@ -1,14 +1,4 @@
-"""Bronze to silver and quarantine: text becomes types, and every row is kept in one of the two.
-
-The expectations: rules that every row is held against, as data.
-
-What stands for columns that a shop's files do not have, and what tells a cancellation and a line that did not fit.
-
-Bronze to silver and quarantine: text becomes types, and every row is kept in one of the two.
-
-Written once against narwhals, so a pandas frame gives pandas frames back, a Polars lazy frame lazy frames,
-a DuckDB or Spark frame the same.
-"""
+"""Bronze to silver: cast raw text to typed columns and split the rows into valid and quarantined ones."""
 
 from __future__ import annotations
 
@@ -24,124 +14,80 @@ from rfm.config import BLANKS, FLAG, RAGGED, YES, Columns, Dialect
 from rfm.contracts import LANDING_COLUMNS, TABLES
 from rfm.errors import InputError
 
-# ── expectations ────────────────────────────────────────────────────────────
+# ── expectations ────────────────────────────────────────────────────────
 Severity = Literal["drop", "warn", "fail"]
 
 LARGEST_PRICE = 10**10 - 1  # cents in DECIMAL(10,2)
+LARGEST_TOTAL = 10**12 - 1  # cents in DECIMAL(12,2)
 
 
 @dataclass(frozen=True)
 class Expectation:
-    """A rule that every row is held against."""
+    """A rule for every row: what a valid row has, what happens to one that fails, and which raw column it checks."""
 
     name: str
     meaning: str
     passes: nw.Expr
     severity: Severity = "drop"
-    asks: str = ""
+    column: str = ""
+    optional: str = ""  # field of `Columns`; every row passes if the shop has no such column
 
 
 EXPECTATIONS: tuple[Expectation, ...] = (
-    Expectation("valid_invoice_no", "6 or 7 characters, or as the shop says", nw.col("InvoiceFits")),
-    Expectation("valid_stock_code", "not missing", ~nw.col("StockCode").is_null()),
-    Expectation("valid_quantity", "a whole number above 0, or a return", (nw.col("Quantity") > 0) | nw.col("IsReturn")),
-    Expectation("valid_unit_price", "a price of 0 or more", nw.col("Cents").is_between(0, LARGEST_PRICE)),
-    Expectation("valid_invoice_date", "a day of the calendar", ~nw.col("InvoiceDate").is_null()),
+    Expectation("valid_invoice_no", "6 or 7 characters, or as the shop says", nw.col("InvoiceFits"), column="Invoice"),
+    Expectation("valid_stock_code", "not missing", ~nw.col("StockCode").is_null(), column="StockCode"),
+    Expectation(
+        "valid_quantity", "a whole number above 0, or a return", (nw.col("Quantity") > 0) | nw.col("IsReturn"), column="Quantity"
+    ),
+    Expectation("valid_unit_price", "a price of 0 or more", nw.col("Cents").is_between(0, LARGEST_PRICE), column="Price"),
+    Expectation("valid_invoice_date", "a day of the calendar", ~nw.col("InvoiceDate").is_null(), column="InvoiceDate"),
     Expectation(
         "valid_total_price",
         "Quantity × UnitPrice has at most 12 digits",
         ~nw.col("TotalCents").is_null() | nw.col("Quantity").is_null() | nw.col("Cents").is_null(),
+        column="Price",
     ),
     Expectation(
         "known_country",
         "neither missing nor 'Unspecified'",
         ~nw.col("Country").is_null() & (nw.col("Country") != "Unspecified"),
         "warn",
-        "country",
+        column="Country",
+        optional="country",
     ),
-    Expectation("complete_customer_id", "a customer, not a guest", ~nw.col("CustomerID").is_null(), "warn"),
+    Expectation("complete_customer_id", "a customer, not a guest", ~nw.col("CustomerID").is_null(), "warn", "CustomerID"),
 )
 
 SEVERITIES: dict[str, Severity] = {rule.name: rule.severity for rule in EXPECTATIONS}
 
 
-# ── standins ────────────────────────────────────────────────────────────
-NO_PRODUCT = "-"
-GUEST = "guest"
-
-
-def missing_columns(columns: Columns) -> dict[str, nw.Expr]:
-    """Return invoice and product: where the files have none, one invoice a customer and day, and no product but all."""
-    day = nw.when(~nw.col("InvoiceDate").is_null()).then(nw.col("InvoiceDate").cast(nw.String)).otherwise(nw.lit(""))
-    customer = nw.when(~nw.col("CustomerID").is_null()).then(nw.col("CustomerID")).otherwise(nw.lit(GUEST))
-    return {
-        "InvoiceNo": nw.col("InvoiceNo") if columns.invoice else nw.concat_str(customer, day, separator=" "),
-        "StockCode": nw.col("StockCode") if columns.stock_code else nw.lit(NO_PRODUCT),
-    }
-
-
-def cancelled(dialect: Dialect, names: list[str]) -> nw.Expr:
-    """Return whether a line is a cancellation, by the rule of the shop."""
-    columns, rules = dialect.columns, dialect.rules
-    below = nw.col("Quantity" if columns.quantity else "Cents") < 0
-    flagged = f'^[{{]"{FLAG}": "(?i: *(?:{YES}) *)"'
-    found = {
-        "prefix": nw.col("InvoiceNo").str.contains(rules.cancellation_pattern) if columns.invoice else nw.lit(False),
-        "negative": below,
-        "flag": nw.col("_rescued_data").cast(nw.String).str.contains(flagged) if "_rescued_data" in names else nw.lit(False),
-    }
-    return nw.when(found[rules.cancellation]).then(nw.lit(True)).otherwise(nw.lit(False))
-
-
-def quantity_and_cents(dialect: Dialect) -> dict[str, nw.Expr]:
-    """Return quantity and price: without a quantity one piece for the amount, one returned where that is below 0."""
-    cents = nw.col("Cents") if dialect.columns.price else nw.lit(100).cast(nw.Int64)
-    if dialect.columns.quantity:
-        return {"Quantity": nw.col("Quantity"), "Cents": cents}
-    returned = nw.col("IsCancellation") & (nw.col("Cents") < 0) if dialect.rules.keeps_returns else nw.lit(False)
-    one = nw.when(returned).then(nw.lit(-1)).otherwise(nw.lit(1)).cast(nw.Int64)
-    return {"Quantity": one, "Cents": nw.when(returned).then(-nw.col("Cents")).otherwise(cents)}
-
-
-def fits_header(columns: Columns, names: list[str]) -> nw.Expr:
-    """Return whether a line has the fields of its header; of a shop's own header, further columns are no fault."""
-    if "_rescued_data" not in names:
-        return nw.lit(True)
-    text = nw.col("_rescued_data").cast(nw.String)
-    odd = text.str.contains(RAGGED) if columns.own else ~text.is_null()
-    return nw.when(odd).then(nw.lit(False)).otherwise(nw.lit(True))
-
-
-# ── clean ────────────────────────────────────────────────────────────
-LARGEST_TOTAL = 10**12 - 1  # cents in DECIMAL(12,2)
-
-
+# ── casts and rules ─────────────────────────────────────────────────────
 def clean(
     bronze: IntoFrameT,
     expectations: tuple[Expectation, ...] | None = None,
     severities: Mapping[str, str] | None = None,
     dialect: Dialect = Dialect(),
 ) -> tuple[IntoFrameT, IntoFrameT]:
-    """Type every row of bronze and part the good from the refused.
+    """Cast bronze rows to typed columns; return valid rows and quarantined rows.
 
     Parameters
     ----------
     bronze
-        Rows of ``retail_transactions_bronze`` in any frame that narwhals knows, eager or lazy. The columns
-        that say where a row came from may be missing; they are carried on where they are there.
+        Rows of ``retail_transactions_bronze`` in any frame that narwhals supports, eager or lazy. The columns that
+        say where a row comes from are optional and kept.
     expectations
-        The rules; `EXPECTATIONS` if not given.
+        The rules; default `EXPECTATIONS`.
     severities
-        Name of a rule and its severity, where it is not the rule's own: the shop's choice.
+        Severity by rule name, where it differs from the rule's own.
     dialect
-        How the shop writes its lines, and which columns it has: ``settings.dialect``.
+        How the shop writes its lines and which columns it has: ``settings.dialect``.
 
     Returns
     -------
     silver
-        Rows that keep all rules of severity ``drop`` or ``fail``, typed as ``retail_transactions_silver``.
+        Rows that pass all rules of severity ``drop`` or ``fail``, typed as ``retail_transactions_silver``.
     quarantine
-        The other rows, raw, with the names of the broken rules in ``failed_expectations``.
+        The other rows, raw, with the names of the failed rules in ``failed_expectations``.
 
     Raises
     ------
@@ -162,24 +108,19 @@ def clean(
     rows: Any = nw.from_native(judge(bronze, expectations, dialect))
     chosen = severities or {}
     names = [rule.name for rule in _rules(expectations) if chosen.get(rule.name, rule.severity) != "warn"]
-    good = nw.all_horizontal(*(nw.col(name) for name in names), ignore_nulls=False)
-    return _silver(rows.filter(good)).to_native(), _quarantine(rows.filter(~good), names).to_native()
+    valid = nw.all_horizontal(*(nw.col(name) for name in names), ignore_nulls=False)
+    return _silver(rows.filter(valid)).to_native(), _quarantine(rows.filter(~valid), names).to_native()
 
 
 def judge(bronze: IntoFrameT, expectations: tuple[Expectation, ...] | None = None, dialect: Dialect = Dialect()) -> IntoFrameT:
-    """Type every row of bronze and hold it against every expectation.
-
-    Parameters
-    ----------
-    bronze, expectations, dialect
-        As for `clean`.
+    """Cast bronze rows to typed columns and add one boolean column per expectation; parameters as for `clean`.
 
     Returns
     -------
     frame of the same kind
-        Raw text under the prefix ``raw_``; the typed columns of silver, null where the text has no such
-        value; prices in whole cents (``Cents``, ``TotalCents``); what the rules say of the row (``IsCancellation``,
-        ``IsReturn``, ``InvoiceFits``, ``FitsHeader``); one boolean column an expectation.
+        Raw text with the prefix ``raw_``; the typed columns of silver, null where the text has no valid value; prices in
+        whole cents (``Cents``, ``TotalCents``); the flags ``IsCancellation``, ``IsReturn``, ``InvoiceFits`` and
+        ``FitsHeader``; one boolean column per expectation, never null.
 
     Examples
     --------
@@ -193,19 +134,19 @@ def judge(bronze: IntoFrameT, expectations: tuple[Expectation, ...] | None = Non
 
 
 def _rules(given: tuple[Expectation, ...] | None) -> tuple[Expectation, ...]:
-    """Return the expectations to use; an empty tuple is a choice, None is not."""
+    """Return the expectations to apply; an empty tuple means none of them, None means the default."""
     return EXPECTATIONS if given is None else given
 
 
 def _passes(rule: Expectation, dialect: Dialect) -> nw.Expr:
-    """Return whether a row keeps a rule, never null; a rule about a column that the files do not have is kept."""
-    if rule.asks and not getattr(dialect.columns, rule.asks):
+    """Evaluate a rule to a non-null boolean; a rule on an absent column passes."""
+    if rule.optional and not getattr(dialect.columns, rule.optional):
         return nw.lit(True)
     return nw.when(rule.passes).then(nw.lit(True)).otherwise(nw.lit(False))
 
 
 def _typed(raw: nw.LazyFrame, dialect: Dialect) -> nw.LazyFrame:
-    """Keep the raw text under the prefix ``raw_`` and add the typed columns."""
+    """Rename raw text to ``raw_…`` and add the typed columns."""
     form = dialect.format
     rows = normalize(raw.rename({name: f"raw_{name}" for name in LANDING_COLUMNS.values()}), form)
     rows = rows.with_columns(
@@ -219,30 +160,31 @@ def _typed(raw: nw.LazyFrame, dialect: Dialect) -> nw.LazyFrame:
         InvoiceDate=calendar_date(nw.col("plain_InvoiceDate")),
     )
     rows = local_day(rows, form.timezone) if form.timezone else rows
-    rows = rows.drop("plain_Quantity", "plain_Price", "plain_InvoiceDate").with_columns(**missing_columns(dialect.columns))
+    rows = rows.drop("plain_Quantity", "plain_Price", "plain_InvoiceDate").with_columns(**_invoice_and_product(dialect.columns))
     return _with_flags(rows, dialect).with_columns(TotalCents=_total(nw.col("Quantity"), nw.col("Cents")))
 
 
 def _with_flags(rows: nw.LazyFrame, dialect: Dialect) -> nw.LazyFrame:
-    """Add what the shop's rules say of a typed row."""
+    """Add the flags IsCancellation, IsReturn, InvoiceFits and FitsHeader, and quantity and price in the shop's terms."""
     names = rows.collect_schema().names()
     rows = rows.with_columns(
-        IsCancellation=cancelled(dialect, names),
+        IsCancellation=_is_cancellation(dialect, names),
         InvoiceFits=nw.col("InvoiceNo").str.contains(dialect.rules.invoice_pattern) if dialect.columns.invoice else nw.lit(True),
-        FitsHeader=fits_header(dialect.columns, names),
-    ).with_columns(**quantity_and_cents(dialect))
+        FitsHeader=_fits_header(dialect.columns, names),
+    ).with_columns(**_quantity_and_cents(dialect))
     returned = nw.col("IsCancellation") & (nw.col("Quantity") < 0) if dialect.rules.keeps_returns else nw.lit(False)
     return rows.with_columns(IsReturn=returned)
 
 
 def _total(quantity: nw.Expr, cents: nw.Expr) -> nw.Expr:
-    """Return quantity × cents, null beyond the contract; held against it as floats, which do not overflow."""
+    """Return quantity × cents; null beyond the digits of the contract."""
+    # compared as floats, because the product of integers may overflow
     fits = (quantity.cast(nw.Float64) * cents.cast(nw.Float64)).is_between(-LARGEST_TOTAL, LARGEST_TOTAL)
     return nw.when(fits).then(quantity) * cents
 
 
 def _as_text(bronze: Any) -> nw.LazyFrame:
-    """Return a lazy frame whose landing columns are text with true nulls."""
+    """Return bronze with its landing columns as text and nulls."""
     present = nw.from_native(bronze).collect_schema().names()
     if missing := [name for name in LANDING_COLUMNS.values() if name not in present]:
         raise InputError(f"bronze lacks {len(missing)} column(s): {', '.join(missing)}; rename the file's columns to these")
@@ -252,24 +194,25 @@ def _as_text(bronze: Any) -> nw.LazyFrame:
 
 
 def _arrow(bronze: Any) -> Any:
-    """Return a pandas frame with Arrow types, where a missing text is null, not NaN, and text is text even without a row."""
+    """Return a pandas frame with Arrow types: missing text is null, not NaN, and a column without rows is text too."""
     bronze = bronze.convert_dtypes(dtype_backend="pyarrow")
     return bronze.astype(dict.fromkeys(LANDING_COLUMNS.values(), "large_string[pyarrow]"))
 
 
 def _text(name: str) -> nw.Expr:
-    """Return a text column without blanks around it, null where nothing is left."""
+    """Strip blanks around text; null if it is empty then."""
     return _present(nw.col(name).str.strip_chars(BLANKS))
 
 
 def _present(text: nw.Expr) -> nw.Expr:
-    """Return null for an empty text."""
+    """Return null for empty text."""
     return nw.when(text != "").then(text)
 
 
 def _silver(rows: nw.LazyFrame) -> nw.LazyFrame:
-    """Return the columns of silver from judged rows that keep every rule."""
-    weekday = nw.col("InvoiceDate").dt.weekday()  # 1 = Monday … 7 = Sunday; on Spark Sunday may be 0
+    """Return the columns of silver from judged rows that pass."""
+    # 1 = Monday … 7 = Sunday, but Sunday is 0 on some engines
+    weekday = nw.col("InvoiceDate").dt.weekday()
     rows = rows.with_columns(
         Quantity=nw.col("Quantity").cast(nw.Int32),
         UnitPrice=money(nw.col("Cents"), 10),
@@ -283,7 +226,7 @@ def _silver(rows: nw.LazyFrame) -> nw.LazyFrame:
 
 
 def _quarantine(rows: nw.LazyFrame, names: list[str]) -> nw.LazyFrame:
-    """Return the raw columns of judged rows and the names of the rules they break."""
+    """Return the raw columns of judged rows that fail, with the names of the rules."""
     broken = (nw.when(~nw.col(name)).then(nw.lit(name)) for name in names)
     rows = rows.with_columns(failed_expectations=nw.concat_str(*broken, separator=",", ignore_nulls=True))
     rows = rows.drop(*(name for name in LANDING_COLUMNS.values() if name in rows.collect_schema().names()))
@@ -292,6 +235,49 @@ def _quarantine(rows: nw.LazyFrame, names: list[str]) -> nw.LazyFrame:
 
 
 def _present_columns(rows: nw.LazyFrame, table: str) -> list[str]:
-    """Return the columns of a contract that a frame has, in the contract's order."""
+    """Return the columns of a table that a frame has, in the table's order."""
     present = set(rows.collect_schema().names())
     return [name for name in TABLES[table].names if name in present]
+
+
+# ── columns that the shop does not have, and its rules ──────────────────
+def _invoice_and_product(columns: Columns) -> dict[str, nw.Expr]:
+    """Return invoice and product; without such a column one invoice per customer and day, and the product ``-``."""
+    day = nw.when(~nw.col("InvoiceDate").is_null()).then(nw.col("InvoiceDate").cast(nw.String)).otherwise(nw.lit(""))
+    customer = nw.when(~nw.col("CustomerID").is_null()).then(nw.col("CustomerID")).otherwise(nw.lit("guest"))
+    return {
+        "InvoiceNo": nw.col("InvoiceNo") if columns.invoice else nw.concat_str(customer, day, separator=" "),
+        "StockCode": nw.col("StockCode") if columns.stock_code else nw.lit("-"),
+    }
+
+
+def _is_cancellation(dialect: Dialect, names: list[str]) -> nw.Expr:
+    """Return whether a line is a cancellation, by the shop's rule."""
+    columns, rules = dialect.columns, dialect.rules
+    below = nw.col("Quantity" if columns.quantity else "Cents") < 0
+    flagged = f'^[{{]"{FLAG}": "(?i: *(?:{YES}) *)"'
+    found = {
+        "prefix": nw.col("InvoiceNo").str.contains(rules.cancellation_pattern) if columns.invoice else nw.lit(False),
+        "negative": below,
+        "flag": nw.col("_rescued_data").cast(nw.String).str.contains(flagged) if "_rescued_data" in names else nw.lit(False),
+    }
+    return nw.when(found[rules.cancellation]).then(nw.lit(True)).otherwise(nw.lit(False))
+
+
+def _quantity_and_cents(dialect: Dialect) -> dict[str, nw.Expr]:
+    """Return quantity and price; without a quantity column one piece, and −1 for a return, which has an amount below 0."""
+    cents = nw.col("Cents") if dialect.columns.price else nw.lit(100).cast(nw.Int64)
+    if dialect.columns.quantity:
+        return {"Quantity": nw.col("Quantity"), "Cents": cents}
+    returned = nw.col("IsCancellation") & (nw.col("Cents") < 0) if dialect.rules.keeps_returns else nw.lit(False)
+    one = nw.when(returned).then(nw.lit(-1)).otherwise(nw.lit(1)).cast(nw.Int64)
+    return {"Quantity": one, "Cents": nw.when(returned).then(-nw.col("Cents")).otherwise(cents)}
+
+
+def _fits_header(columns: Columns, names: list[str]) -> nw.Expr:
+    """Return whether a line has the fields of its header; a shop that names its columns may have further ones."""
+    if "_rescued_data" not in names:
+        return nw.lit(True)
+    text = nw.col("_rescued_data").cast(nw.String)
+    odd = text.str.contains(RAGGED) if columns.own else ~text.is_null()
+    return nw.when(odd).then(nw.lit(False)).otherwise(nw.lit(True))

@@ -1,23 +1,78 @@
-"""A frame as people read it in a notebook: every cell a text, every column with its type."""
+"""Words and texts for people: amounts, counts, shares, days and file sizes; frames to look at; text safe in spreadsheets."""
 
 from __future__ import annotations
 
 import datetime as dt
 import re
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import narwhals as nw
 import pandas as pd
 from narwhals.typing import IntoFrame
 
-if TYPE_CHECKING:
-    import pandas as pd
+
+# ── numbers in words ────────────────────────────────────────────────────
+def amount(value: float | Decimal, currency: str = "", *, whole_from: float = 10) -> str:
+    """Return an amount, without decimals from `whole_from` on: ``£1,234``, ``£9.50``."""
+    return exact_amount(value, currency) if abs(float(value)) < whole_from else f"{'−' * (value < 0)}{currency}{abs(value):,.0f}"
 
 
-LONG = 10_000  # a column that reaches it has its thousands parted, so that years stay as they are
-SMALL = 10  # a column of numbers below it has up to four decimals, else up to two
-KINDS: dict[str, tuple[type, ...]] = {  # what stands over a column: the values that it is said of; the first that fits
+def exact_amount(value: float | Decimal, currency: str = "", *, minus: str = "−") -> str:
+    """Return an amount with two decimals: ``£1,234.50``."""
+    return f"{minus * (value < 0)}{currency}{abs(value):,.2f}"
+
+
+def short_amount(value: float | Decimal, currency: str = "") -> str:
+    """Return an amount in few characters: ``£1.24 M``, ``£53 k``, ``£871``."""
+    sign, size = "−" if value < 0 else "", abs(float(value))
+    for least, unit, divisor, digits in ((999_500, " M", 1e6, 2), (9_999.5, " k", 1e3, 0), (999.5, " k", 1e3, 1)):
+        if size >= least:
+            return f"{sign}{currency}{size / divisor:.{digits}f}{unit}"
+    return f"{sign}{currency}{size:,.0f}"
+
+
+def number(value: float | Decimal) -> str:
+    """Return a number with at most one decimal: ``1,234.5``, ``3``."""
+    return f"{value:,.1f}".removesuffix(".0")
+
+
+def count(value: float | Decimal, thing: str) -> str:
+    """Return a number of things: ``1 day``, ``2.5 days``."""
+    return f"{number(value)} {thing}{'' if value == 1 else 's'}"
+
+
+def share(value: float | Decimal) -> str:
+    """Return a share in percent, with one decimal below 10 %: ``12%``, ``1.5%``, ``−3%``."""
+    digits = 1 if 0 < abs(float(value)) < 0.0995 else 0
+    text = f"{100 * value:.{digits}f}%".replace(".0%", "%")
+    return "0%" if text == "-0%" else text.replace("-", "−")
+
+
+def times(value: float) -> str:
+    """Return how often: ``once``, ``twice``, ``2.5 times``."""
+    return "once" if value == 1 else "twice" if value == 2 else f"{number(value)} times"
+
+
+def ago(days: float) -> str:
+    """Return how long ago: ``today``, ``3 days ago``."""
+    return f"{count(days, 'day')} ago" if days else "today"
+
+
+def file_size(size: int | None) -> str:
+    """Return a number of bytes: ``512 B``, ``1.5 MB``."""
+    if size is None:
+        return "-"
+    if size < 1000:
+        return f"{size} B"
+    power = min((len(str(size)) - 1) // 3, 4)
+    return f"{size / 1000**power:.1f} {' kMGT'[power]}B"
+
+
+# ── a frame to look at ──────────────────────────────────────────────────
+_LONG = 10_000  # whole numbers get thousands separators from here on, so that years have none
+_SMALL = 10  # numbers below it have up to four decimals, larger ones up to two
+_KINDS: dict[str, tuple[type, ...]] = {  # type shown above a column: types of its values; the first match counts
     "yes or no": (bool,),
     "whole number": (int,),
     "amount": (Decimal,),
@@ -31,20 +86,20 @@ KINDS: dict[str, tuple[type, ...]] = {  # what stands over a column: the values 
 def show(frame: IntoFrame, rows: int = 5) -> pd.DataFrame:
     """Return the first rows of a frame as a table to look at, with the type of each column under its name.
 
-    Thousands are parted in amounts and in columns that reach 10,000, numbers have up to two decimals (four where all are small),
-    dates are ISO, times are given to the minute, and what is missing is left empty.
+    Amounts and columns that reach 10,000 have thousands separators, numbers up to two decimals (four below 10), dates are
+    ISO, times end at the minute, and missing values are empty.
 
     Parameters
     ----------
     frame
-        Any frame that narwhals knows, eager or lazy: pandas, Polars, a table of the lake.
+        Any frame that narwhals supports, eager or lazy: pandas, Polars, a table of the lake.
     rows
-        How many rows are shown, and computed.
+        Number of rows shown; no others are computed.
 
     Returns
     -------
     pandas.DataFrame
-        All cells are text. To calculate, take the frame itself.
+        All cells are text; calculate with the frame itself.
 
     Examples
     --------
@@ -64,7 +119,7 @@ def show(frame: IntoFrame, rows: int = 5) -> pd.DataFrame:
 
 
 def _plain(value: Any) -> Any:
-    """Return a value of Python: nothing for every kind of missing, a date for a midnight without a zone."""
+    """Return a Python value: None for missing ones, a date for midnight without a time zone."""
     value = value.item() if hasattr(value, "item") else value
     if pd.api.types.is_scalar(value) and pd.isna(value):
         return None
@@ -73,23 +128,23 @@ def _plain(value: Any) -> Any:
 
 
 def _kind(values: list[Any]) -> str:
-    """Name the type of a column by its values; empty if there are none."""
+    """Return the type of a column in words; empty if it has no values."""
     there = [value for value in values if value is not None]
-    fitting = (kind for kind, types in KINDS.items() if there and all(isinstance(value, types) for value in there))
+    fitting = (kind for kind, types in _KINDS.items() if there and all(isinstance(value, types) for value in there))
     return next(fitting, "")
 
 
 def _forms(values: list[Any]) -> dict[type, str]:
-    """Return how the numbers of a column are written, all alike: with their thousands parted, and as few decimals as will do."""
+    """Return the format of each type of number in a column: same separators, same and fewest decimals."""
     numbers = [value for value in values if isinstance(value, int | float)]
     largest = max(map(abs, numbers), default=0)
-    most = 2 if largest >= SMALL else 4
+    most = 2 if largest >= _SMALL else 4
     digits = next(n for n in range(most + 1) if all(round(value, n) == round(value, most) for value in numbers))
-    return {int: "," if largest >= LONG else "", Decimal: ",", float: f",.{digits}f"}
+    return {int: "," if largest >= _LONG else "", Decimal: ",", float: f",.{digits}f"}
 
 
 def _text(value: Any, forms: dict[type, str]) -> str:
-    """Write one value."""
+    """Return one value as text."""
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -99,41 +154,24 @@ def _text(value: Any, forms: dict[type, str]) -> str:
     return format(value, forms.get(type(value), ""))
 
 
-RISKY = "(?:^|(?<=[;\t\r\n]))%s(?='*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20])"
-"""Where a text would be run as a formula: at its start, and where a spreadsheet may part it. Apostrophes of the text's own
-count as part of it, so that the one that `harmless` puts there can be taken away again."""
-
-
-RUN, TAMED = re.compile(RISKY % ""), re.compile(RISKY % "'")
-
-
-def escape_formulas(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return rows with an apostrophe before each text that a spreadsheet would run as a formula; numbers stay numbers."""
-    texts = [name for name, kind in rows.dtypes.items() if str(kind) == "object" or "str" in str(kind)]
-    return rows.assign(**{name: [harmless(value) for value in rows[name]] for name in texts})
+# ── text that is safe in a spreadsheet ──────────────────────────────────
+# Where a spreadsheet would run text as a formula: at the start, and after a sign at which it may split the text. Apostrophes
+# in front are part of the match, so that `as_it_was` takes away exactly the one that `harmless` has added.
+_RISKY = "(?:^|(?<=[;\t\r\n]))%s(?='*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20])"
+_FORMULA, _ESCAPED = re.compile(_RISKY % ""), re.compile(_RISKY % "'")
 
 
 def harmless(value: Any) -> Any:
-    """Return a text with an apostrophe before each place where a spreadsheet would run it as a formula; a missing one is None.
-
-    `as_it_was` takes the apostrophes away again.
-    """
-    return RUN.sub("'", value) if isinstance(value, str) else None
+    """Return text with an apostrophe before each place where it would be run as a formula; None for anything else."""
+    return _FORMULA.sub("'", value) if isinstance(value, str) else None
 
 
 def as_it_was(text: str | None) -> str | None:
-    """Return a text without the apostrophes that `harmless` put into it."""
-    return text and TAMED.sub("", text)
+    """Return text without the apostrophes of `harmless`."""
+    return text and _ESCAPED.sub("", text)
 
 
-SIZES = ("B", "kB", "MB", "GB", "TB")
-
-
-def file_size(count: int | None) -> str:
-    """Return bytes in words of four characters or so."""
-    if count is None:
-        return "-"
-    value, unit = float(count), 0
-    while value >= 1000 and unit < len(SIZES) - 1:
-        value, unit = value / 1000, unit + 1
-    return f"{value:.1f} {SIZES[unit]}" if unit else f"{count} B"
+def escape_formulas(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return rows whose text columns are `harmless`; numbers stay numbers."""
+    texts = [name for name, kind in rows.dtypes.items() if str(kind) == "object" or "str" in str(kind)]
+    return rows.assign(**{name: [harmless(value) for value in rows[name]] for name in texts})

@@ -1,27 +1,33 @@
-"""Customers too far out for K-means: marked, never dropped.
+"""Customers kept out of the K-means fit: outliers by Tukey's fences, and by choice those with bulk orders or test transactions.
 
-Customers who are kept out of the fit at the shop's wish: those with bulk orders or test transactions, counted and named.
+All that depends on the outlier rule is here: fences, marks and the words for them. None of these customers is dropped.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import narwhals as nw
+import numpy as np
 import pandas as pd
 from narwhals.typing import IntoFrame
 
+from rfm.analysis.formatting import amount, count
 from rfm.config import Exclusions
-from rfm.contracts import OUTLIER_LABELS, TABLES, arrow_typed
+from rfm.contracts import TABLES, arrow_typed
+
+__all__ = ["Fences", "fit_exclusions", "headline", "iqr_fences", "outlier_clusters"]
 
 # ── outliers ────────────────────────────────────────────────────────────
 REGULAR, SPEND, FREQUENCY, BOTH = 0, -1, -2, -3
-LABELS = OUTLIER_LABELS
+LABELS = {SPEND: "spend outlier", FREQUENCY: "frequency outlier", BOTH: "spend and frequency outlier"}
+MARKS = {"Monetary": SPEND, "Frequency": FREQUENCY}  # a customer beyond the fences of both has the sum
 
 
 class Fences(NamedTuple):
-    """The range in which a value is regular, both ends included."""
+    """The range of regular values, both ends included."""
 
     low: float
     high: float
@@ -35,7 +41,7 @@ def iqr_fences(values: pd.Series, factor: float = 1.5) -> Fences:
     values
         Numbers, at least one.
     factor
-        How many interquartile ranges beyond the quartiles are still regular.
+        Number of interquartile ranges beyond the quartiles that are still regular.
 
     Returns
     -------
@@ -45,26 +51,51 @@ def iqr_fences(values: pd.Series, factor: float = 1.5) -> Fences:
     References
     ----------
     Tukey (1977), Exploratory Data Analysis.
+
+    Examples
+    --------
+    >>> iqr_fences(pd.Series([1, 2, 3, 4, 5]))
+    Fences(low=-1.0, high=7.0)
     """
     q1, q3 = values.astype(float).quantile([0.25, 0.75])
     return Fences(q1 - factor * (q3 - q1), q3 + factor * (q3 - q1))
 
 
+def fences_of(gold: pd.DataFrame, factor: float) -> dict[str, Fences]:
+    """Return the fences of Monetary and Frequency over all customers."""
+    return {name: iqr_fences(gold[name], factor) for name in MARKS}
+
+
+def marks_of(values: Mapping[str, Any], fences: Mapping[str, Sequence[float]]) -> np.ndarray:
+    """Return 0, -1, -2 or -3 for each customer; a metric without fences has no outliers."""
+    marks = np.zeros(len(values["Monetary"]), np.int32)
+    for name, (low, high) in fences.items():
+        marks += MARKS[name] * ~((low <= values[name]) & (values[name] <= high))
+    return marks
+
+
+def words_of(mark: int, fences: Mapping[str, Sequence[float]], currency: str) -> str:
+    """Return the kind of an outlier and what would be regular: ``a spend outlier (regular is up to £500)``."""
+    words = {"Monetary": lambda high: amount(high, currency), "Frequency": lambda high: count(high, "invoice")}
+    regular = [words[name](fences[name][1]) for name, own in MARKS.items() if name in fences and mark in (own, BOTH)]
+    return f"a {LABELS[mark]}" + (f" (regular is up to {' and '.join(regular)})" if regular else "")
+
+
 def outlier_clusters(gold: pd.DataFrame, factor: float = 1.5) -> pd.Series:
-    """Mark the customers whose spend or frequency lies beyond the fences of all customers.
+    """Mark customers whose spend or frequency lies beyond the fences of all customers.
 
     Parameters
     ----------
     gold
-        One row a customer with Monetary and Frequency.
+        One row per customer with Monetary and Frequency.
     factor
         See `iqr_fences`.
 
     Returns
     -------
     pd.Series
-        Cluster, named so, on the index of `gold`: 0 regular, -1 spend only, -2 frequency only, -3 both. Its ``attrs``
-        hold the fences, by metric, for whoever keeps them.
+        Cluster, on the index of `gold`: 0 regular, -1 spend only, -2 frequency only, -3 both. Its ``attrs["fences"]``
+        are the fences by metric; `cluster` keeps them in the model.
 
     Examples
     --------
@@ -74,34 +105,34 @@ def outlier_clusters(gold: pd.DataFrame, factor: float = 1.5) -> pd.Series:
     """
     if gold.empty:
         return pd.Series(REGULAR, index=gold.index, name="Cluster", dtype="int32")
-    fences = {name: iqr_fences(gold[name], factor) for name in ("Monetary", "Frequency")}
-    far = {name: ~gold[name].astype(float).between(*ends) for name, ends in fences.items()}
-    marks = (-1 * far["Monetary"] - 2 * far["Frequency"]).astype("int32").rename("Cluster")
-    marks.attrs["fences"] = fences
-    return marks
+    fences = fences_of(gold, factor)
+    marks = marks_of({name: gold[name].astype(float).to_numpy() for name in fences}, fences)
+    outliers = pd.Series(marks, index=gold.index, name="Cluster")
+    outliers.attrs["fences"] = fences
+    return outliers
 
 
-# ── exclusions ────────────────────────────────────────────────────────────
+# ── exclusions ──────────────────────────────────────────────────────────
 BULK, TEST = "bulk order", "test transaction"
 
 
 def fit_exclusions(silver: IntoFrame, run_date: dt.date, options: Exclusions = Exclusions()) -> Any:
-    """Name the customers whom the shop's filters keep out of the fit; each is assigned to a cluster all the same.
+    """Return the customers whom the shop's filters keep out of the fit; each is still assigned to a cluster.
 
     Parameters
     ----------
     silver
-        Rows of ``retail_transactions_silver`` in any frame that narwhals knows, eager or lazy.
+        Rows of ``retail_transactions_silver`` in any frame that narwhals supports, eager or lazy.
     run_date
-        Later sales are not seen.
+        Later sales are ignored.
     options
-        What an order is too large from, and what a test is; all of it off by default.
+        Limits of a bulk order, and the pattern of a test; off by default.
 
     Returns
     -------
     frame
-        Columns of ``fit_exclusions``, a row a customer and reason: how many invoices, and what they came to. Without
-        any filter an empty pandas frame, and silver is not read; otherwise an eager frame of the kind of `silver`.
+        Columns of ``fit_exclusions``, one row per customer and reason: number and amount of the invoices. An eager frame
+        of the kind of `silver`; without any filter an empty pandas frame, and silver is not read.
 
     Examples
     --------
@@ -123,7 +154,7 @@ def fit_exclusions(silver: IntoFrame, run_date: dt.date, options: Exclusions = E
 
 
 def headline(exclusions: Any) -> str:
-    """Say how many customers are kept out of the fit, and why.
+    """Return a sentence: how many customers are kept out of the fit, and why.
 
     Parameters
     ----------
@@ -145,7 +176,7 @@ def headline(exclusions: Any) -> str:
 
 
 def _invoices(silver: Any, run_date: dt.date, options: Exclusions) -> nw.LazyFrame:
-    """Return one row an invoice of a known customer: amount, pieces, and lines with a test's stock code."""
+    """Return one row per invoice of a known customer: amount, pieces, and number of test lines."""
     lines: Any = nw.from_native(arrow_typed(TABLES["retail_transactions_silver"], silver)).lazy()
     dated = lines.with_columns(nw.col("InvoiceDate").cast(nw.Date))
     known = dated.filter(nw.col("InvoiceDate") <= nw.lit(run_date), ~nw.col("CustomerID").is_null(), ~nw.col("IsCancellation"))
@@ -155,7 +186,7 @@ def _invoices(silver: Any, run_date: dt.date, options: Exclusions) -> nw.LazyFra
 
 
 def _rules(options: Exclusions) -> dict[str, nw.Expr]:
-    """Return, for each reason in force, which invoices are meant."""
+    """Return the filter of invoices for each reason that is switched on."""
     limits = {"TotalPrice": options.bulk_amount, "Quantity": options.bulk_quantity}
     bulk = [nw.col(name).cast(nw.Float64) > limit for name, limit in limits.items() if limit]
     tests = [nw.col("Tests") > 0] if options.test_pattern else []
@@ -163,7 +194,7 @@ def _rules(options: Exclusions) -> dict[str, nw.Expr]:
 
 
 def _customers(invoices: nw.LazyFrame, reason: str, run_date: dt.date) -> nw.LazyFrame:
-    """Return a row a customer with such invoices."""
+    """Return one row per customer of these invoices."""
     grouped = invoices.group_by("CustomerID").agg(nw.len().alias("Invoices"), nw.col("TotalPrice").sum())
     count = nw.col("Invoices").cast(nw.Int64)
     amount = nw.col("TotalPrice").cast(nw.Decimal(38, 2)).cast(nw.Decimal(18, 2))

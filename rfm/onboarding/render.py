@@ -16,7 +16,7 @@ from rich.padding import Padding
 from rich.syntax import Syntax
 from rich.table import Table as Grid
 
-from rfm.analysis.formatting import file_size
+from rfm.analysis.formatting import count, exact_amount, file_size
 from rfm.errors import printable
 from rfm.onboarding import Report, default_of
 from rfm.onboarding.dry_run import Finding, guests, repeated
@@ -194,10 +194,10 @@ def _sales(report: Report) -> Iterator[Any]:
     currency = next((str(guess.value) for guess in report.guesses if guess.setting == "shop.currency"), "")
     gold, days = trial.gold, trial.days
     total = _money(gold["Monetary"].sum() if len(gold) else 0, currency)
-    counted = f"{_many(len(gold), 'customer')}, {_many(int(gold['Frequency'].sum()), 'purchase')}, {total}"
+    counted = f"{count(len(gold), 'customer')}, {count(int(gold['Frequency'].sum()), 'purchase')}, {total}"
     yield _heading("Sales")
-    yield _indented(f"{counted}, on {_many(len(days), 'day')} from {days[0]} to {days[-1]}")
-    yield _indented(f"guests on {guests(trial):.0%} of the lines; {_many(repeated(trial), 'line')} repeat another")
+    yield _indented(f"{counted}, on {count(len(days), 'day')} from {days[0]} to {days[-1]}")
+    yield _indented(f"guests on {guests(trial):.0%} of the lines; {count(repeated(trial), 'line')} repeat another")
     if trial.left_out:
         grid = _grid("lines", "amount", "not counted", justify=("right", "right", "left"))
         for step in trial.left_out:
@@ -214,12 +214,8 @@ def _codes(report: Report) -> str:
     return f" [dim]{literal(', '.join(codes[:5]))}{' …' if len(codes) > 5 else ''}[/]" if codes else ""
 
 
-def _money(amount: Any, currency: str) -> str:
-    return literal(f"{'-' if amount < 0 else ''}{currency}{abs(amount):,.2f}")
-
-
-def _many(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
+def _money(value: Any, currency: str) -> str:
+    return literal(exact_amount(value, currency, minus="-"))
 
 
 def _findings(found: Sequence[Finding]) -> Grid:

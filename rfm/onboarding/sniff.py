@@ -289,16 +289,7 @@ def _of_one_kind(sample: Sample) -> Sample:
 
 
 # ── examples ────────────────────────────────────────────────────────────
-COLUMN = {  # rule: the raw column that it looks at
-    "valid_invoice_no": "Invoice",
-    "valid_stock_code": "StockCode",
-    "valid_quantity": "Quantity",
-    "valid_unit_price": "Price",
-    "valid_total_price": "Price",
-    "valid_invoice_date": "InvoiceDate",
-    "known_country": "Country",
-    "complete_customer_id": "CustomerID",
-}
+COLUMN = {rule.name: rule.column for rule in EXPECTATIONS}
 MEANINGS = {rule.name: rule.meaning for rule in EXPECTATIONS} | {FITS_HEADER: "as many fields as the header"}
 
 

@@ -27,6 +27,7 @@ from typing import Any, Literal, NamedTuple
 from openlineage.client import event_v2 as ol
 from openlineage.client import facet_v2 as facets
 
+from rfm.analysis.cleaning import EXPECTATIONS
 from rfm.contracts import LANDING_COLUMNS, TABLES
 from rfm.errors import first_line, redact
 
@@ -106,22 +107,14 @@ COLUMNS: dict[str, dict[str, Origin]] = {
 }
 """Output table, output column, where it comes from."""
 
+DROPPED_BY = tuple(dict.fromkeys(rule.column for rule in EXPECTATIONS if rule.severity != "warn"))
 FILTERS: dict[str, Origin] = {
-    SILVER: Origin(BRONZE, ("Invoice", "StockCode", "Quantity", "Price", "InvoiceDate"), "FILTER", "rules that drop a row"),
+    SILVER: Origin(BRONZE, DROPPED_BY, "FILTER", "rules that drop a row"),
     GOLD: Origin(SILVER, ("CustomerID", "StockCode", "IsCancellation", "InvoiceDate"), "FILTER", "sales that count for RFM"),
 }
 """Output table, the columns that decide which rows reach it."""
 
-JUDGED: dict[str, str] = {
-    "valid_invoice_no": "Invoice",
-    "valid_stock_code": "StockCode",
-    "valid_quantity": "Quantity",
-    "valid_unit_price": "Price",
-    "valid_invoice_date": "InvoiceDate",
-    "known_country": "Country",
-    "complete_customer_id": "CustomerID",
-}
-"""Expectation, the column of bronze that it judges; those of whole rows have none."""
+JUDGED = {rule.name: rule.column for rule in EXPECTATIONS if rule.column}
 
 
 def column_lineage(table: str) -> list[tuple[str, str, str]]:

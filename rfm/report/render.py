@@ -18,7 +18,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rfm.analysis import sales
+from rfm.analysis import formatting, sales
 from rfm.config import Rules
 from rfm.contracts import TABLES
 from rfm.errors import InputError, first_line
@@ -45,24 +45,15 @@ def _shown(form: Callable[..., str]) -> Callable[..., str]:
     return shown
 
 
-def _count(number: Decimal) -> str:
-    return f"{number:,.1f}".removesuffix(".0")
-
-
 def _money(number: Decimal, sign: str) -> str:
-    return f"{'−' * (number < 0)}{sign}{abs(number):,.{0 if abs(number) >= 1000 else 2}f}"
-
-
-def _share(number: Decimal) -> str:
-    shown = f"{100 * number:.{1 if 0 < abs(number) < Decimal('0.0995') else 0}f}%".replace(".0%", "%")
-    return "0%" if shown == "-0%" else shown.replace("-", "−")
+    return formatting.amount(number, sign, whole_from=1000)
 
 
 def _change(now: Decimal, before: Any, form: str, sign: str) -> str:
     """Return the change of a figure with an arrow and a sign; of a share in percentage points."""
     moved = now - Decimal(str(before))
     shown = {"money": lambda: _money(abs(moved), sign), "share": lambda: f"{100 * abs(moved):.1f} points"}
-    amount = shown.get(form, lambda: _count(abs(moved)))()
+    amount = shown.get(form, lambda: formatting.number(abs(moved)))()
     return f"{'▲ +' if moved > 0 else '▼ −'}{amount}" if moved and re.search("[1-9]", amount) else "unchanged"
 
 
@@ -100,12 +91,12 @@ def _precise(number: Decimal) -> str:
     return f"{(100 * number).quantize(Decimal('0.01'), ROUND_FLOOR)}%"
 
 
-_COUNT, _MONEY, _SHARE = _shown(_count), _shown(_money), _shown(_share)
+_COUNT, _MONEY, _SHARE = _shown(formatting.number), _shown(_money), _shown(formatting.share)
 FORMS: dict[str, Callable[[Any, str], str]] = {  # a value and the currency sign → text
     "count": lambda value, _: _COUNT(value),
     "number": lambda value, _: _shown(lambda number: f"{number:,.3f}")(value),
     "money": _MONEY,
-    "exact": lambda value, sign: _shown(lambda number: f"{'−' * (number < 0)}{sign}{abs(number):,.2f}")(value),
+    "exact": lambda value, sign: _shown(lambda number: formatting.exact_amount(number, sign))(value),
     "share": lambda value, _: _SHARE(value),
     "precise": lambda value, _: _shown(_precise)(value),
     "day": lambda value, _: _day(value) if value else "–",

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from rfm.analysis.outliers import marks_of
 from rfm.config import Clusters
 
 FEATURES = ("Monetary", "Frequency", "Recency")
 PIECE = 100_000  # customers whose distances to all centroids are in memory at once
-FENCED = {"Monetary": -1, "Frequency": -2}  # beyond both: -3
 
 
 @dataclass(frozen=True)
@@ -124,12 +124,7 @@ class Model:
 
     def _fenced(self, values: np.ndarray) -> np.ndarray:
         """Return -1, -2 or -3 for rows of features beyond the fences, else 0."""
-        marks = np.zeros(len(values), np.int32)
-        for name, mark in FENCED.items():
-            low, high = self.fences.get(name, (-np.inf, np.inf))
-            column = values[:, FEATURES.index(name)]
-            marks += mark * ~((low <= column) & (column <= high))
-        return marks
+        return marks_of(dict(zip(FEATURES, values.T, strict=True)), self.fences)
 
     def distances(self, values: np.ndarray) -> np.ndarray:
         """Return the distances of points of shape (n, 3) to all centroids in standard deviations, shape (n, k)."""

@@ -13,6 +13,7 @@ from plotly.subplots import make_subplots
 
 from rfm.analysis.figures import style
 from rfm.analysis.figures.style import box_of, class_edges, cluster_name, cut, dates, every_nth, finish, short
+from rfm.analysis.outliers import fences_of
 
 MOST_POINTS = 5000
 MOST_FLOWS = 15
@@ -112,10 +113,9 @@ def outlier_fences(gold: pd.DataFrame, outliers: pd.Series, factor: float = 1.5)
         points = {"x": orders.iloc[shown].tolist(), "y": money.iloc[shown].clip(lower=0.01).round(2).tolist()}
         marker = {"color": colour, "symbol": style.OUTLIER_SYMBOLS.get(mark, "circle"), "size": 5, "opacity": 0.7}
         figure.add_scatter(**points, mode="markers", name=f"{label}: {len(rows):,}", marker=marker)
-    for draw, values in ((figure.add_hline, money), (figure.add_vline, orders)):
-        low, high = values.quantile([0.25, 0.75]) if len(values) else (0.0, 0.0)
-        if (fence := high + factor * (high - low)) > 0:
-            draw(float(fence), line={"color": style.GREY, "width": 1, "dash": "dash"})
+    for draw, fences in zip((figure.add_hline, figure.add_vline), fences_of(gold, factor).values(), strict=True):
+        if fences.high > 0:
+            draw(float(fences.high), line={"color": style.GREY, "width": 1, "dash": "dash"})
     figure.update_xaxes(type="log", dtick=1).update_yaxes(type="log", dtick=1)
     x, y = f"{style.UNITS['Frequency']} (log scale)", f"{style.UNITS['Monetary']} (log scale)"
     return finish(figure, "Which customers are too far out for K-means?", x=x, y=y, height=460)

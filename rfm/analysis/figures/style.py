@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import pandas as pd
 
+from rfm.analysis.formatting import short_amount
+
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
@@ -71,13 +73,7 @@ def hatched(colour: Any, shape: Any) -> dict[str, Any]:
     return {"color": colour, "pattern": {"shape": shape, "fillmode": "overlay", "fgcolor": "#ffffff", "size": 6, "solidity": 0.2}}
 
 
-def short(amount: float, currency: str = "") -> str:
-    """Return an amount in few characters: 1.24 M, 53 k, 871."""
-    sign, size = "−" if amount < 0 else "", abs(float(amount))
-    for least, unit, digits in ((999_500, " M", 2), (9_999.5, " k", 0), (999.5, " k", 1)):
-        if size >= least:
-            return f"{sign}{currency}{size / (1e6 if unit == ' M' else 1e3):.{digits}f}{unit}"
-    return f"{sign}{currency}{size:,.0f}"
+short = short_amount
 
 
 def cut(text: str, most: int = 38) -> str:

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from rfm.analysis.formatting import ago, amount, count, number, times
+from rfm.analysis.outliers import LABELS, words_of
 from rfm.analysis.segments.rules import METRICS, decision_of, plain_name, segment_of
 from rfm.config import Cutoffs
-from rfm.contracts import OUTLIER_LABELS, TABLES
+from rfm.contracts import TABLES
 
 if TYPE_CHECKING:
     from rfm.analysis.clustering.model import Model
@@ -28,7 +30,7 @@ def cluster_labels(clusters: Sequence[int], segments: Sequence[str]) -> list[str
     """
     regular = [segment for cluster, segment in zip(clusters, segments, strict=True) if cluster >= 0]
     shared = {segment for segment in regular if regular.count(segment) > 1}
-    marks = [OUTLIER_LABELS.get(n, f"cluster {n}" if name in shared else "") for n, name in zip(clusters, segments, strict=True)]
+    marks = [LABELS.get(n, f"cluster {n}" if name in shared else "") for n, name in zip(clusters, segments, strict=True)]
     return [f"{name} ({mark})" if mark else name for name, mark in zip(segments, marks, strict=True)]
 
 
@@ -73,31 +75,6 @@ def _band(band: tuple[float, float], said: Sequence[str]) -> str:
     if math.isinf(high):
         return f"above {bottom} ({low:g} ×)"
     return f"up to {top} ({high:g} ×)" if math.isinf(low) else f"above {bottom} up to {top} ({low:g} to {high:g} ×)"
-
-
-def amount(value: float, currency: str) -> str:
-    """Say an amount, whole from ten on."""
-    return f"{currency}{value:,.{0 if abs(value) >= 10 else 2}f}"
-
-
-def number(value: float) -> str:
-    """Say a number with at most one decimal."""
-    return f"{value:,.1f}".removesuffix(".0")
-
-
-def count(value: float, thing: str) -> str:
-    """Say how many things."""
-    return f"{number(value)} {thing}" if value == 1 else f"{number(value)} {thing}s"
-
-
-def times(orders: float) -> str:
-    """Say how many invoices."""
-    return "once" if orders == 1 else "twice" if orders == 2 else f"{number(orders)} times"
-
-
-def ago(days: float) -> str:
-    """Say how long ago."""
-    return f"{count(days, 'day')} ago" if days else "today"
 
 
 # ── customers ────────────────────────────────────────────────────────────────────────────────────
@@ -219,17 +196,9 @@ def _because(customers: pd.DataFrame, described: pd.DataFrame, model: Model, cur
 def _cluster(row: Mapping[Hashable, Any], model: Model, currency: str) -> str:
     """Describe a cluster and its median customer."""
     mark, middle = row["Cluster"], amount(row["MedianMonetary"], currency)
-    kind = f"{_fenced(mark, model, currency)}, kept apart in cluster {mark}" if mark < 0 else f"closest to cluster {mark}"
+    kind = f"{words_of(mark, model.fences, currency)}, kept apart in cluster {mark}" if mark < 0 else f"closest to cluster {mark}"
     like = f"{middle}, {count(row['MedianFrequency'], 'invoice')}, {count(row['MedianRecency'], 'day')}"
     return f"{kind} (its middle customer: {like}), so {row['Cluster_Description']}"
-
-
-def _fenced(mark: int, model: Model, currency: str) -> str:
-    """Describe the kind of outlier, and the range of regular values."""
-    high = {name: fence[1] for name, fence in model.fences.items()}
-    said = {"Monetary": amount(high.get("Monetary", 0), currency), "Frequency": count(high.get("Frequency", 0), "invoice")}
-    regular = [said[name] for name, marks in (("Monetary", (-1, -3)), ("Frequency", (-2, -3))) if name in high and mark in marks]
-    return f"a {OUTLIER_LABELS[mark]}" + (f" (regular is up to {' and '.join(regular)})" if regular else "")
 
 
 def _then(customers: pd.DataFrame, ahead: pd.DataFrame, currency: str) -> list[str]:
