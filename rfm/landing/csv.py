@@ -1,13 +1,7 @@
-"""Text of a landing file → whole records: a quoted field may hold line ends, a quote that is never closed may not.
+"""CSV text → rows of bronze: separator, header, whole records and columns; a line that does not fit is kept as it came.
 
-The patterns follow pyarrow's reader: a quote opens a field only at its start, two quotes inside stand for one, and a
-quote anywhere else is text.
-
-Fields that blanks keep apart, as many as line the columns up: each run of them is one separator.
-
-The first line of a landing file: where it begins, which separator it has, and whether the columns are those of sales.
-
-Bytes of a landing file → rows of text: any encoding, separator and order of columns, nothing lost.
+A quote opens a field only at its start, two quotes inside stand for one, and a quote anywhere else is text, as in
+pyarrow's reader. A quoted field may hold line ends; a quote that is never closed may not.
 """
 
 from __future__ import annotations
@@ -17,7 +11,7 @@ import io
 import json
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -27,18 +21,17 @@ import pyarrow.csv
 from rfm.config import FLAG, Columns, plain_name
 from rfm.contracts import LANDING_COLUMNS
 from rfm.errors import InputError
-from rfm.landing.decode import AUTO, Mask, after_last_line, decode_stream, mask_of
+from rfm.landing.decode import AUTO, TEXT, Mask, Rows, after_last_line, detect_format, mask_of
 
 # ── records ────────────────────────────────────────────────────────────
-RECORD_LINES = 50
-"""A quoted field that is open for more lines was never closed."""
-LINES = re.compile(rb"(?:[^\r\n]*+(?>\r\n|[\r\n])){%d}" % RECORD_LINES)  # (?>: no end of a line is tried in two ways
+RECORD_LINES = 50  # a quoted field that is open for more lines was never closed
+LINES = re.compile(rb"(?:[^\r\n]*+(?>\r\n|[\r\n])){%d}" % RECORD_LINES)  # (?>: \r\n is never tried as two line ends
 LINE_END = re.compile(rb"[\r\n]")
 MARK = b"\x1aragged"
 
 
 class Records(NamedTuple):
-    """Whole records."""
+    """Whole records, the ragged lines by the mark that stands in their place, and the text behind the last record."""
 
     text: bytes
     ragged: dict[bytes, bytes]
@@ -46,7 +39,7 @@ class Records(NamedTuple):
 
 
 class _Patterns(NamedTuple):
-    """Patterns for a separator: a quoted field; all up to a quoted field that spans lines; a record."""
+    """Patterns for one separator: a quoted field; everything up to a quoted field that spans lines; a record."""
 
     quoted: re.Pattern[bytes]
     closed: re.Pattern[bytes]
@@ -54,31 +47,28 @@ class _Patterns(NamedTuple):
 
 
 def repeated(pattern: bytes, broken: bool = sys.version_info < (3, 11, 5)) -> bytes:
-    """Return a pattern for another one, repeated as often as it fits, that never goes back."""
+    """Return a pattern that repeats another one without backtracking."""
     return b"(?>(?:%s)*)" % pattern if broken else b"(?:%s)*+" % pattern
 
 
 @cache
 def _patterns(separator: bytes) -> _Patterns:
-    """Return the patterns for a separator; none of them goes back on its steps, so none is slow on any text."""
-    start = b'"(?<![^%s\\r\\n]")' % re.escape(separator)
-    stray = b'(?<=[^%s\\r\\n])"' % re.escape(separator)
+    """Return the patterns for a separator; none of them backtracks, so none is slow on any text."""
+    start = b'"(?<![^%s\r\n]")' % re.escape(separator)
+    stray = b'(?<=[^%s\r\n])"' % re.escape(separator)
     quoted = start + b'[^"]*+%s"' % repeated(b'""[^"]*+')
-    in_line = start + b'[^"\\r\\n]*+%s"' % repeated(b'""[^"\\r\\n]*+')
+    in_line = start + b'[^"\r\n]*+%s"' % repeated(b'""[^"\r\n]*+')
     return _Patterns(
         re.compile(quoted),
         re.compile(repeated(b'[^"]++|%s|%s' % (in_line, stray))),
-        re.compile(repeated(b'[^"\\r\\n]++|%s|%s' % (quoted, stray)) + b"(?=[\\r\\n])"),
+        re.compile(repeated(b'[^"\r\n]++|%s|%s' % (quoted, stray)) + b"(?=[\r\n])"),
     )
 
 
-def split_records(text: bytes, separator: bytes, width: int, last: bool) -> Records:
-    """Return the whole records of a text, with the lines marked that open a quoted field but make no record.
-
-    Such a line is one whose quoted field is never closed, or is closed by the quote of a later line: its record has
-    another number of fields than the header, or one field holds line ends and as many separators as a line. The line
-    is ragged by itself; the lines after it are read on their own.
-    """
+def _split_records(text: bytes, separator: bytes, width: int, last: bool) -> Records:
+    """Return the whole records of a text, with a mark in the place of each line whose quoted field is never closed."""
+    # Such a quote may be closed by the quote of a later line: then the record has another number of fields than the
+    # header, or one field holds line ends and as many separators as a line. The lines after it are read on their own.
     end = len(text) if last else after_last_line(text)
     if b'"' not in text:
         return Records(text[:end], {}, text[end:])
@@ -101,16 +91,16 @@ def split_records(text: bytes, separator: bytes, width: int, last: bool) -> Reco
     return Records(b"".join([*parts, text[kept:end]]), ragged, text[end:])
 
 
-def fields(record: bytes, separator: bytes) -> int:
+def _count_fields(record: bytes, separator: bytes) -> int:
     """Return the number of fields of a record."""
     return 1 + _patterns(separator).quoted.sub(b"", record).count(separator)
 
 
 def _fits(record: bytes, separator: bytes, width: int, quoted: re.Pattern[bytes]) -> bool:
-    """Tell whether a record has as many fields as the header, and none of them holds a line."""
+    """Return True if a record has as many fields as the header, and no field holds a whole line."""
     found = quoted.findall(record)
     joined = any(LINE_END.search(field) and field.count(separator) >= width - 1 for field in found)
-    return not joined and fields(record, separator) == width
+    return not joined and _count_fields(record, separator) == width
 
 
 # ── blanks ────────────────────────────────────────────────────────────
@@ -122,8 +112,8 @@ _RUN = re.compile(rb"  ++")
 _ENDS = re.compile(rb"(?<![^\r\n]) | (?![^\r\n])")
 
 
-def split_whitespace_delimited(text: bytes, width: int, last: bool) -> Records:
-    """Return the lines of a text with one blank between two fields; the lines that have not as many as the header are marked."""
+def _split_whitespace_delimited(text: bytes, width: int, last: bool) -> Records:
+    """Return the records of a text whose fields are apart by blanks, with a mark in the place of each ragged line."""
     end = len(text) if last else after_last_line(text)
     ragged: dict[bytes, bytes] = {}
 
@@ -134,38 +124,40 @@ def split_whitespace_delimited(text: bytes, width: int, last: bool) -> Records:
 
     fits = rb"(?:%s ++){%d}%s" % (_FIELD, width - 1, _FIELD)
     marked = re.sub(rb"(?<![^\r\n])(?! *+(?:%s *+)?[\r\n])[^\r\n]++" % fits, mark, text[:end])
-    return Records(collapse_spaces(marked), ragged, text[end:])
+    return Records(_collapse_spaces(marked), ragged, text[end:])
 
 
-def collapse_spaces(text: bytes) -> bytes:
-    r"""Return text with one blank for each run of them outside quotes, and none at the ends of lines."""
+def _collapse_spaces(text: bytes) -> bytes:
+    """Return text with one blank per run of blanks outside quotes, and none at the ends of lines."""
     text = _GAP.sub(rb"\1 ", text) if b'"' in text else _RUN.sub(b" ", text)
     return _ENDS.sub(b"", text)
 
 
 def whitespace_reader(lines: Iterable[str], separator: str) -> Any:
-    """Return a reader of lines as the `csv` module has it, which takes a run of blanks for one if they separate."""
+    """Return a `csv` reader of lines; where blanks separate, a run of them counts as one."""
     if separator != BLANK:
         return csv.reader(lines, delimiter=separator)
     return csv.reader((line.strip(" \r\n") for line in lines), delimiter=BLANK, skipinitialspace=True)
 
 
 # ── header ────────────────────────────────────────────────────────────
-OPTIONAL = ("Description", "Country")  # of bronze: what files may lack, unless the shop names them itself
-BEFORE_HEADER = re.compile(rb"\s*(?:sep=.[\r\n]+\s*)?")  # blank lines, and the line that tells a spreadsheet the separator
+USUAL = Columns().headers
+OPTIONAL = ("Description", "Country")  # columns that files may lack, unless the shop names them itself
+BEFORE_HEADER = re.compile(rb"\s*(?:sep=.[\r\n]+\s*)?")  # blank lines, and the line for spreadsheets
 FIRST_LINE = re.compile(rb"[^\r\n]*(?:\r\n|[\r\n])?")
 SEPARATORS = (",", ";", "\t", "|")
+FIRST_BYTES, FIRST_LINES = 1 << 16, 50  # that tell the separator
 
 
 class Layout(NamedTuple):
-    """How the lines of a file are built: their separator, and the names in the header."""
+    """Separator of a file, and the names in its header."""
 
     separator: str
     header: list[str]
 
 
 def skip_preamble(text: bytes) -> bytes:
-    """Return the beginning of a file without what may stand before the header; empty if there is none yet."""
+    """Return a text from the header on, empty if it is not reached yet."""
     return text[BEFORE_HEADER.match(text).end() :]  # type: ignore[union-attr]  # matches anything
 
 
@@ -174,17 +166,51 @@ def first_line(text: bytes) -> bytes:
     return FIRST_LINE.match(text).group()  # type: ignore[union-attr]  # matches anything
 
 
-def layout_of(text: bytes, name: str, separator: str, columns: Columns) -> Layout:
+def detect_separator(text: bytes, names: Collection[str] = (), blanks: bool = False) -> str:
+    """Return the separator of a text.
+
+    The one that yields the most of the names in the first line; then the one that splits the first lines into the most
+    columns, as many in most lines as in the first. Blanks, if they may separate, come last.
+    """
+    matches = {separator: _matches(_first_record(text, separator), names) for separator in SEPARATORS}
+    best = [separator for separator in SEPARATORS if matches[separator] == max(matches.values())]
+    if len(best) == 1:
+        return best[0]
+    lines = "\n".join(text[:FIRST_BYTES].decode("utf-8", "replace").splitlines()[:FIRST_LINES])
+    separator = max(best, key=lambda one: _fit(lines, one))
+    return BLANK if blanks and not _fit(lines, separator)[0] and _fit(lines, BLANK)[0] else separator
+
+
+def _matches(header: list[str], names: Collection[str]) -> int:
+    """Return how many names stand in a header."""
+    return len({plain_name(column) for column in header}.intersection(names))
+
+
+def _fit(lines: str, separator: str) -> tuple[bool, int, int]:
+    """Return whether most lines have as many columns as the first, more than one; how many columns, and how many such lines."""
+    rows = [row for row in whitespace_reader(io.StringIO(lines), separator) if row]
+    width = len(rows[0]) if rows else 0
+    fitting = sum(len(row) == width for row in rows)
+    return width > 1 and 2 * fitting >= len(rows), width, fitting
+
+
+def _layout_of(text: bytes, name: str, separator: str, columns: Columns) -> Layout:
     """Return the separator that fits, and the names in the first line."""
-    first, separators = text[: 1 << 16], SEPARATORS if separator == AUTO else (separator,)
-    wanted = {plain_name(column): column for column in (*columns.headers.values(), columns.cancelled) if column}
-    found: list[list[str]] = [next(whitespace_reader(_lines(first), separator), []) for separator in separators]
-    matches = [len({plain_name(column) for column in header} & wanted.keys()) for header in found]
-    best = matches.index(max(matches))
-    header = [column.strip() or f"column {place}" for place, column in enumerate(found[best], 1)]
+    if separator == AUTO:
+        separator = detect_separator(text, _wanted(columns))
+    found = _first_record(text, separator)
+    header = check_header(found, name, columns, first_line(text).decode("utf-8", "replace").strip()[:60])
+    if re.search(r"[\r\n]", "".join(found)):
+        raise InputError(f"{name}: a column name spans lines; write the header in one line")
+    return Layout(separator, header)
+
+
+def check_header(found: list[str], name: str, columns: Columns, line: str = "") -> list[str]:
+    """Return the names in a header, those without a name by their place; refuse a header that is not one of sales."""
+    header, wanted = _with_places(found), _wanted(columns)
     names = [plain_name(column) for column in header]
-    if not matches[best]:
-        shown = "" if columns.hash_customers else f", first line {next(_lines(first)).strip()[:60]!r}"
+    if not wanted.keys() & set(names):
+        shown = f", first line {line!r}" if line and not columns.hash_customers else ""
         raise InputError(
             f"{name}: not a sales file{shown}; wanted {', '.join(wanted.values())}, or what [columns] in rfm.toml calls them"
         )
@@ -196,26 +222,34 @@ def layout_of(text: bytes, name: str, separator: str, columns: Columns) -> Layou
         )
     if twice := sorted({column for column in header if names.count(plain_name(column)) > 1}):
         raise InputError(f"{name}: column(s) {', '.join(twice)} stand twice; {told}; keep one of each")
-    if re.search(r"[\r\n]", "".join(found[best])):
-        raise InputError(f"{name}: a column name spans lines; write the header in one line")
-    return Layout(separators[best], header)
+    return header
 
 
-def _lines(text: bytes) -> io.TextIOWrapper:
-    """Return the lines of a text, decoded as far as one reads."""
-    return io.TextIOWrapper(io.BytesIO(text), "utf-8", "replace")
+def _with_places(found: list[str]) -> list[str]:
+    """Return the names in a header, those without a name by their place."""
+    return [column.strip() or f"column {place}" for place, column in enumerate(found, 1)]
+
+
+def _wanted(columns: Columns) -> dict[str, str]:
+    """Return the names that a header may have, by their plain form."""
+    return {plain_name(column): column for column in (*columns.headers.values(), columns.cancelled) if column}
+
+
+def _first_record(text: bytes, separator: str) -> list[str]:
+    """Return the fields of the first record, which may span lines."""
+    lines = io.TextIOWrapper(io.BytesIO(text[:FIRST_BYTES]), "utf-8", "replace")  # decoded as far as they are read
+    return next(whitespace_reader(lines, separator), [])
 
 
 def _required(columns: Columns) -> list[str]:
     """Return the names that a header must have."""
-    usual = Columns().headers
-    named = [name for raw, name in columns.headers.items() if raw not in OPTIONAL or name != usual[raw]]
+    named = [name for raw, name in columns.headers.items() if raw not in OPTIONAL or name != USUAL[raw]]
     return [name for name in (*named, columns.cancelled) if name]
 
 
 # ── parse ────────────────────────────────────────────────────────────
 def parse(raw: bytes, name: str, encoding: str = AUTO, separator: str = AUTO, columns: Columns = Columns()) -> pa.Table:
-    """Turn the bytes of a landing file into rows of text: all pieces of them in one table."""
+    """Return the content of a landing file as rows of bronze."""
     return pa.concat_tables(iter_tables(io.BytesIO(raw), name, encoding, separator, columns))
 
 
@@ -227,33 +261,51 @@ def iter_tables(
     columns: Columns = Columns(),
     further: bool = True,
 ) -> Iterator[pa.Table]:
-    """Turn a landing file into rows of text, some megabytes at a time."""
-    layout, rest, number, mask = None, b"", 1, mask_of(columns)
-    for text, last in decode_stream(source, name, encoding):
+    """Yield a landing file of any format as rows of bronze, some megabytes at a time."""
+    mask = mask_of(columns)
+    found, chunks = detect_format(source, name)
+    pieces = found.read(chunks, name, encoding)
+    rows = _rows_of_text(pieces, name, separator, columns) if found is TEXT else _rows_of_sales(pieces, name, columns)
+    for header, table, bad in rows:
+        yield _to_bronze_columns(table, header, bad, columns, mask, further)
+
+
+def _rows_of_text(pieces: Iterator[tuple[bytes, bool]], name: str, separator: str, columns: Columns) -> Iterator[Rows]:
+    """Yield the rows of CSV text."""
+    layout, rest, number = None, b"", 1
+    for text, last in pieces:
         text = rest + text if layout else skip_preamble(rest + text)
         if not layout and text:
-            layout = layout_of(text, name, separator, columns)
+            layout = _layout_of(text, name, separator, columns)
             text = text[len(first_line(text)) :]
         if layout:
             records = records_of(text, layout, last)
             table, bad = read_records(records, layout, number, name)
             number, rest = number + table.num_rows + len(bad), records.rest
-            yield to_bronze_columns(table, layout.header, bad, columns, mask, further)
+            yield Rows(layout.header, table, bad)
     if not layout:
-        yield to_bronze_columns(pa.table({}), [], [], columns, mask)
+        yield Rows([], pa.table({}), [])
+
+
+def _rows_of_sales(pieces: Iterator[Rows], name: str, columns: Columns) -> Iterator[Rows]:
+    """Yield the rows of a file of another format, if its header is one of sales; an empty file has none."""
+    for place, (header, table, bad) in enumerate(pieces):
+        if place == 0 and (header or bad):
+            check_header(header, name, columns)
+        yield Rows(_with_places(header), table, bad)
 
 
 def records_of(text: bytes, layout: Layout, last: bool) -> Records:
     """Return the whole records of the lines below a header."""
     if layout.separator == BLANK:
-        return split_whitespace_delimited(text, len(layout.header), last)
-    return split_records(text, layout.separator.encode(), len(layout.header), last)
+        return _split_whitespace_delimited(text, len(layout.header), last)
+    return _split_records(text, layout.separator.encode(), len(layout.header), last)
 
 
-def to_bronze_columns(
+def _to_bronze_columns(
     table: pa.Table, header: list[str], bad: list[dict], columns: Columns, mask: Mask | None, further: bool = True
 ) -> pa.Table:
-    """Return the columns of bronze, whatever the file calls them and in whatever order, and the lines that did not fit."""
+    """Return the columns of bronze, whatever their names and order in the file, and below them the lines that do not fit."""
     found = {plain_name(column): i for i, column in enumerate(header)}
     places = {raw: found.get(plain_name(name)) if name else None for raw, name in columns.headers.items()}
     values = {raw: pa.nulls(table.num_rows, pa.string()) if i is None else table[i] for raw, i in places.items()}
@@ -268,7 +320,7 @@ def to_bronze_columns(
 
 
 def read_records(records: Records, layout: Layout, number: int, name: str) -> tuple[pa.Table, list[dict]]:
-    """Parse lines into columns of text; return them, and the lines that do not fit with their number and raw text."""
+    """Return records as columns of text, and the lines that do not fit with their number and raw text."""
     bad: list[dict] = []
 
     def rescue(row: pyarrow.csv.InvalidRow) -> str:
@@ -296,20 +348,20 @@ def read_records(records: Records, layout: Layout, number: int, name: str) -> tu
         if "Empty CSV" not in str(error):
             raise InputError(f"{name}: cannot be read as a table ({error}); send the file again") from None
         table = pa.table([pa.array([], pa.string())] * len(names), names)
-    return table, [_as_it_came(line, records.ragged, layout.separator) for line in bad]
+    return table, [_with_own_text(line, records.ragged, layout.separator) for line in bad]
 
 
-def _as_it_came(line: dict, ragged: Mapping[bytes, bytes], separator: str) -> dict:
-    """Return a line that did not fit with its own text, where a mark stands in its place."""
+def _with_own_text(line: dict, ragged: Mapping[bytes, bytes], separator: str) -> dict:
+    """Return a line that does not fit, with its own text if a mark stands in its place."""
     raw = ragged.get(line["_raw"].encode("utf-8", "replace"))
     if raw is None:
         return line
-    text = collapse_spaces(raw) if separator == BLANK else raw
-    return {**line, "_raw": raw.decode("utf-8", "replace"), "_fields": fields(text, separator.encode())}
+    text = _collapse_spaces(raw) if separator == BLANK else raw
+    return {**line, "_raw": raw.decode("utf-8", "replace"), "_fields": _count_fields(text, separator.encode())}
 
 
 def _extra_fields(table: pa.Table, extra: Mapping[int, str]) -> pa.Array:
-    """Return, a row each, the JSON of the fields in columns that bronze does not know, by place and name."""
+    """Return per row the JSON of its fields in columns that bronze does not know."""
     if not extra:
         return pa.nulls(table.num_rows, pa.string())
     columns = [table[i].to_pylist() for i in extra]
@@ -319,6 +371,6 @@ def _extra_fields(table: pa.Table, extra: Mapping[int, str]) -> pa.Array:
 
 
 def _rescued(bad: list[dict], schema: pa.Schema) -> pa.Table:
-    """Return rows of nulls with the raw text of the lines that did not fit."""
+    """Return rows of nulls with the raw text of the lines that do not fit."""
     nulls = [pa.nulls(len(bad), pa.string())] * len(LANDING_COLUMNS)
     return pa.table([*nulls, pa.array([json.dumps(line, ensure_ascii=False) for line in bad], pa.string())], schema)

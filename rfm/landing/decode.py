@@ -1,9 +1,4 @@
-"""A workbook as CSV text: the sheets that have the header of the first, one below the other.
-
-Bytes of a landing file → UTF-8: gzip, byte order marks, any encoding; what is no text at all is refused by its kind.
-
-Customers without their ids: each id becomes a keyed hash as it is read, and no text of the file is kept that may hold one.
-"""
+"""Bytes of a landing file, whatever its format and encoding → UTF-8 text or columns of text; customer ids → keyed hashes."""
 
 from __future__ import annotations
 
@@ -14,131 +9,84 @@ import gzip
 import hashlib
 import hmac
 import io
+import json
 import os
 import re
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
-from io import BytesIO, StringIO
-from itertools import chain
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from decimal import Decimal
+from itertools import chain, islice
+from tempfile import SpooledTemporaryFile
 from typing import Any, NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
 
 from rfm.config import BLANKS, FLAG, Columns
-from rfm.errors import InputError, SettingsError
+from rfm.errors import InputError, SettingsError, first_line
 
-# ── workbook ────────────────────────────────────────────────────────────
-ROWS = 50_000  # rows of a piece
-
-
-def as_csv(content: bytes, name: str, kind: str) -> Iterator[bytes]:
-    """Yield a workbook as CSV in UTF-8, separated by commas, rows without a value left out."""
-    import python_calamine
-
-    try:
-        book = python_calamine.CalamineWorkbook.from_object(BytesIO(content))
-        sheets = [book.get_sheet_by_name(sheet) for sheet in book.sheet_names]
-    except (python_calamine.CalamineError, OSError, ValueError) as error:
-        raise InputError(f"{name}: not a sales file but {kind} that cannot be read ({error}); export it as CSV") from None
-    header: list[str] | None = None
-    for sheet in sheets:
-        rows = (row for row in map(_texts, sheet.iter_rows()) if any(row))
-        first = next(rows, None)
-        if first and header in (None, first):
-            yield from _pieces(rows, [first] if header is None else [])
-            header = first
-
-
-def _pieces(rows: Iterator[list[str]], waiting: list[list[str]]) -> Iterator[bytes]:
-    """Yield rows as CSV, some at a time."""
-    for row in rows:
-        waiting.append(row)
-        if len(waiting) >= ROWS:
-            yield _csv(waiting)
-            waiting = []
-    yield _csv(waiting)
-
-
-def _csv(rows: list[list[str]]) -> bytes:
-    """Return rows as CSV."""
-    text = StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue().encode("utf-8", "replace")
-
-
-def _texts(row: list[Any]) -> list[str]:
-    """Return cells as text."""
-    return [_text(cell) for cell in row]
-
-
-def _text(cell: Any) -> str:
-    """Return a cell as text: whole numbers without decimals, days and times as ISO 8601 writes them."""
-    if isinstance(cell, float) and cell.is_integer():
-        return str(int(cell))
-    if isinstance(cell, dt.datetime):
-        return cell.isoformat(" ").removesuffix(" 00:00:00")
-    return str(cell)
-
-
-# ── encoding ────────────────────────────────────────────────────────────
+# ── formats ────────────────────────────────────────────────────────────
 AUTO = "auto"
 PIECE = 8 << 20  # bytes that are worked on at a time
-LONGEST_LINE = 64 << 20
-GZIP_MAGIC, UTF8_BOM, UTF16_BOMS = b"\x1f\x8b", b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
-KINDS = {  # how files begin that are sent in place of a CSV file, and what they are
-    rb"%PDF-": "a PDF document",
-    rb"PK\x03\x04(?=.{0,4000}(?:xl/|\[Content_Types\]))": "an XLSX workbook",
-    rb"PK(?:\x03\x04|\x05\x06)": "a ZIP archive",
-    rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1": "an XLS workbook",
-    rb"7z\xbc\xaf\x27\x1c": "a 7z archive",
-    rb"Rar!\x1a\x07": "a RAR archive",
-    rb"BZh[1-9]1AY&SY": "a bzip2 archive",
-    rb"\xfd7zXZ\x00": "an xz archive",
-    rb"\x28\xb5\x2f\xfd": "a zstd archive",
-    rb"PAR1": "a Parquet file",
-    rb"SQLite format 3\x00": "an SQLite database",
-    rb"\x89PNG\r\n|\xff\xd8\xff|GIF8[79]a": "a picture",
-    rb"\x7fELF|MZ\x90\x00": "a program",
-    rb"\s*(?i:<!doctype html|<html)": "an HTML page",
-    rb"\s*<\?xml": "an XML document",
-    rb"\s*(?:\{\s*[\"}]|\[\s*[\[\{\]])": "a JSON document",
-}
-KIND = re.compile(b"|".join(b"(%s)" % start for start in KINDS), re.DOTALL)
-WORKBOOKS = {"an XLSX workbook", "an XLS workbook"}  # of these kinds, which are read
+ROWS = 50_000  # rows of a workbook or a Parquet file that are worked on at a time
+
+
+class Rows(NamedTuple):
+    """Rows of a file: the names in its header, one text column per name, and the lines that are no rows."""
+
+    header: list[str]
+    table: pa.Table
+    bad: list[dict]
+
+
+class Format(NamedTuple):
+    """A file format: how its files begin, how their names end, and the function that reads their unpacked bytes."""
+
+    magic: bytes
+    suffixes: tuple[str, ...]
+    read: Callable[[Iterator[bytes], str, str], Iterator[Any]]
+
+
+def detect_format(source: Any, name: str) -> tuple[Format, Iterator[bytes]]:
+    """Return the format of a file and its unpacked bytes; refuse files that cannot hold sales."""
+    chunks = _unpack(source, name)
+    first, stem = next(chunks, b""), name.lower().removesuffix(".gz")
+    found = next((one for one in FORMATS if one.magic and re.match(one.magic, first, re.DOTALL)), None)
+    found = found or next((one for one in FORMATS if one.suffixes and stem.endswith(one.suffixes)), None)
+    if not found and (kind := next((kind for start, kind in REFUSED.items() if re.match(start, first, re.DOTALL)), None)):
+        raise InputError(f"{name}: not a sales file but {kind}; export it as CSV and send it again")
+    return found or TEXT, chain([first], chunks)
 
 
 def to_utf8(raw: bytes, name: str, encoding: str = AUTO) -> bytes:
-    """Return a content as UTF-8 without a byte order mark, ending with a line end."""
+    """Return the content of a file as UTF-8 without a byte order mark, ending with a line end."""
     return b"".join(text for text, _ in decode_stream(io.BytesIO(raw), name, encoding))
 
 
 def decode_stream(source: Any, name: str, encoding: str = AUTO) -> Iterator[tuple[bytes, bool]]:
-    """Yield the content of a landing file piece by piece as UTF-8 without a byte order mark, the last with a line end."""
-    chunks = _chunks(source, name)
-    first = next(chunks, b"")
-    found = KIND.match(first)
-    kind = list(KINDS.values())[found.lastindex - 1] if found and found.lastindex else None
-    if kind in WORKBOOKS:
-        yield from _with_last(as_csv(b"".join([first, *chunks]), name, kind))
-        return
-    if kind:
-        raise InputError(f"{name}: not a sales file but {kind}; export it as CSV and send it again")
-    codec = "utf-16" if encoding == AUTO and first.startswith(UTF16_BOMS) else encoding
-    pieces = _by_line(chain([first], chunks), name) if codec == AUTO else _decoded(chain([first], chunks), codec)
-    yield from _with_last(pieces)
+    """Yield a file of any format as CSV text in UTF-8, piece by piece, and whether the piece is the last."""
+    found, chunks = detect_format(source, name)
+    pieces = found.read(chunks, name, encoding)
+    return pieces if found is TEXT else _mark_last(_as_csv(pieces))
 
 
-def _with_last(pieces: Iterator[bytes]) -> Iterator[tuple[bytes, bool]]:
-    """Yield pieces of text without a byte order mark, the last with a line end and marked."""
-    text = next(pieces, b"").removeprefix(UTF8_BOM)
-    for following in pieces:
-        yield text, False
-        text = following
-    yield text if text.endswith((b"\n", b"\r")) else text + b"\n", True
+def _as_csv(pieces: Iterator[Rows]) -> Iterator[bytes]:
+    """Yield rows as CSV text under the header of the first piece."""
+    width = None
+    for header, table, bad in pieces:
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([header] if width is None else [])
+        width = len(header) if width is None else width
+        lines = io.BytesIO()
+        if table.num_rows and width:
+            pyarrow.csv.write_csv(table.select(range(width)), lines, pyarrow.csv.WriteOptions(include_header=False))
+        yield text.getvalue().encode("utf-8", "replace") + lines.getvalue()
+        yield "".join(f"{line['_raw']}\n" for line in bad).encode()
 
 
-def _chunks(source: Any, name: str) -> Iterator[bytes]:
-    """Yield the content as it is, unpacked if it is gzip."""
+def _unpack(source: Any, name: str) -> Iterator[bytes]:
+    """Yield the content in chunks, unpacked if it is gzip."""
     buffered = io.BufferedReader(source)
     unpacked: Any = gzip.GzipFile(fileobj=buffered) if buffered.peek(2).startswith(GZIP_MAGIC) else buffered
     try:
@@ -148,7 +96,196 @@ def _chunks(source: Any, name: str) -> Iterator[bytes]:
         raise InputError(f"{name}: damaged gzip ({error}); send the file again") from None
 
 
-def _decoded(chunks: Iterable[bytes], codec: str) -> Iterator[bytes]:
+# ── workbooks and Parquet ────────────────────────────────────────────────────────────
+def _read_workbook(chunks: Iterator[bytes], name: str, encoding: str) -> Iterator[Rows]:
+    """Yield the sheets that have the header of the first, one after the other, without empty rows."""
+    import python_calamine
+
+    content = b"".join(chunks)
+    try:
+        book = python_calamine.CalamineWorkbook.from_object(io.BytesIO(content))
+        sheets = [book.get_sheet_by_name(sheet) for sheet in book.sheet_names]
+    except (python_calamine.CalamineError, OSError, ValueError) as error:
+        kind = "an XLSX workbook" if content.startswith(b"PK") else "an XLS workbook"
+        raise InputError(f"{name}: not a sales file but {kind} that cannot be read ({error}); export it as CSV") from None
+    header: list[str] | None = None
+    for sheet in sheets:
+        rows = (row for row in ([_cell_text(cell) for cell in row] for row in sheet.iter_rows()) if any(row))
+        first = next(rows, None)
+        if first and header in (None, first):
+            header = first
+            yield _text_rows(header, [])
+            while some := list(islice(rows, ROWS)):
+                yield _text_rows(header, some)
+
+
+def _text_rows(header: list[str], rows: list[list[str]]) -> Rows:
+    """Return rows of text as columns, with empty fields as null."""
+    columns = zip(*rows, strict=True) if rows else [()] * len(header)
+    arrays = [pa.array([_valid(text) or None for text in column], pa.string()) for column in columns]
+    return Rows(header, _numbered(arrays), [])
+
+
+def _numbered(arrays: list[pa.Array]) -> pa.Table:
+    """Return a table of columns that are known by their place."""
+    return pa.table(arrays, [str(place) for place in range(len(arrays))])
+
+
+def _cell_text(cell: Any) -> str:
+    """Return a cell as text: whole numbers without decimals, dates and times in ISO 8601."""
+    if isinstance(cell, float) and cell.is_integer():
+        return str(int(cell))
+    if isinstance(cell, dt.datetime):
+        return cell.isoformat(" ").removesuffix(" 00:00:00")
+    return str(cell)
+
+
+def _read_parquet(chunks: Iterator[bytes], name: str, encoding: str) -> Iterator[Rows]:
+    """Yield the rows of a Parquet file, some of a row group at a time."""
+    from pyarrow import parquet
+
+    with SpooledTemporaryFile(8 * PIECE) as held:  # the columns are found from the end of the file
+        held.writelines(chunks)
+        try:
+            file = parquet.ParquetFile(held)
+            header = file.schema_arrow.names
+            yield _text_rows(header, [])
+            for batch in file.iter_batches(ROWS):
+                yield Rows(header, _numbered([_column_text(column) for column in batch.columns]), [])
+        except (pa.ArrowException, OSError) as error:
+            raise InputError(f"{name}: a Parquet file that cannot be read ({first_line(error)}); send the file again") from None
+
+
+def _column_text(column: pa.Array) -> pa.Array:
+    """Return a column as the text that it would be in a CSV file: as in a workbook, and decimals with all their digits."""
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        return _column_text(column.dictionary_decode())
+    if isinstance(column, pa.ExtensionArray):
+        return _column_text(column.storage)
+    if pa.types.is_nested(kind):
+        texts = [None if one is None else json.dumps(one, ensure_ascii=False, default=str) for one in column.to_pylist()]
+        return pa.array(texts, pa.string())
+    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind):
+        return pa.array([one and one.decode("utf-8", "replace") or None for one in column.to_pylist()], pa.string())
+    if pa.types.is_floating(kind):
+        column = column.cast(pa.float32()) if pa.types.is_float16(kind) else column
+        column = pc.if_else(pc.is_nan(column), None, column)
+    text = column.cast(pa.string())
+    if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+        text = _without_exponents(text)
+    if pa.types.is_temporal(kind):
+        text = pc.replace_substring_regex(text, r"\.0+(Z|[+-]\d{4})?$", r"\1")
+        text = pc.replace_substring_regex(text, r" 00:00:00$", "")
+    return pc.if_else(pc.equal(text, ""), None, text)
+
+
+def _without_exponents(texts: pa.Array) -> pa.Array:
+    """Return numbers with all their digits, as silver reads no exponents."""
+    if not pc.any(pc.match_substring_regex(texts, "[eE]")).as_py():
+        return texts
+    return pa.array([None if text is None else _without_exponent(text) for text in texts.to_pylist()], pa.string())
+
+
+def _without_exponent(text: str) -> str:
+    """Return a number with all its digits, unless these are hundreds."""
+    if "e" not in text.lower():
+        return text
+    number = Decimal(text)
+    return format(number, "f") if abs(number.adjusted()) < 100 else text
+
+
+# ── JSON lines ────────────────────────────────────────────────────────────
+def _read_json_lines(chunks: Iterator[bytes], name: str, encoding: str) -> Iterator[Rows]:
+    """Yield one row per line that is a JSON object; the header grows by the keys of later lines."""
+    header: dict[str, None] = {}
+    rest, number = b"", 0
+    for text, last in _read_text(chunks, name, encoding):
+        text = rest + text
+        end = len(text) if last else after_last_line(text)
+        lines, rest = text[:end].splitlines(), text[end:]
+        rows, bad = _json_rows(lines, number)
+        header |= dict.fromkeys(chain.from_iterable(rows))
+        arrays = [pa.array([row.get(key) for row in rows], pa.string()) for key in header]
+        number += len(lines)
+        yield Rows(list(header), _numbered(arrays), bad)
+
+
+def _json_rows(lines: list[bytes], before: int) -> tuple[list[dict[str, str | None]], list[dict]]:
+    """Return the objects in lines as text, and the lines that are none with their number."""
+    rows, bad = [], []
+    for number, line in enumerate(lines, before + 1):
+        if not line.strip():
+            continue
+        try:
+            rows.append(_json_row(line))
+        except (ValueError, RecursionError):
+            bad.append({"_raw": line.decode("utf-8", "replace"), "_line": number})
+    return rows, bad
+
+
+def _json_row(line: bytes) -> dict[str, str | None]:
+    """Return a JSON object as text by key, its numbers with the digits that they have in the line."""
+    found = json.loads(line, parse_int=str, parse_float=_number_text, parse_constant=_constant_text, object_pairs_hook=_unique)
+    if not isinstance(found, dict):
+        raise ValueError
+    if any(isinstance(value, dict | list) for value in found.values()):
+        nested = {key: value for key, value in json.loads(line).items() if isinstance(value, dict | list)}
+        found |= {key: json.dumps(value, ensure_ascii=False) for key, value in nested.items()}
+    return {_valid(key): _json_text(value) for key, value in found.items()}
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object, unless it has a key twice: one of the values would be lost."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError
+    return found
+
+
+def _json_text(value: Any) -> str | None:
+    """Return a value as text, None if it is empty."""
+    return str(value).lower() if isinstance(value, bool) else _valid(value) or None if value else None
+
+
+def _number_text(text: str) -> str:
+    """Return a number without an exponent and without a decimal part of zeros."""
+    return re.sub(r"\.0+$", "", _without_exponent(text))
+
+
+def _constant_text(text: str) -> str | None:
+    """Return infinity as text; what is not a number is missing."""
+    return None if text == "NaN" else text
+
+
+def _valid(text: str) -> str:
+    """Return text without halves of characters, which UTF-8 cannot hold."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
+# ── text ────────────────────────────────────────────────────────────
+LONGEST_LINE = 64 << 20
+GZIP_MAGIC, UTF8_BOM, UTF16_BOMS = b"\x1f\x8b", b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
+
+
+def _read_text(chunks: Iterator[bytes], name: str, encoding: str) -> Iterator[tuple[bytes, bool]]:
+    """Yield text as UTF-8; where no encoding is set, each line that is not UTF-8 is read as Windows-1252."""
+    first = next(chunks, b"")
+    codec = "utf-16" if encoding == AUTO and first.startswith(UTF16_BOMS) else encoding
+    chunks = chain([first], chunks)
+    return _mark_last(_by_line(chunks, name) if codec == AUTO else _decode(chunks, codec))
+
+
+def _mark_last(pieces: Iterator[bytes]) -> Iterator[tuple[bytes, bool]]:
+    """Yield pieces of text without a byte order mark, the last with a line end, and whether a piece is the last."""
+    text = next(pieces, b"").removeprefix(UTF8_BOM)
+    for following in pieces:
+        yield text, False
+        text = following
+    yield text if text.endswith((b"\n", b"\r")) else text + b"\n", True
+
+
+def _decode(chunks: Iterable[bytes], codec: str) -> Iterator[bytes]:
     """Yield chunks of an encoding as UTF-8, cut between characters."""
     decoder = codecs.getincrementaldecoder(codec)("replace")
     for chunk in chunks:
@@ -178,47 +315,81 @@ def after_last_line(text: bytes) -> int:
 
 def _lines_utf8(raw: bytes) -> bytes:
     """Return lines as UTF-8."""
-    if raw.isascii():
-        return raw
+    return (
+        raw
+        if raw.isascii() or _is_utf8(raw)
+        else b"\n".join(line if _is_utf8(line) else line.decode("cp1252", "replace").encode() for line in raw.split(b"\n"))
+    )
+
+
+def _is_utf8(raw: bytes) -> bool:
+    """Return True if bytes are UTF-8."""
     try:
         raw.decode("utf-8")
     except UnicodeDecodeError:
-        raw = b"\n".join(_line_utf8(line) for line in raw.split(b"\n"))
-    return raw
+        return False
+    return True
 
 
-def _line_utf8(line: bytes) -> bytes:
-    """Return a line as UTF-8, read as Windows-1252 where it is not UTF-8 already."""
-    try:
-        line.decode("utf-8")
-    except UnicodeDecodeError:
-        return line.decode("cp1252", "replace").encode()
-    return line
-
+# ── the table of formats ────────────────────────────────────────────────────────────
+# To read another format, write a function that yields its rows as `Rows` and add one line here; everything behind it
+# (column names, further columns, hashed customers, `rfm check`) works on `Rows`. The first magic that fits the unpacked
+# bytes decides, then the suffix of the name (without .gz); a file without either is CSV text.
+TEXT = Format(b"", (), _read_text)  # records and columns are found by `rfm.landing.csv`
+FORMATS = (
+    Format(rb"PAR1", (".parquet", ".pq"), _read_parquet),
+    Format(rb'(?:\xef\xbb\xbf)?\s*\{[^\S\r\n]*(?:"[^\r\n]*)?\}[^\S\r\n]*(?:[\r\n]|\Z)', (".jsonl", ".ndjson"), _read_json_lines),
+    Format(rb"PK\x03\x04(?=.{0,4000}(?:xl/|\[Content_Types\]))", (), _read_workbook),
+    Format(rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", (), _read_workbook),
+    TEXT,
+)
+REFUSED = {  # how files begin that are no sales files, and what they are
+    rb"%PDF-": "a PDF document",
+    rb"PK(?:\x03\x04|\x05\x06)": "a ZIP archive",
+    rb"7z\xbc\xaf\x27\x1c": "a 7z archive",
+    rb"Rar!\x1a\x07": "a RAR archive",
+    rb"BZh[1-9]1AY&SY": "a bzip2 archive",
+    rb"\xfd7zXZ\x00": "an xz archive",
+    rb"\x28\xb5\x2f\xfd": "a zstd archive",
+    rb"SQLite format 3\x00": "an SQLite database",
+    rb"\x89PNG\r\n|\xff\xd8\xff|GIF8[79]a": "a picture",
+    rb"\x7fELF|MZ\x90\x00": "a program",
+    rb"\s*(?i:<!doctype html|<html)": "an HTML page",
+    rb"\s*<\?xml": "an XML document",
+    rb"\s*(?:\{\s*[\"}]|\[\s*[\[\{\]])": "a JSON document",
+}
 
 # ── customers ────────────────────────────────────────────────────────────
 KEY = "RFM_CUSTOMER_KEY"  # environment variable
 
 
+def pseudonymize(customer: str, key: bytes) -> str:
+    """Return a customer id as a keyed hash, the same for ``13085`` and ``13085.0``; an empty id stays empty.
+
+    The hash is HMAC-SHA-256, 64 bits of it, behind a letter, so that it stays text everywhere.
+    """
+    plain = customer.strip(BLANKS).removesuffix(".0")
+    return f"c{hmac.new(key, plain.encode(), hashlib.sha256).hexdigest()[:16]}" if plain else ""
+
+
 class Mask(NamedTuple):
-    """What hides customers."""
+    """Replaces customer ids by hashes while a file is read, and drops all text that may hold one."""
 
     key: bytes
 
-    def __call__(self, ids: Any) -> pa.Array:
+    def __call__(self, column: Any) -> pa.Array:
         """Return a column of ids as hashes; what is missing stays so."""
-        known = pa.chunked_array(ids) if isinstance(ids, pa.Array) else ids
+        known = pa.chunked_array(column) if isinstance(column, pa.Array) else column
         coded = known.combine_chunks().dictionary_encode()
         hashes = pa.array([self.one(text) for text in coded.dictionary.to_pylist()], pa.string())
         return pa.DictionaryArray.from_arrays(coded.indices, hashes).cast(pa.string())
 
     def one(self, text: str | None) -> str | None:
-        """Return the hash of an id: HMAC-SHA-256, 16 hexadecimal digits of it behind a letter; ``13085.0`` is ``13085``."""
-        plain = (text or "").strip(BLANKS).removesuffix(".0")
-        return f"c{hmac.new(self.key, plain.encode(), hashlib.sha256).hexdigest()[:16]}" if plain else None
+        """Return the hash of an id, None if there is none."""
+        return pseudonymize(text or "", self.key) or None
 
     def extra(self, columns: Mapping[int, str]) -> dict[int, str]:
-        """Return the further columns that are kept, by place and name: none but the flag, as any may hold ids or names."""
+        """Return the further columns that are kept, by place and name: only the flag, as any other may hold ids or names."""
         return {place: name for place, name in columns.items() if name == FLAG}
 
     def bad(self, lines: list[dict]) -> list[dict]:
@@ -227,7 +398,7 @@ class Mask(NamedTuple):
 
 
 def mask_of(columns: Columns) -> Mask | None:
-    """Return what hides the customers, if the shop wants that."""
+    """Return the mask if the shop wants its customers hashed."""
     if not columns.hash_customers:
         return None
     if not (key := os.environ.get(KEY, "").encode()):

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import csv
 import fnmatch
-import io
 import json
 import os
 from collections import Counter
@@ -30,7 +29,16 @@ from rfm.analysis.cleaning import EXPECTATIONS
 from rfm.analysis.quality.gate import FITS_HEADER, QuarantineReason
 from rfm.config import FIELDS, Columns, plain_name
 from rfm.errors import InputError, SettingsError, friendly_io_errors
-from rfm.landing.csv import BLANK, SEPARATORS, Layout, first_line, read_records, records_of, skip_preamble, whitespace_reader
+from rfm.landing.csv import (
+    BLANK,
+    Layout,
+    detect_separator,
+    first_line,
+    read_records,
+    records_of,
+    skip_preamble,
+    whitespace_reader,
+)
 from rfm.landing.csv import whitespace_reader as reader
 from rfm.landing.decode import AUTO, GZIP_MAGIC, UTF8_BOM, UTF16_BOMS, after_last_line, decode_stream
 from rfm.landing.files import filesystem, outside_reports
@@ -38,8 +46,7 @@ from rfm.settings import Settings, absolute
 
 # ── glance ────────────────────────────────────────────────────────────
 GLANCE = 8 << 20  # bytes that are looked at
-LINES = 50  # that tell the separator
-WORKBOOKS = (b"PK", b"\xd0\xcf\x11\xe0")  # how they begin
+BINARY = {GZIP_MAGIC: "gzip", b"PK": "a workbook", b"\xd0\xcf\x11\xe0": "a workbook", b"PAR1": "Parquet"}  # how files begin
 CODECS = ("cp1252", "cp850", "mac_roman")  # of one byte a letter, in the order in which they are believed
 LETTERS = frozenset("äöüÄÖÜßéèêëÉÈàâçîïôûùœñÑáíóúìò€£°’‘–§")  # what their bytes should be
 
@@ -82,7 +89,7 @@ def _beginning(pieces: Iterator[tuple[bytes, bool]], limit: int) -> tuple[bytes,
 
 def _table(text: bytes, last: bool, name: str, encoding: str, codec: str) -> FileProfile:
     """Return what UTF-8 text looks like."""
-    between = detect_separator(text)
+    between = detect_separator(text, blanks=True)
     first = first_line(text)
     header = first.decode("utf-8", "replace").strip()
     names = unique([column.strip() for column in next(whitespace_reader([header], between))])
@@ -99,24 +106,10 @@ def unique(names: list[str]) -> list[str]:
     return [name if seen[name] == 1 else f"{name} (column {place})" for place, name in enumerate(named, 1)]
 
 
-def detect_separator(text: bytes) -> str:
-    """Return the separator that splits the first lines into the most columns, as many as in the header; or a blank."""
-    lines = "\n".join(text[: 1 << 16].decode("utf-8", "replace").splitlines()[:LINES])
-
-    def fit(separator: str) -> tuple[bool, int, int]:
-        rows = [row for row in whitespace_reader(io.StringIO(lines), separator) if row]
-        width = len(rows[0]) if rows else 0
-        alike = sum(len(row) == width for row in rows)
-        return width > 1 and 2 * alike >= len(rows), width, alike
-
-    found = max(SEPARATORS, key=fit)
-    return found if fit(found)[0] or not fit(BLANK)[0] else BLANK
-
-
 def _encoding(raw: bytes) -> tuple[str, str]:
     """Return how a content is encoded, in words and as the codec to set."""
-    if raw.startswith((GZIP_MAGIC, *WORKBOOKS)):
-        return "gzip" if raw.startswith(GZIP_MAGIC) else "a workbook", AUTO
+    if kind := next((kind for start, kind in BINARY.items() if raw.startswith(start)), None):
+        return kind, AUTO
     if raw.startswith(UTF16_BOMS):
         return "UTF-16", AUTO
     if 2 * raw[1:200:2].count(0) > len(raw[:200:2]) > 4 * raw[:200:2].count(0):

@@ -22,7 +22,7 @@ from rfm.analysis.metrics import rfm_metrics
 from rfm.analysis.segments.profiles import SCHEMA
 from rfm.config import Columns, plain_name
 from rfm.errors import InputError, friendly_io_errors
-from rfm.landing.csv import parse
+from rfm.landing.csv import detect_separator, parse
 from rfm.landing.decode import to_utf8
 from rfm.landing.files import filesystem
 from rfm.report.publish import write_file
@@ -108,7 +108,6 @@ def _read_document(text: bytes, place: str) -> dict[str, Any]:
 COLUMNS = ("CustomerID", "Monetary", "Frequency", "Recency")
 LOWEST = {"Monetary": 0, "Frequency": 1, "Recency": 0}
 SALES = ("Invoice", "StockCode", "Quantity", "Price", "InvoiceDate")  # columns of bronze by which sales lines are known
-SEPARATORS = ",;\t|"
 WORDS = ["Cluster", "Cluster_Description", "Tier", "Cluster_Recommendation"]
 
 
@@ -183,9 +182,8 @@ def _read(file: Path, encoding: str) -> pd.DataFrame:
     try:
         if file.suffix.lower() in {".parquet", ".pq"}:
             return pd.read_parquet(file)
-        text = to_utf8(file.read_bytes(), file.name, encoding).decode()
-        separator = max(SEPARATORS, key=text.partition("\n")[0].count)
-        return pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False, sep=separator)
+        text = to_utf8(file.read_bytes(), file.name, encoding)
+        return pd.read_csv(io.BytesIO(text), dtype=str, keep_default_na=False, sep=detect_separator(text))
     except InputError:
         raise
     except FileNotFoundError:

@@ -31,6 +31,7 @@ from rfm.lake import ledger, open_lake_log
 from rfm.lake.delta import retried, sql_equals
 from rfm.lake.ledger import QUARANTINE, SILVER
 from rfm.lake.tables import Lake
+from rfm.landing.csv import detect_separator
 from rfm.landing.decode import mask_of, to_utf8
 from rfm.pipeline.stages import recount_quality
 from rfm.settings import Settings
@@ -228,14 +229,14 @@ def release(settings: Settings, path: str) -> str:
 def _read(path: str) -> dict[str, Raw]:
     """Return the raw values of each row of a file, by its id."""
     try:
-        text = to_utf8(Path(path).read_bytes(), path).decode("utf-8", "replace")
+        raw = to_utf8(Path(path).read_bytes(), path)
     except OSError as error:
         raise InputError(
             f"{path}: cannot be read ({type(error).__name__}); name a file that `rfm release --export` wrote"
         ) from None
-    head = text.partition("\n")[0]
     try:
-        rows = list(csv.DictReader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=head.count)))
+        text = io.StringIO(raw.decode("utf-8", "replace"), newline="")
+        rows = list(csv.DictReader(text, delimiter=detect_separator(raw)))
     except csv.Error as error:
         raise InputError(f"{path}: cannot be read as a table ({error}); export the rows again") from None
     if missing := [name for name in ("row_id", *RAW) if rows and name not in rows[0]]:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
-import hmac
 import html
 import io
 import json
@@ -20,6 +18,7 @@ import pandas as pd
 
 from rfm.analysis.formatting import escape_formulas
 from rfm.analysis.segments.rules import RISK
+from rfm.landing.decode import pseudonymize
 from rfm.pipeline.stages import EXPORTS as FOLDER
 from rfm.pipeline.stages import HISTORY
 from rfm.report.render import PAGE_FILTERS, RunTables, slug
@@ -71,11 +70,6 @@ def rewrite_exports(parquet: bytes, folder: Path, day: dt.date, key: bytes) -> N
     customers = pd.read_parquet(io.BytesIO(parquet), dtype_backend="pyarrow")
     hashed = customers["CustomerID"].map(lambda id: pseudonymize(str(id), key))
     write_exports(customers.assign(CustomerID=hashed), folder, day)
-
-
-def pseudonymize(customer: str, key: bytes) -> str:
-    """Return a customer id as a keyed hash (HMAC-SHA256, 64 bits of it); it starts with a letter, so it stays text everywhere."""
-    return "c" + hmac.new(key, customer.encode(), hashlib.sha256).hexdigest()[:16]
 
 
 def downloads(name: str, label: str, count: int) -> list[dict[str, str]]:

@@ -28,6 +28,7 @@ from typing import Any, BinaryIO, NamedTuple
 from rfm import errors
 from rfm.config import Publish, Rules
 from rfm.errors import InputError, SettingsError
+from rfm.landing.decode import pseudonymize
 from rfm.landing.files import check_bucket_reachable, filesystem
 from rfm.report import customers as exports
 from rfm.report.customers import renamed
@@ -189,7 +190,7 @@ def _hashed(files: Mapping[str, bytes]) -> Iterator[tuple[str, bytes]]:
     for name, content in files.items():
         day, _, file = name.partition("/")
         if file in CUSTOMERS:
-            yield name, renamed(content.decode(), lambda id: exports.pseudonymize(id, key)).encode()
+            yield name, renamed(content.decode(), lambda id: pseudonymize(id, key)).encode()
         elif file == f"{exports.FOLDER}/{exports.ALL}.parquet":
             with tempfile.TemporaryDirectory(prefix="rfm-publish-") as folder:
                 exports.rewrite_exports(content, Path(folder), dt.date.fromisoformat(day), key)

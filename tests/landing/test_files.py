@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 import rfm
 from rfm.cli.options import app
 from rfm.errors import SettingsError
-from rfm.landing import csv, files
+from rfm.landing import csv
 from rfm.onboarding import check
 from rfm.pipeline import daily
 from rfm.pipeline.schedule import missed, named_date, newest_sale, run_date
@@ -145,9 +145,7 @@ def test_a_piece_without_a_newer_day_is_not_cleaned(landing, monkeypatch):
 def test_further_columns_are_not_read_for_a_date(landing, monkeypatch):
     put(landing, "a.csv", "2025-03-03")
     seen, pieces = [], csv.iter_tables
-    monkeypatch.setattr(
-        files, "iter_tables", lambda *given, **named: (seen.append(one) or one for one in pieces(*given, **named))
-    )
+    monkeypatch.setattr(csv, "iter_tables", lambda *given, **named: (seen.append(one) or one for one in pieces(*given, **named)))
     assert sold() == dt.date(2025, 3, 3)
     assert seen[0]["_rescued_data"].null_count == 1
     [whole] = pieces(io.BytesIO((landing / "a.csv").read_bytes()), "a.csv")
