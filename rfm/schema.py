@@ -1,6 +1,6 @@
 """Every table as a pandera model: columns, types, nulls, bounds, units and key; the docstring says what one row is.
 
-Importing pandera takes a second, so only a frame that may break its contract, the tests and the reference import this
+Importing pandera takes half a second, so only a frame that may break its contract, the tests and the reference import this
 module. `rfm.contracts` reads the same description from `schema.json`, which `python tests/test_docs.py` writes.
 """
 
@@ -28,7 +28,7 @@ SOURCE_FILE = Field(description="path of the file under the landing folder")
 UPDATE_DATE = Field(description="run date")
 
 
-class Table(DataFrameModel):
+class TableModel(DataFrameModel):
     """The base of all models: a frame has exactly these columns, in this order."""
 
     # pandera's way is a nested class Config in every model; five lines more for each of them would say the same
@@ -37,7 +37,7 @@ class Table(DataFrameModel):
         super().__init_subclass__()
 
 
-class LandingFiles(Table, name="landing_files", unique=["source_file", "layer"]):
+class LandingFiles(TableModel, name="landing_files", unique=["source_file", "layer"]):
     """A landing file in a layer."""
 
     source_file: pl.String = SOURCE_FILE
@@ -51,7 +51,7 @@ class LandingFiles(Table, name="landing_files", unique=["source_file", "layer"])
     version: pl.Int64 = Field(nullable=True, description="transaction of the content: times restated, and its digest")
 
 
-class RunWarnings(Table, name="run_warnings", unique=["run_date", "stage", "kind", "message"]):
+class RunWarnings(TableModel, name="run_warnings", unique=["run_date", "stage", "kind", "message"]):
     """A warning of a run."""
 
     run_date: pl.Date = Field(description="run date of the run that warns")
@@ -61,7 +61,7 @@ class RunWarnings(Table, name="run_warnings", unique=["run_date", "stage", "kind
     message: pl.String = Field(description="one line: what, how many, what to do")
 
 
-class PipelineRuns(Table, name="pipeline_runs", unique=["run_id", "stage"]):
+class PipelineRuns(TableModel, name="pipeline_runs", unique=["run_id", "stage"]):
     """A stage of a run."""
 
     run_id: pl.String = Field(description="the run")
@@ -76,7 +76,7 @@ class PipelineRuns(Table, name="pipeline_runs", unique=["run_id", "stage"]):
     error: pl.String = Field(nullable=True, description="what went wrong, in one line")
 
 
-class _Raw(Table):
+class _Raw(TableModel):
     """The columns of a landing file, as text, and what did not fit them."""
 
     Invoice: pl.String = Field(nullable=True, description="raw text")
@@ -98,7 +98,7 @@ class RetailTransactionsBronze(_Raw, name="retail_transactions_bronze"):
     processing_date: pl.Date = PROCESSING_DATE
 
 
-class RetailTransactionsSilver(Table, name="retail_transactions_silver"):
+class RetailTransactionsSilver(TableModel, name="retail_transactions_silver"):
     """An invoice line, clean and typed."""
 
     InvoiceNo: pl.String = Field(description="invoice, 6 or 7 characters unless the shop's rules differ")
@@ -140,7 +140,7 @@ class RetailTransactionsQuarantine(_Raw, name="retail_transactions_quarantine"):
     processing_date: pl.Date = PROCESSING_DATE
 
 
-class ReleasedRows(Table, name="released_rows"):
+class ReleasedRows(TableModel, name="released_rows"):
     """A quarantined line that was put right by hand."""
 
     row_id: pl.String = Field(description="digest of the quarantined line, and its number among equal ones")
@@ -154,7 +154,7 @@ class ReleasedRows(Table, name="released_rows"):
     run_date: pl.Date = Field(description="run date of the release")
 
 
-class CustomerRfmGold(Table, name="customer_rfm_gold", unique=["CustomerID"]):
+class CustomerRfmGold(TableModel, name="customer_rfm_gold", unique=["CustomerID"]):
     """A customer as of the run date."""
 
     CustomerID: pl.String = CUSTOMER
@@ -179,7 +179,7 @@ class CustomerRfmKmeansClusteredHistory(
     Cluster_Description: pl.String = SEGMENT
 
 
-class ClusterModels(Table, name="cluster_models", unique=["UpdateDate"]):
+class ClusterModels(TableModel, name="cluster_models", unique=["UpdateDate"]):
     """A run date."""
 
     UpdateDate: pl.Date = UPDATE_DATE
@@ -187,7 +187,7 @@ class ClusterModels(Table, name="cluster_models", unique=["UpdateDate"]):
     model: pl.String = Field(description="JSON: scaler, centroids, scores of every k tried, code version")
 
 
-class FitExclusions(Table, name="fit_exclusions", unique=["CustomerID", "UpdateDate", "Reason"]):
+class FitExclusions(TableModel, name="fit_exclusions", unique=["CustomerID", "UpdateDate", "Reason"]):
     """A customer kept out of the fit on a run date, and a reason."""
 
     CustomerID: pl.String = CUSTOMER
@@ -197,7 +197,7 @@ class FitExclusions(Table, name="fit_exclusions", unique=["CustomerID", "UpdateD
     Amount: Money = Field(ge=0, metadata=CURRENCY, description="total of these invoices, exact")
 
 
-class SegmentMovement(Table, name="segment_movement", unique=["UpdateDate", "Days", "From_Segment", "To_Segment"]):
+class SegmentMovement(TableModel, name="segment_movement", unique=["UpdateDate", "Days", "From_Segment", "To_Segment"]):
     """A move from one segment to another over a period."""
 
     UpdateDate: pl.Date = UPDATE_DATE
@@ -212,7 +212,7 @@ class SegmentMovement(Table, name="segment_movement", unique=["UpdateDate", "Day
     ModelChanged: pl.Int64 = Field(ge=0, metadata=CUSTOMERS, description="did not buy; the earlier model gives another segment")
 
 
-class SegmentStability(Table, name="segment_stability", unique=["UpdateDate"]):
+class SegmentStability(TableModel, name="segment_stability", unique=["UpdateDate"]):
     """A run date."""
 
     UpdateDate: pl.Date = UPDATE_DATE
@@ -229,7 +229,7 @@ class SegmentStability(Table, name="segment_stability", unique=["UpdateDate"]):
     Silhouette: pl.Float64 = Field(ge=-1, le=1, description="mean silhouette of the fit")
 
 
-class ClusterSummary(Table, name="cluster_summary", unique=["Cluster"]):
+class ClusterSummary(TableModel, name="cluster_summary", unique=["Cluster"]):
     """A cluster."""
 
     Cluster: pl.Int32 = Field(ge=-3, description="0, 1, … by falling median Monetary; -1, -2, -3 are outliers")
@@ -261,7 +261,7 @@ class CustomerRfmDescriptionAndRecommendation(
     Cluster_Recommendation: pl.String = Field(description="recommended action")
 
 
-class SegmentSummary(Table, name="segment_summary", unique=["Cluster_Description"]):
+class SegmentSummary(TableModel, name="segment_summary", unique=["Cluster_Description"]):
     """A segment."""
 
     Cluster_Description: pl.String = SEGMENT
@@ -280,7 +280,7 @@ class SegmentSummary(Table, name="segment_summary", unique=["Cluster_Description
     Explanation: pl.String = Field(description="the median customer, and the cut-offs that give the segment")
 
 
-class CustomerSegmentations(Table, name="customer_segmentations", unique=["CustomerID"]):
+class CustomerSegmentations(TableModel, name="customer_segmentations", unique=["CustomerID"]):
     """A customer as of the run date."""
 
     CustomerID: pl.String = CUSTOMER
@@ -295,7 +295,7 @@ class CustomerSegmentations(Table, name="customer_segmentations", unique=["Custo
     ScoreName: pl.String = Field(description="one of the eleven usual names for the scores")
 
 
-class SegmentationAgreement(Table, name="segmentation_agreement", unique=["UpdateDate", "First", "Second"]):
+class SegmentationAgreement(TableModel, name="segmentation_agreement", unique=["UpdateDate", "First", "Second"]):
     """Two ways to segment, on a run date."""
 
     UpdateDate: pl.Date = UPDATE_DATE
@@ -305,7 +305,7 @@ class SegmentationAgreement(Table, name="segmentation_agreement", unique=["Updat
     SameShare: pl.Float64 = Field(ge=0, le=1, description="share of customers in the main Second group of their First group")
 
 
-class CustomerExplanations(Table, name="customer_explanations", unique=["CustomerID"]):
+class CustomerExplanations(TableModel, name="customer_explanations", unique=["CustomerID"]):
     """A customer as of the run date."""
 
     CustomerID: pl.String = CUSTOMER
@@ -317,7 +317,7 @@ class CustomerExplanations(Table, name="customer_explanations", unique=["Custome
     )
 
 
-class BronzeDailyQuality(Table, name="bronze_daily_quality", unique=["processing_date"]):
+class BronzeDailyQuality(TableModel, name="bronze_daily_quality", unique=["processing_date"]):
     """A processing date."""
 
     processing_date: pl.Date = PROCESSING_DATE
@@ -333,7 +333,7 @@ class BronzeDailyQuality(Table, name="bronze_daily_quality", unique=["processing
     rescued_data_quality_score: pl.Float64 = Field(ge=0, le=100, metadata=PERCENT, description="100 × valid / total, 2 decimals")
 
 
-class DailyCounts(Table, name="daily_counts", unique=["InvoiceDate", "layer", "processing_date"]):
+class DailyCounts(TableModel, name="daily_counts", unique=["InvoiceDate", "layer", "processing_date"]):
     """An invoice date in a layer, by the run that ingested its rows."""
 
     InvoiceDate: pl.Date = Field(nullable=True, description="day of the sale; null where it could not be read")
@@ -342,7 +342,7 @@ class DailyCounts(Table, name="daily_counts", unique=["InvoiceDate", "layer", "p
     total_records: pl.Int64 = Field(ge=0, metadata=ROWS, description="rows")
 
 
-class BronzeSilverDqComparison(Table, name="bronze_silver_dq_comparison", unique=["processing_date", "layer"]):
+class BronzeSilverDqComparison(TableModel, name="bronze_silver_dq_comparison", unique=["processing_date", "layer"]):
     """A processing date in a layer."""
 
     processing_date: pl.Date = PROCESSING_DATE
@@ -358,7 +358,7 @@ class BronzeSilverDqComparison(Table, name="bronze_silver_dq_comparison", unique
     null_customer_id: pl.Int64 = Field(ge=0, metadata=ROWS, description="rows without customer")
 
 
-class ExpectationResults(Table, name="expectation_results", unique=["processing_date", "expectation"]):
+class ExpectationResults(TableModel, name="expectation_results", unique=["processing_date", "expectation"]):
     """An expectation on a processing date."""
 
     processing_date: pl.Date = PROCESSING_DATE
@@ -368,7 +368,7 @@ class ExpectationResults(Table, name="expectation_results", unique=["processing_
     failed: pl.Int64 = Field(ge=0, metadata=ROWS, description="rows that break the rule")
 
 
-class QualityMetrics(Table, name="quality_metrics", unique=["processing_date", "metric", "column"]):
+class QualityMetrics(TableModel, name="quality_metrics", unique=["processing_date", "metric", "column"]):
     """A measure of a column on a processing date."""
 
     processing_date: pl.Date = PROCESSING_DATE
@@ -379,7 +379,7 @@ class QualityMetrics(Table, name="quality_metrics", unique=["processing_date", "
     value: pl.Float64 = Field(ge=0, le=1, description="counted / checked")
 
 
-class DailyVolume(Table, name="daily_volume", unique=["InvoiceDate", "source_file", "processing_date"]):
+class DailyVolume(TableModel, name="daily_volume", unique=["InvoiceDate", "source_file", "processing_date"]):
     """An invoice date in a landing file, lines that silver took."""
 
     InvoiceDate: pl.Date = Field(description="day of the sale")
@@ -394,6 +394,6 @@ class DailyVolume(Table, name="daily_volume", unique=["InvoiceDate", "source_fil
 MODELS = {
     str(one.Config.name): one
     for one in list(vars().values())
-    if isinstance(one, type) and issubclass(one, Table) and one not in (Table, _Raw)
+    if isinstance(one, type) and issubclass(one, TableModel) and one not in (TableModel, _Raw)
 }
 """The models by the name of their table, in the order of the road."""

@@ -22,8 +22,7 @@ from rfm.config import Section
 from rfm.contracts import POLARS_TYPES, TABLES, Column
 from rfm.datasets import sample
 from rfm.pipeline import backfill
-from rfm.schema import MODELS
-from rfm.schema import Table as Model
+from rfm.schema import MODELS, TableModel
 from rfm.settings import PATHS, Settings
 
 HEAD = """\
@@ -250,7 +249,7 @@ def described() -> str:
     return "{\n" + ",\n".join(_described(name, model) for name, model in MODELS.items()) + "\n}\n"
 
 
-def _described(name: str, model: type[Model]) -> str:
+def _described(name: str, model: type[TableModel]) -> str:
     schema = model.to_schema()
     grain = str(schema.description)
     lines = ",\n  ".join(json.dumps(_column(one), ensure_ascii=False) for one in schema.columns.values())
