@@ -329,7 +329,7 @@ def test_tables_and_figures_hold_every_way_and_segment(results):
     assert set(segments.index.get_level_values("way")) == {str(way) for way in SEGMENTATIONS}
     figure = rfm.figures.foretold(results, "auc")
     drawn = [len(points[0].get_xdata()) for points in figure.axes[0].containers]
-    assert drawn == [len(results["way"].unique()) - 1] * results["horizon"].nunique()
+    assert set(drawn) == {len(results["way"].unique()) - 1}
     names = rfm.figures.segment_lifts(results, Way.SCORES, MONTH).axes[0].get_yticklabels()
     assert [name.get_text() for name in names] == segments.loc[str(Way.SCORES)].index.tolist()
 

@@ -30,7 +30,9 @@ FORETOLD = {  # measure: the question, the axis, its format, the value if all cu
 
 
 class _Diagnostic(Figure):
-    # A plain Figure is shown by a notebook only once pyplot has drawn one, and has no place for alternative text.
+    """A figure that Jupyter shows as an image with alternative text."""
+
+    # Jupyter shows a plain Figure only after pyplot has drawn one, and without alternative text.
     alt = ""
 
     def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
