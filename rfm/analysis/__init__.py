@@ -1,1 +1,1 @@
-"""The pure floor: frames in, frames out; no files, no clock, no engine."""
+"""Pure functions from data frames to data frames; no files, no clock, no engine."""

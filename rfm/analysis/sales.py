@@ -1,14 +1,8 @@
-"""What the shop sold, when, where and to whom; guests, who left no customer id, always apart.
+"""Sales by time, country, basket and product, and customers who come back or stay away; guests always separate.
 
-`orders` and `products` pass once over silver, with the rules of gold: products only, no cancellations, up to the run
-date. So the customers' revenue here is the revenue of the segments, to the cent, unless the shop takes returns off there
-(``revenue = "net"``): orders are counted as they were placed. All else is made of the orders.
-
-Silver to orders and products: the two passes over the lines, on any engine.
-
-Totals of the orders: by day and month, by country, by basket, and the figures of a run.
-
-Who came, came back and stayed away: customers month by month, cohorts, and days between purchases.
+`orders` and `products` read silver once, with the rules of gold: products, no cancellations, up to the run date. So the
+customers' revenue equals that of the segments to the cent, unless the shop subtracts returns there (``revenue = "net"``).
+All other tables are made from the orders.
 """
 
 from __future__ import annotations
@@ -24,13 +18,13 @@ import pandas as pd
 from rfm.config import Rules
 from rfm.contracts import TABLES, arrow_typed
 
-# ── sales ────────────────────────────────────────────────────────────
+# ── orders and products ─────────────────────────────────────────────────
 UNNAMED = "(no description)"
 PATTERN = Rules().stock_code_pattern
 
 
 def orders(silver: Any, as_of: dt.date, *, stock_code_pattern: str = PATTERN) -> pd.DataFrame:
-    """Return one row an order: an invoice of a customer, or of a guest."""
+    """Return one row per order: an invoice of a customer or a guest."""
     grouped = _sold(silver, as_of, stock_code_pattern).group_by("CustomerID", "InvoiceNo")
     found = grouped.agg(
         nw.col("InvoiceDate").max(),
@@ -44,30 +38,30 @@ def orders(silver: Any, as_of: dt.date, *, stock_code_pattern: str = PATTERN) ->
 
 
 def products(silver: Any, as_of: dt.date, *, stock_code_pattern: str = PATTERN) -> pd.DataFrame:
-    """Return one row a product, the one that brought most first."""
+    """Return one row per product, by falling revenue."""
     rows = _sold(silver, as_of, stock_code_pattern).with_columns(Guest=nw.col("CustomerID").is_null())
     found = rows.group_by("StockCode", "Description", "Guest").agg(
         nw.len().alias("Lines"), nw.col("Quantity").sum().alias("Units"), nw.col("TotalPrice").sum()
     )
     named = _collected(found)
     named["StockCode"] = named["StockCode"].str.upper()
-    table = split_guests(named, "StockCode", {"Units": "Units", "Revenue": "Cents"}).join(
+    table = _split_guests(named, "StockCode", {"Units": "Units", "Revenue": "Cents"}).join(
         named.groupby("StockCode")["Lines"].sum()
     )
     table["Description"] = _usual_name(named).reindex(table.index).fillna(UNNAMED)
-    table = with_money(table.reset_index()).sort_values(["Revenue", "StockCode"], ascending=[False, True], ignore_index=True)
+    table = _with_money(table.reset_index()).sort_values(["Revenue", "StockCode"], ascending=[False, True], ignore_index=True)
     return table[["StockCode", "Description", "Revenue", "Units", "GuestRevenue", "GuestUnits", "Lines"]]
 
 
 def _usual_name(named: pd.DataFrame) -> pd.Series:
-    """Return the description that most lines of each stock code have."""
+    """Return the most frequent description of each stock code."""
     lines = named.dropna(subset="Description").groupby(["StockCode", "Description"], as_index=False)["Lines"].sum()
     first = lines.sort_values(["Lines", "Description"], ascending=[False, True]).drop_duplicates("StockCode")
     return first.set_index("StockCode")["Description"]
 
 
 def _sold(silver: Any, as_of: dt.date, stock_code_pattern: str) -> Any:
-    """Return the lines that count: products sold up to a date, to customers and to guests."""
+    """Return the lines that count: products sold to customers and guests up to a date."""
     rows: Any = nw.from_native(arrow_typed(TABLES["retail_transactions_silver"], silver))
     dated = rows.with_columns(nw.col("InvoiceDate").cast(nw.Date))
     return dated.filter(
@@ -76,7 +70,7 @@ def _sold(silver: Any, as_of: dt.date, stock_code_pattern: str) -> Any:
 
 
 def _collected(found: Any) -> pd.DataFrame:
-    """Return a small result as plain pandas, alike from every engine: money in whole cents, whole numbers as int64."""
+    """Return a small result in pandas, with the same types from every engine and money in whole cents."""
     cents = (nw.col("TotalPrice").cast(nw.Decimal(38, 2)).cast(nw.Float64) * 100).round(0).cast(nw.Int64)
     found = found.with_columns(nw.col("Lines", "Units").cast(nw.Int64), Cents=cents).drop("TotalPrice")
     rows = (found.collect() if isinstance(found, nw.LazyFrame) else found).to_pandas()
@@ -86,31 +80,31 @@ def _collected(found: Any) -> pd.DataFrame:
     return rows.assign(**{name: rows[name].where(rows[name].notna(), None) for name in texts})
 
 
-def split_guests(rows: pd.DataFrame, key: str, sums: dict[str, str]) -> pd.DataFrame:
-    """Add up columns per key, those of guests under names of their own."""
+def _split_guests(rows: pd.DataFrame, key: str, sums: dict[str, str]) -> pd.DataFrame:
+    """Sum columns per key, guests in columns called Guest…."""
     guests = rows["Guest"].astype(bool)
     parts = {"": rows[~guests], "Guest": rows[guests]}
     found = {f"{who}{name}": part.groupby(key)[column].sum() for who, part in parts.items() for name, column in sums.items()}
     return pd.DataFrame(found).fillna(0).astype("int64").rename_axis(key)
 
 
-def with_money(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a table whose columns called …Revenue hold exact amounts instead of whole cents."""
-    return table.assign(**{name: table[name].map(money).astype(object) for name in table.columns if name.endswith("Revenue")})
+def _with_money(table: pd.DataFrame) -> pd.DataFrame:
+    """Convert the columns called …Revenue from whole cents to exact amounts."""
+    return table.assign(**{name: table[name].map(_money).astype(object) for name in table.columns if name.endswith("Revenue")})
 
 
-def money(cents: int) -> Decimal:
+def _money(cents: int) -> Decimal:
     """Return whole cents as an exact amount."""
     return Decimal(int(cents)).scaleb(-2)
 
 
-# ── totals ────────────────────────────────────────────────────────────
+# ── totals of the orders ────────────────────────────────────────────────
 ACTIVE_DAYS = 30
 CENT = Decimal("0.01")
 
 
 class Kpis(NamedTuple):
-    """The figures of a run; averages and shares are None where nobody bought."""
+    """The key figures of a run; averages and shares are None without orders."""
 
     customers: int
     active_customers: int
@@ -123,11 +117,11 @@ class Kpis(NamedTuple):
 
 
 def kpis(orders: pd.DataFrame, as_of: dt.date) -> Kpis:
-    """Return the figures as of a date; of the same orders, those of yesterday and of a month ago."""
-    known, guests = split_products(orders, as_of)
+    """Return the key figures as of a date; the same orders give those of earlier dates."""
+    known, guests = _split_orders(orders, as_of)
     recent = known["InvoiceDate"] > pd.Timestamp(as_of) - pd.Timedelta(days=ACTIVE_DAYS)
     each = known.groupby("CustomerID").size()
-    revenue = money(known["Cents"].sum())
+    revenue = _money(known["Cents"].sum())
     return Kpis(
         len(each),
         known.loc[recent, "CustomerID"].nunique(),
@@ -135,17 +129,17 @@ def kpis(orders: pd.DataFrame, as_of: dt.date) -> Kpis:
         len(known),
         (revenue / len(known)).quantize(CENT, ROUND_HALF_UP) if len(known) else None,
         float((each == 1).mean()) if len(each) else None,
-        money(guests["Cents"].sum()),
+        _money(guests["Cents"].sum()),
         len(guests),
     )
 
 
 def periods(orders: pd.DataFrame, as_of: dt.date, unit: Literal["day", "month"] = "month") -> pd.DataFrame:
-    """Return revenue, orders and customers of each day or calendar month, with growth against the one before."""
+    """Return revenue, orders and customers per day or calendar month, with growth against the one before."""
     freq = {"day": "D", "month": "M"}[unit]
     rows = orders[orders["InvoiceDate"] <= pd.Timestamp(as_of)]
     rows = rows.assign(Period=rows["InvoiceDate"].dt.to_period(freq), Guest=rows["CustomerID"].isna(), Orders=1)
-    table = split_guests(rows, "Period", {"Revenue": "Cents", "Orders": "Orders"})
+    table = _split_guests(rows, "Period", {"Revenue": "Cents", "Orders": "Orders"})
     span = pd.period_range(rows["Period"].min(), pd.Period(as_of, freq)) if len(rows) else pd.PeriodIndex([], freq=freq)
     table = table.reindex(span, fill_value=0)
     table["Customers"] = rows.groupby("Period")["CustomerID"].nunique().reindex(table.index).fillna(0).astype("int64")
@@ -155,27 +149,27 @@ def periods(orders: pd.DataFrame, as_of: dt.date, unit: Literal["day", "month"] 
     for name, column in (("RevenueGrowth", "Revenue"), ("OrdersGrowth", "Orders"), ("GuestGrowth", "GuestRevenue")):
         before = table[column].shift()
         table[name] = (table[column] / before - 1).where(whole & (before != 0))
-    return with_money(table.reset_index(drop=True)).assign(Period=starts.date)[
+    return _with_money(table.reset_index(drop=True)).assign(Period=starts.date)[
         ["Period", "Revenue", "Orders", "Customers", "GuestRevenue", "GuestOrders", "Complete"]
         + ["RevenueGrowth", "OrdersGrowth", "GuestGrowth"]
     ]
 
 
 def countries(orders: pd.DataFrame, as_of: dt.date) -> pd.DataFrame:
-    """Return revenue, orders and customers of each country, the largest first."""
+    """Return revenue, orders and customers per country, by falling revenue."""
     rows = orders[orders["InvoiceDate"] <= pd.Timestamp(as_of)]
     rows = rows.assign(Country=rows["Country"].fillna("(none)"), Guest=rows["CustomerID"].isna(), Orders=1)
-    table = split_guests(rows, "Country", {"Revenue": "Cents", "Orders": "Orders"})
+    table = _split_guests(rows, "Country", {"Revenue": "Cents", "Orders": "Orders"})
     table["Customers"] = rows.groupby("Country")["CustomerID"].nunique().astype("int64")
     table["RevenueShare"] = table["Revenue"] / max(table["Revenue"].sum(), 1)
-    table = with_money(table.reset_index()).sort_values(["Revenue", "Country"], ascending=[False, True], ignore_index=True)
+    table = _with_money(table.reset_index()).sort_values(["Revenue", "Country"], ascending=[False, True], ignore_index=True)
     return table[["Country", "Revenue", "RevenueShare", "Orders", "Customers", "GuestRevenue", "GuestOrders"]]
 
 
 def baskets(orders: pd.DataFrame, as_of: dt.date) -> pd.DataFrame:
-    """Return how large an order is, of customers and of guests."""
+    """Return the size of orders, of customers and of guests."""
     rows = []
-    for who, part in zip(("customers", "guests"), split_products(orders, as_of), strict=True):
+    for who, part in zip(("customers", "guests"), _split_orders(orders, as_of), strict=True):
         sizes = part[["Lines", "Units"]].assign(Value=part["Cents"] / 100)
         middle, mean = sizes.median().round(2), sizes.mean().round(2)
         each = {f"{how}{name}": found[name] for name in sizes for how, found in (("Median", middle), ("Average", mean))}
@@ -183,23 +177,23 @@ def baskets(orders: pd.DataFrame, as_of: dt.date) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def split_products(orders: pd.DataFrame, as_of: dt.date) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the orders of customers and those of guests up to a date; parameters as for `periods`."""
+def _split_orders(orders: pd.DataFrame, as_of: dt.date) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the orders of customers and those of guests up to a date."""
     seen = orders[orders["InvoiceDate"] <= pd.Timestamp(as_of)]
     return seen[seen["CustomerID"].notna()], seen[seen["CustomerID"].isna()]
 
 
-def month_end(month: pd.Period, as_of: dt.date) -> pd.Timestamp:
-    """Return the last day of a month that a run sees."""
+def _month_end(month: pd.Period, as_of: dt.date) -> pd.Timestamp:
+    """Return the last day of a month up to the run date."""
     return pd.Timestamp(min(dt.date(month.year, month.month, calendar.monthrange(month.year, month.month)[1]), as_of))
 
 
-# ── customers ────────────────────────────────────────────────────────────
-LAPSED, LOST = 90, 180  # days without a purchase after which a customer has lapsed, and is lost
+# ── customers over time ─────────────────────────────────────────────────
+LAPSED, LOST = 90, 180  # days without a purchase
 
 
 def customer_months(orders: pd.DataFrame, as_of: dt.date, *, lapsed: int = LAPSED, lost: int = LOST) -> pd.DataFrame:
-    """Return what became of all customers so far, at the end of each month."""
+    """Count new, returning, quiet, lapsed and lost customers at the end of each month."""
     known = _numbered(orders, as_of)
     bought = known.groupby("CustomerID")["InvoiceDate"]
     first = bought.min().dt.to_period("M")
@@ -208,7 +202,7 @@ def customer_months(orders: pd.DataFrame, as_of: dt.date, *, lapsed: int = LAPSE
     rows = []
     for month in span:
         last = known.loc[months <= month].groupby("CustomerID")["InvoiceDate"].max()
-        here, away = last.dt.to_period("M") == month, (month_end(month, as_of) - last).dt.days
+        here, away = last.dt.to_period("M") == month, (_month_end(month, as_of) - last).dt.days
         new = int((first == month).sum())
         quiet = ~here & (away <= lapsed)
         gone = ~here & (away > lost)
@@ -220,7 +214,7 @@ def customer_months(orders: pd.DataFrame, as_of: dt.date, *, lapsed: int = LAPSE
 
 
 def cohorts(orders: pd.DataFrame, as_of: dt.date) -> pd.DataFrame:
-    """Return how many of the customers who first bought in a month bought again in the months after."""
+    """Count the customers of each month of first purchase who bought in the months after."""
     known = _numbered(orders, as_of)
     month = known["InvoiceDate"].dt.to_period("M")
     cohort = month.groupby(known["CustomerID"]).transform("min")
@@ -235,7 +229,7 @@ def cohorts(orders: pd.DataFrame, as_of: dt.date) -> pd.DataFrame:
 
 
 def days_between(orders: pd.DataFrame, as_of: dt.date) -> pd.DataFrame:
-    """Count the days from one purchase of a customer to the next."""
+    """Count the days between consecutive purchases of a customer."""
     known = _numbered(orders, as_of)
     visits = known[["CustomerID", "InvoiceDate"]].drop_duplicates().sort_values(["CustomerID", "InvoiceDate"])
     days = visits.groupby("CustomerID")["InvoiceDate"].diff().dropna().dt.days.astype("int64")
@@ -243,6 +237,6 @@ def days_between(orders: pd.DataFrame, as_of: dt.date) -> pd.DataFrame:
 
 
 def _numbered(orders: pd.DataFrame, as_of: dt.date) -> pd.DataFrame:
-    """Return the orders of customers up to a date, with numbers for ids, which group faster than text."""
-    known, _ = split_products(orders, as_of)
+    """Return the orders of customers up to a date, with numbers as ids, because they group faster than text."""
+    known, _ = _split_orders(orders, as_of)
     return known.assign(CustomerID=pd.factorize(known["CustomerID"])[0])

@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 from rfm.analysis.cleaning import EXPECTATIONS, SEVERITIES, Expectation, clean, judge
 from rfm.contracts import LANDING_COLUMNS, TABLES
 from rfm.errors import InputError
+from rfm.onboarding import sniff
+from rfm.pipeline import lineage
 from tests.conftest import ARRIVAL, ENGINES, Engine
 
 RAW = list(LANDING_COLUMNS.values())
@@ -150,7 +152,7 @@ def test_totals_beyond_the_contract_are_refused_alone(engine: Engine) -> None:
     assert kept(engine, Quantity="999999999", Price="0.01")["TotalPrice"] == Decimal("9999999.99")
 
 
-def test_a_total_beyond_64_bits_is_refused_and_its_neighbour_kept(engine: Engine) -> None:
+def test_total_beyond_64_bits_is_refused_its_neighbour_kept(engine: Engine) -> None:
     silver, quarantine = cleaned(engine, {"Quantity": "999999999", "Price": "99999999.99"}, {})
     assert silver["TotalPrice"].to_list() == [Decimal("83.40")]
     assert quarantine["failed_expectations"].to_list() == ["valid_total_price"]
@@ -252,6 +254,13 @@ def test_rules_of_ones_own(engine: Engine) -> None:
     silver, quarantine = clean(engine.frame([LINE, LINE | {"Description": "BOX"}]), (*EXPECTATIONS, rule))
     assert engine.collect(silver)["Description"].to_list() == ["BOX"]
     assert engine.collect(quarantine)["failed_expectations"].to_list() == ["no_balls"]
+
+
+def test_every_expectation_names_the_column_it_checks() -> None:
+    columns = {rule.name: rule.column for rule in EXPECTATIONS}
+    assert set(columns.values()) <= set(RAW)
+    assert columns["valid_total_price"] == "Price"
+    assert lineage.JUDGED == sniff.COLUMN == columns
 
 
 def test_the_input_is_not_changed(bronze_lines: list[dict]) -> None:

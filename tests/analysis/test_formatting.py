@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 import rfm
+from rfm.analysis import formatting
 
 ROWS = {
     "Name": ["a", None],
@@ -55,3 +56,40 @@ def test_frame_without_rows_shows_its_columns():
 
 def test_text_of_the_data_is_escaped_in_a_notebook():
     assert "<script>" not in rfm.show(pd.DataFrame({"Name": ["<script>alert(1)</script>"]}))._repr_html_()
+
+
+WORDS = [
+    (formatting.amount(9.5, "£"), "£9.50"),
+    (formatting.amount(1234.5, "£"), "£1,234"),
+    (formatting.amount(Decimal("-1234.50"), "£", whole_from=1000), "−£1,234"),
+    (formatting.amount(Decimal("999.9"), "£", whole_from=1000), "£999.90"),
+    (formatting.exact_amount(Decimal("-1234.5"), "€", minus="-"), "-€1,234.50"),
+    (formatting.short_amount(1_240_000, "£"), "£1.24 M"),
+    (formatting.short_amount(-53_400, "£"), "−£53 k"),
+    (formatting.short_amount(871), "871"),
+    (formatting.number(1234.0), "1,234"),
+    (formatting.count(1, "day"), "1 day"),
+    (formatting.count(2.5, "day"), "2.5 days"),
+    (formatting.share(0.123), "12%"),
+    (formatting.share(Decimal("0.015")), "1.5%"),
+    (formatting.share(Decimal("-0.03")), "−3%"),
+    (formatting.share(-0.0001), "0%"),
+    (formatting.times(1), "once"),
+    (formatting.times(2.5), "2.5 times"),
+    (formatting.ago(0), "today"),
+    (formatting.ago(3), "3 days ago"),
+    (formatting.file_size(None), "-"),
+    (formatting.file_size(999), "999 B"),
+    (formatting.file_size(1_500_000), "1.5 MB"),
+]
+
+
+@pytest.mark.parametrize(("text", "wanted"), WORDS, ids=[wanted for _, wanted in WORDS])
+def test_numbers_in_words(text, wanted):
+    assert text == wanted
+
+
+@pytest.mark.parametrize("text", ["=1+1", "'=1", "a;=1", "\t@x", "\uff1d1", "-5"])
+def test_formulas_are_escaped_and_read_back(text):
+    assert formatting.harmless(text) != text
+    assert formatting.as_it_was(formatting.harmless(text)) == text

@@ -73,7 +73,7 @@ def test_the_figures_of_a_run_and_of_an_earlier_one(orders: pd.DataFrame) -> Non
     assert sales.kpis(orders, dt.date(2025, 1, 1)) == (0, 0, 0, 0, None, None, 0, 0)
 
 
-def test_active_is_who_bought_within_thirty_days_the_run_date_among_them(orders: pd.DataFrame) -> None:
+def test_active_customers_bought_within_thirty_days(orders: pd.DataFrame) -> None:
     bought = dt.date(2025, 12, 31)
     assert sales.kpis(orders.head(1), bought + dt.timedelta(29)).active_customers == 1
     assert sales.kpis(orders.head(1), bought + dt.timedelta(30)).active_customers == 0

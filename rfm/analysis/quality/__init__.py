@@ -1,7 +1,6 @@
-"""How good the data is: the quality tables, the guard before gold, and warnings of what is odd.
+"""Data quality: tables per processing date, the gate before gold, and warnings of what is unusual.
 
-The functions take the rows of any set of processing dates; a daily run gives the new rows only. Rows of
-bronze come judged: with typed columns, and one boolean column an expectation.
+The functions take rows of any processing dates; a daily run passes only the new ones. Rows of bronze come from `rfm.judge`.
 """
 
 from __future__ import annotations

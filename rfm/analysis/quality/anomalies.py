@@ -1,13 +1,8 @@
-"""What is usual, told by the past alone: median and median absolute deviation, which a few odd days do not move.
+"""Warnings, as sentences, when a run differs from the shop's own past; they stop nothing.
 
-A value's distance from the median in units of 1.4826 × MAD is the robust z-score of Iglewicz and Hoaglin (1993); the factor
-makes the unit a standard deviation where values are normal.
-
-What is odd about a run's stability, measured against the shop's own past, in sentences.
-
-What is odd about a run, measured against the shop's own past, in sentences: warnings, which stop nothing.
-
-A run of a past day looks only at files, days and runs up to it, so it warns of the same things whenever it is run again.
+The usual range is the median of the past ± limit × 1.4826 × MAD (median absolute deviation), which a few odd days do not
+move: the robust z-score of Iglewicz and Hoaglin (1993). A run of a past date looks only at what it could see then, so it
+gives the same warnings whenever it is repeated.
 """
 
 from __future__ import annotations
@@ -24,51 +19,51 @@ import pandas as pd
 
 from rfm.config import Quality
 
-# ── past ────────────────────────────────────────────────────────────
+# ── what is usual ───────────────────────────────────────────────────────
 PER_SIGMA = 1.4826
-LEAST_FACTOR = 0.15  # spread of a logarithm that is never called odd: about a seventh more or less
-LEAST_SHARE = 0.02  # the same for shares: two in a hundred
-YEAR = 52  # of the past, so many values count: a year of the same weekdays
+LEAST_FACTOR = 0.15  # smallest spread of a logarithm: about a seventh more or less is always usual
+LEAST_SHARE = 0.02  # smallest spread of a share: two in a hundred
+YEAR = 52  # number of past values that count: a year of the same weekdays
 
 
 class Usual(NamedTuple):
-    """What is usual: the middle of the past, how far values lie from it, and how many there were."""
+    """The usual range: median and spread of the past, and the number of past values."""
 
     middle: float
     spread: float
     past: int
 
     def z(self, value: float) -> float:
-        """Return how many spreads a value lies above the middle; below it is negative."""
+        """Return the distance of a value from the middle, in spreads."""
         return (value - self.middle) / self.spread
 
 
 def usual(values: Sequence[float], least: float) -> Usual:
-    """Return what is usual of the newest values of the past."""
+    """Return the usual range of the newest past values."""
     newest = np.asarray(values[-YEAR:], dtype=float)
     middle = float(np.median(newest))
     return Usual(middle, max(PER_SIGMA * float(np.median(np.abs(newest - middle))), least), len(newest))
 
 
 def usual_volume(lines: Sequence[int]) -> Usual:
-    """Return what is usual of log(1 + lines): volumes differ by factors, and half is as far as twice."""
+    """Return the usual range of log(1 + lines), because half a volume is as far off as twice."""
     return usual([float(value) for value in np.log1p(np.asarray(lines, dtype=float))], LEAST_FACTOR)
 
 
 def usual_share(shares: Sequence[float], rows: int) -> Usual:
-    """Return what is usual of a share, with the chance that a run of few rows leaves to it."""
+    """Return the usual range of a share, widened by the sampling error of so many rows."""
     found = usual(shares, LEAST_SHARE)
     chance = (found.middle * rows + 1) / (rows + 2)
     return found._replace(spread=max(found.spread, (chance * (1 - chance) / rows) ** 0.5))
 
 
-# ── steadiness ────────────────────────────────────────────────────────────
+# ── stability of the segments ───────────────────────────────────────────
 STABILITY_STAGE = "5_segments"
 REMEDY = "see segment_movement for who moved and why; --refit fits afresh"
 
 
 class Figure(NamedTuple):
-    """A figure of ``segment_stability``: which side is odd, the smallest spread, what to say of it and how."""
+    """A figure of ``segment_stability``: its odd side, smallest spread, words and number format."""
 
     high_is_odd: bool
     least: float
@@ -85,21 +80,9 @@ FIGURES = {
 
 
 def unsteady(run_date: dt.date, stability: pd.DataFrame, limits: Quality | None = None) -> pd.DataFrame:
-    """Say which figures of a run's stability have left their usual range.
+    """Return which figures of a run's stability have left their usual range: columns of ``run_warnings``.
 
-    Parameters
-    ----------
-    run_date
-        The run date.
-    stability
-        Rows of ``segment_stability``; those of later runs are left out.
-    limits
-        What counts as odd: settings ``[quality]``; the defaults if not given.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns of ``run_warnings``; no row if all is as usual.
+    From the rows of ``segment_stability`` up to the run date; `limits` are the settings ``[quality]``.
 
     Examples
     --------
@@ -117,12 +100,12 @@ def unsteady(run_date: dt.date, stability: pd.DataFrame, limits: Quality | None 
 
 
 def _known(days: list[dt.date], values: pd.Series) -> dict[dt.date, float]:
-    """Return the values of the days that have one."""
+    """Return the values that are not missing, by day."""
     return {day: value for day, value in zip(days, values.tolist(), strict=True) if pd.notna(value)}
 
 
 def _odd(values: Mapping[dt.date, float], run_date: dt.date, figure: Figure, limits: Quality) -> str:
-    """Say how far a figure is from what is usual; nothing if it is not."""
+    """Return a sentence if a figure is beyond the usual, else an empty text."""
     past = [value for day, value in values.items() if day < run_date]
     if run_date not in values or len(past) < limits.history:
         return ""
@@ -135,19 +118,19 @@ def _odd(values: Mapping[dt.date, float], run_date: dt.date, figure: Figure, lim
     return f"{now} {figure.said}; {found.past} earlier runs had about {middle}, {side} {end} is usual; {REMEDY}"
 
 
-# ── watch ────────────────────────────────────────────────────────────
+# ── files, days and lines ───────────────────────────────────────────────
 STAGE = "2_silver"
 COLUMNS = ("run_date", "stage", "kind", "severity", "message")
 TYPES = dict.fromkeys(COLUMNS, "string[pyarrow]") | {"run_date": "date32[day][pyarrow]"}
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 DAY = dt.timedelta(days=1)
-CLOSED = 2  # after so many of a weekday without sales, one more is nothing new
+CLOSED = 2  # a weekday counts as closed after so many without sales
 FEW = "see whether the file was cut off; a slow day can stay as it is"
 MANY = "see whether lines came twice or of several days; a busy day can stay as it is"
 
 
 class Share(NamedTuple):
-    """A share of a run's lines that is watched: its metric, what is said of it and what to do, and whether a low one is odd."""
+    """A monitored share of lines: its metric, message and remedy, and whether low values are unusual too."""
 
     metric: str
     said: str
@@ -155,7 +138,7 @@ class Share(NamedTuple):
     low_too: bool = False
 
 
-SHARES = {  # by kind of warning; a metric of several columns is watched column by column
+SHARES = {  # by kind of warning; a metric of several columns is monitored column by column
     "dropped_share": Share("dropped", "of the run's {checked:,} lines went to the quarantine", "see failed_expectations there"),
     "repeated_keys": Share(
         "repeated_keys",
@@ -166,32 +149,27 @@ SHARES = {  # by kind of warning; a metric of several columns is watched column 
         "completeness", "of the run's {checked:,} lines have a {column}", "see whether the export of this column changed", True
     ),
 }
-MEASURE = ("metric", "column", "processing_date", "value", "checked")  # of a row of ``quality_metrics``, in order
+MEASURE = ("metric", "column", "processing_date", "value", "checked")  # columns of ``quality_metrics``
 Found = Iterator[tuple[str, str]]  # kind and message
 
 
 def warnings(
     run_date: dt.date, files: pd.DataFrame, volume: pd.DataFrame, metrics: pd.DataFrame, limits: Quality | None = None
 ) -> pd.DataFrame:
-    """Say what is odd about a run.
+    """Return what is unusual about a run: columns of ``run_warnings``, no row if all is usual.
 
     Parameters
     ----------
     run_date
-        The run date.
+        Later days and runs are ignored.
     files
         ``landing_files`` of layer bronze that the run sees.
     volume
-        ``daily_volume`` of the files that the run sees.
+        ``daily_volume`` of these files.
     metrics
-        ``quality_metrics``; those of later runs are left out.
+        ``quality_metrics``.
     limits
-        What counts as odd: settings ``[quality]``; the defaults if not given.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns of ``run_warnings``; no row if all is as usual.
+        What counts as unusual: settings ``[quality]``.
 
     Examples
     --------
@@ -204,7 +182,8 @@ def warnings(
     ['the newest sale is of 2025-10-23, 9 days before the run date']
     """
     limits = limits or Quality()
-    seen = volume.merge(files[["source_file", "processing_date"]])  # not what an earlier reading of a file counted
+    # only the newest reading of each file counts
+    seen = volume.merge(files[["source_file", "processing_date"]])
     seen = seen[seen["InvoiceDate"] <= run_date]
     found = [
         *_stale(run_date, seen, limits),
@@ -218,7 +197,7 @@ def warnings(
 
 
 def _stale(run_date: dt.date, volume: pd.DataFrame, limits: Quality) -> Found:
-    """Warn when the newest sale is old."""
+    """Warn if the newest sale is old."""
     newest = max(volume["InvoiceDate"], default=None)
     if newest is None:
         yield "freshness", f"silver has no sale up to the run date {run_date}; see whether the files hold sales of these days"
@@ -231,7 +210,7 @@ def _stale(run_date: dt.date, volume: pd.DataFrame, limits: Quality) -> Found:
 
 
 def _missing(run_date: dt.date, files: pd.DataFrame, limits: Quality) -> Found:
-    """Warn of the days between the first file and the newest that no file is of, unless the shop is closed on that weekday."""
+    """Warn of days without a file between the first and the newest file, unless the shop is closed on that weekday."""
     there = {day for day in files["file_date"].dropna() if day <= run_date}
     first, newest = min(there, default=run_date), max(there, default=run_date)
     days = [first + i * DAY for i in range((newest - first).days)]
@@ -246,7 +225,7 @@ def _missing(run_date: dt.date, files: pd.DataFrame, limits: Quality) -> Found:
 
 
 def _empty(run_date: dt.date, files: pd.DataFrame, limits: Quality) -> Found:
-    """Warn of a file of this run without a line, unless those of its weekday are usually empty."""
+    """Warn of a file of this run without lines, unless the shop is closed on that weekday."""
     dated = [file for file in files.to_dict("records") if isinstance(file["file_date"], dt.date)]
     for file in dated:
         day = file["file_date"]
@@ -259,7 +238,7 @@ def _empty(run_date: dt.date, files: pd.DataFrame, limits: Quality) -> Found:
 
 
 def _odd_days(run_date: dt.date, volume: pd.DataFrame, limits: Quality) -> Found:
-    """Warn of the days that this run brought, at least by half, whose lines are far from those of earlier same weekdays."""
+    """Warn of days with an unusual number of lines for the weekday, at least half of them from this run."""
     lines, brought = _lines(volume), _lines(volume[volume["processing_date"] == run_date])
     for day in sorted(day for day in brought if 2 * brought[day] >= lines[day] and _recent(day, run_date, limits)):
         past = [lines[other] for other in sorted(lines) if _like(other, day)]
@@ -268,7 +247,7 @@ def _odd_days(run_date: dt.date, volume: pd.DataFrame, limits: Quality) -> Found
 
 
 def _odd_day(day: dt.date, lines: int, past: Sequence[int], z: float) -> str:
-    """Say how far a day's lines are from those of earlier same weekdays; nothing if they are not."""
+    """Return a sentence if a day has unusually few or many lines, else an empty text."""
     usual = usual_volume(past)
     found = usual.z(float(np.log1p(lines)))
     if abs(found) <= z:
@@ -281,7 +260,7 @@ def _odd_day(day: dt.date, lines: int, past: Sequence[int], z: float) -> str:
 
 
 def _odd_shares(run_date: dt.date, metrics: pd.DataFrame, limits: Quality) -> Found:
-    """Warn of shares of this run that are far from those of earlier runs."""
+    """Warn of shares that are unusual against earlier runs."""
     known = sorted(row for row in zip(*(metrics[name].tolist() for name in MEASURE), strict=True) if row[2] <= run_date)
     measures = [list(rows) for _, rows in groupby(known, itemgetter(0, 1))]
     for kind, share in SHARES.items():
@@ -292,7 +271,7 @@ def _odd_shares(run_date: dt.date, metrics: pd.DataFrame, limits: Quality) -> Fo
 
 
 def _odd_share(share: Share, row: Mapping[str, Any], past: Sequence[float], z: float) -> str:
-    """Say how far a share is from those of earlier runs; nothing if it is not."""
+    """Return a sentence if a share is unusual, else an empty text."""
     usual = usual_share(past, row["checked"])
     low, high = max(usual.middle - z * usual.spread, 0.0), min(usual.middle + z * usual.spread, 1.0)
     if row["value"] <= high and not (share.low_too and row["value"] < low):
@@ -303,7 +282,7 @@ def _odd_share(share: Share, row: Mapping[str, Any], past: Sequence[float], z: f
 
 
 def _lines(volume: pd.DataFrame) -> Counter[dt.date]:
-    """Return the lines of each invoice date."""
+    """Return the number of lines per invoice date."""
     days: Counter[dt.date] = Counter()
     for day, lines in zip(volume["InvoiceDate"], volume["lines"], strict=True):
         days[day] += int(lines)
@@ -311,15 +290,15 @@ def _lines(volume: pd.DataFrame) -> Counter[dt.date]:
 
 
 def _recent(day: dt.date, run_date: dt.date, limits: Quality) -> bool:
-    """Tell whether a run of a date still warns of a day."""
+    """Return True if a day is recent enough for a warning."""
     return day > run_date - limits.days * DAY
 
 
 def _like(other: dt.date, day: dt.date) -> bool:
-    """Tell whether a day is earlier than another and of the same weekday."""
+    """Return True if a day is an earlier one of the same weekday."""
     return other < day and other.weekday() == day.weekday()
 
 
 def _closed(open_days: Sequence[bool]) -> bool:
-    """Tell whether a weekday is usually without sales."""
+    """Return True if a weekday is usually without sales."""
     return len(open_days) >= CLOSED and sum(open_days) * 2 < len(open_days)

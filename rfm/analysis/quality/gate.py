@@ -1,9 +1,4 @@
-"""What stops a run before gold: rules that must not be broken, and too many refused rows.
-
-Why rows lie in the quarantine: each rule with its rows, and one of them as an example.
-
-Where the money went: from the lines that arrived to the revenue in the segments, exact, step by step.
-"""
+"""The gate before gold, the reasons why rows are in quarantine, and the revenue from arrived lines to segments."""
 
 from __future__ import annotations
 
@@ -20,23 +15,20 @@ from rfm.contracts import LANDING_COLUMNS, TABLES, arrow_typed
 from rfm.errors import InputError
 
 
-# ── guard ────────────────────────────────────────────────────────────
 def guard(results: pd.DataFrame, comparison: pd.DataFrame, max_dropped_share: float) -> float:
-    """Return the share of rows that silver dropped, or stop the run before gold is touched.
+    """Return the share of rows that silver dropped; stop the run if it is too large.
 
     Parameters
     ----------
-    results
-        ``expectation_results`` of the run.
-    comparison
-        ``bronze_silver_dq_comparison`` of the run.
+    results, comparison
+        ``expectation_results`` and ``bronze_silver_dq_comparison`` of the run.
     max_dropped_share
         Largest share allowed.
 
     Raises
     ------
     InputError
-        If a rule of severity ``fail`` is broken, or more rows were dropped than allowed.
+        If a row fails an expectation of severity ``fail``, or more rows were dropped than allowed.
 
     Examples
     --------
@@ -59,19 +51,19 @@ def guard(results: pd.DataFrame, comparison: pd.DataFrame, max_dropped_share: fl
 
 
 def _broken(results: pd.DataFrame, severity: str) -> str:
-    """Name the broken expectations of a severity with their counts, most broken first."""
+    """Return the failed expectations of a severity with their counts, largest first."""
     broken = results[(results["severity"] == severity) & (results["failed"] > 0)]
     counts = broken.groupby("expectation")["failed"].sum().sort_values(ascending=False)
     return ", ".join(f"{name} by {count} row(s)" for name, count in counts.items())
 
 
-# ── reasons ────────────────────────────────────────────────────────────
+# ── quarantine ──────────────────────────────────────────────────────────
+# The reason of rows with too few or too many fields, whatever other rules they fail.
 FITS_HEADER = "fits_header"
-"""Name under which the rows are told that had too few or too many fields; no other rule is counted of them."""
 
 
 class QuarantineReason(NamedTuple):
-    """A rule, how many rows of the quarantine break it, and the raw columns of one of them."""
+    """A rule, the number of quarantined rows that fail it, and the raw columns of one of them."""
 
     rule: str
     rows: int
@@ -79,7 +71,7 @@ class QuarantineReason(NamedTuple):
 
 
 def quarantine_reasons(quarantine: Any) -> list[QuarantineReason]:
-    """Return the rules that rows of the quarantine break, the most broken first."""
+    """Return the rules that quarantined rows fail, with counts and an example, largest first."""
     rows: Any = nw.from_native(quarantine)
     ragged = nw.col("_rescued_data").str.contains(RAGGED)
     rows = rows.with_columns(_ragged=nw.when(ragged).then(nw.lit(True)).otherwise(nw.lit(False)))
@@ -93,29 +85,30 @@ def quarantine_reasons(quarantine: Any) -> list[QuarantineReason]:
 
 
 def _count(found: dict[str, QuarantineReason], rules: Iterable[str], rows: int, example: dict[str, Any]) -> None:
-    """Add rows to the rules that they break; the first example stays."""
+    """Add rows to the counts of their rules; keep the first example."""
     for rule in rules:
         before = found.get(rule, QuarantineReason(rule, 0, example))
         found[rule] = before._replace(rows=before.rows + rows)
 
 
 def _example(rows: Any) -> dict[str, Any]:
-    """Return the raw columns of one row, the same each time."""
+    """Return the raw columns of one row, always the same one."""
     columns = ("source_file", *LANDING_COLUMNS.values(), "_rescued_data")
     wanted = rows.select(*columns).sort(*columns, nulls_last=True).head(1)
     return dict(next(_eager(wanted).iter_rows(named=True)))
 
 
 def _eager(rows: Any) -> Any:
+    """Return a frame that is not lazy."""
     return rows.collect() if isinstance(rows, nw.LazyFrame) else rows
 
 
-# ── money ────────────────────────────────────────────────────────────
+# ── money ───────────────────────────────────────────────────────────────
 LINE = ("InvoiceNo", "StockCode", "Description", "Quantity", "UnitPrice", "CustomerID", "Country", "InvoiceDate")
 
 
 class Step(NamedTuple):
-    """A way for a line to be left out: its name, what the page calls it, and when a line takes it; the first that fits."""
+    """A reason to leave a line out: name, label and condition; the first that holds counts."""
 
     name: str
     label: str
@@ -128,17 +121,17 @@ REFUSED = (  # of the quarantine
     Step("bad_prices", "Prices below 0", nw.col("Cents") < 0),
     Step("other_rules", "Other broken rules", nw.lit(True)),
 )
-BEYOND = ("beyond", "Returns beyond purchases")  # of a customer, under net revenue: Monetary does not fall below 0
+BEYOND = ("beyond", "Returns beyond purchases")  # with net revenue, because Monetary does not fall below 0
 COUNTED = Step("counted", "In the segments", nw.lit(True))
-NOTHING = (Decimal("0.00"), 0)  # amount and lines
+NONE = (Decimal("0.00"), 0)  # amount and lines
 NOTES = {
     "customer_returns": "Not taken off: returns",
     "repeated": "Counted: repeated lines",
 }
 
 
-def kept_steps(as_of: dt.date, stock_code_pattern: str, revenue: str = "gross") -> tuple[Step, ...]:
-    """Return the ways of the lines of silver; what is left counts."""
+def _kept_steps(as_of: dt.date, stock_code_pattern: str, revenue: str = "gross") -> tuple[Step, ...]:
+    """Return the steps of the lines of silver; the last are those that count."""
     cancelled = nw.col("IsCancellation")
     return (
         Step("later", "After the run date", nw.col("InvoiceDate") > nw.lit(as_of)),
@@ -157,27 +150,25 @@ def money_flow(
     stock_code_pattern: str = Rules().stock_code_pattern,
     revenue: Literal["gross", "net"] = "gross",
 ) -> pd.DataFrame:
-    """Follow the money of every line that arrived to the revenue in the segments.
+    """Follow the money of every arrived line to the revenue in the segments.
 
     Parameters
     ----------
     refused
-        Judged rows of ``retail_transactions_quarantine``: with the typed columns beside the raw text.
+        Judged rows of ``retail_transactions_quarantine``.
     silver
         Rows of ``retail_transactions_silver``; with the quarantine, every line that arrived.
     as_of
         Run date.
-    stock_code_pattern
-        Which stock codes are products, as a regular expression.
-    revenue
-        As for `rfm_metrics`: ``net`` takes returns off.
+    stock_code_pattern, revenue
+        As for `rfm_metrics`.
 
     Returns
     -------
     pandas.DataFrame
-        Step, Label, Kind, Amount (exact) and Lines, in order: one ``start``, all readable lines; ``step``, what is left out,
-        as the change it makes, so that leaving out returns, which are negative, adds; one ``end``, the Monetary of gold.
-        Start and steps add up to the end, in money and in lines. Below them each ``note`` is told, and changes nothing.
+        Step, Label, Kind, Amount (exact) and Lines, in order: one ``start``, all readable lines; each ``step`` that leaves
+        lines out, as the change it makes, so leaving out returns, which are negative, adds; one ``end``, the Monetary of
+        gold. Start and steps add up to the end, in money and lines. Each ``note`` below is additional information.
 
     Examples
     --------
@@ -195,25 +186,25 @@ def money_flow(
     judged: Any = nw.from_native(refused)
     rows: Any = nw.from_native(arrow_typed(TABLES["retail_transactions_silver"], silver))
     dated = rows.with_columns(nw.col("InvoiceDate").cast(nw.Date))
-    ways = kept_steps(as_of, stock_code_pattern, revenue)
-    kept = dated.with_columns(Step=_step(ways))
+    steps = _kept_steps(as_of, stock_code_pattern, revenue)
+    kept = dated.with_columns(Step=_step(steps))
     left = _sums(judged.with_columns(Step=_step(REFUSED)), "TotalCents") | _sums(kept, "TotalPrice")
-    out = [(step.name, step.label, "step", *_negative(left.get(step.name, NOTHING))) for step in (*REFUSED, *ways[:-1])]
-    total = tuple(sum(values) for values in zip(NOTHING, *left.values(), strict=True))
-    amount, lines = left.get(COUNTED.name, NOTHING)
+    out = [(step.name, step.label, "step", *_negative(left.get(step.name, NONE))) for step in (*REFUSED, *steps[:-1])]
+    total = tuple(sum(values) for values in zip(NONE, *left.values(), strict=True))
+    amount, lines = left.get(COUNTED.name, NONE)
     counted = kept.filter(nw.col("Step") == COUNTED.name)
     if revenue == "net":
         beyond = _beyond(counted)
         out, amount = [*out, (*BEYOND, "step", beyond, 0)], amount + beyond
     end = (COUNTED.name, COUNTED.label, "end", amount, lines)
-    told = _told(judged, kept, counted, stock_code_pattern)
-    notes = [(name, label, "note", *told[name]) for name, label in NOTES.items()]
+    noted = _notes(judged, kept, counted, stock_code_pattern)
+    notes = [(name, label, "note", *noted[name]) for name, label in NOTES.items()]
     found = [("arrived", "Lines that arrived", "start", *total), *out, end, *notes]
     return pd.DataFrame(found, columns=["Step", "Label", "Kind", "Amount", "Lines"])
 
 
 def _step(steps: tuple[Step, ...]) -> nw.Expr:
-    """Return the name of the first step that a line takes."""
+    """Return the name of the first step that holds for a line."""
     chosen = nw.lit(steps[-1].name)
     for step in reversed(steps[:-1]):
         chosen = nw.when(step.taken).then(nw.lit(step.name)).otherwise(chosen)
@@ -221,24 +212,24 @@ def _step(steps: tuple[Step, ...]) -> nw.Expr:
 
 
 def _sums(rows: Any, amount: str) -> dict[str, tuple[Decimal, int]]:
-    """Return amount and number of the lines of each step; whole cents become an amount."""
+    """Return the amount and number of lines of each step."""
     summed = rows.group_by("Step").agg(nw.col(amount).sum().alias("Amount"), nw.len().alias("Lines"))
     return {row["Step"]: (_exact(row["Amount"], amount), int(row["Lines"])) for row in _rows(summed)}
 
 
 def _beyond(counted: Any) -> Decimal:
-    """Return what customers brought back beyond what they bought, for which nothing is taken off."""
+    """Return the amount of returns beyond purchases, which Monetary does not subtract."""
     customers = counted.group_by("CustomerID").agg(nw.col("TotalPrice").sum().alias("Amount"))
-    return sum((max(-Decimal(row["Amount"]), Decimal(0)) for row in _rows(customers)), NOTHING[0])
+    return sum((max(-Decimal(row["Amount"]), Decimal(0)) for row in _rows(customers)), NONE[0])
 
 
-def _told(judged: Any, kept: Any, counted: Any, stock_code_pattern: str) -> dict[str, tuple[Decimal, int]]:
-    """Return what is told beside the steps: returns of known customers, and lines counted although they repeat another."""
+def _notes(judged: Any, kept: Any, counted: Any, stock_code_pattern: str) -> dict[str, tuple[Decimal, int]]:
+    """Return amount and lines of the notes: returns of known customers, and counted lines that repeat another."""
     product = nw.col("StockCode").str.contains(stock_code_pattern)
     back = judged.filter(nw.col("Quantity") < 0, ~nw.col("TotalCents").is_null(), ~nw.col("CustomerID").is_null(), product)
     returns = kept.filter(nw.col("Step") == "cancellations", nw.col("TotalPrice") < 0, product)
     parts = _sums(back.with_columns(Step=nw.lit("quarantine")), "TotalCents") | _sums(returns, "TotalPrice")
-    returned = (sum((amount for amount, _ in parts.values()), NOTHING[0]), sum(lines for _, lines in parts.values()))
+    returned = (sum((amount for amount, _ in parts.values()), NONE[0]), sum(lines for _, lines in parts.values()))
     lines = counted.group_by(*LINE).agg(nw.len().alias("Lines"), nw.col("TotalPrice").max().alias("Amount"))
     twice = [(row["Amount"], int(row["Lines"]) - 1) for row in _rows(lines.filter(nw.col("Lines") > 1))]
     repeated = (sum((amount * more for amount, more in twice), Decimal("0.00")), sum(more for _, more in twice))
@@ -246,18 +237,17 @@ def _told(judged: Any, kept: Any, counted: Any, stock_code_pattern: str) -> dict
 
 
 def _rows(found: Any) -> list[dict[str, Any]]:
-    """Return a small result as rows."""
-    eager = found.collect() if isinstance(found, nw.LazyFrame) else found
-    return list(eager.iter_rows(named=True))
+    """Return a small result as dictionaries."""
+    return list(_eager(found).iter_rows(named=True))
 
 
 def _exact(value: Any, amount: str) -> Decimal:
-    """Return a sum as an exact amount; nothing readable is nothing."""
+    """Return a sum as an exact amount; null is 0."""
     if value is None or value != value:
         return Decimal("0.00")
     return Decimal(int(value)).scaleb(-2) if amount == "TotalCents" else Decimal(value)
 
 
 def _negative(left: tuple[Decimal, int]) -> tuple[Decimal, int]:
-    """Return what leaving lines out changes: money and lines."""
+    """Return the change in money and lines when lines are left out."""
     return -left[0] + Decimal("0.00"), -left[1]

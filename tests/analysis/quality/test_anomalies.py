@@ -343,7 +343,7 @@ def test_severities_of_the_shop_reach_the_tables(landing: Path, tmp_path: Path):
         load_settings(expectations={"known_country": "ignore"})
 
 
-def test_a_rule_that_does_not_exist_stops_the_daily_run_before_it_starts(landing: Path, tmp_path: Path):
+def test_unknown_rule_stops_the_daily_run_before_it_starts(landing: Path, tmp_path: Path):
     settings = load_settings(landing=str(landing), lake=str(tmp_path / "lake"), expectations={"known_contry": "fail"})
     with pytest.raises(SettingsError, match=r"expectations: unknown rule 'known_contry' \(did you mean 'known_country'\?\)"):
         daily.run(settings)

@@ -1,19 +1,22 @@
-"""Where the money went: every line takes one step, and the steps add up to the cent."""
+"""The gate before gold, and where the money went: every line takes one step, and the steps add up to the cent."""
 
 from __future__ import annotations
 
 import datetime as dt
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
 
-from rfm.analysis.cleaning import clean, judge
+from rfm.analysis import quality
+from rfm.analysis.cleaning import SEVERITIES, clean, judge
 from rfm.analysis.metrics import rfm_metrics
 from rfm.analysis.quality.gate import money_flow
+from rfm.errors import InputError
 from rfm.landing.files import list_files
 from rfm.landing.reader import read_files
 from tests.conftest import Engine
@@ -21,6 +24,49 @@ from tests.conftest import Engine
 D = dt.date(2025, 6, 30)
 
 
+# ── the guard ──────────────────────────────────────────────────────────────────────────────────────
+def results_of(**failed: int) -> pd.DataFrame:
+    rows = [{"expectation": name, "severity": SEVERITIES.get(name, "fail"), "failed": n} for name, n in failed.items()]
+    return pd.DataFrame(rows, columns=["expectation", "severity", "failed"])
+
+
+def comparison_of(bronze: int, silver: int) -> pd.DataFrame:
+    return pd.DataFrame({"layer": ["bronze", "silver"], "total_records": [bronze, silver]})
+
+
+def test_the_guard_returns_the_share_dropped() -> None:
+    assert quality.guard(results_of(valid_quantity=1), comparison_of(8, 7), 0.25) == 0.125
+
+
+def test_the_guard_lets_the_limit_itself_pass() -> None:
+    assert quality.guard(results_of(valid_quantity=2), comparison_of(8, 6), 0.25) == 0.25
+
+
+def test_guard_above_the_limit_names_the_worst_rule_first() -> None:
+    message = (
+        r"3 of 8 rows dropped \(37\.5%, limit 25%\), valid_quantity by 2 row\(s\), valid_unit_price by 1 row\(s\);.*max_dropped"
+    )
+    with pytest.raises(InputError, match=message):
+        quality.guard(results_of(valid_unit_price=1, valid_quantity=2, known_country=8), comparison_of(8, 5), 0.25)
+
+
+def test_the_guard_stops_at_a_rule_that_must_not_fail() -> None:
+    with pytest.raises(InputError, match=r"stopped before gold: one_currency by 1 row\(s\); mend"):
+        quality.guard(results_of(one_currency=1), comparison_of(1000, 1000), 1.0)
+    assert quality.guard(results_of(one_currency=0), comparison_of(10, 10), 0.0) == 0.0
+
+
+@pytest.mark.parametrize("comparison", [comparison_of(0, 0), comparison_of(0, 0).iloc[:0]])
+def test_the_guard_lets_a_run_without_rows_pass(comparison: Any) -> None:
+    assert quality.guard(results_of(), comparison, 0.0) == 0.0
+
+
+def test_the_guard_stops_when_nothing_is_left() -> None:
+    with pytest.raises(InputError, match="8 of 8 rows dropped"):
+        quality.guard(results_of(valid_quantity=8), comparison_of(8, 0).iloc[:1], 0.25)
+
+
+# ── money ──────────────────────────────────────────────────────────────────────────────────────────
 def flow_of(engine: Engine, lines: list[dict], as_of: dt.date = D) -> pd.DataFrame:
     silver, quarantine = clean(engine.frame(lines))
     return money_flow(judge(quarantine), silver, as_of)

@@ -1,11 +1,9 @@
-"""The quality tables: hand-made rows with counts known beforehand, and the guard before gold."""
+"""The quality tables: hand-made rows with counts known beforehand."""
 
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any
 
-import pandas as pd
 import polars as pl
 import pytest
 
@@ -15,6 +13,7 @@ from rfm.analysis.quality.tables import TYPED
 from rfm.config import severities
 from rfm.contracts import TABLES
 from rfm.errors import InputError, SettingsError
+from tests.analysis.quality.test_gate import comparison_of
 from tests.conftest import Engine, eight_lines
 
 FIRST, SECOND = dt.date(2025, 6, 30), dt.date(2025, 7, 1)
@@ -240,45 +239,3 @@ def test_a_rule_that_must_not_fail_stops_the_run(engine: Engine, lines: list[dic
     results = quality.expectation_results(judge(bronze), clean(bronze, severities=chosen)[0], chosen)
     with pytest.raises(InputError, match=r"stopped before gold: known_country by 1 row\(s\)"):
         quality.guard(engine.collect(results).to_pandas(), comparison_of(8, 6), 1.0)
-
-
-# ── the guard ──────────────────────────────────────────────────────────────────────────────────────
-def results_of(**failed: int) -> pd.DataFrame:
-    rows = [{"expectation": name, "severity": SEVERITIES.get(name, "fail"), "failed": n} for name, n in failed.items()]
-    return pd.DataFrame(rows, columns=["expectation", "severity", "failed"])
-
-
-def comparison_of(bronze: int, silver: int) -> pd.DataFrame:
-    return pd.DataFrame({"layer": ["bronze", "silver"], "total_records": [bronze, silver]})
-
-
-def test_the_guard_returns_the_share_dropped() -> None:
-    assert quality.guard(results_of(valid_quantity=1), comparison_of(8, 7), 0.25) == 0.125
-
-
-def test_the_guard_lets_the_limit_itself_pass() -> None:
-    assert quality.guard(results_of(valid_quantity=2), comparison_of(8, 6), 0.25) == 0.25
-
-
-def test_the_guard_stops_above_the_limit_and_names_the_worst_rule_first() -> None:
-    message = (
-        r"3 of 8 rows dropped \(37\.5%, limit 25%\), valid_quantity by 2 row\(s\), valid_unit_price by 1 row\(s\);.*max_dropped"
-    )
-    with pytest.raises(InputError, match=message):
-        quality.guard(results_of(valid_unit_price=1, valid_quantity=2, known_country=8), comparison_of(8, 5), 0.25)
-
-
-def test_the_guard_stops_at_a_rule_that_must_not_fail() -> None:
-    with pytest.raises(InputError, match=r"stopped before gold: one_currency by 1 row\(s\); mend"):
-        quality.guard(results_of(one_currency=1), comparison_of(1000, 1000), 1.0)
-    assert quality.guard(results_of(one_currency=0), comparison_of(10, 10), 0.0) == 0.0
-
-
-@pytest.mark.parametrize("comparison", [comparison_of(0, 0), comparison_of(0, 0).iloc[:0]])
-def test_the_guard_lets_a_run_without_rows_pass(comparison: Any) -> None:
-    assert quality.guard(results_of(), comparison, 0.0) == 0.0
-
-
-def test_the_guard_stops_when_nothing_is_left() -> None:
-    with pytest.raises(InputError, match="8 of 8 rows dropped"):
-        quality.guard(results_of(valid_quantity=8), comparison_of(8, 0).iloc[:1], 0.25)
