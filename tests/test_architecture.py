@@ -79,7 +79,7 @@ OWNERS = {  # library: the modules or folders that import it, and nobody else
     "botocore": {"lake.delta"},
     "polars": {"config", "contracts", "lake", "pipeline.release", "pipeline.schedule"},
     "pyarrow": {"analysis.metrics", "datasets", "lake", "landing", "onboarding.sniff"},
-    "fsspec": {"lake", "landing", "onboarding.sniff"},
+    "fsspec": {"landing", "onboarding.sniff"},
     "pandera": {"contracts"},
     "pydantic": {"config", "settings"},
     "pydantic_settings": {"settings"},

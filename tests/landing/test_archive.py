@@ -80,7 +80,7 @@ def both(tmp_path: Path) -> Path:
 
 
 # ── workbooks, and the usual CSV ───────────────────────────────────────────────────────────────────
-def test_trading_days_of_both_sheets_become_days_in_a_row_and_the_overlap_is_taken_once(both, tmp_path):
+def test_days_of_both_sheets_follow_each_other_and_overlap_once(both, tmp_path):
     report = prepare(both, str(tmp_path / "landing"))
     assert landed(tmp_path / "landing") == DAYS
     assert report == ArchiveReport(4, 7, START, dt.date(2025, 6, 29), repeated=2, differing=[], others=0)
@@ -108,7 +108,7 @@ def test_zip_archive_and_the_names_of_the_first_edition(tmp_path):
     assert landed(tmp_path / "landing") == DAYS
 
 
-def test_day_that_a_later_sheet_tells_otherwise_is_the_first_sheets_and_is_told(tmp_path):
+def test_a_day_that_differs_between_sheets_is_the_first_sheets(tmp_path):
     book = workbook(tmp_path / "book.xlsx", {SHEETS[0]: FIRST + OVERLAP, SHEETS[1]: OVERLAP[:1] + LAST})
     (tmp_path / "landing").mkdir()
     (tmp_path / "landing" / "2020-01-01_transactions.csv").write_text(LANDED)
