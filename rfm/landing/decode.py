@@ -239,8 +239,7 @@ def _json_row(line: bytes) -> dict[str, str | None]:
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Return an object, unless it has a key twice: one of the values would be lost."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    if len(found := dict(pairs)) < len(pairs):
         raise ValueError
     return found
 
