@@ -191,10 +191,10 @@ def test_the_day_that_brought_the_old_rows_is_counted_anew(shop):
 # ── crashes and races ──────────────────────────────────────────────────────────────────────────────
 DEATHS: dict[str, tuple[Any, str]] = {
     "before bronze": (Lake, "put_files"),
-    "before the ledger": (ledger, "note"),
-    "before silver": (ingest, "settle"),
-    "before the counts": (ingest, "days"),
-    "before the end": (ingest, "finish"),
+    "before the ledger": (ledger, "record_layer"),
+    "before silver": (ingest, "write_silver"),
+    "before the counts": (ingest, "processing_dates"),
+    "before the end": (ingest, "clear_restatements"),
 }
 
 
