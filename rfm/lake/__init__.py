@@ -1,10 +1,4 @@
-"""The tables by name, on Delta: read, replace a day, append once; landing files taken in exactly once.
-
-*Exactly once* rests on Delta's transaction ids: each landing file that a commit holds leaves its name in the
-table's log, in the same commit as its rows. A run that died, is repeated or races another asks the log first.
-
-The door to the tables: the lake that the settings name, on the engine that they name.
-"""
+"""The lake: tables that stay. Open the one that the settings name, on the engine that they name."""
 
 from __future__ import annotations
 
@@ -17,23 +11,21 @@ from rfm.lake.delta import scratch
 from rfm.lake.tables import Lake, State
 from rfm.settings import Settings, is_catalog_name
 
-# ── lake ────────────────────────────────────────────────────────────
 __all__ = ["Lake", "State", "open_lake", "scratch"]
 
 
-# ── lakes ────────────────────────────────────────────────────────────
 def open_lake(settings: Settings) -> Lake:
-    """Return the tables, large ones on the engine of the settings.
+    """Return the lake of the settings; its large tables are on the engine of the settings.
 
     Parameters
     ----------
     settings
-        ``engine`` polars computes here; spark reads and writes the layers through the Spark Connect server at ``remote``.
+        ``engine``: polars computes here, spark on the Spark Connect server at ``remote``.
 
     Raises
     ------
     SettingsError
-        If nobody answers there, or the client is not installed.
+        If no server answers, or the client is not installed.
 
     Examples
     --------
@@ -51,7 +43,7 @@ def open_lake(settings: Settings) -> Lake:
 
 
 def open_lake_log(settings: Settings, what: str) -> Lake:
-    """Return the tables for what goes by Delta's own log, past versions and releases, which is done here on every engine."""
+    """Return the lake for work on Delta's log (past versions, releases), which is done here on every engine."""
     if is_catalog_name(settings.lake):
         raise SettingsError(
             f"lake {settings.lake}: {what} needs Delta's log, which a catalog keeps; name the tables' folder or URL"
@@ -61,7 +53,7 @@ def open_lake_log(settings: Settings, what: str) -> Lake:
 
 @contextmanager
 def kernel_environment(settings: Settings) -> Iterator[None]:
-    """Let the notebooks of a run know its engine by the environment, as an address may hold a token and a notebook is kept."""
+    """Pass the engine to notebooks by the environment: its address may hold a token, and notebooks are saved."""
     before = {name: os.environ.get(name) for name in ("RFM_ENGINE", "RFM_REMOTE")}
     os.environ |= {"RFM_ENGINE": settings.engine, "RFM_REMOTE": settings.remote}
     try:

@@ -1,11 +1,4 @@
-"""What delta-rs and Polars need to know of a bucket; all of it comes from the environment, a profile or a role.
-
-Handles on the tables of a lake: opened once, brought up to date, made empty where there is no table yet.
-
-What a commit is made of: rows checked piece by piece, conditions in SQL, another try after a conflict.
-
-Care of the tables: small files joined, files that no recent version needs removed, the log kept short.
-"""
+"""Delta tables of a lake: options of a bucket, handles that are kept open, commits of checked rows, maintenance."""
 
 from __future__ import annotations
 
@@ -23,34 +16,25 @@ from typing import Any, TypeAlias, TypeVar
 from urllib.parse import quote, unquote
 
 import deltalake
-import fsspec
 import polars as pl
 import pyarrow as pa
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from rfm.contracts import TABLES, Table, conform
 from rfm.errors import ContractError, InputError, as_user_error, explain_cloud_error
+from rfm.landing.files import S3, filesystem
 from rfm.settings import NO_DELTA, NO_DELTA_ON_DISK, real_path
 
 # ── bucket ────────────────────────────────────────────────────────────
 AMAZON = (".amazonaws.com", ".amazonaws.com.cn")
-S3 = ("s3://", "s3a://")
+# A dead endpoint is given up after about 20 seconds, as in `rfm.landing.files`; a conflict of two writers is no failure.
 PATIENCE = {"connect_timeout": "4s", "timeout": "20s", "max_retries": "5", "retry_timeout": "15s"}
-"""A dead endpoint is given up after about 20 seconds; a conflict of two writers is no failure and no part of it."""
-S3FS = {
-    "use_listings_cache": False,
-    "skip_instance_cache": True,
-    "config_kwargs": {"connect_timeout": 4, "read_timeout": 6, "retries": {"mode": "standard", "total_max_attempts": 3}},
-}
-"""The same for s3fs, which reads what is no table."""
 
 
 def options(url: str) -> dict[str, str] | None:
-    """Return the storage options of delta-rs for the tables under a URL; none where it is no bucket.
-
-    No key is among them: delta-rs is told to look for the credentials itself, where every client of S3 does, and
-    to renew them when they expire. Commits are conditional puts, its default, so no lock table is needed.
-    """
+    """Return delta-rs's storage options for the tables under a URL, None if it is no bucket."""
+    # No key is among them: delta-rs looks for the credentials itself, where every client of S3 does, and renews them
+    # when they expire. Commits are conditional puts, its default, so no lock table is needed.
     if not url.startswith(S3):
         return None
     session, client = _made()
@@ -65,7 +49,7 @@ def options(url: str) -> dict[str, str] | None:
 
 
 def credentials(url: str) -> dict[str, Any] | None:
-    """Return what Polars needs beyond the options of a handle: it looks for keys in fewer places than delta-rs."""
+    """Return the keys of a bucket for Polars, which looks for them in fewer places than delta-rs."""
     found = _made()[0].get_credentials() if url.startswith(S3) else None
     if not found:
         return None
@@ -75,13 +59,13 @@ def credentials(url: str) -> dict[str, Any] | None:
 
 
 def _made() -> tuple[Any, Any]:
-    """Return session and client, kept as long as the environment stays as it is: a role's keys are renewed in time."""
+    """Return session and client of botocore, kept as long as the environment stays the same."""
     return _make(frozenset((name, value) for name, value in os.environ.items() if name.startswith("AWS_")))
 
 
 @cache
 def _make(environment: frozenset[tuple[str, str]]) -> tuple[Any, Any]:
-    """Make session and client; the environment is the cache's key."""
+    """Make session and client; the environment is the key of the cache."""
     import botocore.session  # not at the top: a lake in a folder does without
 
     session = botocore.session.get_session()
@@ -89,11 +73,11 @@ def _make(environment: frozenset[tuple[str, str]]) -> tuple[Any, Any]:
 
 
 # ── handles ────────────────────────────────────────────────────────────
-PLAIN = re.compile(r"[\w/.:@+=,~-]*", re.ASCII)  # addresses that delta-rs and Polars write alike
+PLAIN = re.compile(r"[\w/.:@+=,~-]*", re.ASCII)  # addresses that delta-rs and Polars spell the same way
 
 
 class _Decoded(deltalake.DeltaTable):
-    """A handle that gives file addresses as Polars reads them, as they are: delta-rs encodes them as it would a URL."""
+    """A handle whose file addresses are plain, as Polars reads them; delta-rs encodes them as in a URL."""
 
     def file_uris(self, *wanted: Any) -> list[str]:
         return [_as_polars_reads(uri) for uri in super().file_uris(*wanted)]
@@ -107,12 +91,12 @@ class _Decoded(deltalake.DeltaTable):
 
 
 def _as_polars_reads(uri: str) -> str:
-    """Return an address that delta-rs gives in the words of Polars."""
+    """Return an address of delta-rs as Polars spells it."""
     return unquote(uri.removeprefix("file://"))
 
 
 def scan(table: deltalake.DeltaTable, keys: dict[str, Any] | None) -> pl.LazyFrame:
-    """Return the rows of a table, wherever it lies."""
+    """Return the rows of a table in a folder or bucket."""
     if not PLAIN.fullmatch(table.table_uri):
         table, encoded = _Decoded.__new__(_Decoded), table
         table.__dict__ = encoded.__dict__
@@ -120,7 +104,7 @@ def scan(table: deltalake.DeltaTable, keys: dict[str, Any] | None) -> pl.LazyFra
 
 
 def scratch(prefix: str) -> TemporaryDirectory[str]:
-    """Return a temporary folder where tables can lie, also if the usual one has an impossible name."""
+    """Return a temporary folder for tables, elsewhere if Delta cannot use the name of the usual one."""
     odd = NO_DELTA_ON_DISK.search(real_path(gettempdir()))
     return TemporaryDirectory(prefix=prefix, dir="/var/tmp" if odd else None, ignore_cleanup_errors=True)
 
@@ -133,16 +117,14 @@ class TableCache:
     _kept: dict[str, deltalake.DeltaTable] = field(default_factory=dict, repr=False, compare=False)
 
     def path(self, name: str) -> str:
-        """Return where a table lies."""
+        """Return the address of a table."""
         if name not in TABLES:
             raise InputError(f"there is no table {name}; tables: {', '.join(TABLES)}")
         return f"{self.url}/{name}"
 
     def open(self, name: str, version: int | None = None) -> deltalake.DeltaTable | None:
-        """Return a handle on the newest or the given version of a table, or nothing if there is no table.
-
-        A handle on the newest version is kept: bringing it up to date costs a fraction of opening the table.
-        """
+        """Return a handle on the newest or the given version of a table, None if there is no table."""
+        # A handle on the newest version is kept: updating it costs a fraction of opening the table.
         path = self.path(name)
         try:
             if version is not None:
@@ -161,11 +143,11 @@ class TableCache:
             raise as_user_error(error, said, "restore it or remove the folder", DeltaError, ValueError) from None
 
     def forget(self, name: str) -> None:
-        """Let go of a kept handle: after a checkpoint a new one is smaller and quicker."""
+        """Drop a kept handle: after a checkpoint a new one is smaller and quicker."""
         self._kept.pop(name, None)
 
     def existing(self, name: str) -> deltalake.DeltaTable:
-        """Return a handle on a table that must be there."""
+        """Return a handle on a table that must exist."""
         if table := self.open(name):
             return table
         raise InputError(
@@ -173,7 +155,7 @@ class TableCache:
         )
 
     def ensure(self, name: str) -> deltalake.DeltaTable:
-        """Return a handle on a table, made empty first if need be."""
+        """Return a handle on a table, created empty if it does not exist."""
         if table := self.open(name):
             return table
         try:
@@ -186,7 +168,7 @@ class TableCache:
         return self._kept[name]
 
     def _address(self, name: str) -> str:
-        """Return where a table lies in the words of delta-rs: a path in UTF-8 in any locale, a bucket's address as a URL."""
+        """Return the address of a table as delta-rs spells it: a path in UTF-8 in any locale, a bucket as a URL."""
         path = self.path(name)
         scheme, parted, rest = path.partition("://")
         whole = rest if parted else real_path(path)
@@ -200,7 +182,7 @@ class TableCache:
         return deltalake.DeltaTable(self._address(name), version=version, storage_options=options(self.url))
 
     def _make(self, name: str) -> None:
-        """Make an empty table, unless somebody else was faster."""
+        """Create an empty table, unless another writer was faster."""
         deltalake.DeltaTable.create(
             self._address(name),
             arrow_schema(TABLES[name]),
@@ -212,7 +194,7 @@ class TableCache:
 
 
 def _moved_on(path: str, version: int) -> bool:
-    """Tell whether a table may have a version after this one; on a disk one look at the log saves reading it again."""
+    """Return True if a table may have a version after this one; on a disk one look at the log tells."""
     following = Path(f"{path}/_delta_log/{version + 1:020}.json")
     return "://" in path or following.exists() or not following.parent.is_dir()
 
@@ -220,8 +202,8 @@ def _moved_on(path: str, version: int) -> bool:
 # ── commit ────────────────────────────────────────────────────────────
 CHUNK_ROWS = 250_000
 TRIES = 20
+# A commit does not clean the log, which costs more the longer the log: `optimize` does that.
 LEAN: dict[str, Any] = {"post_commithook_properties": deltalake.PostCommitHookProperties(cleanup_expired_logs=False)}
-"""A commit does not look through the log for what is too old, which costs the more the longer the log: `care` does that."""
 Rows: TypeAlias = pl.DataFrame | pl.LazyFrame | Iterable[pa.Table]
 Result = TypeVar("Result")
 
@@ -261,12 +243,12 @@ def arrow_schema(table: Table) -> pa.Schema:
     return pl.DataFrame(schema=table.polars).to_arrow(compat_level=pl.CompatLevel.oldest()).schema
 
 
+# escapes of a quoted text: Spark drops a doubled quote, and reads a backslash as the start of an escape
 IN_DELTA, IN_SPARK = str.maketrans({"'": "''"}), str.maketrans({"'": "\\'", "\\": "\\\\"})
-"""How a text stands between quotes: Spark drops a doubled quote, and reads a backslash as the start of an escape."""
 
 
 def sql_equals(column: str, value: dt.date | str | list[str] | list[dt.date], escapes: dict[int, str] = IN_DELTA) -> str:
-    """Return the SQL condition that a column has a value, or one of some values."""
+    """Return the SQL condition that a column has a value or one of some values."""
     values = value if isinstance(value, list) else [value]
     if isinstance(value, list) and value and isinstance(value[0], dt.date):  # delta-rs compares a date with a text by = alone
         return "(" + " OR ".join(sql_equals(column, one, escapes) for one in value) + ")"
@@ -275,15 +257,13 @@ def sql_equals(column: str, value: dt.date | str | list[str] | list[dt.date], es
 
 
 def exclusive_commit(table: deltalake.DeltaTable) -> deltalake.CommitProperties:
-    """Return what makes a commit fail if another replacement was faster.
-
-    delta-rs lets two writers replace all of an empty table at once, and both their rows stand there then.
-    """
+    """Return properties with which a commit fails if another replacement was faster."""
+    # Without them delta-rs lets two writers replace all of an empty table at once, and the rows of both are kept.
     return deltalake.CommitProperties(app_transactions=[deltalake.Transaction("replace", table.version() + 1)])
 
 
 def retried(attempt: Callable[[], Result]) -> Result:
-    """Return what an attempt gives, trying again where another writer was faster."""
+    """Return the result of an attempt, repeated while another writer was faster."""
     for turn in range(TRIES):
         try:
             return attempt()
@@ -292,16 +272,16 @@ def retried(attempt: Callable[[], Result]) -> Result:
     return attempt()
 
 
-# ── care ────────────────────────────────────────────────────────────
+# ── maintenance ────────────────────────────────────────────────────────────
 RETAIN_DAYS = 7
-SHORT_LOG = 20  # commits that are read one by one, by every reader and every commit, before a checkpoint sums them up
-LOG_DAYS = 30  # what Delta keeps of a log by itself
+SHORT_LOG = 20  # commits after which a checkpoint is written; until then every reader reads each of them
+LOG_DAYS = 30  # Delta's default
 KEEP_LOG = "delta.logRetentionDuration"
-LEFTOVER = re.compile(r"\.(?:parquet|json)#[0-9]+$")  # what a killed writer leaves on a disk; Delta never removes it
+LEFTOVER = re.compile(r"\.(?:parquet|json)#[0-9]+$")  # files of killed writers, which Delta never removes
 
 
 def optimize(handles: TableCache, name: str, retain_days: int = RETAIN_DAYS) -> dict[str, int]:
-    """Join a table's small files, remove files that no version of the last days needs, write a checkpoint."""
+    """Join a table's small files, remove files that no version of the last days needs, and write a checkpoint."""
     before = len(handles.existing(name).file_uris())
     retried(lambda: handles.existing(name).optimize.compact())
     table = handles.existing(name)
@@ -316,12 +296,9 @@ def optimize(handles: TableCache, name: str, retain_days: int = RETAIN_DAYS) -> 
 
 
 def maintain(handles: TableCache, every: int, retain_days: int = RETAIN_DAYS, names: Iterable[str] = TABLES) -> list[str]:
-    """Optimize the tables that have had enough commits since their last checkpoint; return their names.
-
-    A table is due when a multiple of so many commits lies between its last checkpoint and its newest version. In between,
-    a checkpoint keeps the log short. A table that another writer is busy with is left for the next run.
-    """
-    cared = []
+    """Optimize each table after ``every`` commits, and return their names; leave a table that is being written."""
+    # In between a checkpoint keeps the log short.
+    optimized = []
     for name in names if every else ():
         table = handles.open(name)
         if not table or table.version() < min(every, SHORT_LOG):
@@ -332,16 +309,16 @@ def maintain(handles: TableCache, every: int, retain_days: int = RETAIN_DAYS, na
                 optimize(handles, name, retain_days)
             except CommitFailedError:
                 continue
-            cared.append(name)
+            optimized.append(name)
         elif version - last >= SHORT_LOG:
             table.create_checkpoint()
             handles.forget(name)
-    return cared
+    return optimized
 
 
 def _checkpoint(path: str) -> int:
     """Return the version of a table's last checkpoint, 0 if there is none."""
-    system, root = fsspec.core.url_to_fs(path, **(S3FS if path.startswith(S3) else {}))
+    system, root = filesystem(path)
     try:
         return int(json.loads(system.cat_file(f"{root}/_delta_log/_last_checkpoint"))["version"])
     except (FileNotFoundError, ValueError, KeyError):
@@ -349,14 +326,14 @@ def _checkpoint(path: str) -> int:
 
 
 def _keep_log(table: deltalake.DeltaTable, retain_days: int) -> None:
-    """Let the log last as long as the files, where that is longer than Delta's own habit."""
+    """Keep the log as long as the files, where that is longer than Delta's default."""
     wanted = f"interval {retain_days} days"
     if retain_days > LOG_DAYS and table.metadata().configuration.get(KEEP_LOG) != wanted:
         table.alter.set_table_properties({KEEP_LOG: wanted})
 
 
 def _sweep(path: str, retain_days: int) -> int:
-    """Remove what killed writers left on a disk, if it is old enough; return how many files. A bucket holds none."""
+    """Remove old files of killed writers from a disk, and return how many; a bucket holds none."""
     if "://" in path:
         return 0
     oldest = time.time() - retain_days * 86_400

@@ -1,11 +1,7 @@
-"""The ledger of landing files: which content of which file is in which layer, and which other content waits.
+"""The ledger ``landing_files``: which content of which file is in which layer; its audit, and the warnings of a run.
 
-Does the ledger tell the truth: the rows that the tables themselves hold, against the rows that it noted.
-
-The tables are written first and noted afterwards, by any number of runs at once. So a table may be ahead of the
-ledger, and a file whose content in a table is not the one in the ledger is on its way; nothing is wrong then.
-
-What a run tells of its landing files: the days that it changed, the files that it refused or left as they were.
+The tables are written first and the ledger afterwards, by any number of runs at once. So a table may be ahead of the
+ledger, and a file whose content in a table is not the one in the ledger is on its way: neither is an error.
 """
 
 from __future__ import annotations
@@ -30,54 +26,54 @@ CHANGED = "changed"
 
 
 class Pending(list[str]):
-    """Landing files that wait to be cleaned, and which content of them bronze had when they were asked for."""
+    """Landing files to clean, with the version of each that bronze held when they were listed."""
 
     def __init__(self, versions: dict[str, int]) -> None:
         super().__init__(sorted(versions))
         self.versions = versions
 
 
-def entries(lake: Lake, layer: str, files: Iterable[str] | None = None) -> pl.DataFrame:
-    """Return the ledger's rows of a layer."""
+def read_entries(lake: Lake, layer: str, files: Iterable[str] | None = None) -> pl.DataFrame:
+    """Return the ledger's rows of a layer, of some files or of all."""
     some: dict[str, Any] = {} if files is None else {"source_file": list(files)}
     return lake.read(LEDGER, layer=layer, **some).collect()
 
 
-def versions(lake: Lake, layer: str, files: Iterable[str] | None = None) -> dict[str, int]:
-    """Return the transaction version of each file that a layer is known to hold; parameters as for `entries`."""
-    known = entries(lake, layer, files).select("source_file", pl.col("version").fill_null(1))
+def versions_in_layer(lake: Lake, layer: str, files: Iterable[str] | None = None) -> dict[str, int]:
+    """Return the version (see `version_of`) of each file that a layer is known to hold."""
+    known = read_entries(lake, layer, files).select("source_file", pl.col("version").fill_null(1))
     return dict(known.rows())
 
 
-def versions_each(lake: Lake) -> list[dict[str, int]]:
-    """Return what `versions` returns of all files, for each of `LAYERS`, from one look at the ledger."""
+def versions_by_layer(lake: Lake) -> list[dict[str, int]]:
+    """Return `versions_in_layer` of all files for each of `LAYERS`, from one read of the ledger."""
     known = lake.rows(LEDGER).select("layer", "source_file", pl.col("version").fill_null(1))
     return [dict(known.filter(layer=layer).drop("layer").rows()) for layer in LAYERS]
 
 
-def waiting(lake: Lake) -> pl.DataFrame:
-    """Return the ledger's rows of changed files that bronze does not have with that content."""
-    changed = entries(lake, CHANGED)
+def changed_files(lake: Lake) -> pl.DataFrame:
+    """Return the ledger's rows of changed files whose new content is not in bronze."""
+    changed = read_entries(lake, CHANGED)
     if changed.is_empty():
         return changed
-    known = entries(lake, "bronze", changed["source_file"]).select("source_file", "sha256")
+    known = read_entries(lake, "bronze", changed["source_file"]).select("source_file", "sha256")
     return changed.join(known, on=["source_file", "sha256"], how="anti")
 
 
-def begun(lake: Lake) -> set[str]:
-    """Return the files whose restatement reached bronze, but not the ledger: a run died in between."""
-    files = waiting(lake)["source_file"].to_list()
-    held, known = lake.held(BRONZE, files), versions(lake, "bronze", files) if files else {}
+def half_restated(lake: Lake) -> set[str]:
+    """Return the files whose restatement reached bronze but not the ledger, because a run died in between."""
+    files = changed_files(lake)["source_file"].to_list()
+    held, known = lake.held(BRONZE, files), versions_in_layer(lake, "bronze", files) if files else {}
     return {file for file in files if held.get(file) != known.get(file)}
 
 
-def note(lake: Lake, layer: str, files: pl.DataFrame, held: Mapping[str, int]) -> None:
-    """Note how many rows of each file a layer holds; parameters as for `counted`."""
-    write(lake, counted(lake, layer, files, held))
+def record_layer(lake: Lake, layer: str, files: pl.DataFrame, held: Mapping[str, int]) -> None:
+    """Count the rows of each file in a layer, and write them to the ledger."""
+    write_entries(lake, count_layer(lake, layer, files, held))
 
 
-def counted(lake: Lake, layer: str, files: pl.DataFrame, held: Mapping[str, int]) -> pl.DataFrame:
-    """Return what is to be noted of a layer: how many rows of each file it holds, counted there, and of which content."""
+def count_layer(lake: Lake, layer: str, files: pl.DataFrame, held: Mapping[str, int]) -> pl.DataFrame:
+    """Return the ledger's rows of files in a layer: rows counted in the table, and the version that it holds."""
     if files.is_empty():
         return TABLES[LEDGER].polars.to_frame()
     names = files["source_file"].to_list()
@@ -86,18 +82,18 @@ def counted(lake: Lake, layer: str, files: pl.DataFrame, held: Mapping[str, int]
         {"source_file": names, "version": [held[name] for name in names]}, schema_overrides={"version": pl.Int64}
     )
     noted = files.join(rows, on="source_file", how="left").join(known, on="source_file", how="left")
-    return _as_held(noted.with_columns(pl.col("rows").fill_null(0), layer=pl.lit(layer)))
+    return _with_held_digest(noted.with_columns(pl.col("rows").fill_null(0), layer=pl.lit(layer)))
 
 
-def write(lake: Lake, noted: pl.DataFrame) -> None:
-    """Write rows of the ledger in the place of those of the same files and layers, in one commit."""
+def write_entries(lake: Lake, noted: pl.DataFrame) -> None:
+    """Replace the ledger's rows of the same files and layers in one commit."""
     if len(noted):
         layers, files = (noted[name].unique(maintain_order=True).to_list() for name in ("layer", "source_file"))
         lake.replace(LEDGER, noted, layer=layers, source_file=files)
 
 
-def _as_held(noted: pl.DataFrame) -> pl.DataFrame:
-    """Correct the digest where a layer holds another content than the one that was read: another run was faster."""
+def _with_held_digest(noted: pl.DataFrame) -> pl.DataFrame:
+    """Correct the digest of files of which a layer holds another content, because another run was faster."""
     digests = [
         sha if version < 1 << DIGEST_BITS or version == version_of(sha, revision_of(version)) else _digest(version)
         for sha, version in noted.select("sha256", "version").iter_rows()
@@ -108,21 +104,21 @@ def _as_held(noted: pl.DataFrame) -> pl.DataFrame:
 
 
 def _digest(version: int) -> str:
-    """Return the first digits of a content's digest from its transaction version."""
+    """Return the first digits of a content's digest from its version."""
     return f"{version & (1 << DIGEST_BITS) - 1:0{DIGEST_BITS // 4}x}"
 
 
-def note_changed(lake: Lake, files: pl.DataFrame) -> None:
-    """Note that files have another content than the one in bronze."""
+def record_changed(lake: Lake, files: pl.DataFrame) -> None:
+    """Record that files have another content than the one in bronze."""
     if len(files):
         rows = files.with_columns(layer=pl.lit(CHANGED), rows=pl.lit(0), version=pl.lit(None, pl.Int64))
         lake.replace(LEDGER, rows, layer=CHANGED, source_file=files["source_file"].to_list())
 
 
-def forget_changed(lake: Lake, files: Iterable[str]) -> None:
-    """Remove the notes that files have another content."""
+def clear_changed(lake: Lake, files: Iterable[str]) -> None:
+    """Remove the records that files have another content."""
     files = list(files)
-    noted = entries(lake, CHANGED, files)["source_file"].to_list() if files else []
+    noted = read_entries(lake, CHANGED, files)["source_file"].to_list() if files else []
     if noted:
         lake.replace(LEDGER, pl.DataFrame(schema=TABLES[LEDGER].polars), layer=CHANGED, source_file=noted)
 
@@ -133,11 +129,8 @@ PAUSE = 0.25  # seconds
 
 
 def audit(lake: Lake) -> dict[str, int]:
-    """Return the rows of bronze, silver and quarantine, counted in the tables, and refuse to go on if files lost or gained rows.
-
-    The totals stand in the tables' logs, so comparing them costs little, whatever the history. Only where they
-    differ, rows are counted by file.
-    """
+    """Return the rows that bronze, silver and quarantine hold; refuse to go on if files lost or gained rows."""
+    # The totals stand in the tables' logs, so comparing them is cheap. Rows are counted by file only where they differ.
     for look in range(LOOKS):
         noted = lake.read(LEDGER).filter(pl.col("layer").is_in(list(LAYERS))).collect()
         states = lake.state(LAYERS.values())
@@ -150,12 +143,12 @@ def audit(lake: Lake) -> dict[str, int]:
 
 
 def totals(noted: pl.DataFrame) -> dict[str, int]:
-    """Return the rows of each layer that were noted."""
+    """Return the rows of each layer in the ledger."""
     return {layer: int(noted.filter(pl.col("layer") == layer)["rows"].sum()) for layer in LAYERS}
 
 
 def unbalanced(noted: pl.DataFrame) -> str:
-    """Say which file's rows do not add up; a file that a layer lacks, or of which it has another content, is on its way."""
+    """Return which files' rows do not add up, as text; files that are on their way are left out."""
     files = noted.group_by("source_file").agg(
         pl.len().alias("layers"),
         pl.col("version").n_unique().alias("contents"),
@@ -168,7 +161,7 @@ def unbalanced(noted: pl.DataFrame) -> str:
 
 
 def _differing(lake: Lake, noted: pl.DataFrame) -> str:
-    """Say which layer holds another number of rows of a file than was noted."""
+    """Return which layer holds another number of rows of a file than the ledger, as text."""
     for layer, name in LAYERS.items():
         here = noted.filter(pl.col("layer") == layer).sort("source_file")
         rows = lake.count(name).rename({"rows": "held"})
@@ -180,39 +173,39 @@ def _differing(lake: Lake, noted: pl.DataFrame) -> str:
     return ""
 
 
-# ── notices ────────────────────────────────────────────────────────────
+# ── warnings ────────────────────────────────────────────────────────────
 STAGE = "1_bronze"
 
 
 def processing_dates(lake: Lake, run_date: dt.date) -> list[dt.date]:
     """Return the processing dates whose rows a run changed: its own, and those of the files that it restated."""
-    return sorted({run_date, *_through(lake)["processing_date"].to_list()})
+    return sorted({run_date, *_restated(lake)["processing_date"].to_list()})
 
 
 def clear_restatements(lake: Lake) -> None:
-    """Forget the restatements that went all the way: call it when their days have been counted anew."""
-    forget_changed(lake, _through(lake)["source_file"].to_list())
+    """Clear the restatements that reached every layer; call it when their days have been counted again."""
+    clear_changed(lake, _restated(lake)["source_file"].to_list())
 
 
 def warn(lake: Lake, run_date: dt.date, refused: Sequence[str]) -> list[str]:
-    """Write the warnings of the first stage: refused files, changed ones, and those that came twice; return them."""
+    """Write the warnings of the first stage (refused, changed and repeated files), and return them."""
     changed = [
         f"{name}: its content changed after it was read ({size:,} bytes now); the tables keep the old one, "
         "run again with --restate to replace it"
-        for name, size in waiting(lake).sort("source_file").select("source_file", "bytes").iter_rows()
+        for name, size in changed_files(lake).sort("source_file").select("source_file", "bytes").iter_rows()
     ]
     said = [("refused_file", "error", line) for line in dict.fromkeys(refused)]
     said += [("changed_file", "warning", line) for line in changed]
-    said += [("repeated_file", "warning", line) for line in _twice(lake, run_date)]
+    said += [("repeated_file", "warning", line) for line in _repeated(lake, run_date)]
     said = [(kind, severity, printable(line)) for kind, severity, line in said]
     rows = pl.DataFrame([(run_date, STAGE, *one) for one in said], schema=TABLES["run_warnings"].polars, orient="row")
     lake.replace("run_warnings", rows, run_date=run_date, stage=STAGE)
     return [line for _, _, line in said]
 
 
-def _twice(lake: Lake, run_date: dt.date) -> list[str]:
-    """Say which files that a run brought have the content of another file, both of which count."""
-    files = entries(lake, "bronze").filter(pl.col("rows") > 0, pl.col("processing_date") <= run_date)
+def _repeated(lake: Lake, run_date: dt.date) -> list[str]:
+    """Return a warning for each new file that has the content of another file, as both count."""
+    files = read_entries(lake, "bronze").filter(pl.col("rows") > 0, pl.col("processing_date") <= run_date)
     came = files.sort("processing_date", "file_date", "source_file")
     later = came.with_columns(first=pl.col("source_file").first().over("sha256")).filter(
         pl.col("source_file") != pl.col("first"), pl.col("processing_date") == run_date
@@ -225,19 +218,19 @@ def _twice(lake: Lake, run_date: dt.date) -> list[str]:
 
 
 def stop_if_refused(lake: Lake, run_date: dt.date, on_refused: str) -> None:
-    """Stop a run before gold if a landing file was refused and the settings want that."""
+    """Stop a run before gold if a landing file was refused and the settings say so."""
     lines = lake.read("run_warnings", run_date=run_date, stage=STAGE, severity="error").collect()["message"].to_list()
     nothing_else = not any(state.rows for state in lake.state([SILVER]).values())
     if lines and (on_refused == "before" or nothing_else):
         raise InputError(f"stopped before gold: {len(lines)} file(s) refused, the others are in silver: {'; '.join(lines)}")
 
 
-def _through(lake: Lake) -> pl.DataFrame:
+def _restated(lake: Lake) -> pl.DataFrame:
     """Return the ledger's rows of changed files whose new content is in every layer."""
-    changed = entries(lake, CHANGED)
+    changed = read_entries(lake, CHANGED)
     if changed.is_empty():
         return changed
     files = changed["source_file"].to_list()
-    bronze, *others = (versions(lake, layer, files) for layer in LAYERS)
+    bronze, *others = (versions_in_layer(lake, layer, files) for layer in LAYERS)
     even = [name for name in files if all(other.get(name) == bronze.get(name) for other in others)]
-    return changed.join(waiting(lake), on="source_file", how="anti").filter(pl.col("source_file").is_in(even))
+    return changed.join(changed_files(lake), on="source_file", how="anti").filter(pl.col("source_file").is_in(even))

@@ -1,13 +1,8 @@
-"""Delta tables on Spark, by path or by catalog name, spoken to through Spark Connect; loaded only when asked for.
+"""A lake whose large tables a Spark cluster, Databricks or Sail reads and writes, through Spark Connect.
 
-The server may be a Spark cluster, Databricks or Sail. The client is the extra ``spark``; it needs no Java.
-
-A lake whose large tables are read and written by a cluster; what is one row a customer or a day comes home.
-
-Of a folder or bucket, Delta's own log is written from here as ever, bronze in the same transactions; the cluster
-reads bronze and silver and writes silver and the quarantine. Of a schema of a catalog, everything goes through the cluster.
-There a table cannot say which landing files it holds, so the ledger does, and rows are put in the place of those of
-the same files: a run that died or is repeated replaces what it wrote.
+In a folder or bucket, bronze and all small tables are written from here; the cluster reads bronze and silver, and writes
+silver and the quarantine. In a schema of a catalog everything goes through the cluster. Its tables cannot tell which
+landing files they hold, so the ledger does: rows replace those of the same files, and a repeated run writes them again.
 """
 
 from __future__ import annotations
@@ -60,7 +55,7 @@ def session(remote: str) -> Any:
 
 @contextmanager
 def _program() -> Iterator[None]:
-    """Give the main module a file meanwhile: without one the client takes the process for its own doctests, and ends it."""
+    """Give the main module a file: without one the client takes the process for its own doctests, and ends it."""
     main = sys.modules["__main__"]
     nameless = not hasattr(main, "__file__")
     if nameless:
@@ -73,7 +68,7 @@ def _program() -> Iterator[None]:
 
 
 def frame(spark: Any, rows: pa.Table) -> Any:
-    """Return Arrow rows as a Spark frame; the client itself takes no frame without a row."""
+    """Return Arrow rows as a Spark frame; the client itself refuses a frame without rows."""
     if len(rows):
         return spark.createDataFrame(rows)
     nothing = pa.table([pa.nulls(1, kind) for kind in rows.schema.types], schema=rows.schema)
@@ -87,26 +82,26 @@ class Cluster:
         self.session, self.home, self.named = session(remote), home, named
 
     def exists(self, table: Table) -> bool:
-        """Tell whether a table of the catalog is there."""
+        """Return True if the catalog has a table."""
         return bool(self.session.catalog.tableExists(self._name(table)))
 
     def create(self, table: Table) -> None:
-        """Make an empty table of the catalog, unless it is there."""
+        """Create an empty table in the catalog, unless it exists."""
         columns = ", ".join(f"`{column.name}` {column.type}" for column in table.columns)
         self.session.sql(f"CREATE TABLE IF NOT EXISTS {self._name(table)} ({columns}) USING delta").collect()
 
     def read(self, table: Table) -> nw.LazyFrame[Any]:
-        """Return the rows of a table that is there, in narwhals' frame, whose verbs are those of Polars."""
+        """Return the rows of a table that exists as a narwhals frame."""
         if self.named:
             return nw.from_native(self.session.read.table(self._name(table)))
         return nw.from_native(self.session.read.format("delta").load(self._path(table)))
 
     def empty(self, schema: pa.Schema) -> nw.LazyFrame[Any]:
-        """Return no row, in the columns of a schema."""
+        """Return a frame without rows, with the columns of a schema."""
         return nw.from_native(frame(self.session, schema.empty_table()))
 
     def write(self, table: Table, rows: Any, where: str | None) -> None:
-        """Put rows in the place of those that meet a condition, in one commit; writing the same again changes nothing."""
+        """Replace the rows that meet a condition, or all, in one commit."""
         frame = self._conform(table, rows)
         if not self.named:
             writer = frame.write.format("delta").mode("overwrite")
@@ -119,7 +114,7 @@ class Cluster:
         self.session.catalog.dropTempView(view)
 
     def optimize(self, table: Table) -> None:
-        """Join the small files of a table of the catalog, and remove those that no version of the last week needs."""
+        """Join the small files of a table in the catalog, and remove those that no version of the last week needs."""
         from pyspark.errors import PySparkException
 
         for verb in ("OPTIMIZE", "VACUUM"):
@@ -129,12 +124,12 @@ class Cluster:
                 raise InputError(f"{self.home}.{table.name}: the server refuses {verb} ({first_line(error)})") from None
 
     def fetch(self, rows: Any) -> pa.Table:
-        """Return the rows of a frame of Spark, or of narwhals, on this machine."""
+        """Return the rows of a frame of Spark or narwhals as an Arrow table."""
         native = nw.to_native(rows, pass_through=True)
         return native if isinstance(native, pa.Table) else native.toArrow()
 
     def _conform(self, table: Table, rows: Any) -> Any:
-        """Return a Spark frame in the order of a contract, refused if a type is another."""
+        """Return a Spark frame with the columns of a contract, in their order; refuse other types."""
         native = frame(self.session, rows) if isinstance(rows, pa.Table) else nw.to_native(rows, pass_through=True)
         found = {field.name: field.dataType.simpleString().upper() for field in native.schema.fields}
         if wrong := [f"{one.name} ({found.get(one.name)})" for one in table.columns if found.get(one.name) != one.type]:
@@ -150,44 +145,44 @@ class Cluster:
         return ".".join(f"`{part}`" for part in (*self.home.split("."), table.name))
 
 
-# ── spread ────────────────────────────────────────────────────────────
+# ── lake ────────────────────────────────────────────────────────────
 LAYER = {name: layer for layer, name in ledger.LAYERS.items()}  # the large tables, and what the ledger calls them
 UNKNOWN = -1  # version of a table of a catalog
 
 
 @dataclass(frozen=True)
 class SparkLake(Lake):
-    """A folder or bucket prefix, or a schema of a catalog, whose large tables a cluster reads and writes."""
+    """A folder, a bucket prefix or a schema of a catalog whose large tables are on a cluster."""
 
     cluster: Any = field(compare=False)
 
     def read(self, name: str, *, version: int | None = None, **wanted: Any) -> Any:
-        """Return a table, a layer as the cluster's frame and any other as a Polars frame; parameters as for `read` of `Lake`."""
+        """Return a layer as a frame of the cluster, any other table as a Polars frame; parameters as for `Lake.read`."""
         named = self.cluster.named
         if not named and (name not in LAYER or version is not None):
             return super().read(name, version=version, **wanted)
         if version not in (None, UNKNOWN):
             raise InputError(f"{self.url}.{name}: earlier versions of a catalog's tables are read in Spark, not here")
         rows = self._chosen(name, **wanted)
-        return rows if name in LAYER else self._home(rows).sort(TABLES[name].key).lazy()  # a cluster keeps no order
+        return rows if name in LAYER else self._fetch(rows).sort(TABLES[name].key).lazy()  # a cluster keeps no order
 
     def rows(self, name: str, *, columns: Sequence[str] = (), **wanted: Any) -> pl.DataFrame:
-        """Return rows of a table on this machine; parameters as for `rows` of `Lake`."""
+        """Return rows of a table in memory; parameters as for `Lake.rows`."""
         found = self.read(name, **wanted)
         return pl.DataFrame(self._local(found.select(*columns) if columns else found).lazy().collect())
 
     def count(self, name: str, files: Iterable[str] | None = None) -> pl.DataFrame:
-        """Return the rows of each landing file in a layer; parameters as for `count` of `Lake`."""
+        """Return the number of rows per landing file in a layer; parameters as for `Lake.count`."""
         some: dict[str, Any] = {} if files is None else {"source_file": list(files)}
         found = self._chosen(name, **some).group_by("source_file").agg(nw.len().alias("rows"))
-        return self._home(found).with_columns(pl.col("rows").cast(pl.Int64))
+        return self._fetch(found).with_columns(pl.col("rows").cast(pl.Int64))
 
     def held(self, name: str, files: Iterable[str]) -> dict[str, int]:
-        """Return the transaction version of each landing file that a table holds; parameters as for `held` of `Lake`."""
-        return super().held(name, files) if self._logs_files(name) else ledger.versions(self, LAYER[name], files)
+        """Return the version of each landing file that a table holds; parameters as for `Lake.held`."""
+        return super().held(name, files) if self._logs_files(name) else ledger.versions_in_layer(self, LAYER[name], files)
 
     def put_files(self, name: str, rows: Any, versions: Mapping[str, int]) -> WriteResult:
-        """Write the rows of landing files in one commit; parameters as for `put_files` of `Lake`."""
+        """Write the rows of landing files in one commit; parameters as for `Lake.put_files`."""
         if self._logs_files(name):
             return super().put_files(name, rows, versions)
         held = self.held(name, versions)
@@ -216,30 +211,30 @@ class SparkLake(Lake):
         return super().replace_each({name: self._local(rows) for name, rows in frames.items()}, **equal)
 
     def open(self, name: str) -> deltalake.DeltaTable | None:
-        """Return a handle on a table of a folder or bucket; nothing for one of a catalog, whose log is not read here."""
+        """Return a handle on a table of a folder or bucket, None for one of a catalog, whose log is not read here."""
         return None if self.cluster.named else super().open(name)
 
     def state(self, names: Iterable[str] | None = None) -> dict[str, State]:
-        """Return version and number of rows of each table that exists; of a catalog's tables the version is not known: -1."""
+        """Return version and rows of each table that exists; the version is -1 in a catalog, which does not tell it."""
         if not self.cluster.named:
             return super().state(names)
         there = [name for name in (TABLES if names is None else names) if self.cluster.exists(TABLES[name])]
-        return {name: State(UNKNOWN, self._home(self._chosen(name).select(nw.len().alias("rows"))).item()) for name in there}
+        return {name: State(UNKNOWN, self._fetch(self._chosen(name).select(nw.len().alias("rows"))).item()) for name in there}
 
     def optimize(self, name: str, retain_days: int = delta.RETAIN_DAYS) -> dict[str, int]:
-        """Join small files, remove old ones, in a catalog by its own habits; parameters as for `optimize` of `Lake`."""
+        """Join small files and remove old ones, in a catalog with its own defaults; parameters as for `Lake.optimize`."""
         if not self.cluster.named:
             return super().optimize(name, retain_days)
         self.cluster.optimize(TABLES[name])
         return {}
 
     def tend(self, every: int, retain_days: int = delta.RETAIN_DAYS) -> list[str]:
-        """Optimize the tables that are due, a catalog tends its own; parameters as for `tend` of `Lake`."""
+        """Optimize the tables that are due, but not in a catalog; parameters as for `Lake.tend`."""
         return [] if self.cluster.named else super().tend(every, retain_days)
 
     def _chosen(self, name: str, until: Any = None, ledger: int | None = None, **equal: Any) -> nw.LazyFrame[Any]:
-        """Return the rows of a table that are wanted, as the cluster's frame."""
-        self._handles.path(name)  # a name that is none is refused
+        """Return some rows of a table as a frame of the cluster."""
+        self._handles.path(name)  # refuses an unknown name
         there = self.cluster.exists(TABLES[name]) if self.cluster.named else self.open(name)
         rows = self.cluster.read(TABLES[name]) if there else self.cluster.empty(arrow_schema(TABLES[name]))
         for column, value in equal.items():
@@ -247,21 +242,21 @@ class SparkLake(Lake):
         later = self._files_after(until, ledger) if until else []
         return rows.filter(~nw.col("source_file").is_in(later)) if later else rows
 
-    def _home(self, rows: Any) -> pl.DataFrame:
-        """Return rows of the cluster on this machine."""
+    def _fetch(self, rows: Any) -> pl.DataFrame:
+        """Return rows of the cluster in memory."""
         return pl.DataFrame(pl.from_arrow(self.cluster.fetch(rows)))
 
     def _local(self, rows: Any) -> Any:
-        """Return rows on this machine: as they are, or brought home from the cluster."""
+        """Return rows of this machine as they are, those of the cluster in memory."""
         here = isinstance(rows, pl.DataFrame | pl.LazyFrame) or hasattr(type(rows), "convert_dtypes")
-        return rows if here else self._home(rows).lazy()
+        return rows if here else self._fetch(rows).lazy()
 
     def _logs_files(self, name: str) -> bool:
-        """Tell whether the table's own log says which landing files it holds: bronze is written from here."""
+        """Return True if the table's own log tells which landing files it holds, as for bronze, which is written from here."""
         return not self.cluster.named and name == ledger.BRONZE
 
     def _ensure(self, name: str) -> None:
-        """Make an empty table, unless it is there."""
+        """Create an empty table, unless it exists."""
         if self.cluster.named:
             self.cluster.create(TABLES[name])
         else:
@@ -269,10 +264,10 @@ class SparkLake(Lake):
 
 
 def _of_files(name: str, rows: Any, files: list[str]) -> Any:
-    """Return the rows of some files: what was read here as checked Arrow rows, what the cluster computed as its frame."""
+    """Return the rows of some files: those read here as checked Arrow rows, those of the cluster as its frame."""
     if isinstance(rows, pl.DataFrame):
         return _arrow(conform(TABLES[name], rows.filter(pl.col("source_file").is_in(files))))
-    if isinstance(rows, Iterable):  # the pieces of one large file; they travel together, to be one commit
+    if isinstance(rows, Iterable):  # pieces of one large file, sent together so that they are one commit
         return _of_files(name, pl.DataFrame(pa.concat_tables(rows)), files)
     return nw.from_native(rows).filter(nw.col("source_file").is_in(files))
 

@@ -1,11 +1,7 @@
-"""Facts about tables from their logs alone: how large they are, what a commit added.
+"""The tables of a lake by name: read, replace, and write landing files exactly once.
 
-Rows of landing files written exactly once: the table's own log says which content of which file it holds.
-
-Delta's transaction ids carry it: the id is the file's name, the version is made of how often the file was
-restated and of a digest of its content. A commit holds the rows and the versions together or neither.
-
-The tables of a lake, by name.
+Exactly once rests on Delta's transaction ids: the id is the name of a landing file, the version (see `version_of`) tells
+its content. A commit holds rows and versions together, so the table's own log says which files it holds.
 """
 
 from __future__ import annotations
@@ -19,21 +15,21 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import deltalake
-import fsspec
 import polars as pl
 
 from rfm.contracts import TABLES, conform
 from rfm.errors import InputError
 from rfm.lake import delta
 from rfm.lake.delta import CHUNK_ROWS, LEAN, Rows, Stream, TableCache, exclusive_commit, retried, scan, sql_equals
+from rfm.landing.files import filesystem
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-# ── facts ────────────────────────────────────────────────────────────
+# ── sizes ────────────────────────────────────────────────────────────
 class TableSize(NamedTuple):
-    """How large the newest version of a table is; of a catalog's tables, the rows alone are known."""
+    """Size of the newest version of a table; only the rows are known of a table in a catalog."""
 
     version: int | None
     rows: int
@@ -49,7 +45,7 @@ def table_sizes(lake: Lake, names: Iterable[str] = tuple(TABLES)) -> dict[str, T
 
 
 def table_versions(lake: Lake, names: Iterable[str]) -> dict[str, int]:
-    """Return the version of each table that exists, none of a catalog's, where it is not known; parameters as for `sizes`."""
+    """Return the version of each table that exists; a catalog does not tell it."""
     tables = {name: lake.open(name) for name in names}
     return {name: table.version() for name, table in tables.items() if table}
 
@@ -65,8 +61,8 @@ def rows_added(lake: Lake, name: str, since: int | None) -> int:
 
 
 def _commits(path: str, versions: Iterable[int]) -> list[dict[str, Any]]:
-    """Read what a table's log says of some commits; delta-rs finds none below a path with a # or a question mark."""
-    system, root = fsspec.core.url_to_fs(path, **(delta.S3FS if path.startswith(delta.S3) else {}))
+    """Read some commits from a table's log: delta-rs finds none below a path with a # or a question mark."""
+    system, root = filesystem(path)
     lines = [line for each in versions for line in system.cat_file(f"{root}/_delta_log/{each:020}.json").splitlines()]
     return [action["commitInfo"] for action in map(json.loads, lines) if "commitInfo" in action]
 
@@ -77,31 +73,31 @@ def _size(table: deltalake.DeltaTable) -> TableSize:
     return TableSize(table.version(), int(files["num_records"].sum()), len(files), int(files["size_bytes"].sum()))
 
 
-# ── once ────────────────────────────────────────────────────────────
+# ── exactly once ────────────────────────────────────────────────────────────
 DIGEST_BITS = 40
+# half the size of Snappy at no cost; small groups, as a streaming reader holds several at once
 ROW_GROUPS = deltalake.WriterProperties(compression="ZSTD", compression_level=1, max_row_group_size=CHUNK_ROWS // 2)
-"""Half the size of Snappy at no cost; small groups, as whoever reads a table piece by piece holds some groups at once."""
 
 
 class WriteResult(NamedTuple):
-    """What a commit of files did: rows written, and the version of each file that the table now holds."""
+    """Rows that a commit of files wrote, and the version of each file that the table holds now."""
 
     rows: int
     held: dict[str, int]
 
 
 def version_of(sha256: str, revision: int = 1) -> int:
-    """Return the transaction version of a content."""
+    """Return the version of a file: its revision (how many contents it has had) and the first 40 bits of its digest."""
     return revision << DIGEST_BITS | int(sha256[: DIGEST_BITS // 4], 16)
 
 
 def revision_of(version: int) -> int:
-    """Return how many contents of a file a transaction version has seen."""
+    """Return the revision in a version."""
     return max(1, version >> DIGEST_BITS)
 
 
 def write_exactly_once(handles: TableCache, name: str, rows: Rows, versions: Mapping[str, int]) -> WriteResult:
-    """Write the rows of landing files in one commit; leave out files of which the table holds this revision or a later."""
+    """Write the rows of landing files in one commit, except files of which the table holds this revision or a later one."""
 
     def attempt() -> WriteResult:
         table = handles.ensure(name)
@@ -126,7 +122,7 @@ def _write(
     ids: list[deltalake.Transaction],
     replaced: list[str],
 ) -> int:
-    """Append rows, or put them in place of the rows of some files, in one commit; return how many they are."""
+    """Append rows, or replace the rows of some files, in one commit; return their number."""
     stream = Stream(TABLES[name], rows)
     how: dict[str, Any] = (
         {"mode": "overwrite", "predicate": sql_equals("source_file", replaced)} if replaced else {"mode": "append"}
@@ -146,7 +142,7 @@ MANY = 2_000_000  # rows
 
 
 class State(NamedTuple):
-    """What a table is at one moment: version of its log, and rows."""
+    """Version of a table's log, and its rows."""
 
     version: int
     rows: int
@@ -154,7 +150,7 @@ class State(NamedTuple):
 
 @dataclass(frozen=True)
 class Lake:
-    """A folder or bucket prefix with one Delta table a subfolder.
+    """A folder or bucket prefix with one Delta table per subfolder.
 
     Parameters
     ----------
@@ -189,7 +185,7 @@ class Lake:
         ledger: int | None = None,
         **equal: object,
     ) -> pl.LazyFrame:
-        """Return a table, or the rows of it that are wanted.
+        """Return a table or some of its rows.
 
         Parameters
         ----------
@@ -227,7 +223,7 @@ class Lake:
         return rows.filter(~pl.col("source_file").is_in(later)) if later else rows
 
     def rows(self, name: str, *, columns: Sequence[str] = (), **wanted: Any) -> pl.DataFrame:
-        """Return rows of a table on this machine, some columns alone if they are named; parameters as for `read`."""
+        """Return rows of a table in memory, only some columns if they are named; parameters as for `read`."""
         found = self.read(name, **wanted)
         return (found.select(*columns) if columns else found).collect()
 
@@ -236,41 +232,25 @@ class Lake:
         return self.rows(name, **wanted).to_pandas(use_pyarrow_extension_array=True)
 
     def count(self, name: str, files: Iterable[str] | None = None) -> pl.DataFrame:
-        """Return the rows of each landing file in a table, under ``rows``.
-
-        Parameters
-        ----------
-        name
-            Name of the table.
-        files
-            Landing files; all if not given.
-        """
+        """Return the number of rows per landing file in a table, under ``rows``; of all files by default."""
         some: dict[str, Any] = {} if files is None else {"source_file": list(files)}
         found = self.read(name, **some).group_by("source_file")
         return found.agg(pl.len().cast(pl.Int64).alias("rows")).collect()
 
     def put_files(self, name: str, rows: Rows, versions: Mapping[str, int]) -> WriteResult:
-        """Write the rows of landing files in one commit, see `rfm.lake.tables.write_exactly_once`."""
+        """Write the rows of landing files in one commit; parameters as for `rfm.lake.tables.write_exactly_once`."""
         return write_exactly_once(self._handles, name, rows, versions)
 
     def open(self, name: str) -> deltalake.DeltaTable | None:
-        """Return a handle on the newest version of a table, or nothing if there is no table."""
+        """Return a handle on the newest version of a table, None if there is no table."""
         return self._handles.open(name)
 
     def handle(self, name: str) -> deltalake.DeltaTable:
-        """Return a handle on the newest version of a table, made empty first if need be."""
+        """Return a handle on the newest version of a table, created empty if it does not exist."""
         return self._handles.ensure(name)
 
     def held(self, name: str, files: Iterable[str]) -> dict[str, int]:
-        """Return the transaction version of each landing file that a table's log knows.
-
-        Parameters
-        ----------
-        name
-            Name of the table.
-        files
-            Landing files; each costs about a millisecond.
-        """
+        """Return the version of each landing file that a table's log knows; each file costs about a millisecond."""
         table = self.open(name)
         found = {file: table.transaction_version(file) for file in files} if table else {}
         return {file: version for file, version in found.items() if version is not None}
@@ -358,11 +338,11 @@ class Lake:
         return hashlib.sha256(rows.sort(TABLES[name].key or rows.columns).write_csv().encode()).hexdigest()
 
     def _large(self) -> bool:
-        """Tell whether bronze holds more rows than one should hold at once."""
+        """Return True if bronze has more rows than should be held in memory at once."""
         bronze = self.open("retail_transactions_bronze")
         return bronze is not None and bronze.count() > MANY
 
     def _files_after(self, until: dt.date, version: int | None = None) -> list[str]:
-        """Return the landing files that are dated later than a day."""
+        """Return the landing files that are dated after a day."""
         later = self.read(LEDGER, version=version, layer="bronze").filter(pl.col("file_date") > until)
         return later.select("source_file").collect()["source_file"].to_list()

@@ -172,18 +172,14 @@ def detect_separator(text: bytes, names: Collection[str] = (), blanks: bool = Fa
     The one that yields the most of the names in the first line; then the one that splits the first lines into the most
     columns, as many in most lines as in the first. Blanks, if they may separate, come last.
     """
-    matches = {separator: _matches(_first_record(text, separator), names) for separator in SEPARATORS}
+    found = {separator: {plain_name(name) for name in _first_record(text, separator)} for separator in SEPARATORS}
+    matches = {separator: len(header.intersection(names)) for separator, header in found.items()}
     best = [separator for separator in SEPARATORS if matches[separator] == max(matches.values())]
     if len(best) == 1:
         return best[0]
     lines = "\n".join(text[:FIRST_BYTES].decode("utf-8", "replace").splitlines()[:FIRST_LINES])
     separator = max(best, key=lambda one: _fit(lines, one))
     return BLANK if blanks and not _fit(lines, separator)[0] and _fit(lines, BLANK)[0] else separator
-
-
-def _matches(header: list[str], names: Collection[str]) -> int:
-    """Return how many names stand in a header."""
-    return len({plain_name(column) for column in header}.intersection(names))
 
 
 def _fit(lines: str, separator: str) -> tuple[bool, int, int]:

@@ -73,16 +73,16 @@ def decode_stream(source: Any, name: str, encoding: str = AUTO) -> Iterator[tupl
 
 def _as_csv(pieces: Iterator[Rows]) -> Iterator[bytes]:
     """Yield rows as CSV text under the header of the first piece."""
-    width = None
-    for header, table, bad in pieces:
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows([header] if width is None else [])
-        width = len(header) if width is None else width
+    first = next(pieces, Rows([], pa.table({}), []))
+    names = io.StringIO()
+    csv.writer(names, lineterminator="\n").writerow(first.header)
+    yield names.getvalue().encode("utf-8", "replace")
+    for _, table, bad in chain([first], pieces):
         lines = io.BytesIO()
-        if table.num_rows and width:
-            pyarrow.csv.write_csv(table.select(range(width)), lines, pyarrow.csv.WriteOptions(include_header=False))
-        yield text.getvalue().encode("utf-8", "replace") + lines.getvalue()
-        yield "".join(f"{line['_raw']}\n" for line in bad).encode()
+        if table.num_rows and first.header:
+            table = table.select(range(len(first.header)))
+            pyarrow.csv.write_csv(table, lines, pyarrow.csv.WriteOptions(include_header=False))
+        yield lines.getvalue() + "".join(f"{line['_raw']}\n" for line in bad).encode()
 
 
 def _unpack(source: Any, name: str) -> Iterator[bytes]:
@@ -159,10 +159,8 @@ def _read_parquet(chunks: Iterator[bytes], name: str, encoding: str) -> Iterator
 def _column_text(column: pa.Array) -> pa.Array:
     """Return a column as the text that it would be in a CSV file: as in a workbook, and decimals with all their digits."""
     kind = column.type
-    if pa.types.is_dictionary(kind):
-        return _column_text(column.dictionary_decode())
-    if isinstance(column, pa.ExtensionArray):
-        return _column_text(column.storage)
+    if pa.types.is_dictionary(kind) or isinstance(column, pa.ExtensionArray):
+        return _column_text(column.dictionary_decode() if pa.types.is_dictionary(kind) else column.storage)
     if pa.types.is_nested(kind):
         texts = [None if one is None else json.dumps(one, ensure_ascii=False, default=str) for one in column.to_pylist()]
         return pa.array(texts, pa.string())
@@ -182,9 +180,8 @@ def _column_text(column: pa.Array) -> pa.Array:
 
 def _without_exponents(texts: pa.Array) -> pa.Array:
     """Return numbers with all their digits, as silver reads no exponents."""
-    if not pc.any(pc.match_substring_regex(texts, "[eE]")).as_py():
-        return texts
-    return pa.array([None if text is None else _without_exponent(text) for text in texts.to_pylist()], pa.string())
+    some = pc.any(pc.match_substring_regex(texts, "[eE]")).as_py()
+    return pa.array([text and _without_exponent(text) for text in texts.to_pylist()], pa.string()) if some else texts
 
 
 def _without_exponent(text: str) -> str:
@@ -226,7 +223,12 @@ def _json_rows(lines: list[bytes], before: int) -> tuple[list[dict[str, str | No
 
 def _json_row(line: bytes) -> dict[str, str | None]:
     """Return a JSON object as text by key, its numbers with the digits that they have in the line."""
-    found = json.loads(line, parse_int=str, parse_float=_number_text, parse_constant=_constant_text, object_pairs_hook=_unique)
+    texts: dict[str, Any] = {
+        "parse_int": str,
+        "parse_float": _number_text,
+        "parse_constant": lambda text: text.replace("NaN", ""),
+    }
+    found = json.loads(line, object_pairs_hook=_unique, **texts)
     if not isinstance(found, dict):
         raise ValueError
     if any(isinstance(value, dict | list) for value in found.values()):
@@ -237,8 +239,7 @@ def _json_row(line: bytes) -> dict[str, str | None]:
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Return an object, unless it has a key twice: one of the values would be lost."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    if len(found := dict(pairs)) < len(pairs):
         raise ValueError
     return found
 
@@ -251,11 +252,6 @@ def _json_text(value: Any) -> str | None:
 def _number_text(text: str) -> str:
     """Return a number without an exponent and without a decimal part of zeros."""
     return re.sub(r"\.0+$", "", _without_exponent(text))
-
-
-def _constant_text(text: str) -> str | None:
-    """Return infinity as text; what is not a number is missing."""
-    return None if text == "NaN" else text
 
 
 def _valid(text: str) -> str:
@@ -364,10 +360,8 @@ KEY = "RFM_CUSTOMER_KEY"  # environment variable
 
 
 def pseudonymize(customer: str, key: bytes) -> str:
-    """Return a customer id as a keyed hash, the same for ``13085`` and ``13085.0``; an empty id stays empty.
-
-    The hash is HMAC-SHA-256, 64 bits of it, behind a letter, so that it stays text everywhere.
-    """
+    """Return a customer id as a keyed hash, the same for ``13085`` and ``13085.0``; an empty id stays empty."""
+    # 64 bits of HMAC-SHA-256 behind a letter, so that it stays text everywhere
     plain = customer.strip(BLANKS).removesuffix(".0")
     return f"c{hmac.new(key, plain.encode(), hashlib.sha256).hexdigest()[:16]}" if plain else ""
 

@@ -1,11 +1,4 @@
-"""Where landing files lie: a folder, a bucket, or any other address that fsspec knows.
-
-Find the landing files, on disk or in a bucket.
-
-Send a day's files to where the landing files lie, under their date, once.
-
-The run date: the one that was set, the newest day in the names of the files, or that of the newest sale in them.
-"""
+"""Landing files in a folder or bucket: find them, read the dates in their names, and upload those of a day once."""
 
 from __future__ import annotations
 
@@ -24,19 +17,19 @@ import fsspec
 
 from rfm.errors import InputError, SettingsError, as_user_error, friendly_io_errors, reject_credentials
 
-# ── place ────────────────────────────────────────────────────────────
+# ── file system ────────────────────────────────────────────────────────────
 S3 = ("s3://", "s3a://")
+# a dead endpoint is given up after about 20 seconds; a busy one is asked again
 PATIENCE = {"connect_timeout": 4, "read_timeout": 6, "retries": {"mode": "standard", "total_max_attempts": 3}}
-"""A dead endpoint is given up after about 20 seconds; one that is busy is asked again."""
 
 
 def filesystem(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
-    """Return the file system of a folder or URL, and the path on it; bucket listings are never remembered.
-
-    Credentials, endpoint and region come from the environment, a profile or a role.
-    """
+    """Return the file system of a folder or URL, and the path on it; listings of buckets are not cached."""
+    # Credentials and endpoint come from the environment, a profile or a role. botocore knows the region as
+    # AWS_DEFAULT_REGION only, other tools as AWS_REGION.
+    region = {"region_name": os.environ["AWS_REGION"]} if os.environ.get("AWS_REGION") else {}
     bucket = reject_credentials(url).startswith(S3)
-    options = {"use_listings_cache": False, "skip_instance_cache": True, "config_kwargs": PATIENCE, "client_kwargs": _region()}
+    options = {"use_listings_cache": False, "skip_instance_cache": True, "config_kwargs": PATIENCE, "client_kwargs": region}
     try:
         system, root = fsspec.core.url_to_fs(url, **(options if bucket else {}))
     except (ImportError, ValueError) as error:
@@ -47,21 +40,16 @@ def filesystem(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
 
 
 def check_bucket_reachable(system: fsspec.AbstractFileSystem, root: str) -> None:
-    """Ask a bucket for one name under a path: the answer to that, unlike to `exists`, tells why a bucket is out of reach."""
+    """Ask a bucket for one name under a path: unlike `exists`, that fails with the reason if the bucket is out of reach."""
     if "s3" in system.protocol:
         bucket, _, prefix = root.partition("/")
         system.call_s3("list_objects_v2", Bucket=bucket, Prefix=prefix, MaxKeys=1)
 
 
-def _region() -> dict[str, str]:
-    """Return the region under the name that other tools give it; botocore itself knows ``AWS_DEFAULT_REGION`` and profiles."""
-    return {"region_name": os.environ["AWS_REGION"]} if os.environ.get("AWS_REGION") else {}
-
-
 # ── files ────────────────────────────────────────────────────────────
-TOKENS = ("ETag", "etag", "md5Hash", "mtime", "LastModified", "created")  # the first that a file system tells
-SITE = "runs.json"  # stands in the folder of a published site
-DATES_IN_NAMES = {  # how files write their date, the first that is a day: a pattern, and how it is read
+TOKENS = ("ETag", "etag", "md5Hash", "mtime", "LastModified", "created")  # of these the first that a file system gives
+SITE = "runs.json"  # marks the folder of a published site
+DATES_IN_NAMES = {  # patterns of dates, and their formats; the first that is a day counts
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}": "%Y-%m-%d",
     r"(?<![0-9])(?:19|20)[0-9]{2}_[0-9]{2}_[0-9]{2}(?![0-9])": "%Y_%m_%d",
     r"(?<![0-9])(?:19|20)[0-9]{2}[.][0-9]{2}[.][0-9]{2}(?![0-9])": "%Y.%m.%d",
@@ -71,7 +59,7 @@ DATES_IN_NAMES = {  # how files write their date, the first that is a day: a pat
 
 
 class LandingFile(NamedTuple):
-    """A file that a run may read."""
+    """A landing file: its path under the folder, the date in its name, its size, and its token (ETag or time of change)."""
 
     source_file: str
     file_date: dt.date | None
@@ -141,25 +129,25 @@ def _find(landing: str, pattern: str) -> list[LandingFile]:
 
 
 def outside_reports(paths: Iterable[str]) -> list[str]:
-    """Return the paths that lie in no published site, whose tables are no sales: where reports lie beside the files."""
+    """Return the paths outside published sites, whose exports are no sales."""
     paths = list(paths)
     sites = tuple(path.removesuffix(SITE) for path in paths if path.endswith(f"/{SITE}"))
     return [path for path in paths if not path.startswith(sites)]
 
 
 def _spelled(name: str) -> str:
-    r"""Return a file's name with its bytes that are no UTF-8 written out, as in ``caf\xe9.csv``: no table can hold them."""
+    r"""Return a file's name with bytes that are not UTF-8 escaped, as in ``caf\xe9.csv``: no table can hold them."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _token(info: dict[str, Any]) -> str | None:
-    """Return what a file system says of a file that changes with its content, if it says anything."""
+    """Return the token of a file, which changes with its content, if the file system has one."""
     told = next((info[name] for name in TOKENS if info.get(name)), None)
     return None if told is None else str(told).strip('"')
 
 
 def date_in(path: str) -> dt.date | None:
-    """Return the date in a file's name, if there is one."""
+    """Return the date in a file's name, None if there is none."""
     name = PurePosixPath(path).name
     for pattern, form in DATES_IN_NAMES.items():
         for found in re.findall(pattern, name):
@@ -169,18 +157,18 @@ def date_in(path: str) -> dt.date | None:
 
 
 def has_files(landing: str) -> bool:
-    """Tell whether a landing folder holds any file, whatever its name; hidden ones do not count."""
+    """Return True if a landing folder holds any file that is not hidden."""
     system, root = filesystem(landing)
     with friendly_io_errors(f"{landing}: cannot be listed"):
         return any(not PurePosixPath(path).name.startswith(".") for path in system.find(root))
 
 
 # ── upload ────────────────────────────────────────────────────────────
-AGAIN = "mend that, then run again"
+AGAIN = "correct that, then run again"
 
 
 class Sent(NamedTuple):
-    """A file of the day, and where it lies now."""
+    """An uploaded file: its path, its address, its size, and whether it is new there."""
 
     source_file: str
     target: str
@@ -189,7 +177,7 @@ class Sent(NamedTuple):
 
 
 def upload(landing: str, to: str, date: dt.date, pattern: str = "*_transactions.csv*") -> list[Sent]:
-    """Send the files of a day to ``<to>/<date>/<file>``, each whole and once."""
+    """Upload the files of a day to ``<to>/<date>/<file>``, each whole and once."""
     landing, to = landing.rstrip("/"), to.rstrip("/")
     if f"{to}/".startswith(f"{landing}/"):
         raise SettingsError(f"{to}: lies in the landing folder itself, so a run would read the file twice; name another --to")
@@ -204,10 +192,10 @@ def upload(landing: str, to: str, date: dt.date, pattern: str = "*_transactions.
 
 
 def _of_day(landing: str, date: dt.date, pattern: str) -> list[LandingFile]:
-    """Return the files of the day."""
+    """Return the files of a day, which must differ in name."""
     files = list_files(landing, pattern)
     found = [file for file in files if file.file_date == date]
-    names = [_name(file) for file in found]
+    names = [PurePosixPath(file.source_file).name for file in found]
     if not found:
         newest = max((file.file_date for file in files if file.file_date), default="without a date")
         raise SettingsError(f"{landing}: none of {len(files)} file(s) is of {date}, the newest is {newest}; correct --date")
@@ -216,22 +204,18 @@ def _of_day(landing: str, date: dt.date, pattern: str) -> list[LandingFile]:
     return found
 
 
-def _name(file: LandingFile) -> str:
-    """Return the name of a file without its folders."""
-    return PurePosixPath(file.source_file).name
-
-
 def _lies_at(to: str, date: dt.date, file: LandingFile, content: bytes) -> str | None:
-    """Return where under a target the same file lies already, if it does; refuse another one of its name."""
+    """Return the address of the same file under a target, None if there is none; refuse another file of its name."""
     system, root = filesystem(to)
-    for place in (f"{date}/{_name(file)}", _name(file)):
+    name = PurePosixPath(file.source_file).name
+    for place in (f"{date}/{name}", name):
         if system.exists(f"{root}/{place}"):
             return _same(system, f"{root}/{place}", f"{to}/{place}", content)
     return None
 
 
 def _same(system: Any, path: str, shown: str, content: bytes) -> str:
-    """Return the address of a file with this content; refuse one with another."""
+    """Return the address of a file if it has this content; refuse it otherwise."""
     size = int(system.info(path)["size"])
     if size == len(content) and hashlib.sha256(system.cat_file(path)).digest() == hashlib.sha256(content).digest():
         return shown
@@ -242,20 +226,20 @@ def _same(system: Any, path: str, shown: str, content: bytes) -> str:
 
 
 def _sent(to: str, date: dt.date, file: LandingFile, content: bytes, there: str | None) -> Sent:
-    """Send a file unless it lies there already."""
+    """Upload a file unless it is there already."""
     if there:
         return Sent(file.source_file, there, len(content), new=False)
     system, root = filesystem(to)
-    place = f"{date}/{_name(file)}"
+    place = f"{date}/{PurePosixPath(file.source_file).name}"
     try:
         _put(system, f"{root}/{place}", content)
-    except FileExistsError:  # somebody was faster
+    except FileExistsError:  # another upload was faster
         return Sent(file.source_file, _same(system, f"{root}/{place}", f"{to}/{place}", content), len(content), new=False)
     return Sent(file.source_file, f"{to}/{place}", len(content), new=True)
 
 
 def _put(system: Any, path: str, content: bytes) -> None:
-    """Write a new file whole; raise FileExistsError where there is one."""
+    """Write a new file whole; raise FileExistsError if there is one."""
     if "local" not in system.protocol:
         return system.pipe_file(path, content, mode="create")
     Path(path).parent.mkdir(parents=True, exist_ok=True)

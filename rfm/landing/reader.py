@@ -139,18 +139,12 @@ Read = tuple[tuple, pa.Table | StreamedRows]  # a file's row of the ledger, and 
 
 @dataclass
 class Reading:
-    """Landing files on their way into bronze: iterate over the batches; ``refused`` then says which files were not read.
+    """Landing files while they are read: iterate over the batches.
 
-    Parameters
+    Attributes
     ----------
-    landing
-        Folder or URL.
-    files
-        Files to read.
-    run_date
-        Becomes ``processing_date``.
-    encoding, separator, columns
-        ``settings.files`` and ``settings.columns``.
+    landing, files, run_date, encoding, separator, columns
+        As for `read_files`.
     refused
         Filled during the iteration: one line per file that was not read, with name, reason and remedy.
     told

@@ -40,7 +40,7 @@ from rfm.landing.csv import (
     whitespace_reader,
 )
 from rfm.landing.csv import whitespace_reader as reader
-from rfm.landing.decode import AUTO, GZIP_MAGIC, UTF8_BOM, UTF16_BOMS, after_last_line, decode_stream
+from rfm.landing.decode import AUTO, GZIP_MAGIC, UTF8_BOM, UTF16_BOMS, after_last_line, decode_stream, detect_format
 from rfm.landing.files import filesystem, outside_reports
 from rfm.settings import Settings, absolute
 
@@ -146,7 +146,9 @@ def line_numbers(
         places = [header.index(name) for name in named.values()]
         wanted = [tuple(row[raw] for raw in named) for row in rows]
         found = _first(rows_of, places, set(wanted))
-    return [found.get(row) for row in wanted]
+    with system.open(path, "rb") as file:
+        above = 1 if detect_format(file, path)[0].suffixes else 0  # the header is no line of Parquet or JSON lines
+    return [found[row] - above if row in found else None for row in wanted]
 
 
 def _first(reader: Any, places: list[int], wanted: set[Row]) -> dict[Row, int]:

@@ -53,7 +53,7 @@ def quarantined(lake: Lake, files: Iterable[str] | None = None) -> pl.DataFrame:
     """Return the rows of the quarantine with an id each that stays the same until the row is released."""
     some: dict[str, Any] = {} if files is None else {"source_file": sorted(files)}
     rows = lake.rows(QUARANTINE, **some)
-    versions = ledger.versions(lake, "quarantine")
+    versions = ledger.versions_in_layer(lake, "quarantine")
     digests = [_digest([versions.get(row["source_file"], 1), *_identity(row)]) for row in rows.iter_rows(named=True)]
     ids = _numbered(digests, _finished(lake))
     known = [versions.get(name, 1) for name in rows["source_file"]]
@@ -176,9 +176,9 @@ def _count(lake: Lake, left: pl.DataFrame) -> None:
     """Count the rows of the files in silver and in the quarantine anew."""
     files = left["source_file"].unique().to_list()
     for layer in ("silver", "quarantine"):
-        noted = ledger.entries(lake, layer, files)
+        noted = ledger.read_entries(lake, layer, files)
         versions = dict(noted.select("source_file", pl.col("version").fill_null(1)).rows())
-        ledger.note(lake, layer, noted.drop("layer", "rows", "version"), versions)
+        ledger.record_layer(lake, layer, noted.drop("layer", "rows", "version"), versions)
 
 
 # ── release ────────────────────────────────────────────────────────────

@@ -55,7 +55,7 @@ def settings(tmp_path: Path, days: int, every: int) -> Settings:
     return load_settings(landing=str(tmp_path / "landing"), lake=str(tmp_path / "lake"), **quick)
 
 
-def test_a_table_is_due_after_so_many_commits_and_then_not_before_as_many_more(lake):
+def test_a_table_is_due_every_so_many_commits(lake):
     written(lake, 4)
     assert lake.tend(5) == []
     written(lake, 1)
@@ -76,7 +76,7 @@ def test_a_table_of_one_file_is_due_as_often_as_any_other(lake):
     assert lake.tend(5) == []
 
 
-def test_a_table_that_another_is_busy_with_is_left_for_the_next_run(lake, monkeypatch):
+def test_a_table_that_is_being_written_waits_for_the_next_run(lake, monkeypatch):
     written(lake, 5)
 
     def busy(*_: object) -> None:
@@ -88,7 +88,7 @@ def test_a_table_that_another_is_busy_with_is_left_for_the_next_run(lake, monkey
     assert lake.tend(5) == [MODELS]
 
 
-def test_the_number_of_files_stays_bounded_and_the_tables_are_those_without_care(tmp_path):
+def test_maintenance_bounds_files_and_changes_no_row(tmp_path):
     cared, wild = settings(tmp_path, 6, every=4), Lake(str(tmp_path / "wild"))
     careless = {"lake": wild.url, "care": cared.care.model_copy(update={"optimize_every": 0})}
     last = FIRST + dt.timedelta(days=5)
@@ -102,7 +102,7 @@ def test_the_number_of_files_stays_bounded_and_the_tables_are_those_without_care
         assert one.sort(one.columns).equals(other.sort(other.columns)), name
 
 
-def test_files_stay_once_after_checkpoint_compaction_and_a_cleaned_log(tmp_path):
+def test_files_stay_exactly_once_after_maintenance(tmp_path):
     given = settings(tmp_path, 6, every=0)
     lake = Lake(given.lake)
     for place in range(6):

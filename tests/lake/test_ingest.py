@@ -92,7 +92,7 @@ def test_a_file_that_only_looks_changed_is_read_once_more(shop):
     assert held(shop) == before
 
 
-def test_a_changed_file_is_refused_with_a_warning_and_looked_at_once(shop):
+def test_a_changed_file_is_refused_and_read_only_once(shop):
     put(shop, NAME, GOOD)
     before = held(shop)
     for day in (DAY, NEXT):
@@ -133,7 +133,7 @@ def test_same_size_and_another_content_is_noticed(shop):
     assert len(run(shop)) == 1
 
 
-def test_a_file_that_got_its_content_back_is_no_longer_warned_of(shop):
+def test_a_file_with_its_old_content_again_gives_no_warning(shop):
     put(shop, NAME, GOOD)
     assert len(run(shop)) == 1
     put(shop, NAME, GOOD, GOOD, BAD)
@@ -191,10 +191,10 @@ def test_the_day_that_brought_the_old_rows_is_counted_anew(shop):
 # ── crashes and races ──────────────────────────────────────────────────────────────────────────────
 DEATHS: dict[str, tuple[Any, str]] = {
     "before bronze": (Lake, "put_files"),
-    "before the ledger": (ledger, "note"),
-    "before silver": (ingest, "settle"),
-    "before the counts": (ingest, "days"),
-    "before the end": (ingest, "finish"),
+    "before the ledger": (ledger, "record_layer"),
+    "before silver": (ingest, "write_silver"),
+    "before the counts": (ingest, "processing_dates"),
+    "before the end": (ingest, "clear_restatements"),
 }
 
 
@@ -268,7 +268,7 @@ def test_a_slow_run_with_the_old_content_takes_nothing_back(shop):
 
 
 # ── refused files ──────────────────────────────────────────────────────────────────────────────────
-def test_a_refused_file_is_told_and_tried_again_until_it_is_right(shop):
+def test_a_refused_file_is_tried_again_until_it_is_right(shop):
     bad = Path(shop.landing) / "2025-06-27_transactions.csv"
     bad.write_bytes(b"%PDF-1.7")
     put(shop, "2025-06-27_b_transactions.csv", GOOD)
@@ -283,7 +283,7 @@ def test_a_refused_file_is_told_and_tried_again_until_it_is_right(shop):
     assert backfill.warnings_of(shop, NEXT, NEXT)[1] is False
 
 
-def test_a_refused_file_stops_the_run_before_gold_where_the_shop_wants_that(shop):
+def test_a_refused_file_stops_before_gold_if_set_so(shop):
     (Path(shop.landing) / "x_transactions.csv").write_text("what is this", encoding="utf-8")
     strict = shop.model_copy(update={"files": shop.files.model_copy(update={"on_refused": "before"})})
     with pytest.raises(InputError, match=r"stopped before gold: 1 file\(s\) refused, the others are in silver: x_transactions"):
@@ -299,7 +299,7 @@ def test_wrong_settings_of_files_are_refused(name, value):
 
 
 # ── the command ────────────────────────────────────────────────────────────────────────────────────
-def test_backfill_restates_and_ends_with_status_1_after_a_refused_file(tmp_path, monkeypatch):
+def test_backfill_ends_with_status_1_after_a_refused_file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     make_sample(tmp_path / "landing", days=1, lines=600, customers=80)
     (file,) = (tmp_path / "landing").iterdir()

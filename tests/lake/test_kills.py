@@ -172,18 +172,18 @@ def daily_killed(landing: Path, root: Path, kills: int, seed: int) -> None:
     assert str(told).endswith("result tables are identical")
 
 
-def test_the_daily_run_killed_once_ends_like_one_that_nobody_touched(landing, tmp_path):
+def test_a_daily_run_killed_once_ends_like_an_undisturbed_one(landing, tmp_path):
     daily_killed(landing, tmp_path, 1, SEED)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("seed", range(5))
-def test_the_daily_run_killed_often_ends_like_one_that_nobody_touched(landing, tmp_path, seed):
+def test_a_daily_run_killed_often_ends_like_an_undisturbed_one(landing, tmp_path, seed):
     daily_killed(landing, tmp_path, 4, SEED + 10 + seed)
 
 
 # ── what the killed leave behind ───────────────────────────────────────────────────────────────────
-def test_leftovers_of_killed_writers_are_removed_when_they_are_old(runs, tmp_path):
+def test_old_leftovers_of_killed_writers_are_removed(runs, tmp_path):
     lake = tmp_path / "lake"
     assert runs.forks.wait(runs.forks.start("run_days", **runs.given(lake))) == 0
     folder = lake / "retail_transactions_bronze"

@@ -155,7 +155,7 @@ def test_a_file_put_after_a_listing_is_seen_by_the_next(s3):
     assert names("s3://shop/daily/") == [NAME.format("2025-10-22")]
 
 
-def test_a_file_that_vanished_is_refused_by_name_and_the_others_go_on(s3):
+def test_a_vanished_object_is_refused_and_the_others_go_on(s3):
     put(s3, "daily/" + NAME.format("2025-10-21"), day_file(489434, "2025-10-21"))
     reading = rfm.read_files("s3://shop/daily", ["gone.csv", NAME.format("2025-10-21")], dt.date(2025, 10, 22))
     assert [rows.num_rows for _, rows in reading] == [2]
@@ -266,7 +266,7 @@ def two_stages(lake: str, date: str, restate: bool = False) -> dict[str, int]:
     return rfm.ingest.reconcile(home)
 
 
-def test_a_file_too_large_to_hold_is_read_from_a_bucket_in_pieces(s3, monkeypatch):
+def test_a_large_object_is_read_in_pieces(s3, monkeypatch):
     monkeypatch.setattr(decode, "PIECE", 8192)
     monkeypatch.setattr(reader, "PIECE", 8192)
     monkeypatch.setattr(reader, "WHOLE_BYTES", 20_000)
@@ -279,7 +279,7 @@ def test_a_file_too_large_to_hold_is_read_from_a_bucket_in_pieces(s3, monkeypatc
     assert [sum(table.num_rows for table in rows) for _ in range(2)] == [2000, 2000]
 
 
-def test_a_changed_object_is_restated_and_a_corrected_row_released_in_a_bucket(s3, tmp_path):
+def test_restatement_and_release_work_in_a_bucket(s3, tmp_path):
     from rfm.pipeline import release
 
     name, lake = NAME.format("2025-10-21"), "s3://shop/lake"
@@ -343,7 +343,7 @@ def test_upload_sends_a_day_once(exported, target):
     assert names(target) == [f"2025-10-23/{NAME.format(DAY)}"]
 
 
-def test_upload_refuses_another_file_of_that_name_and_sends_nothing(exported, target):
+def test_upload_refuses_another_file_of_the_same_name(exported, target):
     upload(str(exported), target, DAY)
     (exported / "b 2025-10-23_transactions.csv").write_text(HEADER)
     (exported / NAME.format(DAY)).write_text(day_file(500000, "2025-10-23"))  # of the same size
@@ -611,7 +611,7 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("again", [False, pytest.param(True, marks=pytest.mark.long)])
-def test_a_run_in_buckets_twice_changes_nothing_and_tells_no_secret(s3, workplace, capfd, again):
+def test_a_repeated_run_in_buckets_changes_nothing(s3, workplace, capfd, again):
     make_sample(workplace / "sample", days=2, lines=800, customers=100)
     for date in (dt.date(2025, 10, 22), dt.date(2025, 10, 23)):
         upload(str(workplace / "sample"), "s3://shop/daily", date)
@@ -633,7 +633,7 @@ def test_a_run_in_buckets_twice_changes_nothing_and_tells_no_secret(s3, workplac
     assert leaks(iter([("said", json.dumps([first, second, said.out, said.err]).encode())])) == []
 
 
-def test_a_failed_run_tells_no_secret_even_where_a_notebook_prints_it(s3, workplace, capfd):
+def test_a_failed_run_shows_no_secret_of_a_notebook(s3, workplace, capfd):
     put(s3, "daily/" + NAME.format("2025-10-23"), day_file(489434, "2025-10-23"))
     shutil.copytree(NOTEBOOKS, workplace / "notebooks")
     place = workplace / "notebooks" / "2_silver.ipynb"
@@ -656,7 +656,7 @@ def test_a_failed_run_tells_no_secret_even_where_a_notebook_prints_it(s3, workpl
 
 
 # ── one run at a time ──────────────────────────────────────────────────────────────────────────────
-def test_lock_in_a_bucket_lets_one_in_and_is_taken_over_from_the_dead(s3):
+def test_a_lock_in_a_bucket_admits_one_and_outlives_no_owner(s3):
     settings = load_settings(lake="s3://shop/lake")
     with locked(settings, DAY):
         with pytest.raises(BusyError, match=f"s3://shop/lake/run.lock: a run of {DAY} is at work"):

@@ -108,9 +108,7 @@ def test_the_same_day_again_changes_nothing(spread: SparkLake, shop: rfm.setting
     assert_same_tables(spread, rfm.open_lake(shop))
 
 
-def test_a_run_that_died_before_it_noted_its_files_is_finished_by_the_next(
-    spread: SparkLake, shop: rfm.settings.Settings
-) -> None:
+def test_the_next_run_finishes_one_that_died_before_the_ledger(spread: SparkLake, shop: rfm.settings.Settings) -> None:
     nothing = spread.rows("landing_files").filter(layer="silver").clear()
     spread.replace("landing_files", nothing, layer="silver")
     list(backfill(on_spark(shop, spread.url), LAST, LAST))
@@ -157,7 +155,7 @@ def test_backtest_reads_the_sales_of_the_cluster(published: tuple) -> None:
         run_backtest(published[0], FIRST, LAST)
 
 
-def test_what_needs_the_log_is_done_here_or_refused_of_a_catalog(published: tuple) -> None:
+def test_work_on_the_log_is_refused_for_a_catalog(published: tuple) -> None:
     settings, _ = published
     list(backfill(settings, FIRST, FIRST))
     if is_catalog_name(settings.lake):

@@ -225,7 +225,7 @@ def test_every_line_is_in_silver_or_in_the_quarantine(fates, label):
 
 
 @pytest.mark.parametrize("label", REFUSED)
-def test_a_file_that_is_no_sales_file_is_refused_by_name_and_reason(landed, fates, label):
+def test_a_malformed_file_is_refused_by_name_and_reason(landed, fates, label):
     (said,) = [line for line in landed[1] if line.startswith(f"{named(label)}: ")]
     assert REFUSED[label][1] in said
     assert "\n" not in said
@@ -270,7 +270,7 @@ def test_made_bytes_are_read_whole_or_refused(head, body):
     encoding=st.sampled_from(["utf-8", "cp1252", "utf-16-le", "latin-1"]),
     separator=st.sampled_from([",", ";", "\t", "|"]),
 )
-def test_made_bytes_under_any_setting_raise_nothing_but_an_input_error(raw, encoding, separator):
+def test_made_bytes_under_any_setting_raise_only_input_errors(raw, encoding, separator):
     for content in (raw, HEADER.encode(encoding) + b"\n" + raw):
         try:
             assert parse(content, "x.csv", encoding, separator).column_names[-1] == "_rescued_data"
@@ -285,7 +285,7 @@ def test_a_set_encoding_and_separator_win():
         parse(raw, "x.csv", "shift_jis", "|")
 
 
-def test_blanks_in_any_number_are_one_separator_and_lines_that_do_not_fit_keep_their_text():
+def test_runs_of_blanks_are_one_separator():
     lines = [
         " " + "   ".join(COLUMNS).replace("Customer ID", "CustomerID"),
         f"  {'  '.join(VALUES)} ",

@@ -52,7 +52,7 @@ def test_run_date_is_the_one_set_or_the_newest_in_the_names(landing):
     assert run_date(load_settings(date="2025-06-27")) == dt.date(2025, 6, 27)
 
 
-def test_without_a_date_in_a_name_the_newest_sale_gives_it_and_says_so(landing):
+def test_the_newest_sale_gives_the_date_if_no_name_does(landing):
     put(landing, "a_transactions.csv", "2025-03-03", "2025-02-01")
     put(landing, "b_transactions.csv", "2025-03-01")
     with pytest.warns(UserWarning, match="run date 2025-03-03: newest sale in the files, as no file name has a date"):

@@ -72,7 +72,7 @@ def gold_of(lake: rfm.Lake) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("name", NEWEST)
-def test_foreign_files_end_in_the_values_of_an_independent_calculation(home, foreign_files, name):
+def test_foreign_files_give_independently_calculated_values(home, foreign_files, name):
     settings, day = set_up(home, foreign_files, name), NEWEST[name]
     lake = rfm.open_lake(settings)
     backfill.to_bronze(settings, lake, day)
@@ -144,7 +144,7 @@ def usual(home: Path) -> dict[str, object]:
 
 @pytest.mark.real
 @pytest.mark.long
-def test_real_days_of_another_till_end_in_a_report_by_four_commands(home, real_files):
+def test_four_commands_report_real_days_of_another_till(home, real_files):
     export(real_files, home / "exports")
     for command in (["check", "exports"], ["init", "exports", "--yes"], ["daily"], ["status"]):
         shown = CliRunner().invoke(app, command)

@@ -112,7 +112,7 @@ def test_a_large_file_that_changed_is_restated_in_one_commit(landing, tmp_path):
     assert rfm.ingest.audit(lake)["bronze"] == 900
 
 
-def test_a_large_file_that_changes_while_it_is_written_leaves_nothing(landing, tmp_path):
+def test_a_large_file_that_changes_meanwhile_leaves_no_row(landing, tmp_path):
     lake = rfm.Lake(str(tmp_path / "lake"))
     ((files, pieces),) = rfm.read_files(str(landing), [NAME], DAY)
     (landing / NAME).write_text(HEADER + lines(1200))

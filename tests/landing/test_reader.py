@@ -129,7 +129,7 @@ def test_separators(separator):
     assert list(rows(text)[0].values()) == [*VALUES, None]
 
 
-def test_a_decimal_comma_stays_in_its_field_where_semicolons_separate():
+def test_a_decimal_comma_stays_in_its_field():
     assert rows(csv("1;2;A;1;6,95;;;2025-06-26", header=";".join(COLUMNS)))[0]["Price"] == "6,95"
 
 
@@ -179,7 +179,7 @@ def test_additional_columns_are_kept_as_json():
     assert [row["Invoice"] for row in found] == ["489434"] * 3
 
 
-def test_columns_without_a_name_as_spreadsheets_leave_them_are_named_by_their_place():
+def test_columns_without_a_name_are_named_by_their_place():
     found = rows(csv(f"{LINE},,", f"{LINE},,note", header=f"{HEADER},,"))
     assert [row["_rescued_data"] for row in found] == [None, '{"column 10": "note"}']
     assert [row["Invoice"] for row in found] == ["489434", "489434"]
@@ -255,7 +255,7 @@ def test_a_quote_that_is_never_closed_takes_no_other_line_along(after):
     assert [(line["_line"], line["_raw"]) for line in told] == [(3, '1,2,"A,1,1,,,2025-06-26'), (after + 5, "x")]
 
 
-def test_a_field_of_two_lines_with_separators_of_its_own_stays_whole():
+def test_a_field_of_two_lines_with_separators_stays_whole():
     assert rows(csv('1,2,"RED,\nWHITE, BLUE",1,1,,,2025-06-26'))[0]["Description"] == "RED,\nWHITE, BLUE"
 
 
@@ -263,7 +263,7 @@ FIELDS = st.text(alphabet=st.sampled_from('ab1 ,"\n\r;\t|£\0\\'), max_size=6)
 
 
 @given(body=st.binary(max_size=120) | st.lists(FIELDS, max_size=30).map(lambda parts: ",".join(parts).encode()))
-def test_arbitrary_bytes_below_a_header_raise_nothing_but_an_input_error(body):
+def test_bytes_below_a_header_raise_only_input_errors(body):
     try:
         table = parse(csv(LINE).encode() + body, "x.csv")
     except InputError as error:
@@ -336,7 +336,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reader, "WHOLE_BYTES", 1000)
 
 
-def test_a_file_too_large_to_hold_comes_in_pieces_as_often_as_asked(tmp_path, small):
+def test_a_large_file_can_be_streamed_several_times(tmp_path, small):
     put(tmp_path, "1_transactions.csv", "3_transactions.csv")
     put(tmp_path, "2_transactions.csv", text=csv(*[LINE] * 50, "x"))
     (large, pieces), (files, whole) = read_files(str(tmp_path), [f"{i}_transactions.csv" for i in (1, 2, 3)], DAY)
@@ -352,7 +352,7 @@ def test_a_file_too_large_to_hold_comes_in_pieces_as_often_as_asked(tmp_path, sm
 
 
 @pytest.mark.parametrize("change", [lambda raw: raw.replace(b"BALL", b"BELL"), lambda raw: raw + raw])
-def test_a_large_file_that_changes_between_look_and_reading_is_not_taken(tmp_path, small, change):
+def test_a_large_file_that_changed_since_it_was_read_is_refused(tmp_path, small, change):
     folder = put(tmp_path, "2_transactions.csv", text=csv(*[LINE] * 50))
     ((_, pieces),) = read_files(folder, ["2_transactions.csv"], DAY)
     (tmp_path / "2_transactions.csv").write_bytes(change((tmp_path / "2_transactions.csv").read_bytes()))
@@ -360,7 +360,7 @@ def test_a_large_file_that_changes_between_look_and_reading_is_not_taken(tmp_pat
         list(pieces)
 
 
-def test_a_large_gzip_that_is_damaged_at_its_end_is_refused_before_a_row_is_written(tmp_path, small):
+def test_a_large_damaged_gzip_is_refused_before_a_row_is_read(tmp_path, small):
     put(tmp_path, "1_transactions.csv")
     (tmp_path / "2_transactions.csv.gz").write_bytes(gzip.compress(csv(*[LINE] * 50).encode())[:-6])
     reading = read_files(str(tmp_path), ["2_transactions.csv.gz", "1_transactions.csv"], DAY)
@@ -390,12 +390,12 @@ def test_the_date_comes_from_the_name_not_from_the_folder(tmp_path):
     }
 
 
-def test_the_second_date_of_a_name_counts_where_the_first_is_impossible(tmp_path):
+def test_the_second_date_counts_if_the_first_is_impossible(tmp_path):
     put(tmp_path, "2025-99-99_2025-06-26_transactions.csv")
     assert list_files(str(tmp_path))[0].file_date == DAY
 
 
-def test_a_run_sees_the_files_up_to_its_date_and_those_without_a_date(tmp_path):
+def test_a_run_sees_files_up_to_its_date_or_without_one(tmp_path):
     folder = put(tmp_path, *(f"2025-06-{day}_transactions.csv" for day in (26, 27, 28)), "late_transactions.csv")
     assert names(folder, until=dt.date(2025, 6, 27)) == [
         "late_transactions.csv",

@@ -100,7 +100,7 @@ def test_many_random_splits_end_in_the_same_silver_and_gold(check, seed):
 
 @pytest.mark.long
 @pytest.mark.real
-def test_a_random_split_of_the_real_history_ends_in_the_same_silver_and_gold(real_files, tmp_path):
+def test_any_split_of_the_history_gives_the_same_gold(real_files, tmp_path):
     days = sorted(real_files.iterdir())[-DAYS * 5 :]
     lines = [line for path in days for line in path.read_text("utf-8").splitlines(keepends=True)[1:]]
     files = {f"{LAST} {path.name}": path.read_text("utf-8").splitlines(keepends=True)[1:] for path in days}
@@ -110,7 +110,7 @@ def test_a_random_split_of_the_real_history_ends_in_the_same_silver_and_gold(rea
             assert found.equals(wanted)
 
 
-def test_a_late_file_and_a_second_file_of_a_day_are_counted_by_the_next_run(as_it_came, tmp_path):
+def test_late_and_second_files_are_counted_by_the_next_run(as_it_came, tmp_path):
     lines, wanted = as_it_came
     parts = {f"{LAST}_transactions.csv": lines[900:], "2025-10-12_transactions.csv": lines[:500]}
     parts["2025-10-12 again_transactions.csv"] = lines[500:900]
