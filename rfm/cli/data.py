@@ -207,7 +207,7 @@ def check(
     files: Files,
     as_json: Json = False,
 ) -> None:
-    """Show how sales files would be read: the meaning of each column, dropped lines, settings. Nothing is written."""
+    """Show how sales files would be read: the meaning of each column, dropped lines and settings. Nothing is written."""
     with _progress() as tell:
         from rfm import onboarding
 
@@ -233,7 +233,7 @@ def init(
     with _progress() as tell:
         from rfm import onboarding
         from rfm.onboarding import wizard
-        from rfm.onboarding.render import render, summary_line
+        from rfm.onboarding.render import render, summary
 
         target, today = wizard.refuse_if_there(force), dt.date.today()
         report = onboarding.check(files, today, {}, tell)
@@ -243,7 +243,7 @@ def init(
     if any(guess.value != chosen[guess.setting] for guess in report.guesses):
         with _progress() as tell:
             tried = onboarding.check(files, today, chosen, tell)
-        screen.print(summary_line(tried), soft_wrap=False)
+        screen.print(summary(tried), soft_wrap=False)
     if tried.status > 1:
         raise typer.Exit(tried.status)
     wizard.write_settings(target, report, answers)

@@ -197,9 +197,9 @@ def settings_of(**given: Any) -> Any:
     return settings
 
 
-def print_json(told: Any) -> None:
+def print_json(result: Any) -> None:
     """Print a result as one JSON document on standard output."""
-    typer.echo(json.dumps(told, indent=2, default=str, allow_nan=False))
+    typer.echo(json.dumps(result, indent=2, default=str, allow_nan=False))
 
 
 def day_of(option: str, text: str) -> dt.date:

@@ -255,7 +255,7 @@ def report(
 
 @app.command(epilog="Examples: `rfm publish s3://shop/site` · `rfm publish ../pages`")
 def publish(
-    url: Annotated[str, typer.Argument(metavar="URL", help="Where to: s3://…, another URL, or a folder such as GitHub Pages'.")],
+    url: Annotated[str, typer.Argument(metavar="URL", help="Target: s3://…, another URL, or a folder (of GitHub Pages, say).")],
     reports: Reports = None,
     lake: LakeUrl = None,
 ) -> None:

@@ -1,12 +1,6 @@
-"""Guess how a shop writes its sales: which column is which, dates, numbers, rules; each guess with its reason.
+"""Check a shop's own files before the first run, and write what they need into rfm.toml.
 
-Tables of words and patterns tell (`words`, `dates.PATTERNS`, `numbers.MARKS`); nothing is read here and nothing is decided
-for good: a guess says how sure it is, and a person can change it.
-
-Look at a shop's own files before the first run: what they are taken for, what would be lost, what to set.
-
-A guess is made of the beginnings of the files (`rfm.onboarding`), then the files are run as far as gold with the guessed
-settings, in a folder that is gone afterwards; nothing is written anywhere else.
+Settings are guessed from the beginnings of the files; then the files are run up to gold with them, in a temporary folder.
 """
 
 from __future__ import annotations
@@ -38,7 +32,7 @@ __all__ = ["Example", "Finding", "Guess", "Report", "check"]
 
 @dataclass(frozen=True)
 class Report:
-    """What files are taken for, and what a run would make of them."""
+    """How files are understood, and what a run would make of them."""
 
     place: Input
     sample: Sample
@@ -46,33 +40,33 @@ class Report:
     guesses: list[Guess]
     trial: DryRun | None
     findings: list[Finding]
-    changes: list[Guess]
+    changes: list[Guess]  # guesses that differ from the settings in force
     dropped: list[Example] = field(default_factory=list)
 
     @property
     def status(self) -> int:
-        """0 good, 1 something is to be mended, 2 unusable."""
+        """0 good, 1 something to fix, 2 unusable."""
         return max((STATUS[one.weight] for one in self.findings), default=0)
 
     @property
     def roles(self) -> dict[str, tuple[str, Match]]:
-        """What each column is taken for, and how sure that is; those that are not used are left out."""
+        """Role of each column that is used, with its match."""
         return {match.column: (role, match) for role, match in self.lines.matches.items()} if self.lines else {}
 
     @property
     def offer(self) -> str:
-        """Text for ``rfm.toml``; empty if the defaults do, or nothing can."""
+        """Text for ``rfm.toml``; empty if the defaults fit, or if no settings can help."""
         hopeless = any(one.weight == "unusable" and one.about in ("columns", "lines") for one in self.findings)
         return "" if hopeless else config_toml(self.guesses)
 
 
 def check(files: Sequence[str], today: dt.date, chosen: Mapping[str, Any] | None = None, tell: Tell = silent) -> Report:
-    """Look at files as a run would."""
+    """Read files as a run would, with the settings in force or those chosen."""
     settings = load_settings()
     where = place(files, settings.files.pattern)
     sample = look_at(where, tell)
     if not sample.glances:
-        refused = [Finding("unusable", "files", said) for said in sample.refused.values()]
+        refused = [Finding("unusable", "files", reason) for reason in sample.refused.values()]
         return Report(where, sample, None, [], None, refused, [])
     first, names = sample.first, [PurePosixPath(name).name for name in where.names if name not in sample.refused]
     known, gone = _in_force(settings, sample) if chosen is None else (dict(chosen), [])
@@ -85,20 +79,20 @@ def check(files: Sequence[str], today: dt.date, chosen: Mapping[str, Any] | None
 
 
 def _tried(report: Report, today: dt.date, tell: Tell) -> Report:
-    """Return a report with what a run would make of the files."""
+    """Add the results of a dry run to a report."""
     try:
         settings = load_settings(**nested(report.guesses))
     except SettingsError as error:
         wrong = Finding("unusable", "settings", str(error))
         return replace(report, findings=[*report.findings, wrong])
     trial = try_files(settings, report.place, today, tell)
-    told = [*report.findings, *dry_run.trial_findings(trial, settings, today), dry_run.worth(trial)]
+    found = [*report.findings, *dry_run.trial_findings(trial, settings, today), dry_run.worth(trial)]
     dropped = examples(trial.reasons, report.place, settings, report.sample.first.between)
-    return replace(report, trial=trial, findings=told, dropped=dropped)
+    return replace(report, trial=trial, findings=found, dropped=dropped)
 
 
 def _in_force(settings: Settings, sample: Sample) -> tuple[dict[str, Any], list[Finding]]:
-    """Return the settings that somebody chose, and what of them the files do not have."""
+    """Return the chosen settings, and findings about chosen columns that the files do not have."""
     chosen = {
         f"{section}.{name}": getattr(getattr(settings, section), name)
         for section in SECTIONS
@@ -106,36 +100,33 @@ def _in_force(settings: Settings, sample: Sample) -> tuple[dict[str, Any], list[
     }
     header = {plain_name(name) for name in sample.first.lines.column_names}
     if not settings.columns.stock_code:
-        chosen.pop("rules.stock_code_pattern", None)  # which is emptied then
+        chosen.pop("rules.stock_code_pattern", None)  # it has no effect then
     gone = {
         name: value
         for name, value in chosen.items()
         if name.startswith("columns.") and isinstance(value, str) and value and plain_name(value) not in header
     }
-    said = [
-        Finding("mend", "columns", f"rfm.toml says {name} = {value!r}, which is no column here; guessed anew")
+    found = [
+        Finding(
+            "mend", "columns", f"rfm.toml sets {name} = {value!r}, but the files have no such column; another one was guessed"
+        )
         for name, value in gone.items()
     ]
-    return {name: value for name, value in chosen.items() if name not in gone}, said
+    return {name: value for name, value in chosen.items() if name not in gone}, found
 
 
 def _value(settings: Settings, setting: str) -> object:
-    """Return the value in force of a setting."""
     section, _, name = setting.rpartition(".")
     return getattr(getattr(settings, section) if section else settings, name)
 
 
-# ── the text of rfm.toml ────────────────
+# ── the text of rfm.toml ─────────────────────────────────────────────
 SECTIONS: dict[str, Section] = {"shop": Shop(), "files": Files(), "columns": Columns(), "format": Format(), "rules": Rules()}
 
 
-NARROW = 44  # columns that settings take, at most, before their reasons
-
-
-WIDTH = 36  # and at least, in a file that has lines already
-
-
-WIDEST = 120  # letters of a reason
+NARROW = 44  # most columns before the reasons
+WIDTH = 36  # fewest columns before the reasons, in a file that has lines already
+WIDEST = 120  # characters of a reason
 
 
 def default_of(setting: str) -> Any:
@@ -159,7 +150,7 @@ def nested(guesses: Iterable[Guess]) -> dict[str, Any]:
 
 
 def config_toml(guesses: Iterable[Guess], text: str = "") -> str:
-    """Return the text of a shop's file with guesses set in it; all else that it says stays, its comments too."""
+    """Set guesses in the text of rfm.toml; everything else stays, including comments."""
     known = tomllib.loads(text)
     wanted = [guess for guess in guesses if guess.value != _set_in(known, guess.setting)]
     for guess in wanted:
@@ -173,19 +164,17 @@ def config_toml(guesses: Iterable[Guess], text: str = "") -> str:
 
 
 def _parts(setting: str) -> tuple[str, str]:
-    """Return section and name of a setting."""
     section, _, name = setting.rpartition(".")
     return section, name
 
 
 def _set_in(known: Mapping[str, Any], setting: str) -> Any:
-    """Return what a file sets, or the default."""
     section, name = _parts(setting)
     return (known.get(section, {}) if section else known).get(name, default_of(setting))
 
 
 def _opened(text: str, section: str, name: str) -> str:
-    """Return a text in which the commented line of a setting, and of its section, is none any more, if nothing else changes."""
+    """Uncomment the line of a setting, and of its section, if that changes no other setting."""
     lines, inside, before = text.split("\n"), ("", 0), _filled(tomllib.loads(text))
     for number, line in enumerate(lines):
         if header := re.match(r"(?:# *)?\[([\w-]+)\]", line):
@@ -193,7 +182,7 @@ def _opened(text: str, section: str, name: str) -> str:
         if inside[0] == section and re.match(rf"# *{name} *=", line):
             opened = {number, inside[1]} if section else {number}
             tried = "\n".join(one.lstrip("# ") if at in opened else one for at, one in enumerate(lines))
-            with suppress(tomllib.TOMLDecodeError):  # a comment that is no setting, or one that is set elsewhere
+            with suppress(tomllib.TOMLDecodeError):  # not a setting, or set elsewhere
                 after = tomllib.loads(tried)
                 (after[section] if section else after).pop(name, None)
                 if _filled(after) == before:
@@ -202,18 +191,18 @@ def _opened(text: str, section: str, name: str) -> str:
 
 
 def _filled(known: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings without the sections that set nothing."""
+    """Return settings without empty sections."""
     return {name: value for name, value in known.items() if value != {}}
 
 
 def without_empty_sections(text: str) -> str:
-    r"""Return the text of a shop's file in which the names of sections that set nothing are comments."""
+    """Comment out the names of empty sections."""
     known = tomllib.loads(text)
     return re.sub(r"(?m)^\[([\w-]+)\]", lambda found: found[0] if known.get(found[1]) else f"# {found[0]}", text)
 
 
 def _put(document: tomlkit.TOMLDocument, section: str, found: Mapping[str, Guess], least: int) -> None:
-    """Set the values of a section, a reason behind each."""
+    """Set the values of a section, each with its reason as a comment."""
     new = section not in document
     if section and new:
         document[section] = tomlkit.table()
@@ -221,14 +210,14 @@ def _put(document: tomlkit.TOMLDocument, section: str, found: Mapping[str, Guess
     items = {name: tomlkit.item(guess.value) for name, guess in found.items()}
     width = max(min(max(len(f"{name} = {item.as_string()}") for name, item in items.items()), NARROW), least)
     for name, item in items.items():
-        if (reason := _reason(found[name])) and not isinstance(table, InlineTable):  # which has no place for comments
+        if (reason := _reason(found[name])) and not isinstance(table, InlineTable):  # an inline table cannot hold comments
             item.comment(reason)
             item.trivia.comment_ws = " " * (max(width - len(f"{name} = {item.as_string()}"), 0) + 2)
         table[name] = item
 
 
 def _reason(guess: Guess) -> str:
-    """Return what stands behind a setting, in one line: what cannot be seen, as line ends, is written out."""
+    """Return the comment of a setting on one line; line ends and other invisible characters are escaped."""
     doubt = "please check: " if guess.sure == "unsure" else ""
     seen = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in f"{doubt}{guess.reason}")
     return (seen if len(seen) <= WIDEST else f"{seen[: WIDEST - 1]}…") if guess.reason else ""

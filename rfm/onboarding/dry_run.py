@@ -1,9 +1,4 @@
-"""What is odd about the beginnings of files, in sentences.
-
-What is odd about what a run made of files, and whether they are worth segmenting, in sentences.
-
-A run of some files as far as gold, in a folder that is gone afterwards: what a run would make of them.
-"""
+"""Run a shop's files up to gold in a temporary folder, and report what is unusual about the files and the result."""
 
 from __future__ import annotations
 
@@ -31,129 +26,128 @@ from rfm.pipeline import backfill, stages
 from rfm.pipeline.schedule import NEWEST_SALE, OLDEST, newest
 from rfm.settings import Settings
 
-# ── beginnings ────────────────────────────────────────────────────────────
+# ── findings in the beginnings of files ──────────────────────────────
 NEEDED = {"customer_id": "the customer", "invoice_date": "the date of the sale"}
 NAMED = NEEDED | {"price": "price or amount"}
-DATUM = re.compile(r"^[-+]?[0-9][0-9.,:/ -]*$")  # a value where a name should be
+VALUE = re.compile(r"^[-+]?[0-9][0-9.,:/ -]*$")  # in place of a column name
 PENCE = re.compile(r"\b(?:pence|pennies|cents?|centimes|centesimi|cent[aei]vos)\b", re.IGNORECASE)
 ONE_CUSTOMER = 0.2  # of the lines
 
 
 def sample_findings(sample: Sample, lines: Profile) -> Iterator[Finding]:
-    """Yield what the beginnings of files tell."""
+    """Yield findings about the beginnings of files."""
     for name, header in sample.others.items():
-        yield Finding("mend", "columns", f"{name} has other columns than most files ({_short(header)}); bring it into line")
+        yield Finding(
+            "mend", "columns", f"{name} has other columns than most files ({_short(header)}); export it with the same columns"
+        )
     if unusable := _of_header(sample, lines):
         yield unusable
         return
     for role, match in lines.matches.items():
         if match.sure == "unsure":
-            said = f"{match.column!r} is taken for {NAMED.get(role, role.replace('_', ' '))}: {match.reason}; see whether it is"
-            yield Finding("mend", "columns", said)
+            meaning = NAMED.get(role, role.replace("_", " "))
+            yield Finding("mend", "columns", f"{match.column!r} is used as {meaning}: {match.reason}; please check")
     if not lines.dates.pattern:
         column, reason = lines.matches["invoice_date"].column, lines.dates.reason
         yield Finding("unusable", "dates", f"column {column!r}: {reason}; write days like 2025-12-31")
     if lines.dates.other:
-        said = f"day and month could be the other way: {lines.dates.pattern} is taken, {lines.dates.other} fits as well"
-        yield Finding("mend", "dates", said)
+        said = f"day and month could be swapped: dates are read as {lines.dates.pattern}, but {lines.dates.other} fits as well"
+        yield Finding("mend", "dates", f"{said}; please check")
     yield from _of_zones(lines)
     yield from _of_prices(lines)
     yield from _of_customers(lines)
 
 
 def _of_header(sample: Sample, lines: Profile) -> Finding | None:
-    """Say why the header, or what is below it, is of no use; nothing if it is."""
+    """Return why the header, or the lines below it, cannot be used; None if they can."""
     cells, first = list(sample.first.lines.column_names), _short(sample.first.header)
     missing = {role: named for role, named in NEEDED.items() if role not in lines.matches}
-    if any(DATUM.search(cell) for cell in cells) and all(match.sure == "unsure" for match in lines.matches.values()):
-        return Finding("unusable", "columns", f"no header: the first line is {first}; put the names of the columns above it")
+    if any(VALUE.search(cell) for cell in cells) and all(match.sure == "unsure" for match in lines.matches.values()):
+        return Finding("unusable", "columns", f"no header: the first line is {first}; add a line with the column names above it")
     if len(cells) == 1:
-        said = f"only one column, {first}; take off lines above the header, and separate fields by comma, semicolon, tab or bar"
+        said = f"only one column, {first}; remove lines above the header, and separate fields by comma, semicolon, tab or bar"
         return Finding("unusable", "columns", said)
     if lines.lines.empty and len(missing) < len(NEEDED):
-        return Finding("unusable", "lines", "no line below the header; send files with sales")
+        return Finding("unusable", "lines", "no line below the header; use files that have sales")
     for role in NAMED.keys() - lines.matches.keys():
         if column := named_for(role, [name for name in cells if lines.values[name]]):
             return Finding("unusable", "columns", _unlike(role, column, lines.values[column]))
     if missing:
         wanted, there = " or ".join(missing.values()), _short(", ".join(cells))
-        return Finding("unusable", "columns", f"no column is {wanted}, among {there}; name it under [columns], or export it")
+        return Finding("unusable", "columns", f"no column for {wanted} among {there}; set it under [columns], or export it")
     return None
 
 
 def _unlike(role: str, column: str, values: Mapping[str, int]) -> str:
-    """Say that the values of a column are not what its name says."""
-    reason = dates_of(values).reason if role == "invoice_date" else "see whether the export has them in another column"
-    return f"column {column!r} is named like {NAMED[role]}, but holds {next(iter(values))!r} and the like: {reason}"
+    reason = dates_of(values).reason if role == "invoice_date" else "check whether another column of the export has them"
+    return f"column {column!r} is named like {NAMED[role]}, but its values, such as {next(iter(values))!r}, do not fit: {reason}"
 
 
 def _of_zones(lines: Profile) -> Iterator[Finding]:
-    """Say what times tell of their zone."""
     offsets = zones(lines.column("invoice_date"))
     if offsets.get("Z") and not lines.zone:
-        said = "times are in UTC, so a late sale can count for another day; set format.timezone to the shop's zone"
+        said = "times are in UTC, so a late sale can count on another day; set format.timezone to the shop's time zone"
         yield Finding("mend", "times", said)
     elif len(offsets) > 2:
         yield Finding("note", "times", f"times have {len(offsets)} different offsets ({', '.join(sorted(offsets)[:4])})")
 
 
 def _of_prices(lines: Profile) -> Iterator[Finding]:
-    """Say what is odd about prices: that there are none, the scale, totals."""
+    """Check whether there are prices, their scale, and whether they are amounts of lines."""
     if "price" not in lines.matches:
-        said = f"no column is {NAMED['price']}: each {'piece' if 'quantity' in lines.matches else 'line'} counts 1"
-        yield Finding("note", "prices", f"{said}, so amounts are numbers of them; if there is one, name it under [columns]")
+        counted = "piece" if "quantity" in lines.matches else "line"
+        said = f"no column for {NAMED['price']}: each {counted} counts as 1, so amounts are counts of {counted}s"
+        yield Finding("note", "prices", f"{said}; if there is such a column, set columns.price")
         return
     if GROWS in lines.matches["price"].reason:
-        yield Finding("note", "prices", f"{lines.matches['price'].column!r} is no price of a piece: {GROWS}")
+        yield Finding("note", "prices", f"{lines.matches['price'].column!r} is not a price per piece: {GROWS}")
     column, values = lines.matches["price"].column, lines.column("price")
     marks = lines.numbers.decimal, lines.numbers.thousands
     numbers = pd.Series({value: number_of(without_sign(value), *marks) for value in values}, dtype=float).dropna()
-    if not numbers.empty and PENCE.search(column) or _whole_and_large(numbers, values):
-        said = f"{column!r} holds whole numbers only, the middle one is {numbers.median():,.0f}: pence or cents?"
-        yield Finding("mend", "prices", f"{said} A run takes them for pounds, euros …")
-
-
-def _whole_and_large(numbers: pd.Series, values: dict[str, int]) -> bool:
-    """Tell whether many different prices are all whole, and not small."""
-    return len(numbers) > 20 and bool((numbers == numbers.round()).all()) and numbers.abs().median() >= 100
+    whole_and_large = len(numbers) > 20 and bool((numbers == numbers.round()).all()) and numbers.abs().median() >= 100
+    if not numbers.empty and PENCE.search(column) or whole_and_large:
+        said = f"{column!r} may be in pence or cents (median {numbers.median():,.0f})"
+        yield Finding("mend", "prices", f"{said}, but a run reads pounds, euros …; please check")
 
 
 def _of_customers(lines: Profile) -> Iterator[Finding]:
-    """Say what is odd about the customers."""
     customers = lines.column("customer_id")
     rows = sum(customers.values()) or 1
     nobody = guesses.placeholder_customers(customers)
     if sum(nobody.values()) > 1:
         ids = ", ".join(map(repr, list(nobody)[:3]))
-        said = f"{sum(nobody.values()):,} lines have {ids} for a customer; leave the field empty for guests"
+        said = f"{sum(nobody.values()):,} lines have {ids} as customer; leave the field empty for guests"
         yield Finding("mend", "customers", said)
     top = max((one for one in customers if one not in nobody), key=customers.__getitem__, default="")
     if len(customers) > 20 and customers[top] > ONE_CUSTOMER * rows:
         yield Finding(
-            "mend", "customers", f"customer {top!r} stands on {customers[top] / rows:.0%} of the lines; see whether that is one"
+            "mend",
+            "customers",
+            f"customer {top!r} has {customers[top] / rows:.0%} of the lines; check whether that is one customer",
         )
     if any("@" in one for one in list(customers)[:100]):
         yield Finding(
-            "note", "customers", "customers are e-mail addresses; columns.hash_customers = true keeps them out of all tables"
+            "note",
+            "customers",
+            "customers are e-mail addresses; set columns.hash_customers = true to keep them out of all tables",
         )
 
 
 def _short(text: str, most: int = 60) -> str:
-    """Return the beginning of a text in quotes."""
     return repr(text if len(text) <= most else f"{text[:most]}…")
 
 
-# ── findings ────────────────────────────────────────────────────────────
+# ── findings in the dry run ──────────────────────────────────────────
 Weight = Literal["note", "mend", "unusable"]
 STATUS: dict[Weight, int] = {"note": 0, "mend": 1, "unusable": 2}
-UNREAD = ("unreadable", "bad_prices", "other_rules")  # steps of the money flow that no shop means
-MEND_SHARE = 0.01  # of the lines that are lost to them
+UNREAD = ("unreadable", "bad_prices", "other_rules")  # steps of the money flow that no shop intends
+MEND_SHARE = 0.01  # of the lines that they drop
 LONG_GAP, MANY_GUESTS, MANY_TWICE = 7, 0.5, 0.02
 FEW_CUSTOMERS, FEW_DAYS, FEW_AGAIN = 50, 60, 0.1
 
 
 class Finding(NamedTuple):
-    """Something to know, how much it weighs, and where there is one what it is about."""
+    """A sentence about the files, how much it weighs, and its subject."""
 
     weight: Weight
     about: str
@@ -161,15 +155,15 @@ class Finding(NamedTuple):
 
 
 def trial_findings(trial: DryRun, settings: Settings, today: dt.date) -> Iterator[Finding]:
-    """Yield what a run would say."""
-    for said in trial.refused:
-        yield Finding("mend" if trial.lines else "unusable", "files", said)
+    """Yield findings about the result of a dry run."""
+    for reason in trial.refused:
+        yield Finding("mend" if trial.lines else "unusable", "files", reason)
     if trial.stopped:
         yield Finding("mend", "lines", trial.stopped)
     if trial.refused and not trial.lines:
         return
     if not trial.as_of:
-        said = "no line is a sale that a run could count" if trial.lines else "no line below the header"
+        said = "no line is a sale that counts" if trial.lines else "no line below the header"
         yield Finding("unusable", "lines", said)
         return
     yield from _of_loss(trial)
@@ -180,20 +174,21 @@ def trial_findings(trial: DryRun, settings: Settings, today: dt.date) -> Iterato
 
 
 def _of_loss(trial: DryRun) -> Iterator[Finding]:
-    """Say whether more lines are lost than cancellations explain."""
+    """Check whether more lines are dropped than cancellations explain."""
     lost = -int(trial.money.set_index("Step")["Lines"].reindex(UNREAD).fillna(0).sum())
     if lost > MEND_SHARE * trial.lines and not trial.stopped:
-        yield Finding("mend", "lines", f"{lost:,} of {trial.lines:,} lines cannot be read or break a rule; see above which")
+        yield Finding("mend", "lines", f"{lost:,} of {trial.lines:,} lines cannot be read or break a rule; see the list above")
 
 
 def _of_days(trial: DryRun, today: dt.date) -> Iterator[Finding]:
-    """Say what is odd about the days of the sales."""
     lines = trial.volume.groupby("InvoiceDate")["lines"].sum()
     later, early = lines[lines.index > today], lines[lines.index < OLDEST]
     if len(later):
         yield Finding("mend", "dates", f"{int(later.sum()):,} lines are dated after today, up to {max(later.index)}")
     if len(early):
-        said = f"{int(early.sum()):,} lines are dated before 1990, as {min(early.index)}: what programs write for no date"
+        said = (
+            f"{int(early.sum()):,} lines are dated before 1990, such as {min(early.index)}: some programs write this for no date"
+        )
         yield Finding("mend", "dates", said)
     days = [day for day in sorted(lines.index) if OLDEST <= day <= today]
     gaps = [(after - before, before, after) for before, after in zip(days, days[1:], strict=False)]
@@ -202,29 +197,30 @@ def _of_days(trial: DryRun, today: dt.date) -> Iterator[Finding]:
     if long:
         gap, before, after = max(long)
         more = f", and {len(long) - 1} other gaps" if len(long) > 1 else ""
-        said = f"no sale for {gap.days - 1} days, from {before} to {after}{more}; a holiday, or days that are missing?"
+        said = f"no sale for {gap.days - 1} days, from {before} to {after}{more}; a holiday, or missing files?"
         yield Finding("note", "dates", said)
 
 
 def _of_names(trial: DryRun) -> Iterator[Finding]:
-    """Say whether files have a day in their names, and hold sales up to it."""
+    """Check whether files have a day in their names, and sales up to that day."""
     newest = trial.volume.groupby("source_file")["InvoiceDate"].max()
     dated = {name: day for name in newest.index if (day := date_in(name))}
     if not dated:
         odd = trial.as_of and trial.as_of < OLDEST
-        said = f"no file name has a date: give the run date, rfm daily --date {trial.as_of}"
+        said = f"no file name has a date: set the run date with rfm daily --date {trial.as_of}"
         yield Finding("note", "files", said if odd else f"run date {trial.as_of}: {NEWEST_SALE}")
     wrong = [name for name, day in dated.items() if newest[name] > day]
     if wrong:
-        said = f"{len(wrong):,} of {len(dated):,} files hold sales after the day in their name, as {wrong[0]}"
+        said = f"{len(wrong):,} of {len(dated):,} files have sales after the day in their name, such as {wrong[0]}"
         yield Finding("note", "files", f"{said} up to {newest[wrong[0]]}")
 
 
 def _of_copies(trial: DryRun) -> Iterator[Finding]:
-    """Say which files and lines came twice."""
     same = trial.ledger.groupby("sha256")["source_file"].apply(list)
     for names in (names for names in same if len(names) > 1):
-        yield Finding("mend", "copies", f"{' and '.join(sorted(names)[:3])} hold the same; a run would count both, keep one")
+        yield Finding(
+            "mend", "copies", f"{' and '.join(sorted(names)[:3])} have the same content; a run would count both, so keep one"
+        )
     counted, checked = _metric(trial, "repeated_lines")
     if counted > MANY_TWICE * checked:
         yield Finding("note", "copies", f"{counted:,} lines ({counted / checked:.1%}) repeat another line; a run counts them all")
@@ -237,7 +233,7 @@ def _of_guests(trial: DryRun) -> Iterator[Finding]:
 
 
 def _metric(trial: DryRun, metric: str, column: str = "*") -> tuple[int, int]:
-    """Return what a measure counted, and among how many."""
+    """Return the count of a measure, and the number of lines checked."""
     found = trial.metrics[(trial.metrics["metric"] == metric) & (trial.metrics["column"] == column)]
     return int(found["counted"].sum()), int(found["checked"].sum())
 
@@ -249,34 +245,34 @@ def guests(trial: DryRun) -> float:
 
 
 def repeated(trial: DryRun) -> int:
-    """Return the lines that repeat another."""
+    """Return the number of lines that repeat another."""
     return _metric(trial, "repeated_lines")[0]
 
 
 def worth(trial: DryRun) -> Finding:
-    """Say in a sentence whether the result is worth segmenting."""
+    """Return a sentence about whether the result is worth segmenting."""
     if trial.gold.empty or not trial.as_of:
-        return Finding("unusable", "worth", "Nothing to segment: no sale of a known customer counts.")
+        return Finding("unusable", "worth", "No customers to segment: no sale of a known customer counts.")
     customers, again = len(trial.gold), int((trial.gold["Frequency"] > 1).sum())
     first = min((day for day in trial.volume["InvoiceDate"] if day >= OLDEST), default=trial.as_of)
     days = (trial.as_of - first).days + 1
     counted = f"{customers:,} customers over {days:,} days, {again:,} of them ({again / customers:.0%}) bought more than once"
     if customers < FEW_CUSTOMERS:
-        return Finding("note", "worth", f"Too few for segments that mean something: {counted}.")
+        return Finding("note", "worth", f"Too few customers for meaningful segments: {counted}.")
     if days < FEW_DAYS:
-        return Finding("note", "worth", f"Worth a try, and better with more days: {counted}.")
+        return Finding("note", "worth", f"Worth a try, but more days would be better: {counted}.")
     if again < FEW_AGAIN * customers:
         return Finding("note", "worth", f"Segments will differ by spend and recency only: {counted}.")
     return Finding("note", "worth", f"Worth segmenting: {counted}.")
 
 
-# ── trial ────────────────────────────────────────────────────────────
+# ── the dry run ──────────────────────────────────────────────────────
 BRONZE, SILVER, QUARANTINE = "retail_transactions_bronze", "retail_transactions_silver", "retail_transactions_quarantine"
 
 
 @dataclass
 class DryRun:
-    """What a run made of files."""
+    """The result of running files up to gold."""
 
     as_of: dt.date | None = None
     lines: int = 0
@@ -297,12 +293,12 @@ class DryRun:
 
     @property
     def left_out(self) -> list[dict[str, Any]]:
-        """Steps of the money flow that leave lines out."""
+        """Steps of the money flow that exclude lines."""
         return self.money[(self.money["Kind"] == "step") & (self.money["Lines"] != 0)].to_dict("records")
 
 
 def try_files(settings: Settings, place: Input, today: dt.date, tell: Tell) -> DryRun:
-    """Run files as far as gold."""
+    """Run files up to gold in a temporary folder."""
     with scratch("rfm-check-") as folder:
         lake = Lake(folder)
         trial = DryRun(refused=_ingest(settings, lake, place, today, tell))
@@ -328,7 +324,7 @@ def _ingest(settings: Settings, lake: Lake, place: Input, today: dt.date, tell: 
 
 
 def _measure(settings: Settings, lake: Lake, trial: DryRun, today: dt.date) -> None:
-    """Fill in what came of it."""
+    """Add what the tables say to the result."""
     trial.ledger = lake.frame("landing_files", layer="bronze")
     trial.volume, trial.metrics = lake.frame("daily_volume"), lake.frame("quality_metrics")
     sizes = {name: state.rows for name, state in lake.state((BRONZE, SILVER)).items()}

@@ -1,7 +1,4 @@
-"""How a column writes its numbers: the mark of decimals, that of thousands, and a currency beside them.
-
-How a column writes its dates: the pattern that reads most of them, and whether day and month could be the other way.
-"""
+"""Detect how a column writes its numbers (marks, currency) and its dates (pattern, order of day and month)."""
 
 from __future__ import annotations
 
@@ -14,8 +11,8 @@ from typing import NamedTuple
 from rfm.config import CURRENCIES, CURRENCY, FIRST_OF_LAST_CENTURY, GROUPED, MONTHS, number_shape
 
 # ── numbers ────────────────────────────────────────────────────────────
-MARKS = ((".", ""), (",", ""), (".", ","), (",", "."), (",", " "), (".", " "), (".", "'"), (",", "'"))  # the plainest first
-MARKED = (".", ",")  # what reads the plainest numbers with a currency sign too
+MARKS = ((".", ""), (",", ""), (".", ","), (",", "."), (",", " "), (".", " "), (".", "'"), (",", "'"))  # the simplest first
+MARKED = (".", ",")  # for the simplest numbers, where a currency sign stands beside them
 SIGN = re.compile("|".join([*map(re.escape, CURRENCIES), *(rf"\b{code}\b" for code in CURRENCIES.values()), r"\bEuro?\b"]), re.I)
 
 
@@ -24,32 +21,27 @@ class Numbers(NamedTuple):
 
     decimal: str
     thousands: str
-    share: float
+    share: float  # of the values that these marks read
     sure: bool
-    sign: str
+    sign: str  # of a currency
 
 
 def numbers_of(values: Mapping[str, int]) -> Numbers:
-    """Return how the values of a column write numbers."""
+    """Detect how the values of a column write numbers."""
     rows = sum(values.values()) or 1
     bare = {value: without_sign(value) for value in values}
     shares = [sum(count for value, count in values.items() if number_of(bare[value], *marks) is not None) for marks in MARKS]
     best = shares.index(max(shares))
     alike = [marks for marks, share in zip(MARKS, shares, strict=True) if share == shares[best]]
-    sure = all(_same(bare.values(), MARKS[best], marks) for marks in alike)
+    sure = all(number_of(value, *MARKS[best]) == number_of(value, *marks) for marks in alike for value in bare.values())
     signs = [sign for value in values if (sign := sign_in(value))]
     sign = max(set(signs), key=signs.count) if len(signs) * 20 > len(values) else ""
     marks = MARKED if sign and not best else MARKS[best]
     return Numbers(*marks, shares[best] / rows, sure, sign)
 
 
-def _same(values: object, marks: tuple[str, str], others: tuple[str, str]) -> bool:
-    """Tell whether two pairs of marks read the same numbers."""
-    return all(number_of(value, *marks) == number_of(value, *others) for value in values)  # type: ignore[attr-defined]
-
-
 def number_of(text: str, decimal: str = ".", thousands: str = "") -> float | None:
-    """Return the number of a text, none if the marks do not read it."""
+    """Parse a number; return None if the marks do not read it."""
     text = text.strip()
     if not _shape(decimal, thousands).fullmatch(text):
         return None
@@ -63,18 +55,15 @@ def _shape(decimal: str, thousands: str) -> re.Pattern[str]:
 
 
 def without_sign(text: str) -> str:
-    """Return a text without a currency sign beside it and the blanks around it, as a run does."""
+    """Remove a currency sign and the blanks around a number, as a run does."""
     return re.sub(CURRENCY, "", text.strip())
 
 
 def sign_in(text: str) -> str:
-    """Return the currency sign that stands in a text, that of a code for a code; empty if there is none."""
+    """Return the currency sign in a text, also for a currency code; empty if there is none."""
     found = SIGN.search(text)
-    if not found:
-        return ""
-    told = found.group()
     codes = {code: sign for sign, code in CURRENCIES.items()} | {"EURO": "€", "EUR": "€"}
-    return codes.get(told.upper(), told)
+    return codes.get(found.group().upper(), found.group()) if found else ""
 
 
 # ── dates ────────────────────────────────────────────────────────────
@@ -91,15 +80,15 @@ PATTERNS = (
     "%Y%m%d", "%d%m%Y", "%m%d%Y",
     "%b %d, %Y",
 )  # fmt: skip
-KINDS = 200  # ways to write that are compared with each pattern
-OLDEST = 1970  # sales before this year are as odd as those after today
+KINDS = 200  # shapes of dates that are compared with each pattern
+OLDEST = 1970  # sales before this year are as implausible as those after today
 TIME = r"(?:(?:[ T]|, ?).*)?"
 CLOCK = re.compile(r"[T ,]+[0-9]{1,2}:[0-9]{2}(?P<rest>.*)$")
 OFFSET = re.compile(r"(?P<zone>Z|UTC|GMT|[+-][0-9]{2}:?[0-9]{2})$")
-OTHERS = {  # what is a date but cannot be read as one: what it is, and what to do
+OTHERS = {  # numbers that other programs use for dates
     r"[0-9]{10}(?:[.][0-9]+)?": "seconds since 1970",
     r"[0-9]{13}": "milliseconds since 1970",
-    r"[34][0-9]{4}(?:[.,][0-9]+)?": "days as a spreadsheet counts them",
+    r"[34][0-9]{4}(?:[.,][0-9]+)?": "day numbers of a spreadsheet",
 }
 
 
@@ -107,13 +96,13 @@ class Dates(NamedTuple):
     """How dates are written."""
 
     pattern: str
-    share: float
-    other: str
+    share: float  # of the values that it reads
+    other: str  # a second pattern that is as plausible
     reason: str
 
 
 def dates_of(values: Mapping[str, int], today: dt.date | None = None) -> Dates:
-    """Return how the values of a column write dates."""
+    """Detect how the values of a column write dates."""
     days, rows = _days(values), sum(values.values()) or 1
     kinds = list(dict.fromkeys(re.sub("[0-9]", "9", text) for text in days))[:KINDS]
     read = {pattern: _read(days, pattern) for pattern in PATTERNS if any(_fits(pattern, kind) for kind in kinds)}
@@ -127,19 +116,19 @@ def dates_of(values: Mapping[str, int], today: dt.date | None = None) -> Dates:
 
 
 def _doubt(chosen: str, alike: list[str], read: Mapping[str, Mapping[str, dt.date]], today: dt.date | None) -> tuple[str, str]:
-    """Return the other pattern that could be meant, if any is as likely, and why this one was taken."""
+    """Return a second pattern if one is as plausible, and the reason for the chosen one."""
     rivals = [one for one in alike if one != chosen and sorted(_letters(one)) == sorted(_letters(chosen))]
     rivals = [one for one in rivals if read[one] != read[chosen] and read[one].keys() == read[chosen].keys()]
     if not rivals:
-        return "", "no other order reads them all"
+        return "", "no other order of day, month and year reads them all"
     odd, gaps = _strangeness(set(read[chosen].values()), today)
     rival = min(rivals, key=lambda one: _strangeness(set(read[one].values()), today))
     other_odd, other_gaps = _strangeness(set(read[rival].values()), today)
     if other_odd > odd:
-        return "", f"as {rival} some lie in the future, or far back"
+        return "", f"read as {rival}, some would be in the future or before {OLDEST}"
     if other_gaps > 2 * gaps and len(read[chosen]) > 5:
-        return "", f"so the days follow each other, as {rival} they lie far apart"
-    return rival, f"{rival} reads them as well"
+        return "", f"read so, the days follow each other; as {rival}, they would be far apart"
+    return rival, f"{rival} reads all of them as well"
 
 
 def _letters(pattern: str) -> str:
@@ -147,13 +136,13 @@ def _letters(pattern: str) -> str:
 
 
 def _strangeness(days: set[dt.date], today: dt.date | None) -> tuple[int, float]:
-    """Return how many days no shop can have sold on, and how many days one sale day lies from the next on average."""
+    """Return how many days are implausible, and the average gap between days of sales."""
     odd = sum(day.year < OLDEST or bool(today and day > today) for day in days)
     return odd, round((max(days) - min(days)).days / max(len(days) - 1, 1), 3)
 
 
 def _days(values: Mapping[str, int]) -> dict[str, int]:
-    """Return the texts of days, without the time, and how often they are there."""
+    """Count the texts of days, without their times."""
     days: dict[str, int] = {}
     for value, count in values.items():
         text = CLOCK.sub("", value.strip())
@@ -162,7 +151,6 @@ def _days(values: Mapping[str, int]) -> dict[str, int]:
 
 
 def _read(days: Collection[str], pattern: str) -> dict[str, dt.date]:
-    """Return the texts that a pattern reads, and the days that they are."""
     found = ((text, date_of(text, pattern)) for text in days)
     return {text: day for text, day in found if day}
 
@@ -173,7 +161,7 @@ def _fits(pattern: str, text: str) -> bool:
 
 @cache
 def _date_shape(pattern: str) -> re.Pattern[str]:
-    """Return the regular expression of a pattern, a time after it allowed."""
+    """Return the regular expression of a pattern, with an optional time after it."""
     exact = pattern == ISO or not re.search("[^%a-zA-Z]", pattern)
     pieces = re.split("(%[Yymbd])", pattern)
     shape = "".join(FIELDS[piece] if piece in FIELDS else re.escape(piece) for piece in pieces)
@@ -181,27 +169,24 @@ def _date_shape(pattern: str) -> re.Pattern[str]:
 
 
 def date_of(text: str, pattern: str) -> dt.date | None:
-    """Return the day of a text, none if the pattern does not read it; years of two digits lie in 1969 to 2068."""
+    """Parse a day; return None if the pattern does not read it. Years of two digits are 1969 to 2068."""
     found = _date_shape(pattern).fullmatch(text.strip())
     if not found:
         return None
     year, month = int(found["y"]), found["m"]
     if len(found["y"]) == 2:
         year += 2000 if year < FIRST_OF_LAST_CENTURY else 1900
+    if not month.isdigit():  # a name, in full or shortened
+        name = month.casefold()
+        month = next((MONTH_OF[name[:size]] for size in (4, 3) if name[:size] in MONTH_OF), 0)
     try:
-        return dt.date(year, int(month) if month.isdigit() else _month(month), int(found["d"]))
+        return dt.date(year, int(month), int(found["d"]))
     except ValueError:
         return None
 
 
-def _month(name: str) -> int:
-    """Return the number of a month's name, whole or short; 0 if it is none."""
-    name = name.casefold()
-    return next((MONTH_OF[name[:size]] for size in (4, 3) if name[:size] in MONTH_OF), 0)
-
-
 def zones(values: Mapping[str, int]) -> dict[str, int]:
-    """Return the offsets that follow the times of a column, ``Z`` for UTC, and how often each is there."""
+    """Count the UTC offsets after the times of a column; ``Z`` is UTC."""
     found: dict[str, int] = {}
     for value, count in values.items():
         clock = CLOCK.search(value.strip())
@@ -213,8 +198,8 @@ def zones(values: Mapping[str, int]) -> dict[str, int]:
 
 
 def _others(values: Mapping[str, int]) -> str:
-    """Say what values are that count as dates elsewhere."""
-    for pattern, said in OTHERS.items():
+    """Explain why values are not dates."""
+    for pattern, meaning in OTHERS.items():
         if values and all(re.fullmatch(pattern, value.strip()) for value in values):
-            return f"values are {said}; export them as dates"
-    return "no known way to write a date reads them"
+            return f"the values are {meaning}; export them as dates"
+    return "no known date format reads the values"

@@ -1,7 +1,4 @@
-"""What `rfm check` found, for a terminal of eighty columns.
-
-What `rfm check` found, for machines.
-"""
+"""Show the result of `rfm check`: on a terminal of eighty columns, or as JSON."""
 
 from __future__ import annotations
 
@@ -21,19 +18,19 @@ from rfm.errors import printable
 from rfm.onboarding import Report, default_of
 from rfm.onboarding.dry_run import Finding, guests, repeated
 from rfm.onboarding.guesses import NOT_CANCELLED, WITHOUT
-from rfm.onboarding.sniff import Example
+from rfm.onboarding.sniff import WORKBOOK, Example
 
-# ── shown ────────────────────────────────────────────────────────────
+# ── on a terminal ────────────────────────────────────────────────────
 MARKS = {"note": "[dim]·[/]", "mend": "[yellow]![/]", "unusable": "[red]✗[/]"}
 SURE = {"sure": "[green]sure[/]", "likely": "likely", "unsure": "[yellow]unsure[/]"}
 LABELS = {"invoice_date": "date", "customer_id": "customer", "stock_code": "product"}
 SAMPLES, WIDEST_SAMPLE, WIDEST_NAME = 3, 30, 24
-REST = 29  # columns of a row beside the file's name for it and the samples
-VERDICTS = ("[green]✓ Good as it is.[/]", "[yellow]! Usable once what is marked above is mended.[/]", "[red]✗ Not usable yet.[/]")
+REST = 29  # width of a row besides the column's name and the samples
+VERDICTS = ("[green]✓ Good as it is.[/]", "[yellow]! Usable once the points marked ! are fixed.[/]", "[red]✗ Not usable yet.[/]")
 
 
 def render(report: Report, width: int = 80) -> Group:
-    """Return a report, to be printed."""
+    """Return a report to print."""
     parts: list[Any] = [_files(report)]
     if report.lines:
         parts += [_heading("Columns"), _indented(_columns(report, width))]
@@ -41,19 +38,25 @@ def render(report: Report, width: int = 80) -> Group:
         parts += [_heading("Read as"), _indented(_formats(report))]
     if report.trial and report.trial.lines:
         parts += [_heading("Lines"), *_lines(report), *_sales(report)]
-    parts.append(summary_line(report))
+    parts.append(summary(report))
     if report.offer and report.changes:
-        text = Syntax(report.offer, "toml", theme="ansi_dark", background_color="default", word_wrap=True)
+        text = Syntax(_fitting(report.offer, width - 2), "toml", theme="ansi_dark", background_color="default", word_wrap=True)
         parts += [_heading("For rfm.toml"), _indented(text)]
     return Group(*parts)
 
 
-def summary_line(report: Report) -> Group:
-    """Return what is to know about files, and whether they can be used."""
-    told = [one for one in report.findings if one.about != "worth"]
-    known: list[Any] = [_heading("To know"), _indented(_findings(told))] if told else []
+def _fitting(toml: str, room: int) -> str:
+    """Shorten the comments of lines that are too long, so that no line wraps."""
+    lines = toml.splitlines()
+    return "\n".join(line[: room - 1] + "…" if len(line) > room > line.rfind("  # ") > 0 else line for line in lines)
+
+
+def summary(report: Report) -> Group:
+    """Return the findings about files, and whether they can be used."""
+    found = [one for one in report.findings if one.about != "worth"]
+    listed: list[Any] = [_heading("Findings"), _indented(_findings(found))] if found else []
     worth = [_indented(literal(one.said)) for one in report.findings if one.about == "worth"]
-    return Group(*known, _heading("In short"), *worth, _indented(_verdict(report)))
+    return Group(*listed, _heading("Summary"), *worth, _indented(_verdict(report)))
 
 
 def _heading(text: str) -> str:
@@ -65,14 +68,13 @@ def _indented(part: Any) -> Padding:
 
 
 def _verdict(report: Report) -> str:
-    """Return in a line whether the files can be used."""
     if report.status == 0 and report.changes:
         return "[green]✓ Good with these settings.[/]"
     return VERDICTS[report.status]
 
 
 def _files(report: Report) -> str:
-    """Return in a line which files these are."""
+    """Describe the files in one line."""
     names = report.place.names
     named = names[0] if len(names) == 1 else f"{len(names):,} files, {names[0]} … {names[-1]}"
     if not report.sample.glances:
@@ -80,13 +82,14 @@ def _files(report: Report) -> str:
     first = report.sample.first
     between = {"\t": "tab", ";": "semicolon", ",": "comma", "|": "bar", " ": "blanks"}[first.between]
     total = sum(int(report.place.system.size(f"{report.place.root}/{name}") or 0) for name in names)
-    return f"[bold]{literal(named)}[/]  [dim]{file_size(total)}, {first.encoding}, separated by {between}[/]"
+    layout = "" if first.encoding in (WORKBOOK, "Parquet") else f", separated by {between}"
+    return f"[bold]{literal(named)}[/]  [dim]{file_size(total)}, {first.encoding}{layout}[/]"
 
 
 def _columns(report: Report, width: int) -> Grid:
-    """Return what each column is taken for, with samples as far as there is room."""
+    """List the columns with their roles, and samples if there is room."""
     assert report.lines
-    roles, grid = report.roles, _grid("column", "taken for", "", "as in the file")
+    roles, grid = report.roles, _grid("column", "used as", "", "samples")
     names = [min(len(name), WIDEST_NAME) for name in report.lines.values]
     room = max(width - max(names, default=0) - REST, 20)
     for column, values in report.lines.values.items():
@@ -103,7 +106,6 @@ def _label(role: str) -> str:
 
 
 def _samples(values: dict[str, int], room: int) -> str:
-    """Return a few values."""
     text = " · ".join(one if len(one) <= WIDEST_SAMPLE else f"{one[: WIDEST_SAMPLE - 1]}…" for one in islice(values, SAMPLES))
     return _cut(text, room)
 
@@ -114,49 +116,47 @@ def _cut(text: str, most: int) -> str:
 
 
 def _formats(report: Report) -> Grid:
-    """Return how dates and numbers are written, what a cancellation is, which codes count."""
+    """List how dates and numbers are written, what a cancellation is, and which codes count."""
     grid = _grid("", "", "")
     for guess in report.guesses:
-        label, said = _READ_AS.get(guess.setting, ("", None))
-        if said and (value := said(report, guess.value)):
+        label, worded = _READ_AS.get(guess.setting, ("", None))
+        if worded and (value := worded(report, guess.value)):
             doubt = f"  [dim]{literal(guess.reason)}[/]" if guess.sure == "unsure" else ""
             grid.add_row(label, literal(value) + doubt, SURE[guess.sure])
     return grid
 
 
 def _number(report: Report, decimal: str) -> str:
-    """Return a number as the files write it."""
     thousands = next(guess.value for guess in report.guesses if guess.setting == "format.thousands")
     return f"like 1{thousands}234{decimal}50"
 
 
 def _date(report: Report, pattern: str) -> str:
-    """Return a pattern of dates, and a value that it reads."""
     return f"{pattern}, like {next(iter(report.lines.column('invoice_date')), '')}" if report.lines else pattern
 
 
 def _cancelled(report: Report, how: str) -> str:
-    """Return what a cancellation is."""
-    told = {guess.setting: guess for guess in report.guesses}
-    pattern = str(told["rules.cancellation_pattern"].value)
+    """Describe what a cancellation is."""
+    guesses = {guess.setting: guess for guess in report.guesses}
+    pattern = str(guesses["rules.cancellation_pattern"].value)
     prefix = re.sub(r"[\^\[\]]", "", pattern).replace("Cc", "C")
-    said = {"negative": "quantities or amounts below 0", "flag": "lines that say so"}
-    seen = told["rules.cancellation"].reason != NOT_CANCELLED
-    return said.get(how, f"invoices that begin with {prefix}") if seen else "none was seen"
+    described = {"negative": "negative quantities or amounts", "flag": "lines marked as cancelled"}
+    found = guesses["rules.cancellation"].reason != NOT_CANCELLED
+    return described.get(how, f"invoices that begin with {prefix}") if found else "none found"
 
 
 def _pattern(_: Report, pattern: str) -> str:
-    """Return a pattern that is the shop's own; nothing for the default."""
+    """Return the shop's own pattern; empty for the default."""
     usual = {default_of("rules.invoice_pattern"), default_of("rules.stock_code_pattern")}
     return "" if pattern in usual else "any" if pattern == "." else pattern
 
 
-_READ_AS: dict[str, tuple[str, Callable[[Report, Any], str]]] = {  # setting: its label, and how its value is said
+_READ_AS: dict[str, tuple[str, Callable[[Report, Any], str]]] = {  # setting: its label, and how its value is worded
     "files.pattern": ("files named", lambda _, value: value),
     "format.date": ("dates", _date),
     "format.decimal": ("numbers", _number),
     "format.timezone": ("days of", lambda _, value: value),
-    "rules.cancellation": ("cancelled", _cancelled),
+    "rules.cancellation": ("cancellations", _cancelled),
     "rules.invoice_pattern": ("invoice numbers", _pattern),
     "rules.stock_code_pattern": ("product codes", _pattern),
     "shop.currency": ("currency", lambda _, value: value),
@@ -164,7 +164,7 @@ _READ_AS: dict[str, tuple[str, Callable[[Report, Any], str]]] = {  # setting: it
 
 
 def _lines(report: Report) -> Iterator[Any]:
-    """Yield how many lines would be kept, and why the others are dropped."""
+    """Yield how many lines are kept, and why the others are dropped."""
     assert report.trial
     lines, kept = report.trial.lines, report.trial.kept
     dropped = f"{lines - kept:,} dropped ({(lines - kept) / lines:.1%})" if kept < lines else "none dropped"
@@ -180,14 +180,14 @@ def _lines(report: Report) -> Iterator[Any]:
 
 
 def _example(one: Example, files: int) -> str:
-    """Return where a line stands that breaks a rule, and what it holds."""
-    place = (f"{_cut(one.file, 40)} " if files > 1 else "") + (f"line {one.line:,}: " if one.line else "as ")
+    """Return the place and the value of a line that breaks a rule."""
+    place = (f"{_cut(one.file, 40)} " if files > 1 else "") + (f"line {one.line:,}: " if one.line else "for example ")
     held = "is empty" if one.value is None else _cut(repr(one.value), 50)
     return f"{place}{literal(one.column)} {held}".replace("  ", " ")
 
 
 def _sales(report: Report) -> Iterator[Any]:
-    """Yield what the lines add up to."""
+    """Yield the totals of the lines, and what is not counted."""
     trial = report.trial
     if not trial or not trial.as_of:
         return
@@ -208,7 +208,7 @@ def _sales(report: Report) -> Iterator[Any]:
 
 
 def _codes(report: Report) -> str:
-    """Return the stock codes that do not count, the most frequent ones."""
+    """Return the most frequent stock codes that do not count."""
     pattern = next((str(guess.value) for guess in report.guesses if guess.setting == "rules.stock_code_pattern"), "")
     codes = [code for code in report.lines.column("stock_code") if not re.search(pattern, code)] if report.lines else []
     return f" [dim]{literal(', '.join(codes[:5]))}{' …' if len(codes) > 5 else ''}[/]" if codes else ""
@@ -219,7 +219,7 @@ def _money(value: Any, currency: str) -> str:
 
 
 def _findings(found: Sequence[Finding]) -> Grid:
-    """Return what is odd, the gravest first."""
+    """List findings, the most severe first."""
     grid = _grid("", "")
     for one in sorted(found, key=lambda one: -list(MARKS).index(one.weight)):
         grid.add_row(MARKS[one.weight], literal(one.said))
@@ -227,19 +227,19 @@ def _findings(found: Sequence[Finding]) -> Grid:
 
 
 def _grid(*names: str, justify: Sequence[str] = ()) -> Grid:
-    """Return an empty table without lines."""
+    """Return an empty table without borders."""
     grid = Grid(box=None, padding=(0, 2, 0, 0), header_style="dim", show_header=any(names), pad_edge=False)
     for place, name in enumerate(names):
         grid.add_column(name, justify=justify[place] if justify else "left")  # type: ignore[arg-type]  # one of rich's words
     return grid
 
 
-# ── told ────────────────────────────────────────────────────────────
+# ── as JSON ──────────────────────────────────────────────────────────
 JSON_SAMPLES = 3
 
 
 def to_json(report: Report) -> dict[str, Any]:
-    """Return a report as what JSON knows, days and amounts as text."""
+    """Return a report as values for JSON."""
     return {
         "status": report.status,
         "landing": report.place.landing,
@@ -262,7 +262,6 @@ def _layout(report: Report) -> dict[str, Any]:
 
 
 def _columns_json(report: Report) -> list[dict[str, Any]]:
-    """Return each column with what it is taken for."""
     if not report.lines:
         return []
     roles = report.roles
@@ -287,7 +286,6 @@ def _lines_json(report: Report) -> dict[str, Any]:
 
 
 def _sales_json(report: Report) -> dict[str, Any]:
-    """Return what the lines add up to, and what is not counted of them."""
     trial = report.trial
     if not trial or not trial.as_of:
         return {}
@@ -306,5 +304,5 @@ def _sales_json(report: Report) -> dict[str, Any]:
 
 
 def literal(text: str) -> str:
-    """Return a text of others as one line without terminal codes or markup of rich."""
+    """Return a text from outside as one line without markup or terminal codes."""
     return escape(printable(text))

@@ -1,13 +1,4 @@
-"""The beginning of a file of which nothing is known yet: its encoding, its separator, and its columns as they are called.
-
-On which line of a file a row stands, for people who want to see it there.
-
-Where the files lie that somebody names: one folder for all of them, and their paths under it.
-
-What the beginnings of files look like, before anything is known of them.
-
-A line of a file for each rule that lines break, so that people can look at it.
-"""
+"""Find a shop's files, read their beginnings, and find the line of a file on which a row is."""
 
 from __future__ import annotations
 
@@ -39,33 +30,33 @@ from rfm.landing.csv import (
     skip_preamble,
     whitespace_reader,
 )
-from rfm.landing.csv import whitespace_reader as reader
 from rfm.landing.decode import AUTO, GZIP_MAGIC, UTF8_BOM, UTF16_BOMS, after_last_line, decode_stream, detect_format
 from rfm.landing.files import filesystem, outside_reports
 from rfm.settings import Settings, absolute
 
-# ── glance ────────────────────────────────────────────────────────────
-GLANCE = 8 << 20  # bytes that are looked at
-BINARY = {GZIP_MAGIC: "gzip", b"PK": "a workbook", b"\xd0\xcf\x11\xe0": "a workbook", b"PAR1": "Parquet"}  # how files begin
-CODECS = ("cp1252", "cp850", "mac_roman")  # of one byte a letter, in the order in which they are believed
-LETTERS = frozenset("äöüÄÖÜßéèêëÉÈàâçîïôûùœñÑáíóúìò€£°’‘–§")  # what their bytes should be
+# ── the beginning of a file ──────────────────────────────────────────
+GLANCE = 8 << 20  # bytes that are read
+WORKBOOK = "a workbook"
+BINARY = {GZIP_MAGIC: "gzip", b"PK": WORKBOOK, b"\xd0\xcf\x11\xe0": WORKBOOK, b"PAR1": "Parquet"}  # by their first bytes
+CODECS = ("cp1252", "cp850", "mac_roman")  # with one byte per character, the most likely first
+LETTERS = frozenset("äöüÄÖÜßéèêëÉÈàâçîïôûùœñÑáíóúìò€£°’‘–§")  # expected in text of these codecs
 
 
 class FileProfile(NamedTuple):
-    """What the beginning of a file looks like."""
+    """The encoding, the separator and the first lines of a file."""
 
-    encoding: str
-    codec: str
-    separator: str
-    between: str
+    encoding: str  # in words
+    codec: str  # as `files.encoding` takes it
+    separator: str  # as `files.separator` takes it
+    between: str  # the separator itself
     lines: pa.Table
-    ragged: int
-    whole: bool
+    ragged: int  # lines with another number of fields
+    whole: bool  # whether these are all lines
     header: str
 
 
 def sniff(system: fsspec.AbstractFileSystem, path: str, name: str, limit: int = GLANCE) -> FileProfile:
-    """Look at the beginning of a file."""
+    """Read the beginning of a file."""
     with system.open(path, "rb") as file:
         encoding, codec = _encoding(file.read(limit))
     with system.open(path, "rb") as file:
@@ -74,12 +65,12 @@ def sniff(system: fsspec.AbstractFileSystem, path: str, name: str, limit: int = 
     if len(text) > limit:
         text, last = text[: after_last_line(text[:limit])], False
     if not text:
-        raise InputError(f"{name}: is empty; send it again")
+        raise InputError(f"{name}: is empty; export it again")
     return _table(text, last, name, encoding, codec)
 
 
 def _beginning(pieces: Iterator[tuple[bytes, bool]], limit: int) -> tuple[bytes, bool]:
-    """Return so much of a text, or all of it, and whether it is all."""
+    """Return the beginning of a text, and whether it is all of the text."""
     text, last = b"", False
     while not last and len(text) <= limit:
         piece, last = next(pieces)
@@ -88,40 +79,40 @@ def _beginning(pieces: Iterator[tuple[bytes, bool]], limit: int) -> tuple[bytes,
 
 
 def _table(text: bytes, last: bool, name: str, encoding: str, codec: str) -> FileProfile:
-    """Return what UTF-8 text looks like."""
+    """Parse the beginning of a file."""
     between = detect_separator(text, blanks=True)
     first = first_line(text)
     header = first.decode("utf-8", "replace").strip()
-    names = unique([column.strip() for column in next(whitespace_reader([header], between))])
+    names = _unique([column.strip() for column in next(whitespace_reader([header], between))])
     layout = Layout(between, names)
     table, bad = read_records(records_of(text[len(first) :], layout, last), layout, 1, name)
     wanted = BLANK if between == BLANK else AUTO
     return FileProfile(encoding, codec, wanted, between, table.rename_columns(names), len(bad), last, header)
 
 
-def unique(names: list[str]) -> list[str]:
-    """Return names that differ, each there and none empty."""
+def _unique(names: list[str]) -> list[str]:
+    """Make the names of columns unique and not empty."""
     named = [name or f"column {place}" for place, name in enumerate(names, 1)]
     seen = Counter(named)
     return [name if seen[name] == 1 else f"{name} (column {place})" for place, name in enumerate(named, 1)]
 
 
 def _encoding(raw: bytes) -> tuple[str, str]:
-    """Return how a content is encoded, in words and as the codec to set."""
+    """Detect an encoding; return it in words, and as the codec to set."""
     if kind := next((kind for start, kind in BINARY.items() if raw.startswith(start)), None):
         return kind, AUTO
     if raw.startswith(UTF16_BOMS):
         return "UTF-16", AUTO
     if 2 * raw[1:200:2].count(0) > len(raw[:200:2]) > 4 * raw[:200:2].count(0):
-        return "UTF-16 without a mark", "utf-16-le"
+        return "UTF-16 without a byte order mark", "utf-16-le"
     if _is_utf8(raw):
-        return "UTF-8 with a mark" if raw.startswith(UTF8_BOM) else "ASCII" if raw.isascii() else "UTF-8", AUTO
+        return "UTF-8 with a byte order mark" if raw.startswith(UTF8_BOM) else "ASCII" if raw.isascii() else "UTF-8", AUTO
     codec = max(CODECS, key=lambda one: sum(letter in LETTERS for letter in raw[: 1 << 20].decode(one, "replace")))
     return codec.replace("cp1252", "Windows-1252"), AUTO if codec == "cp1252" else codec
 
 
 def _is_utf8(raw: bytes) -> bool:
-    """Tell whether bytes are UTF-8, a last letter that was cut aside."""
+    """Return True if bytes are UTF-8, apart from a last character that may be cut."""
     try:
         raw.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -129,16 +120,16 @@ def _is_utf8(raw: bytes) -> bool:
     return True
 
 
-# ── where ────────────────────────────────────────────────────────────
+# ── the line of a row ────────────────────────────────────────────────
 Row = tuple[str | None, ...]
 
 
-def line_numbers(
+def _line_numbers(
     system: Any, path: str, rows: Iterable[Mapping[str, Any]], columns: Columns, between: str, encoding: str = AUTO
 ) -> list[int | None]:
-    """Return the first line on which each row stands; none for one that is not found."""
+    """Return the first line of each row; None for a row that is not found."""
     with system.open(path, "rb") as file:
-        rows_of = reader(_lines(file, path, encoding), between)
+        rows_of = whitespace_reader(_lines(file, path, encoding), between)
         header = [plain_name(name) for name in next((row for row in rows_of if any(row)), [])]
         named = {raw: plain_name(name) for raw, name in columns.headers.items() if name and plain_name(name) in header}
         if columns.hash_customers:
@@ -152,7 +143,7 @@ def line_numbers(
 
 
 def _first(reader: Any, places: list[int], wanted: set[Row]) -> dict[Row, int]:
-    """Return the first line of each row, as far as they are found."""
+    """Return the first line of each row that is found."""
     found: dict[Row, int] = {}
     try:
         for row in reader:
@@ -162,13 +153,12 @@ def _first(reader: Any, places: list[int], wanted: set[Row]) -> dict[Row, int]:
                     found[values] = reader.line_num
                     if len(found) == len(wanted):
                         break
-    except csv.Error:  # a field longer than the reader allows: what is not found has no number
+    except csv.Error:  # a field is longer than the reader allows; rows after it are not found
         pass
     return found
 
 
 def _lines(file: Any, name: str, encoding: str) -> Iterator[str]:
-    """Yield the lines of a file."""
     rest = ""
     for text, _ in decode_stream(file, name, encoding):
         *lines, rest = (rest + text.decode("utf-8", "replace")).splitlines(keepends=True) or [""]
@@ -178,9 +168,9 @@ def _lines(file: Any, name: str, encoding: str) -> Iterator[str]:
     yield rest
 
 
-# ── places ────────────────────────────────────────────────────────────
+# ── files that somebody names ────────────────────────────────────────
 class Input(NamedTuple):
-    """A folder, and the files in it that are meant."""
+    """A folder, and files below it."""
 
     landing: str
     system: Any
@@ -189,7 +179,7 @@ class Input(NamedTuple):
 
 
 def input_of(files: Sequence[str], pattern: str) -> Input:
-    """Return where files lie."""
+    """Find files, and the one folder that has them all."""
     found = [one for file in files for one in _files(absolute(file), pattern)]
     folders = [one.rpartition("/")[0] for one in found]
     landing = folders[0] if len(set(folders)) == 1 else _common(folders)
@@ -198,7 +188,7 @@ def input_of(files: Sequence[str], pattern: str) -> Input:
 
 
 def _common(folders: Sequence[str]) -> str:
-    """Return the folder that holds folders."""
+    """Return the folder above all folders."""
     if any("://" in folder for folder in folders):
         return os.path.commonprefix([f"{folder}/" for folder in folders]).rpartition("/")[0]
     return os.path.commonpath(folders)
@@ -217,14 +207,14 @@ def _files(address: str, pattern: str) -> list[str]:
     shown = [name.removeprefix(root).lstrip("/") for name in outside_reports(names)]
     kept = [name for name in shown if not any(part.startswith(".") for part in PurePosixPath(name).parts)]
     if not kept:
-        raise SettingsError(f"{address}: the folder holds no file; name one")
+        raise SettingsError(f"{address}: the folder has no files; name another")
     seen = [name for name in kept if fnmatch.fnmatch(PurePosixPath(name).name, pattern)]
     return [f"{address}/{name}" for name in seen or kept]
 
 
-# ── sample ────────────────────────────────────────────────────────────
+# ── the beginnings of several files ──────────────────────────────────
 Tell = Callable[[str, int, int | None], None]
-MOST_FILES = 40  # that are looked into, from the first to the last, before all of them are read
+MOST_FILES = 40  # that are sampled, from the first to the last
 
 
 @dataclass
@@ -232,30 +222,30 @@ class Sample:
     """Beginnings of files that have the same columns."""
 
     glances: dict[str, FileProfile] = field(default_factory=dict)
-    refused: dict[str, str] = field(default_factory=dict)
-    others: dict[str, str] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)  # file: why it cannot be read
+    others: dict[str, str] = field(default_factory=dict)  # file with other columns: its header
 
     @property
     def first(self) -> FileProfile:
-        """The first file of those that count."""
+        """The first of the files."""
         return next(iter(self.glances.values()))
 
     @property
     def lines(self) -> pd.DataFrame:
-        """Lines of all of them, as text under the names in the header."""
+        """Lines of all files as text, under the names in the header."""
         frames = [one.lines.to_pandas(types_mapper=pd.ArrowDtype) for one in self.glances.values()]
         return pd.concat(frames, ignore_index=True)
 
 
 def silent(what: str, done: int, of: int | None) -> None:
-    """Tell nobody how far a check is; parameters as for `check`."""
+    """Ignore the progress of a check."""
 
 
 def look_at(place: Input, tell: Tell = silent) -> Sample:
-    """Look at the beginnings of files."""
-    sample, names = Sample(), spread(place.names, MOST_FILES)
+    """Read the beginnings of files."""
+    sample, names = Sample(), _spread(place.names, MOST_FILES)
     for done, name in enumerate(names):
-        tell("looking at files", done, len(names))
+        tell("sampling files", done, len(names))
         try:
             with friendly_io_errors(f"{name}: cannot be read"):
                 path = f"{place.root}/{name}"
@@ -265,15 +255,15 @@ def look_at(place: Input, tell: Tell = silent) -> Sample:
     return _of_one_kind(sample)
 
 
-def spread(names: Sequence[str], most: int) -> list[str]:
-    """Return some of many names, from the first to the last."""
+def _spread(names: Sequence[str], most: int) -> list[str]:
+    """Return at most so many names, evenly from the first to the last."""
     if len(names) <= most:
         return list(names)
     return [names[round(i * (len(names) - 1) / (most - 1))] for i in range(most)]
 
 
 def _of_one_kind(sample: Sample) -> Sample:
-    """Keep the files whose columns are those of most; note the others."""
+    """Keep the files whose columns most files have, and list the others."""
     headers = [tuple(one.lines.column_names) for one in sample.glances.values()]
     usual = max(headers, key=headers.count, default=())
     for name, one in list(sample.glances.items()):
@@ -283,13 +273,13 @@ def _of_one_kind(sample: Sample) -> Sample:
     return sample
 
 
-# ── examples ────────────────────────────────────────────────────────────
+# ── examples of dropped lines ────────────────────────────────────────
 COLUMN = {rule.name: rule.column for rule in EXPECTATIONS}
 MEANINGS = {rule.name: rule.meaning for rule in EXPECTATIONS} | {FITS_HEADER: "as many fields as the header"}
 
 
 class Example(NamedTuple):
-    """Lines that break a rule, and one of them."""
+    """A rule, how many lines break it, and one of these lines."""
 
     rule: str
     meaning: str
@@ -313,6 +303,6 @@ def _example(reason: QuarantineReason, place: Input, settings: Settings, between
         return Example(rule, MEANINGS[rule], reason.rows, file, rescued.get("_line"), "", rescued.get("_raw"))
     raw = COLUMN.get(rule, "")
     path = f"{place.root}/{file}"
-    (line,) = line_numbers(place.system, path, [row], settings.columns, between, settings.files.encoding)
+    (line,) = _line_numbers(place.system, path, [row], settings.columns, between, settings.files.encoding)
     named = getattr(settings.columns, FIELDS[raw], raw) if raw else ""
     return Example(rule, MEANINGS.get(rule, ""), reason.rows, file, line, named, row.get(raw))

@@ -1,13 +1,10 @@
-"""The text of a shop's ``rfm.toml``: what differs from the defaults, each line with its reason.
-
-The shop's file, as `rfm init` writes it: questions, answers that make sense, text.
-"""
+"""Ask for the settings of `rfm init`, and write them into rfm.toml."""
 
 from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
@@ -20,14 +17,9 @@ from rfm.onboarding.guesses import WITHOUT, Guess
 from rfm.pipeline.schedule import OLDEST
 from rfm.settings import EXAMPLE_FILE, PATHS, SHOP_FILE, absolute, packaged
 
-# ── offer ────────────────────────────────────────────────────────────
-
-
-# ── shopfile ────────────────────────────────────────────────────────────
-NONE = "-"
-"""Answer that says: the files have no such column."""
+NONE = "-"  # the answer for: the files have no such column
 UNNAMED = "Our shop"
-NO_NAME = re.compile(  # words of a folder's name that name no shop
+NO_NAME = re.compile(  # words in the name of a folder that are not the name of a shop
     r"\d+|(?:daily|my|new|old|our|the|all|sales|orders?|exports?|transactions?|invoices?|receipts?|data|files?|csv|xlsx|excel|raw|in|input"
     r"|inbox|landing|downloads?|desktop|documents|home|root|users?|tmp|temp|shop|store|stuff|test|rfm|umsatz|verk(?:ä|ae)ufe|ventes)",
     re.IGNORECASE,
@@ -57,7 +49,7 @@ QUESTIONS = {  # setting: what is asked
 
 
 class Question(NamedTuple):
-    """A setting that is asked for, and the guess."""
+    """A setting, its question and its guess."""
 
     setting: str
     asked: str
@@ -65,58 +57,58 @@ class Question(NamedTuple):
 
 
 def refuse_if_there(force: bool) -> Path:
-    """Return where the shop's file goes."""
+    """Return the path of rfm.toml; raise an error if it has settings already."""
     file = Path.cwd() / SHOP_FILE
     if not force and _settings_in(file):
-        raise SettingsError(f"{file}: is there already; --force changes what is new in it, `rfm check` shows what that would be")
+        raise SettingsError(f"{file}: exists already; `rfm check` shows what would change, and --force changes it")
     return file
 
 
 def _settings_in(file: Path) -> dict[str, Any]:
-    """Return what a shop's file sets; nothing if it is not there or holds only comments."""
+    """Return the settings in a file; empty without a file, or if it has only comments."""
     try:
         found = tomllib.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     except (OSError, ValueError) as error:
-        raise SettingsError(f"{file}: cannot be read ({error}); mend it, or move it away") from None
+        raise SettingsError(f"{file}: cannot be read ({error}); correct it or move it") from None
     return {name: value for name, value in found.items() if value != {}}
 
 
 def questions(report: Report) -> list[Question]:
-    """Return what is to be asked."""
+    """Return the questions to ask."""
     guesses = {guess.setting: guess for guess in (*report.guesses, _name(report.place.landing))}
     return [Question(setting, asked, guesses[setting]) for setting, asked in QUESTIONS.items() if setting in guesses]
 
 
 def _name(landing: str) -> Guess:
-    """Return the shop's name: as it is set, or that of the folder of its files, if that is one."""
+    """Guess the shop's name: as set already, or from the name of its folder."""
     named = [word for word in re.split(r"[\W_]+", PurePosixPath(landing).name) if not NO_NAME.fullmatch(word)]
     said = " ".join(named) if Path(landing) not in (Path.home(), Path.cwd()) else ""
     guessed = said[:1].upper() + said[1:] if len(said) > 2 else UNNAMED
     known = _settings_in(Path.cwd() / SHOP_FILE).get("shop", {}).get("name", guessed)
-    return Guess("shop.name", known, "likely", "on the report")
+    return Guess("shop.name", known, "likely", "shown in the report")
 
 
 def answer(question: Question, text: str, report: Report, answers: Mapping[str, Any]) -> str:
-    """Return an answer as the value of a setting."""
+    """Return the value of a setting for an answer."""
     section, _, name = question.setting.partition(".")
     value = "" if text.strip() == NONE else text if name == "thousands" else text.strip()
     if section == "columns" and report.lines:
         header = {plain_name(column): column for column in report.lines.lines.columns}
         if value and plain_name(value) not in header:
             raise SettingsError(
-                f"there is no such column, but {', '.join(header.values())}" + f"; {NONE} for none" * (name in WITHOUT)
+                f"there is no such column; choose from {', '.join(header.values())}" + f"; {NONE} for none" * (name in WITHOUT)
             )
         return header[plain_name(value)] if value and value != question.guess.value else value
     try:
         beside = {"decimal": answers["format.decimal"]} if name == "thousands" else {}
         return str(getattr(type(SECTIONS[section])(**beside, **{name: value}), name))
     except ValueError as error:
-        told: Any = error  # pydantic's
-        raise SettingsError(told.errors()[0]["msg"].removeprefix("Value error, ")) from None
+        invalid: Any = error  # of pydantic
+        raise SettingsError(invalid.errors()[0]["msg"].removeprefix("Value error, ")) from None
 
 
-def unneeded(setting: str, answers: dict[str, Any]) -> bool:
-    """Tell whether answers make a question needless."""
+def is_needless(setting: str, answers: dict[str, Any]) -> bool:
+    """Return True if earlier answers make a question needless."""
     how = answers.get("rules.cancellation", "prefix")
     return {
         "columns.cancelled": how != "flag",
@@ -127,7 +119,7 @@ def unneeded(setting: str, answers: dict[str, Any]) -> bool:
 
 
 def choices(report: Report, answers: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings and their values: answers, and guesses where nothing was answered; as they fit together."""
+    """Return the answers, and the guesses of settings without an answer."""
     values = {guess.setting: answers.get(guess.setting, guess.value) for guess in report.guesses}
     if values.get("rules.cancellation") != "flag":
         values["columns.cancelled"] = ""
@@ -135,7 +127,7 @@ def choices(report: Report, answers: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def write_settings(file: Path, report: Report, answers: Mapping[str, Any]) -> None:
-    """Write the shop's file: what it said before stays, and a new one begins as the commented original."""
+    """Write rfm.toml: an existing file keeps its other settings, a new one starts as the commented example."""
     values, name, before = choices(report, answers), _name(report.place.landing), _settings_in(file)
     name = name._replace(value=answers.get(name.setting, name.value))
     own = [_reasoned(guess, values[guess.setting]) for guess in report.guesses]
@@ -149,36 +141,29 @@ def write_settings(file: Path, report: Report, answers: Mapping[str, Any]) -> No
 
 
 def _reasoned(guess: Guess, value: Any) -> Guess:
-    """Return a guess with its reason; without one if somebody chose another value."""
+    """Return a guess with its value; it has no reason if the value was changed."""
     return guess if value == guess.value else Guess(guess.setting, value, "sure", "")
 
 
 def _folders(report: Report, before: Mapping[str, Any]) -> list[Guess]:
-    """Return where the files lie, if that is not where a run looks; a lake of other files is left alone."""
+    """Return the folder of the files if it is not the default, and new folders if the lake has other files."""
     home, found, landing = Path.cwd(), [], report.place.landing
     places = {name: absolute(str(before.get(name, path)), home) for name, path in PATHS.items()}
     if landing != places["landing"]:
         near = "://" not in landing and Path(landing).is_relative_to(home)
         found.append(Guess("landing", str(Path(landing).relative_to(home)) if near else landing, "sure", "folder of the files"))
-    return found + (_apart(landing) if _holds_others(Path(places["lake"]), report.place.names) else [])
-
-
-def _holds_others(lake: Path, names: Sequence[str]) -> bool:
-    """Tell whether a lake has read other files, such as the sample's."""
-    return lake.is_dir() and not set(Lake(str(lake)).frame("landing_files")["source_file"]) <= set(names)
-
-
-def _apart(landing: str) -> list[Guess]:
-    """Return a lake and reports of their own for some files."""
-    why, name = "as the lake holds other files", PurePosixPath(landing).name
-    return [Guess(kind, f"data/{name}_{kind}", "sure", why) for kind in ("lake", "reports")]
+    lake, name = Path(places["lake"]), PurePosixPath(landing).name
+    if lake.is_dir() and not set(Lake(str(lake)).frame("landing_files")["source_file"]) <= set(report.place.names):
+        why = "because the default lake has other files"
+        found += [Guess(kind, f"data/{name}_{kind}", "sure", why) for kind in ("lake", "reports")]
+    return found
 
 
 def next_step(report: Report) -> str:
-    """Return in a line what to type next."""
+    """Return the command to run next."""
     home, trial = Path.cwd(), report.trial
     odd = trial and trial.as_of and trial.as_of < OLDEST and not any(date_in(name) for name in report.place.names)
     command = "make daily" if (home / "Makefile").is_file() and home == Path(__file__).parents[2] else "rfm daily"
     day = f" --date {trial.as_of}" if odd and trial else ""
-    moved = "Better still: put the files into a folder of their own first, as data/landing, then init again.\n"
+    moved = "Better: put the files into a folder of their own, such as data/landing, and run `rfm init` again.\n"
     return f"{moved if report.place.landing == str(home) else ''}Next: {'rfm daily' if day else command}{day}"

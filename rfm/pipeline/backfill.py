@@ -69,7 +69,7 @@ def clean_ahead(settings: Settings, lake: Lake, run_dates: list[dt.date]) -> dic
     """
     try:
         found = {run_date: stages.ingest_files(lake, settings, run_date) for run_date in run_dates}
-        if len(ledger.waiting(lake)):
+        if len(ledger.changed_files(lake)):
             return {}
         stages.clean_files(lake, settings)
         stages.count_quality(lake, settings, *run_dates)

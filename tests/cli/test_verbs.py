@@ -327,7 +327,7 @@ def test_the_same_seed_makes_the_same_files(rfm, home):
     assert content["a"] != content["c"]
 
 
-def test_sample_if_empty_fills_an_empty_folder_and_leaves_a_filled_one(rfm, home):
+def test_sample_if_empty_fills_only_an_empty_folder(rfm, home):
     landing = home / "data" / "landing"
     assert rfm("sample", "--if-empty", *SMALL)[1].startswith("3 files")
     for file in landing.iterdir():
@@ -409,7 +409,7 @@ def seen(monkeypatch, home) -> dict:
     return given
 
 
-def test_daily_hands_over_what_was_given_and_tells_what_came_out(rfm, home, seen):
+def test_daily_passes_parameters_and_prints_the_result(rfm, home, seen):
     status, said, noted = rfm(
         "daily", "--date", "2025-10-23", "--lake", "x", "-p", "k=3", "-p", "name=a=b", "-p", "on=true", "-p", "date=2025"
     )

@@ -80,7 +80,7 @@ def test_a_name_does_not_count_against_the_values():
     assert found["invoice_date"].column == "Tag"
 
 
-def test_columns_with_unknown_names_are_known_by_their_values_and_doubted():
+def test_unknown_names_are_matched_by_values_and_unsure():
     found = match({"a": counts("7", "7", "8", "9"), "b": counts("2025-01-31", "2025-02-01"), "c": counts("1.50", "2.25", "3")})
     assert {role: (one.column, one.sure) for role, one in found.items()} == {
         "customer_id": ("a", "unsure"),
@@ -89,9 +89,9 @@ def test_columns_with_unknown_names_are_known_by_their_values_and_doubted():
     }
 
 
-def test_two_columns_that_fit_alike_are_told():
+def test_two_columns_that_fit_equally_are_unsure():
     found = match({"Created at": counts("2025-01-31"), "Paid at": counts("2025-02-01")})["invoice_date"]
-    assert (found.column, found.sure, found.reason) == ("Created at", "unsure", "'Paid at' could be it as well")
+    assert (found.column, found.sure, found.reason) == ("Created at", "unsure", "'Paid at' fits as well")
 
 
 # ── dates ──────────────────────────────────────────────────────────────────────────────────────────
@@ -123,14 +123,15 @@ def test_every_pattern_of_dates_is_one_that_a_run_knows(pattern):
 
 
 @pytest.mark.parametrize(
-    ("value", "said"), [("1291191960", "seconds since 1970"), ("40513", "as a spreadsheet counts"), ("soon", "no known way")]
+    ("value", "said"),
+    [("1291191960", "seconds since 1970"), ("40513", "day numbers of a spreadsheet"), ("soon", "no known date format")],
 )
-def test_what_is_no_date_is_said(value, said):
+def test_values_that_are_not_dates_are_explained(value, said):
     found = dates_of(counts(value))
     assert (found.pattern, said in found.reason) == ("", True)
 
 
-def test_offsets_of_times_are_told():
+def test_utc_offsets_of_times_are_counted():
     assert zones(counts("2025-01-31T22:30:00Z", "2025-01-31 22:30 +0100", "2025-01-31")) == {"Z": 1, "+0100": 1}
 
 
@@ -167,7 +168,7 @@ def test_a_number_written_with_marks_is_read_with_them(cents, marks):
 
 
 # ── rules ──────────────────────────────────────────────────────────────────────────────────────────
-def test_the_letters_of_cancellations_are_those_whose_lines_are_below_0():
+def test_letters_of_cancellations_have_negative_lines():
     assert cancel_prefix(["1001", "1002", "ST1003", "ST1004", "A1005"], [False, False, True, True, False]) == "ST"
     assert cancel_prefix(["FA1", "FA2"], [False, True]) == ""
 
@@ -178,7 +179,7 @@ def test_shapes_of_codes_leave_out_what_is_no_product():
     assert not is_no_product("85048")
 
 
-def test_ids_of_nobody_are_told():
+def test_ids_that_stand_for_no_customer_are_counted():
     assert placeholder_customers({"17": 5, "Guest": 2, "0.0": 1}) == {"Guest": 2, "0.0": 1}
 
 
@@ -222,7 +223,7 @@ LINES = pd.DataFrame(
 )
 
 
-def test_all_that_differs_from_the_defaults_is_offered():
+def test_guesses_that_differ_from_the_defaults_are_offered():
     guesses = guessed(Profile(LINES, ["Umsatz_2025-02.csv"], TODAY))
     assert nested(config_table(guesses)) == {
         "files": {"pattern": "Umsatz_*.csv"},
@@ -243,11 +244,11 @@ def test_all_that_differs_from_the_defaults_is_offered():
     assert tomllib.loads(config_toml(guesses)) == nested(config_table(guesses))
 
 
-def test_what_somebody_chose_is_not_guessed():
+def test_chosen_settings_are_not_guessed():
     chosen = {"columns.customer_id": "Bemerkung", "format.decimal": ".", "rules.cancellation": "negative"}
     guesses = {guess.setting: guess for guess in guessed(Profile(LINES, today=TODAY, known=chosen))}
     assert {name: guesses[name].value for name in chosen} == chosen
-    assert {guesses[name].reason for name in chosen} == {"as it is set"}
+    assert {guesses[name].reason for name in chosen} == {"as chosen"}
 
 
 @pytest.mark.parametrize(
@@ -264,7 +265,7 @@ def test_price_and_amount(column, values, setting, value):
     assert guesses[setting].value == value
 
 
-def test_a_column_of_flags_tells_cancellations_where_nothing_else_does():
+def test_column_of_flags_marks_cancellations_last():
     lines = pd.DataFrame(
         {"Customer": ["1", "2"], "Date": ["2025-01-31"] * 2, "Total": ["1.5", "2.5"], "Status": ["paid", "refunded"]}
     )

@@ -245,7 +245,7 @@ def test_progress_is_drawn_on_a_terminal_alone(home, monkeypatch):
     told: list[tuple[str, int, int | None]] = []
     with data._progress() as tell:
         check(["exports"], TODAY, tell=lambda *step: told.append(step) or tell(*step))
-    assert told[:4] == [("looking at files", 0, 1), ("reading files", 0, 1), ("reading files", 1, 1), ("cleaning lines", 0, None)]
+    assert told[:4] == [("sampling files", 0, 1), ("reading files", 0, 1), ("reading files", 1, 1), ("cleaning lines", 0, None)]
     assert "adding up sales" in drawn.getvalue()
 
 
@@ -271,7 +271,7 @@ print(screen.seen)
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-# ── check says good with status 0, and the sample keeps away from a shop's files ───────────────────
+# ── check says good with status 0, and no sample is mixed with a shop's files ───────────────────
 def test_check_ends_with_0_where_it_says_good(home):
     first = CliRunner().invoke(app, ["check", "exports"])
     assert (first.exit_code, "Good with these settings" in first.output) == (0, True)
