@@ -199,8 +199,8 @@ def _period(tables: RunTables, moves: pd.DataFrame, id: str, title: str) -> dict
     return {
         "id": id,
         "title": title,
-        "hint": f"Compared with the run of {moves['Since'].iloc[0]:%-d %B %Y}. Of those who were there then, "
-        f"{moves.loc[moves['From_Segment'] == moves['To_Segment'], 'Customers'].sum():,} stayed where they were.",
+        "hint": f"Compared with the run of {moves['Since'].iloc[0]:%-d %B %Y}. Of the customers of that run, "
+        f"{moves.loc[moves['From_Segment'] == moves['To_Segment'], 'Customers'].sum():,} stayed in their segment.",
         "says": largest_moves(moves, MOST, tables.currency, int(moves["Days"].iloc[0])),
         "figures": [drawn(figures.movement(moves, TIER_OF), table=named, columns=MOVES)] if len(moved) else [],
     }
@@ -211,7 +211,7 @@ def _stability(tables: RunTables) -> list[dict[str, Any]]:
     runs = runs[runs["UpdateDate"] <= tables.day].sort_values("UpdateDate", ascending=False)
     if len(runs) < 2:
         return []
-    hint = "Customers who bought nothing since the run before should keep the name of their segment; how many did not."
+    hint = "Customers without a purchase since the previous run should keep their segment; this is how many did not."
     shown = drawn(figures.stability(runs), table=runs, columns=STEADY)
     return [{"id": "stability", "title": "How steady the names are", "hint": hint, "figures": [shown]}]
 

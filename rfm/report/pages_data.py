@@ -271,11 +271,11 @@ PARTS: tuple[tuple[str, str, str, Callable[[RunTables], dict[str, Any]]], ...] =
     (
         "coming",
         "Who came, came back and stayed away",
-        f"Quiet: not this month, but in the last {sales.LAPSED} days. Lapsed: not for longer. Lost: not for more than "
-        f"{sales.LOST} days.",
+        f"Quiet: no purchase this month, but one in the last {sales.LAPSED} days. Lapsed: none for longer. Lost: none for "
+        f"more than {sales.LOST} days.",
         _coming,
     ),
-    ("countries", "Countries", "Of customers; what guests brought stands beside it.", _countries),
-    ("products", "Best products", "By what customers paid, and by how many they bought; guests stand in the tables.", _products),
-    ("baskets", "Size of an order", "The middle and the average order.", _baskets),
+    ("countries", "Countries", "Customers only; the revenue of guests is shown separately.", _countries),
+    ("products", "Best products", "By revenue and by units of customers; guests are in the tables.", _products),
+    ("baskets", "Size of an order", "The median and the average order.", _baskets),
 )
