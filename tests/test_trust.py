@@ -27,6 +27,7 @@ from rich.syntax import Syntax
 from rich.table import Table
 
 import rfm
+from rfm.analysis import formatting
 from rfm.cli import main
 from rfm.cli.options import Terminal
 from rfm.datasets.online_retail import download
@@ -36,7 +37,6 @@ from rfm.lake.delta import sql_equals
 from rfm.landing.csv import parse
 from rfm.pipeline import backfill, lineage
 from rfm.pipeline.notebooks import _reason
-from rfm.report import customers
 from rfm.report.pages import PAGES
 from rfm.report.publish import published_record
 from rfm.report.render import RunTables, drawn
@@ -292,9 +292,9 @@ def test_no_cell_of_an_export_is_a_formula(hostile):
 @settings(max_examples=MOST)
 @given(TEXT)
 def test_what_a_spreadsheet_would_run_comes_back_as_it_was(text):
-    told = customers.harmless(text)
+    told = formatting.harmless(text)
     assert not re.search(r"(?:^|[;\t\r\n])[=+\-@]", told)
-    assert customers.as_it_was(told) == text
+    assert formatting.as_it_was(told) == text
 
 
 # ── the terminal ───────────────────────────────────────────────────────────────────────────────────

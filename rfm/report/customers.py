@@ -122,14 +122,15 @@ def _sheet_rows(customers: pd.DataFrame, styles: list[int]) -> list[str]:
 
 
 # ── page ────────────────────────────────────────────────────────────
-MOST = 100_000  # customers on the page, those who spent most
-FIRST = 50  # of them in the page before any script
+MOST = 100_000  # customers on the page, the largest spenders
+FIRST = 50  # of them in the page before any script runs
+FIRST_COLUMNS = ("CustomerID", "Cluster_Description", "Tier", "Recency", "Frequency", "Monetary", "RFMScore")
 MOST_PURCHASES = 200  # of a customer, the newest
 DESCRIBED = "customer_rfm_description_and_recommendation"
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")  # no XML may hold them
-ROW = re.compile(r'(<th scope="row" class="id">)([^<]*)')  # where ids stand in the page: in rows, and in its data
+ROW = re.compile(r'(<th scope="row" class="id">)([^<]*)')  # customer ids in the page: in rows, and in its data
 DATA = re.compile(r'(<script type="application/json" id="data"[^>]*>)([^<]*)')
-CODED = {  # columns whose few values stand in the page once, and their names there
+CODED = {  # columns with few values, which the page holds once, and their names there
     "Cluster_Description": "segment",
     "Cluster_Label": "label",
     "ValueTier": "value",
@@ -139,15 +140,15 @@ CODED = {  # columns whose few values stand in the page once, and their names th
 
 
 def customers_page(tables: RunTables) -> dict[str, Any]:
-    """Return what the page shows."""
+    """Return the values of the customers page."""
     found = customer_list(tables)
     shown = found.head(MOST)
     tiers = dict(zip(shown["Cluster_Description"], shown["Tier"], strict=True))
     labels = sorted(set(shown["Cluster_Label"]))
     return {
-        "first": first_purchases(shown.head(FIRST)),
-        "data": columns(shown) | {"tiers": tiers, "slugs": {name: slug(name) for name in tiers}},
-        "details": details(tables, shown),
+        "first": shown.head(FIRST)[[*FIRST_COLUMNS]].astype(str).to_dict("records"),
+        "data": _columns(shown) | {"tiers": tiers, "slugs": {name: slug(name) for name in tiers}},
+        "details": _details(tables, shown),
         "segments": sorted(tiers),
         "tiers": sorted(set(tiers.values())),
         "labels": labels if len(labels) > len(tiers) else [],
@@ -158,7 +159,7 @@ def customers_page(tables: RunTables) -> dict[str, Any]:
 
 
 def customer_list(tables: RunTables) -> pd.DataFrame:
-    """Return all customers of a run, the largest spenders first: what the page and the exports are made of."""
+    """Return all customers of a run, the largest spenders first."""
     ways = ["CustomerID", "ValueTier", "Engagement", "RFMScore", "ScoreName"]
     found = tables.frame(DESCRIBED).merge(tables.frame("customer_segmentations")[ways], "left", "CustomerID")
     found = found.merge(tables.frame("customer_explanations")[["CustomerID", "Why"]], "left", "CustomerID")
@@ -172,40 +173,34 @@ def customer_list(tables: RunTables) -> pd.DataFrame:
 
 
 def segments_before(tables: RunTables) -> pd.DataFrame:
-    """Return CustomerID and Segment_Before: the segments of the run that `segment_movement` compares with a day before."""
+    """Return CustomerID and Segment_Before, the segment in the run that the daily movement compares with."""
     moves, history = tables.frame("segment_movement", UpdateDate=tables.day, Days=1), tables.frame(HISTORY)
     since = moves["Since"].iloc[0] if len(moves) else None
     then = history[history["UpdateDate"] == since] if since else history.head(0)
     return then[["CustomerID", "Cluster_Description"]].rename(columns={"Cluster_Description": "Segment_Before"})
 
 
-def first_purchases(rows: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return rows as they stand in the page before its script runs."""
-    names = ["CustomerID", "Cluster_Description", "Tier", "Recency", "Frequency", "Monetary", "RFMScore"]
-    return [{name: str(value) for name, value in row.items()} for row in rows[names].to_dict("records")]
-
-
-def columns(rows: pd.DataFrame) -> dict[str, Any]:
-    """Return the rows as columns of numbers: ids as text, money in cents, names as places in a list of them."""
+def _columns(rows: pd.DataFrame) -> dict[str, Any]:
+    """Return the rows as columns of numbers: ids as text, money in cents, names as positions in a list."""
     numbers = {
         "id": rows["CustomerID"].tolist(),
         "days": rows["Recency"].tolist(),
         "orders": rows["Frequency"].tolist(),
-        "cents": _cents(rows["Monetary"]),
+        "cents": [int(amount.scaleb(2)) for amount in rows["Monetary"]],
         "rfm": rows["RFMScore"].fillna("").tolist(),
     }
-    coded = {name: coding(rows[column].fillna("").tolist()) for column, name in CODED.items()}
+    coded = {name: _coding(rows[column].fillna("").tolist()) for column, name in CODED.items()}
     return (
         numbers | {name: codes for name, (_, codes) in coded.items()} | {"names": {name: one[0] for name, one in coded.items()}}
     )
 
 
-def details(tables: RunTables, rows: pd.DataFrame) -> dict[str, Any]:
-    """Return what each customer opens with, in the order of the rows."""
-    why, phrases = pieces(rows["Why"].fillna("").tolist())
+def _details(tables: RunTables, rows: pd.DataFrame) -> dict[str, Any]:
+    """Return the details of each customer, in the order of the rows."""
+    why, phrases = _pieces(rows["Why"].fillna("").tolist())
     ids = rows["CustomerID"].tolist()
-    past, runs, names = spells(tables)
-    bought, earlier = purchases(tables)
+    past, runs, names = _spells(tables)
+    bought, earlier = _purchases(tables)
     left = {str(place): earlier[id] for place, id in enumerate(ids) if id in earlier}
     return {
         "why": why,
@@ -218,8 +213,8 @@ def details(tables: RunTables, rows: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def spells(tables: RunTables) -> tuple[dict[str, list[int]], list[str], list[str]]:
-    """Return, by customer, the place of the run in which each spell in a segment began and of the segment; runs; segments."""
+def _spells(tables: RunTables) -> tuple[dict[str, list[int]], list[str], list[str]]:
+    """Return the spells of each customer as positions of first run and segment, then the runs and the segments."""
     rows = (
         tables.read(HISTORY).select("CustomerID", "UpdateDate", "Cluster_Description").sort("CustomerID", "UpdateDate").collect()
     )
@@ -228,59 +223,49 @@ def spells(tables: RunTables) -> tuple[dict[str, list[int]], list[str], list[str
     begins = np.ones(len(rows), bool)
     begins[1:] = (np.diff(customer) != 0) | (np.diff(segment) != 0)
     begun = zip(ids[customer[begins]].tolist(), day[begins].tolist(), segment[begins].tolist(), strict=True)
-    return in_turn(begun), [str(run)[:10] for run in runs], list(segments)
+    return _in_turn(begun), [str(run)[:10] for run in runs], list(segments)
 
 
-def purchases(tables: RunTables) -> tuple[dict[str, list[int]], dict[str, list[int]]]:
-    """Return, by customer, days before the run date and cents of the newest purchases; number and cents of those left out."""
+def _purchases(tables: RunTables) -> tuple[dict[str, list[int]], dict[str, list[int]]]:
+    """Return, per customer, age in days and cents of the newest purchases, and number and cents of the older ones."""
     rows = tables.orders[tables.orders["CustomerID"].notna()].sort_values(["InvoiceDate", "InvoiceNo"], ascending=False)
     place = rows.groupby("CustomerID").cumcount()
-    days = (_midnight(tables) - rows["InvoiceDate"]).dt.days
+    days = (pd.Timestamp(tables.day) - rows["InvoiceDate"]).dt.days
     new, old = place < MOST_PURCHASES, rows[place >= MOST_PURCHASES].groupby("CustomerID")["Cents"].agg(["size", "sum"])
     bought = zip(rows["CustomerID"][new].tolist(), days[new].tolist(), rows["Cents"][new].tolist(), strict=True)
-    return in_turn(bought), {str(id): [int(size), int(cents)] for id, size, cents in old.itertuples()}
+    return _in_turn(bought), {str(id): [int(size), int(cents)] for id, size, cents in old.itertuples()}
 
 
-def in_turn(rows: Iterable[tuple[str, int, int]]) -> dict[str, list[int]]:
-    """Return the pairs of numbers of each customer, one after the other in one list."""
+def _in_turn(rows: Iterable[tuple[str, int, int]]) -> dict[str, list[int]]:
+    """Return the pairs of numbers of each customer, flattened into one list."""
     found: dict[str, list[int]] = {}
     for id, one, other in rows:
         found.setdefault(id, []).extend((int(one), int(other)))
     return found
 
 
-def coding(values: list[str]) -> tuple[list[str], list[int]]:
-    """Return the names in a list, sorted, and the place of each value among them."""
+def _coding(values: list[str]) -> tuple[list[str], list[int]]:
+    """Return the sorted names, and the position of each value among them."""
     names = sorted(set(values))
     at = {name: place for place, name in enumerate(names)}
     return names, [at[value] for value in values]
 
 
 def renamed(page: str, name: Callable[[str], str]) -> str:
-    """Return the page, as it stands in a file, with other ids of the customers."""
+    """Return a finished page with other customer ids."""
+
+    def data(found: re.Match[str]) -> str:
+        columns = json.loads(found[2])
+        return f"{found[1]}{PAGE_FILTERS['json'](columns | {'id': [name(id) for id in columns['id']]})}"
+
     rows = ROW.sub(lambda found: f"{found[1]}{name(html.unescape(found[2]))}", page)
-    return DATA.sub(lambda found: f"{found[1]}{_renamed(json.loads(found[2]), name)}", rows, count=1)
+    return DATA.sub(data, rows, count=1)
 
 
-def _renamed(data: dict[str, Any], name: Callable[[str], str]) -> str:
-    """Return the columns as they stand in the page, with other ids."""
-    return str(PAGE_FILTERS["json"](data | {"id": [name(id) for id in data["id"]]}))
-
-
-def pieces(sentences: list[str]) -> tuple[list[list[str | int]], list[str]]:
-    """Return sentences cut after colons and semicolons, with a number for each piece that several have; and those pieces."""
+def _pieces(sentences: list[str]) -> tuple[list[list[str | int]], list[str]]:
+    """Split sentences after colons and semicolons; return them with a number for each shared piece, and those pieces."""
     cut = [re.split(r"(?<=[:;] )", sentence) for sentence in sentences]
     often = Counter(piece for parts in cut for piece in parts)
     phrases = [piece for piece, times in often.items() if times > 1]
     at = {phrase: place for place, phrase in enumerate(phrases)}
     return [[at.get(piece, piece) for piece in parts] for parts in cut], phrases
-
-
-def _cents(amounts: Any) -> list[int]:
-    """Return exact amounts as whole cents."""
-    return [int(amount.scaleb(2)) for amount in amounts]
-
-
-def _midnight(tables: RunTables) -> Any:
-    """Return the run date as pandas counts days."""
-    return pd.Timestamp(tables.day)

@@ -1,11 +1,4 @@
-"""Overview: the figures of the day against yesterday and a month ago, what moved, what to do today.
-
-Segments: who they are, how they differ, how they were found.
-
-Movement: who went from which segment to which, and how steady the names are.
-
-The pages of a run as data: each a file, a name in the menu, a template and a builder, which makes what the template shows.
-"""
+"""The pages of a run as data, and the builders of Overview, Segments and Movement: tables in, values for a template out."""
 
 from __future__ import annotations
 
@@ -21,9 +14,8 @@ from rfm.analysis.sales import ACTIVE_DAYS, kpis
 from rfm.analysis.segments.profiles import medians_of
 from rfm.analysis.segments.rules import RISK, TIER_OF
 from rfm.pipeline.stages import TABLES_STAND
-from rfm.report import customers, pages_data, render
-from rfm.report import customers as exports
-from rfm.report.render import RunTables, drawn
+from rfm.report import customers, pages_data
+from rfm.report.render import RunTables, drawn, slug
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,7 +23,7 @@ if TYPE_CHECKING:
 # ── overview ────────────────────────────────────────────────────────────
 MOST_MOVES = 3
 MONTH = 30  # days
-KPIS = (  # field of `rfm.analysis.sales.Kpis`, what it is called, how it is shown, what it means
+KPIS = (  # field of `rfm.analysis.sales.Kpis`, label, form, note
     ("customers", "Customers", "count", "with an order that counts"),
     ("active_customers", "Active customers", "count", f"bought in the last {ACTIVE_DAYS} days"),
     ("revenue", "Revenue", "money", "of these customers so far"),
@@ -39,63 +31,49 @@ KPIS = (  # field of `rfm.analysis.sales.Kpis`, what it is called, how it is sho
     ("average_order", "Average order", "money", "revenue by order"),
     ("one_time_share", "One-time buyers", "share", "of customers have one order"),
 )
-BEFORE_RETURNS = ", before returns"  # said of money where returns are taken off in the segments alone
+BEFORE_RETURNS = ", before returns"  # on money, where only the segments take off returns
 
 
 def overview_page(tables: RunTables) -> dict[str, Any]:
-    """Return what the overview shows; the front page shows the same of the newest run."""
+    """Return the values of the overview; the front page shows those of the newest run, and draws its trends from `trend`."""
     moves = tables.frame("segment_movement", UpdateDate=tables.day, Days=1)
     moved = entered(moves)
-    return {
-        "kpis": figures_of(tables),
-        "entered": moved,
-        "moves": largest_moves(moves, MOST_MOVES, tables.currency),
-        "downloads": downloads(moved),
-        "trend": trend(tables),
-    }
-
-
-def downloads(moved: dict[str, Any] | None) -> list[dict[str, str]]:
-    """Return the list of those who `entered` a risk segment, to take away; nothing where nobody did."""
     people = moved["customers"] if moved else 0
-    return customers.downloads(customers.ENTERED, "The list", people) if people else []
-
-
-def figures_of(tables: RunTables) -> list[dict[str, Any]]:
-    """Return each figure of `KPIS` with its value, and its values of yesterday and a month ago; parameters as for `build`."""
-    value = kpis(tables.orders, tables.day)._asdict()
-    past = {word: tables.day - dt.timedelta(days=days) for word, days in (("yesterday", 1), ("", MONTH))}
-    then = [(word, day, kpis(tables.orders, day)._asdict()) for word, day in past.items()]
-    more = BEFORE_RETURNS if tables.rules.revenue == "net" else ""
-    return [
-        {"name": name, "label": label, "form": form, "note": note + more * (form == "money"), "value": plain(value[name])}
-        | {
-            "past": [
-                {"since": day.isoformat(), "word": word, "value": plain(old[name])} for word, day, old in then if old["orders"]
-            ]
-        }
-        for name, label, form, note in KPIS
-    ]
-
-
-def plain(value: Any) -> Any:
-    """Return an amount as text, exact, and anything else as it is."""
-    return str(value) if isinstance(value, Decimal) else value
-
-
-def trend(tables: RunTables) -> dict[str, Any]:
-    """Return the numbers of this run that the front page draws over time; parameters as for `build`."""
     counts = tables.frame("bronze_silver_dq_comparison", processing_date=tables.day).set_index("layer")["total_records"]
     arrived, kept = (int(counts.get(layer, 0)) for layer in ("bronze", "silver"))
     renamed = tables.frame("segment_stability", UpdateDate=tables.day)["RenamedShare"].dropna()
     return {
-        "dropped": (arrived - kept) / arrived if arrived else None,
-        "renamed": None if renamed.empty else float(renamed.iloc[0]),
+        "kpis": _kpis(tables),
+        "entered": moved,
+        "moves": largest_moves(moves, MOST_MOVES, tables.currency),
+        "downloads": customers.downloads(customers.ENTERED, "The list", people) if people else [],
+        "trend": {
+            "dropped": (arrived - kept) / arrived if arrived else None,
+            "renamed": None if renamed.empty else float(renamed.iloc[0]),
+        },
     }
 
 
+def _kpis(tables: RunTables) -> list[dict[str, Any]]:
+    """Return each figure of `KPIS` with its value, and its values of yesterday and a month ago."""
+    value = kpis(tables.orders, tables.day)._asdict()
+    past = (("yesterday", tables.day - dt.timedelta(days=1)), ("", tables.day - dt.timedelta(days=MONTH)))
+    then = [(word, day, old) for word, day in past if (old := kpis(tables.orders, day)._asdict())["orders"]]
+    more = BEFORE_RETURNS if tables.rules.revenue == "net" else ""
+    return [
+        {"name": name, "label": label, "form": form, "note": note + more * (form == "money"), "value": _plain(value[name])}
+        | {"past": [{"since": day.isoformat(), "word": word, "value": _plain(old[name])} for word, day, old in then]}
+        for name, label, form, note in KPIS
+    ]
+
+
+def _plain(value: Any) -> Any:
+    """Return an amount as exact text, and anything else unchanged."""
+    return str(value) if isinstance(value, Decimal) else value
+
+
 def entered(moves: pd.DataFrame) -> dict[str, Any] | None:
-    """Return the customers who entered a risk segment since the run before: how many, their worth, from where to where."""
+    """Return how many customers entered a risk segment since the run before, their revenue and their moves."""
     if moves.empty:
         return None
     came = moves[moves["To_Segment"].isin(RISK) & ~moves["From_Segment"].isin([*RISK, ""])]
@@ -109,16 +87,6 @@ def entered(moves: pd.DataFrame) -> dict[str, Any] | None:
 
 
 # ── segments ────────────────────────────────────────────────────────────
-CARD = (
-    "Cluster_Description",
-    "Tier",
-    "Customers",
-    "CustomerShare",
-    "Revenue",
-    "RevenueShare",
-    "Cluster_Recommendation",
-    "Explanation",
-)
 SHARES = {
     "Cluster_Description": ("Segment", "text"),
     "Customers": ("Customers", "count"),
@@ -138,34 +106,30 @@ TYPICAL = ("Monetary", "Frequency", "Recency")
 
 
 def segments_page(tables: RunTables) -> dict[str, Any]:
-    """Return what the page shows."""
+    """Return the values of the segments page."""
     summary = tables.frame("segment_summary")
     if summary.empty:
         return {"cards": [], "tiers": [], "differ": [], "found": []}
-    cards = [card(row) for row in summary.sort_values("Revenue", ascending=False).to_dict("records")]
+    cards = [
+        {
+            "segment": row["Cluster_Description"],
+            "tier": row["Tier"],
+            "customers": int(row["Customers"]),
+            "customer_share": float(row["CustomerShare"]),
+            "revenue": str(row["Revenue"]),
+            "revenue_share": float(row["RevenueShare"]),
+            "recommendation": row["Cluster_Recommendation"],
+            "downloads": customers.downloads(slug(row["Cluster_Description"]), "", int(row["Customers"])),
+            "explanation": row["Explanation"] if isinstance(row["Explanation"], str) else "",
+            "typical": {name: [float(row[f"Median{name}"]), float(row[f"Average{name}"])] for name in TYPICAL},
+        }
+        for row in summary.sort_values("Revenue", ascending=False).to_dict("records")
+    ]
     tiers = list(dict.fromkeys(one["tier"] for one in cards))
-    return {"cards": cards, "tiers": tiers, "differ": differ(tables, summary), "found": found(tables)}
+    return {"cards": cards, "tiers": tiers, "differ": _how_they_differ(tables, summary), "found": _how_they_were_found(tables)}
 
 
-def card(row: dict[str, Any]) -> dict[str, Any]:
-    """Return a row of ``segment_summary`` as plain values."""
-    segment, tier, customers, share, revenue, revenue_share, action, why = (row[name] for name in CARD)
-    return {
-        "segment": segment,
-        "tier": tier,
-        "customers": int(customers),
-        "customer_share": float(share),
-        "revenue": str(revenue),
-        "revenue_share": float(revenue_share),
-        "recommendation": action,
-        "downloads": exports.downloads(render.slug(segment), "", int(customers)),
-        "explanation": why if isinstance(why, str) else "",
-        "typical": {name: [float(row[f"Median{name}"]), float(row[f"Average{name}"])] for name in TYPICAL},
-    }
-
-
-def differ(tables: RunTables, summary: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return the figures of how the segments differ; parameters as for `build`, and ``summary``, rows of ``segment_summary``."""
+def _how_they_differ(tables: RunTables, summary: pd.DataFrame) -> list[dict[str, Any]]:
     described = tables.frame("cluster_description_and_recommendation")
     clustered, scored = tables.frame("customer_rfm_kmeans_clustered"), tables.frame("customer_segmentations")
     profiles = figures.cluster_profiles(described, medians_of(clustered))
@@ -180,8 +144,7 @@ def differ(tables: RunTables, summary: pd.DataFrame) -> list[dict[str, Any]]:
     return [*shown, drawn(figures.distributions(clustered, clustered["Cluster"]), "How customers are spread over the metrics")]
 
 
-def found(tables: RunTables) -> list[dict[str, Any]]:
-    """Return the figures of how the segments were found; parameters as for `build`."""
+def _how_they_were_found(tables: RunTables) -> list[dict[str, Any]]:
     import pandas as pd
 
     clustered = tables.frame("customer_rfm_kmeans_clustered")
@@ -199,7 +162,7 @@ def found(tables: RunTables) -> list[dict[str, Any]]:
 
 # ── movement ────────────────────────────────────────────────────────────
 PERIODS = ((1, "day", "Since yesterday"), (7, "week", "In a week"), (30, "month", "In a month"))
-MOST = 5  # sentences a period
+MOST = 5  # sentences per period
 MOVES = {
     "From_Segment": ("Was", "text"),
     "To_Segment": ("Is now", "text"),
@@ -222,42 +185,40 @@ STEADY = {
 
 
 def movement_page(tables: RunTables) -> dict[str, Any]:
-    """Return what the page shows."""
-    moves, stable = tables.frame("segment_movement", UpdateDate=tables.day), stability(tables)
+    """Return the values of the movement page."""
+    moves, stable = tables.frame("segment_movement", UpdateDate=tables.day), _stability(tables)
     periods = [
-        period(tables, moves[moves["Days"] == days], id, title) for days, id, title in PERIODS if (moves["Days"] == days).any()
+        _period(tables, moves[moves["Days"] == days], id, title) for days, id, title in PERIODS if (moves["Days"] == days).any()
     ]
     return {"parts": [*periods, *stable]}
 
 
-def period(tables: RunTables, moves: pd.DataFrame, id: str, title: str) -> dict[str, Any]:
-    """Return the moves of a period in sentences, a figure and a table."""
+def _period(tables: RunTables, moves: pd.DataFrame, id: str, title: str) -> dict[str, Any]:
     moved = moves[moves["From_Segment"] != moves["To_Segment"]].sort_values("Customers", ascending=False)
     named = moved.assign(From_Segment=moved["From_Segment"].replace("", "(new customer)"))
     return {
         "id": id,
         "title": title,
-        "hint": f"Compared with the run of {moves['Since'].iloc[0]:%-d %B %Y}. Of those who were there then, "
-        f"{moves.loc[moves['From_Segment'] == moves['To_Segment'], 'Customers'].sum():,} stayed where they were.",
+        "hint": f"Compared with the run of {moves['Since'].iloc[0]:%-d %B %Y}. Of the customers of that run, "
+        f"{moves.loc[moves['From_Segment'] == moves['To_Segment'], 'Customers'].sum():,} stayed in their segment.",
         "says": largest_moves(moves, MOST, tables.currency, int(moves["Days"].iloc[0])),
         "figures": [drawn(figures.movement(moves, TIER_OF), table=named, columns=MOVES)] if len(moved) else [],
     }
 
 
-def stability(tables: RunTables) -> list[dict[str, Any]]:
-    """Return how steady the names were, run by run; nothing before the second run. Parameters as for `build`."""
+def _stability(tables: RunTables) -> list[dict[str, Any]]:
     runs = tables.frame("segment_stability")
     runs = runs[runs["UpdateDate"] <= tables.day].sort_values("UpdateDate", ascending=False)
     if len(runs) < 2:
         return []
-    hint = "Customers who bought nothing since the run before should keep the name of their segment; how many did not."
+    hint = "Customers without a purchase since the previous run should keep their segment; this is how many did not."
     shown = drawn(figures.stability(runs), table=runs, columns=STEADY)
     return [{"id": "stability", "title": "How steady the names are", "hint": hint, "figures": [shown]}]
 
 
 # ── pages ────────────────────────────────────────────────────────────
 class Page(NamedTuple):
-    """A page of a run."""
+    """A page of a run: its template gets what ``build`` returns once the tables of the stage ``after`` are written."""
 
     file: str
     label: str

@@ -1,9 +1,4 @@
-"""Run: which table was made from which, how long it took, with what.
-
-Quality: what arrived, what was kept, why the rest was not, and what every table promises.
-
-Trade: what the shop sold, to whom, and who came back; guests, who left no customer id, always apart.
-"""
+"""Builders of the pages Run, Quality and Trade: tables and the record of a run in, values for a template out."""
 
 from __future__ import annotations
 
@@ -20,40 +15,38 @@ from rfm.report.render import SILVER, RunTables, drawn, rows_of
 if TYPE_CHECKING:
     import pandas as pd
 
+    from rfm.schema import Column
+
 # ── lineage ────────────────────────────────────────────────────────────
 LANDING = "landing files"
 STEP, TOP, SPINE = 26, 20, 150  # of the drawing: between two rows, above the first, from the left to the marks
 
 
 def lineage_page(tables: RunTables) -> dict[str, Any]:
-    """Return what the page shows."""
-    record = tables.record
+    """Return the values of the run page."""
+    record, stages = tables.record, tables.record.get("stages", ())
+    shown = ("name", "title", "status", "seconds", "rows_read", "rows_written")
+    states = {name: state for stage in stages for name, state in stage.get("writes", {}).items()}
     return {
-        "stages": [stage(noted) for noted in record.get("stages", ())],
-        "graph": graph(record.get("stages", ())),
-        "written": written(record.get("stages", ())),
-        "versions": named(record.get("versions", {})),
-        "parameters": named(nearby(record.get("parameters", {}))),
-        "choices": named(record.get("settings", {})),
+        "stages": [{name: one.get(name) for name in shown} | {"notebook": f"notebooks/{one['name']}.html"} for one in stages],
+        "graph": graph(stages),
+        "written": [
+            {"name": name, "grain": TABLES[name].grain if name in TABLES else "", **state} for name, state in states.items()
+        ],
+        "versions": _named(record.get("versions", {})),
+        "parameters": _named(nearby(record.get("parameters", {}))),
+        "choices": _named(record.get("settings", {})),
         "run_id": record.get("run_id", ""),
     }
 
 
-def stage(noted: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a stage as a row: what it did, how long, how many rows; its notebook."""
-    rows = {name: noted.get(name) for name in ("rows_read", "rows_written")}
-    told = {name: noted.get(name) for name in ("name", "title", "status", "seconds")}
-    return told | rows | {"notebook": f"notebooks/{noted['name']}.html"}
-
-
-def written(stages: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return each table that stages wrote: what one row is, version and rows in the end."""
-    found = {name: state for stage in stages for name, state in stage.get("writes", {}).items()}
-    return [{"name": name, "grain": TABLES[name].grain if name in TABLES else "", **state} for name, state in found.items()]
-
-
 def graph(stages: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """Return the tables under the stages that wrote them first, and a curve from each table to every later stage that read it."""
+
+    def bow(start: int, end: int) -> str:  # to the left of the spine, wider for a longer way
+        reach = SPINE - 10 - min(SPINE - 16, 14 + 0.3 * (end - start))
+        return f"M{SPINE - 10},{start}C{reach:.0f},{start} {reach:.0f},{end} {SPINE - 12},{end}"
+
     rows: list[dict[str, Any]] = [{"label": LANDING, "kind": "table", "count": None}]
     for noted in stages:
         there = {row["label"] for row in rows}
@@ -62,30 +55,21 @@ def graph(stages: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
         rows += [{"label": name, "kind": "table", "count": state["rows"]} for name, state in new]
     at = {row["label"]: TOP + STEP * place for place, row in enumerate(rows)}
     ways = [(name, noted["name"]) for noted in stages for name in (noted.get("reads") or [LANDING]) if name in at]
-    curves = [{"from": name, "to": reader, "d": curve(at[name], at[reader])} for name, reader in ways if at[name] < at[reader]]
+    curves = [{"from": name, "to": reader, "d": bow(at[name], at[reader])} for name, reader in ways if at[name] < at[reader]]
     placed = [row | {"y": at[row["label"]]} for row in rows]
     return {"rows": placed, "curves": curves, "height": TOP + STEP * len(rows), "spine": SPINE}
 
 
-def curve(start: int, end: int) -> str:
-    """Return the path of a bow to the left of the spine, wider for a longer way."""
-    reach = SPINE - 10 - min(SPINE - 16, 14 + 0.3 * (end - start))
-    return f"M{SPINE - 10},{start}C{reach:.0f},{start} {reach:.0f},{end} {SPINE - 12},{end}"
-
-
 def nearby(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return values with local paths as they look from the folder that holds them all, as ``data/lake``; else by name alone.
-
-    Where a shop keeps its files is nobody's business who reads the page.
-    """
+    """Return values with local paths relative to the folder that holds them all, otherwise by name: readers need no more."""
     paths = {name: PurePath(value) for name, value in values.items() if isinstance(value, str) and PurePath(value).is_absolute()}
     above = [{folder for folder in path.parents if len(folder.parts) > 1} for path in paths.values()]
     shared = max(set.intersection(*above), key=lambda folder: len(folder.parts), default=None) if len(above) > 1 else None
     return {**values} | {name: str(path.relative_to(shared)) if shared else path.name for name, path in paths.items()}
 
 
-def named(values: Mapping[str, Any]) -> list[list[str]]:
-    """Return names and values as text; those of a group under ``group.name``."""
+def _named(values: Mapping[str, Any]) -> list[list[str]]:
+    """Return names and values as text; the values of a group as ``group.name``."""
     flat: list[list[str]] = []
     for name, value in values.items():
         inner = value.items() if isinstance(value, Mapping) else ()
@@ -116,36 +100,29 @@ SAMPLES = 3  # lines shown of each reason
 
 
 def quality_page(tables: RunTables) -> dict[str, Any]:
-    """Return what the page shows."""
-    results = tables.frame("expectation_results")
+    """Return the values of the quality page; the score is the share of the run's new lines that fitted the header, in %."""
+    results, ledger = tables.frame("expectation_results"), tables.frame("landing_files")
     results = results[results["processing_date"] <= tables.day]
+    lines = ledger.groupby("layer")["rows"].sum()
+    counts = {"arrived": "bronze", "kept": "silver", "dropped": "quarantine"}
+    score = tables.frame("bronze_daily_quality", processing_date=tables.day)["rescued_data_quality_score"]
     return {
-        "counts": counts(tables),
-        "score": score(tables),
+        "counts": {name: int(lines.get(layer, 0)) for name, layer in counts.items()}
+        | {"files": int((ledger["layer"] == "bronze").sum())},
+        "score": None if score.empty else float(score.iloc[0]),
         "money": money(tables) if len(results) else [],
-        "rules": rules(results),
-        "reasons": reasons(tables),
-        "over_time": over_time(tables, results) if len(results) else [],
-        "contract": contract(),
+        "rules": _rules(results),
+        "reasons": _reasons(tables),
+        "over_time": _over_time(tables, results) if len(results) else [],
+        "contract": [
+            {"name": table.name, "grain": table.grain, "key": list(table.key), "columns": [_column(one) for one in table.columns]}
+            for table in TABLES.values()
+        ],
     }
 
 
-def counts(tables: RunTables) -> dict[str, int]:
-    """Return the lines that arrived, were kept and were dropped, up to the run date; parameters as for `build`."""
-    ledger = tables.frame("landing_files")
-    lines = ledger.groupby("layer")["rows"].sum()
-    arrived, kept, dropped = (int(lines.get(layer, 0)) for layer in ("bronze", "silver", "quarantine"))
-    return {"files": int((ledger["layer"] == "bronze").sum()), "arrived": arrived, "kept": kept, "dropped": dropped}
-
-
-def score(tables: RunTables) -> float | None:
-    """Return the share of the run's new lines that fitted the header, in per cent; parameters as for `build`."""
-    found = tables.frame("bronze_daily_quality", processing_date=tables.day)["rescued_data_quality_score"]
-    return None if found.empty else float(found.iloc[0])
-
-
 def money(tables: RunTables) -> list[dict[str, Any]]:
-    """Return the money of all lines on its way to the revenue in the segments, to the cent; parameters as for `build`."""
+    """Return the figure of the money of all lines on its way to the revenue in the segments, to the cent."""
     refused, silver = judge(tables.read(QUARANTINE), dialect=tables.settings.dialect), tables.read(SILVER)
     flow = money_flow(
         refused, silver, tables.day, stock_code_pattern=tables.rules.stock_code_pattern, revenue=tables.rules.revenue
@@ -153,8 +130,13 @@ def money(tables: RunTables) -> list[dict[str, Any]]:
     return [drawn(figures.money_waterfall(flow, tables.currency), table=flow, columns=FLOW)]
 
 
-def rules(results: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return how often each expectation was checked and broken, over all runs and in the newest."""
+def _column(column: Column) -> dict[str, Any]:
+    shown = {name: getattr(column, name) for name in ("name", "type", "nullable", "unit", "meaning")}
+    return shown | {"bounds": ["" if bound is None else f"{bound:g}" for bound in column.bounds]}
+
+
+def _rules(results: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return how often each expectation was checked and failed, in all runs and in the newest."""
     rows = []
     for (name, severity), found in results.groupby(["expectation", "severity"]):
         newest = found[found["processing_date"] == results["processing_date"].max()]
@@ -164,16 +146,15 @@ def rules(results: pd.DataFrame) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: (-row["failed"], row["name"]))
 
 
-def reasons(tables: RunTables) -> list[dict[str, Any]]:
-    """Return why lines were dropped, the most frequent reason first, each with some of its lines; parameters as for `build`."""
+def _reasons(tables: RunTables) -> list[dict[str, Any]]:
+    """Return the reasons for dropped lines, the most frequent first, each with some of its lines."""
     rows = tables.frame(QUARANTINE)
     found = rows.groupby("failed_expectations").size().sort_values(ascending=False, kind="stable")
     samples = {why: rows[rows["failed_expectations"] == why].tail(SAMPLES)[list(SAMPLE)] for why in found.index}
     return [{"why": why.replace(",", ", "), "lines": int(found[why]), "sample": rows_of(samples[why])} for why in found.index]
 
 
-def over_time(tables: RunTables, results: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return the figures of the days; parameters as for `build`, and ``results``, rows of ``expectation_results``."""
+def _over_time(tables: RunTables, results: pd.DataFrame) -> list[dict[str, Any]]:
     days, volume = tables.frame("daily_counts"), tables.frame("daily_volume")
     rates = results.assign(Passed=1 - results["failed"] / results["checked"].clip(lower=1)).iloc[::-1]
     return [
@@ -181,23 +162,6 @@ def over_time(tables: RunTables, results: pd.DataFrame) -> list[dict[str, Any]]:
         drawn(figures.pass_rates(results), table=rates, columns=RATES),
         drawn(figures.refusals(results), table=rates[rates["severity"] == "drop"], columns=RATES),
         drawn(figures.weekday_volume(volume), table=volume.sort_values("InvoiceDate", ascending=False), columns=VOLUME),
-    ]
-
-
-def contract() -> list[dict[str, Any]]:
-    """Return the contract of every table as the code has it: what a row is, its key, its columns."""
-    return [
-        {
-            "name": table.name,
-            "grain": table.grain,
-            "key": list(table.key),
-            "columns": [
-                {"name": one.name, "type": one.type, "nullable": one.nullable, "unit": one.unit, "meaning": one.meaning}
-                | {"bounds": ["" if bound is None else f"{bound:g}" for bound in one.bounds]}
-                for one in table.columns
-            ],
-        }
-        for table in TABLES.values()
     ]
 
 
@@ -252,15 +216,14 @@ BASKETS = {"Who": ("Who", "text"), "Orders": ("Orders", "count")} | {
 
 
 def trade_page(tables: RunTables) -> dict[str, Any]:
-    """Return what the page shows."""
+    """Return the values of the trade page."""
     found = sales.kpis(tables.orders, tables.day)
     parts = [{"id": id, "title": title, "hint": hint, **part(tables)} for id, title, hint, part in PARTS] if found.orders else []
     guests = {"revenue": str(found.guest_revenue), "orders": found.guest_orders}
     return {"guests": guests, "parts": parts, "net": tables.rules.revenue == "net"}
 
 
-def by_month(tables: RunTables) -> dict[str, Any]:
-    """Return revenue and orders over time; parameters as for `build`."""
+def _by_month(tables: RunTables) -> dict[str, Any]:
     months, days = (sales.periods(tables.orders, tables.day, unit) for unit in ("month", "day"))
     return {
         "figures": [
@@ -270,8 +233,7 @@ def by_month(tables: RunTables) -> dict[str, Any]:
     }
 
 
-def coming(tables: RunTables) -> dict[str, Any]:
-    """Return what became of all customers, month by month, and which cohorts came back; parameters as for `build`."""
+def _coming(tables: RunTables) -> dict[str, Any]:
     months, cohorts = sales.customer_months(tables.orders, tables.day), sales.cohorts(tables.orders, tables.day)
     gaps = sales.days_between(tables.orders, tables.day)
     return {
@@ -283,14 +245,12 @@ def coming(tables: RunTables) -> dict[str, Any]:
     }
 
 
-def countries(tables: RunTables) -> dict[str, Any]:
-    """Return the countries that brought most; parameters as for `build`."""
+def _countries(tables: RunTables) -> dict[str, Any]:
     found = sales.countries(tables.orders, tables.day)
     return {"figures": [drawn(figures.countries(found, tables.currency), table=found.head(BEST), columns=COUNTRIES)]}
 
 
-def products(tables: RunTables) -> dict[str, Any]:
-    """Return the products that brought most, and those sold most often; parameters as for `build`."""
+def _products(tables: RunTables) -> dict[str, Any]:
     found = sales.products(tables.read(SILVER), tables.day, stock_code_pattern=tables.rules.stock_code_pattern)
     often = found.sort_values(["Units", "StockCode"], ascending=[False, True])
     return {
@@ -301,22 +261,21 @@ def products(tables: RunTables) -> dict[str, Any]:
     }
 
 
-def baskets(tables: RunTables) -> dict[str, Any]:
-    """Return how large an order is; parameters as for `build`."""
+def _baskets(tables: RunTables) -> dict[str, Any]:
     found = sales.baskets(tables.orders, tables.day)
     return {"figures": [drawn(figures.basket_size(tables.orders), table=found, columns=BASKETS)]}
 
 
 PARTS: tuple[tuple[str, str, str, Callable[[RunTables], dict[str, Any]]], ...] = (  # id, title, hint, builder
-    ("months", "Revenue and orders", "Growth is against the month before, where both months are whole.", by_month),
+    ("months", "Revenue and orders", "Growth is against the month before, where both months are whole.", _by_month),
     (
         "coming",
         "Who came, came back and stayed away",
-        f"Quiet: not this month, but in the last {sales.LAPSED} days. Lapsed: not for longer. Lost: not for more than "
-        f"{sales.LOST} days.",
-        coming,
+        f"Quiet: no purchase this month, but one in the last {sales.LAPSED} days. Lapsed: none for longer. Lost: none for "
+        f"more than {sales.LOST} days.",
+        _coming,
     ),
-    ("countries", "Countries", "Of customers; what guests brought stands beside it.", countries),
-    ("products", "Best products", "By what customers paid, and by how many they bought; guests stand in the tables.", products),
-    ("baskets", "Size of an order", "The middle and the average order.", baskets),
+    ("countries", "Countries", "Customers only; the revenue of guests is shown separately.", _countries),
+    ("products", "Best products", "By revenue and by units of customers; guests are in the tables.", _products),
+    ("baskets", "Size of an order", "The median and the average order.", _baskets),
 )

@@ -57,7 +57,7 @@ TRENDS = (  # figures of a run drawn over time: name, title, form
     ("customers", "Customers", "count"),
     ("revenue", "Revenue", "money"),
     ("named", "Segments", "count"),
-    ("dropped", "Lines put aside", "share"),
+    ("dropped", "Lines quarantined", "share"),
     ("renamed", "Moved without buying", "share"),
 )
 

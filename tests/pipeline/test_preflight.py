@@ -84,3 +84,9 @@ def test_each_notebook_gets_the_parameters_that_it_declares(project, monkeypatch
     assert (found["1_bronze"], found["4_clusters"]) == (["date", "restate"], ["date", "refit"])
     with pytest.raises(SettingsError, match="refitt"):
         notebooks.declared(load_settings(), ["refitt"])
+
+
+def test_papermill_is_imported_without_its_way_to_s3():
+    program = "import sys; from rfm.pipeline import notebooks; notebooks._papermill(); print(*sys.modules)"
+    answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert {"papermill", "boto3", "rfc3987_syntax.syntax_helpers", "botocore"} & set(answer.stdout.split()) == {"papermill"}

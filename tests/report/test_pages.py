@@ -112,7 +112,7 @@ def test_figures_of_the_overview_are_those_of_the_tables(tables):
     assert shown["average_order"] == str((gold["Monetary"].sum() / int(gold["Frequency"].sum())).quantize(Decimal("0.01")))
 
 
-def test_where_segments_take_returns_off_the_orders_say_that_they_do_not(project, tables):
+def test_orders_before_returns_are_labelled_so(project, tables):
     assert not any("returns" in figure["note"] for figure in overview.overview_page(tables)["kpis"])
     rules = {"rules": tables.rules.model_dump() | {"revenue": "net"}}
     net = RunTables(project[0], project[1][-1] | {"settings": project[1][-1].get("settings", {}) | rules})
@@ -121,7 +121,7 @@ def test_where_segments_take_returns_off_the_orders_say_that_they_do_not(project
     assert (pages_data.trade_page(tables)["net"], pages_data.trade_page(net)["net"]) == (False, True)
 
 
-def test_change_since_yesterday_is_against_the_tables_of_yesterday(project, tables):
+def test_change_since_yesterday_is_against_its_tables(project, tables):
     then = {figure["name"]: figure["past"][0] for figure in overview.overview_page(tables)["kpis"]}
     assert (then["customers"]["word"], then["customers"]["since"]) == ("yesterday", str(DAYS[0]))
     assert then["customers"]["value"] == project[1][0]["summary"]["customers"]
@@ -155,7 +155,7 @@ def moves(*rows: tuple[str, str, int, str]) -> pd.DataFrame:
     return table.assign(Since=DAYS[0], Revenue=table["Revenue"].map(Decimal))
 
 
-def test_entered_counts_who_came_into_a_risk_segment_from_outside():
+def test_entered_counts_moves_into_risk_from_outside():
     found = overview.entered(
         moves(
             ("Champions", "Champions", 90, "9000.00"),
@@ -192,7 +192,7 @@ def test_run_page_shows_no_path_of_this_computer(given, shown):
     assert pages_data.nearby({}) == {}
 
 
-def test_graph_has_every_table_once_under_its_stage_and_every_later_reader(tables):
+def test_graph_has_every_table_once_and_every_reader(tables):
     drawn = pages_data.graph(tables.record["stages"])
     labels = [row["label"] for row in drawn["rows"]]
     assert len(labels) == len(set(labels))
@@ -294,7 +294,7 @@ def read_all(root: Path) -> str:
     return "\n".join(text.decode() for text in texts)
 
 
-def test_published_site_names_no_customer_and_leads_nowhere_wrong(project, tables, tmp_path):
+def test_published_site_names_no_customer_and_breaks_no_link(project, tables, tmp_path):
     ids = set(tables.frame("customer_rfm_gold")["CustomerID"])
     assert ids <= set(ID.findall(read_all(Path(project[0].reports))))  # the search finds them where they are
     publish(project[0].reports, str(tmp_path), Publish())

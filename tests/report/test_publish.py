@@ -87,7 +87,7 @@ def test_assets_come_first_and_the_front_page_last(reports, tmp_path):
     assert sent[1:-2] == sorted(sent[1:-2])
 
 
-def test_what_may_not_be_seen_any_more_is_taken_back_and_nothing_else(reports, tmp_path):
+def test_only_files_no_longer_public_are_removed(reports, tmp_path):
     out = tmp_path / "out"
     publish(str(reports), str(out), ALL)
     (out / "CNAME").write_text("shop.example")
@@ -144,7 +144,7 @@ def test_no_site_the_site_itself_and_a_spoiled_list_are_refused(reports, tmp_pat
         publish(str(reports), str(tmp_path / "out"), OPEN)
 
 
-def test_hashing_wants_a_key_from_the_environment_and_keeps_notebooks_at_home(monkeypatch):
+def test_hashing_needs_a_key_and_withholds_notebooks(monkeypatch):
     choice, files = (
         Publish(customers=True, hash_ids=True),
         {f"{DAYS[0]}/{name}": b"" for name in ("notebooks/x.html", "run.json")},

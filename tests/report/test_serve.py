@@ -65,7 +65,7 @@ def test_pages_are_served_awake_and_stay_as_they_lie_there(reports, port, path):
     assert (reports / "index.html").read_text(encoding="utf-8") == PAGE
 
 
-def test_list_of_runs_says_when_it_changed_and_assets_may_be_kept(port):
+def test_list_of_runs_has_its_date_and_assets_are_cached(port):
     assert "Last-Modified" in get(port, "/runs.json", method="HEAD")[1]
     assert "immutable" in get(port, "/assets/page-1.css")[1]["Cache-Control"]
     assert get(port, "/runs.json")[1]["Cache-Control"] == "no-cache"

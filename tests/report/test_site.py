@@ -165,7 +165,7 @@ def test_payloads_are_shown_and_not_run(page):
     assert "elsewhere" not in page
 
 
-def test_page_hides_injected_parameters_and_warnings_and_has_one_h1(page):
+def test_page_hides_parameters_and_warnings_and_has_one_h1(page):
     assert "/srv/private" not in page
     assert "for analysts only" not in page
     assert page.count("<h1") == 1
@@ -265,7 +265,7 @@ def test_same_day_again_replaces_the_day_and_keeps_one_entry(work, tmp_path):
     assert not list(tmp_path.rglob("*.part"))
 
 
-def test_older_day_published_later_sorts_below_and_keeps_the_headline(work, tmp_path):
+def test_older_day_published_later_keeps_the_headline(work, tmp_path):
     _published(work, tmp_path, _day("2025-10-23", customers=1500))
     _published(work, tmp_path, _day("2025-10-22", customers=1490))
     _published(work, tmp_path, _day("2025-10-24", status="failed", summary=None))
@@ -300,7 +300,7 @@ def test_front_page_is_written_last(work, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"runs": []}', '{"newest": {"run_date": "x"}, "runs": []}'])
-def test_unreadable_list_of_runs_stops_before_anything_is_written(work, tmp_path, content):
+def test_unreadable_list_of_runs_stops_before_any_write(work, tmp_path, content):
     (tmp_path / "runs.json").write_text(content)
     with pytest.raises(InputError, match=r"runs\.json: is not a list of runs .* move it away"):
         _published(work, tmp_path, _day("2025-10-23"))
