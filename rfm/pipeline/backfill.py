@@ -227,18 +227,18 @@ class Replay(NamedTuple):
         return f"{told}{len(self.differing)} result table(s) differ: {', '.join(self.differing)}{changed}"
 
 
-def replay(settings: Settings, day: dt.date) -> Replay:
+def replay(settings: Settings, run_date: dt.date) -> Replay:
     """Run gold to segments of a published day again, and compare; neither the lake nor the reports are written to."""
-    record = published_record(settings.reports, day)
+    record = published_record(settings.reports, run_date)
     settings = settings.model_copy(update=_as_then(settings, record))
     lake = open_lake_log(settings, "a past day again")
     versions = _versions(settings.reports, record)
     with scratch("rfm-replay-") as folder:
         again = Lake(folder)
-        _repeat(settings, lake, again, day, versions, record["parameters"].get("refit", False))
-        found = digests(again, day)
+        _repeat(settings, lake, again, run_date, versions, record["parameters"].get("refit", False))
+        found = digests(again, run_date)
     differing = [name for name, digest in found.items() if digest != record["tables"][name]["sha256"]]
-    return Replay(day, versions[SILVER], differing, record["code"]["rfm"], VERSION)
+    return Replay(run_date, versions[SILVER], differing, record["code"]["rfm"], VERSION)
 
 
 def _as_then(settings: Settings, record: Mapping[str, Any]) -> dict[str, Any]:
@@ -266,22 +266,22 @@ def _versions(reports: str, record: Mapping[str, Any]) -> dict[str, int]:
         ) from None
 
 
-def _repeat(settings: Settings, lake: Lake, again: Lake, day: dt.date, versions: Mapping[str, int], refit: bool) -> None:
+def _repeat(settings: Settings, lake: Lake, again: Lake, run_date: dt.date, versions: Mapping[str, int], refit: bool) -> None:
     """Make the result tables of a day in another lake, from the versions of this one."""
     try:
         for name in versions.keys() - {SILVER, LEDGER}:
             again.replace(name, lake.read(name, version=versions[name]))
-        silver = lake.read(SILVER, until=day, version=versions[SILVER], ledger=versions.get(LEDGER))
-        again.replace(GOLD, stages.customer_metrics(silver, settings, day))
+        silver = lake.read(SILVER, until=run_date, version=versions[SILVER], ledger=versions.get(LEDGER))
+        again.replace(GOLD, stages.customer_metrics(silver, settings, run_date))
         if settings.exclusions.on:
             again.replace(SILVER, silver)
     except (InputError, OSError) as error:
         raise InputError(
-            f"{settings.lake}: the versions that {day} was made from are gone ({first_line(error)}); "
+            f"{settings.lake}: the versions that {run_date} was made from are gone ({first_line(error)}); "
             "they are kept for [care] retain_days, so raise that for longer journeys"
         ) from None
-    to_clusters(settings, again, day, refit)
-    to_segments(settings, again, day)
+    to_clusters(settings, again, run_date, refit)
+    to_segments(settings, again, run_date)
 
 
 # ── backtest ────────────────────────────────────────────────────────────

@@ -33,7 +33,7 @@ START = lineage.RunEvent("START", "2025-10-24T05:00:00+00:00", RUN, "daily", "20
 STEPS: dict[str, Callable[..., Any]] = {
     "1_bronze": backfill.to_bronze,
     "2_silver": backfill.to_silver,
-    "3_gold": lambda settings, lake, day: lake.replace("customer_rfm_gold", rfm.rfm_metrics(lake.read(SILVER, until=day), day)),
+    "3_gold": backfill.to_gold,
     "4_clusters": backfill.to_clusters,
     "5_segments": backfill.to_segments,
     "6_report": lambda *_: None,
@@ -79,7 +79,7 @@ def run_stages(settings: Settings, fails: str = "") -> dict[str, Any]:
         given = {stage.name: {} for stage in STAGES}
         ahead = Unhurried(settings, Path(settings.reports))
         daily._run_stages(watch, given, ahead, NoKernels(), lambda stage: None, lambda stage: None)
-    return noted
+    return noted.to_json()
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +101,9 @@ def noted(shop: Settings) -> dict[str, Any]:
 
 def events_of(settings: Settings, noted: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the events that a run left beside its tables."""
-    return [json.loads(line) for line in Path(lineage_file(settings, noted)).read_text().splitlines()]
+    return [
+        json.loads(line) for line in Path(lineage_file(settings, noted["run_date"], noted["run_id"])).read_text().splitlines()
+    ]
 
 
 @pytest.fixture(scope="module")

@@ -124,6 +124,6 @@ def test_a_failed_run_calls_the_hook_and_a_failing_hook_is_a_note(tmp_path, writ
     with pytest.raises(SettingsError, match="x") as raised, monitored(settings, record):
         raise SettingsError("x: wrong")
     got = json.loads((tmp_path / "got.json").read_text())
-    assert (got["status"], got["error"], got["run_id"]) == ("failed", "x: wrong", record["run_id"])
+    assert (got["status"], got["error"], got["run_id"]) == ("failed", "x: wrong", record.run_id)
     (note,) = raised.value.__notes__
     assert note.startswith("warning: on_failure: webhook 127.0.0.1: URLError")

@@ -33,24 +33,16 @@ def publish(settings: Settings, day: dt.date) -> None:
     backfill.to_bronze(settings, lake, day)
     backfill.to_silver(settings, lake, day)
     stages = {stage.name: stage for stage in STAGES}
-    calls = {"3_gold": to_gold, "4_clusters": backfill.to_clusters, "5_segments": backfill.to_segments}
+    calls = {"3_gold": backfill.to_gold, "4_clusters": backfill.to_clusters, "5_segments": backfill.to_segments}
     for name, call in calls.items():
         reads = run_record.states(lake, stages[name].reads)
         call(settings, lake, day)
-        noted["stages"].append(
-            {"name": name, "reads": reads, "writes": run_record.states(lake, stages[name].writes), "seconds": 0}
-        )
-    run_record.conclude(settings, rfm.Lake(settings.lake), day, noted)
+        writes = run_record.states(lake, stages[name].writes)
+        noted.stages.append(run_record.StageRecord(name, reads=reads, writes=writes))
+    run_record.conclude(settings, rfm.Lake(settings.lake), noted)
     folder = Path(settings.reports) / str(day)
     folder.mkdir(parents=True, exist_ok=True)
     run_record.write_record(folder, noted)
-
-
-def to_gold(settings: Settings, lake: Lake, day: dt.date) -> None:
-    """Do what notebook 3 does."""
-    import rfm
-
-    lake.replace("customer_rfm_gold", rfm.rfm_metrics(lake.read(SILVER, until=day), day))
 
 
 @pytest.fixture(scope="module")
