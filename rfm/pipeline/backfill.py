@@ -53,11 +53,12 @@ def backfill(
         ahead = clean_ahead(settings, lake, some) if len(some) > 1 and not restate else {}
         with _latest(lake, settings.engine) as held:
             for run_date in some:
-                found = ahead.get(run_date)
+                found, last_one = ahead.get(run_date), run_date == some[-1]
                 with logged(lake, run_date, before if found else None, found.lines if found else 0):
-                    headline = run_day(settings, held, run_date, restate, refit and run_date == first, found)
-                    if run_date == some[-1]:
-                        held.flush()
+                    home = lake if last_one else held  # the last day writes as it goes, its model after its tables
+                    headline = run_day(settings, home, run_date, restate, refit and run_date == first, found)
+                if last_one:
+                    held.kept.clear()
                 yield run_date, headline
         lake.tend(settings.care.optimize_every, settings.care.retain_days)
 
@@ -112,15 +113,14 @@ class _Latest:
         return self.kept[name].filter(**wanted).to_pandas(use_pyarrow_extension_array=True)
 
     def flush(self) -> None:
-        """Write what is held, all tables at once."""
+        """Write what is kept, all tables at once."""
         if self.kept:
             self.lake.replace_each(self.kept)
-        self.kept.clear()
 
 
 @contextmanager
 def _latest(lake: Lake, engine: str) -> Iterator[Any]:
-    """Give a lake that writes once what each day overwrites, also when a day fails; a cluster's frames stay there."""
+    """Give a lake that keeps what each day overwrites, and writes it if a day stops; frames of a cluster are not kept."""
     held = _Latest(lake) if engine == "polars" else _Latest(lake, names=())
     try:
         yield held

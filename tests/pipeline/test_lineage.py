@@ -131,7 +131,7 @@ def test_every_stage_and_the_run_start_and_complete_in_order(events, noted):
     assert noted["status"] == "done"
 
 
-def test_stages_name_the_run_as_their_parent_and_ids_are_made_of_it(events, noted):
+def test_stages_name_the_run_as_their_parent(events, noted):
     assert {event["run"]["runId"] for event in (events[0], events[-1])} == {noted["run_id"]}
     for event in events[1:-1]:
         parent = event["run"]["facets"]["parent"]
@@ -148,7 +148,7 @@ def test_datasets_tell_columns_version_and_rows(events, shop, noted):
     assert gold["outputFacets"]["outputStatistics"]["rowCount"] == state.rows > 0
 
 
-def test_each_line_is_counted_from_landing_to_silver_and_quarantine(events):
+def test_each_line_is_counted_from_landing_to_silver(events):
     bronze, silver = complete(events, "1_bronze"), complete(events, "2_silver")
     landing = next(one for one in bronze["inputs"] if one["name"].endswith("/landing"))
     written = {
@@ -166,7 +166,7 @@ def test_second_run_reads_no_new_line(shop, noted):
     assert len(events_of(shop, again)) == 14
 
 
-def test_expectations_are_assertions_on_the_lines_that_silver_read(events, shop):
+def test_expectations_are_assertions_on_lines_read_by_silver(events, shop):
     bronze = next(one for one in complete(events, "2_silver")["inputs"] if one["name"].endswith("_bronze"))
     told = {one["name"]: one for one in bronze["inputFacets"]["dataQualityAssertions"]["assertions"]}
     results = rfm.Lake(shop.lake).read("expectation_results", processing_date=DAY).collect().to_dicts()

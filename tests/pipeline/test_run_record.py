@@ -97,7 +97,7 @@ def test_a_log_that_cannot_be_written_is_a_warning(tmp_path):
     assert "\n" not in warning
 
 
-def test_backfill_writes_a_row_a_day_with_the_rows_that_came_and_went(settings):
+def test_backfill_logs_a_row_per_day_with_rows_read_and_written(settings):
     list(backfill(settings, DAY, NEXT))
     first, second = log_of(settings)
     lake = rfm.Lake(settings.lake)
