@@ -19,12 +19,12 @@ def run(settings: Settings, day: dt.date) -> dict[str, Any]:
     backfill.run_day(settings, lake, day)
     for stage in STAGES:
         states = {"reads": run_record.states(lake, stage.reads), "writes": run_record.states(lake, stage.writes)}
-        noted["stages"].append({"name": stage.name, "title": stage.title, "status": "done", "seconds": 1.0, **states})
-    noted["status"] = "done"
-    run_record.conclude(settings, lake, day, noted)
+        noted.stages.append(run_record.StageRecord(stage.name, stage.title, status="done", seconds=1.0, **states))
+    noted.status = "done"
+    run_record.conclude(settings, lake, noted)
     work = Path(settings.lake).parent / f"work-{day}"
     work.mkdir()
-    site.build(settings, work, noted)
+    site.build(settings, work, noted.to_json())
     run_record.write_record(work, noted)
-    site.publish(work, settings.reports, noted)
-    return noted
+    site.publish(work, settings.reports, noted.to_json())
+    return noted.to_json()

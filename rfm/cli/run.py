@@ -98,13 +98,12 @@ def run_chain(settings: Any, given: Mapping[str, Any], catching_up: bool = False
 
 def _dated(settings: Any) -> Any:
     """Return settings with a run date; print it if it is not from a file's name."""
-    from rfm.pipeline.schedule import NEWEST_SALE, named_date, newest_sale
+    from rfm.pipeline.schedule import dated
 
-    if found := named_date(settings):
-        return settings.model_copy(update={"date": found})
-    day = newest_sale(settings)
-    notes.print(f"run date {day}: {NEWEST_SALE}")
-    return settings.model_copy(update={"date": day})
+    found, said = dated(settings)
+    if said:
+        notes.print(said)
+    return settings.model_copy(update={"date": found})
 
 
 def _missed(settings: Any, line: Status) -> Iterator[Any]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import os
-import platform
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -19,12 +17,12 @@ from rfm.errors import printable
 from rfm.lake import Lake, open_lake
 from rfm.lake.tables import table_sizes
 from rfm.pipeline import run_record
+from rfm.pipeline.schedule import may_be_alive
 from rfm.report.site import published_runs
 from rfm.settings import Settings
 
 # ── what is in it ────────────────────────────────────────────────────
 MOST_RUNS = 50
-LONGEST = dt.timedelta(hours=6)  # a run on another machine that began earlier is assumed to have died
 RESULTS = ("customers", "revenue", "orders", "warnings")  # in the reports' list of runs, but not in the log
 
 
@@ -83,15 +81,7 @@ def _second(moment: Any) -> str:
 def _alive(row: dict[str, Any]) -> bool:
     """Return True if a run that has not ended may still be running."""
     process = json.loads(row["versions"]).get("process", {})
-    if process.get("host") != platform.node():
-        return dt.datetime.now(dt.UTC) - row["started"] < LONGEST
-    try:
-        os.kill(process["id"], 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+    return may_be_alive(process.get("host", ""), process.get("id"), row["started"])
 
 
 def _stages(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -52,11 +52,12 @@ def backfill(
         ahead = clean_ahead(settings, lake, some) if len(some) > 1 and not restate else {}
         with _latest(lake, settings.engine) as held:
             for run_date in some:
-                found = ahead.get(run_date)
+                found, last_one = ahead.get(run_date), run_date == some[-1]
                 with logged(lake, run_date, before if found else None, found.lines if found else 0):
-                    headline = run_day(settings, held, run_date, restate, refit and run_date == first, found)
-                    if run_date == some[-1]:
-                        held.flush()
+                    home = lake if last_one else held  # the last day writes as it goes, its model after its tables
+                    headline = run_day(settings, home, run_date, restate, refit and run_date == first, found)
+                if last_one:
+                    held.kept.clear()
                 yield run_date, headline
         lake.tend(settings.care.optimize_every, settings.care.retain_days)
 
@@ -111,15 +112,14 @@ class _Latest:
         return self.kept[name].filter(**wanted).to_pandas(use_pyarrow_extension_array=True)
 
     def flush(self) -> None:
-        """Write what is held, all tables at once."""
+        """Write what is kept, all tables at once."""
         if self.kept:
             self.lake.replace_each(self.kept)
-        self.kept.clear()
 
 
 @contextmanager
 def _latest(lake: Lake, engine: str) -> Iterator[Any]:
-    """Give a lake that writes once what each day overwrites, also when a day fails; a cluster's frames stay there."""
+    """Give a lake that keeps what each day overwrites, and writes it if a day stops; frames of a cluster are not kept."""
     held = _Latest(lake) if engine == "polars" else _Latest(lake, names=())
     try:
         yield held
@@ -226,18 +226,18 @@ class Replay(NamedTuple):
         return f"{told}{len(self.differing)} result table(s) differ: {', '.join(self.differing)}{changed}"
 
 
-def replay(settings: Settings, day: dt.date) -> Replay:
+def replay(settings: Settings, run_date: dt.date) -> Replay:
     """Run gold to segments of a published day again, and compare; neither the lake nor the reports are written to."""
-    record = published_record(settings.reports, day)
+    record = published_record(settings.reports, run_date)
     settings = settings.model_copy(update=_as_then(settings, record))
     lake = open_lake_log(settings, "a past day again")
     versions = _versions(settings.reports, record)
     with scratch("rfm-replay-") as folder:
         again = Lake(folder)
-        _repeat(settings, lake, again, day, versions, record["parameters"].get("refit", False))
-        found = digests(again, day)
+        _repeat(settings, lake, again, run_date, versions, record["parameters"].get("refit", False))
+        found = digests(again, run_date)
     differing = [name for name, digest in found.items() if digest != record["tables"][name]["sha256"]]
-    return Replay(day, versions[SILVER], differing, record["code"]["rfm"], VERSION)
+    return Replay(run_date, versions[SILVER], differing, record["code"]["rfm"], VERSION)
 
 
 def _as_then(settings: Settings, record: Mapping[str, Any]) -> dict[str, Any]:
@@ -265,22 +265,22 @@ def _versions(reports: str, record: Mapping[str, Any]) -> dict[str, int]:
         ) from None
 
 
-def _repeat(settings: Settings, lake: Lake, again: Lake, day: dt.date, versions: Mapping[str, int], refit: bool) -> None:
+def _repeat(settings: Settings, lake: Lake, again: Lake, run_date: dt.date, versions: Mapping[str, int], refit: bool) -> None:
     """Make the result tables of a day in another lake, from the versions of this one."""
     try:
         for name in versions.keys() - {SILVER, LEDGER}:
             again.replace(name, lake.read(name, version=versions[name]))
-        silver = lake.read(SILVER, until=day, version=versions[SILVER], ledger=versions.get(LEDGER))
-        again.replace(GOLD, stages.customer_metrics(silver, settings, day))
+        silver = lake.read(SILVER, until=run_date, version=versions[SILVER], ledger=versions.get(LEDGER))
+        again.replace(GOLD, stages.customer_metrics(silver, settings, run_date))
         if settings.exclusions.on:
             again.replace(SILVER, silver)
     except (InputError, OSError) as error:
         raise InputError(
-            f"{settings.lake}: the versions that {day} was made from are gone ({first_line(error)}); "
+            f"{settings.lake}: the versions that {run_date} was made from are gone ({first_line(error)}); "
             "they are kept for [care] retain_days, so raise that for longer journeys"
         ) from None
-    to_clusters(settings, again, day, refit)
-    to_segments(settings, again, day)
+    to_clusters(settings, again, run_date, refit)
+    to_segments(settings, again, run_date)
 
 
 # ── backtest ────────────────────────────────────────────────────────────

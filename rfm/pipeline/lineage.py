@@ -1,15 +1,6 @@
-"""What a run read and wrote, told to others as OpenLineage events: to a file, or to any OpenLineage server.
+"""What a run read and wrote, as OpenLineage events: to a file beside the tables, or to any OpenLineage server.
 
-The run makes `Moment`s, light and plain; a `Sender` turns them into events in a thread of its own, where the
-client's import (0.6 seconds) keeps nobody waiting.
-
-Which column comes from which, and how: data for lineage, held against the contracts by a test.
-
-What happened, as plain data, before it becomes an event: light enough for the run to make on its way.
-
-Moments of a run as OpenLineage events, in the client's own classes. Importing this takes 0.6 seconds.
-
-Events on their way to a file or a server, sent by a thread so that no run waits for them or fails with them.
+The run makes light `RunEvent`s; an `EventEmitter` turns them into events of the client in a thread of its own.
 """
 
 from __future__ import annotations
@@ -30,13 +21,10 @@ from openlineage.client import facet_v2 as facets
 from rfm.analysis.cleaning import EXPECTATIONS
 from rfm.contracts import LANDING_COLUMNS, TABLES
 from rfm.errors import first_line, redact
+from rfm.pipeline.stages import BRONZE, CLUSTERED, CUSTOMERS, GOLD, LANDING, QUARANTINE, SILVER
+
 
 # ── columns ────────────────────────────────────────────────────────────
-LANDING = "landing"
-BRONZE, SILVER, QUARANTINE = (f"retail_transactions_{layer}" for layer in ("bronze", "silver", "quarantine"))
-GOLD, CLUSTERED, DESCRIBED = "customer_rfm_gold", "customer_rfm_kmeans_clustered", "customer_rfm_description_and_recommendation"
-
-
 class Origin(NamedTuple):
     """Where a column comes from."""
 
@@ -47,12 +35,12 @@ class Origin(NamedTuple):
 
 
 def _same(table: str, *names: str) -> dict[str, Origin]:
-    """Return the origins of columns that are carried on as they are."""
+    """Return the origins of columns that are copied."""
     return {name: Origin(table, (name,), "IDENTITY", "carried on") for name in names}
 
 
 def _made(table: str, made: dict[str, tuple[str, str]], kind: str = "TRANSFORMATION") -> dict[str, Origin]:
-    """Return the origins of columns that are made: name, the columns with blanks between, how."""
+    """Return the origins of derived columns: name, source columns separated by blanks, how."""
     return {name: Origin(table, tuple(columns.split()), kind, how) for name, (columns, how) in made.items()}
 
 
@@ -95,7 +83,7 @@ COLUMNS: dict[str, dict[str, Origin]] = {
         "AGGREGATION",
     ),
     CLUSTERED: _same(GOLD, *_KEPT) | _made(GOLD, {"Cluster": ("Monetary Frequency Recency", "clustered")}),
-    DESCRIBED: _same(CLUSTERED, *_KEPT, "Cluster", "UpdateDate")
+    CUSTOMERS: _same(CLUSTERED, *_KEPT, "Cluster", "UpdateDate")
     | _made(
         CLUSTERED,
         {
@@ -124,7 +112,7 @@ def column_lineage(table: str) -> list[tuple[str, str, str]]:
     return [(column.name, column.type, column.meaning) for column in TABLES[table].columns]
 
 
-# ── moments ────────────────────────────────────────────────────────────
+# ── run events ────────────────────────────────────────────────────────────
 NAMESPACE = "rfm"
 _IDS = uuid.uuid5(uuid.NAMESPACE_URL, "urn:rfm")
 _CREDENTIALS = re.compile(r"(?<=//)[^/@\s]*@")
@@ -178,48 +166,48 @@ PRODUCER = "urn:rfm"
 SEVERITIES = {"warn": "warn"}  # all others stop a row or the run
 
 
-def to_openlineage(moment: RunEvent) -> ol.RunEvent:
-    """Return the event of a moment; a start names its datasets, an end tells all about them."""
+def to_openlineage(event: RunEvent) -> ol.RunEvent:
+    """Return the event for the client; a start names its datasets, an end describes them."""
     ol.set_producer(PRODUCER)
-    starts = moment.kind == "START"
-    inputs = [_named(data, ol.InputDataset) if starts else _input(data) for data in moment.inputs]
-    outputs = [_named(data, ol.OutputDataset) if starts else _output(data, moment.inputs) for data in moment.outputs]
+    starts = event.kind == "START"
+    inputs = [_named(data, ol.InputDataset) if starts else _input(data) for data in event.inputs]
+    outputs = [_named(data, ol.OutputDataset) if starts else _output(data, event.inputs) for data in event.outputs]
     return ol.RunEvent(
-        eventType=ol.RunState[moment.kind],
-        eventTime=moment.time,
+        eventType=ol.RunState[event.kind],
+        eventTime=event.time,
         producer=PRODUCER,
-        run=ol.Run(runId=moment.run_id, facets=_run_facets(moment)),
-        job=ol.Job(namespace=NAMESPACE, name=moment.job, facets=_job_facets(moment)),
+        run=ol.Run(runId=event.run_id, facets=_run_facets(event)),
+        job=ol.Job(namespace=NAMESPACE, name=event.job, facets=_job_facets(event)),
         inputs=inputs,
         outputs=outputs,
     )
 
 
 def _named(data: Data, kind: type) -> Any:
-    """Return a dataset by its name alone."""
+    """Return a dataset without facets."""
     return kind(*named(data.address))
 
 
-def _run_facets(moment: RunEvent) -> dict[str, Any]:
-    """Return what is said of a run: the day it is for, what it is a part of, what went wrong."""
-    said: dict[str, Any] = {"nominalTime": facets.nominal_time_run.NominalTimeRunFacet(f"{moment.run_date}T00:00:00Z")}
-    if moment.parent:
-        run_id, job = moment.parent
+def _run_facets(event: RunEvent) -> dict[str, Any]:
+    """Build the run facets: run date, parent run, error."""
+    said: dict[str, Any] = {"nominalTime": facets.nominal_time_run.NominalTimeRunFacet(f"{event.run_date}T00:00:00Z")}
+    if event.parent:
+        run_id, job = event.parent
         parent = facets.parent_run
         said["parent"] = parent.ParentRunFacet(parent.Run(run_id), parent.Job(NAMESPACE, job))
-    if moment.error:
-        said["errorMessage"] = facets.error_message_run.ErrorMessageRunFacet(without_credentials(moment.error), "PYTHON")
+    if event.error:
+        said["errorMessage"] = facets.error_message_run.ErrorMessageRunFacet(without_credentials(event.error), "PYTHON")
     return said
 
 
-def _job_facets(moment: RunEvent) -> dict[str, Any]:
-    """Return what is said of a job: a batch, the whole run or a stage of it."""
-    kind = "TASK" if moment.parent else "JOB"
+def _job_facets(event: RunEvent) -> dict[str, Any]:
+    """Build the job facets: a batch, of the whole run or of a stage."""
+    kind = "TASK" if event.parent else "JOB"
     return {"jobType": facets.job_type_job.JobTypeJobFacet("BATCH", "RFM", kind)}
 
 
 def _input(data: Data) -> ol.InputDataset:
-    """Return a dataset that was read, with its rows and how good they were."""
+    """Return a dataset that was read, with its rows and the results of the expectations."""
     said: dict[str, Any] = {}
     if data.rows is not None:
         said["inputStatistics"] = facets.input_statistics_input_dataset.InputStatisticsInputDatasetFacet(rowCount=data.rows)
@@ -243,7 +231,7 @@ def _output(data: Data, inputs: tuple[Data, ...]) -> ol.OutputDataset:
 
 
 def _dataset_facets(data: Data) -> dict[str, Any]:
-    """Return what is said of a dataset: its columns, where it lies, which version."""
+    """Build the dataset facets: columns, address, version."""
     schema = facets.schema_dataset
     columns = [
         schema.SchemaDatasetFacetFields(name, type=kind, description=meaning)
@@ -259,7 +247,7 @@ def _dataset_facets(data: Data) -> dict[str, Any]:
 
 
 def _columns(table: str, addresses: Mapping[str, tuple[str, str]]) -> Any:
-    """Return the lineage of a table's columns, as far as the tables they come from were read."""
+    """Return the column lineage of a table, for the source tables that were read."""
     facet = facets.column_lineage_dataset
     origins = {name: origin for name, origin in COLUMNS.get(table, {}).items() if origin.table in addresses}
     if not origins:
@@ -270,14 +258,14 @@ def _columns(table: str, addresses: Mapping[str, tuple[str, str]]) -> Any:
 
 
 def _input_fields(origin: Origin, way: str, addresses: Mapping[str, tuple[str, str]]) -> list[Any]:
-    """Return the columns that a column comes from, each with what is done to it."""
+    """Return the columns that a column comes from, each with its transformation."""
     facet = facets.column_lineage_dataset
     done = [facet.Transformation(way, subtype=origin.kind, description=origin.how)]
     return [facet.InputField(*addresses[origin.table], column, transformations=done) for column in origin.columns]
 
 
 def _assertion(row: Mapping[str, Any]) -> Any:
-    """Return an expectation's result: kept by every row, or not."""
+    """Return the result of an expectation."""
     return facets.data_quality_assertions_dataset.Assertion(
         row["expectation"],
         success=row["failed"] == 0,
@@ -295,18 +283,18 @@ CONFIGURED = ("OPENLINEAGE_URL", "OPENLINEAGE_CONFIG", "OPENLINEAGE__TRANSPORT")
 
 
 def configured_transport() -> bool:
-    """Tell whether the client's own environment variables or files say where events go."""
+    """Return True if the client's own environment variables or files say where events go."""
     files = (Path.cwd() / "openlineage.yml", Path.home() / ".openlineage" / "openlineage.yml")
     return any(name.startswith(CONFIGURED) and value for name, value in os.environ.items()) or any(map(Path.is_file, files))
 
 
 def switched_off() -> bool:
-    """Tell whether the environment wants no events at all."""
+    """Return True if the environment switches events off."""
     return os.environ.get("OPENLINEAGE_DISABLED", "").strip().lower() == "true"
 
 
 class EventEmitter:
-    """Sends the moments of one run, in order; after the first failure it gives up."""
+    """Send the events of one run in order, in a thread; stop after the first failure."""
 
     def __init__(self, target: str) -> None:
         self.target, self.trouble = target, ""
@@ -314,16 +302,16 @@ class EventEmitter:
         self._thread = threading.Thread(target=self._work, name="lineage", daemon=True)
         self._off = switched_off()
 
-    def send(self, moment: RunEvent) -> None:
-        """Take a moment to be sent; return at once."""
+    def send(self, event: RunEvent) -> None:
+        """Queue an event; return at once."""
         if self._off:
             return
-        self._queue.put(moment)
+        self._queue.put(event)
         if self._thread.ident is None:
             self._thread.start()
 
     def close(self, patience: float = PATIENCE) -> list[str]:
-        """Wait for the last event and return what `said` returns."""
+        """Wait for the last event; return what went wrong."""
         self._queue.put(None)
         if self._thread.ident is not None:
             self._thread.join(patience)
@@ -332,17 +320,17 @@ class EventEmitter:
         return self.said()
 
     def said(self) -> list[str]:
-        """Return what has gone wrong so far, in one line, or none; the same line however often it is asked."""
+        """Return what went wrong so far as one line, or no line."""
         return [f"lineage: events are not sent: {self.trouble}"] if self.trouble else []
 
     def _work(self) -> None:
-        """Send what arrives until the end; an error of any kind is kept in words."""
+        """Send events until the end; keep the first error as text."""
         client = None
-        while moment := self._queue.get():
+        while event := self._queue.get():
             try:
                 if not self.trouble:
                     client = client or open_client(self.target)
-                    _emit(client, moment)
+                    _emit(client, event)
             except Exception as error:  # noqa: BLE001 (a run never fails with its lineage)
                 self.trouble = without_credentials(f"{type(error).__name__}: {first_line(error)}")
         if client and not self.trouble:
@@ -365,8 +353,6 @@ def open_client(target: str) -> Any:
     return OpenLineageClient(transport=FileTransport(FileConfig(target, append=not remote)))
 
 
-def _emit(client: Any, moment: RunEvent) -> None:
-    """Make the event of a moment and send it."""
-    pass
-
-    client.emit(to_openlineage(moment))
+def _emit(client: Any, event: RunEvent) -> None:
+    """Send an event."""
+    client.emit(to_openlineage(event))

@@ -1,7 +1,4 @@
-"""The models kept: a folder a run date under the lake, with ``model.json`` for machines and a card for people.
-
-Give customers of a file a cluster and a segment with a model that was kept.
-"""
+"""The models kept: a folder per run date under the lake; customers of a file scored by one of them."""
 
 from __future__ import annotations
 
@@ -18,13 +15,13 @@ import pandas as pd
 from rfm.analysis.cleaning import clean
 from rfm.analysis.clustering import Model
 from rfm.analysis.formatting import escape_formulas
-from rfm.analysis.metrics import rfm_metrics
 from rfm.analysis.segments.profiles import SCHEMA
 from rfm.config import Columns, plain_name
 from rfm.errors import InputError, friendly_io_errors
 from rfm.landing.csv import detect_separator, parse
 from rfm.landing.decode import to_utf8
 from rfm.landing.files import filesystem
+from rfm.pipeline.stages import customer_metrics
 from rfm.report.publish import write_file
 from rfm.settings import Settings, artifacts_dir
 
@@ -34,8 +31,8 @@ PAPER = "model.json"
 REMEDY = "run `rfm daily` for a day first, or name the lake with --lake"
 
 
-def keep_model(lake: str, run_date: dt.date, papers: Mapping[str, str]) -> str:
-    """Write what is kept of a run date's model, each file whole; a run of the same day replaces it.
+def keep_model(lake: str, run_date: dt.date, documents: Mapping[str, str]) -> str:
+    """Write the documents of a model, each file in one step; a run of the same run date replaces them.
 
     Parameters
     ----------
@@ -43,8 +40,8 @@ def keep_model(lake: str, run_date: dt.date, papers: Mapping[str, str]) -> str:
         Folder or URL of the tables.
     run_date
         The run date.
-    papers
-        Texts by file name, see `rfm.segments.model_artifacts`.
+    documents
+        Texts by file name, see `rfm.stages.model_documents`.
 
     Returns
     -------
@@ -62,22 +59,22 @@ def keep_model(lake: str, run_date: dt.date, papers: Mapping[str, str]) -> str:
     fs, root = filesystem(artifacts_dir(lake))
     folder = f"{FOLDER}/{run_date}"
     with friendly_io_errors(f"{lake}/{folder}: cannot be written to", "mend that first"):
-        for name, text in papers.items():
+        for name, text in documents.items():
             write_file(fs, f"{root}/{folder}/{name}", text.encode())
     return folder
 
 
-def kept_model(lake: str, date: dt.date | None = None) -> dict[str, Any]:
+def kept_model(lake: str, run_date: dt.date | None = None) -> dict[str, Any]:
     """Return the model of a run date, or of the newest one."""
     days = kept_days(lake)
     if not days:
         raise InputError(f"{lake}/{FOLDER}: holds no model; {REMEDY}")
-    if date and date not in days:
+    if run_date and run_date not in days:
         raise InputError(
-            f"{lake}/{FOLDER}: holds no model of {date}, but {len(days)} from {days[0]} to {days[-1]}; name one of them"
+            f"{lake}/{FOLDER}: holds no model of {run_date}, but {len(days)} from {days[0]} to {days[-1]}; name one of them"
         )
     fs, root = filesystem(artifacts_dir(lake))
-    place = f"{FOLDER}/{date or days[-1]}/{PAPER}"
+    place = f"{FOLDER}/{run_date or days[-1]}/{PAPER}"
     with friendly_io_errors(f"{lake}/{place}: cannot be read", REMEDY):
         text = fs.cat_file(f"{root}/{place}")
     return _read_document(text, f"{lake}/{place}")
@@ -93,7 +90,7 @@ def kept_days(lake: str) -> list[dt.date]:
 
 
 def _read_document(text: bytes, place: str) -> dict[str, Any]:
-    """Return a model's JSON if it is one of ours."""
+    """Return the JSON of a model, checked for its schema."""
     try:
         told = json.loads(text)
         if told["schema"] == SCHEMA:
@@ -118,9 +115,9 @@ class Scored(NamedTuple):
     said: str
 
 
-def score_customers(settings: Settings, file: str, date: dt.date | None = None) -> Scored:
+def score_customers(settings: Settings, file: str, run_date: dt.date | None = None) -> Scored:
     """Give each customer of a file a cluster, a segment, a tier and an action."""
-    model, words = _model(kept_model(settings.lake, date))
+    model, words = _model(kept_model(settings.lake, run_date))
     customers = _customers(settings, Path(file), dt.date.fromisoformat(model.trained))
     found = model.predict(customers)
     met = pd.Series(found).isin(words["Cluster"]).to_numpy()
@@ -211,8 +208,7 @@ def _measured(settings: Settings, file: Path, as_of: dt.date) -> pd.DataFrame:
     lines = parse(file.read_bytes(), file.name, settings.files.encoding, settings.files.separator, settings.columns)
     arrived = {"ingestion_timestamp": pd.Timestamp(as_of, tz="UTC"), "source_file": file.name, "processing_date": as_of}
     silver, _ = clean(lines.to_pandas(types_mapper=pd.ArrowDtype).assign(**arrived), dialect=settings.dialect)
-    rules = settings.rules
-    gold = rfm_metrics(silver, as_of, stock_code_pattern=rules.stock_code_pattern, revenue=rules.revenue)
+    gold = customer_metrics(silver, settings, as_of)
     if gold.empty:
         raise InputError(f"{file.name}: holds 0 sales of known customers up to {as_of}; see rules.stock_code_pattern and --date")
     return gold[list(COLUMNS)].astype({"CustomerID": str, "Monetary": float, "Frequency": float, "Recency": float})

@@ -1,7 +1,4 @@
-"""Who is told of a run that failed, or of one with warnings: a command, a webhook, as settings say.
-
-A run under watch: its log, its lineage and its hooks, none of which ever makes it fail.
-"""
+"""A run under watch: its log, its lineage, and the command or webhook that hears of failures. None of them makes a run fail."""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ import os
 import shlex
 import subprocess
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,8 +17,9 @@ from rfm.config import OnFailure
 from rfm.errors import first_line, printable, redact
 from rfm.lake import open_lake
 from rfm.lake.tables import rows_added
-from rfm.pipeline import lineage, run_record
-from rfm.pipeline.stages import STAGES, Stage
+from rfm.pipeline import lineage, run_record, stages
+from rfm.pipeline.run_record import RunRecord, StageRecord
+from rfm.pipeline.stages import LEDGER, Stage
 from rfm.settings import Settings, artifacts_dir
 
 # ── hooks ────────────────────────────────────────────────────────────
@@ -71,61 +69,56 @@ def _post(url: str, body: bytes) -> None:
         answer.read()
 
 
-# ── watch ────────────────────────────────────────────────────────────
+# ── monitor ────────────────────────────────────────────────────────────
 JOB = "daily"
-LEDGER = "landing_files"
-NEW_ROWS = {  # stages that read only what is new: its table, and the tables in which every line read ends, once
-    "1_bronze": (lineage.LANDING, ("retail_transactions_bronze",)),
-    "2_silver": ("retail_transactions_bronze", ("retail_transactions_silver", "retail_transactions_quarantine")),
-}
 
 
 class Monitor:
-    """What notes how a run goes."""
+    """Keep the log and the lineage of a run, and its record up to date."""
 
-    def __init__(self, settings: Settings, record: dict[str, Any]) -> None:
+    def __init__(self, settings: Settings, record: RunRecord) -> None:
         self.settings, self.record, self.lake = settings, record, open_lake(settings)
-        self.sender = lineage.EventEmitter(lineage_file(settings, record))
-        self._before: dict[str, int] = {}
+        self.emitter = lineage.EventEmitter(lineage_file(settings, record.run_date, record.run_id))
 
     def begin(self) -> None:
         """Note that the run has begun."""
-        self.record["warnings"] += run_record.log_rows(self.lake, self.record)
-        self._tell("START", None)
+        self.record.warn(run_record.log_rows(self.lake, self.record))
+        self._emit("START", None)
 
-    def begin_stage(self, noted: dict[str, Any]) -> None:
-        """Note that a stage begins; ``noted`` is its part of the record."""
-        noted["started"] = _now()
+    @contextmanager
+    def stage(self, stage: Stage) -> Iterator[StageRecord]:
+        """Note a stage: what it reads before, then rows read and written; the caller says how it ended."""
+        noted = StageRecord(stage.name, stage.title, run_record.states(self.lake, stage.reads), _now())
+        before: dict[str, int] = {}
         with self._forgiving("run log"):
-            self._before = {name: state.version for name, state in self.lake.state(_stage(noted).writes).items()}
-        self._tell("START", noted)
-
-    def end_stage(self, noted: dict[str, Any]) -> None:
-        """Note that a stage has ended: rows read and written, and how good they were."""
+            before = {name: state.version for name, state in self.lake.state(stage.writes).items()}
+        self._emit("START", noted)
+        yield noted
+        noted.writes = {} if noted.error else run_record.states(self.lake, stage.writes)
         with self._forgiving("run log"):
-            added = {name: rows_added(self.lake, name, self._before.get(name)) for name in _stage(noted).writes}
+            added = {name: rows_added(self.lake, name, before.get(name)) for name in stage.writes}
             there = self.lake.state(added)
-            noted["added"] = {name: rows for name, rows in added.items() if name in there}
-            noted["rows_read"] = sum(_rows_read(noted).values())
-            noted["rows_written"] = sum(added.values())
-        self._tell("FAIL" if noted["status"] == "failed" else "COMPLETE", noted)
+            noted.added = {name: rows for name, rows in added.items() if name in there}
+            noted.rows_read, noted.rows_written = sum(_rows_read(noted).values()), sum(added.values())
+        self._emit("FAIL" if noted.error else "COMPLETE", noted)
+        self.record.stages.append(noted)
 
     def settle(self) -> None:
-        """Put the troubles so far among the warnings, before the record is published."""
-        self._warn(self.sender.said())
+        """Put what went wrong with the lineage so far among the warnings, before the record is published."""
+        self._warn(self.emitter.said())
 
     def end(self, error: BaseException | None = None) -> None:
         """Note that the run has ended, well or not; then call the hooks."""
         if error:
-            self.record |= {"status": "failed", "error": run_record.reason_of(error)}
+            self.record.status, self.record.error = "failed", run_record.reason_of(error)
             with self._forgiving("warnings"):
                 run_record.add_warnings(self.lake, self.record)
-        self._tell("FAIL" if error else "COMPLETE", None)
-        self._warn([*run_record.log_rows(self.lake, self.record), *self.sender.close()])
-        self._warn(notify(self.settings.on_failure, self.record))
+        self._emit("FAIL" if error else "COMPLETE", None)
+        self._warn([*run_record.log_rows(self.lake, self.record), *self.emitter.close()])
+        self._warn(notify(self.settings.on_failure, self.record.to_json()))
 
-    def _warn(self, lines: list[str]) -> None:
-        self.record["warnings"] += [line for line in map(printable, lines) if line not in self.record["warnings"]]
+    def _warn(self, lines: Iterable[str]) -> None:
+        self.record.warn(map(printable, lines))
 
     @contextmanager
     def _forgiving(self, what: str) -> Iterator[None]:
@@ -135,84 +128,76 @@ class Monitor:
         except Exception as error:  # noqa: BLE001 (a run never fails with its own watch)
             self._warn([f"{what}: {redact(first_line(error))}"])
 
-    def _tell(self, kind: Any, noted: Mapping[str, Any] | None) -> None:
+    def _emit(self, kind: Any, noted: StageRecord | None) -> None:
         """Send what happened to a stage, or to the whole run, as lineage."""
         with self._forgiving("lineage"):
-            self.sender.send(self._moment(kind, noted))
+            self.emitter.send(self._event(kind, noted))
 
-    def _moment(self, kind: Any, noted: Mapping[str, Any] | None) -> lineage.RunEvent:
+    def _event(self, kind: Any, noted: StageRecord | None) -> lineage.RunEvent:
         """Return what happened to a stage, or to the whole run."""
-        run_id, day = self.record["run_id"], self.record["run_date"]
-        started = (noted or self.record)["started"]
-        moment = lineage.RunEvent(kind, started if kind == "START" else _now(), run_id, JOB, day)
+        run_id, about = self.record.run_id, noted or self.record
+        time = about.started if kind == "START" else _now()
+        event = lineage.RunEvent(kind, time, run_id, JOB, self.record.run_date.isoformat(), error=about.error or "")
         if noted:
-            name = noted["name"]
-            moment = moment._replace(run_id=lineage.run_id(run_id, name), job=f"{JOB}.{name}", parent=(run_id, JOB))
-        stages = [noted] if noted else self.record["stages"]
-        inputs = [data for data in self._data(stages, "reads") if noted or data.table == lineage.LANDING]
-        moment = moment._replace(inputs=tuple(inputs), outputs=self._data(stages, "writes"))
-        return moment._replace(error=(noted or self.record).get("error", ""))
+            event = event._replace(run_id=lineage.run_id(run_id, noted.name), job=f"{JOB}.{noted.name}", parent=(run_id, JOB))
+        of = [noted] if noted else self.record.stages
+        inputs = [data for data in self._data(of, "reads") if noted or data.table == lineage.LANDING]
+        return event._replace(inputs=tuple(inputs), outputs=self._data(of, "writes"))
 
-    def _data(self, stages: list[Mapping[str, Any]], way: str) -> tuple[lineage.Data, ...]:
+    def _data(self, of: list[StageRecord], way: str) -> tuple[lineage.Data, ...]:
         """Return the tables that stages read or wrote, each once, with versions and rows."""
         found = {}
-        for stage in stages:
-            rows = _rows_read(stage) if way == "reads" else stage.get("added", {})
-            for name, version in _versions(stage, way).items():
-                found[name] = lineage.Data(name, self._address(name), version, rows.get(name), self._results(stage, name, way))
+        for noted in of:
+            rows = _rows_read(noted) if way == "reads" else noted.added or {}
+            for name, version in _versions(noted, way).items():
+                results = self._results(noted, name) if way == "reads" else ()
+                found[name] = lineage.Data(name, self._address(name), version, rows.get(name), results)
         return tuple(found.values())
 
     def _address(self, name: str) -> str:
         return self.settings.landing if name == lineage.LANDING else f"{self.settings.lake}/{name}"
 
-    def _results(self, stage: Mapping[str, Any], name: str, way: str) -> tuple[Mapping[str, Any], ...]:
+    def _results(self, noted: StageRecord, name: str) -> tuple[Mapping[str, Any], ...]:
         """Return what the expectations found in the lines that silver read."""
-        if way == "writes" or stage["name"] != "2_silver" or name == LEDGER or "rows_read" not in stage:
+        if noted.name != stages.CLEAN.name or name != stages.CLEAN.new_from or noted.rows_read is None:
             return ()
-        day = dt.date.fromisoformat(self.record["run_date"])
-        return tuple(self.lake.frame("expectation_results", processing_date=day).to_dict("records"))
+        return tuple(self.lake.frame("expectation_results", processing_date=self.record.run_date).to_dict("records"))
 
 
 @contextmanager
-def monitored(settings: Settings, record: dict[str, Any]) -> Iterator[Monitor]:
+def monitored(settings: Settings, record: RunRecord) -> Iterator[Monitor]:
     """Watch a run from its first stage to its end."""
     watch = Monitor(settings, record)
     watch.begin()
     try:
         yield watch
     except BaseException as error:
-        before = len(record["warnings"])
+        before = len(record.warnings)
         watch.end(error)
-        for line in record["warnings"][before:]:
+        for line in record.warnings[before:]:
             error.add_note(f"warning: {line}")
         raise
     watch.end()
 
 
-def lineage_file(settings: Settings, record: Mapping[str, Any]) -> str:
-    """Return where the events of a run go if the environment does not say: beside the tables, one file a run."""
-    where = f"{artifacts_dir(settings.lake)}/_lineage/{record['run_date']}/{record['run_id']}"
+def lineage_file(settings: Settings, run_date: dt.date | str, run_id: str) -> str:
+    """Return where the events of a run go unless the environment says otherwise: beside the tables, one file per run."""
+    where = f"{artifacts_dir(settings.lake)}/_lineage/{run_date}/{run_id}"
     return where if "://" in where else f"{where}.ndjson"
 
 
-def _stage(noted: Mapping[str, Any]) -> Stage:
-    """Return the stage that a part of the record is about."""
-    return next(stage for stage in STAGES if stage.name == noted["name"])
+def _versions(noted: StageRecord, way: str) -> dict[str, int | None]:
+    """Return the version of each table that a stage reads or writes, as far as it is known; of the landing folder, None."""
+    states, stage = getattr(noted, way), noted.stage
+    first: dict[str, int | None] = {lineage.LANDING: None} if way == "reads" and stage.new_from == lineage.LANDING else {}
+    return first | {name: states.get(name, {}).get("version") for name in getattr(stage, way)}
 
 
-def _versions(noted: Mapping[str, Any], way: str) -> dict[str, int | None]:
-    """Return the version of each table that a stage reads or writes, as far as it is known; of the landing folder, none."""
-    states = noted.get(way) or {}
-    first: dict[str, int | None] = {lineage.LANDING: None} if way == "reads" and noted["name"] == "1_bronze" else {}
-    return first | {name: states.get(name, {}).get("version") for name in getattr(_stage(noted), way)}
-
-
-def _rows_read(noted: Mapping[str, Any]) -> dict[str, int]:
-    """Return the rows that a stage read of each table; of tables that it reads piece by piece, the new ones."""
-    rows = {name: state["rows"] for name, state in noted["reads"].items() if name != LEDGER}
-    if noted["name"] in NEW_ROWS and "added" in noted:
-        name, ends = NEW_ROWS[noted["name"]]
-        rows[name] = sum(noted["added"].get(end, 0) for end in ends)
+def _rows_read(noted: StageRecord) -> dict[str, int]:
+    """Return the rows that a stage read of each table; of a table of which it reads only the new rows, these."""
+    rows = {name: state["rows"] for name, state in noted.reads.items() if name != LEDGER}
+    if noted.stage.new_from and noted.added is not None:
+        rows[noted.stage.new_from] = sum(noted.added.get(name, 0) for name in noted.stage.new_into)
     return rows
 
 

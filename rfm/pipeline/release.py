@@ -1,9 +1,7 @@
-"""Quarantined rows that were put right by hand: recorded, then moved into silver, exactly once.
+"""Quarantined rows that people corrected: exported to a file, recorded, then moved into silver exactly once.
 
-The record comes first. What it says is then done in silver and in the quarantine, each in one commit that carries
-the id of the release; so a release that died is finished by the next one, and one that is repeated does nothing.
-
-`rfm release`: quarantined rows out to a file that people can edit, and back into silver when they pass the rules.
+The record comes first. Silver and the quarantine follow, each in one commit that carries the id of the release; so the next
+release finishes one that died, and repeating a release changes nothing.
 """
 
 from __future__ import annotations
@@ -181,8 +179,7 @@ def _count(lake: Lake, left: pl.DataFrame) -> None:
         ledger.record_layer(lake, layer, noted.drop("layer", "rows", "version"), versions)
 
 
-# ── release ────────────────────────────────────────────────────────────
-RAW = tuple(LANDING_COLUMNS.values())
+# ── verb ────────────────────────────────────────────────────────────
 RELEASE = "`rfm release`"
 NUMBER = re.compile("[+-]?[0-9]+(?:[.,][0-9]+)?")
 Raw = dict[str, str | None]

@@ -1,12 +1,4 @@
-"""One run of a lake at a time, and no other verb that writes beside it: a lock that says who holds it, and outlives nobody.
-
-On a disk the operating system holds the lock, and lets go of it when its process dies. In a bucket it is an object
-that only one of two can make; one that a run left behind is taken over when its process is gone, or after `STALE`.
-
-The days that no run has seen: those with a file and without a segment.
-
-Wait for files to land: look again and again, act when something new has stopped growing.
-"""
+"""When a run happens: its run date, the days that were missed, files that land, and the lock that lets one run in at a time."""
 
 from __future__ import annotations
 
@@ -26,8 +18,10 @@ from rfm.landing.files import filesystem, list_files
 from rfm.settings import Settings, artifacts_dir
 
 # ── lock ────────────────────────────────────────────────────────────
+# On a disk the operating system holds the lock and frees it when the process dies. In a bucket it is an object that only
+# one of two can make; one that a run left behind is taken over when its process is gone, or after LONGEST.
 LOCK = "run.lock"
-STALE = dt.timedelta(hours=12)  # no day takes longer
+LONGEST = dt.timedelta(hours=12)  # no run takes longer
 Release = Callable[[], None]
 
 
@@ -37,7 +31,7 @@ class BusyError(InputError):
 
 @contextmanager
 def locked(settings: Settings, work: dt.date | str) -> Iterator[None]:
-    """Keep other runs from the lake while one is at work; in a place that is neither disk nor S3 it goes unguarded."""
+    """Keep other runs from the lake during one; a place that is neither a disk nor S3 has no lock."""
     fs, root = filesystem(artifacts_dir(settings.lake))
     place, shown, owner = f"{root}/{LOCK}", f"{artifacts_dir(settings.lake)}/{LOCK}", _owner(work)
     if isinstance(work, str) and "local" in fs.protocol and not Path(root).is_dir():
@@ -52,7 +46,7 @@ def locked(settings: Settings, work: dt.date | str) -> Iterator[None]:
 
 
 def _owner(work: dt.date | str) -> str:
-    """Return who does what since when."""
+    """Return who holds the lock, as JSON."""
     told = {
         "work": work if isinstance(work, str) else f"a run of {work}",
         "host": platform.node(),
@@ -63,7 +57,7 @@ def _owner(work: dt.date | str) -> str:
 
 
 def _on_disk(fs: Any, place: str, owner: str, shown: str) -> Release:
-    """Take the lock of a folder; return what lets go of it."""
+    """Take the lock of a folder; return the function that releases it."""
     if "local" not in fs.protocol:
         return lambda: None
     import fcntl
@@ -91,7 +85,7 @@ def _on_disk(fs: Any, place: str, owner: str, shown: str) -> Release:
 
 
 def _in_bucket(fs: Any, place: str, owner: str, shown: str) -> Release:
-    """Take the lock of a bucket; return what lets go of it."""
+    """Take the lock of a bucket; return the function that releases it."""
     if not _put(fs, place, owner, IfNoneMatch="*"):
         held, tag = _held(fs, place)
         if not (tag and _is_stale(held) and _put(fs, place, owner, IfMatch=tag)):
@@ -106,7 +100,7 @@ def _in_bucket(fs: Any, place: str, owner: str, shown: str) -> Release:
 
 
 def _put(fs: Any, place: str, owner: str, **condition: str) -> bool:
-    """Write the lock under a condition; tell whether it held."""
+    """Write the lock under a condition; return True if the condition was met."""
     try:
         fs.pipe_file(place, owner.encode(), **condition)
     except Exception as error:
@@ -117,7 +111,7 @@ def _put(fs: Any, place: str, owner: str, **condition: str) -> bool:
 
 
 def _held(fs: Any, place: str) -> tuple[str, str]:
-    """Return what stands in a lock and its ETag; nothing if it has been let go of meanwhile."""
+    """Return the text and the ETag of a lock; empty texts if it was released meanwhile."""
     try:
         return fs.cat_file(place).decode(), fs.info(place)["ETag"]
     except FileNotFoundError:
@@ -125,24 +119,25 @@ def _held(fs: Any, place: str) -> tuple[str, str]:
 
 
 def _is_stale(held: str) -> bool:
-    """Tell whether the process that holds a lock is gone from this host, or has held it for too long."""
+    """Return True if the process that holds a lock is gone from this host, or has held it for too long."""
     told = _told(held)
-    if dt.datetime.now(dt.UTC) - dt.datetime.fromisoformat(told["since"]) > STALE:
-        return True
-    return told["host"] == platform.node() and _is_gone(told["process"])
+    since = dt.datetime.fromisoformat(told["since"])
+    return dt.datetime.now(dt.UTC) - since > LONGEST or not may_be_alive(told["host"], told["process"], since)
 
 
-def _is_gone(process: int) -> bool:
-    """Tell whether there is no such process on this host."""
+def may_be_alive(host: str, process: int, since: dt.datetime) -> bool:
+    """Return True if a run may still go on: by its process on this host, by its age elsewhere."""
+    if host != platform.node():
+        return dt.datetime.now(dt.UTC) - since < LONGEST
     try:
         os.kill(process, 0)
     except OSError as error:
-        return isinstance(error, ProcessLookupError)  # one of another user's is there
-    return False
+        return not isinstance(error, ProcessLookupError)  # the process of another user is there
+    return True
 
 
 def _told(held: str) -> dict[str, Any]:
-    """Return what a lock says of its owner; what cannot be read is of long ago."""
+    """Return the owner that a lock names; an unreadable one is of long ago."""
     unknown = {"work": "a run of an unknown day", "host": "an unknown host", "process": "?", "since": "2000-01-01T00:00:00+00:00"}
     with suppress(ValueError, TypeError):
         return unknown | json.loads(held)
@@ -150,7 +145,7 @@ def _told(held: str) -> dict[str, Any]:
 
 
 def _busy(shown: str, held: str) -> BusyError:
-    """Say who holds a lock."""
+    """Return the error that names the owner of a lock."""
     told = _told(held)
     who = f"process {told['process']} on {told['host']}, since {told['since'][:16]}"
     remedy = "wait for its end and run again; a lock that a dead run left is taken over by itself"
@@ -181,16 +176,16 @@ def catch_up(settings: Settings) -> Iterator[CaughtUp]:
     """Run each missed day without notebooks, the oldest first; a day that fails does not keep the next from running."""
     from rfm.pipeline import backfill
 
-    for day in missed(settings):
+    for run_date in missed(settings):
         try:
-            with locked(settings, day):
-                *_, (_, headline) = backfill.backfill(settings, day, day)
-            warnings, refused = backfill.warnings_of(settings, day, day)
-            yield CaughtUp(day, headline, not refused, warnings)
+            with locked(settings, run_date):
+                *_, (_, headline) = backfill.backfill(settings, run_date, run_date)
+            warnings, refused = backfill.warnings_of(settings, run_date, run_date)
+            yield CaughtUp(run_date, headline, not refused, warnings)
         except BusyError:
             raise
         except RfmError as error:
-            yield CaughtUp(day, str(error), False, [])
+            yield CaughtUp(run_date, str(error), False, [])
 
 
 # ── waiting ────────────────────────────────────────────────────────────
@@ -254,11 +249,18 @@ def run_date(settings: Settings) -> dt.date:
     >>> rfm.run_date(settings)
     datetime.date(2025, 10, 23)
     """
+    found, said = dated(settings)
+    if said:
+        warnings.warn(said, stacklevel=2)
+    return found
+
+
+def dated(settings: Settings) -> tuple[dt.date, str]:
+    """Return the run date, and a sentence that says so if it comes from no setting and no file name."""
     if found := named_date(settings):
-        return found
-    day = newest_sale(settings)
-    warnings.warn(f"run date {day}: {NEWEST_SALE}", stacklevel=2)
-    return day
+        return found, ""
+    found = newest_sale(settings)
+    return found, f"run date {found}: {NEWEST_SALE}"
 
 
 def named_date(settings: Settings) -> dt.date | None:

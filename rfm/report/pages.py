@@ -13,7 +13,7 @@ from rfm.analysis.movement import largest_moves
 from rfm.analysis.sales import ACTIVE_DAYS, kpis
 from rfm.analysis.segments.profiles import medians_of
 from rfm.analysis.segments.rules import RISK, TIER_OF
-from rfm.pipeline.stages import TABLES_STAND
+from rfm.pipeline.stages import CLEAN, TABLES_STAND
 from rfm.report import customers, pages_data
 from rfm.report.render import RunTables, drawn, slug
 
@@ -233,7 +233,7 @@ PAGES = (
     Page("segments.html", "Segments", "segments.html.j2", segments_page),
     Page("customers.html", "Customers", "customers.html.j2", customers.customers_page, private=True),
     Page("movement.html", "Movement", "movement.html.j2", movement_page),
-    Page("trade.html", "Trade", "trade.html.j2", pages_data.trade_page, after="2_silver"),
-    Page("quality.html", "Quality", "quality.html.j2", pages_data.quality_page, after="2_silver"),
+    Page("trade.html", "Trade", "trade.html.j2", pages_data.trade_page, after=CLEAN.name),
+    Page("quality.html", "Quality", "quality.html.j2", pages_data.quality_page, after=CLEAN.name),
     Page("run.html", "Run", "run.html.j2", pages_data.lineage_page, after=""),
 )

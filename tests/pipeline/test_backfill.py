@@ -110,7 +110,7 @@ def test_history_has_one_row_per_customer_and_day(first_run):
     assert per_day[-1] == count(first_run[0], GOLD)
 
 
-def test_a_customers_recency_grows_by_a_day_while_nothing_is_bought(first_run):
+def test_recency_grows_by_a_day_while_nothing_is_bought(first_run):
     history = Lake(first_run[0].lake).read(HISTORY).sort("CustomerID", "UpdateDate").collect()
     assert (history["UpdateDate"] - history["MaxInvoiceDate"]).dt.total_days().to_list() == history["Recency"].to_list()
 
@@ -141,7 +141,7 @@ def test_days_together_leave_the_tables_of_days_one_by_one(first_run, tmp_path):
     assert differing(contents(one_by_one.lake), contents(first_run[0].lake)) == []
 
 
-def test_an_earlier_day_after_a_later_one_gives_the_same_gold_as_before(again, first_run, tmp_path):
+def test_an_earlier_day_after_a_later_one_gives_the_same_gold(again, first_run, tmp_path):
     alone = load_settings(landing=again.landing, lake=str(tmp_path / "alone"))
     list(backfill(alone, FIRST, MIDDLE))
     list(backfill(again, MIDDLE, MIDDLE))
@@ -168,6 +168,20 @@ def test_a_day_without_a_file_counts_recency_on(again):
     assert after.drop("Recency").equals(before.drop("Recency"))
 
 
+def test_days_after_one_that_stops_are_not_segmented(again, tmp_path):
+    landing = shutil.copytree(again.landing, tmp_path / "landing")
+    header = "Invoice,StockCode,Description,Quantity,Price,Customer ID,Country,InvoiceDate\n"
+    (landing / "2025-10-25_transactions.csv").write_text(header + "1,2,BALL,-1,6.95,13085.0,EIRE,2025-10-25\n" * 4)
+    shutil.copy(landing / "2025-10-23_transactions.csv", landing / "2025-10-26_transactions.csv")
+    settings = load_settings(landing=str(landing), lake=again.lake)
+    with pytest.raises(InputError, match="4 of 4 rows dropped"):
+        list(backfill(settings, dt.date(2025, 10, 24), dt.date(2025, 10, 26)))
+    lake = Lake(settings.lake)
+    assert lake.rows(HISTORY)["UpdateDate"].max() == dt.date(2025, 10, 24)
+    assert set(lake.rows("customer_segmentations")["UpdateDate"]) == {dt.date(2025, 10, 24)}
+    assert lake.rows(GOLD)["Recency"].min() == 1
+
+
 # ── what stops a day ───────────────────────────────────────────────────────────────────────────────
 def test_a_day_before_the_first_file_is_refused(first_run, tmp_path):
     settings = load_settings(landing=first_run[0].landing, lake=str(tmp_path / "lake"))
@@ -190,7 +204,7 @@ def test_a_day_that_drops_too_much_stops_before_gold(again, tmp_path):
         assert count(settings, "retail_transactions_quarantine", processing_date=day) == 4
 
 
-def test_a_file_that_is_no_sales_file_is_told_by_name_and_can_be_mended(again, tmp_path):
+def test_a_file_without_sales_is_named_and_can_be_corrected(again, tmp_path):
     landing = shutil.copytree(again.landing, tmp_path / "landing")
     good = (landing / "2025-10-23_transactions.csv").read_text("utf-8")
     (landing / "2025-10-24_transactions.csv").write_text("not a table\n")

@@ -466,7 +466,7 @@ def test_backfill_of_the_real_days_meets_the_expected(real_backfill, expected):
 
 
 @pytest.mark.real
-def test_daily_meets_the_expected_on_a_date_and_on_an_earlier_one_after_it(real_files, real_backfill, expected, run, tmp_path):
+def test_daily_meets_the_expected_also_on_an_earlier_date(real_files, real_backfill, expected, run, tmp_path):
     shutil.copytree(NOTEBOOKS, tmp_path / "notebooks")
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "landing").symlink_to(real_files)

@@ -69,7 +69,7 @@ def test_command_gets_the_record_when_it_is_wanted(writer, tmp_path, when, recor
     assert not called or json.loads(got.read_text()) == record
 
 
-def test_webhook_gets_the_record_and_the_secret_of_the_environment(webhook, monkeypatch):
+def test_webhook_gets_record_and_secret_of_the_environment(webhook, monkeypatch):
     url, got = webhook
     monkeypatch.delenv(monitor.SECRET, raising=False)
     assert monitor.notify(OnFailure(webhook=f"{url}/hook"), FAILED) == []
@@ -117,13 +117,13 @@ def test_wrong_settings_are_refused(given, said):
         load_settings(on_failure=given)
 
 
-def test_a_failed_run_calls_the_hook_and_a_failing_hook_is_a_note(tmp_path, writer):
+def test_a_failed_run_calls_hooks_and_their_failure_is_a_note(tmp_path, writer):
     places = {name: str(tmp_path / name) for name in ("landing", "lake", "reports", "notebooks")}
     settings = load_settings(**places, on_failure={"command": writer, "webhook": "http://127.0.0.1:9/x"})
     record = run_record.new_record(settings, dt.date(2025, 10, 23), {})
     with pytest.raises(SettingsError, match="x") as raised, monitored(settings, record):
         raise SettingsError("x: wrong")
     got = json.loads((tmp_path / "got.json").read_text())
-    assert (got["status"], got["error"], got["run_id"]) == ("failed", "x: wrong", record["run_id"])
+    assert (got["status"], got["error"], got["run_id"]) == ("failed", "x: wrong", record.run_id)
     (note,) = raised.value.__notes__
     assert note.startswith("warning: on_failure: webhook 127.0.0.1: URLError")

@@ -125,7 +125,7 @@ FORMULAS = [
 
 
 @pytest.mark.parametrize("text", FORMULAS)
-def test_a_cell_that_a_spreadsheet_would_run_is_harmless_and_comes_back_as_it_was(shop, tmp_path, monkeypatch, text):
+def test_a_formula_in_a_cell_is_escaped_and_restored(shop, tmp_path, monkeypatch, text):
     row = dict.fromkeys(release.SHOWN, text) | {"row_id": "x-0"}
     monkeypatch.setattr(release, "quarantined", lambda lake: pl.DataFrame([row], infer_schema_length=None))
     release.release_or_export(shop, None, str(tmp_path / "rows.csv"))

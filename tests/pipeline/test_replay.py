@@ -33,24 +33,16 @@ def publish(settings: Settings, day: dt.date) -> None:
     backfill.to_bronze(settings, lake, day)
     backfill.to_silver(settings, lake, day)
     stages = {stage.name: stage for stage in STAGES}
-    calls = {"3_gold": to_gold, "4_clusters": backfill.to_clusters, "5_segments": backfill.to_segments}
+    calls = {"3_gold": backfill.to_gold, "4_clusters": backfill.to_clusters, "5_segments": backfill.to_segments}
     for name, call in calls.items():
         reads = run_record.states(lake, stages[name].reads)
         call(settings, lake, day)
-        noted["stages"].append(
-            {"name": name, "reads": reads, "writes": run_record.states(lake, stages[name].writes), "seconds": 0}
-        )
-    run_record.conclude(settings, rfm.Lake(settings.lake), day, noted)
+        writes = run_record.states(lake, stages[name].writes)
+        noted.stages.append(run_record.StageRecord(name, reads=reads, writes=writes))
+    run_record.conclude(settings, rfm.Lake(settings.lake), noted)
     folder = Path(settings.reports) / str(day)
     folder.mkdir(parents=True, exist_ok=True)
     run_record.write_record(folder, noted)
-
-
-def to_gold(settings: Settings, lake: Lake, day: dt.date) -> None:
-    """Do what notebook 3 does."""
-    import rfm
-
-    lake.replace("customer_rfm_gold", rfm.rfm_metrics(lake.read(SILVER, until=day), day))
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +71,7 @@ def record_of(settings: Settings, day: dt.date) -> tuple[Path, dict]:
 
 
 @pytest.mark.parametrize("day", DAYS)
-def test_a_published_day_repeated_is_identical_and_nothing_is_written(published, day):
+def test_a_published_day_repeated_is_identical(published, day):
     lake = Lake(published.lake)
     before = lake.state()
     found = replay(published, day)
@@ -104,7 +96,7 @@ def test_settings_of_the_day_count_not_those_of_today(project):
     assert replay(project.model_copy(update=changed), LAST).differing == []
 
 
-def test_tables_that_differ_are_named_and_so_is_the_code_that_made_them(project):
+def test_differing_tables_are_named_with_the_version_of_the_code(project):
     path, noted = record_of(project, LAST)
     noted["tables"]["segment_summary"]["sha256"] = "0" * 64
     noted["code"]["rfm"] = "0.0.1"
@@ -133,7 +125,7 @@ def test_versions_that_are_gone_are_one_line(project, gone):
     assert "\n" not in str(caught.value)
 
 
-def test_a_day_that_was_not_published_or_whose_record_is_broken_is_one_line(project):
+def test_an_unpublished_day_or_a_broken_record_is_one_line(project):
     with pytest.raises(InputError, match="no report of 2025-10-22 is published"):
         replay(project, LAST - dt.timedelta(days=1))
     path, noted = record_of(project, LAST)

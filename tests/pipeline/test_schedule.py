@@ -40,7 +40,7 @@ def place(root: Path, **given: Any) -> Settings:
 
 
 # ── one at a time ──────────────────────────────────────────────────────────────────────────────────
-def test_second_run_is_told_who_is_at_work_and_comes_in_when_it_is_done(tmp_path):
+def test_second_run_is_told_who_holds_the_lock_until_it_ends(tmp_path):
     settings = place(tmp_path)
     with locked(settings, DAY):
         with pytest.raises(BusyError, match=rf"run.lock: a run of {DAY} is at work .*process \d+ on .*, since 20") as caught:
@@ -85,7 +85,7 @@ def test_daily_run_and_backfill_do_not_meet_another_run(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("verb", [["report"], ["publish", "out"], ["release", "rows.csv"]], ids=lambda verb: verb[0])
-def test_a_verb_that_reads_or_writes_what_runs_write_meets_no_run(verb, tmp_path, monkeypatch):
+def test_verbs_that_touch_what_runs_write_take_the_lock(verb, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     seen, command = [], [*verb, "--lake", "lake"]
     monkeypatch.setattr("rfm.report.site.rebuild", lambda *_: seen.append(_held(settings)))
@@ -122,7 +122,7 @@ def test_where_no_lake_is_no_verb_makes_one(tmp_path):
     ],
     ids=["process gone", "process there", "another host", "too long ago", "unreadable"],
 )
-def test_lock_of_a_bucket_is_stale_when_its_process_is_gone_or_too_old(held, stale):
+def test_lock_of_a_bucket_is_stale_without_process_or_too_old(held, stale):
     text = held if isinstance(held, str) else json.dumps(json.loads(schedule._owner(DAY)) | held)
     assert schedule._is_stale(text) is stale
 
@@ -139,7 +139,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def test_missed_days_are_run_in_order_and_one_that_fails_does_not_keep_the_next_from_running(shop, monkeypatch):
+def test_missed_days_run_in_order_also_after_one_that_fails(shop, monkeypatch):
     settings = place(shop)
     assert missed(settings) == DAYS[1:3]
     assert missed(place(shop, date=DAYS[1])) == []
@@ -206,7 +206,7 @@ def test_watch_acts_once_on_what_has_stopped_growing(looks, answers, acts):
     assert place.acts == acts
 
 
-def test_verb_says_what_is_wrong_once_runs_what_lands_and_ends_by_hand(tmp_path, monkeypatch, capsys):
+def test_watch_says_errors_once_runs_what_lands_and_ends(tmp_path, monkeypatch, capsys):
     settings, pauses, ran = place(tmp_path), [], []
 
     def pause(seconds: float) -> None:
