@@ -193,8 +193,8 @@ DEATHS: dict[str, tuple[Any, str]] = {
     "before bronze": (Lake, "put_files"),
     "before the ledger": (ledger, "record_layer"),
     "before silver": (ingest, "write_silver"),
-    "before the counts": (ingest, "processing_dates"),
-    "before the end": (ingest, "clear_restatements"),
+    "before the counts": (ledger, "processing_dates"),
+    "before the end": (ledger, "clear_restatements"),
 }
 
 
