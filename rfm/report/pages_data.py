@@ -15,7 +15,7 @@ from rfm.report.render import SILVER, RunTables, drawn, rows_of
 if TYPE_CHECKING:
     import pandas as pd
 
-    from rfm.schema import Column
+    from rfm.contracts import Column
 
 # ── lineage ────────────────────────────────────────────────────────────
 LANDING = "landing files"
