@@ -165,7 +165,13 @@ def _peers(block: str, what: str, lake: str, full: bool) -> tuple[Case, ...]:
 CASES: tuple[Case, ...] = (
     Case("daily.empty", "daily run, all files into an empty lake", "benchmarks.runs:daily", (), "", "gold"),
     Case(
+        *("daily.backfill", "`rfm backfill` of the last day", "benchmarks.runs:backfill_day", (), "", "gold"),
+        needs="before",
+        options={"start": "before"},
+    ),
+    Case(
         *("daily.normal", "daily run, only the last day is new", "benchmarks.runs:daily", (), "", "gold"),
+        against="daily.backfill",
         needs="before",
         options={"start": "before"},
     ),

@@ -48,6 +48,20 @@ def daily(inputs: Inputs, scratch: Path, *, start: str = "", kernels: str = "", 
     return run, lambda _: _ran(scratch / "reports", 1 if start else len(inputs.files))
 
 
+def backfill_day(inputs: Inputs, scratch: Path, *, start: str) -> Work:
+    """Run `rfm backfill` of the newest day as a command, into a copy of a prepared lake: what `rfm daily` is compared with."""
+    import rfm
+    from benchmarks.gold import sums
+
+    shutil.copytree(inputs.folder / start, scratch / "lake")
+    folders = {"landing": inputs.landing.resolve(), "lake": scratch / "lake"}
+    period = ["--from", str(inputs.day()), "--to", str(inputs.day())]
+    command = [sys.executable, "-c", "from rfm.cli import main; main()", "backfill", *period]
+    command += [f"--{name}={folder}" for name, folder in folders.items()]
+    run = lambda: subprocess.run(command, check=True, capture_output=True, cwd=scratch, env=os.environ)
+    return run, lambda _: Outcome(sums(rfm.Lake(str(scratch / "lake")).read("customer_rfm_gold").collect()), 1)
+
+
 def _settings(inputs: Inputs, folder: Path, lake: str) -> Any:
     """Return settings with everything in one folder."""
     import rfm
