@@ -75,7 +75,7 @@ def test_wheel_holds_the_package_and_the_notebooks(wheel):
     files = (path for path in PACKAGE.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
     package = {path.relative_to(ROOT).as_posix() for path in files}
     notebooks = {f"rfm/notebooks/{path.name}" for path in NOTEBOOKS.glob("*.ipynb")}
-    templates = {f"rfm/report/templates/{name}" for name in ("page.css", "conf.json", "draw.js")}
+    templates = {f"rfm/report/templates/{name}" for name in ("page.css", "cells.html.j2", "draw.js")}
     assert {"rfm/py.typed", "rfm/schema.json", "rfm/datasets/catalogue.toml", *templates} <= package
     found = {name for name in contents(wheel) if not name.startswith("rfm-")}
     example = {f"rfm/{path.name}" for path in ROOT.glob("rfm.example.toml")}
