@@ -69,7 +69,7 @@ OWNERS = {  # library: the modules or folders that import it, and nobody else
     "typer": {"cli"},
     "rich": {"cli", "onboarding.render"},
     "plotly": {"analysis.figures"},
-    "matplotlib": {"analysis.figures.diagnostics"},
+    "matplotlib": {"analysis.figures.clusters", "analysis.figures.diagnostics"},
     "sklearn": {"analysis.clustering", "analysis.movement", "analysis.segments.alternatives"},
     "threadpoolctl": {"analysis.clustering"},
     "scipy": {"analysis.clustering"},

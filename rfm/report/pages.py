@@ -132,16 +132,15 @@ def segments_page(tables: RunTables) -> dict[str, Any]:
 def _how_they_differ(tables: RunTables, summary: pd.DataFrame) -> list[dict[str, Any]]:
     described = tables.frame("cluster_description_and_recommendation")
     clustered, scored = tables.frame("customer_rfm_kmeans_clustered"), tables.frame("customer_segmentations")
-    profiles = figures.cluster_profiles(described, medians_of(clustered))
     shown = [
         drawn(figures.segment_shares(summary), "Each segment's share of customers beside its share of revenue", summary, SHARES),
         drawn(figures.segment_treemap(summary, tables.currency), table=summary, columns=SHARES),
-        drawn(profiles, "Medians of each cluster as multiples of the median customer's", described, PROFILES),
+        drawn(figures.cluster_profiles(described, medians_of(clustered)), table=described, columns=PROFILES),
     ]
     if len(scored):
         shown.append(drawn(figures.score_map(scored, clustered, tables.currency)))
         shown.append(drawn(figures.agreement(scored)))
-    return [*shown, drawn(figures.distributions(clustered, clustered["Cluster"]), "How customers are spread over the metrics")]
+    return [*shown, drawn(figures.distributions(clustered, clustered["Cluster"]))]
 
 
 def _how_they_were_found(tables: RunTables) -> list[dict[str, Any]]:
@@ -151,11 +150,10 @@ def _how_they_were_found(tables: RunTables) -> list[dict[str, Any]]:
     model = tables.frame("cluster_models", UpdateDate=tables.day).iloc[0]
     k, scores = int(model["k"]), pd.DataFrame(json.loads(model["model"])["scores"])
     regular = clustered["Cluster"].where(clustered["Cluster"] < 0, 0)
-    fences = figures.outlier_fences(clustered, regular, tables.settings.clusters.iqr_factor)
     return [
+        drawn(figures.outlier_fences(clustered, regular, tables.settings.clusters.iqr_factor)),
+        drawn(figures.k_selection(scores, k), table=scores, columns=SCORES),
         drawn(figures.clusters_3d(clustered), "A point for each customer in the space of recency, orders and spending"),
-        drawn(figures.k_selection(scores, k), f"Scores of each number of clusters; {k} was chosen", scores, SCORES),
-        drawn(fences, "Spending against orders of each customer, with the fences beyond which a customer is kept apart"),
         drawn(figures.boxes(clustered, clustered["Cluster"])),
     ]
 

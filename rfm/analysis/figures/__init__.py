@@ -1,6 +1,6 @@
 """One function per figure: it takes frames and returns a figure, and neither shows nor saves it.
 
-Static diagnostics of the notebooks are matplotlib figures; those of the site, and those to turn or hover, are plotly's.
+Static diagnostics are matplotlib figures, in the notebooks and on the site; those to turn or hover are plotly's.
 Every title is the question that the figure answers.
 """
 
@@ -8,21 +8,23 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rfm.analysis.figures.clusters import *  # noqa: F403
     from rfm.analysis.figures.diagnostics import *  # noqa: F403
     from rfm.analysis.figures.quality import *  # noqa: F403
     from rfm.analysis.figures.sales import *  # noqa: F403
     from rfm.analysis.figures.segments import *  # noqa: F403
 
 _FUNCTIONS = {  # module: its figures; a module is imported at the first use, because plotly and matplotlib are slow
-    "diagnostics": ("arrivals", "broken_expectations", "centroids", "clusters_pairs", "foretold", "segment_lifts"),
+    "clusters": ("centroids", "cluster_profiles", "clusters_pairs", "distributions", "k_selection", "outlier_fences"),
+    "diagnostics": ("arrivals", "broken_expectations", "foretold", "segment_lifts"),
     "quality": ("layers_by_day", "money_waterfall", "pass_rates", "refusals", "weekday_volume"),
     "sales": (
         *("basket_size", "best_products", "countries", "customers_by_month"),
         *("purchase_gaps", "retention", "revenue_by_day", "revenue_by_month"),
     ),
     "segments": (
-        *("agreement", "boxes", "cluster_profiles", "clusters_3d", "distributions", "k_selection", "movement"),
-        *("outlier_fences", "score_map", "segment_shares", "segment_treemap", "stability"),
+        *("agreement", "boxes", "clusters_3d", "movement"),
+        *("score_map", "segment_shares", "segment_treemap", "stability"),
     ),
 }
 _MODULE_OF = {name: module for module, names in _FUNCTIONS.items() for name in names}

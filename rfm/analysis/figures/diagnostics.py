@@ -1,11 +1,11 @@
-"""Static figures for notebooks, drawn with matplotlib but without pyplot: files, rules, clusters, backtest."""
+"""Static figures of the files, the rules and the backtest, and what all figures of matplotlib share; none needs pyplot."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from base64 import b64encode
+from io import BytesIO
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
@@ -13,12 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from rfm.analysis.figures import style
-from rfm.analysis.figures.style import cluster_name, every_nth
 
 SEVERITIES = {"drop": style.RED, "warn": style.ORANGE, "fail": style.PURPLE}
-MOST_PAIRED = 500
-PAIRS = (("Frequency", "Monetary"), ("Recency", "Monetary"), ("Recency", "Frequency"))
-MARKERS, OUTLIER_MARKERS = "os^DPXvp*h", {-1: "D", -2: "s", -3: "P"}
 SERIES = ((style.BLUE, "o"), (style.ORANGE, "s"), (style.GREEN, "D"), (style.PURPLE, "^"))  # read apart in grey, too
 FORETOLD = {  # measure: the question, the axis, its format, the value if all customers are alike
     "auc": ("Which way tells best who buys again?", "AUC", ".2f", 0.5),
@@ -32,18 +28,22 @@ FORETOLD = {  # measure: the question, the axis, its format, the value if all cu
 class _Diagnostic(Figure):
     """A figure that Jupyter shows as an image with alternative text."""
 
-    # Jupyter shows a plain Figure only after pyplot has drawn one, and without alternative text.
     alt = ""
 
+    def png(self) -> bytes:
+        """Return the image, the same bytes each time."""
+        small: dict[str, Any] = {"metadata": {"Software": None}, "pil_kwargs": {"optimize": True}}
+        self.savefig(image := BytesIO(), format="png", dpi=self.dpi, bbox_inches=None, transparent=False, **small)
+        return image.getvalue()
+
+    # Jupyter shows a plain Figure only after pyplot has drawn one, and without alternative text.
     def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
-        from IPython.core.pylabtools import print_figure
-
-        return {"image/png": print_figure(self, base64=True)}, {"image/png": {"alt": self.alt}}
+        return {"image/png": b64encode(self.png()).decode()}, {"image/png": {"alt": self.alt}}
 
 
-def _start(title: str, alt: str, *, height: float = 4.5, columns: int = 1) -> tuple[Figure, list[Axes]]:
+def start(title: str, alt: str, *, height: float = 4.5, columns: int = 1) -> tuple[_Diagnostic, list[Axes]]:
     """Return a figure with its title, and its empty axes in a row; colours do not depend on the user's style."""
-    figure = _Diagnostic((8, height), dpi=110, facecolor="white", layout="constrained")
+    figure = _Diagnostic((8, height), dpi=96, facecolor="white", layout="constrained")
     figure.alt = f"{title} {alt}"
     figure.suptitle(title, x=0.01, horizontalalignment="left", fontsize=13, color=style.INK)
     row = list(figure.subplots(1, columns, squeeze=False)[0])
@@ -55,17 +55,20 @@ def _start(title: str, alt: str, *, height: float = 4.5, columns: int = 1) -> tu
     return figure, row
 
 
-def _label(axes: Axes, x: str = "", y: str = "") -> None:
+def set_labels(axes: Axes, x: str = "", y: str = "") -> None:
+    """Name the axes."""
     axes.set_xlabel(x, color=style.INK)
     axes.set_ylabel(y, color=style.INK)
 
 
-def _legend(axes: Axes) -> None:
+def set_legend(axes: Axes) -> None:
+    """Put the legend in a line above the axes."""
     axes.legend(loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncols=4, frameon=False, labelcolor=style.INK)
 
 
-def _no_data(title: str) -> Figure:
-    figure, (axes,) = _start(title, "No data yet.", height=1.8)
+def no_data(title: str) -> Figure:
+    """Return a figure that says that there is nothing to draw."""
+    figure, (axes,) = start(title, "No data yet.", height=1.8)
     axes.set_axis_off()
     axes.text(0.5, 0.5, "no data yet", horizontalalignment="center", color=style.INK)
     return figure
@@ -86,8 +89,8 @@ def arrivals(ledger: pd.DataFrame) -> Figure:
     dated = ledger[ledger["file_date"].notna() & ledger["layer"].isin(["bronze", "silver"])]
     days = dated.groupby(["layer", "file_date"])["rows"].sum()
     if days.empty:
-        return _no_data(title)
-    figure, (axes,) = _start(title, f"From {days.min():,} to {days.max():,} lines per day.")
+        return no_data(title)
+    figure, (axes,) = start(title, f"From {days.min():,} to {days.max():,} lines per day.")
     for layer, name, colour in (("bronze", "arrived", style.GREY), ("silver", "kept in silver", style.BLUE)):
         if layer in days.index:
             axes.bar(days[layer].index, days[layer], width=0.9, label=name, color=colour)
@@ -96,8 +99,8 @@ def arrivals(ledger: pd.DataFrame) -> Figure:
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     axes.yaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.grid(visible=False, axis="x")
-    _label(axes, "date in the file's name", "lines")
-    _legend(axes)
+    set_labels(axes, "date in the file's name", "lines")
+    set_legend(axes)
     return figure
 
 
@@ -115,11 +118,11 @@ def broken_expectations(results: pd.DataFrame) -> Figure:
     totals = results.groupby(["expectation", "severity"], as_index=False)[["failed", "checked"]].sum()
     totals = totals.sort_values(["failed", "expectation"])
     if totals.empty:
-        return _no_data(title)
+        return no_data(title)
     parts = zip(totals["failed"], totals["checked"].clip(lower=1), totals["severity"], strict=True)
     labels = [f"{failed:,} ({failed / checked:.2%}), {severity}" for failed, checked, severity in parts]
     worst = totals["expectation"].iloc[-1]
-    figure, (axes,) = _start(title, f"Most often {worst}: {labels[-1]}.", height=1.3 + 0.32 * len(totals))
+    figure, (axes,) = start(title, f"Most often {worst}: {labels[-1]}.", height=1.3 + 0.32 * len(totals))
     bars = axes.barh(totals["expectation"], totals["failed"], color=totals["severity"].map(SEVERITIES).tolist())
     axes.bar_label(bars, labels, padding=4, color=style.INK)
     axes.margins(x=0.3)
@@ -127,84 +130,7 @@ def broken_expectations(results: pd.DataFrame) -> Figure:
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.grid(visible=False, axis="y")
-    _label(axes, "rows that failed")
-    return figure
-
-
-# ── clusters ────────────────────────────────────────────────────────────
-def clusters_pairs(customers: pd.DataFrame) -> Figure:
-    """Draw each two metrics of ``customer_rfm_kmeans_clustered``; more than 500 customers are sampled evenly.
-
-    Examples
-    --------
-    >>> import rfm
-    >>> customers = rfm.example("customer_rfm_kmeans_clustered")
-    >>> panels = rfm.figures.clusters_pairs(customers).axes
-    >>> [sum(len(points.get_offsets()) for points in panel.collections) for panel in panels]
-    [400, 400, 400]
-    """
-    title = "Which two metrics part the clusters?"
-    if customers.empty:
-        return _no_data(title)
-    shown = every_nth(customers.sort_values("CustomerID"), MOST_PAIRED)
-    groups = sorted(shown.groupby("Cluster"), key=lambda group: (group[0] < 0, abs(group[0])))
-    alt = ", ".join(f"{cluster_name(cluster)}: {len(rows):,}" for cluster, rows in groups)
-    figure, panels = _start(title, f"Customers drawn: {alt}.", height=4, columns=3)
-    figure.set_dpi(90)  # many points make a large file
-    for axes, (x, y) in zip(panels, PAIRS, strict=True):
-        for cluster, rows in groups:
-            # a log scale has no place for amounts of 0 or below
-            places = (rows[one].astype(float).clip(lower=0.0 if one == "Recency" else 0.1) for one in (x, y))
-            axes.scatter(*places, **_dot(cluster))
-        axes.set(xscale="linear" if x == "Recency" else "log", yscale="log")
-        _label(axes, *(f"{style.UNITS[one]}{' (log)' * (one != 'Recency')}" for one in (x, y)))
-    handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=5, frameon=False, labelcolor=style.INK)
-    return figure
-
-
-def _dot(cluster: int) -> dict[str, Any]:
-    """Return label, colour and marker of a cluster; outliers are hollow."""
-    look: dict[str, Any] = {"label": cluster_name(cluster), "s": 12, "linewidths": 0.7}
-    if cluster < 0:
-        return look | {"facecolors": "none", "edgecolors": style.GREY, "marker": OUTLIER_MARKERS.get(cluster, "o")}
-    return look | {"color": style.CLUSTER_COLOURS[cluster % 12], "marker": MARKERS[cluster % 10]}
-
-
-def centroids(model: Sequence[Sequence[float]], mean: Sequence[float], scale: Sequence[float], names: Sequence[str]) -> Figure:
-    """Draw the centroids on the scale that K-means uses: standard deviations from the mean customer.
-
-    `model` holds Monetary, Frequency and Recency of each centroid in their own units; `mean` and `scale` are the model's,
-    per metric; `names` are those of the clusters.
-
-    Examples
-    --------
-    >>> import datetime
-    >>> import rfm
-    >>> day = datetime.date(2025, 10, 23)
-    >>> model = rfm.Model.kept(rfm.example("cluster_models"), day)[day]
-    >>> names = [f"cluster {number}" for number in range(model.k)]
-    >>> figure = rfm.figures.centroids(model.centroids, model.mean, model.scale, names)
-    >>> len(figure.axes[0].texts) == 3 * model.k
-    True
-    """
-    title = "Where do the centroids lie?"
-    if not len(model):
-        return _no_data(title)
-    z = ((np.asarray(model, float) - np.asarray(mean)) / np.asarray(scale)).round(3)
-    told = [f"{name}: {', '.join(f'{one:+.1f}' for one in row)}" for name, row in zip(names, z, strict=True)]
-    figure, (axes,) = _start(title, f"{', '.join(style.UNITS)}; {'; '.join(told)}.", height=1.4 + 0.45 * len(z))
-    far = 1.75 * max(2.0, float(np.abs(z).max()))  # pale enough to read the text on every colour
-    axes.pcolormesh(z, cmap="BrBG", vmin=-far, vmax=far, edgecolors="white", linewidth=2)
-    for (row, column), value in np.ndenumerate(z):
-        axes.text(
-            column + 0.5, row + 0.5, f"{value:+.1f}", color=style.INK, horizontalalignment="center", verticalalignment="center"
-        )
-    axes.set_xticks(np.arange(3) + 0.5, list(style.UNITS))
-    axes.set_yticks(np.arange(len(z)) + 0.5, list(names), parse_math=False)
-    axes.invert_yaxis()
-    axes.grid(visible=False)
-    _label(axes, "standard deviations from the mean customer")
+    set_labels(axes, "rows that failed")
     return figure
 
 
@@ -256,10 +182,10 @@ def _intervals(
 ) -> Figure:
     """Draw a row per name, and in it a point with its interval per series; a dashed line shows what to compare with."""
     if not names:
-        return _no_data(title)
+        return no_data(title)
     first = next(iter(series.values()))["value"]
     ends = f"highest: {first.idxmax()}, {first.max():{form}}; lowest: {first.idxmin()}, {first.min():{form}}"
-    figure, (axes,) = _start(title, f"{next(iter(series))}, {ends}.", height=1.6 + 0.36 * len(names))
+    figure, (axes,) = start(title, f"{next(iter(series))}, {ends}.", height=1.6 + 0.36 * len(names))
     axes.axvline(mark[0], color=style.GREY, linestyle="--", linewidth=1, label=mark[1])
     for number, (label, rows) in enumerate(series.items()):
         places = [names.index(name) + (number - (len(series) - 1) / 2) * 0.22 for name in rows.index]
@@ -269,6 +195,6 @@ def _intervals(
     axes.set_yticks(range(len(names)), names, parse_math=False)
     axes.invert_yaxis()
     axes.xaxis.set_major_formatter(StrMethodFormatter(f"{{x:{form}}}"))
-    _label(axes, axis)
-    _legend(axes)
+    set_labels(axes, axis)
+    set_legend(axes)
     return figure

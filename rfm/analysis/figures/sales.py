@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from rfm.analysis.figures import style
-from rfm.analysis.figures.style import class_edges, cut, dates, finish, hatched, named_bars, short
+from rfm.analysis.figures.style import class_edges, cut, dates, finish, hatched, named_bars, short, whole_edges
 
 STATES = {  # column of `customer_months`: label, colour, hatching
     "Returning": ("came back", style.BLUE, ""),
@@ -242,7 +242,7 @@ def basket_size(orders: pd.DataFrame) -> go.Figure:
     sizes = orders[["Lines", "Units"]].assign(Value=orders["Cents"] / 100).astype(float)
     for place, (name, axis) in enumerate(SIZES.items(), start=1):
         values = np.maximum(sizes[name].to_numpy(), 0.01)
-        edges = class_edges(values, log=True) if name == "Value" else _whole_edges(values)
+        edges = class_edges(values) if name == "Value" else whole_edges(values)
         filled = {"line": {"color": style.BLUE, "shape": "hvh"}, "fill": "tozeroy", "fillcolor": "rgba(0,114,178,0.25)"}
         dotted = {"line": {"color": style.GREY, "shape": "hvh", "dash": "dot"}}
         for who, rows, look in (("customers", ~guests, filled), ("guests", guests, dotted)):
@@ -260,9 +260,3 @@ def _shares(who: str, values: Sequence[float], edges: np.ndarray) -> dict[str, A
     hover = [f"{who}, {low:,.0f} to {high:,.0f}: {part:.1%}" for low, high, part in classes]
     middles = [float(f"{one:.4g}") for one in np.sqrt(edges[:-1] * edges[1:])]
     return {"x": middles, "y": share, "hovertext": hover, "hoverinfo": "text"}
-
-
-def _whole_edges(values: np.ndarray) -> np.ndarray:
-    """Return the edges of classes of whole numbers: one number each at first, later of equal ratio."""
-    most = max(values.max(initial=1.0), 2.0)
-    return np.unique(np.floor(np.geomspace(1, most + 1, 24))) - 0.5

@@ -12,8 +12,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from rfm.analysis.figures import style
-from rfm.analysis.figures.style import box_of, class_edges, cluster_name, cut, dates, every_nth, finish, short
-from rfm.analysis.outliers import fences_of
+from rfm.analysis.figures.style import box_of, cluster_name, cut, dates, every_nth, finish, short
 
 MOST_POINTS = 5000
 MOST_FLOWS = 15
@@ -27,44 +26,6 @@ WAYS = {"Segment": "segment", "ScoreName": "RFM score", "ValueTier": "value tier
 
 
 # ── metrics ────────────────────────────────────────────────────────────
-def distributions(gold: pd.DataFrame, outliers: pd.Series | None = None) -> go.Figure:
-    """Draw histograms of recency, frequency and monetary value.
-
-    `gold` has the columns of ``customer_rfm_gold``. `outliers` holds the cluster of each row, negative for outliers,
-    which are then stacked on the others in their own colour.
-
-    Examples
-    --------
-    >>> import rfm
-    >>> gold = rfm.example("customer_rfm_gold")
-    >>> [sum(bars.y) == len(gold) for bars in rfm.figures.distributions(gold).data]
-    [True, True, True]
-    """
-    figure = make_subplots(rows=3, cols=1, vertical_spacing=0.14)
-    out = np.zeros(len(gold), bool) if outliers is None else (outliers < 0).to_numpy()
-    parts = [("customers" if outliers is None else "regular customers", style.BLUE, ~out), ("outliers", style.ORANGE, out)]
-    for place, name in enumerate(("Recency", "Frequency", "Monetary"), start=1):
-        values = gold[name].astype(float).to_numpy()
-        edges = class_edges(values, log=name == "Monetary")
-        for label, colour, rows in parts[: 1 if outliers is None else 2]:
-            counts = np.histogram(np.maximum(values[rows], edges[0]), edges)[0].tolist()
-            bars = _classes(edges.tolist(), counts, label)
-            figure.add_bar(**bars, name=label, marker_color=colour, showlegend=place == 1, row=place, col=1)
-        figure.layout[f"xaxis{place}"].title.text = f"{style.UNITS[name]}{' (log scale)' * (name == 'Monetary')}"
-    figure.update_xaxes(type="log", row=3, col=1)
-    figure.update_layout(barmode="stack", showlegend=outliers is not None)
-    return finish(figure, "How are recency, frequency and spending spread?", y="customers", height=680)
-
-
-def _classes(edges: list[float], counts: list[int], who: str) -> dict[str, Any]:
-    """Return the bars of a histogram; six digits keep the page small."""
-    pairs = list(zip(edges, edges[1:], strict=False))
-    hover = [f"{low:,.0f} to {high:,.0f}: {n:,} {who}" for (low, high), n in zip(pairs, counts, strict=True)]
-    centres = [float(f"{(low + high) / 2:.6g}") for low, high in pairs]
-    widths = [float(f"{high - low:.6g}") for low, high in pairs]
-    return {"x": centres, "y": counts, "width": widths, "hovertext": hover, "hoverinfo": "text"}
-
-
 def boxes(gold: pd.DataFrame, outliers: pd.Series) -> go.Figure:
     """Draw box plots of the metrics of ``customer_rfm_gold``, with and without rows whose `outliers` cluster is negative.
 
@@ -91,83 +52,6 @@ def boxes(gold: pd.DataFrame, outliers: pd.Series) -> go.Figure:
 
 
 # ── clusters ────────────────────────────────────────────────────────────
-def outlier_fences(gold: pd.DataFrame, outliers: pd.Series, factor: float = 1.5) -> go.Figure:
-    """Draw monetary value against frequency on log scales, with the fences beyond which customers are outliers.
-
-    `gold` has the columns of ``customer_rfm_gold``; `outliers` is 0 for regular customers and -1, -2 or -3 for outliers;
-    `factor` is the width of the fences in interquartile ranges. More than 5,000 regular customers are sampled evenly.
-
-    Examples
-    --------
-    >>> import rfm
-    >>> gold = rfm.example("customer_rfm_gold")
-    >>> [points.name for points in rfm.figures.outlier_fences(gold, rfm.outlier_clusters(gold)).data]
-    ['regular: 332', 'spend: 14', 'frequency: 33', 'both: 21']
-    """
-    figure = go.Figure()
-    money, orders = gold["Monetary"].astype(float), gold["Frequency"].astype(float)
-    marks = {0: ("regular", style.GREY), -1: ("spend", style.ORANGE), -2: ("frequency", style.SKY), -3: ("both", style.BLUE)}
-    for mark, (label, colour) in marks.items():
-        rows = np.flatnonzero(outliers == mark)
-        shown = every_nth(rows, MOST_POINTS) if mark == 0 else rows
-        points = {"x": orders.iloc[shown].tolist(), "y": money.iloc[shown].clip(lower=0.01).round(2).tolist()}
-        marker = {"color": colour, "symbol": style.OUTLIER_SYMBOLS.get(mark, "circle"), "size": 5, "opacity": 0.7}
-        figure.add_scatter(**points, mode="markers", name=f"{label}: {len(rows):,}", marker=marker)
-    for draw, fences in zip((figure.add_hline, figure.add_vline), fences_of(gold, factor).values(), strict=True):
-        if fences.high > 0:
-            draw(float(fences.high), line={"color": style.GREY, "width": 1, "dash": "dash"})
-    figure.update_xaxes(type="log", dtick=1).update_yaxes(type="log", dtick=1)
-    x, y = f"{style.UNITS['Frequency']} (log scale)", f"{style.UNITS['Monetary']} (log scale)"
-    return finish(figure, "Which customers are too far out for K-means?", x=x, y=y, height=460)
-
-
-def k_selection(scores: pd.DataFrame, k: int) -> go.Figure:
-    """Draw silhouette, elbow and combined score of every k that was tried, and the lead of the chosen `k`.
-
-    `scores` has the columns k, silhouette, elbow and score. A column error, the standard error of the silhouette, is
-    drawn twice as wide.
-
-    Examples
-    --------
-    >>> import datetime
-    >>> import pandas as pd
-    >>> import rfm
-    >>> day = datetime.date(2025, 10, 23)
-    >>> model = rfm.Model.kept(rfm.example("cluster_models"), day)[day]
-    >>> score, silhouette, elbow = rfm.figures.k_selection(pd.DataFrame(model.scores), model.k).data
-    >>> model.k in score.x
-    True
-    """
-    figure = go.Figure()
-    for name, colour, dash in (
-        ("score", style.BLUE, "solid"),
-        ("silhouette", style.GREEN, "dash"),
-        ("elbow", style.ORANGE, "dot"),
-    ):
-        line = {"color": colour, "dash": dash}
-        figure.add_scatter(x=scores["k"].tolist(), y=scores[name].round(6).tolist(), name=name, mode="lines+markers", line=line)
-    if "error" in scores and (scores["error"] > 0).any():
-        figure.data[1].error_y = {"array": (2 * scores["error"]).round(6).tolist(), "color": style.GREEN}
-    figure.add_vline(x=k, line_width=1, line_dash="dash", line_color=style.GREY)
-    label = {"text": f"chosen: {k}{_lead(scores, k)}", "x": k, "y": 1, "yref": "paper", "yanchor": "top"}
-    right = len(scores) and k > scores["k"].mean()
-    side = {"xanchor": "right", "xshift": -6} if right else {"xanchor": "left", "xshift": 6}
-    figure.add_annotation(**label, **side, showarrow=False).update_xaxes(dtick=1, tickangle=0)
-    if len(scores):
-        figure.update_xaxes(range=[min(scores["k"]) - 0.5, max(scores["k"]) + 0.5])
-        figure.update_yaxes(range=[min(0.0, scores["silhouette"].min()) - 0.05, 1.15 * scores["score"].max()])
-    return finish(figure, "How many clusters?", x="number of clusters k", y="score (higher is better)")
-
-
-def _lead(scores: pd.DataFrame, k: int) -> str:
-    """Return how far the score of the chosen k is ahead of the best other one."""
-    own, others = scores.loc[scores["k"] == k, "score"], scores.loc[scores["k"] != k].nlargest(1, "score")
-    if own.empty or others.empty or not own.iloc[0]:
-        return ""
-    lead, other = 1 - others["score"].iloc[0] / own.iloc[0], others["k"].iloc[0]
-    return f", {abs(lead):.1%} {'ahead of' if lead >= 0 else 'behind'} {other:.0f}"
-
-
 def clusters_3d(customers: pd.DataFrame) -> go.Figure:
     """Draw ``customer_rfm_kmeans_clustered`` in three dimensions; more than 5,000 customers are sampled evenly.
 
@@ -192,31 +76,6 @@ def clusters_3d(customers: pd.DataFrame) -> go.Figure:
         camera={"eye": {"x": 2.2, "y": 2.0, "z": 0.9}, "center": {"z": -0.15}},
     )
     return finish(figure, "Where do the clusters lie?", height=560)
-
-
-def cluster_profiles(summary: pd.DataFrame, medians: Mapping[str, float]) -> go.Figure:
-    """Draw the median metrics of each cluster as multiples of the median customer's.
-
-    `summary` has the columns of ``cluster_description_and_recommendation``; `medians` comes from `rfm.segments.medians_of`.
-
-    Examples
-    --------
-    >>> import rfm
-    >>> summary = rfm.example("cluster_description_and_recommendation")
-    >>> medians = rfm.segments.medians_of(rfm.example("customer_rfm_kmeans_clustered"))
-    >>> len(rfm.figures.cluster_profiles(summary, medians).data[0].y) == len(summary)
-    True
-    """
-    rows = summary.sort_values("Cluster", ascending=False)
-    metrics = list(medians)
-    ratios = [[float(row[f"Median{name}"]) / (medians[name] or 1.0) for name in metrics] for _, row in rows.iterrows()]
-    labelled = zip(rows["Cluster"], rows["Cluster_Label"], strict=True)
-    names = ["<br>".join(wrap(f"{cluster} · {label}", 24)) for cluster, label in labelled]  # short lines fit a phone
-    text = [[f"{ratio:.1f} ×" for ratio in row] for row in ratios]
-    logs = np.log2(np.maximum(ratios, 1 / 16)).clip(-4, 4)
-    heat = go.Heatmap(z=logs.tolist(), x=metrics, y=names, text=text, texttemplate="%{text}", colorscale="BrBG", zmin=-7, zmax=7)
-    heat.update(hovertemplate="%{y}<br>%{x}: %{text} the median customer<extra></extra>", showscale=False)
-    return finish(go.Figure(heat), "How do the clusters differ from the median customer?", height=140 + 52 * len(rows))
 
 
 # ── segments ────────────────────────────────────────────────────────────

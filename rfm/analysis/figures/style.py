@@ -87,14 +87,25 @@ def dates(values: Iterable[Any]) -> list[str]:
     return [value.isoformat()[:10] for value in values]
 
 
-def class_edges(values: np.ndarray, *, log: bool) -> np.ndarray:
-    """Return the edges of about thirty histogram classes."""
-    if not log:
-        return np.histogram_bin_edges(values, bins=min(30, max(1, int(np.ptp(values)) if len(values) else 1)))
+def class_edges(values: np.ndarray) -> np.ndarray:
+    """Return the edges of thirty classes of equal ratio."""
     values = np.maximum(values, 0.01)
     edges = np.geomspace(values.min(), max(values.max(), values.min() * 1.01), 31) if len(values) else np.array([1.0, 10.0])
     edges[[0, -1]] *= (1 - 1e-9, 1 + 1e-9)
     return edges
+
+
+def day_edges(days: np.ndarray) -> np.ndarray:
+    """Return the edges of at most thirty classes of equally many whole days."""
+    first, beyond = int(days.min()), int(days.max()) + 1
+    width = -(-(beyond - first) // 30)
+    return np.arange(first, beyond + width, width) - 0.5
+
+
+def whole_edges(values: np.ndarray) -> np.ndarray:
+    """Return the edges of classes of whole numbers: one number each at first, later of equal ratio."""
+    most = max(values.max(initial=1.0), 2.0)
+    return np.unique(np.floor(np.geomspace(1, most + 1, 24))) - 0.5
 
 
 def box_of(parts: Iterable[pd.Series]) -> dict[str, list[float]]:

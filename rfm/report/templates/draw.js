@@ -138,7 +138,7 @@
     if (event.type === "beforeprint") { root.dataset.before = root.dataset.theme || ""; root.dataset.theme = "light"; }
     else if (root.dataset.before) root.dataset.theme = root.dataset.before;
     else delete root.dataset.theme;
-    for (const plot of document.querySelectorAll(".plot:not(:has(.drawn)) .same")) plot.open = event.type === "beforeprint";
+    for (const plot of document.querySelectorAll(".plot:not(:has(.drawn, .image)) .same")) plot.open = event.type === "beforeprint";
     redraw();
   }
 

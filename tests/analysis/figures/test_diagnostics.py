@@ -14,7 +14,7 @@ from matplotlib.dates import date2num
 
 from rfm.analysis import figures
 from rfm.analysis.figures import diagnostics, style
-from tests.analysis.figures.frames import BACKTEST, CENTROIDS, D, customers_of
+from tests.analysis.figures.frames import BACKTEST, D, customers_of
 
 
 def heights(bars: BarContainer) -> dict[str, int]:
@@ -68,38 +68,6 @@ def test_labels_of_broken_expectations_fit_the_figure(results: pd.DataFrame) -> 
     figure = figures.broken_expectations(results.assign(checked=10**9, failed=10**6))
     figure.draw_without_rendering()
     assert max(text.get_window_extent().x1 for text in figure.axes[0].texts) <= figure.bbox.x1
-
-
-# ── clusters ───────────────────────────────────────────────────────────────────────────────────────
-def test_pairs_are_all_the_customers(customers: pd.DataFrame) -> None:
-    panels = figures.clusters_pairs(customers).axes
-    for axes, pair in zip(panels, diagnostics.PAIRS, strict=True):
-        drawn = {tuple(map(float, point)) for cloud in axes.collections for point in cloud.get_offsets()}
-        assert drawn == set(customers[list(pair)].astype(float).itertuples(index=False, name=None))
-    assert [cloud.get_label() for cloud in panels[0].collections] == ["cluster 0", "cluster 1", "outliers -1"]
-    assert [axes.get_xlabel() for axes in panels] == ["invoices (log)"] + ["days since last purchase"] * 2
-    assert [axes.get_xscale() for axes in panels] == ["log", "linear", "linear"]
-
-
-def test_pairs_of_many_customers_are_a_sample() -> None:
-    panels = figures.clusters_pairs(customers_of(501)).axes
-    assert [sum(len(cloud.get_offsets()) for cloud in axes.collections) for axes in panels] == [251] * 3
-
-
-def test_clusters_of_pairs_differ_without_colour(customers: pd.DataFrame) -> None:
-    clouds = figures.clusters_pairs(customers).axes[0].collections
-    shapes = {cloud.get_paths()[0].vertices.tobytes() for cloud in clouds}
-    assert len(shapes) == len(clouds) == 3
-
-
-def test_centroids_are_in_standard_deviations() -> None:
-    (axes,) = figures.centroids(CENTROIDS, [500.0, 5.0, 100.0], [250.0, 5.0, 50.0], ["A", "$B_1$"]).axes
-    (mesh,) = axes.collections
-    assert np.asarray(mesh.get_array()).reshape(2, 3).tolist() == [[2, 1, -1], [-1, -1, 1]]
-    assert [text.get_text() for text in axes.texts] == ["+2.0", "+1.0", "-1.0", "-1.0", "-1.0", "+1.0"]
-    assert [text.get_text() for text in axes.get_yticklabels()] == ["A", "$B_1$"]
-    assert [text.get_parse_math() for text in axes.get_yticklabels()] == [False, False]
-    assert [text.get_text() for text in axes.get_xticklabels()] == list(style.UNITS)
 
 
 # ── backtest ───────────────────────────────────────────────────────────────────────────────────────

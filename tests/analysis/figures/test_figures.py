@@ -38,7 +38,10 @@ from tests.analysis.figures.frames import (
     customers_of,
 )
 
-STATIC = {"arrivals", "broken_expectations", "centroids", "clusters_pairs", "foretold", "segment_lifts"}
+STATIC = {
+    *("arrivals", "broken_expectations", "centroids", "cluster_profiles", "clusters_pairs", "distributions", "foretold"),
+    *("k_selection", "outlier_fences", "segment_lifts"),
+}
 
 
 @pytest.fixture

@@ -2,65 +2,18 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
-
-import numpy as np
 import pandas as pd
 import pytest
 
 from rfm.analysis import figures
 from rfm.analysis.figures import style
-from rfm.analysis.outliers import iqr_fences, outlier_clusters
 from rfm.analysis.segments.rules import TIER_OF
 from tests.analysis.figures.frames import (
-    MEDIANS,
     MOVES,
-    SCORES,
     STEADY,
     WAYS,
     customers_of,
 )
-
-
-def test_distributions_hold_every_customer_once(customers: pd.DataFrame) -> None:
-    bars = figures.distributions(customers).data
-    assert [sum(bar.y) for bar in bars] == [60, 60, 60]
-    assert list(bars[1].y) == [9, 9, 9, 9, 8, 16]  # one to five invoices; six and seven share a class
-    for bar in bars:
-        assert len(bar.x) == len(bar.y) == len(bar.width) == len(bar.hovertext)
-
-
-def test_distributions_of_customers_who_are_all_alike() -> None:
-    gold = customers_of(1)
-    gold = pd.concat([gold] * 5, ignore_index=True).assign(Monetary=Decimal("0.00"))
-    assert [sum(bar.y) for bar in figures.distributions(gold).data] == [5, 5, 5]
-
-
-def test_outlier_fences_show_every_customer_and_the_fences(customers: pd.DataFrame) -> None:
-    gold = pd.concat([customers, customers.tail(1).assign(CustomerID="9", Monetary=Decimal("9999.00"))], ignore_index=True)
-    marks = outlier_clusters(gold)
-    figure = figures.outlier_fences(gold, marks)
-    assert [len(points.x) for points in figure.data] == [int((marks == mark).sum()) for mark in (0, -1, -2, -3)]
-    assert [points.name for points in figure.data] == ["regular: 60", "spend: 1", "frequency: 0", "both: 0"]
-    across, up = figure.layout.shapes
-    assert across.y0 == pytest.approx(iqr_fences(gold["Monetary"]).high)
-    assert up.x0 == pytest.approx(iqr_fences(gold["Frequency"]).high)
-
-
-def test_k_selection_draws_the_scores() -> None:
-    figure = figures.k_selection(SCORES, 3)
-    assert {line.name for line in figure.data} == {"score", "silhouette", "elbow"}
-    for line in figure.data:
-        assert (list(line.x), list(line.y)) == (SCORES["k"].tolist(), SCORES[line.name].tolist())
-    assert figure.layout.shapes[0].x0 == 3
-    assert figure.layout.annotations[0].text == "chosen: 3, 33.3% ahead of 2"
-
-
-def test_k_selection_shows_how_sure_a_sample_is() -> None:
-    silhouette = figures.k_selection(SCORES.assign(error=[0.01, 0.02, 0.0]), 2).data[1]
-    assert (silhouette.name, list(silhouette.error_y.array)) == ("silhouette", [0.02, 0.04, 0.0])
-    assert figures.k_selection(SCORES.assign(error=0.0), 2).data[1].error_y.array is None
-    assert figures.k_selection(SCORES, 2).layout.annotations[0].text == "chosen: 2, 50.0% behind 3"
 
 
 def test_clusters_in_space_are_all_the_customers(customers: pd.DataFrame) -> None:
@@ -81,20 +34,6 @@ def test_segment_shares_are_those_of_the_summary(summary: pd.DataFrame) -> None:
     for bars, column in ((revenue, "RevenueShare"), (customers, "CustomerShare")):
         assert dict(zip(bars.y, bars.x, strict=True)) == dict(zip(summary["Cluster_Description"], summary[column], strict=True))
         assert sum(bars.x) == pytest.approx(1)
-
-
-def test_cluster_profiles_are_multiples_of_the_median_customer(described: pd.DataFrame) -> None:
-    (heat,) = figures.cluster_profiles(described, MEDIANS).data
-    rows = described.set_index("Cluster").loc[[1, 0, -1]]
-    assert [name.replace("<br>", " ") for name in heat.y] == [f"{n} · {label}" for n, label in rows["Cluster_Label"].items()]
-    ratios = [[rows.loc[cluster, f"Median{name}"] / median for name, median in MEDIANS.items()] for cluster in rows.index]
-    assert [list(row) for row in heat.text] == [[f"{ratio:.1f} ×" for ratio in row] for row in ratios]
-    assert np.array(heat.z) == pytest.approx(np.log2(ratios))
-
-
-def test_cluster_profiles_against_medians_of_zero(described: pd.DataFrame) -> None:
-    (heat,) = figures.cluster_profiles(described, dict.fromkeys(MEDIANS, 0.0)).data
-    assert np.isfinite(np.array(heat.z, dtype=float)).all()
 
 
 def test_boxes_with_and_without_outliers(customers: pd.DataFrame) -> None:

@@ -1,0 +1,287 @@
+"""Static figures of the metrics, the outliers and the clusters, drawn with matplotlib."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from textwrap import fill
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, StrMethodFormatter
+
+from rfm.analysis.figures import style
+from rfm.analysis.figures.diagnostics import no_data, set_labels, set_legend, start
+from rfm.analysis.figures.style import class_edges, cluster_name, day_edges, every_nth, whole_edges
+from rfm.analysis.outliers import fences_of
+
+MOST_PAIRED, MOST_REGULAR = 500, 5000  # points of a figure, which keeps its file small
+EDGES = {"Recency": day_edges, "Frequency": whole_edges, "Monetary": class_edges}  # of the classes of a histogram
+PAIRS = (("Frequency", "Monetary"), ("Recency", "Monetary"), ("Recency", "Frequency"))
+MARKERS, OUTLIER_MARKERS = "os^DPXvp*h", {-1: "D", -2: "s", -3: "P"}
+MARKS = {0: ("regular", style.GREY), -1: ("spend", style.ORANGE), -2: ("frequency", style.SKY), -3: ("both", style.BLUE)}
+LINES = {"score": (style.BLUE, "o-"), "silhouette": (style.GREEN, "s--"), "elbow": (style.ORANGE, "D:")}
+
+
+def _unit(metric: str) -> str:
+    """Return the title of an axis; all but the days are on a log scale."""
+    return f"{style.UNITS[metric]}{' (log)' * (metric != 'Recency')}"
+
+
+# ── metrics ────────────────────────────────────────────────────────────
+def distributions(gold: pd.DataFrame, outliers: pd.Series | None = None) -> Figure:
+    """Draw histograms of recency, frequency and monetary value.
+
+    `gold` has the columns of ``customer_rfm_gold``. `outliers` holds the cluster of each row, negative for outliers,
+    which are then stacked on the others in their own colour.
+
+    Examples
+    --------
+    >>> import rfm
+    >>> gold = rfm.example("customer_rfm_gold")
+    >>> panels = rfm.figures.distributions(gold).axes
+    >>> [int(sum(bar.get_height() for bar in panel.patches)) for panel in panels] == [len(gold)] * 3
+    True
+    """
+    title = "How are recency, frequency and spending spread?"
+    if gold.empty:
+        return no_data(title)
+    out = np.zeros(len(gold), bool) if outliers is None else (outliers < 0).to_numpy()
+    parts = {"regular customers": (~out, style.BLUE), "outliers": (out, style.ORANGE)}
+    shown = list(parts) if out.any() else ["regular customers"]
+    middle = [f"{style.UNITS[name]} {float(gold[name].median()):,.0f}" for name in EDGES]
+    figure, panels = start(title, f"Medians of {len(gold):,} customers: {', '.join(middle)}.", height=3.6, columns=3)
+    for axes, (name, edges_of) in zip(panels, EDGES.items(), strict=True):
+        values = gold[name].astype(float).to_numpy()
+        edges = edges_of(values)
+        heights = [np.maximum(values[parts[label][0]], edges[0]) for label in shown]
+        colours = [parts[label][1] for label in shown]
+        axes.hist(heights, edges.tolist(), stacked=True, label=shown, color=colours, edgecolor="white", linewidth=0.4)
+        axes.set_xscale("linear" if name == "Recency" else "log")
+        axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
+        axes.grid(visible=False, axis="x")
+        _plain_ticks(axes)
+        set_labels(axes, _unit(name), "customers" * (name == "Recency"))
+    if len(shown) > 1:
+        _legend_below(figure, panels[0])
+    return figure
+
+
+def _plain_ticks(axes: Axes) -> None:
+    """Write the numbers of both axes in full."""
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(StrMethodFormatter("{x:,.10g}"))
+
+
+def _legend_below(figure: Figure, axes: Axes) -> None:
+    handles, labels = axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=5, frameon=False, labelcolor=style.INK)
+
+
+# ── outliers ────────────────────────────────────────────────────────────
+def outlier_fences(gold: pd.DataFrame, outliers: pd.Series, factor: float = 1.5) -> Figure:
+    """Draw monetary value against frequency on log scales, with the fences beyond which customers are outliers.
+
+    `gold` has the columns of ``customer_rfm_gold``; `outliers` is 0 for regular customers and -1, -2 or -3 for outliers;
+    `factor` is the width of the fences in interquartile ranges. More than 5,000 regular customers are sampled evenly.
+
+    Examples
+    --------
+    >>> import rfm
+    >>> gold = rfm.example("customer_rfm_gold")
+    >>> points = rfm.figures.outlier_fences(gold, rfm.outlier_clusters(gold)).axes[0].collections
+    >>> [cloud.get_label() for cloud in points]
+    ['regular: 332', 'spend: 14', 'frequency: 33', 'both: 21']
+    """
+    title = "Which customers are too far out for K-means?"
+    if gold.empty:
+        return no_data(title)
+    places = {mark: np.flatnonzero(outliers == mark) for mark in MARKS}
+    labels = {mark: f"{name}: {len(places[mark]):,}" for mark, (name, _) in MARKS.items()}
+    spend, orders = (float(fence.high) for fence in fences_of(gold, factor).values())
+    fenced = f"Fences at {spend:,.0f} {style.UNITS['Monetary']} and {orders:,.1f} {style.UNITS['Frequency']}."
+    figure, (axes,) = start(title, f"Customers: {', '.join(labels.values())}. {fenced}")
+    for mark, (_, colour) in MARKS.items():
+        rows = gold.iloc[every_nth(places[mark], MOST_REGULAR) if mark == 0 else places[mark]]
+        x, y = rows["Frequency"].astype(float), rows["Monetary"].astype(float).clip(lower=0.01)
+        look: dict[str, Any] = {"color": colour, "marker": OUTLIER_MARKERS.get(mark, "o"), "s": 18, "alpha": 0.7, "linewidths": 0}
+        axes.scatter(x, y, label=labels[mark], **look)
+    axes.set(xscale="log", yscale="log")
+    if spend > 0:
+        axes.axhline(spend, color=style.INK, linestyle="--", linewidth=1)
+        _note(axes, f"fence: {spend:,.0f}", (1, spend), ("axes fraction", "data"), right=True)
+    if orders > 0:
+        axes.axvline(orders, color=style.INK, linestyle="--", linewidth=1)
+        _note(axes, f"fence: {orders:,.1f}", (orders, 0), ("data", "axes fraction"))
+    _plain_ticks(axes)
+    set_labels(axes, _unit("Frequency"), _unit("Monetary"))
+    set_legend(axes)
+    return figure
+
+
+def _note(
+    axes: Axes, text: str, place: tuple[float, float], scales: tuple[str, str], *, right: bool = False, top: bool = False
+) -> None:
+    """Write a text beside a place: to the left of it if that is at the right, below it if that is at the top."""
+    sides: dict[str, Any] = {"horizontalalignment": "right" if right else "left", "verticalalignment": "top" if top else "bottom"}
+    away = (-6 if right else 6, -4 if top else 4)
+    axes.annotate(text, place, away, xycoords=scales, textcoords="offset points", color=style.INK, **sides)
+
+
+# ── clusters ────────────────────────────────────────────────────────────
+def k_selection(scores: pd.DataFrame, k: int) -> Figure:
+    """Draw silhouette, elbow and combined score of every k that was tried, and the lead of the chosen `k`.
+
+    `scores` has the columns k, silhouette, elbow and score. A column error, the standard error of the silhouette, is
+    drawn twice as wide.
+
+    Examples
+    --------
+    >>> import datetime
+    >>> import pandas as pd
+    >>> import rfm
+    >>> day = datetime.date(2025, 10, 23)
+    >>> model = rfm.Model.kept(rfm.example("cluster_models"), day)[day]
+    >>> score = rfm.figures.k_selection(pd.DataFrame(model.scores), model.k).axes[0].lines[0]
+    >>> model.k in score.get_xdata()
+    True
+    """
+    title = "How many clusters?"
+    if scores.empty:
+        return no_data(title)
+    chosen = f"chosen: {k}{_lead(scores, k)}"
+    figure, (axes,) = start(title, f"{chosen.capitalize()}.")
+    sure = "error" not in scores or not (scores["error"] > 0).any()
+    for name, (colour, form) in LINES.items():
+        spans = None if sure or name != "silhouette" else 2 * scores["error"]
+        axes.errorbar(scores["k"], scores[name], yerr=spans, fmt=form, label=name, color=colour, markersize=5, capsize=2)
+    axes.axvline(k, color=style.GREY, linestyle="--", linewidth=1)
+    _note(axes, chosen, (k, 1), ("data", "axes fraction"), right=k > scores["k"].mean(), top=True)
+    axes.set_ylim(min(0.0, scores["silhouette"].min()) - 0.05, 1.15 * scores["score"].max())
+    axes.xaxis.set_major_locator(MaxNLocator(12, integer=True, min_n_ticks=1))
+    set_labels(axes, "number of clusters k", "score (higher is better)")
+    set_legend(axes)
+    return figure
+
+
+def _lead(scores: pd.DataFrame, k: int) -> str:
+    """Return how far the score of the chosen k is ahead of the best other one."""
+    own, others = scores.loc[scores["k"] == k, "score"], scores.loc[scores["k"] != k].nlargest(1, "score")
+    if own.empty or others.empty or not own.iloc[0]:
+        return ""
+    lead, other = 1 - others["score"].iloc[0] / own.iloc[0], others["k"].iloc[0]
+    return f", {abs(lead):.1%} {'ahead of' if lead >= 0 else 'behind'} {other:.0f}"
+
+
+def cluster_profiles(summary: pd.DataFrame, medians: Mapping[str, float]) -> Figure:
+    """Draw the median metrics of each cluster as multiples of the median customer's.
+
+    `summary` has the columns of ``cluster_description_and_recommendation``; `medians` comes from `rfm.segments.medians_of`.
+
+    Examples
+    --------
+    >>> import rfm
+    >>> summary = rfm.example("cluster_description_and_recommendation")
+    >>> medians = rfm.segments.medians_of(rfm.example("customer_rfm_kmeans_clustered"))
+    >>> len(rfm.figures.cluster_profiles(summary, medians).axes[0].get_yticklabels()) == len(summary)
+    True
+    """
+    title = "How do the clusters differ from the median customer?"
+    if summary.empty:
+        return no_data(title)
+    rows = summary.sort_values("Cluster")
+    own = rows[[f"Median{name}" for name in medians]].to_numpy(float)
+    ratios = own / np.array([float(median) or 1.0 for median in medians.values()])
+    names = [f"{cluster} · {label}" for cluster, label in zip(rows["Cluster"], rows["Cluster_Label"], strict=True)]
+    columns = [f"{style.UNITS[name]}\nmedian {float(median):,.0f}" for name, median in medians.items()]
+    texts = [[f"{ratio:.1f} ×" for ratio in row] for row in ratios]
+    told = "; ".join(f"{name}: {', '.join(row)}" for name, row in zip(names, texts, strict=True))
+    figure, (axes,) = start(title, f"{', '.join(style.UNITS[name] for name in medians)}; {told}.", height=1.4 + 0.45 * len(rows))
+    _heat(axes, np.log2(np.maximum(ratios, 1 / 16)).clip(-4, 4), 7.0, texts)
+    _name_cells(axes, columns, [fill(name, 32) for name in names])
+    return figure
+
+
+def _heat(axes: Axes, z: np.ndarray, far: float, texts: Sequence[Sequence[str]]) -> None:
+    """Draw a text per cell, on colours from ``-far`` to ``far`` that are pale enough to read it."""
+    axes.pcolormesh(z, cmap="BrBG", vmin=-far, vmax=far, edgecolors="white", linewidth=2)
+    place: dict[str, Any] = {"horizontalalignment": "center", "verticalalignment": "center"}
+    for row, column in np.ndindex(z.shape):
+        axes.text(column + 0.5, row + 0.5, texts[row][column], color=style.INK, **place)
+
+
+def _name_cells(axes: Axes, columns: Sequence[str], rows: Sequence[str]) -> None:
+    axes.set_xticks(np.arange(len(columns)) + 0.5, list(columns))
+    axes.set_yticks(np.arange(len(rows)) + 0.5, list(rows), parse_math=False)
+    axes.invert_yaxis()
+    axes.grid(visible=False)
+
+
+def clusters_pairs(customers: pd.DataFrame) -> Figure:
+    """Draw each two metrics of ``customer_rfm_kmeans_clustered``; more than 500 customers are sampled evenly.
+
+    Examples
+    --------
+    >>> import rfm
+    >>> customers = rfm.example("customer_rfm_kmeans_clustered")
+    >>> panels = rfm.figures.clusters_pairs(customers).axes
+    >>> [sum(len(points.get_offsets()) for points in panel.collections) for panel in panels]
+    [400, 400, 400]
+    """
+    title = "Which two metrics part the clusters?"
+    if customers.empty:
+        return no_data(title)
+    shown = every_nth(customers.sort_values("CustomerID"), MOST_PAIRED)
+    groups = sorted(shown.groupby("Cluster"), key=lambda group: (group[0] < 0, abs(group[0])))
+    alt = ", ".join(f"{cluster_name(cluster)}: {len(rows):,}" for cluster, rows in groups)
+    figure, panels = start(title, f"Customers drawn: {alt}.", height=4, columns=3)
+    figure.set_dpi(90)  # many points make a large file
+    for axes, (x, y) in zip(panels, PAIRS, strict=True):
+        for cluster, rows in groups:
+            # a log scale has no place for amounts of 0 or below
+            places = (rows[one].astype(float).clip(lower=0.0 if one == "Recency" else 0.1) for one in (x, y))
+            axes.scatter(*places, **_dot(cluster))
+        axes.set(xscale="linear" if x == "Recency" else "log", yscale="log")
+        set_labels(axes, _unit(x), _unit(y))
+    _legend_below(figure, panels[0])
+    return figure
+
+
+def _dot(cluster: int) -> dict[str, Any]:
+    """Return label, colour and marker of a cluster; outliers are hollow."""
+    look: dict[str, Any] = {"label": cluster_name(cluster), "s": 12, "linewidths": 0.7}
+    if cluster < 0:
+        return look | {"facecolors": "none", "edgecolors": style.GREY, "marker": OUTLIER_MARKERS.get(cluster, "o")}
+    return look | {"color": style.CLUSTER_COLOURS[cluster % 12], "marker": MARKERS[cluster % 10]}
+
+
+def centroids(model: Sequence[Sequence[float]], mean: Sequence[float], scale: Sequence[float], names: Sequence[str]) -> Figure:
+    """Draw the centroids on the scale that K-means uses: standard deviations from the mean customer.
+
+    `model` holds Monetary, Frequency and Recency of each centroid in their own units; `mean` and `scale` are the model's,
+    per metric; `names` are those of the clusters.
+
+    Examples
+    --------
+    >>> import datetime
+    >>> import rfm
+    >>> day = datetime.date(2025, 10, 23)
+    >>> model = rfm.Model.kept(rfm.example("cluster_models"), day)[day]
+    >>> names = [f"cluster {number}" for number in range(model.k)]
+    >>> figure = rfm.figures.centroids(model.centroids, model.mean, model.scale, names)
+    >>> len(figure.axes[0].texts) == 3 * model.k
+    True
+    """
+    title = "Where do the centroids lie?"
+    if not len(model):
+        return no_data(title)
+    z = ((np.asarray(model, float) - np.asarray(mean)) / np.asarray(scale)).round(3)
+    told = [f"{name}: {', '.join(f'{one:+.1f}' for one in row)}" for name, row in zip(names, z, strict=True)]
+    figure, (axes,) = start(title, f"{', '.join(style.UNITS)}; {'; '.join(told)}.", height=1.4 + 0.45 * len(z))
+    far = 1.75 * max(2.0, float(np.abs(z).max()))
+    _heat(axes, z, far, [[f"{value:+.1f}" for value in row] for row in z])
+    _name_cells(axes, list(style.UNITS), names)
+    set_labels(axes, "standard deviations from the mean customer")
+    return figure
