@@ -124,10 +124,7 @@ REFUSED = (  # of the quarantine
 BEYOND = ("beyond", "Returns beyond purchases")  # with net revenue, because Monetary does not fall below 0
 COUNTED = Step("counted", "In the segments", nw.lit(True))
 NONE = (Decimal("0.00"), 0)  # amount and lines
-NOTES = {
-    "customer_returns": "Not taken off: returns",
-    "repeated": "Counted: repeated lines",
-}
+NOTES = {"customer_returns": "Not taken off: returns", "repeated": "Counted: repeated lines"}
 
 
 def _kept_steps(as_of: dt.date, stock_code_pattern: str, revenue: str = "gross") -> tuple[Step, ...]:
