@@ -52,7 +52,7 @@ class Snapshot(NamedTuple):
 
 
 def outcomes(purchases: pd.DataFrame, day: dt.date, horizon: int, customers: pd.Index) -> pd.DataFrame:
-    """Return whether customers bought and what they spent in the days after a day."""
+    """Return `bought` (True or False) and `spent` of each customer in the days after a day."""
     orders, spent = _invoices(purchases, day, day + dt.timedelta(days=horizon), customers)
     return pd.DataFrame({"bought": orders > 0, "spent": spent}, index=customers)
 
@@ -163,7 +163,7 @@ def _ratio(above: np.ndarray, below: np.ndarray, otherwise: float) -> np.ndarray
 # A forecast learns on the latest earlier day whose window had closed by its own day. The bootstrap draws customers, not days,
 # because the windows of neighbouring days overlap; all ways share the draws, so that their differences are paired.
 HORIZONS = (30, 60)
-DRAWS, SEED, DIGITS = 200, 20100, 6
+DRAWS, SEED = 200, 20100
 COLUMNS = ["way", "horizon", "measure", "segment", "against", "value", "low", "high", "days"]
 
 
@@ -304,7 +304,7 @@ def _with_interval(figure: dict[str, Any]) -> dict[str, Any]:
     """Return the value (that of the first column of weights) and the middle 95 % of the draws."""
     value, *drawn = figure["values"]
     low, high = np.quantile(drawn, [0.025, 0.975]) if drawn else (np.nan, np.nan)
-    return figure | {name: round(float(one), DIGITS) + 0.0 for name, one in (("value", value), ("low", low), ("high", high))}
+    return figure | {name: round(float(one), 6) + 0.0 for name, one in (("value", value), ("low", low), ("high", high))}
 
 
 # ── verdict ──────────────────────────────────────────────────────────────────────────────────────
@@ -354,9 +354,8 @@ def lifts(results: pd.DataFrame, horizon: int) -> pd.DataFrame:
     texts = [_interval(row, "{:.1%}" if row.measure == "share" else "{:.2f}") for row in rows.itertuples()]
     wide = rows.assign(text=texts).pivot(index=["way", "segment"], columns="measure", values="text")
     order = rows[rows["measure"] == "lift"].sort_values(["way", "value"], ascending=[True, False])
-    return wide.loc[pd.MultiIndex.from_frame(order[["way", "segment"]]), ["share", "lift", "spend_lift"]].rename_axis(
-        columns=None
-    )
+    rows_in_order, columns = pd.MultiIndex.from_frame(order[["way", "segment"]]), ["share", "lift", "spend_lift"]
+    return wide.loc[rows_in_order, columns].rename_axis(columns=None)
 
 
 def _duel(results: pd.DataFrame, other: str) -> str:

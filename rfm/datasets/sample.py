@@ -1,4 +1,4 @@
-"""Daily files of an invented gift-ware shop, made from a seed; `catalogue.toml` says what it sells, and to whom.
+"""Daily files of an invented gift-ware shop, made from a seed; its goods and customers are in `catalogue.toml`.
 
 They have the shape of Online Retail II (Chen 2012): few customers bring most of the money, many buy once, autumn sells more, and
 cancellations, write-offs, vouchers and repeated lines occur in their shares.
@@ -97,7 +97,7 @@ class Catalogue(NamedTuple):
 
 @cache
 def shop_data() -> dict[str, Any]:
-    """Return what `catalogue.toml` says."""
+    """Return the data of `catalogue.toml`."""
     return tomllib.loads(Path(__file__).with_name("catalogue.toml").read_text(encoding="utf-8"))
 
 
@@ -189,7 +189,7 @@ def _weigh_days(rng: np.random.Generator, dates: list[date]) -> np.ndarray:
 
 
 def draw_customers(rng: np.random.Generator, customers: int) -> np.ndarray:
-    """Draw the customers: where they live, how much and how often they buy, when they come and go."""
+    """Draw the customers: country, size and frequency of their orders, first and last day."""
     people = np.zeros(customers, CUSTOMER)
     bulk = rng.random(customers, dtype="f4") < WHOLESALE_SHARE
     people["id"] = 12_347 + 3 * np.arange(customers) + rng.integers(0, 3, customers)
@@ -205,7 +205,7 @@ def draw_customers(rng: np.random.Generator, customers: int) -> np.ndarray:
 
 
 def plan_visits(shop: Shop, busy: np.ndarray, lines: int) -> Plan:
-    """Plan who comes when, at least once each, and how many lines of each sort every day gets."""
+    """Plan the day of each visit, at least one per customer, and the number of lines of each sort per day."""
     people, customers = shop.people, len(shop.people)
     known = lines - sum(int(lines * part) for part in SHARES.values())
     visits = max(known // VISIT_LINES, min(known // 3, int(2.3 * customers)), customers)
@@ -379,7 +379,7 @@ def _text(shop: Shop, lines: np.ndarray, day: date) -> tuple[int, pa.Buffer]:
 
 
 def _invoice_text(numbers: np.ndarray) -> pa.Array:
-    """Write six characters: decimal below a million, then base 36 from B00000 on, so that numbers, as text, keep rising."""
+    """Write six characters: decimal below a million, then base 36 from B00000 on, so that the texts keep their order."""
     plain = numbers < PLAIN_INVOICES
     rest, text = np.where(plain, numbers, numbers - PLAIN_INVOICES), np.empty((len(numbers), 6), "u1")
     for place in range(5, 0, -1):

@@ -29,18 +29,13 @@ def pattern_of(names: Sequence[str], default: str) -> str:
     if all(fnmatch.fnmatch(name, default) for name in names):
         return default
     stems = [re.sub(DATED, "*", ENDING.sub("", name)) for name in names]
-    start = _beginning(stems).rstrip("*") if len(set(stems)) > 1 else ""
+    start = os.path.commonprefix(stems).rstrip("*") if len(set(stems)) > 1 else ""
     stem = stems[0] if len(set(stems)) == 1 else f"{start}*"
     endings = sorted({found.group() if (found := ENDING.search(name)) else "" for name in names})
-    ending = endings[0] if len(endings) == 1 else _beginning(endings) + "*"
+    ending = endings[0] if len(endings) == 1 else os.path.commonprefix(endings) + "*"
     stem = stem if "*" in stem else f"{stem}*"
     # Brackets and question marks have a meaning in patterns: ? stands for any character, so for these as well
     return re.sub(r"[*]{2,}", "*", re.sub(r"[\[\]?]", "?", stem) + ending)
-
-
-def _beginning(texts: Sequence[str]) -> str:
-    """Return what all texts begin with."""
-    return os.path.commonprefix(list(texts))
 
 
 # ── lines ────────────────────────────────────────────────────────────
@@ -215,9 +210,8 @@ def is_no_product(code: str) -> bool:
 
 def placeholder_customers(customers: Mapping[str, int]) -> dict[str, int]:
     """Return the ids that stand for no customer, with their numbers of lines."""
-    return {
-        one: lines for one, lines in customers.items() if plain_words(one.removesuffix(".0")) in NOBODY or one.strip() in NOBODY
-    }
+    nobody = {one for one in customers if plain_words(one.removesuffix(".0")) in NOBODY or one.strip() in NOBODY}
+    return {one: lines for one, lines in customers.items() if one in nobody}
 
 
 def totals_for_prices(lines: pd.DataFrame) -> bool:

@@ -56,7 +56,9 @@ def summary(report: Report) -> Group:
     found = [one for one in report.findings if one.about != "worth"]
     listed: list[Any] = [_heading("Findings"), _indented(_findings(found))] if found else []
     worth = [_indented(literal(one.said)) for one in report.findings if one.about == "worth"]
-    return Group(*listed, _heading("Summary"), *worth, _indented(_verdict(report)))
+    changed = report.status == 0 and report.changes
+    verdict = "[green]✓ Good with these settings.[/]" if changed else VERDICTS[report.status]
+    return Group(*listed, _heading("Summary"), *worth, _indented(verdict))
 
 
 def _heading(text: str) -> str:
@@ -65,12 +67,6 @@ def _heading(text: str) -> str:
 
 def _indented(part: Any) -> Padding:
     return Padding(part, (0, 0, 0, 2))
-
-
-def _verdict(report: Report) -> str:
-    if report.status == 0 and report.changes:
-        return "[green]✓ Good with these settings.[/]"
-    return VERDICTS[report.status]
 
 
 def _files(report: Report) -> str:
@@ -172,9 +168,8 @@ def _lines(report: Report) -> Iterator[Any]:
     if report.dropped:
         grid = _grid("", "", justify=("right", "left"))
         for one in report.dropped:
-            grid.add_row(
-                f"{one.lines:,}", f"{one.rule}: {literal(one.meaning)}\n[dim]{_example(one, len(report.place.names))}[/]"
-            )
+            example = f"[dim]{_example(one, len(report.place.names))}[/]"
+            grid.add_row(f"{one.lines:,}", f"{one.rule}: {literal(one.meaning)}\n{example}")
         yield ""
         yield _indented(grid)
 
@@ -235,16 +230,15 @@ def _grid(*names: str, justify: Sequence[str] = ()) -> Grid:
 
 
 # ── as JSON ──────────────────────────────────────────────────────────
-JSON_SAMPLES = 3
-
-
 def to_json(report: Report) -> dict[str, Any]:
     """Return a report as values for JSON."""
+    first = report.sample.first if report.sample.glances else None
     return {
         "status": report.status,
         "landing": report.place.landing,
         "files": report.place.names,
-        **_layout(report),
+        "encoding": first.encoding if first else None,
+        "separator": first.between if first else None,
         "columns": _columns_json(report),
         "settings": [guess._asdict() for guess in report.guesses],
         "lines": _lines_json(report),
@@ -255,26 +249,15 @@ def to_json(report: Report) -> dict[str, Any]:
     }
 
 
-def _layout(report: Report) -> dict[str, Any]:
-    if not report.sample.glances:
-        return {"encoding": None, "separator": None}
-    return {"encoding": report.sample.first.encoding, "separator": report.sample.first.between}
-
-
 def _columns_json(report: Report) -> list[dict[str, Any]]:
     if not report.lines:
         return []
-    roles = report.roles
-    return [
-        {
-            "column": column,
-            "taken_for": roles[column][0] if column in roles else None,
-            "sure": roles[column][1].sure if column in roles else None,
-            "reason": roles[column][1].reason if column in roles else None,
-            "samples": list(islice(values, JSON_SAMPLES)),
-        }
-        for column, values in report.lines.values.items()
-    ]
+    found = []
+    for column, values in report.lines.values.items():
+        role, match = report.roles.get(column, (None, None))
+        why = {"sure": match.sure, "reason": match.reason} if match else {"sure": None, "reason": None}
+        found.append({"column": column, "taken_for": role, **why, "samples": list(islice(values, SAMPLES))})
+    return found
 
 
 def _lines_json(report: Report) -> dict[str, Any]:
@@ -289,6 +272,7 @@ def _sales_json(report: Report) -> dict[str, Any]:
     trial = report.trial
     if not trial or not trial.as_of:
         return {}
+    left_out = [{"step": step["Step"], "lines": -int(step["Lines"]), "amount": -step["Amount"]} for step in trial.left_out]
     return {
         "customers": len(trial.gold),
         "repeat_customers": int((trial.gold["Frequency"] > 1).sum()),
@@ -297,9 +281,7 @@ def _sales_json(report: Report) -> dict[str, Any]:
         "first_day": trial.days[0],
         "last_day": trial.days[-1],
         "days": len(trial.days),
-        "not_counted": [
-            {"step": step["Step"], "lines": -int(step["Lines"]), "amount": -step["Amount"]} for step in trial.left_out
-        ],
+        "not_counted": left_out,
     }
 
 

@@ -168,7 +168,7 @@ def _lines(file: Any, name: str, encoding: str) -> Iterator[str]:
     yield rest
 
 
-# ── files that somebody names ────────────────────────────────────────
+# ── files named on the command line ────────────────────────────────────────
 class Input(NamedTuple):
     """A folder, and files below it."""
 
@@ -290,12 +290,8 @@ class Example(NamedTuple):
     value: str | None
 
 
-def examples(reasons: Sequence[QuarantineReason], place: Input, settings: Settings, between: str) -> list[Example]:
-    """Return an example for each reason."""
-    return [_example(reason, place, settings, between) for reason in reasons]
-
-
-def _example(reason: QuarantineReason, place: Input, settings: Settings, between: str) -> Example:
+def example_of(reason: QuarantineReason, place: Input, settings: Settings, between: str) -> Example:
+    """Return a dropped line as an example of a reason."""
     row, rule = reason.example, reason.rule
     rescued = json.loads(row["_rescued_data"] or "{}")
     file = str(row["source_file"])

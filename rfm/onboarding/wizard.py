@@ -1,4 +1,4 @@
-"""Ask for the settings of `rfm init`, and write them into rfm.toml."""
+"""The questions of `rfm init`, and the rfm.toml that it writes."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Question(NamedTuple):
 
 
 def refuse_if_there(force: bool) -> Path:
-    """Return the path of rfm.toml; raise an error if it has settings already."""
+    """Return the path of rfm.toml; SettingsError if it has settings already."""
     file = Path.cwd() / SHOP_FILE
     if not force and _settings_in(file):
         raise SettingsError(f"{file}: exists already; `rfm check` shows what would change, and --force changes it")
@@ -95,9 +95,8 @@ def answer(question: Question, text: str, report: Report, answers: Mapping[str, 
     if section == "columns" and report.lines:
         header = {plain_name(column): column for column in report.lines.lines.columns}
         if value and plain_name(value) not in header:
-            raise SettingsError(
-                f"there is no such column; choose from {', '.join(header.values())}" + f"; {NONE} for none" * (name in WITHOUT)
-            )
+            skip = f"; {NONE} for none" if name in WITHOUT else ""
+            raise SettingsError(f"there is no such column; choose from {', '.join(header.values())}{skip}")
         return header[plain_name(value)] if value and value != question.guess.value else value
     try:
         beside = {"decimal": answers["format.decimal"]} if name == "thousands" else {}
@@ -130,7 +129,9 @@ def write_settings(file: Path, report: Report, answers: Mapping[str, Any]) -> No
     """Write rfm.toml: an existing file keeps its other settings, a new one starts as the commented example."""
     values, name, before = choices(report, answers), _name(report.place.landing), _settings_in(file)
     name = name._replace(value=answers.get(name.setting, name.value))
-    own = [_reasoned(guess, values[guess.setting]) for guess in report.guesses]
+    pairs = [(guess, values[guess.setting]) for guess in report.guesses]
+    # a changed value has no reason
+    own = [guess if value == guess.value else Guess(guess.setting, value, "sure", "") for guess, value in pairs]
     wanted = [*_folders(report, before), name, *own]
     if file.exists():
         made = config_toml(wanted, file.read_text(encoding="utf-8"))
@@ -138,11 +139,6 @@ def write_settings(file: Path, report: Report, answers: Mapping[str, Any]) -> No
         made = without_empty_sections(config_toml(wanted, packaged(EXAMPLE_FILE).read_text(encoding="utf-8")))
     with friendly_io_errors(f"{file}: cannot be written"):
         file.write_text(f"{made}\n", encoding="utf-8")
-
-
-def _reasoned(guess: Guess, value: Any) -> Guess:
-    """Return a guess with its value; it has no reason if the value was changed."""
-    return guess if value == guess.value else Guess(guess.setting, value, "sure", "")
 
 
 def _folders(report: Report, before: Mapping[str, Any]) -> list[Guess]:

@@ -24,7 +24,7 @@ THREADS = 2
 MAX_ITER = 1000
 WIDTH = 0.3  # of a grid cell, in standard deviations; halved until there are enough cells
 ENOUGH = 20  # cells per cluster
-ROUNDS = 12  # of Lloyd's algorithm on the grid, after which good and bad starts are told apart
+ROUNDS = 12  # of Lloyd's algorithm on the grid, before the starts are compared
 FINISHED = 3  # starts run to the end with all points: the best that differ
 SAME = 4  # decimals of the relative inertia; starts that agree in them end in the same clusters
 
