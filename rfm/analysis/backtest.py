@@ -309,7 +309,7 @@ def _with_interval(figure: dict[str, Any]) -> dict[str, Any]:
 
 # ── verdict ──────────────────────────────────────────────────────────────────────────────────────
 class Question(NamedTuple):
-    """A task of a shop, the measure for it and its name, and whether the largest or smallest is best."""
+    """A task of a shop, the measure for it and its name, and which value is best: the largest or the smallest."""
 
     measure: str
     task: str
@@ -320,11 +320,11 @@ class Question(NamedTuple):
 
 WHOLE = "segment == '' and against == ''"  # figures of whole ways: not of segments, and no differences
 QUESTIONS = (
-    Question("auc", "To tell who buys again", "AUC"),
+    Question("auc", "To predict who buys again", "AUC"),
     Question("spearman", "To put customers in the order of what they will spend", "rank correlation"),
     Question("top_fifth", "To pick the fifth of the customers who bring most", "share of the revenue", "{:.1%}"),
     Question("explained", "To say how much each will spend", "share explained", "{:.1%}"),
-    Question("renamed", "To keep the names of customers who bought nothing", "renamed from run to run", "{:.2%}", "min"),
+    Question("renamed", "To keep the names of customers without a purchase", "renamed from run to run", "{:.2%}", "min"),
 )
 
 

@@ -26,8 +26,8 @@ SEGMENT = "Cluster_Description"
 def since(dates: Collection[dt.date], run_date: dt.date) -> dict[int, dt.date]:
     """Return the earlier run date that each of `PERIODS` looks back to.
 
-    It is the newest one at least so many days back, and at most twice as many or a week. A period without such a run is
-    left out.
+    It is the newest one that is at least as old as the period, and at most twice as old or a week. A period without such a
+    run is left out.
 
     Examples
     --------

@@ -88,7 +88,7 @@ SLIP_SHARE = 0.01  # of a family's sales that are keyed in with a lower-case cod
 
 
 class Catalogue(NamedTuple):
-    """The products, and every text that can stand on a line: of products, of specials, of products under each note."""
+    """The products, and every text that a line can have: of products, of specials, of products under each note."""
 
     text: pa.Array  # "StockCode,Description" as CSV
     mills: np.ndarray  # list price of each product in thousandths of a pound
@@ -138,7 +138,7 @@ def _pick(rng: np.random.Generator, weights: Sequence[float], size: int) -> np.n
 
 
 # ── customers and their visits; every count of lines is decided here, before any line is drawn ────────
-# Shares of all lines; what is left are customers' purchases
+# Shares of all lines; the others are customers' purchases
 SHARES = {"guests": 0.185, "returns": 0.02, "write_offs": 0.008, "specials": 0.0065, "repeats": 0.0035}
 VISIT_LINES, GUEST_LINES = 12, 8  # mean lines of an invoice, with a customer and without
 # In logs: quantity (mean, spread), basket (spread between customers, visits), visit rate
@@ -226,7 +226,7 @@ GIFT_SHARE, NEGATIVE_SHARE = 0.0003, 2 / 3  # lines of customers given away; wri
 MOOD, THRIFT = 0.75, 0.55  # log quantity of a line: its spread, and its fall with the log of the price
 GUEST_LEVEL, GUEST_SPREAD = 0.1, 2.2  # without a customer: log quantity of a line, spread of the lines of an invoice
 BULK, BULK_PRICE, GUEST_PRICE = 48, 0.85, 1.175  # pieces for a lower price; guests pay tax, hence odd prices
-DEBT_EVERY = 40  # one bad debt is adjusted (an A-invoice) every so many days, from the second day on
+DEBT_EVERY = 40  # days between adjustments of a bad debt (an A-invoice), from the second day on
 SALE, CANCELLATION, ADJUSTMENT = range(3)  # kinds of invoice
 GUEST = -1  # the customer of a line without one
 LINE = np.dtype(
@@ -284,7 +284,7 @@ def _fill(shop: Shop, sizes: np.ndarray, level: np.ndarray, customer: np.ndarray
     wish = level[invoice] + MOOD * shop.rng.standard_normal(len(lines)) - THRIFT * np.log(price.clip(200) / 2000)
     packs = np.array(shop_data()["packs"])
     lines["quantity"] = packs[np.searchsorted(np.sqrt(packs[1:] * packs[:-1]), np.exp(wish))]
-    # Prices are paid in whole pennies; a list price of broken pennies stays as it is
+    # Prices are paid in whole pennies; a list price with a fraction of a penny is unchanged
     factor = np.where(lines["customer"] == GUEST, GUEST_PRICE, np.where(lines["quantity"] >= BULK, BULK_PRICE, 1.0))
     lines["mills"] = np.where(price % 10, price, np.floor(price * factor / 10 + 0.5) * 10)
     return lines

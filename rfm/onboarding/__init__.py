@@ -28,7 +28,7 @@ from rfm.onboarding.sniff import Example, Input, Sample, Tell, example_of, look_
 from rfm.onboarding.sniff import input_of as place
 from rfm.settings import Settings, load_settings
 
-__all__ = ["Example", "Finding", "Guess", "Report", "check"]
+__all__ = ["Example", "Finding", "Guess", "Report", "check", "to_json"]
 
 
 @dataclass(frozen=True)
@@ -107,6 +107,62 @@ def _in_force(settings: Settings, sample: Sample) -> tuple[dict[str, Any], list[
     said = "but the files have no such column; another one was guessed"
     found = [Finding("mend", "columns", f"rfm.toml sets {name} = {value!r}, {said}") for name, value in gone.items()]
     return {name: value for name, value in chosen.items() if name not in gone}, found
+
+
+# ── the report as JSON ───────────────────────────────────────────────
+def to_json(report: Report) -> dict[str, Any]:
+    """Return a report as values for JSON."""
+    first = report.sample.first if report.sample.glances else None
+    return {
+        "status": report.status,
+        "landing": report.place.landing,
+        "files": report.place.names,
+        "encoding": first.encoding if first else None,
+        "separator": first.between if first else None,
+        "columns": _columns_json(report),
+        "settings": [guess._asdict() for guess in report.guesses],
+        "lines": _lines_json(report),
+        "dropped": [example._asdict() for example in report.dropped],
+        "sales": _sales_json(report),
+        "findings": [finding._asdict() for finding in report.findings],
+        "rfm_toml": report.offer,
+    }
+
+
+def _columns_json(report: Report) -> list[dict[str, Any]]:
+    if not report.lines:
+        return []
+    found = []
+    for column, values in report.lines.values.items():
+        role, match = report.roles.get(column, (None, None))
+        why = {"sure": match.sure, "reason": match.reason} if match else {"sure": None, "reason": None}
+        found.append({"column": column, "taken_for": role, **why, "samples": list(values)[:3]})
+    return found
+
+
+def _lines_json(report: Report) -> dict[str, Any]:
+    trial = report.trial
+    if not trial:
+        return {}
+    shares = {"guests": round(dry_run.guests(trial), 6), "repeated": dry_run.repeated(trial)}
+    return {"arrived": trial.lines, "kept": trial.kept, "dropped": trial.lines - trial.kept, **shares}
+
+
+def _sales_json(report: Report) -> dict[str, Any]:
+    trial = report.trial
+    if not trial or not trial.as_of:
+        return {}
+    left_out = [{"step": step["Step"], "lines": -int(step["Lines"]), "amount": -step["Amount"]} for step in trial.left_out]
+    return {
+        "customers": len(trial.gold),
+        "repeat_customers": int((trial.gold["Frequency"] > 1).sum()),
+        "purchases": int(trial.gold["Frequency"].sum()),
+        "revenue": trial.gold["Monetary"].sum() if len(trial.gold) else 0,
+        "first_day": trial.days[0],
+        "last_day": trial.days[-1],
+        "days": len(trial.days),
+        "not_counted": left_out,
+    }
 
 
 # ── the text of rfm.toml ─────────────────────────────────────────────

@@ -127,7 +127,7 @@ def named_for(role: str, columns: Iterable[str]) -> str:
 
 
 def _score(role: str, column: str, values: Values) -> tuple[float, bool, float] | None:
-    """Return the score of a column for a role, whether its header is a word of it, and the share of values that fit."""
+    """Return the score of a column for a role, True if its header is a word of it, and the share of values that fit."""
     word = _word(role, plain_words(column))
     if not word or not values:
         return (word, word > PART, 0.0) if word > PART and not values else None

@@ -50,7 +50,7 @@ def usual_volume(lines: Sequence[int]) -> Usual:
 
 
 def usual_share(shares: Sequence[float], rows: int) -> Usual:
-    """Return the usual range of a share, widened by the sampling error of so many rows."""
+    """Return the usual range of a share, widened by the sampling error of a number of rows."""
     found = usual(shares, LEAST_SHARE)
     chance = (found.middle * rows + 1) / (rows + 2)
     return found._replace(spread=max(found.spread, (chance * (1 - chance) / rows) ** 0.5))
@@ -115,7 +115,7 @@ COLUMNS = ("run_date", "stage", "kind", "severity", "message")
 TYPES = dict.fromkeys(COLUMNS, "string[pyarrow]") | {"run_date": "date32[day][pyarrow]"}
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 DAY = dt.timedelta(days=1)
-CLOSED = 2  # a weekday counts as closed after so many without sales
+CLOSED = 2  # a weekday counts as closed after this many days without sales
 FEW = "see whether the file was cut off; a slow day can stay as it is"
 MANY = "see whether lines came twice or of several days; a busy day can stay as it is"
 
