@@ -52,7 +52,7 @@ class Snapshot(NamedTuple):
 
 
 def outcomes(purchases: pd.DataFrame, day: dt.date, horizon: int, customers: pd.Index) -> pd.DataFrame:
-    """Return whether customers bought and what they spent in the days after a day."""
+    """Return `bought` (True or False) and `spent` of each customer in the days after a day."""
     orders, spent = _invoices(purchases, day, day + dt.timedelta(days=horizon), customers)
     return pd.DataFrame({"bought": orders > 0, "spent": spent}, index=customers)
 
@@ -163,7 +163,7 @@ def _ratio(above: np.ndarray, below: np.ndarray, otherwise: float) -> np.ndarray
 # A forecast learns on the latest earlier day whose window had closed by its own day. The bootstrap draws customers, not days,
 # because the windows of neighbouring days overlap; all ways share the draws, so that their differences are paired.
 HORIZONS = (30, 60)
-DRAWS, SEED, DIGITS = 200, 20100, 6
+DRAWS, SEED = 200, 20100
 COLUMNS = ["way", "horizon", "measure", "segment", "against", "value", "low", "high", "days"]
 
 
@@ -304,12 +304,12 @@ def _with_interval(figure: dict[str, Any]) -> dict[str, Any]:
     """Return the value (that of the first column of weights) and the middle 95 % of the draws."""
     value, *drawn = figure["values"]
     low, high = np.quantile(drawn, [0.025, 0.975]) if drawn else (np.nan, np.nan)
-    return figure | {name: round(float(one), DIGITS) + 0.0 for name, one in (("value", value), ("low", low), ("high", high))}
+    return figure | {name: round(float(one), 6) + 0.0 for name, one in (("value", value), ("low", low), ("high", high))}
 
 
 # ── verdict ──────────────────────────────────────────────────────────────────────────────────────
 class Question(NamedTuple):
-    """A task of a shop, the measure for it and its name, and whether the largest or smallest is best."""
+    """A task of a shop, the measure for it and its name, and which value is best: the largest or the smallest."""
 
     measure: str
     task: str
@@ -320,11 +320,11 @@ class Question(NamedTuple):
 
 WHOLE = "segment == '' and against == ''"  # figures of whole ways: not of segments, and no differences
 QUESTIONS = (
-    Question("auc", "To tell who buys again", "AUC"),
+    Question("auc", "To predict who buys again", "AUC"),
     Question("spearman", "To put customers in the order of what they will spend", "rank correlation"),
     Question("top_fifth", "To pick the fifth of the customers who bring most", "share of the revenue", "{:.1%}"),
     Question("explained", "To say how much each will spend", "share explained", "{:.1%}"),
-    Question("renamed", "To keep the names of customers who bought nothing", "renamed from run to run", "{:.2%}", "min"),
+    Question("renamed", "To keep the names of customers without a purchase", "renamed from run to run", "{:.2%}", "min"),
 )
 
 
@@ -354,9 +354,8 @@ def lifts(results: pd.DataFrame, horizon: int) -> pd.DataFrame:
     texts = [_interval(row, "{:.1%}" if row.measure == "share" else "{:.2f}") for row in rows.itertuples()]
     wide = rows.assign(text=texts).pivot(index=["way", "segment"], columns="measure", values="text")
     order = rows[rows["measure"] == "lift"].sort_values(["way", "value"], ascending=[True, False])
-    return wide.loc[pd.MultiIndex.from_frame(order[["way", "segment"]]), ["share", "lift", "spend_lift"]].rename_axis(
-        columns=None
-    )
+    rows_in_order, columns = pd.MultiIndex.from_frame(order[["way", "segment"]]), ["share", "lift", "spend_lift"]
+    return wide.loc[rows_in_order, columns].rename_axis(columns=None)
 
 
 def _duel(results: pd.DataFrame, other: str) -> str:

@@ -17,8 +17,7 @@ from rfm.errors import InputError
 # ── expectations ────────────────────────────────────────────────────────
 Severity = Literal["drop", "warn", "fail"]
 
-LARGEST_PRICE = 10**10 - 1  # cents in DECIMAL(10,2)
-LARGEST_TOTAL = 10**12 - 1  # cents in DECIMAL(12,2)
+LARGEST_PRICE, LARGEST_TOTAL = 10**10 - 1, 10**12 - 1  # cents in DECIMAL(10,2) and DECIMAL(12,2)
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,7 @@ SEVERITIES: dict[str, Severity] = {rule.name: rule.severity for rule in EXPECTAT
 # ── casts and rules ─────────────────────────────────────────────────────
 def clean(
     bronze: IntoFrameT,
-    expectations: tuple[Expectation, ...] | None = None,
+    expectations: tuple[Expectation, ...] = EXPECTATIONS,
     severities: Mapping[str, str] | None = None,
     dialect: Dialect = Dialect(),
 ) -> tuple[IntoFrameT, IntoFrameT]:
@@ -73,10 +72,8 @@ def clean(
     Parameters
     ----------
     bronze
-        Rows of ``retail_transactions_bronze`` in any frame that narwhals supports, eager or lazy. The columns that
-        say where a row comes from are optional and kept.
-    expectations
-        The rules; default `EXPECTATIONS`.
+        Rows of ``retail_transactions_bronze`` in any frame that narwhals supports, eager or lazy; the columns about the
+        origin of a row are optional. InputError if a column of the landing file is missing.
     severities
         Severity by rule name, where it differs from the rule's own.
     dialect
@@ -88,11 +85,6 @@ def clean(
         Rows that pass all rules of severity ``drop`` or ``fail``, typed as ``retail_transactions_silver``.
     quarantine
         The other rows, raw, with the names of the failed rules in ``failed_expectations``.
-
-    Raises
-    ------
-    InputError
-        If a column of the landing file is missing.
 
     Examples
     --------
@@ -107,20 +99,17 @@ def clean(
     """
     rows: Any = nw.from_native(judge(bronze, expectations, dialect))
     chosen = severities or {}
-    names = [rule.name for rule in _rules(expectations) if chosen.get(rule.name, rule.severity) != "warn"]
+    names = [rule.name for rule in expectations if chosen.get(rule.name, rule.severity) != "warn"]
     valid = nw.all_horizontal(*(nw.col(name) for name in names), ignore_nulls=False)
     return _silver(rows.filter(valid)).to_native(), _quarantine(rows.filter(~valid), names).to_native()
 
 
-def judge(bronze: IntoFrameT, expectations: tuple[Expectation, ...] | None = None, dialect: Dialect = Dialect()) -> IntoFrameT:
+def judge(bronze: IntoFrameT, expectations: tuple[Expectation, ...] = EXPECTATIONS, dialect: Dialect = Dialect()) -> IntoFrameT:
     """Cast bronze rows to typed columns and add one boolean column per expectation; parameters as for `clean`.
 
-    Returns
-    -------
-    frame of the same kind
-        Raw text with the prefix ``raw_``; the typed columns of silver, null where the text has no valid value; prices in
-        whole cents (``Cents``, ``TotalCents``); the flags ``IsCancellation``, ``IsReturn``, ``InvoiceFits`` and
-        ``FitsHeader``; one boolean column per expectation, never null.
+    The result has the raw text with the prefix ``raw_``; the typed columns of silver, null where the text has no valid
+    value; prices in whole cents (``Cents``, ``TotalCents``); the flags ``IsCancellation``, ``IsReturn``, ``InvoiceFits`` and
+    ``FitsHeader``; and one boolean column per expectation, never null.
 
     Examples
     --------
@@ -130,12 +119,7 @@ def judge(bronze: IntoFrameT, expectations: tuple[Expectation, ...] | None = Non
     98
     """
     rows = _typed(_as_text(bronze), dialect)
-    return rows.with_columns(**{rule.name: _passes(rule, dialect) for rule in _rules(expectations)}).to_native()
-
-
-def _rules(given: tuple[Expectation, ...] | None) -> tuple[Expectation, ...]:
-    """Return the expectations to apply; an empty tuple means none of them, None means the default."""
-    return EXPECTATIONS if given is None else given
+    return rows.with_columns(**{rule.name: _passes(rule, dialect) for rule in expectations}).to_native()
 
 
 def _passes(rule: Expectation, dialect: Dialect) -> nw.Expr:
@@ -161,26 +145,20 @@ def _typed(raw: nw.LazyFrame, dialect: Dialect) -> nw.LazyFrame:
     )
     rows = local_day(rows, form.timezone) if form.timezone else rows
     rows = rows.drop("plain_Quantity", "plain_Price", "plain_InvoiceDate").with_columns(**_invoice_and_product(dialect.columns))
-    return _with_flags(rows, dialect).with_columns(TotalCents=_total(nw.col("Quantity"), nw.col("Cents")))
+    quantity, price = nw.col("Quantity"), nw.col("Cents")
+    # compared as floats, because the product of integers may overflow
+    fits = (quantity.cast(nw.Float64) * price.cast(nw.Float64)).is_between(-LARGEST_TOTAL, LARGEST_TOTAL)
+    return _with_flags(rows, dialect).with_columns(TotalCents=nw.when(fits).then(quantity) * price)
 
 
 def _with_flags(rows: nw.LazyFrame, dialect: Dialect) -> nw.LazyFrame:
     """Add the flags IsCancellation, IsReturn, InvoiceFits and FitsHeader, and quantity and price in the shop's terms."""
     names = rows.collect_schema().names()
-    rows = rows.with_columns(
-        IsCancellation=_is_cancellation(dialect, names),
-        InvoiceFits=nw.col("InvoiceNo").str.contains(dialect.rules.invoice_pattern) if dialect.columns.invoice else nw.lit(True),
-        FitsHeader=_fits_header(dialect.columns, names),
-    ).with_columns(**_quantity_and_cents(dialect))
+    fits = nw.col("InvoiceNo").str.contains(dialect.rules.invoice_pattern) if dialect.columns.invoice else nw.lit(True)
+    flags = {"IsCancellation": _is_cancellation(dialect, names), "FitsHeader": _fits_header(dialect.columns, names)}
+    rows = rows.with_columns(**flags, InvoiceFits=fits).with_columns(**_quantity_and_cents(dialect))
     returned = nw.col("IsCancellation") & (nw.col("Quantity") < 0) if dialect.rules.keeps_returns else nw.lit(False)
     return rows.with_columns(IsReturn=returned)
-
-
-def _total(quantity: nw.Expr, cents: nw.Expr) -> nw.Expr:
-    """Return quantity × cents; null beyond the digits of the contract."""
-    # compared as floats, because the product of integers may overflow
-    fits = (quantity.cast(nw.Float64) * cents.cast(nw.Float64)).is_between(-LARGEST_TOTAL, LARGEST_TOTAL)
-    return nw.when(fits).then(quantity) * cents
 
 
 def _as_text(bronze: Any) -> nw.LazyFrame:
@@ -189,14 +167,10 @@ def _as_text(bronze: Any) -> nw.LazyFrame:
     if missing := [name for name in LANDING_COLUMNS.values() if name not in present]:
         raise InputError(f"bronze lacks {len(missing)} column(s): {', '.join(missing)}; rename the file's columns to these")
     if hasattr(type(bronze), "convert_dtypes"):
-        bronze = _arrow(bronze)
+        # pandas with Arrow types: missing text is null, not NaN, and a column without rows is text too
+        bronze = bronze.convert_dtypes(dtype_backend="pyarrow")
+        bronze = bronze.astype(dict.fromkeys(LANDING_COLUMNS.values(), "large_string[pyarrow]"))
     return nw.from_native(bronze).with_columns(nw.col(*LANDING_COLUMNS.values()).cast(nw.String))
-
-
-def _arrow(bronze: Any) -> Any:
-    """Return a pandas frame with Arrow types: missing text is null, not NaN, and a column without rows is text too."""
-    bronze = bronze.convert_dtypes(dtype_backend="pyarrow")
-    return bronze.astype(dict.fromkeys(LANDING_COLUMNS.values(), "large_string[pyarrow]"))
 
 
 def _text(name: str) -> nw.Expr:
@@ -252,13 +226,12 @@ def _invoice_and_product(columns: Columns) -> dict[str, nw.Expr]:
 
 
 def _is_cancellation(dialect: Dialect, names: list[str]) -> nw.Expr:
-    """Return whether a line is a cancellation, by the shop's rule."""
+    """Return True for a cancellation, by the shop's rule."""
     columns, rules = dialect.columns, dialect.rules
-    below = nw.col("Quantity" if columns.quantity else "Cents") < 0
     flagged = f'^[{{]"{FLAG}": "(?i: *(?:{YES}) *)"'
     found = {
         "prefix": nw.col("InvoiceNo").str.contains(rules.cancellation_pattern) if columns.invoice else nw.lit(False),
-        "negative": below,
+        "negative": nw.col("Quantity" if columns.quantity else "Cents") < 0,
         "flag": nw.col("_rescued_data").cast(nw.String).str.contains(flagged) if "_rescued_data" in names else nw.lit(False),
     }
     return nw.when(found[rules.cancellation]).then(nw.lit(True)).otherwise(nw.lit(False))
@@ -275,7 +248,7 @@ def _quantity_and_cents(dialect: Dialect) -> dict[str, nw.Expr]:
 
 
 def _fits_header(columns: Columns, names: list[str]) -> nw.Expr:
-    """Return whether a line has the fields of its header; a shop that names its columns may have further ones."""
+    """Return True for a line with the fields of its header; a shop that names its columns may have further ones."""
     if "_rescued_data" not in names:
         return nw.lit(True)
     text = nw.col("_rescued_data").cast(nw.String)

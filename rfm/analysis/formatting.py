@@ -1,4 +1,4 @@
-"""Words and texts for people: amounts, counts, shares, days and file sizes; frames to look at; text safe in spreadsheets."""
+"""Format values for readers: amounts, counts, shares, days and file sizes; frames to look at; text safe in spreadsheets."""
 
 from __future__ import annotations
 
@@ -70,8 +70,6 @@ def file_size(size: int | None) -> str:
 
 
 # ── a frame to look at ──────────────────────────────────────────────────
-_LONG = 10_000  # whole numbers get thousands separators from here on, so that years have none
-_SMALL = 10  # numbers below it have up to four decimals, larger ones up to two
 _KINDS: dict[str, tuple[type, ...]] = {  # type shown above a column: types of its values; the first match counts
     "yes or no": (bool,),
     "whole number": (int,),
@@ -86,20 +84,9 @@ _KINDS: dict[str, tuple[type, ...]] = {  # type shown above a column: types of i
 def show(frame: IntoFrame, rows: int = 5) -> pd.DataFrame:
     """Return the first rows of a frame as a table to look at, with the type of each column under its name.
 
-    Amounts and columns that reach 10,000 have thousands separators, numbers up to two decimals (four below 10), dates are
-    ISO, times end at the minute, and missing values are empty.
-
-    Parameters
-    ----------
-    frame
-        Any frame that narwhals supports, eager or lazy: pandas, Polars, a table of the lake.
-    rows
-        Number of rows shown; no others are computed.
-
-    Returns
-    -------
-    pandas.DataFrame
-        All cells are text; calculate with the frame itself.
+    The frame is any that narwhals supports, eager or lazy; only the rows shown are computed. All cells are text: calculate
+    with the frame itself. Amounts and columns that reach 10,000 have thousands separators, numbers up to two decimals (four
+    below 10), dates are ISO, times end at the minute, and missing values are empty.
 
     Examples
     --------
@@ -138,9 +125,10 @@ def _forms(values: list[Any]) -> dict[type, str]:
     """Return the format of each type of number in a column: same separators, same and fewest decimals."""
     numbers = [value for value in values if isinstance(value, int | float)]
     largest = max(map(abs, numbers), default=0)
-    most = 2 if largest >= _SMALL else 4
+    most = 2 if largest >= 10 else 4
     digits = next(n for n in range(most + 1) if all(round(value, n) == round(value, most) for value in numbers))
-    return {int: "," if largest >= _LONG else "", Decimal: ",", float: f",.{digits}f"}
+    # whole numbers below 10,000 get no separators, because they can be years
+    return {int: "," if largest >= 10_000 else "", Decimal: ",", float: f",.{digits}f"}
 
 
 def _text(value: Any, forms: dict[type, str]) -> str:

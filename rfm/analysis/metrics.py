@@ -24,12 +24,8 @@ def counted(silver: nw.LazyFrame, as_of: dt.date, stock_code_pattern: str) -> nw
 
 def _of_products(silver: Any, as_of: dt.date, stock_code_pattern: str) -> Any:
     """Return the rows of products and known customers up to a date: sales, cancellations and returns."""
-    dated = silver.with_columns(nw.col("InvoiceDate").cast(nw.Date))
-    return dated.filter(
-        nw.col("InvoiceDate") <= nw.lit(as_of),
-        ~nw.col("CustomerID").is_null(),
-        nw.col("StockCode").str.contains(stock_code_pattern),
-    )
+    known, product = ~nw.col("CustomerID").is_null(), nw.col("StockCode").str.contains(stock_code_pattern)
+    return silver.with_columns(nw.col("InvoiceDate").cast(nw.Date)).filter(nw.col("InvoiceDate") <= nw.lit(as_of), known, product)
 
 
 def rfm_metrics(
@@ -39,24 +35,18 @@ def rfm_metrics(
     stock_code_pattern: str = Rules().stock_code_pattern,
     revenue: Literal["gross", "net"] = "gross",
 ) -> IntoFrameT:
-    """Return recency, frequency and monetary value per customer.
+    """Return ``customer_rfm_gold``: recency, frequency and monetary value per customer, a frame of the kind of `silver`.
 
     Parameters
     ----------
     silver
         Rows of ``retail_transactions_silver`` in any frame that narwhals supports, eager or lazy.
     as_of
-        Run date: later sales are ignored, and recency counts from here.
+        Run date: later sales are ignored, and Recency, in days, counts from here.
     stock_code_pattern
-        Regular expression for stock codes of products.
+        Regular expression for stock codes of products; other lines are ignored.
     revenue
-        ``net`` subtracts cancellations with an amount below 0 from Monetary, which stays at 0 or more.
-        Recency and Frequency count purchases in both cases.
-
-    Returns
-    -------
-    frame of the same kind
-        Columns of ``customer_rfm_gold``: MaxInvoiceDate; Recency in days; Frequency in distinct invoices; Monetary, exact.
+        ``net`` subtracts cancellations from Monetary, which stays at 0 or more; Recency and Frequency are the same.
 
     Examples
     --------
@@ -121,11 +111,7 @@ def _comparable(frame: Any) -> Any:
     import pyarrow as pa
 
     # exact decimals: not every conversion from decimal to float gives the same float
-    types = {
-        "CustomerID": pa.large_string(),
-        "MaxInvoiceDate": pa.date32(),
-        "Frequency": pa.int64(),
-        "Monetary": pa.decimal128(38, 2),
-    }
+    types = {"CustomerID": pa.large_string(), "MaxInvoiceDate": pa.date32(), "Frequency": pa.int64()}
+    types["Monetary"] = pa.decimal128(38, 2)
     table = pa.Table.from_pandas(frame[[*types]], preserve_index=False).cast(pa.schema(types), safe=False)
     return table.to_pandas(types_mapper=pd.ArrowDtype)

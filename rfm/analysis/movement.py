@@ -26,27 +26,25 @@ SEGMENT = "Cluster_Description"
 def since(dates: Collection[dt.date], run_date: dt.date) -> dict[int, dt.date]:
     """Return the earlier run date that each of `PERIODS` looks back to.
 
-    It is the newest one at least so many days back, but not more than twice as many, or a week. A period without such
-    a run is left out.
+    It is the newest one that is at least as old as the period, and at most twice as old or a week. A period without such a
+    run is left out.
 
     Examples
     --------
     >>> since([dt.date(2025, 6, 1), dt.date(2025, 6, 20), dt.date(2025, 6, 29)], dt.date(2025, 6, 30))
     {1: datetime.date(2025, 6, 29), 7: datetime.date(2025, 6, 20)}
     """
-    found: dict[int, dt.date] = {}
-    for days in PERIODS:
-        there = [date for date in dates if days <= (run_date - date).days <= max(2 * days, 7)]
-        found |= {days: max(there)} if there else {}
-    return found
+    ages = {(run_date - date).days: date for date in dates}
+    nearest = {days: min((age for age in ages if days <= age <= max(2 * days, 7)), default=None) for days in PERIODS}
+    return {days: ages[age] for days, age in nearest.items() if age is not None}
 
 
 def movement(customers: pd.DataFrame, history: pd.DataFrame, models: Mapping[dt.date, Model], run_date: dt.date) -> pd.DataFrame:
     """Return ``segment_movement``: customers by segment now and a day, a week and a month ago, and the causes of their moves.
 
-    A customer who bought since then moved because of that. For the others the cause is the passing of time if the earlier
-    model, given today's metrics, assigns today's segment, and otherwise the change of the model. The causes add up to
-    Customers where the segment changed, and are 0 elsewhere. From_Segment is empty for new customers.
+    A move is caused by a purchase if the customer bought since then; by time if the earlier model, given today's metrics,
+    assigns today's segment; otherwise by the change of the model. The causes add up to Customers where the segment changed,
+    and are 0 elsewhere. From_Segment is empty for new customers.
 
     Parameters
     ----------

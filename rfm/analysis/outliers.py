@@ -1,6 +1,6 @@
-"""Customers kept out of the K-means fit: outliers by Tukey's fences, and by choice those with bulk orders or test transactions.
+"""Customers kept out of the K-means fit: outliers, and by choice those with bulk orders or test transactions.
 
-All that depends on the outlier rule is here: fences, marks and the words for them. None of these customers is dropped.
+None of them is dropped: each still gets a cluster.
 """
 
 from __future__ import annotations
@@ -34,27 +34,12 @@ class Fences(NamedTuple):
 
 
 def iqr_fences(values: pd.Series, factor: float = 1.5) -> Fences:
-    """Return Tukey's fences: the quartiles, widened by a multiple of the interquartile range.
-
-    Parameters
-    ----------
-    values
-        Numbers, at least one.
-    factor
-        Number of interquartile ranges beyond the quartiles that are still regular.
-
-    Returns
-    -------
-    Fences
-        In the unit of the values; quantiles by linear interpolation.
-
-    References
-    ----------
-    Tukey (1977), Exploratory Data Analysis.
+    """Return the fences of Tukey (1977): the quartiles, widened by `factor` times the interquartile range.
 
     Examples
     --------
-    >>> iqr_fences(pd.Series([1, 2, 3, 4, 5]))
+    >>> import pandas
+    >>> iqr_fences(pandas.Series([1, 2, 3, 4, 5]))
     Fences(low=-1.0, high=7.0)
     """
     q1, q3 = values.astype(float).quantile([0.25, 0.75])
@@ -82,14 +67,7 @@ def words_of(mark: int, fences: Mapping[str, Sequence[float]], currency: str) ->
 
 
 def outlier_clusters(gold: pd.DataFrame, factor: float = 1.5) -> pd.Series:
-    """Mark customers whose spend or frequency lies beyond the fences of all customers.
-
-    Parameters
-    ----------
-    gold
-        One row per customer with Monetary and Frequency.
-    factor
-        See `iqr_fences`.
+    """Mark customers whose spend or frequency is beyond the fences of all customers; `factor` as for `iqr_fences`.
 
     Returns
     -------
@@ -117,22 +95,10 @@ BULK, TEST = "bulk order", "test transaction"
 
 
 def fit_exclusions(silver: IntoFrame, run_date: dt.date, options: Exclusions = Exclusions()) -> Any:
-    """Return the customers whom the shop's filters keep out of the fit; each is still assigned to a cluster.
+    """Return ``fit_exclusions``: the customers whom the shop's filters keep out of the fit; each still gets a cluster.
 
-    Parameters
-    ----------
-    silver
-        Rows of ``retail_transactions_silver`` in any frame that narwhals supports, eager or lazy.
-    run_date
-        Later sales are ignored.
-    options
-        Limits of a bulk order, and the pattern of a test; off by default.
-
-    Returns
-    -------
-    frame
-        Columns of ``fit_exclusions``, one row per customer and reason: number and amount of the invoices. An eager frame
-        of the kind of `silver`; without any filter an empty pandas frame, and silver is not read.
+    The filters read the rows of ``retail_transactions_silver`` up to the run date; all are off by default. The result is an
+    eager frame of the kind of `silver`; without any filter it is an empty pandas frame, and silver is not read.
 
     Examples
     --------
@@ -154,12 +120,7 @@ def fit_exclusions(silver: IntoFrame, run_date: dt.date, options: Exclusions = E
 
 
 def headline(exclusions: Any) -> str:
-    """Return a sentence: how many customers are kept out of the fit, and why.
-
-    Parameters
-    ----------
-    exclusions
-        Columns of ``fit_exclusions``.
+    """Summarise ``fit_exclusions`` in a sentence: how many customers are kept out of the fit, and why.
 
     Examples
     --------

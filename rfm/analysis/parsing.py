@@ -16,7 +16,6 @@ from rfm.config import BLANKS, CURRENCY, DATE_TOKENS, FIRST_OF_LAST_CENTURY, GRO
 _WIDTHS = {"Y": 4, "y": 2, "m": 2, "d": 2, "b": 2}
 _LENIENT = {"m": "[0-9]{1,2}", "d": "[0-9]{1,2}"}  # if the pattern has separators
 _AFTER_DATE = ",?[ T]"  # between a date and a time
-_ISO = "%Y-%m-%d"
 _NUMBERS, _DATE = ("Quantity", "Price"), "InvoiceDate"
 _TEXT = f"plain_{_DATE}"
 
@@ -35,7 +34,7 @@ def normalize(rows: nw.LazyFrame, form: Format) -> nw.LazyFrame:
         rows = rows.with_columns(_months_as_digits(nw.col(_TEXT), form.date))
     if form.timezone:
         rows = rows.with_columns(plain_time=nw.col(_TEXT).str.replace_all(f"^{_shape(form.date)}", ""))
-    return rows if form.date == _ISO else _plain_date(rows, form.date)
+    return rows if form.date == "%Y-%m-%d" else _plain_date(rows, form.date)
 
 
 def _plain_number(text: nw.Expr, form: Format) -> nw.Expr:
@@ -53,15 +52,11 @@ def _plain_date(rows: nw.LazyFrame, pattern: str) -> nw.LazyFrame:
     parts = {DATE_TOKENS[token]: part for token, part in _parts(text, pattern).items()}
     rows = rows.with_columns(plain_year=parts["%Y"], plain_month=parts["%m"].str.zfill(2), plain_day=parts["%d"].str.zfill(2))
     if "%y" in pattern:
-        rows = rows.with_columns(_whole_year(nw.col("plain_year").cast(nw.Int64)))
+        short = nw.col("plain_year").cast(nw.Int64)
+        century = nw.when(short < FIRST_OF_LAST_CENTURY).then(nw.lit(2000)).otherwise(nw.lit(1900))
+        rows = rows.with_columns((short + century).cast(nw.String))
     date = nw.concat_str("plain_year", "plain_month", "plain_day", separator="-")
     return rows.with_columns(date.alias(_TEXT)).drop("plain_year", "plain_month", "plain_day")
-
-
-def _whole_year(short: nw.Expr) -> nw.Expr:
-    """Return the text of a year given by its last two digits."""
-    century = nw.when(short < FIRST_OF_LAST_CENTURY).then(nw.lit(2000)).otherwise(nw.lit(1900))
-    return (short + century).cast(nw.String)
 
 
 def _compact(pattern: str) -> bool:
@@ -93,8 +88,7 @@ def _number(text: nw.Expr, place: int) -> nw.Expr:
 
 
 def _months_as_digits(text: nw.Expr, pattern: str) -> nw.Expr:
-    """Replace month names, full or short, by two digits."""
-    # the point of a short name, unless the pattern has it
+    """Replace month names, full or short, by two digits; the point of a short name too, unless the pattern has it."""
     end = "" if "%b." in pattern else "[.]?"
     for digits, names in MONTHS:
         text = text.str.replace_all(f"(?i)\\b(?:{names})\\p{{L}}*{end}", digits)
@@ -108,7 +102,6 @@ _DAY = "(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])|(?:0[469]|11)-(?:0[1-9]
 _ISO_DATE = f"^(?:{_YEAR}-{_DAY}|{_LEAP_YEAR}-02-29)(?:[ T].*)?$"
 _WHOLE_NUMBER = "^[+-]?[0-9]{1,9}(?:[.]0*)?$"
 _PRICE = "^[+-]?[0-9]{1,8}(?:[.][0-9]*)?$"
-_LONG_PRICE = "[.][0-9]{7}"
 _FIRST_DAY = 1_753_470  # the Julian day before 0001-01-01, and the 32,045 days of the formula
 
 
@@ -123,9 +116,8 @@ def cents(text: nw.Expr) -> nw.Expr:
     """Cast a price to whole cents, rounding half away from zero; null for anything else."""
     text = text.str.strip_chars(BLANKS)
     price = nw.when(text.str.contains(_PRICE)).then(text)
-    long = price.str.contains(_LONG_PRICE)
-    exact = _cents_of_text(nw.when(long).then(price))
-    return nw.when(long).then(exact).otherwise(_cents_of_number(nw.when(~long).then(price)))
+    long = price.str.contains("[.][0-9]{7}")
+    return nw.when(long).then(_cents_of_text(nw.when(long).then(price))).otherwise(_cents_of_number(nw.when(~long).then(price)))
 
 
 def _cents_of_number(price: nw.Expr) -> nw.Expr:
@@ -173,7 +165,6 @@ _TIME = (
     f"^,?[ T]+[0-2]?[0-9]:[0-9]{{2}}(?::[0-9]{{2}}(?:[.,][0-9]*)?)? ?(?:{_HALF})? ?"
     "(?:Z|UTC|GMT|[+-][0-9]{2}:?(?:[0-9]{2})?)?$"
 )
-_MINUTE = 60_000  # milliseconds
 
 
 def local_day(rows: nw.LazyFrame, zone: str) -> nw.LazyFrame:
@@ -181,7 +172,7 @@ def local_day(rows: nw.LazyFrame, zone: str) -> nw.LazyFrame:
     date, time, clock = nw.col("InvoiceDate"), nw.col("plain_time"), nw.col("clock")
     rows = rows.with_columns(clock=nw.when(time.str.contains(_TIME)).then(time.str.replace_all("^[, T]+", "")))
     rows = rows.with_columns(minute=_minute(clock) - _offset(clock))
-    moment = (date.cast(nw.Datetime("ms")).dt.timestamp("ms") + nw.col("minute") * _MINUTE).cast(nw.Datetime("ms"))
+    moment = (date.cast(nw.Datetime("ms")).dt.timestamp("ms") + nw.col("minute") * 60_000).cast(nw.Datetime("ms"))
     local = moment.dt.replace_time_zone("UTC").dt.convert_time_zone(zone).dt.date()
     return rows.with_columns(InvoiceDate=nw.when(time == "").then(date).otherwise(local)).drop("plain_time", "clock", "minute")
 

@@ -1,13 +1,10 @@
 """Sales by time, country, basket and product, and customers who come back or stay away; guests always separate.
 
-`orders` and `products` read silver once, with the rules of gold: products, no cancellations, up to the run date. So the
-customers' revenue equals that of the segments to the cent, unless the shop subtracts returns there (``revenue = "net"``).
-All other tables are made from the orders.
+Silver is filtered as for gold, so the customers' revenue equals that of the segments, unless ``revenue = "net"``.
 """
 
 from __future__ import annotations
 
-import calendar
 import datetime as dt
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, Literal, NamedTuple
@@ -26,13 +23,8 @@ PATTERN = Rules().stock_code_pattern
 def orders(silver: Any, as_of: dt.date, *, stock_code_pattern: str = PATTERN) -> pd.DataFrame:
     """Return one row per order: an invoice of a customer or a guest."""
     grouped = _sold(silver, as_of, stock_code_pattern).group_by("CustomerID", "InvoiceNo")
-    found = grouped.agg(
-        nw.col("InvoiceDate").max(),
-        nw.col("Country").max(),
-        nw.len().alias("Lines"),
-        nw.col("Quantity").sum().alias("Units"),
-        nw.col("TotalPrice").sum(),
-    )
+    sums = nw.len().alias("Lines"), nw.col("Quantity").sum().alias("Units"), nw.col("TotalPrice").sum()
+    found = grouped.agg(nw.col("InvoiceDate", "Country").max(), *sums)
     rows = _collected(found.sort("InvoiceDate", "CustomerID", "InvoiceNo", nulls_last=True)).reset_index(drop=True)
     return rows[["CustomerID", "InvoiceNo", "InvoiceDate", "Country", "Lines", "Units", "Cents"]]
 
@@ -45,9 +37,8 @@ def products(silver: Any, as_of: dt.date, *, stock_code_pattern: str = PATTERN) 
     )
     named = _collected(found)
     named["StockCode"] = named["StockCode"].str.upper()
-    table = _split_guests(named, "StockCode", {"Units": "Units", "Revenue": "Cents"}).join(
-        named.groupby("StockCode")["Lines"].sum()
-    )
+    table = _split_guests(named, "StockCode", {"Units": "Units", "Revenue": "Cents"})
+    table["Lines"] = named.groupby("StockCode")["Lines"].sum()
     table["Description"] = _usual_name(named).reindex(table.index).fillna(UNNAMED)
     table = _with_money(table.reset_index()).sort_values(["Revenue", "StockCode"], ascending=[False, True], ignore_index=True)
     return table[["StockCode", "Description", "Revenue", "Units", "GuestRevenue", "GuestUnits", "Lines"]]
@@ -63,10 +54,9 @@ def _usual_name(named: pd.DataFrame) -> pd.Series:
 def _sold(silver: Any, as_of: dt.date, stock_code_pattern: str) -> Any:
     """Return the lines that count: products sold to customers and guests up to a date."""
     rows: Any = nw.from_native(arrow_typed(TABLES["retail_transactions_silver"], silver))
+    product = nw.col("StockCode").str.contains(stock_code_pattern)
     dated = rows.with_columns(nw.col("InvoiceDate").cast(nw.Date))
-    return dated.filter(
-        nw.col("InvoiceDate") <= nw.lit(as_of), ~nw.col("IsCancellation"), nw.col("StockCode").str.contains(stock_code_pattern)
-    )
+    return dated.filter(nw.col("InvoiceDate") <= nw.lit(as_of), ~nw.col("IsCancellation"), product)
 
 
 def _collected(found: Any) -> pd.DataFrame:
@@ -122,16 +112,10 @@ def kpis(orders: pd.DataFrame, as_of: dt.date) -> Kpis:
     recent = known["InvoiceDate"] > pd.Timestamp(as_of) - pd.Timedelta(days=ACTIVE_DAYS)
     each = known.groupby("CustomerID").size()
     revenue = _money(known["Cents"].sum())
-    return Kpis(
-        len(each),
-        known.loc[recent, "CustomerID"].nunique(),
-        revenue,
-        len(known),
-        (revenue / len(known)).quantize(CENT, ROUND_HALF_UP) if len(known) else None,
-        float((each == 1).mean()) if len(each) else None,
-        _money(guests["Cents"].sum()),
-        len(guests),
-    )
+    average = (revenue / len(known)).quantize(CENT, ROUND_HALF_UP) if len(known) else None
+    once = float((each == 1).mean()) if len(each) else None
+    active, guest_revenue = known.loc[recent, "CustomerID"].nunique(), _money(guests["Cents"].sum())
+    return Kpis(len(each), active, revenue, len(known), average, once, guest_revenue, len(guests))
 
 
 def periods(orders: pd.DataFrame, as_of: dt.date, unit: Literal["day", "month"] = "month") -> pd.DataFrame:
@@ -149,10 +133,9 @@ def periods(orders: pd.DataFrame, as_of: dt.date, unit: Literal["day", "month"] 
     for name, column in (("RevenueGrowth", "Revenue"), ("OrdersGrowth", "Orders"), ("GuestGrowth", "GuestRevenue")):
         before = table[column].shift()
         table[name] = (table[column] / before - 1).where(whole & (before != 0))
-    return _with_money(table.reset_index(drop=True)).assign(Period=starts.date)[
-        ["Period", "Revenue", "Orders", "Customers", "GuestRevenue", "GuestOrders", "Complete"]
-        + ["RevenueGrowth", "OrdersGrowth", "GuestGrowth"]
-    ]
+    columns = ["Period", "Revenue", "Orders", "Customers", "GuestRevenue", "GuestOrders", "Complete"]
+    columns += ["RevenueGrowth", "OrdersGrowth", "GuestGrowth"]
+    return _with_money(table.reset_index(drop=True)).assign(Period=starts.date)[columns]
 
 
 def countries(orders: pd.DataFrame, as_of: dt.date) -> pd.DataFrame:
@@ -183,11 +166,6 @@ def _split_orders(orders: pd.DataFrame, as_of: dt.date) -> tuple[pd.DataFrame, p
     return seen[seen["CustomerID"].notna()], seen[seen["CustomerID"].isna()]
 
 
-def _month_end(month: pd.Period, as_of: dt.date) -> pd.Timestamp:
-    """Return the last day of a month up to the run date."""
-    return pd.Timestamp(min(dt.date(month.year, month.month, calendar.monthrange(month.year, month.month)[1]), as_of))
-
-
 # ── customers over time ─────────────────────────────────────────────────
 LAPSED, LOST = 90, 180  # days without a purchase
 
@@ -202,7 +180,8 @@ def customer_months(orders: pd.DataFrame, as_of: dt.date, *, lapsed: int = LAPSE
     rows = []
     for month in span:
         last = known.loc[months <= month].groupby("CustomerID")["InvoiceDate"].max()
-        here, away = last.dt.to_period("M") == month, (_month_end(month, as_of) - last).dt.days
+        end = min(month.end_time.normalize(), pd.Timestamp(as_of))
+        here, away = last.dt.to_period("M") == month, (end - last).dt.days
         new = int((first == month).sum())
         quiet = ~here & (away <= lapsed)
         gone = ~here & (away > lost)

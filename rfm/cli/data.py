@@ -213,13 +213,11 @@ def check(
 
         report = onboarding.check(files, dt.date.today(), tell=tell)
     if as_json:
-        from rfm.onboarding.render import to_json
-
-        typer.echo(printable(json.dumps(to_json(report), indent=2, ensure_ascii=False, default=str), keep="\n"))
+        typer.echo(printable(json.dumps(onboarding.to_json(report), indent=2, ensure_ascii=False, default=str), keep="\n"))
     else:
-        from rfm.onboarding.render import render
+        from rfm.onboarding import wizard
 
-        screen.print(render(report, screen.width), soft_wrap=False)
+        screen.print(wizard.render(report, screen.width), soft_wrap=False)
     raise typer.Exit(report.status)
 
 
@@ -233,17 +231,16 @@ def init(
     with _progress() as tell:
         from rfm import onboarding
         from rfm.onboarding import wizard
-        from rfm.onboarding.render import render, summary
 
         target, today = wizard.refuse_if_there(force), dt.date.today()
         report = onboarding.check(files, today, {}, tell)
-    screen.print(render(report, screen.width), soft_wrap=False)
+    screen.print(wizard.render(report, screen.width), soft_wrap=False)
     answers = {} if yes or not report.lines else _ask_all(report)
     chosen, tried = wizard.choices(report, answers), report
     if any(guess.value != chosen[guess.setting] for guess in report.guesses):
         with _progress() as tell:
             tried = onboarding.check(files, today, chosen, tell)
-        screen.print(summary(tried), soft_wrap=False)
+        screen.print(wizard.summary(tried), soft_wrap=False)
     if tried.status > 1:
         raise typer.Exit(tried.status)
     wizard.write_settings(target, report, answers)

@@ -24,23 +24,8 @@ RUN_DATES = (dt.date(2025, 10, 22), dt.date(2025, 10, 23))
 def example(table: str) -> pd.DataFrame:
     """Return a table of a small invented shop; no file is kept.
 
-    The shop sold to 400 customers for 30 days and was segmented on the last two, 2025-10-22 and 2025-10-23. The first call makes
-    the tables, which takes some seconds; every call returns a new frame.
-
-    Parameters
-    ----------
-    table
-        A name of `rfm.TABLES`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        The columns of the table's contract, with Arrow types.
-
-    Raises
-    ------
-    InputError
-        If there is no table of that name.
+    The table is one of `rfm.TABLES`, with Arrow types. The shop sold to 400 customers for 30 days and was segmented on the last
+    two, 2025-10-22 and 2025-10-23. The first call makes the tables, which takes some seconds; every call returns a new frame.
 
     Examples
     --------
@@ -77,6 +62,6 @@ def _sorted(rows: Any, table: Table) -> pd.DataFrame:
 
 
 def _defaults(folder: str) -> Settings:
-    """Return the default settings for a folder; rfm.toml is not read."""
+    """Return the default settings for a folder, without those of rfm.toml."""
     sections = {name: one.default for name, one in Settings.model_fields.items() if isinstance(one.default, Section)}
     return load_settings(landing=f"{folder}/landing", lake=f"{folder}/lake", engine="polars", **sections)

@@ -25,11 +25,8 @@ from zipfile import BadZipFile, ZipFile
 from rfm.datasets.sample import HEADER
 from rfm.errors import InputError, SettingsError, friendly_io_errors, unknown
 
+
 # ── download ─────────────────────────────────────────────────────────
-PATIENCE = 30  # seconds without a byte
-PIECE = 1 << 20  # bytes
-
-
 def download(url: str, folder: str | Path, sha256: str = "") -> tuple[Path, str]:
     """Download a file unless it is there, resuming an interrupted download; return its path and its checksum."""
     target = Path(folder) / (PurePosixPath(unquote(urlsplit(url).path)).name or "archive")
@@ -58,13 +55,12 @@ def _resume(url: str, part: Path) -> None:
     had = part.stat().st_size if part.exists() else 0
     headers = {"User-Agent": "rfm"} | ({"Range": f"bytes={had}-"} if had else {})
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=PATIENCE) as answer:
-            resumes = answer.status == HTTPStatus.PARTIAL_CONTENT and answer.headers.get("Content-Range", "").startswith(
-                f"bytes {had}-"
-            )
+        with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=30) as answer:
+            rest = str(answer.headers.get("Content-Range", "")).startswith(f"bytes {had}-")
+            resumes = answer.status == HTTPStatus.PARTIAL_CONTENT and rest
             with part.open("ab" if resumes else "wb") as file:
                 missing = int(answer.headers.get("Content-Length") or 0)
-                while piece := answer.read(PIECE):
+                while piece := answer.read(1 << 20):
                     missing -= file.write(piece)
         if missing > 0:
             raise OSError(f"{missing:,} bytes are missing")
@@ -79,16 +75,14 @@ def _resume(url: str, part: Path) -> None:
     except (OSError, HTTPException) as error:
         reason, had = getattr(error, "reason", None) or error or type(error).__name__, part.stat().st_size if part.exists() else 0
         kept = f" after {had / 1e6:,.1f} MB; run again to resume" if had else "; check the internet connection and run again"
-        raise InputError(
-            f"{url}: cannot be downloaded ({reason}){kept}, or name a copy of the file: `rfm prepare FILE`"
-        ) from None
+        said = f"{url}: cannot be downloaded ({reason}){kept}, or name a copy of the file: `rfm prepare FILE`"
+        raise InputError(said) from None
 
 
 # ── workbook or CSV ──────────────────────────────────────────────────
 FORMER = {"InvoiceNo": "Invoice", "UnitPrice": "Price", "CustomerID": "Customer ID"}  # in the archive's first edition
-UNDATED = "\0"  # stands for the date, which is written at the end
+UNDATED = "\0"  # in place of the date, which is written at the end
 LINE_END = b"\0\r\n"  # of such a line; with \r every Python version quotes the same fields
-CONTENTS = "[Content_Types].xml"  # a zip archive that holds it is a workbook
 REMEDY = "name the workbook online_retail_II.xlsx or its CSV"
 
 
@@ -118,7 +112,8 @@ def _sheets(source: Path, wanted: Sequence[str]) -> Iterator[Part]:
     try:
         with ZipFile(source) as packed:
             names = packed.namelist()
-            inner = "" if CONTENTS in names else next(one for one in names if one.endswith(".xlsx"))
+            # a zip archive with such a file is a workbook itself
+            inner = "" if "[Content_Types].xml" in names else next(one for one in names if one.endswith(".xlsx"))
             book = python_calamine.CalamineWorkbook.from_object(BytesIO(packed.read(inner)) if inner else str(source))
     except (python_calamine.CalamineError, BadZipFile, StopIteration):
         raise InputError(f"{source}: is not a readable workbook; download it again, or {REMEDY}") from None
@@ -168,8 +163,7 @@ def _page() -> tuple[list[str], Any]:
 
 
 def _encoded(days: dict[dt.date, tuple[list[str], Any]]) -> dict[dt.date, bytes]:
-    """Return the text of each day as bytes."""
-    # Bytes take a sixth of the memory of the lines
+    """Return the text of each day as bytes, which take a sixth of the memory of the lines."""
     return {day: "".join(lines).encode() for day, (lines, _) in days.items()}
 
 
@@ -196,8 +190,6 @@ def _date(text: str) -> dt.date:
 
 def _text(value: Any) -> str:
     """Return a text unchanged, and a number without a needless ".0": a sheet holds invoice 489434 as 489434.0."""
-    if isinstance(value, str):
-        return value
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 

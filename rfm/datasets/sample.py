@@ -1,4 +1,4 @@
-"""Daily files of an invented gift-ware shop, made from a seed; `catalogue.toml` says what it sells, and to whom.
+"""Daily files of an invented gift-ware shop, made from a seed; its goods and customers are in `catalogue.toml`.
 
 They have the shape of Online Retail II (Chen 2012): few customers bring most of the money, many buy once, autumn sells more, and
 cancellations, write-offs, vouchers and repeated lines occur in their shares.
@@ -88,7 +88,7 @@ SLIP_SHARE = 0.01  # of a family's sales that are keyed in with a lower-case cod
 
 
 class Catalogue(NamedTuple):
-    """The products, and every text that can stand on a line: of products, of specials, of products under each note."""
+    """The products, and every text that a line can have: of products, of specials, of products under each note."""
 
     text: pa.Array  # "StockCode,Description" as CSV
     mills: np.ndarray  # list price of each product in thousandths of a pound
@@ -97,7 +97,7 @@ class Catalogue(NamedTuple):
 
 @cache
 def shop_data() -> dict[str, Any]:
-    """Return what `catalogue.toml` says."""
+    """Return the data of `catalogue.toml`."""
     return tomllib.loads(Path(__file__).with_name("catalogue.toml").read_text(encoding="utf-8"))
 
 
@@ -138,7 +138,7 @@ def _pick(rng: np.random.Generator, weights: Sequence[float], size: int) -> np.n
 
 
 # ── customers and their visits; every count of lines is decided here, before any line is drawn ────────
-# Shares of all lines; what is left are customers' purchases
+# Shares of all lines; the others are customers' purchases
 SHARES = {"guests": 0.185, "returns": 0.02, "write_offs": 0.008, "specials": 0.0065, "repeats": 0.0035}
 VISIT_LINES, GUEST_LINES = 12, 8  # mean lines of an invoice, with a customer and without
 # In logs: quantity (mean, spread), basket (spread between customers, visits), visit rate
@@ -189,7 +189,7 @@ def _weigh_days(rng: np.random.Generator, dates: list[date]) -> np.ndarray:
 
 
 def draw_customers(rng: np.random.Generator, customers: int) -> np.ndarray:
-    """Draw the customers: where they live, how much and how often they buy, when they come and go."""
+    """Draw the customers: country, size and frequency of their orders, first and last day."""
     people = np.zeros(customers, CUSTOMER)
     bulk = rng.random(customers, dtype="f4") < WHOLESALE_SHARE
     people["id"] = 12_347 + 3 * np.arange(customers) + rng.integers(0, 3, customers)
@@ -205,7 +205,7 @@ def draw_customers(rng: np.random.Generator, customers: int) -> np.ndarray:
 
 
 def plan_visits(shop: Shop, busy: np.ndarray, lines: int) -> Plan:
-    """Plan who comes when, at least once each, and how many lines of each sort every day gets."""
+    """Plan the day of each visit, at least one per customer, and the number of lines of each sort per day."""
     people, customers = shop.people, len(shop.people)
     known = lines - sum(int(lines * part) for part in SHARES.values())
     visits = max(known // VISIT_LINES, min(known // 3, int(2.3 * customers)), customers)
@@ -226,7 +226,7 @@ GIFT_SHARE, NEGATIVE_SHARE = 0.0003, 2 / 3  # lines of customers given away; wri
 MOOD, THRIFT = 0.75, 0.55  # log quantity of a line: its spread, and its fall with the log of the price
 GUEST_LEVEL, GUEST_SPREAD = 0.1, 2.2  # without a customer: log quantity of a line, spread of the lines of an invoice
 BULK, BULK_PRICE, GUEST_PRICE = 48, 0.85, 1.175  # pieces for a lower price; guests pay tax, hence odd prices
-DEBT_EVERY = 40  # one bad debt is adjusted (an A-invoice) every so many days, from the second day on
+DEBT_EVERY = 40  # days between adjustments of a bad debt (an A-invoice), from the second day on
 SALE, CANCELLATION, ADJUSTMENT = range(3)  # kinds of invoice
 GUEST = -1  # the customer of a line without one
 LINE = np.dtype(
@@ -284,7 +284,7 @@ def _fill(shop: Shop, sizes: np.ndarray, level: np.ndarray, customer: np.ndarray
     wish = level[invoice] + MOOD * shop.rng.standard_normal(len(lines)) - THRIFT * np.log(price.clip(200) / 2000)
     packs = np.array(shop_data()["packs"])
     lines["quantity"] = packs[np.searchsorted(np.sqrt(packs[1:] * packs[:-1]), np.exp(wish))]
-    # Prices are paid in whole pennies; a list price of broken pennies stays as it is
+    # Prices are paid in whole pennies; a list price with a fraction of a penny is unchanged
     factor = np.where(lines["customer"] == GUEST, GUEST_PRICE, np.where(lines["quantity"] >= BULK, BULK_PRICE, 1.0))
     lines["mills"] = np.where(price % 10, price, np.floor(price * factor / 10 + 0.5) * 10)
     return lines
@@ -379,7 +379,7 @@ def _text(shop: Shop, lines: np.ndarray, day: date) -> tuple[int, pa.Buffer]:
 
 
 def _invoice_text(numbers: np.ndarray) -> pa.Array:
-    """Write six characters: decimal below a million, then base 36 from B00000 on, so that numbers, as text, keep rising."""
+    """Write six characters: decimal below a million, then base 36 from B00000 on, so that the texts keep their order."""
     plain = numbers < PLAIN_INVOICES
     rest, text = np.where(plain, numbers, numbers - PLAIN_INVOICES), np.empty((len(numbers), 6), "u1")
     for place in range(5, 0, -1):

@@ -11,6 +11,7 @@ import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -23,11 +24,11 @@ from rfm.onboarding import dry_run
 from rfm.onboarding.columns import Match
 from rfm.onboarding.dry_run import STATUS, DryRun, Finding, sample_findings, try_files
 from rfm.onboarding.guesses import Guess, Profile, guesses
-from rfm.onboarding.sniff import Example, Input, Sample, Tell, examples, look_at, silent
+from rfm.onboarding.sniff import Example, Input, Sample, Tell, example_of, look_at, silent
 from rfm.onboarding.sniff import input_of as place
 from rfm.settings import Settings, load_settings
 
-__all__ = ["Example", "Finding", "Guess", "Report", "check"]
+__all__ = ["Example", "Finding", "Guess", "Report", "check", "to_json"]
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def check(files: Sequence[str], today: dt.date, chosen: Mapping[str, Any] | None
     lines = Profile(sample.lines, names, today, encoding=first.codec, separator=first.separator, known=known)
     found_out = guesses(lines)
     found = [*gone, *sample_findings(sample, lines)]
-    changes = [guess for guess in config_table(found_out) if guess.value != _value(settings, guess.setting)]
+    changes = [guess for guess in config_table(found_out) if guess.value != attrgetter(guess.setting)(settings)]
     report = Report(where, sample, lines, found_out, None, found, changes)
     return report if report.status == STATUS["unusable"] else _tried(report, today, tell)
 
@@ -87,17 +88,14 @@ def _tried(report: Report, today: dt.date, tell: Tell) -> Report:
         return replace(report, findings=[*report.findings, wrong])
     trial = try_files(settings, report.place, today, tell)
     found = [*report.findings, *dry_run.trial_findings(trial, settings, today), dry_run.worth(trial)]
-    dropped = examples(trial.reasons, report.place, settings, report.sample.first.between)
+    dropped = [example_of(reason, report.place, settings, report.sample.first.between) for reason in trial.reasons]
     return replace(report, trial=trial, findings=found, dropped=dropped)
 
 
 def _in_force(settings: Settings, sample: Sample) -> tuple[dict[str, Any], list[Finding]]:
     """Return the chosen settings, and findings about chosen columns that the files do not have."""
-    chosen = {
-        f"{section}.{name}": getattr(getattr(settings, section), name)
-        for section in SECTIONS
-        for name in getattr(settings, section).model_fields_set
-    }
+    names = [f"{section}.{name}" for section in SECTIONS for name in getattr(settings, section).model_fields_set]
+    chosen: dict[str, Any] = {name: attrgetter(name)(settings) for name in names}
     header = {plain_name(name) for name in sample.first.lines.column_names}
     if not settings.columns.stock_code:
         chosen.pop("rules.stock_code_pattern", None)  # it has no effect then
@@ -106,24 +104,69 @@ def _in_force(settings: Settings, sample: Sample) -> tuple[dict[str, Any], list[
         for name, value in chosen.items()
         if name.startswith("columns.") and isinstance(value, str) and value and plain_name(value) not in header
     }
-    found = [
-        Finding(
-            "mend", "columns", f"rfm.toml sets {name} = {value!r}, but the files have no such column; another one was guessed"
-        )
-        for name, value in gone.items()
-    ]
+    said = "but the files have no such column; another one was guessed"
+    found = [Finding("mend", "columns", f"rfm.toml sets {name} = {value!r}, {said}") for name, value in gone.items()]
     return {name: value for name, value in chosen.items() if name not in gone}, found
 
 
-def _value(settings: Settings, setting: str) -> object:
-    section, _, name = setting.rpartition(".")
-    return getattr(getattr(settings, section) if section else settings, name)
+# ── the report as JSON ───────────────────────────────────────────────
+def to_json(report: Report) -> dict[str, Any]:
+    """Return a report as values for JSON."""
+    first = report.sample.first if report.sample.glances else None
+    return {
+        "status": report.status,
+        "landing": report.place.landing,
+        "files": report.place.names,
+        "encoding": first.encoding if first else None,
+        "separator": first.between if first else None,
+        "columns": _columns_json(report),
+        "settings": [guess._asdict() for guess in report.guesses],
+        "lines": _lines_json(report),
+        "dropped": [example._asdict() for example in report.dropped],
+        "sales": _sales_json(report),
+        "findings": [finding._asdict() for finding in report.findings],
+        "rfm_toml": report.offer,
+    }
+
+
+def _columns_json(report: Report) -> list[dict[str, Any]]:
+    if not report.lines:
+        return []
+    found = []
+    for column, values in report.lines.values.items():
+        role, match = report.roles.get(column, (None, None))
+        why = {"sure": match.sure, "reason": match.reason} if match else {"sure": None, "reason": None}
+        found.append({"column": column, "taken_for": role, **why, "samples": list(values)[:3]})
+    return found
+
+
+def _lines_json(report: Report) -> dict[str, Any]:
+    trial = report.trial
+    if not trial:
+        return {}
+    shares = {"guests": round(dry_run.guests(trial), 6), "repeated": dry_run.repeated(trial)}
+    return {"arrived": trial.lines, "kept": trial.kept, "dropped": trial.lines - trial.kept, **shares}
+
+
+def _sales_json(report: Report) -> dict[str, Any]:
+    trial = report.trial
+    if not trial or not trial.as_of:
+        return {}
+    left_out = [{"step": step["Step"], "lines": -int(step["Lines"]), "amount": -step["Amount"]} for step in trial.left_out]
+    return {
+        "customers": len(trial.gold),
+        "repeat_customers": int((trial.gold["Frequency"] > 1).sum()),
+        "purchases": int(trial.gold["Frequency"].sum()),
+        "revenue": trial.gold["Monetary"].sum() if len(trial.gold) else 0,
+        "first_day": trial.days[0],
+        "last_day": trial.days[-1],
+        "days": len(trial.days),
+        "not_counted": left_out,
+    }
 
 
 # ── the text of rfm.toml ─────────────────────────────────────────────
 SECTIONS: dict[str, Section] = {"shop": Shop(), "files": Files(), "columns": Columns(), "format": Format(), "rules": Rules()}
-
-
 NARROW = 44  # most columns before the reasons
 WIDTH = 36  # fewest columns before the reasons, in a file that has lines already
 WIDEST = 120  # characters of a reason

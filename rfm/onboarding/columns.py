@@ -56,10 +56,6 @@ def _dates(values: Values) -> float:
     return dates_of(values).share if any(re.search("[0-9]", value) for value in values) else 0.0
 
 
-def _numbers(values: Values) -> float:
-    return numbers_of(values).share
-
-
 def _whole(values: Values) -> float:
     found = numbers_of(values)
     numbers = (number_of(without_sign(value), found.decimal, found.thousands) for value in values)
@@ -69,7 +65,7 @@ def _whole(values: Values) -> float:
 
 def _fractions(values: Values) -> float:
     """Return a share above 0 only for numbers of which some have decimals."""
-    numbers = _numbers(values)
+    numbers = numbers_of(values).share
     return numbers if numbers > 0.9 and _whole(values) < 0.9 else 0.0
 
 
@@ -95,8 +91,8 @@ def _flags(values: Values) -> float:
 
 ROLES: dict[str, Role] = {
     "invoice_date": Role(_dates, 0.3, "dates", 0.9),
-    "price": Role(_numbers, 0.3, "numbers"),
-    "amount": Role(_numbers, 0.3, "numbers", 0.9),
+    "price": Role(lambda values: numbers_of(values).share, 0.3, "numbers"),
+    "amount": Role(lambda values: numbers_of(values).share, 0.3, "numbers", 0.9),
     "quantity": Role(_whole, 0.3, "whole numbers"),
     "invoice": Role(_document_numbers, 0.8, "invoice numbers"),
     "stock_code": Role(_identity, 0.5, "codes"),
@@ -118,7 +114,8 @@ def match(columns: Mapping[str, Values]) -> dict[str, Match]:
         if role not in matched and column not in {one.column for one in matched.values()}:
             matched[role] = _matched(role, column, scores)
     for role in ROLES:
-        if role not in matched and (lone := _lone(role, {name: columns[name] for name in columns if not _used(name, matched)})):
+        used = {one.column for one in matched.values()}
+        if role not in matched and (lone := _lone(role, {name: columns[name] for name in columns if name not in used})):
             matched[role] = Match(lone, "unsure", f"no known name, but the only column of {ROLES[role].values}")
     return matched
 
@@ -129,12 +126,8 @@ def named_for(role: str, columns: Iterable[str]) -> str:
     return best if _word(role, plain_words(best)) > PART else ""
 
 
-def _used(column: str, matched: Mapping[str, Match]) -> bool:
-    return column in {one.column for one in matched.values()}
-
-
 def _score(role: str, column: str, values: Values) -> tuple[float, bool, float] | None:
-    """Return the score of a column for a role, whether its header is a word of it, and the share of values that fit."""
+    """Return the score of a column for a role, True if its header is a word of it, and the share of values that fit."""
     word = _word(role, plain_words(column))
     if not word or not values:
         return (word, word > PART, 0.0) if word > PART and not values else None
@@ -168,7 +161,7 @@ def _close(scores: Mapping[tuple[str, str], tuple[float, bool, float]], role: st
 
 
 def _lone(role: str, columns: Mapping[str, Values]) -> str:
-    """Return the only column whose values alone fit a role; empty if there is none or more than one."""
+    """Return the only column whose values fit a role without a fitting name; empty if there is none or more than one."""
     test = _fractions if role == "amount" else ROLES[role].fits
     fitting = [column for column, values in columns.items() if values and test(values) >= ROLES[role].by_values]
     if role == "customer_id":  # there are several, and some buy again

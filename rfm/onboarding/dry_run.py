@@ -37,9 +37,8 @@ ONE_CUSTOMER = 0.2  # of the lines
 def sample_findings(sample: Sample, lines: Profile) -> Iterator[Finding]:
     """Yield findings about the beginnings of files."""
     for name, header in sample.others.items():
-        yield Finding(
-            "mend", "columns", f"{name} has other columns than most files ({_short(header)}); export it with the same columns"
-        )
+        said = f"{name} has other columns than most files ({_short(header)}); export it with the same columns"
+        yield Finding("mend", "columns", said)
     if unusable := _of_header(sample, lines):
         yield unusable
         return
@@ -120,17 +119,11 @@ def _of_customers(lines: Profile) -> Iterator[Finding]:
         yield Finding("mend", "customers", said)
     top = max((one for one in customers if one not in nobody), key=customers.__getitem__, default="")
     if len(customers) > 20 and customers[top] > ONE_CUSTOMER * rows:
-        yield Finding(
-            "mend",
-            "customers",
-            f"customer {top!r} has {customers[top] / rows:.0%} of the lines; check whether that is one customer",
-        )
+        said = f"customer {top!r} has {customers[top] / rows:.0%} of the lines; check whether that is one customer"
+        yield Finding("mend", "customers", said)
     if any("@" in one for one in list(customers)[:100]):
-        yield Finding(
-            "note",
-            "customers",
-            "customers are e-mail addresses; set columns.hash_customers = true to keep them out of all tables",
-        )
+        said = "customers are e-mail addresses; set columns.hash_customers = true to keep them out of all tables"
+        yield Finding("note", "customers", said)
 
 
 def _short(text: str, most: int = 60) -> str:
@@ -141,7 +134,7 @@ def _short(text: str, most: int = 60) -> str:
 Weight = Literal["note", "mend", "unusable"]
 STATUS: dict[Weight, int] = {"note": 0, "mend": 1, "unusable": 2}
 UNREAD = ("unreadable", "bad_prices", "other_rules")  # steps of the money flow that no shop intends
-MEND_SHARE = 0.01  # of the lines that they drop
+LOST_SHARE = 0.01  # of the lines that they drop
 LONG_GAP, MANY_GUESTS, MANY_TWICE = 7, 0.5, 0.02
 FEW_CUSTOMERS, FEW_DAYS, FEW_AGAIN = 50, 60, 0.1
 
@@ -166,18 +159,14 @@ def trial_findings(trial: DryRun, settings: Settings, today: dt.date) -> Iterato
         said = "no line is a sale that counts" if trial.lines else "no line below the header"
         yield Finding("unusable", "lines", said)
         return
-    yield from _of_loss(trial)
+    lost = -int(trial.money.set_index("Step")["Lines"].reindex(UNREAD).fillna(0).sum())
+    if lost > LOST_SHARE * trial.lines and not trial.stopped:
+        yield Finding("mend", "lines", f"{lost:,} of {trial.lines:,} lines cannot be read or break a rule; see the list above")
     yield from _of_days(trial, today)
     yield from _of_names(trial)
     yield from _of_copies(trial)
-    yield from _of_guests(trial)
-
-
-def _of_loss(trial: DryRun) -> Iterator[Finding]:
-    """Check whether more lines are dropped than cancellations explain."""
-    lost = -int(trial.money.set_index("Step")["Lines"].reindex(UNREAD).fillna(0).sum())
-    if lost > MEND_SHARE * trial.lines and not trial.stopped:
-        yield Finding("mend", "lines", f"{lost:,} of {trial.lines:,} lines cannot be read or break a rule; see the list above")
+    if guests(trial) > MANY_GUESTS:
+        yield Finding("note", "customers", f"{guests(trial):.0%} of the lines have no customer, and do not count")
 
 
 def _of_days(trial: DryRun, today: dt.date) -> Iterator[Finding]:
@@ -186,10 +175,8 @@ def _of_days(trial: DryRun, today: dt.date) -> Iterator[Finding]:
     if len(later):
         yield Finding("mend", "dates", f"{int(later.sum()):,} lines are dated after today, up to {max(later.index)}")
     if len(early):
-        said = (
-            f"{int(early.sum()):,} lines are dated before 1990, such as {min(early.index)}: some programs write this for no date"
-        )
-        yield Finding("mend", "dates", said)
+        said = f"{int(early.sum()):,} lines are dated before 1990, such as {min(early.index)}"
+        yield Finding("mend", "dates", f"{said}: some programs write this for no date")
     days = [day for day in sorted(lines.index) if OLDEST <= day <= today]
     gaps = [(after - before, before, after) for before, after in zip(days, days[1:], strict=False)]
     usual = sorted(gap.days for gap, _, _ in gaps)[(len(gaps) - 1) // 2] if gaps else 1
@@ -218,18 +205,11 @@ def _of_names(trial: DryRun) -> Iterator[Finding]:
 def _of_copies(trial: DryRun) -> Iterator[Finding]:
     same = trial.ledger.groupby("sha256")["source_file"].apply(list)
     for names in (names for names in same if len(names) > 1):
-        yield Finding(
-            "mend", "copies", f"{' and '.join(sorted(names)[:3])} have the same content; a run would count both, so keep one"
-        )
+        said = f"{' and '.join(sorted(names)[:3])} have the same content; a run would count both, so keep one"
+        yield Finding("mend", "copies", said)
     counted, checked = _metric(trial, "repeated_lines")
     if counted > MANY_TWICE * checked:
         yield Finding("note", "copies", f"{counted:,} lines ({counted / checked:.1%}) repeat another line; a run counts them all")
-
-
-def _of_guests(trial: DryRun) -> Iterator[Finding]:
-    counted, checked = _metric(trial, "completeness", "CustomerID")
-    if checked and counted < (1 - MANY_GUESTS) * checked:
-        yield Finding("note", "customers", f"{1 - counted / checked:.0%} of the lines have no customer, and do not count")
 
 
 def _metric(trial: DryRun, metric: str, column: str = "*") -> tuple[int, int]:

@@ -12,7 +12,7 @@ from rfm.config import CURRENCIES, CURRENCY, FIRST_OF_LAST_CENTURY, GROUPED, MON
 
 # ── numbers ────────────────────────────────────────────────────────────
 MARKS = ((".", ""), (",", ""), (".", ","), (",", "."), (",", " "), (".", " "), (".", "'"), (",", "'"))  # the simplest first
-MARKED = (".", ",")  # for the simplest numbers, where a currency sign stands beside them
+MARKED = (".", ",")  # for the simplest numbers, if a currency sign is beside them
 SIGN = re.compile("|".join([*map(re.escape, CURRENCIES), *(rf"\b{code}\b" for code in CURRENCIES.values()), r"\bEuro?\b"]), re.I)
 
 
@@ -105,7 +105,7 @@ def dates_of(values: Mapping[str, int], today: dt.date | None = None) -> Dates:
     """Detect how the values of a column write dates."""
     days, rows = _days(values), sum(values.values()) or 1
     kinds = list(dict.fromkeys(re.sub("[0-9]", "9", text) for text in days))[:KINDS]
-    read = {pattern: _read(days, pattern) for pattern in PATTERNS if any(_fits(pattern, kind) for kind in kinds)}
+    read = {pattern: _read(days, pattern) for pattern in PATTERNS if any(map(_date_shape(pattern).fullmatch, kinds))}
     shares = {pattern: sum(days[text] for text in found) / rows for pattern, found in read.items()}
     best = max(shares.values(), default=0.0)
     alike = [pattern for pattern, share in shares.items() if share >= best - 0.0005 and share > 0]
@@ -117,7 +117,8 @@ def dates_of(values: Mapping[str, int], today: dt.date | None = None) -> Dates:
 
 def _doubt(chosen: str, alike: list[str], read: Mapping[str, Mapping[str, dt.date]], today: dt.date | None) -> tuple[str, str]:
     """Return a second pattern if one is as plausible, and the reason for the chosen one."""
-    rivals = [one for one in alike if one != chosen and sorted(_letters(one)) == sorted(_letters(chosen))]
+    fields = {one: sorted(re.findall("[Yymdb]", one)) for one in alike}
+    rivals = [one for one in alike if one != chosen and fields[one] == fields[chosen]]
     rivals = [one for one in rivals if read[one] != read[chosen] and read[one].keys() == read[chosen].keys()]
     if not rivals:
         return "", "no other order of day, month and year reads them all"
@@ -129,10 +130,6 @@ def _doubt(chosen: str, alike: list[str], read: Mapping[str, Mapping[str, dt.dat
     if other_gaps > 2 * gaps and len(read[chosen]) > 5:
         return "", f"read so, the days follow each other; as {rival}, they would be far apart"
     return rival, f"{rival} reads all of them as well"
-
-
-def _letters(pattern: str) -> str:
-    return re.sub("[^Yymdb]", "", pattern)
 
 
 def _strangeness(days: set[dt.date], today: dt.date | None) -> tuple[int, float]:
@@ -151,12 +148,7 @@ def _days(values: Mapping[str, int]) -> dict[str, int]:
 
 
 def _read(days: Collection[str], pattern: str) -> dict[str, dt.date]:
-    found = ((text, date_of(text, pattern)) for text in days)
-    return {text: day for text, day in found if day}
-
-
-def _fits(pattern: str, text: str) -> bool:
-    return bool(_date_shape(pattern).fullmatch(text))
+    return {text: day for text in days if (day := date_of(text, pattern))}
 
 
 @cache

@@ -29,18 +29,13 @@ def pattern_of(names: Sequence[str], default: str) -> str:
     if all(fnmatch.fnmatch(name, default) for name in names):
         return default
     stems = [re.sub(DATED, "*", ENDING.sub("", name)) for name in names]
-    start = _beginning(stems).rstrip("*") if len(set(stems)) > 1 else ""
+    start = os.path.commonprefix(stems).rstrip("*") if len(set(stems)) > 1 else ""
     stem = stems[0] if len(set(stems)) == 1 else f"{start}*"
     endings = sorted({found.group() if (found := ENDING.search(name)) else "" for name in names})
-    ending = endings[0] if len(endings) == 1 else _beginning(endings) + "*"
+    ending = endings[0] if len(endings) == 1 else os.path.commonprefix(endings) + "*"
     stem = stem if "*" in stem else f"{stem}*"
-    # Brackets and question marks have a meaning in patterns: ? stands for any character, so for these as well
+    # Brackets and question marks have a meaning in patterns: ? matches any character, so these as well
     return re.sub(r"[*]{2,}", "*", re.sub(r"[\[\]?]", "?", stem) + ending)
-
-
-def _beginning(texts: Sequence[str]) -> str:
-    """Return what all texts begin with."""
-    return os.path.commonprefix(list(texts))
 
 
 # ── lines ────────────────────────────────────────────────────────────
@@ -134,7 +129,7 @@ class Profile:
 
     @cached_property
     def negative(self) -> list[bool]:
-        """Return for each line whether its quantity or amount is negative."""
+        """Return True for each line with a negative quantity or amount."""
         columns = [self.matches[role].column for role in ("quantity", "price") if role in self.matches]
         marks = (self.numbers.decimal, self.numbers.thousands)
         found = [negatives(self.lines[name].fillna("").astype(str).tolist(), *marks) for name in columns]
@@ -173,7 +168,7 @@ LETTERS = re.compile(r"^([A-Za-z]{1,4})(?=[-_]?[0-9])")
 
 
 def negatives(numbers: Sequence[str], decimal: str, thousands: str) -> list[bool]:
-    """Return for each text whether it is a negative number."""
+    """Return True for each text that is a negative number."""
     known = {text: (number_of(without_sign(text), decimal, thousands) or 0) < 0 for text in set(numbers)}
     return [known[text] for text in numbers]
 
@@ -214,10 +209,9 @@ def is_no_product(code: str) -> bool:
 
 
 def placeholder_customers(customers: Mapping[str, int]) -> dict[str, int]:
-    """Return the ids that stand for no customer, with their numbers of lines."""
-    return {
-        one: lines for one, lines in customers.items() if plain_words(one.removesuffix(".0")) in NOBODY or one.strip() in NOBODY
-    }
+    """Return the ids that mean no customer, with their numbers of lines."""
+    nobody = {one for one in customers if plain_words(one.removesuffix(".0")) in NOBODY or one.strip() in NOBODY}
+    return {one: lines for one, lines in customers.items() if one in nobody}
 
 
 def totals_for_prices(lines: pd.DataFrame) -> bool:

@@ -51,7 +51,7 @@ class FileProfile(NamedTuple):
     between: str  # the separator itself
     lines: pa.Table
     ragged: int  # lines with another number of fields
-    whole: bool  # whether these are all lines
+    whole: bool  # True if these are all lines
     header: str
 
 
@@ -70,7 +70,7 @@ def sniff(system: fsspec.AbstractFileSystem, path: str, name: str, limit: int = 
 
 
 def _beginning(pieces: Iterator[tuple[bytes, bool]], limit: int) -> tuple[bytes, bool]:
-    """Return the beginning of a text, and whether it is all of the text."""
+    """Return the beginning of a text, and True if it is the whole text."""
     text, last = b"", False
     while not last and len(text) <= limit:
         piece, last = next(pieces)
@@ -168,7 +168,7 @@ def _lines(file: Any, name: str, encoding: str) -> Iterator[str]:
     yield rest
 
 
-# ── files that somebody names ────────────────────────────────────────
+# ── files named on the command line ────────────────────────────────────────
 class Input(NamedTuple):
     """A folder, and files below it."""
 
@@ -256,7 +256,7 @@ def look_at(place: Input, tell: Tell = silent) -> Sample:
 
 
 def _spread(names: Sequence[str], most: int) -> list[str]:
-    """Return at most so many names, evenly from the first to the last."""
+    """Return at most `most` names, evenly from the first to the last."""
     if len(names) <= most:
         return list(names)
     return [names[round(i * (len(names) - 1) / (most - 1))] for i in range(most)]
@@ -290,12 +290,8 @@ class Example(NamedTuple):
     value: str | None
 
 
-def examples(reasons: Sequence[QuarantineReason], place: Input, settings: Settings, between: str) -> list[Example]:
-    """Return an example for each reason."""
-    return [_example(reason, place, settings, between) for reason in reasons]
-
-
-def _example(reason: QuarantineReason, place: Input, settings: Settings, between: str) -> Example:
+def example_of(reason: QuarantineReason, place: Input, settings: Settings, between: str) -> Example:
+    """Return a dropped line as an example of a reason."""
     row, rule = reason.example, reason.rule
     rescued = json.loads(row["_rescued_data"] or "{}")
     file = str(row["source_file"])

@@ -13,11 +13,12 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from rfm.analysis import backtest as core
-from rfm.analysis import segments
 from rfm.analysis.backtest import Snapshot, Way
-from rfm.analysis.clustering import Clustering
+from rfm.analysis.clustering.fit import Clustering
 from rfm.analysis.metrics import purchases
 from rfm.analysis.outliers import fit_exclusions
+from rfm.analysis.segments.alternatives import rfm_scores, value_engagement
+from rfm.analysis.segments.profiles import headline
 from rfm.config import VERSION
 from rfm.contracts import TABLES, conform
 from rfm.errors import InputError, RfmError, SettingsError, first_line
@@ -201,7 +202,7 @@ def to_segments(settings: Settings, lake: Lake, run_date: dt.date) -> str:
     named, tables = stages.segment_customers(lake.frame(CLUSTERED, UpdateDate=run_date), models, history, settings, run_date)
     stages.write_segments(lake, settings, named, tables, run_date)
     keep_model(lake.url, run_date, stages.model_documents(lake, settings, named, run_date))
-    return segments.headline(tables["segment_summary"], settings.shop.currency)
+    return headline(tables["segment_summary"], settings.shop.currency)
 
 
 # ── replay ────────────────────────────────────────────────────────────
@@ -348,7 +349,7 @@ def snapshots(settings: Settings, silver: Any, invoices: pd.DataFrame, days: lis
 
 def by_rules(settings: Settings, gold: pd.DataFrame) -> dict[Way, Any]:
     """Return the segments that need no clustering: tiers, score names, and one for all."""
-    tiers, scores = segments.value_engagement(gold, settings.cutoffs), segments.rfm_scores(gold)
+    tiers, scores = value_engagement(gold, settings.cutoffs), rfm_scores(gold)
     names = tiers["ValueTier"] + " · " + tiers["Engagement"]
     total = scores[["RScore", "FScore", "MScore"]].sum(axis=1)
     return {Way.TIERS: names, Way.SCORES: scores["ScoreName"], Way.ALIKE: "everyone", Way.SUM: total}

@@ -20,9 +20,9 @@ from typing import Any, NamedTuple
 import deltalake
 import polars as pl
 
-from rfm.analysis import quality
 from rfm.analysis.cleaning import SEVERITIES, clean
 from rfm.analysis.formatting import as_it_was, harmless
+from rfm.config import severities
 from rfm.contracts import LANDING_COLUMNS, TABLES, conform
 from rfm.errors import ContractError, InputError, SettingsError, first_line
 from rfm.lake import ledger, open_lake_log
@@ -250,8 +250,8 @@ def _cell(value: Any) -> Any:
 
 def _cleaner(settings: Settings) -> Callable[[Any], Any]:
     """Return the function that parts rows of bronze, by the shop's severities."""
-    severities = quality.severities(SEVERITIES, settings.expectations)
-    return lambda rows: clean(rows, severities=severities, dialect=settings.dialect)
+    chosen = severities(SEVERITIES, settings.expectations)
+    return lambda rows: clean(rows, severities=chosen, dialect=settings.dialect)
 
 
 def _masked(settings: Settings, given: dict[str, Raw], found: Mapping[str, Raw]) -> dict[str, Raw]:

@@ -20,8 +20,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from rfm.analysis import segments
-from rfm.analysis.clustering import Model
+from rfm.analysis.clustering.model import Model
+from rfm.analysis.segments.profiles import headline
 from rfm.config import VERSION
 from rfm.errors import first_line, redact
 from rfm.lake import Lake
@@ -137,7 +137,7 @@ def conclude(settings: Settings, lake: Lake, record: RunRecord) -> None:
     found = digests(lake, record.run_date)
     summary = lake.frame("segment_summary")
     record.tables = {name: {**state, "sha256": found[name]} for name, state in states(lake, found).items()}
-    record.headline = segments.headline(summary, settings.shop.currency)
+    record.headline = headline(summary, settings.shop.currency)
     record.summary = {
         "customers": int(summary["Customers"].sum()),
         "revenue": str(summary["Revenue"].sum()),

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     import pandas as pd
 
-    from rfm.analysis.clustering import Clustering, Model
+    from rfm.analysis.clustering.fit import Clustering
+    from rfm.analysis.clustering.model import Model
     from rfm.lake import Lake
     from rfm.settings import Settings
 
@@ -110,13 +111,13 @@ def ingest_files(
 # ── silver ────────────────────────────────────────────────────────────
 def clean_files(lake: Lake, settings: Settings, files: Sequence[str] | None = None) -> dict[str, int]:
     """Clean the files that silver does not have yet; return their rows by layer."""
-    from rfm.analysis import quality
     from rfm.analysis.cleaning import SEVERITIES, clean
+    from rfm.config import severities
     from rfm.lake import ingest
 
     new = ingest.files_to_clean(lake) if files is None else files
-    severities = quality.severities(SEVERITIES, settings.expectations)
-    valid, refused = clean(lake.read(BRONZE, source_file=new), severities=severities, dialect=settings.dialect)
+    chosen = severities(SEVERITIES, settings.expectations)
+    valid, refused = clean(lake.read(BRONZE, source_file=new), severities=chosen, dialect=settings.dialect)
     return ingest.write_silver(lake, valid, refused, new)
 
 
@@ -131,33 +132,34 @@ def count_quality(lake: Lake, settings: Settings, *run_dates: dt.date) -> dict[s
 
 def recount_quality(lake: Lake, settings: Settings, processing_dates: list[dt.date]) -> dict[str, int]:
     """Write the quality tables of some processing dates; return their rows by table."""
-    from rfm.analysis import quality
     from rfm.analysis.cleaning import SEVERITIES, judge
+    from rfm.analysis.quality import tables
+    from rfm.config import severities
 
-    severities = quality.severities(SEVERITIES, settings.expectations)
+    chosen = severities(SEVERITIES, settings.expectations)
     arrived = judge(lake.read(BRONZE, processing_date=processing_dates), dialect=settings.dialect)
     kept = lake.read(SILVER, processing_date=processing_dates)
-    return lake.replace_each(quality.measure(arrived, kept, severities), processing_date=processing_dates)
+    return lake.replace_each(tables.measure(arrived, kept, chosen), processing_date=processing_dates)
 
 
 def warn_of_quality(lake: Lake, settings: Settings, run_date: dt.date) -> pd.DataFrame:
     """Write and return the warnings about lines, days and shares that lie far from the shop's own past."""
-    from rfm.analysis import quality
+    from rfm.analysis.quality import anomalies
 
     files, volume = lake.frame(LEDGER, layer="bronze", until=run_date), lake.frame("daily_volume", until=run_date)
-    odd = quality.warnings(run_date, files, volume, lake.frame("quality_metrics"), settings.quality)
+    odd = anomalies.warnings(run_date, files, volume, lake.frame("quality_metrics"), settings.quality)
     lake.replace(WARNINGS, odd, run_date=run_date, stage=CLEAN.name)
     return odd
 
 
 def check_quality(lake: Lake, settings: Settings, run_date: dt.date) -> float:
     """Return the share of the run's lines that were dropped; stop the run if it is too large, or files were refused."""
-    from rfm.analysis import quality
+    from rfm.analysis.quality import gate
     from rfm.lake import ingest
 
     results = lake.frame("expectation_results", processing_date=run_date)
     comparison = lake.frame("bronze_silver_dq_comparison", processing_date=run_date)
-    share = quality.guard(results, comparison, settings.rules.max_dropped_share)
+    share = gate.guard(results, comparison, settings.rules.max_dropped_share)
     ingest.stop_if_refused(lake, run_date, settings.files.on_refused)
     return share
 
@@ -183,7 +185,8 @@ class Clustered(NamedTuple):
 
 def predecessor(lake: Lake, settings: Settings, run_date: dt.date, refit: bool = False) -> Clustering | None:
     """Return customers and model of the run that this one starts from; None if it fits afresh."""
-    from rfm.analysis.clustering import Clustering, Model
+    from rfm.analysis.clustering.fit import Clustering
+    from rfm.analysis.clustering.model import Model
 
     model = Model.predecessor(lake.frame(MODELS), run_date, settings.clusters, refit)
     return Clustering(lake.frame(HISTORY, UpdateDate=[model.date]), model) if model else None
@@ -193,7 +196,7 @@ def cluster_customers(
     gold: pd.DataFrame, excluded: Any, settings: Settings, run_date: dt.date, before: Clustering | None = None
 ) -> Clustered:
     """Mark outliers and cluster the other customers, from the clusters before if there are any."""
-    from rfm.analysis.clustering import cluster
+    from rfm.analysis.clustering.fit import cluster
     from rfm.analysis.outliers import outlier_clusters
     from rfm.config import VERSION
 
@@ -222,19 +225,19 @@ class NamedClusters(NamedTuple):
 
 def name_clusters(customers: pd.DataFrame, model: Model, settings: Settings) -> NamedClusters:
     """Give each cluster a segment, a tier and an action; a cluster keeps the name it had unless its medians clearly moved."""
-    from rfm.analysis import segments
+    from rfm.analysis.segments import profiles
 
-    medians, words = segments.medians_of(customers), settings.recommendations
+    medians, words = profiles.medians_of(customers), settings.recommendations
     steady: dict[str, Any] = {"before": model.before, "band": settings.clusters.name_band}
-    summary = segments.summarise_clusters(customers)
-    clusters = segments.describe_clusters(summary, medians, words, settings.cutoffs, settings.shop.currency, **steady)
+    summary = profiles.summarise_clusters(customers)
+    clusters = profiles.describe_clusters(summary, medians, words, settings.cutoffs, settings.shop.currency, **steady)
     return NamedClusters(clusters, model.named(clusters), medians)
 
 
 def past_runs(lake: Lake, run_date: dt.date) -> tuple[dict[dt.date, Model], pd.DataFrame]:
     """Return the models of all runs up to the run date, and the customers of the runs that it is compared with."""
     from rfm.analysis import movement
-    from rfm.analysis.clustering import Model
+    from rfm.analysis.clustering.model import Model
 
     models = Model.kept(lake.frame(MODELS), run_date)
     return models, lake.frame(HISTORY, UpdateDate=list(movement.since(models, run_date).values()))
@@ -244,19 +247,20 @@ def segment_customers(
     clustered: pd.DataFrame, models: Mapping[dt.date, Model], history: pd.DataFrame, settings: Settings, run_date: dt.date
 ) -> tuple[NamedClusters, dict[str, pd.DataFrame]]:
     """Name clusters, customers and segments and compare them with the past; return the names and every table."""
-    from rfm.analysis import movement, segments
+    from rfm.analysis import movement
+    from rfm.analysis.segments import alternatives, explain, profiles
 
     named, cutoffs, currency = name_clusters(clustered, models[run_date], settings), settings.cutoffs, settings.shop.currency
-    customers = segments.describe_customers(clustered, named.clusters)
-    ways = segments.segmentations(customers, cutoffs)
+    customers = profiles.describe_customers(clustered, named.clusters)
+    ways = alternatives.segmentations(customers, cutoffs)
     return named, {
         "cluster_summary": named.clusters,  # some of its columns
         DESCRIBED: named.clusters,
         CUSTOMERS: customers,
-        "segment_summary": segments.summarise_segments(customers, cutoffs, currency),
+        "segment_summary": profiles.summarise_segments(customers, cutoffs, currency),
         "customer_segmentations": ways,
-        "customer_explanations": segments.explain_customers(customers, named.clusters, named.model, currency),
-        "segmentation_agreement": segments.agreement(ways, run_date),
+        "customer_explanations": explain.explain_customers(customers, named.clusters, named.model, currency),
+        "segmentation_agreement": alternatives.agreement(ways, run_date),
         HISTORY: customers,
         "segment_movement": movement.movement(customers, history, models, run_date),
         "segment_stability": movement.stability(customers, history, models, run_date),
@@ -267,11 +271,11 @@ def write_segments(
     lake: Lake, settings: Settings, named: NamedClusters, tables: Mapping[str, pd.DataFrame], run_date: dt.date
 ) -> pd.DataFrame:
     """Write the tables of a run and its warnings, then the model with its names; return the warnings."""
-    from rfm.analysis import quality
+    from rfm.analysis.quality import anomalies
 
     lake.replace_each({name: tables[name] for name in OF_THE_DAY})
     lake.replace_each({name: tables[name] for name in OVER_TIME}, UpdateDate=run_date)
-    odd = quality.unsteady(run_date, lake.frame("segment_stability"), settings.quality)
+    odd = anomalies.unsteady(run_date, lake.frame("segment_stability"), settings.quality)
     lake.replace(WARNINGS, odd, run_date=run_date, stage=SEGMENT.name)
     lake.replace(MODELS, named.model.record, UpdateDate=run_date)  # last: a model with names says that the run is whole
     return odd
@@ -279,8 +283,8 @@ def write_segments(
 
 def model_documents(lake: Lake, settings: Settings, named: NamedClusters, run_date: dt.date) -> dict[str, str]:
     """Return model.json and the model card, as texts by file name."""
-    from rfm.analysis import segments
+    from rfm.analysis.segments import profiles
 
     files = lake.frame(LEDGER, layer="silver", until=run_date)
     currency, weight = settings.shop.currency, settings.clusters.silhouette_weight
-    return segments.model_artifacts(named.model, named.clusters, named.medians, files, currency, silhouette_weight=weight)
+    return profiles.model_artifacts(named.model, named.clusters, named.medians, files, currency, silhouette_weight=weight)

@@ -195,7 +195,7 @@ def made_up(steady: float, tiers: float, sure: bool) -> pd.DataFrame:
 def test_verdict_says_so_if_the_default_loses():
     tried, duel, auc_said, *_ = verdict(made_up(0.6, 0.7, sure=True))
     assert duel.startswith("The default, K-means, steady, loses to value × engagement: of 1 forecast figures it is worse in 1")
-    assert auc_said.startswith("To tell who buys again: value × engagement is best (AUC 0.700 over 30 days); the default")
+    assert auc_said.startswith("To predict who buys again: value × engagement is best (AUC 0.700 over 30 days); the default")
     assert auc_said.endswith("has 0.600 over 30 days, behind.")
 
 
@@ -208,7 +208,7 @@ def test_verdict_respects_the_interval():
 def test_verdict_says_so_if_the_default_wins():
     _, duel, auc_said, *_ = verdict(made_up(0.8, 0.7, sure=True))
     assert "beats value × engagement" in duel
-    assert auc_said == "To tell who buys again: K-means, steady is best (AUC 0.800 over 30 days)."
+    assert auc_said == "To predict who buys again: K-means, steady is best (AUC 0.800 over 30 days)."
 
 
 # ── the command and the notebook, on an invented shop ──────────────────────────────────────────────

@@ -40,7 +40,7 @@ def cluster(
     Parameters
     ----------
     gold
-        Columns of ``customer_rfm_gold``.
+        Columns of ``customer_rfm_gold``; InputError if it is empty or of another date.
     outliers
         Marks of `rfm.outlier_clusters` on the index of `gold`; customers with 0 take part in the fit.
     earlier
@@ -49,11 +49,6 @@ def cluster(
         Rows of ``customer_rfm_kmeans_clustered_history`` of the earlier model's run.
     left_out
         CustomerIDs that take no part in the fit but are assigned to a cluster.
-
-    Raises
-    ------
-    InputError
-        If gold is empty or of another date.
 
     Examples
     --------
@@ -181,21 +176,21 @@ def _link(model: Model, earlier: Model) -> Model:
 
 # ── assignment ───────────────────────────────────────────────────────────────────────────────────
 def assign(gold: pd.DataFrame, model: Model, yesterday: pd.DataFrame | None, band: float) -> np.ndarray:
-    """Return the cluster of each customer: the nearest, or yesterday's for a customer on a border who bought nothing since."""
+    """Return the cluster of each customer: the nearest, or yesterday's for a customer on a border without a purchase since."""
     if yesterday is None or yesterday.empty or model.previous is None:
         return model.nearest(gold)
     own, values = _yesterdays(gold, model, yesterday), features(gold)
     parts = [_near_enough(model.distances(values[part]), own[part], band) for part in pieces(len(own))]
     nearest, near_enough = map(np.concatenate, zip(*parts, strict=True))
     stays = pd.Series(np.where((own >= 0) & near_enough, own, -1))
-    # Customers with equal metrics must not be told apart: where they do not all stay, all go to the nearest cluster.
+    # Customers with equal metrics must be in the same cluster: where they do not all stay, all go to the nearest.
     alike = stays.groupby([gold[name].to_numpy(float) for name in FEATURES])
     together = (alike.transform("min") == alike.transform("max")) & (stays >= 0)
     return np.where(together, stays, nearest).astype(np.int32)
 
 
 def _near_enough(distances: np.ndarray, own: np.ndarray, band: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return the nearest cluster of each customer, and True where no other is nearer than the own by the band."""
+    """Return the nearest cluster of each customer, and True if none is nearer than the own by the band."""
     to_own = distances[np.arange(len(own)), own]
     return distances.argmin(axis=1), distances.min(axis=1) ** 2 >= (1 - band) * to_own**2
 

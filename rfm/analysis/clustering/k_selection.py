@@ -24,7 +24,7 @@ THREADS = 2
 MAX_ITER = 1000
 WIDTH = 0.3  # of a grid cell, in standard deviations; halved until there are enough cells
 ENOUGH = 20  # cells per cluster
-ROUNDS = 12  # of Lloyd's algorithm on the grid, after which good and bad starts are told apart
+ROUNDS = 12  # of Lloyd's algorithm on the grid, before the starts are compared
 FINISHED = 3  # starts run to the end with all points: the best that differ
 SAME = 4  # decimals of the relative inertia; starts that agree in them end in the same clusters
 
@@ -46,7 +46,7 @@ class _Weighted(NamedTuple):
 
 def fit_each(points: np.ndarray, options: Clusters, start: np.ndarray | None = None) -> list[Fit]:
     """Fit K-means for each k that the points allow, or a single cluster; `start` is the only start of its own k."""
-    # Equal points become one with a weight, in order of value: neither ids nor the order of rows play a part.
+    # Equal points become one with a weight, in order of value: the result depends neither on ids nor on the order of rows.
     distinct, place = _distinct(points)
     most = min(options.k_max, len(distinct.points) - 1)
     if most < options.k_min:
@@ -70,7 +70,7 @@ def _distinct(points: np.ndarray) -> tuple[_Weighted, np.ndarray]:
 
 
 def _coarse(data: _Weighted, least: int) -> _Weighted:
-    """Return the weighted means of the cells of a grid with at least so many cells; few points are returned as they are."""
+    """Return the weighted means of the cells of a grid with at least `least` cells; return few points unchanged."""
     if len(data.points) <= least:
         return data
     width, cells = WIDTH, 0
@@ -277,7 +277,7 @@ def _estimated(fits: Sequence[Fit], values: np.ndarray, total: int, silhouette_w
 
 
 def _error(values: np.ndarray, total: int) -> np.ndarray:
-    """Return the standard error of the mean of each column, of points drawn without replacement from so many."""
+    """Return the standard error of the mean of each column, of points drawn without replacement from `total`."""
     rows = len(values)
     return values.std(axis=0, ddof=1) * np.sqrt((1 - rows / total) / rows)
 

@@ -119,7 +119,6 @@ class Model:
         return self._nearest(features(customers))
 
     def _nearest(self, values: np.ndarray) -> np.ndarray:
-        """Return the cluster of the nearest centroid of rows of features."""
         return np.concatenate([self.distances(values[part]).argmin(axis=1) for part in pieces(len(values))]).astype(np.int32)
 
     def _fenced(self, values: np.ndarray) -> np.ndarray:

@@ -18,18 +18,5 @@ from rfm.analysis.quality.tables import (
 )
 from rfm.config import REPEATS, severities
 
-__all__ = [
-    "REPEATS",
-    "bronze_quality",
-    "daily_counts",
-    "daily_volume",
-    "dq_comparison",
-    "expectation_results",
-    "guard",
-    "measure",
-    "money_flow",
-    "quality_metrics",
-    "severities",
-    "unsteady",
-    "warnings",
-]
+__all__ = ["REPEATS", "guard", "measure", "money_flow", "severities", "unsteady", "warnings"]
+__all__ += ["bronze_quality", "daily_counts", "daily_volume", "dq_comparison", "expectation_results", "quality_metrics"]

@@ -1,8 +1,7 @@
-"""Warnings, as sentences, when a run differs from the shop's own past; they stop nothing.
+"""Warnings, as sentences, when a run differs from the shop's own past; they never stop a run.
 
-The usual range is the median of the past ± limit × 1.4826 × MAD (median absolute deviation), which a few odd days do not
-move: the robust z-score of Iglewicz and Hoaglin (1993). A run of a past date looks only at what it could see then, so it
-gives the same warnings whenever it is repeated.
+The usual range is the median of the past ± limit × 1.4826 × MAD (median absolute deviation), which a few unusual days do not
+move: the robust z-score of Iglewicz and Hoaglin (1993). Later days are ignored, so a repeated run gives the same warnings.
 """
 
 from __future__ import annotations
@@ -51,15 +50,14 @@ def usual_volume(lines: Sequence[int]) -> Usual:
 
 
 def usual_share(shares: Sequence[float], rows: int) -> Usual:
-    """Return the usual range of a share, widened by the sampling error of so many rows."""
+    """Return the usual range of a share, widened by the sampling error of a number of rows."""
     found = usual(shares, LEAST_SHARE)
     chance = (found.middle * rows + 1) / (rows + 2)
     return found._replace(spread=max(found.spread, (chance * (1 - chance) / rows) ** 0.5))
 
 
 # ── stability of the segments ───────────────────────────────────────────
-STABILITY_STAGE = "5_segments"
-REMEDY = "see segment_movement for who moved and why; --refit fits afresh"
+REMEDY = "see segment_movement for who moved and why; --refit fits from scratch"
 
 
 class Figure(NamedTuple):
@@ -80,9 +78,7 @@ FIGURES = {
 
 
 def unsteady(run_date: dt.date, stability: pd.DataFrame, limits: Quality | None = None) -> pd.DataFrame:
-    """Return which figures of a run's stability have left their usual range: columns of ``run_warnings``.
-
-    From the rows of ``segment_stability`` up to the run date; `limits` are the settings ``[quality]``.
+    """Return ``run_warnings`` of figures in ``segment_stability`` beyond their usual range; `limits` are ``[quality]``.
 
     Examples
     --------
@@ -94,14 +90,10 @@ def unsteady(run_date: dt.date, stability: pd.DataFrame, limits: Quality | None 
     limits = limits or Quality()
     seen = stability[stability["UpdateDate"] <= run_date].sort_values("UpdateDate")
     days = seen["UpdateDate"].tolist()
-    told = [(name, _odd(_known(days, seen[name]), run_date, figure, limits)) for name, figure in FIGURES.items()]
-    rows = [(run_date, STABILITY_STAGE, f"stability_{name}", "warning", said) for name, said in told if said]
+    known = {name: {day: value for day, value in zip(days, seen[name], strict=True) if pd.notna(value)} for name in FIGURES}
+    found = [(name, _odd(known[name], run_date, figure, limits)) for name, figure in FIGURES.items()]
+    rows = [(run_date, "5_segments", f"stability_{name}", "warning", said) for name, said in found if said]
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype(TYPES)
-
-
-def _known(days: list[dt.date], values: pd.Series) -> dict[dt.date, float]:
-    """Return the values that are not missing, by day."""
-    return {day: value for day, value in zip(days, values.tolist(), strict=True) if pd.notna(value)}
 
 
 def _odd(values: Mapping[dt.date, float], run_date: dt.date, figure: Figure, limits: Quality) -> str:
@@ -119,12 +111,11 @@ def _odd(values: Mapping[dt.date, float], run_date: dt.date, figure: Figure, lim
 
 
 # ── files, days and lines ───────────────────────────────────────────────
-STAGE = "2_silver"
 COLUMNS = ("run_date", "stage", "kind", "severity", "message")
 TYPES = dict.fromkeys(COLUMNS, "string[pyarrow]") | {"run_date": "date32[day][pyarrow]"}
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 DAY = dt.timedelta(days=1)
-CLOSED = 2  # a weekday counts as closed after so many without sales
+CLOSED = 2  # a weekday counts as closed after this many days without sales
 FEW = "see whether the file was cut off; a slow day can stay as it is"
 MANY = "see whether lines came twice or of several days; a busy day can stay as it is"
 
@@ -156,18 +147,14 @@ Found = Iterator[tuple[str, str]]  # kind and message
 def warnings(
     run_date: dt.date, files: pd.DataFrame, volume: pd.DataFrame, metrics: pd.DataFrame, limits: Quality | None = None
 ) -> pd.DataFrame:
-    """Return what is unusual about a run: columns of ``run_warnings``, no row if all is usual.
+    """Return ``run_warnings``: what is unusual about a run, no row if all is usual.
 
     Parameters
     ----------
-    run_date
-        Later days and runs are ignored.
     files
         ``landing_files`` of layer bronze that the run sees.
-    volume
-        ``daily_volume`` of these files.
-    metrics
-        ``quality_metrics``.
+    volume, metrics
+        ``daily_volume`` of these files, and ``quality_metrics``.
     limits
         What counts as unusual: settings ``[quality]``.
 
@@ -192,7 +179,7 @@ def warnings(
         *_odd_days(run_date, seen, limits),
         *_odd_shares(run_date, metrics, limits),
     ]
-    rows = [(run_date, STAGE, kind, "warning", message) for kind, message in found]
+    rows = [(run_date, "2_silver", kind, "warning", message) for kind, message in found]
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype(TYPES)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any, Literal, NamedTuple
 
@@ -16,19 +15,12 @@ from rfm.errors import InputError
 
 
 def guard(results: pd.DataFrame, comparison: pd.DataFrame, max_dropped_share: float) -> float:
-    """Return the share of rows that silver dropped; stop the run if it is too large.
-
-    Parameters
-    ----------
-    results, comparison
-        ``expectation_results`` and ``bronze_silver_dq_comparison`` of the run.
-    max_dropped_share
-        Largest share allowed.
+    """Return the share of rows that silver dropped, from ``expectation_results`` and ``bronze_silver_dq_comparison``.
 
     Raises
     ------
     InputError
-        If a row fails an expectation of severity ``fail``, or more rows were dropped than allowed.
+        If a row fails an expectation of severity ``fail``, or more rows were dropped than `max_dropped_share` allows.
 
     Examples
     --------
@@ -38,14 +30,14 @@ def guard(results: pd.DataFrame, comparison: pd.DataFrame, max_dropped_share: fl
     0.025
     """
     if fatal := _broken(results, "fail"):
-        raise InputError(f"stopped before gold: {fatal}; mend the files, or change the rule's severity")
+        raise InputError(f"stopped before gold: {fatal}; correct the files, or change the rule's severity")
     totals = comparison.groupby("layer")["total_records"].sum()
     rows, kept = int(totals.get("bronze", 0)), int(totals.get("silver", 0))
     share = (rows - kept) / rows if rows else 0.0
     if share > max_dropped_share:
         raise InputError(
             f"stopped before gold: {rows - kept} of {rows} rows dropped ({share:.1%}, limit {max_dropped_share:.0%}), "
-            f"{_broken(results, 'drop')}; mend the files, or raise rules.max_dropped_share"
+            f"{_broken(results, 'drop')}; correct the files, or raise rules.max_dropped_share"
         )
     return share
 
@@ -79,16 +71,11 @@ def quarantine_reasons(quarantine: Any) -> list[QuarantineReason]:
     found: dict[str, QuarantineReason] = {}
     for group in sorted(counts.iter_rows(named=True), key=lambda one: (-one["rows"], one["failed_expectations"])):
         same = nw.col("failed_expectations") == group["failed_expectations"], nw.col("_ragged") == group["_ragged"]
-        rules = [FITS_HEADER] if group["_ragged"] else group["failed_expectations"].split(",")
-        _count(found, rules, group["rows"], _example(rows.filter(*same)))
+        example = _example(rows.filter(*same))
+        for rule in [FITS_HEADER] if group["_ragged"] else group["failed_expectations"].split(","):
+            before = found.get(rule, QuarantineReason(rule, 0, example))
+            found[rule] = before._replace(rows=before.rows + group["rows"])
     return sorted(found.values(), key=lambda one: -one.rows)
-
-
-def _count(found: dict[str, QuarantineReason], rules: Iterable[str], rows: int, example: dict[str, Any]) -> None:
-    """Add rows to the counts of their rules; keep the first example."""
-    for rule in rules:
-        before = found.get(rule, QuarantineReason(rule, 0, example))
-        found[rule] = before._replace(rows=before.rows + rows)
 
 
 def _example(rows: Any) -> dict[str, Any]:
@@ -121,13 +108,9 @@ REFUSED = (  # of the quarantine
     Step("bad_prices", "Prices below 0", nw.col("Cents") < 0),
     Step("other_rules", "Other broken rules", nw.lit(True)),
 )
-BEYOND = ("beyond", "Returns beyond purchases")  # with net revenue, because Monetary does not fall below 0
 COUNTED = Step("counted", "In the segments", nw.lit(True))
 NONE = (Decimal("0.00"), 0)  # amount and lines
-NOTES = {
-    "customer_returns": "Not taken off: returns",
-    "repeated": "Counted: repeated lines",
-}
+NOTES = {"customer_returns": "Not taken off: returns", "repeated": "Counted: repeated lines"}
 
 
 def _kept_steps(as_of: dt.date, stock_code_pattern: str, revenue: str = "gross") -> tuple[Step, ...]:
@@ -157,18 +140,13 @@ def money_flow(
     refused
         Judged rows of ``retail_transactions_quarantine``.
     silver
-        Rows of ``retail_transactions_silver``; with the quarantine, every line that arrived.
-    as_of
-        Run date.
-    stock_code_pattern, revenue
-        As for `rfm_metrics`.
+        Rows of ``retail_transactions_silver``. The other parameters are those of `rfm_metrics`.
 
     Returns
     -------
     pandas.DataFrame
-        Step, Label, Kind, Amount (exact) and Lines, in order: one ``start``, all readable lines; each ``step`` that leaves
-        lines out, as the change it makes, so leaving out returns, which are negative, adds; one ``end``, the Monetary of
-        gold. Start and steps add up to the end, in money and lines. Each ``note`` below is additional information.
+        Step, Label, Kind, Amount (exact) and Lines: one ``start`` (all readable lines), each ``step`` that leaves lines out,
+        as the change it makes, and one ``end`` (Monetary of gold), to which they add up. A ``note`` is information only.
 
     Examples
     --------
@@ -189,13 +167,14 @@ def money_flow(
     steps = _kept_steps(as_of, stock_code_pattern, revenue)
     kept = dated.with_columns(Step=_step(steps))
     left = _sums(judged.with_columns(Step=_step(REFUSED)), "TotalCents") | _sums(kept, "TotalPrice")
-    out = [(step.name, step.label, "step", *_negative(left.get(step.name, NONE))) for step in (*REFUSED, *steps[:-1])]
+    changes = [(step, *left.get(step.name, NONE)) for step in (*REFUSED, *steps[:-1])]
+    out = [(step.name, step.label, "step", NONE[0] - amount, -lines) for step, amount, lines in changes]
     total = tuple(sum(values) for values in zip(NONE, *left.values(), strict=True))
     amount, lines = left.get(COUNTED.name, NONE)
     counted = kept.filter(nw.col("Step") == COUNTED.name)
-    if revenue == "net":
+    if revenue == "net":  # Monetary does not fall below 0
         beyond = _beyond(counted)
-        out, amount = [*out, (*BEYOND, "step", beyond, 0)], amount + beyond
+        out, amount = [*out, ("beyond", "Returns beyond purchases", "step", beyond, 0)], amount + beyond
     end = (COUNTED.name, COUNTED.label, "end", amount, lines)
     noted = _notes(judged, kept, counted, stock_code_pattern)
     notes = [(name, label, "note", *noted[name]) for name, label in NOTES.items()]
@@ -232,7 +211,7 @@ def _notes(judged: Any, kept: Any, counted: Any, stock_code_pattern: str) -> dic
     returned = (sum((amount for amount, _ in parts.values()), NONE[0]), sum(lines for _, lines in parts.values()))
     lines = counted.group_by(*LINE).agg(nw.len().alias("Lines"), nw.col("TotalPrice").max().alias("Amount"))
     twice = [(row["Amount"], int(row["Lines"]) - 1) for row in _rows(lines.filter(nw.col("Lines") > 1))]
-    repeated = (sum((amount * more for amount, more in twice), Decimal("0.00")), sum(more for _, more in twice))
+    repeated = (sum((amount * more for amount, more in twice), NONE[0]), sum(more for _, more in twice))
     return dict(zip(NOTES, (returned, repeated), strict=True))
 
 
@@ -244,10 +223,5 @@ def _rows(found: Any) -> list[dict[str, Any]]:
 def _exact(value: Any, amount: str) -> Decimal:
     """Return a sum as an exact amount; null is 0."""
     if value is None or value != value:
-        return Decimal("0.00")
+        return NONE[0]
     return Decimal(int(value)).scaleb(-2) if amount == "TotalCents" else Decimal(value)
-
-
-def _negative(left: tuple[Decimal, int]) -> tuple[Decimal, int]:
-    """Return the change in money and lines when lines are left out."""
-    return -left[0] + Decimal("0.00"), -left[1]

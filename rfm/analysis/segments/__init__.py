@@ -32,37 +32,9 @@ from rfm.analysis.segments.rules import (
     segment_of,
 )
 
-__all__ = [
-    "CLUSTER_NAMES",
-    "DECISIONS",
-    "ENGAGEMENTS",
-    "METRICS",
-    "RECOMMENDATIONS",
-    "SCHEMA",
-    "SCORE_NAMES",
-    "SEGMENTS",
-    "TIERS",
-    "TIER_OF",
-    "VALUE_TIERS",
-    "WAYS",
-    "Decision",
-    "action_table",
-    "agreement",
-    "cluster_labels",
-    "decisions",
-    "describe_clusters",
-    "describe_customers",
-    "explain_customers",
-    "explanation",
-    "headline",
-    "medians_of",
-    "summarise_clusters",
-    "summarise_segments",
-    "value_engagement",
-    "recommended_actions",
-    "rfm_scores",
-    "segment_of",
-    "segmentations",
-    "model_artifacts",
-    "k_verdict",
-]
+__all__ = ["SCORE_NAMES", "WAYS", "agreement", "rfm_scores", "segmentations", "value_engagement"]
+__all__ += ["cluster_labels", "explain_customers", "explanation"]
+__all__ += ["SCHEMA", "action_table", "describe_clusters", "describe_customers", "headline", "k_verdict", "medians_of"]
+__all__ += ["model_artifacts", "summarise_clusters", "summarise_segments"]
+__all__ += ["CLUSTER_NAMES", "DECISIONS", "ENGAGEMENTS", "METRICS", "RECOMMENDATIONS", "SEGMENTS", "TIERS", "TIER_OF"]
+__all__ += ["VALUE_TIERS", "Decision", "decisions", "recommended_actions", "segment_of"]

@@ -29,12 +29,7 @@ WAYS = {"segments": ["Segment"], "tiers": ["ValueTier", "Engagement"], "scores":
 def value_engagement(gold: pd.DataFrame, cutoffs: Cutoffs = Cutoffs()) -> pd.DataFrame:
     """Return ValueTier (`VALUE_TIERS`) and Engagement (`ENGAGEMENTS`) of each customer, on the index of `gold`.
 
-    Parameters
-    ----------
-    gold
-        Columns Monetary, Frequency and Recency.
-    cutoffs
-        Multiples of the medians. For spend the first two count, for invoices the first.
+    Of the multiples of the medians in `cutoffs`, the first two count for spend, and the first for invoices.
 
     Examples
     --------
@@ -58,11 +53,7 @@ def value_engagement(gold: pd.DataFrame, cutoffs: Cutoffs = Cutoffs()) -> pd.Dat
 def rfm_scores(gold: pd.DataFrame) -> pd.DataFrame:
     """Return RScore, FScore and MScore (1 to 5, 5 is best), RFMScore ("545") and ScoreName, on the index of `gold`.
 
-    Customers with equal values get equal scores.
-
-    References
-    ----------
-    Hughes (1994), Strategic Database Marketing.
+    After Hughes (1994), Strategic Database Marketing. Customers with equal values get equal scores.
 
     Examples
     --------
@@ -87,7 +78,7 @@ def value_score(frequency: np.ndarray, monetary: np.ndarray) -> np.ndarray:
 
 def quintile(values: pd.Series) -> np.ndarray:
     """Score values from 1 to 5 by fifths of the customers; equal values get equal scores."""
-    # A value stands at its mid-distribution rank: the share of customers below it, and half the share of those equal to it.
+    # The rank of a value is its mid-distribution rank: the share of customers below it, and half the share of those equal to it.
     # So neither ids nor order break a tie, and another unit or a shift changes no score.
     _, place, counts = np.unique(values.astype(float).to_numpy(), return_inverse=True, return_counts=True)
     twice = 2 * np.cumsum(counts) - counts  # twice the rank, so that it is a whole number
@@ -97,10 +88,7 @@ def quintile(values: pd.Series) -> np.ndarray:
 def segmentations(customers: pd.DataFrame, cutoffs: Cutoffs = Cutoffs()) -> pd.DataFrame:
     """Return ``customer_segmentations``: segments, value tiers with engagement and RFM scores side by side.
 
-    Parameters
-    ----------
-    customers
-        Columns of ``customer_rfm_description_and_recommendation``.
+    From the columns of ``customer_rfm_description_and_recommendation``.
 
     Examples
     --------
@@ -118,15 +106,10 @@ def segmentations(customers: pd.DataFrame, cutoffs: Cutoffs = Cutoffs()) -> pd.D
 
 
 def agreement(ways: pd.DataFrame, run_date: dt.date) -> pd.DataFrame:
-    """Return ``segmentation_agreement``: how far each ordered pair of the three ways to segment agrees.
+    """Return ``segmentation_agreement``: how far each ordered pair of ways in ``customer_segmentations`` agrees.
 
     AdjustedRand is symmetric. SameShare is the share of customers whose group in `Second` is the most common one among the
     customers of their group in `First`.
-
-    Parameters
-    ----------
-    ways
-        Columns of ``customer_segmentations``, at least one row.
 
     Examples
     --------

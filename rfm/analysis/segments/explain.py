@@ -37,14 +37,9 @@ def cluster_labels(clusters: Sequence[int], segments: Sequence[str]) -> list[str
 def explanation(
     values: Sequence[float], segment: str, medians: Mapping[str, float], cutoffs: Cutoffs = Cutoffs(), currency: str = "£"
 ) -> str:
-    """Describe the median customer of a cluster or segment, and the cut-offs that give the name.
+    """Describe the median customer (Monetary, Frequency, Recency) of a cluster or segment, and the cut-offs of its name.
 
-    Parameters
-    ----------
-    values
-        Medians of Monetary, Frequency and Recency of the cluster or segment.
-    segment
-        Its name. If the cut-offs alone give another one (a name can be kept for stability), the text says so.
+    If the cut-offs alone give another name (one can be kept for stability), the text says so.
 
     Examples
     --------
@@ -84,20 +79,10 @@ HORIZON = 365  # days ahead
 def explain_customers(customers: pd.DataFrame, described: pd.DataFrame, model: Model, currency: str = "£") -> pd.DataFrame:
     """Return ``customer_explanations``: why each customer is in its segment, and what would move it to the next one.
 
-    Another order of the customer's usual size, and days without one, are assigned by the model of the day; tomorrow's
-    clusters may differ slightly. Distance is the simplified silhouette: with a and b the distances to the nearest centroid
-    of the own and of another segment, (b − a) / max(a, b).
-
-    Parameters
-    ----------
-    customers
-        Columns of ``customer_rfm_description_and_recommendation``.
-    described
-        Columns of ``cluster_description_and_recommendation``.
-
-    References
-    ----------
-    Hruschka, de Castro and Campello (2004), ICDM: the simplified silhouette.
+    From ``customer_rfm_description_and_recommendation``, ``cluster_description_and_recommendation`` and the model of the day:
+    another order of the customer's usual size, and days without one, are assigned by it. Distance is the simplified silhouette
+    of Hruschka, de Castro and Campello (2004): with a and b the distances to the nearest centroid of the own and of another
+    segment, (b − a) / max(a, b).
 
     Examples
     --------
@@ -161,8 +146,8 @@ def _without_order(
     squared: np.ndarray, slope: np.ndarray, segment: np.ndarray, centroids: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return after how many days without an order a centroid of another segment is the nearest, and that segment."""
-    # With time, the squared distances to two centroids differ by a straight line, so the first day is exact: the line of
-    # another segment that is the first to lie below all lines of the own.
+    # The difference of the squared distances to two centroids is linear in time, so the first day is exact: the first on
+    # which a centroid of another segment is nearer than all of the own.
     days, later = np.full(len(squared), np.inf), np.full(len(squared), "", dtype=object)
     for name in set(centroids) - {""}:
         rows, own = np.flatnonzero(segment == name), np.flatnonzero(centroids == name)
@@ -202,7 +187,7 @@ def _cluster(row: Mapping[Hashable, Any], model: Model, currency: str) -> str:
 
 
 def _then(customers: pd.DataFrame, ahead: pd.DataFrame, currency: str) -> list[str]:
-    """Describe the next segment and what would move each customer there; empty where nothing would."""
+    """Describe the next segment and what would move each customer there; empty if no event would."""
     usual = (customers["Monetary"].astype(float) / customers["Frequency"].astype(float)).tolist()
     return [
         (_next(near, far) if near else "")

@@ -25,15 +25,7 @@ MEDIANS = [f"Median{name}" for name in METRICS]
 def summarise_clusters(customers: pd.DataFrame) -> pd.DataFrame:
     """Return ``cluster_summary``: count, averages and medians of each cluster, rounded to 2.
 
-    Parameters
-    ----------
-    customers
-        Columns of ``customer_rfm_kmeans_clustered``.
-
-    Raises
-    ------
-    InputError
-        If there are no customers.
+    From ``customer_rfm_kmeans_clustered``; InputError if it has no customers.
 
     Examples
     --------
@@ -81,18 +73,13 @@ def describe_clusters(
     medians
         Of all customers, see `medians_of`.
     recommendations
-        The shop's own actions by segment.
+        The shop's own actions by segment; SettingsError if a segment is unknown.
     cutoffs
         Multiples of the medians where the bands of the segments end.
     before
         Earlier segments of the clusters, by number as text: `Model.before`.
     band
         Share by which medians must pass a cut-off before a cluster changes its earlier segment.
-
-    Raises
-    ------
-    SettingsError
-        If a recommendation is for an unknown segment.
 
     Examples
     --------
@@ -122,12 +109,7 @@ def describe_clusters(
 def describe_customers(customers: pd.DataFrame, described: pd.DataFrame) -> pd.DataFrame:
     """Return ``customer_rfm_description_and_recommendation``: customers with the segment, tier and action of their cluster.
 
-    Parameters
-    ----------
-    customers
-        Columns of ``customer_rfm_kmeans_clustered``.
-    described
-        Columns of ``cluster_description_and_recommendation``.
+    From ``customer_rfm_kmeans_clustered`` and ``cluster_description_and_recommendation``.
 
     Examples
     --------
@@ -156,12 +138,7 @@ def _statistics(customers: pd.DataFrame, by: str, count: str) -> pd.DataFrame:
 def summarise_segments(customers: pd.DataFrame, cutoffs: Cutoffs = Cutoffs(), currency: str = "£") -> pd.DataFrame:
     """Return ``segment_summary``: size, averages, medians, revenue, action and explanation of each segment.
 
-    The segment of most revenue is first. Revenue is exact: it adds up to that of all customers.
-
-    Parameters
-    ----------
-    customers
-        Columns of ``customer_rfm_description_and_recommendation``.
+    From ``customer_rfm_description_and_recommendation``. Revenue is exact; the segment of most revenue is first.
 
     Examples
     --------
@@ -180,10 +157,8 @@ def summarise_segments(customers: pd.DataFrame, cutoffs: Cutoffs = Cutoffs(), cu
     summary["CustomerShare"] = summary["Customers"] / len(customers)
     total = float(revenue.sum())
     summary["RevenueShare"] = summary["Revenue"].astype(float) / total if total else 0.0
-    rows, medians = (
-        zip(summary[MEDIANS].to_numpy(float).tolist(), summary["Cluster_Description"], strict=True),
-        medians_of(customers),
-    )
+    rows = zip(summary[MEDIANS].to_numpy(float).tolist(), summary["Cluster_Description"], strict=True)
+    medians = medians_of(customers)
     summary["Explanation"] = [explanation(*row, medians, cutoffs, currency) for row in rows]
     summary = summary[TABLES["segment_summary"].names]
     return summary.sort_values(["Revenue", "Cluster_Description"], ascending=[False, True], ignore_index=True)
@@ -260,7 +235,7 @@ cluster than to the next, from −1 to 1; rows are the customers whose silhouett
 ## Clusters
 {clusters}
 
-Medians of all customers: {medians}. Clusters −1, −2 and −3 lie beyond the fences and took no part in the fit.
+Medians of all customers: {medians}. Clusters −1, −2 and −3 are beyond the fences and took no part in the fit.
 
 ## Fences
 {fences}
@@ -290,14 +265,8 @@ def model_artifacts(
 ) -> dict[str, str]:
     """Return the texts of ``model.json`` and ``model_card.md``, by file name.
 
-    Parameters
-    ----------
-    described
-        Columns of ``cluster_description_and_recommendation``.
-    files
-        Rows of ``landing_files`` in silver up to the run date.
-    silhouette_weight
-        The setting that k was chosen with.
+    From ``cluster_description_and_recommendation``, the medians of all customers, the rows of ``landing_files`` in silver up
+    to the run date, and the weight that k was chosen with.
 
     Examples
     --------
@@ -349,7 +318,7 @@ def _card(
 ) -> str:
     """Fill in the card."""
     scores = pd.DataFrame(model.scores)
-    origin = f"It grew from the model of {model.previous}" if model.previous else "It was fitted afresh"
+    origin = f"It grew from the model of {model.previous}" if model.previous else "It was fitted from scratch"
     fences = [f"* {name}: {low:,.2f} to {high:,.2f}" for name, (low, high) in model.fences.items()]
     return CARD.format(
         **data,

@@ -115,14 +115,9 @@ def segment_of(
     cluster: int = 0,
     cutoffs: Cutoffs = Cutoffs(),
 ) -> str:
-    """Return the segment of a customer or cluster by its metrics relative to the medians of all customers.
+    """Return the segment of a customer, or of a cluster by its medians, relative to the medians of all customers.
 
-    Parameters
-    ----------
-    monetary, frequency, recency
-        Metrics of the customer, or medians of the cluster; recency in days.
-    cluster
-        Number of the cluster: dormant spend outliers (-1) have a segment of their own.
+    Recency is in days. The number of the cluster matters for dormant spend outliers (-1): they have their own segment.
 
     Examples
     --------
@@ -143,7 +138,7 @@ def steady_segment(
     before: str | None = None,
     band: float = 0.0,
 ) -> str:
-    """Return the segment of a cluster; it keeps its earlier one while its medians lie within a band around the cut-offs."""
+    """Return the segment of a cluster; it keeps its earlier one while its medians are within a band around the cut-offs."""
     # Each metric by itself: a value just beyond the limits of the earlier segment counts as within them.
     money, orders, days = values
     if before in TIER_OF:
@@ -182,10 +177,7 @@ def _within(value: float, band: tuple[float, float], median: float) -> bool:
 def recommended_actions(own: Mapping[str, str]) -> dict[str, str]:
     """Return the action of every segment: the shop's own, otherwise that of `RECOMMENDATIONS`.
 
-    Raises
-    ------
-    SettingsError
-        If there is no such segment.
+    SettingsError if there is no such segment.
 
     Examples
     --------

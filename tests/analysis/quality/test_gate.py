@@ -51,7 +51,7 @@ def test_guard_above_the_limit_names_the_worst_rule_first() -> None:
 
 
 def test_the_guard_stops_at_a_rule_that_must_not_fail() -> None:
-    with pytest.raises(InputError, match=r"stopped before gold: one_currency by 1 row\(s\); mend"):
+    with pytest.raises(InputError, match=r"stopped before gold: one_currency by 1 row\(s\); correct"):
         quality.guard(results_of(one_currency=1), comparison_of(1000, 1000), 1.0)
     assert quality.guard(results_of(one_currency=0), comparison_of(10, 10), 0.0) == 0.0
 
