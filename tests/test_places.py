@@ -206,7 +206,7 @@ def _command(verb: list[str], folder: Path, env: dict[str, str]) -> subprocess.C
 def test_a_day_is_run_in_an_odd_place(place):
     assert place.said.count("✓") == 6
     assert place.said.splitlines()[-1].endswith(f"Report: {place.root.resolve()}/reports/index.html")
-    assert f"Tables: {place.settings.lake}, as Delta cannot keep them under {place.root.resolve()}" in place.said
+    assert f"Tables: {place.settings.lake}, because Delta cannot store them under {place.root.resolve()}" in place.said
     assert sorted(path.name for path in place.root.iterdir()) == ["data", "notebooks", "reports"]
     odd = place.root.resolve().parents[1]
     assert list((odd / "tmp").iterdir()) == []
