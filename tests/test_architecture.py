@@ -91,7 +91,7 @@ NOT_IN_ANALYSIS = {"os", "io", "pathlib", "tempfile", "shutil", "subprocess", "s
 MOST_FILES, LONGEST_MODULE, LONGEST_FUNCTION = 82, 490, 40
 CLOCKS = {"now", "today", "utcnow", "monotonic", "perf_counter", "time_ns"}  # not read by what is pure
 ENGINE = re.compile(r"polars|duckdb|spark|sqlframe|ibis", re.IGNORECASE)
-HARMLESS = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef, ast.Assign, ast.AnnAssign, ast.If)
+HARMLESS = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef, ast.Assign, ast.AnnAssign, ast.AugAssign, ast.If)
 MODULES = [name for name in FILES if name]  # all but the door
 ANALYSIS = [name for name in MODULES if name.startswith("analysis.")]
 
