@@ -203,10 +203,7 @@ Files = Annotated[list[str], typer.Argument(metavar="FILE", help="A shop's expor
 
 
 @app.command(epilog="Examples: `rfm check orders.csv` · `rfm check exports/ --json`")
-def check(
-    files: Files,
-    as_json: Json = False,
-) -> None:
+def check(files: Files, as_json: Json = False) -> None:
     """Show how sales files would be read: the meaning of each column, dropped lines and settings. Nothing is written."""
     with _progress() as tell:
         from rfm import onboarding

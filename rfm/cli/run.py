@@ -291,11 +291,7 @@ def serve(
 # ── status, optimize, release ────────────────────────────────────────
 @app.command(epilog="Examples: `rfm status` · `rfm status --json`")
 def status(
-    lake: LakeUrl = None,
-    engine: Engine = None,
-    remote: Remote = None,
-    reports: Reports = None,
-    as_json: Json = False,
+    lake: LakeUrl = None, engine: Engine = None, remote: Remote = None, reports: Reports = None, as_json: Json = False
 ) -> None:
     """Show the last runs, warnings, data quality and freshness, and the size of the tables.
 

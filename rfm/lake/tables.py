@@ -115,13 +115,7 @@ def write_exactly_once(handles: TableCache, name: str, rows: Rows, versions: Map
     return retried(attempt)
 
 
-def _write(
-    table: deltalake.DeltaTable,
-    name: str,
-    rows: Rows,
-    ids: list[deltalake.Transaction],
-    replaced: list[str],
-) -> int:
+def _write(table: deltalake.DeltaTable, name: str, rows: Rows, ids: list[deltalake.Transaction], replaced: list[str]) -> int:
     """Append rows, or replace the rows of some files, in one commit; return their number."""
     stream = Stream(TABLES[name], rows)
     how: dict[str, Any] = (
@@ -177,13 +171,7 @@ class Lake:
         return TableCache(self.url)
 
     def read(
-        self,
-        name: str,
-        *,
-        until: dt.date | None = None,
-        version: int | None = None,
-        ledger: int | None = None,
-        **equal: object,
+        self, name: str, *, until: dt.date | None = None, version: int | None = None, ledger: int | None = None, **equal: object
     ) -> pl.LazyFrame:
         """Return a table or some of its rows.
 

@@ -250,12 +250,7 @@ def parse(raw: bytes, name: str, encoding: str = AUTO, separator: str = AUTO, co
 
 
 def iter_tables(
-    source: Any,
-    name: str,
-    encoding: str = AUTO,
-    separator: str = AUTO,
-    columns: Columns = Columns(),
-    further: bool = True,
+    source: Any, name: str, encoding: str = AUTO, separator: str = AUTO, columns: Columns = Columns(), further: bool = True
 ) -> Iterator[pa.Table]:
     """Yield a landing file of any format as rows of bronze, some megabytes at a time."""
     mask = mask_of(columns)
