@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import codecs
 import datetime as dt
+import inspect
 import io
 import json
 import sys
-from collections.abc import Iterable
-from typing import Annotated, Any
+from collections.abc import Callable, Iterable
+from functools import wraps
+from typing import Annotated, Any, get_type_hints
 from unicodedata import category
 
 import typer
@@ -174,12 +176,32 @@ Reports = Annotated[str | None, option("--reports", "FOLDER", "Folder or URL of 
 _ENGINE = option("--engine", "NAME", "Engine for large tables: polars, or spark.", "polars", autocompletion=_engines)
 Engine = Annotated[str | None, _ENGINE]
 Remote = Annotated[str | None, option("--remote", "URL", "Spark Connect server for --engine spark, sc://host:port.")]
-Parameters = Annotated[
-    list[str] | None, typer.Option("--parameter", "-p", metavar="NAME=VALUE", help="A notebook parameter; repeatable.")
-]
-Refit = Annotated[bool, option("--refit", None, "Train new clusters instead of starting from the previous run's.")]
-Restate = Annotated[bool, option("--restate", None, "Read files again whose content has changed, and replace their rows.")]
 Json = Annotated[bool, option("--json", None, "Print one JSON document; other messages go to standard error.")]
+
+
+SETTINGS = {"date": Date, "landing": Landing, "lake": LakeUrl, "reports": Reports, "engine": Engine, "remote": Remote}
+
+
+def with_settings(*names: str, **own: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a verb the options that set some settings (some in words of its own), and the settings as its first argument."""
+    options = {name: SETTINGS[name] for name in names} | own
+
+    def take(verb: Callable[..., None]) -> Callable[..., None]:
+        @wraps(verb)
+        def taking(**given: Any) -> None:
+            verb(settings_of(**{name: given.pop(name) for name in options}), **given)
+
+        hints = get_type_hints(verb, include_extras=True) | options
+        declared = list(inspect.signature(verb).parameters.values())[1:]
+        needed = [one for one in declared if one.default is one.empty]
+        others = [one for one in declared if one.default is not one.empty]
+        shared = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None) for name in options]
+        order = [one.replace(annotation=hints[one.name], kind=one.KEYWORD_ONLY) for one in (*needed, *shared, *others)]
+        taking.__signature__ = inspect.Signature(order)  # type: ignore[attr-defined]  # read by typer
+        taking.__annotations__ = hints
+        return taking
+
+    return take
 
 
 def settings_of(**given: Any) -> Any:
@@ -208,18 +230,3 @@ def day_of(option: str, text: str) -> dt.date:
         return dt.date.fromisoformat(text)
     except ValueError:
         raise SettingsError(f"{option} {text!r} is not a date; write it as YYYY-MM-DD") from None
-
-
-def assignments(given: list[str]) -> dict[str, Any]:
-    """Parse NAME=VALUE pairs; a value that is JSON (a number, true) is read as such."""
-    pairs = [pair.partition("=") for pair in given]
-    if wrong := [name for name, sign, _ in pairs if not sign or not name]:
-        raise SettingsError(f"--parameter {wrong[0]!r} is not NAME=VALUE")
-    return {name: _value(text) for name, _, text in pairs}
-
-
-def _value(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text

@@ -23,9 +23,9 @@ import narwhals as nw
 import polars as pl
 import pyarrow as pa
 
-from rfm.contracts import TABLES, Table, conform
+from rfm.contracts import BRONZE, TABLES, Table, conform
 from rfm.errors import ContractError, InputError, SettingsError, first_line
-from rfm.lake import delta, ledger
+from rfm.lake import delta, ingest
 from rfm.lake.delta import IN_SPARK, arrow_schema, sql_equals
 from rfm.lake.tables import Lake, State, WriteResult, revision_of
 
@@ -146,7 +146,7 @@ class Cluster:
 
 
 # ── lake ────────────────────────────────────────────────────────────
-LAYER = {name: layer for layer, name in ledger.LAYERS.items()}  # the large tables, and what the ledger calls them
+LAYER = {name: layer for layer, name in ingest.LAYERS.items()}  # the large tables, and what the ledger calls them
 UNKNOWN = -1  # version of a table of a catalog
 
 
@@ -179,7 +179,7 @@ class SparkLake(Lake):
 
     def held(self, name: str, files: Iterable[str]) -> dict[str, int]:
         """Return the version of each landing file that a table holds; parameters as for `Lake.held`."""
-        return super().held(name, files) if self._logs_files(name) else ledger.versions_in_layer(self, LAYER[name], files)
+        return super().held(name, files) if self._logs_files(name) else ingest.versions_in_layer(self, LAYER[name], files)
 
     def put_files(self, name: str, rows: Any, versions: Mapping[str, int]) -> WriteResult:
         """Write the rows of landing files in one commit; parameters as for `Lake.put_files`."""
@@ -253,7 +253,7 @@ class SparkLake(Lake):
 
     def _logs_files(self, name: str) -> bool:
         """Return True if the table's own log tells which landing files it holds, as for bronze, which is written from here."""
-        return not self.cluster.named and name == ledger.BRONZE
+        return not self.cluster.named and name == BRONZE
 
     def _ensure(self, name: str) -> None:
         """Create an empty table, unless it exists."""

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import deltalake
 import polars as pl
 
-from rfm.contracts import TABLES, conform
+from rfm.contracts import BRONZE, LEDGER, TABLES, conform
 from rfm.errors import InputError
 from rfm.lake import delta
 from rfm.lake.delta import CHUNK_ROWS, LEAN, Rows, Stream, TableCache, exclusive_commit, retried, scan, sql_equals
@@ -130,7 +130,6 @@ def _write(table: deltalake.DeltaTable, name: str, rows: Rows, ids: list[deltala
 
 
 # ── tables ────────────────────────────────────────────────────────────
-LEDGER = "landing_files"
 WRITERS = 4  # tables that are written at once
 MANY = 2_000_000  # rows
 
@@ -146,10 +145,7 @@ class State(NamedTuple):
 class Lake:
     """A folder or bucket prefix with one Delta table per subfolder.
 
-    Parameters
-    ----------
-    url
-        Folder or URL; ``s3://`` takes its credentials and endpoint from the environment.
+    The credentials and the endpoint of an ``s3://`` address come from the environment.
 
     Examples
     --------
@@ -175,28 +171,9 @@ class Lake:
     ) -> pl.LazyFrame:
         """Return a table or some of its rows.
 
-        Parameters
-        ----------
-        name
-            Name of the table, a key of `rfm.TABLES`.
-        until
-            Leave out rows from files dated later: what a run of that date sees.
-        version
-            An earlier version of the table; the newest if not given.
-        ledger
-            Version of ``landing_files`` that knows which files are later; the newest if not given.
-        **equal
-            Column and value, or values, that a row must have: ``processing_date=date``.
-
-        Returns
-        -------
-        polars.LazyFrame
-            Columns of the contract; no rows where the table does not exist yet.
-
-        Raises
-        ------
-        InputError
-            If the table, or that version of it, cannot be read.
+        ``until`` leaves out the rows of files dated later, as a run of that date does; ``version`` and ``ledger`` are versions
+        of the table and of ``landing_files``, if not the newest. Further keywords are columns, each with the value, or the list
+        of values, that a row must have: ``processing_date=date``. A table that does not exist yet has no rows.
         """
         table = self._handles.open(name, version)
         if version is not None and not table:
@@ -248,24 +225,8 @@ class Lake:
     ) -> int:
         """Replace a table, or the rows of it that have some values, in one commit.
 
-        Parameters
-        ----------
-        name
-            Name of the table.
-        rows
-            Everything that is to stand there afterwards.
-        **equal
-            Column and value, or values, of the rows to replace: ``UpdateDate=run_date``. All rows if not given.
-
-        Returns
-        -------
-        int
-            Rows written.
-
-        Raises
-        ------
-        ContractError
-            If a row breaks the contract; nothing is written then.
+        ``equal`` names the rows to replace: ``UpdateDate=run_date``. A row that breaks the contract raises ContractError, and
+        nothing is written.
         """
         return self._put(name, conform(TABLES[name], rows), equal)
 
@@ -286,20 +247,10 @@ class Lake:
     def replace_each(
         self, frames: Mapping[str, pl.LazyFrame | pd.DataFrame], **equal: dt.date | str | list[dt.date]
     ) -> dict[str, int]:
-        """Replace several tables at once, when all rows are known to keep their contracts; parameters as for `replace`.
-
-        Parameters
-        ----------
-        frames
-            Name of the table and what is to stand there afterwards. Lazy frames are computed together.
-
-        Returns
-        -------
-        dict
-            Rows written, by table.
-        """
+        """Replace several tables at once, when all rows are known to keep their contracts; lazy frames are computed together."""
         lazy = {name: frame for name, frame in frames.items() if isinstance(frame, pl.LazyFrame)}
-        shared = pl.QueryOptFlags(comm_subplan_elim=not self._large())  # what is shared is held, so much is rather read again
+        bronze = self.open(BRONZE)  # what is shared is held in memory, so a large bronze is rather read again
+        shared = pl.QueryOptFlags(comm_subplan_elim=bronze is None or bronze.count() <= MANY)
         computed = dict(zip(lazy, pl.collect_all(list(lazy.values()), optimizations=shared), strict=True))
         rows = {name: conform(TABLES[name], frame) for name, frame in {**frames, **computed}.items()}
         with ThreadPoolExecutor(WRITERS) as pool:
@@ -311,11 +262,11 @@ class Lake:
         return {name: State(table.version(), table.count()) for name, table in tables.items() if table}
 
     def optimize(self, name: str, retain_days: int = delta.RETAIN_DAYS) -> dict[str, int]:
-        """Join small files and remove those no recent version needs; parameters as for `optimize` of `rfm.lake.delta`."""
+        """Join small files and remove those no recent version needs; see `rfm.lake.delta.optimize`."""
         return delta.optimize(self._handles, name, retain_days)
 
     def tend(self, every: int, retain_days: int = delta.RETAIN_DAYS) -> list[str]:
-        """Optimize the tables that have had so many commits; parameters as for `tend` of `rfm.lake.delta`."""
+        """Optimize the tables that have had so many commits; see `rfm.lake.delta.maintain`."""
         return delta.maintain(self._handles, every, retain_days)
 
     def fingerprint(self, name: str, **wanted: Any) -> str:
@@ -324,11 +275,6 @@ class Lake:
 
         rows = self.rows(name, **wanted)
         return hashlib.sha256(rows.sort(TABLES[name].key or rows.columns).write_csv().encode()).hexdigest()
-
-    def _large(self) -> bool:
-        """Return True if bronze has more rows than should be held in memory at once."""
-        bronze = self.open("retail_transactions_bronze")
-        return bronze is not None and bronze.count() > MANY
 
     def _files_after(self, until: dt.date, version: int | None = None) -> list[str]:
         """Return the landing files that are dated after a day."""

@@ -70,24 +70,8 @@ class LandingFile(NamedTuple):
 def list_files(landing: str, pattern: str = "*_transactions.csv*", *, until: dt.date | None = None) -> list[LandingFile]:
     """List the landing files that a run of a date sees.
 
-    Parameters
-    ----------
-    landing
-        Folder or URL; files may lie flat or in folders of their own.
-    pattern
-        Shell pattern of the file names.
-    until
-        Run date: files dated later are left out, files without a date in their name never are.
-
-    Returns
-    -------
-    list of LandingFile
-        In order of date and name.
-
-    Raises
-    ------
-    SettingsError
-        If the folder is missing, holds no such file, or none dated up to the run date.
+    They come in order of date and name, from the folder or URL itself or from folders in it. ``until`` leaves out files dated
+    later. A folder that is missing, or holds no such file, raises SettingsError.
 
     Examples
     --------

@@ -141,14 +141,7 @@ Read = tuple[tuple, pa.Table | StreamedRows]  # a file's row of the ledger, and 
 class Reading:
     """Landing files while they are read: iterate over the batches.
 
-    Attributes
-    ----------
-    landing, files, run_date, encoding, separator, columns
-        As for `read_files`.
-    refused
-        Filled during the iteration: one line per file that was not read, with name, reason and remedy.
-    told
-        Called with the number of files that are done, as it grows.
+    ``refused`` gets one line per file that was not read; ``told`` is called with the number of files that are done.
     """
 
     landing: str
@@ -226,23 +219,8 @@ def read_files(
 ) -> Reading:
     """Read landing files of any format as text, in batches of about 64 MB.
 
-    Parameters
-    ----------
-    landing
-        Folder or URL.
-    files
-        As `list_files` returns them, or their paths under the folder.
-    run_date
-        Becomes ``processing_date``.
-    encoding, separator, columns
-        ``settings.files`` and ``settings.columns``.
-
-    Returns
-    -------
-    Reading
-        Iterate over it: pairs of files (``landing_files`` without layer, rows and version) and their rows of
-        ``retail_transactions_bronze``; rows that are too many to hold are `StreamedRows`. Afterwards ``refused`` says
-        which files were not read, and why.
+    ``files`` are those of `list_files`, or their paths. Iterate over the result: pairs of files (rows of ``landing_files``)
+    and their rows of ``retail_transactions_bronze``; afterwards ``refused`` says which files were not read, and why.
 
     Examples
     --------

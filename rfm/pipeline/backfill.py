@@ -19,15 +19,27 @@ from rfm.analysis.clustering import Clustering
 from rfm.analysis.metrics import purchases
 from rfm.analysis.outliers import fit_exclusions
 from rfm.config import VERSION
-from rfm.contracts import TABLES, conform
+from rfm.contracts import (
+    CLUSTER_MODELS,
+    CLUSTERED,
+    GOLD,
+    HISTORY,
+    LEDGER,
+    PIPELINE_RUNS,
+    RUN_WARNINGS,
+    SEGMENT_SUMMARY,
+    SILVER,
+    TABLES,
+    conform,
+)
 from rfm.errors import InputError, RfmError, SettingsError, first_line
-from rfm.lake import Lake, ingest, ledger, open_lake, open_lake_log
+from rfm.lake import Lake, ingest, open_lake, open_lake_log
 from rfm.lake.delta import scratch
 from rfm.lake.tables import table_versions
 from rfm.pipeline import stages
 from rfm.pipeline.models import keep_model
 from rfm.pipeline.run_record import BACKFILL, GROUPS, WRITTEN, digests, logged
-from rfm.pipeline.stages import CLUSTERED, GOLD, HISTORY, LEDGER, MODELS, OF_THE_DAY, RESULTS, SILVER, WARNINGS
+from rfm.pipeline.stages import OF_THE_DAY, RESULTS
 from rfm.report.publish import published_record
 from rfm.settings import Settings
 
@@ -70,7 +82,7 @@ def clean_ahead(settings: Settings, lake: Lake, run_dates: list[dt.date]) -> dic
     """
     try:
         found = {run_date: stages.ingest_files(lake, settings, run_date) for run_date in run_dates}
-        if len(ledger.changed_files(lake)):
+        if len(ingest.changed_files(lake)):
             return {}
         stages.clean_files(lake, settings)
         stages.count_quality(lake, settings, *run_dates)
@@ -129,15 +141,15 @@ def _latest(lake: Lake, engine: str) -> Iterator[Any]:
 
 def warnings_of(settings: Settings, first: dt.date, last: dt.date) -> tuple[list[str], bool]:
     """Return what the runs of some days warned of, and whether a file was refused."""
-    said = open_lake(settings).frame(WARNINGS, run_date=days(first, last))
+    said = open_lake(settings).frame(RUN_WARNINGS, run_date=days(first, last))
     return list(dict.fromkeys(said["message"])), bool((said["severity"] == "error").any())
 
 
 def results(settings: Settings, headlines: Mapping[dt.date, str]) -> list[dict[str, Any]]:
     """Return what the runs of some days came to, for machines."""
     lake, days = open_lake(settings), list(headlines)
-    said = lake.frame(WARNINGS, run_date=days)
-    runs = lake.frame("pipeline_runs", run_date=days, stage=BACKFILL).sort_values("started")
+    said = lake.frame(RUN_WARNINGS, run_date=days)
+    runs = lake.frame(PIPELINE_RUNS, run_date=days, stage=BACKFILL).sort_values("started")
 
     def result(day: dt.date) -> dict[str, Any]:
         run, of_day = runs[runs["run_date"] == day].iloc[-1], said[said["run_date"] == day]
@@ -201,7 +213,7 @@ def to_segments(settings: Settings, lake: Lake, run_date: dt.date) -> str:
     named, tables = stages.segment_customers(lake.frame(CLUSTERED, UpdateDate=run_date), models, history, settings, run_date)
     stages.write_segments(lake, settings, named, tables, run_date)
     keep_model(lake.url, run_date, stages.model_documents(lake, settings, named, run_date))
-    return segments.headline(tables["segment_summary"], settings.shop.currency)
+    return segments.headline(tables[SEGMENT_SUMMARY], settings.shop.currency)
 
 
 # ── replay ────────────────────────────────────────────────────────────
@@ -256,7 +268,7 @@ def _versions(reports: str, record: Mapping[str, Any]) -> dict[str, int]:
         noted = {stage["name"]: stage for stage in record["stages"]}
         reads = {name: state for stage in reversed(REPEATED) for name, state in noted[stage.name]["reads"].items()}
         made = {name for stage in REPEATED for name in stage.writes}
-        kept = {name: record["tables"][name] for name in (MODELS, HISTORY)}
+        kept = {name: record["tables"][name] for name in (CLUSTER_MODELS, HISTORY)}
         outside = {name: state for name, state in reads.items() if name not in made}
         return {name: int(state["version"]) for name, state in (kept | outside).items()}
     except (KeyError, TypeError, ValueError) as error:
@@ -290,9 +302,9 @@ COUNTED = ["CustomerID", "InvoiceNo", "StockCode", "Quantity", "InvoiceDate", "I
 
 def run_backtest(settings: Settings, first: dt.date | None = None, last: dt.date | None = None, every: int = 7) -> pd.DataFrame:
     """Segment many past days in every way and measure what each way foretold."""
-    silver = open_lake(settings).rows("retail_transactions_silver", columns=COUNTED)
+    silver = open_lake(settings).rows(SILVER, columns=COUNTED)
     if silver.is_empty():
-        raise InputError(f"{settings.lake}: retail_transactions_silver has 0 rows; run `rfm daily` first")
+        raise InputError(f"{settings.lake}: {SILVER} has 0 rows; run `rfm daily` first")
     invoices = purchases(silver, dt.date.max, stock_code_pattern=settings.rules.stock_code_pattern).to_pandas()
     days = past_days(invoices, first, last, every)
     return core.backtest(list(snapshots(settings, silver, invoices, days)), invoices)

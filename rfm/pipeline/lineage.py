@@ -19,9 +19,9 @@ from openlineage.client import event_v2 as ol
 from openlineage.client import facet_v2 as facets
 
 from rfm.analysis.cleaning import EXPECTATIONS
-from rfm.contracts import LANDING_COLUMNS, TABLES
+from rfm.contracts import BRONZE, CLUSTERED, DESCRIBED_CUSTOMERS, GOLD, LANDING_COLUMNS, QUARANTINE, SILVER, TABLES
 from rfm.errors import first_line, redact
-from rfm.pipeline.stages import BRONZE, CLUSTERED, CUSTOMERS, GOLD, LANDING, QUARANTINE, SILVER
+from rfm.pipeline.stages import LANDING
 
 
 # ── columns ────────────────────────────────────────────────────────────
@@ -83,7 +83,7 @@ COLUMNS: dict[str, dict[str, Origin]] = {
         "AGGREGATION",
     ),
     CLUSTERED: _same(GOLD, *_KEPT) | _made(GOLD, {"Cluster": ("Monetary Frequency Recency", "clustered")}),
-    CUSTOMERS: _same(CLUSTERED, *_KEPT, "Cluster", "UpdateDate")
+    DESCRIBED_CUSTOMERS: _same(CLUSTERED, *_KEPT, "Cluster", "UpdateDate")
     | _made(
         CLUSTERED,
         {

@@ -34,19 +34,7 @@ REMEDY = "run `rfm daily` for a day first, or name the lake with --lake"
 def keep_model(lake: str, run_date: dt.date, documents: Mapping[str, str]) -> str:
     """Write the documents of a model, each file in one step; a run of the same run date replaces them.
 
-    Parameters
-    ----------
-    lake
-        Folder or URL of the tables.
-    run_date
-        The run date.
-    documents
-        Texts by file name, see `rfm.stages.model_documents`.
-
-    Returns
-    -------
-    str
-        The folder, as seen from the lake.
+    ``documents`` are texts by file name, see `rfm.stages.model_documents`. Returns the folder, as seen from the lake.
 
     Examples
     --------

@@ -23,11 +23,10 @@ import polars as pl
 from rfm.analysis import quality
 from rfm.analysis.cleaning import SEVERITIES, clean
 from rfm.analysis.formatting import as_it_was, harmless
-from rfm.contracts import LANDING_COLUMNS, TABLES, conform
+from rfm.contracts import LANDING_COLUMNS, QUARANTINE, RELEASED_ROWS, SILVER, TABLES, conform
 from rfm.errors import ContractError, InputError, SettingsError, first_line
-from rfm.lake import ledger, open_lake_log
+from rfm.lake import ingest, open_lake_log
 from rfm.lake.delta import retried, sql_equals
-from rfm.lake.ledger import QUARANTINE, SILVER
 from rfm.lake.tables import Lake
 from rfm.landing.csv import detect_separator
 from rfm.landing.decode import mask_of, to_utf8
@@ -35,7 +34,6 @@ from rfm.pipeline.stages import recount_quality
 from rfm.settings import Settings
 
 # ── release ────────────────────────────────────────────────────────────
-RELEASED = "released_rows"
 RAW = tuple(LANDING_COLUMNS.values())
 Clean = Callable[[pl.LazyFrame], tuple[pl.LazyFrame, pl.LazyFrame]]
 
@@ -51,7 +49,7 @@ def quarantined(lake: Lake, files: Iterable[str] | None = None) -> pl.DataFrame:
     """Return the rows of the quarantine with an id each that stays the same until the row is released."""
     some: dict[str, Any] = {} if files is None else {"source_file": sorted(files)}
     rows = lake.rows(QUARANTINE, **some)
-    versions = ledger.versions_in_layer(lake, "quarantine")
+    versions = ingest.versions_in_layer(lake, "quarantine")
     digests = [_digest([versions.get(row["source_file"], 1), *_identity(row)]) for row in rows.iter_rows(named=True)]
     ids = _numbered(digests, _finished(lake))
     known = [versions.get(name, 1) for name in rows["source_file"]]
@@ -62,9 +60,9 @@ def record_release(lake: Lake, rows: pl.DataFrame, after: Mapping[str, Mapping[s
     """Note which rows are released, and as what; the tables follow by `finish`."""
 
     def attempt() -> int:
-        table = lake.handle(RELEASED)
-        turn = deltalake.Transaction(RELEASED, (table.transaction_version(RELEASED) or 0) + 1)  # two at once conflict
-        known = lake.read(RELEASED).select("row_id").collect()["row_id"]
+        table = lake.handle(RELEASED_ROWS)
+        turn = deltalake.Transaction(RELEASED_ROWS, (table.transaction_version(RELEASED_ROWS) or 0) + 1)  # two at once conflict
+        known = lake.read(RELEASED_ROWS).select("row_id").collect()["row_id"]
         new = rows.filter(~pl.col("row_id").is_in(known.to_list())).sort("row_id")
         if len(new):
             properties = deltalake.CommitProperties(app_transactions=[turn])
@@ -77,7 +75,7 @@ def record_release(lake: Lake, rows: pl.DataFrame, after: Mapping[str, Mapping[s
 
 def finish_release(lake: Lake, clean: Clean) -> ReleaseResult:
     """Move the recorded rows that still stand in the quarantine into silver."""
-    noted, moved = lake.read(RELEASED).collect(), 0
+    noted, moved = lake.read(RELEASED_ROWS).collect(), 0
     days: set[dt.date] = set()
     done = set(_finished(lake)["release_id"])
     for release in noted["release_id"].unique(maintain_order=True):
@@ -121,7 +119,7 @@ def _numbered(digests: list[str], finished: pl.DataFrame) -> list[str]:
 
 def _finished(lake: Lake) -> pl.DataFrame:
     """Return the recorded rows whose release has left the quarantine."""
-    noted = lake.read(RELEASED).select("row_id", "release_id").collect()
+    noted = lake.read(RELEASED_ROWS).select("row_id", "release_id").collect()
     releases = noted["release_id"].unique().to_list()
     held = lake.held(QUARANTINE, [_transaction(release) for release in releases]) if releases else {}
     return noted.filter(pl.col("release_id").is_in([one for one in releases if _transaction(one) in held]))
@@ -143,7 +141,7 @@ def _noted(rows: pl.DataFrame, after: Mapping[str, Mapping[str, str | None]], ru
         released_timestamp=pl.lit(dt.datetime.now(dt.UTC)),
         run_date=pl.lit(run_date),
     )
-    return conform(TABLES[RELEASED], noted)
+    return conform(TABLES[RELEASED_ROWS], noted)
 
 
 def _corrected(left: pl.DataFrame, noted: pl.DataFrame) -> pl.DataFrame:
@@ -174,9 +172,9 @@ def _count(lake: Lake, left: pl.DataFrame) -> None:
     """Count the rows of the files in silver and in the quarantine anew."""
     files = left["source_file"].unique().to_list()
     for layer in ("silver", "quarantine"):
-        noted = ledger.read_entries(lake, layer, files)
+        noted = ingest.read_entries(lake, layer, files)
         versions = dict(noted.select("source_file", pl.col("version").fill_null(1)).rows())
-        ledger.record_layer(lake, layer, noted.drop("layer", "rows", "version"), versions)
+        ingest.record_layer(lake, layer, noted.drop("layer", "rows", "version"), versions)
 
 
 # ── verb ────────────────────────────────────────────────────────────

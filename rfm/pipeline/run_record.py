@@ -23,12 +23,13 @@ from typing import Any
 from rfm.analysis import segments
 from rfm.analysis.clustering import Model
 from rfm.config import VERSION
+from rfm.contracts import BRONZE, CLUSTER_MODELS, GOLD, HISTORY, PIPELINE_RUNS, RUN_WARNINGS, SEGMENT_STABILITY, SEGMENT_SUMMARY
 from rfm.errors import first_line, redact
 from rfm.lake import Lake
 from rfm.lake.tables import rows_added
 from rfm.lake.tables import table_versions as versions
 from rfm.pipeline.lineage import run_id
-from rfm.pipeline.stages import BRONZE, EXPORTS, GOLD, HISTORY, MODELS, RESULTS, STAGES, WARNINGS, Stage
+from rfm.pipeline.stages import BACKFILL, EXPORTS, RESULTS, RUN, STAGES, Stage
 from rfm.settings import Settings
 
 # ── record ────────────────────────────────────────────────────────────
@@ -135,7 +136,7 @@ def digests(lake: Lake, run_date: dt.date) -> dict[str, str]:
 def conclude(settings: Settings, lake: Lake, record: RunRecord) -> None:
     """Add what the run found: the result tables with their digests, and the segments."""
     found = digests(lake, record.run_date)
-    summary = lake.frame("segment_summary")
+    summary = lake.frame(SEGMENT_SUMMARY)
     record.tables = {name: {**state, "sha256": found[name]} for name, state in states(lake, found).items()}
     record.headline = segments.headline(summary, settings.shop.currency)
     record.summary = {
@@ -154,10 +155,10 @@ def _stability(lake: Lake, run_date: dt.date) -> dict[str, Any]:
 
     The result depends on the files, the settings and this chain: the run dates from the last full fit on.
     """
-    found = lake.frame("segment_stability", UpdateDate=run_date).astype(object)
+    found = lake.frame(SEGMENT_STABILITY, UpdateDate=run_date).astype(object)
     known = found.where(found.notna(), None).iloc[0]
     row = {name: value.isoformat() if isinstance(value, dt.date) else value for name, value in known.items()}
-    models = Model.kept(lake.frame(MODELS), run_date)
+    models = Model.kept(lake.frame(CLUSTER_MODELS), run_date)
     chain = [run_date.isoformat()]
     while before := models[dt.date.fromisoformat(chain[0])].previous:
         chain.insert(0, before)
@@ -166,7 +167,7 @@ def _stability(lake: Lake, run_date: dt.date) -> dict[str, Any]:
 
 def add_warnings(lake: Lake, record: RunRecord) -> None:
     """Add the warnings that the stages have written for the run date; those of severity ``error`` also under ``errors``."""
-    said = lake.frame(WARNINGS, run_date=record.run_date).sort_values(["severity", "stage", "kind", "message"])
+    said = lake.frame(RUN_WARNINGS, run_date=record.run_date).sort_values(["severity", "stage", "kind", "message"])
     record.warn(said["message"])
     record.errors = list(said.loc[said["severity"] == "error", "message"])
 
@@ -217,8 +218,6 @@ def _version(package: str) -> str:
 
 
 # ── log ────────────────────────────────────────────────────────────
-TABLE = "pipeline_runs"
-RUN, BACKFILL = "run", "backfill"  # names of the row for a whole run
 WRITTEN = tuple(dict.fromkeys(name for stage in STAGES for name in stage.writes))
 
 
@@ -228,7 +227,7 @@ def log_rows(lake: Lake, record: RunRecord, whole: StageRecord | None = None) ->
 
     rows = [_row(record, stage) for stage in (whole or _whole(record), *record.stages)]
     try:
-        lake.replace(TABLE, pd.DataFrame(rows), run_id=record.run_id)
+        lake.replace(PIPELINE_RUNS, pd.DataFrame(rows), run_id=record.run_id)
     except Exception as error:  # noqa: BLE001 (a run never fails with its log)
         return [f"run log: not written: {redact(first_line(error))}"]
     return []

@@ -18,8 +18,9 @@ from rfm.landing.files import filesystem, list_files
 from rfm.settings import Settings, artifacts_dir
 
 # ── lock ────────────────────────────────────────────────────────────
-# On a disk the operating system holds the lock and frees it when the process dies. In a bucket it is an object that only
-# one of two can make; one that a run left behind is taken over when its process is gone, or after LONGEST.
+# The text of the lock names its owner. On a disk the operating system holds a second file, and frees it when the process
+# dies. In a bucket only one run can create the object; a lock left behind is taken over when its
+# process is gone, or after LONGEST.
 LOCK = "run.lock"
 LONGEST = dt.timedelta(hours=12)  # no run takes longer
 Release = Callable[[], None]
@@ -37,7 +38,7 @@ def locked(settings: Settings, work: dt.date | str) -> Iterator[None]:
     if isinstance(work, str) and "local" in fs.protocol and not Path(root).is_dir():
         yield
         return
-    with friendly_io_errors(f"{shown}: cannot be written", "mend that first"):
+    with friendly_io_errors(f"{shown}: cannot be written", "fix that first"):
         release = _in_bucket(fs, place, owner, shown) if "s3" in fs.protocol else _on_disk(fs, place, owner, shown)
     try:
         yield
@@ -60,26 +61,21 @@ def _on_disk(fs: Any, place: str, owner: str, shown: str) -> Release:
     """Take the lock of a folder; return the function that releases it."""
     if "local" not in fs.protocol:
         return lambda: None
-    import fcntl
+    from filelock import FileLock, Timeout  # not at the top: the checks before a run do without
 
-    Path(place).parent.mkdir(parents=True, exist_ok=True)
-    file = Path(place).open("a+", encoding="utf-8")  # noqa: SIM115 (it is closed by the release)
+    text, lock = Path(place), FileLock(f"{place}.held")
+    text.parent.mkdir(parents=True, exist_ok=True)
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.seek(0)
-        with file:
-            raise _busy(shown, file.read()) from None
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise _busy(shown, text.read_text(encoding="utf-8") if text.is_file() else "") from None
     except OSError:
         pass  # a disk that knows no locks; the tables guard themselves
-    file.truncate(0)
-    file.write(owner)
-    file.flush()
+    text.write_text(owner, encoding="utf-8")
 
     def release() -> None:
-        with file:
-            file.truncate(0)
-            fcntl.flock(file, fcntl.LOCK_UN)
+        text.write_text("", encoding="utf-8")
+        lock.release()
 
     return release
 
@@ -236,11 +232,7 @@ def run_date(settings: Settings) -> dt.date:
 
     Where no name has a date, it is the day of the newest sale in the files, and a Python warning says so. Days
     before 1990 or after today do not count for that.
-
-    Raises
-    ------
-    SettingsError
-        If there is no file, or neither a name nor a sale has a date that can be.
+    before 1990 or after today do not count for that. Without any date it raises SettingsError.
 
     Examples
     --------

@@ -9,6 +9,9 @@ import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from rfm import contracts as tables
+from rfm.contracts import BRONZE, CLUSTER_MODELS, CLUSTERED, GOLD, HISTORY, LEDGER, OF_THE_DAY, QUARANTINE, RUN_WARNINGS, SILVER
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -30,46 +33,36 @@ class Stage(NamedTuple):
 
 
 LANDING = "landing"
+RUN, BACKFILL = "run", "backfill"  # names of a whole run in the log of runs
 EXPORTS = "exports"  # folder of a run with the lists of customers, beside its pages
-LEDGER, WARNINGS, MODELS = "landing_files", "run_warnings", "cluster_models"
-BRONZE, SILVER, QUARANTINE = "retail_transactions_bronze", "retail_transactions_silver", "retail_transactions_quarantine"
-GOLD, CLUSTERED = "customer_rfm_gold", "customer_rfm_kmeans_clustered"
-HISTORY = "customer_rfm_kmeans_clustered_history"
-DESCRIBED, CUSTOMERS = "cluster_description_and_recommendation", "customer_rfm_description_and_recommendation"
-QUALITY = (
-    "bronze_daily_quality",
-    "daily_counts",
-    "bronze_silver_dq_comparison",
-    "expectation_results",
-    "quality_metrics",
-    "daily_volume",
-)
-OF_THE_DAY = ("cluster_summary", DESCRIBED, CUSTOMERS, "segment_summary", "customer_segmentations", "customer_explanations")
-OVER_TIME = ("segmentation_agreement", HISTORY, "segment_movement", "segment_stability")
 
-INGEST = Stage("1_bronze", "everything that arrived", (), (BRONZE, LEDGER, WARNINGS), LANDING, (BRONZE,))
+INGEST = Stage("1_bronze", "everything that arrived", (), (BRONZE, LEDGER, RUN_WARNINGS), LANDING, (BRONZE,))
 CLEAN = Stage(
     "2_silver",
     "clean and typed",
     (BRONZE, LEDGER),
-    (SILVER, QUARANTINE, LEDGER, *QUALITY, WARNINGS),
+    (SILVER, QUARANTINE, LEDGER, *tables.QUALITY_TABLES, RUN_WARNINGS),
     BRONZE,
     (SILVER, QUARANTINE),
 )
 MEASURE = Stage("3_gold", "one row per customer", (SILVER, LEDGER), (GOLD,))
+MODEL_INPUT = (GOLD, SILVER, LEDGER, CLUSTER_MODELS, HISTORY)
 CLUSTER = Stage(
-    "4_clusters", "customers who behave alike", (GOLD, SILVER, LEDGER, MODELS, HISTORY), (CLUSTERED, MODELS, "fit_exclusions")
+    "4_clusters",
+    "customers who behave alike",
+    (GOLD, SILVER, LEDGER, CLUSTER_MODELS, HISTORY),
+    (CLUSTERED, CLUSTER_MODELS, tables.FIT_EXCLUSIONS),
 )
 SEGMENT = Stage(
     "5_segments",
     "a name and an action for everyone",
-    (CLUSTERED, MODELS, HISTORY, LEDGER),
-    (*OF_THE_DAY, *OVER_TIME, WARNINGS, MODELS),
+    (CLUSTERED, CLUSTER_MODELS, HISTORY, LEDGER),
+    (*OF_THE_DAY, *tables.OVER_TIME, RUN_WARNINGS, CLUSTER_MODELS),
 )
-REPORT = Stage("6_report", "who they are and what to do", (CUSTOMERS, DESCRIBED), ())
+REPORT = Stage("6_report", "who they are and what to do", (tables.DESCRIBED_CUSTOMERS, tables.DESCRIBED_CLUSTERS), ())
 STAGES = (INGEST, CLEAN, MEASURE, CLUSTER, SEGMENT, REPORT)
 TABLES_STAND = SEGMENT.name  # the stage that writes the last table; the one after it only shows them
-RESULTS = (GOLD, CLUSTERED, MODELS, *OF_THE_DAY)
+RESULTS = (GOLD, CLUSTERED, CLUSTER_MODELS, *OF_THE_DAY)
 
 
 # ── bronze ────────────────────────────────────────────────────────────
@@ -144,9 +137,9 @@ def warn_of_quality(lake: Lake, settings: Settings, run_date: dt.date) -> pd.Dat
     """Write and return the warnings about lines, days and shares that lie far from the shop's own past."""
     from rfm.analysis import quality
 
-    files, volume = lake.frame(LEDGER, layer="bronze", until=run_date), lake.frame("daily_volume", until=run_date)
-    odd = quality.warnings(run_date, files, volume, lake.frame("quality_metrics"), settings.quality)
-    lake.replace(WARNINGS, odd, run_date=run_date, stage=CLEAN.name)
+    files, volume = lake.frame(LEDGER, layer="bronze", until=run_date), lake.frame(tables.DAILY_VOLUME, until=run_date)
+    odd = quality.warnings(run_date, files, volume, lake.frame(tables.QUALITY_METRICS), settings.quality)
+    lake.replace(RUN_WARNINGS, odd, run_date=run_date, stage=CLEAN.name)
     return odd
 
 
@@ -155,8 +148,8 @@ def check_quality(lake: Lake, settings: Settings, run_date: dt.date) -> float:
     from rfm.analysis import quality
     from rfm.lake import ingest
 
-    results = lake.frame("expectation_results", processing_date=run_date)
-    comparison = lake.frame("bronze_silver_dq_comparison", processing_date=run_date)
+    results = lake.frame(tables.EXPECTATION_RESULTS, processing_date=run_date)
+    comparison = lake.frame(tables.DQ_COMPARISON, processing_date=run_date)
     share = quality.guard(results, comparison, settings.rules.max_dropped_share)
     ingest.stop_if_refused(lake, run_date, settings.files.on_refused)
     return share
@@ -185,7 +178,7 @@ def predecessor(lake: Lake, settings: Settings, run_date: dt.date, refit: bool =
     """Return customers and model of the run that this one starts from; None if it fits afresh."""
     from rfm.analysis.clustering import Clustering, Model
 
-    model = Model.predecessor(lake.frame(MODELS), run_date, settings.clusters, refit)
+    model = Model.predecessor(lake.frame(CLUSTER_MODELS), run_date, settings.clusters, refit)
     return Clustering(lake.frame(HISTORY, UpdateDate=[model.date]), model) if model else None
 
 
@@ -206,8 +199,8 @@ def cluster_customers(
 def write_clusters(lake: Lake, clustered: Clustered, run_date: dt.date) -> int:
     """Write customers, model and exclusions of a run; return the number of customers."""
     written = lake.replace(CLUSTERED, clustered.customers)
-    lake.replace(MODELS, clustered.model.record, UpdateDate=run_date)
-    lake.replace("fit_exclusions", clustered.excluded, UpdateDate=run_date)
+    lake.replace(CLUSTER_MODELS, clustered.model.record, UpdateDate=run_date)
+    lake.replace(tables.FIT_EXCLUSIONS, clustered.excluded, UpdateDate=run_date)
     return written
 
 
@@ -236,7 +229,7 @@ def past_runs(lake: Lake, run_date: dt.date) -> tuple[dict[dt.date, Model], pd.D
     from rfm.analysis import movement
     from rfm.analysis.clustering import Model
 
-    models = Model.kept(lake.frame(MODELS), run_date)
+    models = Model.kept(lake.frame(CLUSTER_MODELS), run_date)
     return models, lake.frame(HISTORY, UpdateDate=list(movement.since(models, run_date).values()))
 
 
@@ -250,30 +243,30 @@ def segment_customers(
     customers = segments.describe_customers(clustered, named.clusters)
     ways = segments.segmentations(customers, cutoffs)
     return named, {
-        "cluster_summary": named.clusters,  # some of its columns
-        DESCRIBED: named.clusters,
-        CUSTOMERS: customers,
-        "segment_summary": segments.summarise_segments(customers, cutoffs, currency),
-        "customer_segmentations": ways,
-        "customer_explanations": segments.explain_customers(customers, named.clusters, named.model, currency),
-        "segmentation_agreement": segments.agreement(ways, run_date),
+        tables.CLUSTER_SUMMARY: named.clusters,  # some of its columns
+        tables.DESCRIBED_CLUSTERS: named.clusters,
+        tables.DESCRIBED_CUSTOMERS: customers,
+        tables.SEGMENT_SUMMARY: segments.summarise_segments(customers, cutoffs, currency),
+        tables.SEGMENTATIONS: ways,
+        tables.EXPLANATIONS: segments.explain_customers(customers, named.clusters, named.model, currency),
+        tables.AGREEMENT: segments.agreement(ways, run_date),
         HISTORY: customers,
-        "segment_movement": movement.movement(customers, history, models, run_date),
-        "segment_stability": movement.stability(customers, history, models, run_date),
+        tables.SEGMENT_MOVEMENT: movement.movement(customers, history, models, run_date),
+        tables.SEGMENT_STABILITY: movement.stability(customers, history, models, run_date),
     }
 
 
 def write_segments(
-    lake: Lake, settings: Settings, named: NamedClusters, tables: Mapping[str, pd.DataFrame], run_date: dt.date
+    lake: Lake, settings: Settings, named: NamedClusters, frames: Mapping[str, pd.DataFrame], run_date: dt.date
 ) -> pd.DataFrame:
     """Write the tables of a run and its warnings, then the model with its names; return the warnings."""
     from rfm.analysis import quality
 
-    lake.replace_each({name: tables[name] for name in OF_THE_DAY})
-    lake.replace_each({name: tables[name] for name in OVER_TIME}, UpdateDate=run_date)
-    odd = quality.unsteady(run_date, lake.frame("segment_stability"), settings.quality)
-    lake.replace(WARNINGS, odd, run_date=run_date, stage=SEGMENT.name)
-    lake.replace(MODELS, named.model.record, UpdateDate=run_date)  # last: a model with names says that the run is whole
+    lake.replace_each({name: frames[name] for name in OF_THE_DAY})
+    lake.replace_each({name: frames[name] for name in tables.OVER_TIME}, UpdateDate=run_date)
+    odd = quality.unsteady(run_date, lake.frame(tables.SEGMENT_STABILITY), settings.quality)
+    lake.replace(RUN_WARNINGS, odd, run_date=run_date, stage=SEGMENT.name)
+    lake.replace(CLUSTER_MODELS, named.model.record, UpdateDate=run_date)  # last: a model with names says that the run is whole
     return odd
 
 

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from rfm.analysis.cleaning import clean
 from rfm.errors import InputError
 from rfm.lake import ingest
-from rfm.lake.ledger import BRONZE, QUARANTINE, SILVER
+from rfm.lake.ingest import BRONZE, QUARANTINE, SILVER
 from rfm.lake.tables import Lake
 from rfm.landing.csv import parse, repeated
 from rfm.landing.files import list_files

@@ -14,7 +14,7 @@ import pytest
 from rfm.analysis.cleaning import clean
 from rfm.errors import ContractError, InputError, SettingsError
 from rfm.lake import ingest
-from rfm.lake.ledger import BRONZE, QUARANTINE, SILVER
+from rfm.lake.ingest import BRONZE, QUARANTINE, SILVER
 from rfm.lake.tables import Lake
 from rfm.pipeline import backfill, release
 from rfm.settings import Settings, load_settings
