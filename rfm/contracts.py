@@ -116,7 +116,7 @@ TABLES = {
     name: Table(name, one["grain"], tuple(one["key"]), _columns(one["columns"]))
     for name, one in json.loads(Path(__file__).with_name("schema.json").read_text(encoding="utf-8")).items()
 }
-"""The tables by name, in the order of the road."""
+"""The tables by name, in the order of the pipeline."""
 
 
 # ── checks ────────────────────

@@ -159,27 +159,24 @@ def _common(
 
 
 # ── options that several verbs share ─────────────────────────────────
-def _engines() -> list[str]:
-    """List the values of --engine for shell completion."""
-    return ["polars", "spark"]
-
-
 def option(name: str, metavar: str | None, text: str, default: str | bool = True, **given: Any) -> Any:
     """Return an option of a verb; the help shows the default in words."""
     return typer.Option(name, metavar=metavar, help=text, show_default=default, **given)
 
 
-Date = Annotated[str | None, option("--date", "DATE", "Run date, YYYY-MM-DD.", "the newest day that has a file")]
 Landing = Annotated[str | None, option("--landing", "FOLDER", "Folder or URL of the daily files.", "data/landing")]
-LakeUrl = Annotated[str | None, option("--lake", "FOLDER", "Folder or URL of the tables.", "data/lake")]
-Reports = Annotated[str | None, option("--reports", "FOLDER", "Folder or URL of the published reports.", "reports")]
-_ENGINE = option("--engine", "NAME", "Engine for large tables: polars, or spark.", "polars", autocompletion=_engines)
-Engine = Annotated[str | None, _ENGINE]
-Remote = Annotated[str | None, option("--remote", "URL", "Spark Connect server for --engine spark, sc://host:port.")]
+_ENGINES = {"autocompletion": lambda: ["polars", "spark"]}
+SETTINGS: dict[str, Any] = {
+    "date": Annotated[str | None, option("--date", "DATE", "Run date, YYYY-MM-DD.", "the newest day that has a file")],
+    "landing": Landing,
+    "lake": Annotated[str | None, option("--lake", "FOLDER", "Folder or URL of the tables.", "data/lake")],
+    "reports": Annotated[str | None, option("--reports", "FOLDER", "Folder or URL of the published reports.", "reports")],
+    "engine": Annotated[
+        str | None, option("--engine", "NAME", "Engine for large tables: polars, or spark.", "polars", **_ENGINES)
+    ],
+    "remote": Annotated[str | None, option("--remote", "URL", "Spark Connect server for --engine spark, sc://host:port.")],
+}
 Json = Annotated[bool, option("--json", None, "Print one JSON document; other messages go to standard error.")]
-
-
-SETTINGS = {"date": Date, "landing": Landing, "lake": LakeUrl, "reports": Reports, "engine": Engine, "remote": Remote}
 
 
 def with_settings(*names: str, **own: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:

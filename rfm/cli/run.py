@@ -69,7 +69,8 @@ def run_chain(settings: Any, given: Mapping[str, Any], catching_up: bool = False
             dated = _dated(settings)
             from rfm.pipeline.daily import run
 
-            record = run(dated, given, partial(_print_stage, line), kernels, partial(_print_begun, line))
+            begun = lambda stage: _print_progress(line, f"{stage.name:<12} {stage.title}")
+            record = run(dated, given, partial(_print_stage, line), kernels, begun)
     _print_warnings(record["warnings"])
     if as_json:
         print_json(record | {"caught_up": [one._asdict() for one in caught_up]} if catching_up else record)
@@ -182,10 +183,6 @@ def _print_replay(settings: Any, day: dt.date, as_json: bool) -> None:
 def _print_warnings(warnings: list[str]) -> None:
     for warning in warnings:
         notes.print(f"[yellow]warning[/] {escape(warning)}")
-
-
-def _print_begun(line: Status, stage: Any) -> None:
-    _print_progress(line, f"{stage.name:<12} {stage.title}")
 
 
 def _print_stage(line: Status, stage: Mapping[str, Any]) -> None:

@@ -114,7 +114,8 @@ def _runs(logged: list[dict[str, Any]], published: list[dict[str, Any]]) -> list
     for row in logged:
         report = reports.pop((str(row["run_date"]), _second(row["started"])), {})
         runs.append(_run(row) | {name: report.get(name) for name in RESULTS})
-    older = [{**dict.fromkeys(_run({})), **_report(run)} for run in reports.values()]
+    known = ("run_date", "status", "started", "seconds", *RESULTS)
+    older = [dict.fromkeys(_run({})) | {"stage": RUN} | {name: run.get(name) for name in known} for run in reports.values()]
     return sorted(runs + older, key=lambda run: _second(run["started"]) or run["run_date"], reverse=True)
 
 
@@ -124,10 +125,6 @@ def _run(row: dict[str, Any]) -> dict[str, Any]:
     if row.get("status") == "running" and not _alive(row):
         run["status"] = "did not finish"
     return run | {name: str(run[name]) for name in ("run_date",) if run[name]}
-
-
-def _report(run: dict[str, Any]) -> dict[str, Any]:
-    return {"stage": RUN} | {name: run.get(name) for name in ("run_date", "status", "started", "seconds", *RESULTS)}
 
 
 def _second(moment: Any) -> str:
@@ -196,15 +193,9 @@ def _render_runs(runs: Sequence[Mapping[str, Any]], reports: str) -> Any:
         return f"Runs in {literal(reports)}: none yet"
     right = ("seconds", "lines in", "customers")
     columns = [(name, "right" if name in right else "left") for name in ("day", "stage", "status", *right)]
+    measures = ("seconds", "rows_read", "customers")
     rows = (
-        (
-            literal(run["run_date"]),
-            literal(run["stage"]),
-            _coloured(run["status"]),
-            _number(run["seconds"]),
-            _number(run["rows_read"]),
-            _number(run["customers"]),
-        )
+        (literal(run["run_date"]), literal(run["stage"]), _coloured(run["status"]), *(_number(run[name]) for name in measures))
         for run in runs
     )
     return _grid("Last runs", columns, rows)

@@ -174,7 +174,7 @@ class TableCache:
         whole = rest if parted else real_path(path)
         if found := (NO_DELTA if parted else NO_DELTA_ON_DISK).search(whole):
             remedy = "name a folder whose whole path is without it: --lake, RFM_LAKE or `lake` in rfm.toml"
-            raise InputError(f"{self.url}: Delta tables cannot lie under a path with {found[0]!r} in it; {remedy}")
+            raise InputError(f"{self.url}: Delta tables cannot be stored under a path with {found[0]!r} in it; {remedy}")
         return f"{scheme}://{quote(rest, safe='/=')}" if parted else whole
 
     def _handle(self, name: str, version: int | None = None) -> deltalake.DeltaTable:

@@ -49,7 +49,7 @@ def session(remote: str) -> Any:
         spark = SparkSession.builder.remote(remote).create()
         spark.conf.set("spark.sql.session.timeZone", "UTC")
     except Exception:  # whatever it is, its words may hold the address with its token
-        raise SettingsError("engine spark: nobody answers at `remote`; start a server or mend the address") from None
+        raise SettingsError("engine spark: no answer at `remote`; start a server or fix the address") from None
     return spark
 
 
@@ -71,8 +71,8 @@ def frame(spark: Any, rows: pa.Table) -> Any:
     """Return Arrow rows as a Spark frame; the client itself refuses a frame without rows."""
     if len(rows):
         return spark.createDataFrame(rows)
-    nothing = pa.table([pa.nulls(1, kind) for kind in rows.schema.types], schema=rows.schema)
-    return spark.createDataFrame(nothing).limit(0)
+    empty = pa.table([pa.nulls(1, kind) for kind in rows.schema.types], schema=rows.schema)
+    return spark.createDataFrame(empty).limit(0)
 
 
 class Cluster:

@@ -236,8 +236,8 @@ class Lake:
 
         def attempt() -> int:
             table = self._handles.ensure(name)
-            nothing = predicate and frame.is_empty() and self.read(name, **equal).head(1).collect().is_empty()
-            if not nothing:  # in the place of nothing: then there is nothing to commit
+            unchanged = predicate and frame.is_empty() and self.read(name, **equal).head(1).collect().is_empty()
+            if not unchanged:  # no rows in the place of no rows need no commit
                 how = LEAN if predicate else {**LEAN, "commit_properties": exclusive_commit(table)}
                 deltalake.write_deltalake(table, frame, mode="overwrite", predicate=predicate, **how)
             return len(frame)

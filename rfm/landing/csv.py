@@ -167,11 +167,9 @@ def first_line(text: bytes) -> bytes:
 
 
 def detect_separator(text: bytes, names: Collection[str] = (), blanks: bool = False) -> str:
-    """Return the separator of a text.
-
-    The one that yields the most of the names in the first line; then the one that splits the first lines into the most
-    columns, as many in most lines as in the first. Blanks, if they may separate, come last.
-    """
+    """Return the separator of a text."""
+    # The one that yields the most of the names in the first line; then the one that splits the first lines into the most
+    # columns, as many in most lines as in the first. Blanks, if they may separate, come last.
     found = {separator: {plain_name(name) for name in _first_record(text, separator)} for separator in SEPARATORS}
     matches = {separator: len(header.intersection(names)) for separator, header in found.items()}
     best = [separator for separator in SEPARATORS if matches[separator] == max(matches.values())]
@@ -210,14 +208,14 @@ def check_header(found: list[str], name: str, columns: Columns, line: str = "") 
         raise InputError(
             f"{name}: not a sales file{shown}; wanted {', '.join(wanted.values())}, or what [columns] in rfm.toml calls them"
         )
-    told = f"found {', '.join(header)}"
+    shown_names = f"found {', '.join(header)}"
     if missing := [column for column in _required(columns) if plain_name(column) not in names]:
         raise InputError(
-            f"{name}: lacks {len(missing)} required column(s): {', '.join(missing)}; {told}; "
+            f"{name}: lacks {len(missing)} required column(s): {', '.join(missing)}; {shown_names}; "
             "say under [columns] in rfm.toml what the file calls them"
         )
     if twice := sorted({column for column in header if names.count(plain_name(column)) > 1}):
-        raise InputError(f"{name}: column(s) {', '.join(twice)} stand twice; {told}; keep one of each")
+        raise InputError(f"{name}: column(s) {', '.join(twice)} appear twice; {shown_names}; keep one of each")
     return header
 
 

@@ -311,11 +311,9 @@ def after_last_line(text: bytes) -> int:
 
 def _lines_utf8(raw: bytes) -> bytes:
     """Return lines as UTF-8."""
-    return (
-        raw
-        if raw.isascii() or _is_utf8(raw)
-        else b"\n".join(line if _is_utf8(line) else line.decode("cp1252", "replace").encode() for line in raw.split(b"\n"))
-    )
+    if raw.isascii() or _is_utf8(raw):
+        return raw
+    return b"\n".join(line if _is_utf8(line) else line.decode("cp1252", "replace").encode() for line in raw.split(b"\n"))
 
 
 def _is_utf8(raw: bytes) -> bool:

@@ -1,4 +1,4 @@
-"""Days without notebooks, by the calls that the notebooks make: many days, a published day again, past days in every way."""
+"""Days without notebooks, by the calls of the notebooks: backfill many days, repeat a published one, backtest past ones."""
 
 from __future__ import annotations
 
@@ -75,11 +75,9 @@ def backfill(
 
 
 def clean_ahead(settings: Settings, lake: Lake, run_dates: list[dt.date]) -> dict[dt.date, stages.Ingested]:
-    """Read the files of several days, each by the first day that sees it, then clean and count all of them in one commit a table.
-
-    A day sees files by their dates, so those of later days change none of its results. Days with changed files, and days
-    that fail here, are left to run one by one.
-    """
+    """Read the files of several days, each by the first day that sees it, then clean and count all in one commit per table."""
+    # A day sees files by their dates, so those of later days change none of its results. Days with changed files, and days
+    # that fail here, run one by one.
     try:
         found = {run_date: stages.ingest_files(lake, settings, run_date) for run_date in run_dates}
         if len(ingest.changed_files(lake)):
@@ -131,7 +129,7 @@ class _Latest:
 
 @contextmanager
 def _latest(lake: Lake, engine: str) -> Iterator[Any]:
-    """Give a lake that keeps what each day overwrites, and writes it if a day stops; frames of a cluster are not kept."""
+    """Yield a lake that keeps what each day overwrites, and writes it at the end; frames of a cluster are not kept."""
     held = _Latest(lake) if engine == "polars" else _Latest(lake, names=())
     try:
         yield held
@@ -146,7 +144,7 @@ def warnings_of(settings: Settings, first: dt.date, last: dt.date) -> tuple[list
 
 
 def results(settings: Settings, headlines: Mapping[dt.date, str]) -> list[dict[str, Any]]:
-    """Return what the runs of some days came to, for machines."""
+    """Return the results of some days' runs as values for JSON."""
     lake, days = open_lake(settings), list(headlines)
     said = lake.frame(RUN_WARNINGS, run_date=days)
     runs = lake.frame(PIPELINE_RUNS, run_date=days, stage=BACKFILL).sort_values("started")
@@ -230,12 +228,12 @@ class Replay(NamedTuple):
     now: str
 
     def __str__(self) -> str:
-        """Say it in one line."""
-        told = f"{self.run_date} as published, from silver version {self.silver}: "
+        """Return the comparison in one line."""
+        text = f"{self.run_date} as published, from silver version {self.silver}: "
         if not self.differing:
-            return f"{told}all {len(RESULTS) + 1} result tables are identical"
+            return f"{text}all {len(RESULTS) + 1} result tables are identical"
         changed = "" if self.made_by == self.now else f"; made by rfm {self.made_by}, this is {self.now}"
-        return f"{told}{len(self.differing)} result table(s) differ: {', '.join(self.differing)}{changed}"
+        return f"{text}{len(self.differing)} result table(s) differ: {', '.join(self.differing)}{changed}"
 
 
 def replay(settings: Settings, run_date: dt.date) -> Replay:
@@ -289,7 +287,7 @@ def _repeat(settings: Settings, lake: Lake, again: Lake, run_date: dt.date, vers
     except (InputError, OSError) as error:
         raise InputError(
             f"{settings.lake}: the versions that {run_date} was made from are gone ({first_line(error)}); "
-            "they are kept for [care] retain_days, so raise that for longer journeys"
+            "they are kept for [care] retain_days, so raise that to go back further"
         ) from None
     to_clusters(settings, again, run_date, refit)
     to_segments(settings, again, run_date)
@@ -301,7 +299,7 @@ COUNTED = ["CustomerID", "InvoiceNo", "StockCode", "Quantity", "InvoiceDate", "I
 
 
 def run_backtest(settings: Settings, first: dt.date | None = None, last: dt.date | None = None, every: int = 7) -> pd.DataFrame:
-    """Segment many past days in every way and measure what each way foretold."""
+    """Segment many past days in every way and measure how well each way predicted what followed."""
     silver = open_lake(settings).rows(SILVER, columns=COUNTED)
     if silver.is_empty():
         raise InputError(f"{settings.lake}: {SILVER} has 0 rows; run `rfm daily` first")
@@ -311,7 +309,7 @@ def run_backtest(settings: Settings, first: dt.date | None = None, last: dt.date
 
 
 def results_text(results: pd.DataFrame) -> list[str]:
-    """Return what the backtest says in sentences, and which way is left out, if one is."""
+    """Return the verdict in sentences, and which way is left out, if one is."""
     missing = [] if Way.LIFETIME in set(results["way"]) else [MISSING.format(way=Way.LIFETIME)]
     return core.verdict(results) + missing
 
@@ -340,12 +338,12 @@ def past_days(invoices: pd.DataFrame, first: dt.date | None, last: dt.date | Non
     begin = pd.Timestamp(first) if first else dates.min() + margin
     end = pd.Timestamp(last) if last else dates.max() - margin
     if every < 1 or not begin <= end:
-        raise SettingsError(f"no day lies in {begin:%Y-%m-%d} to {end:%Y-%m-%d} every {every}; give other --from, --to, --every")
+        raise SettingsError(f"no day is in {begin:%Y-%m-%d} to {end:%Y-%m-%d} every {every}; give other --from, --to, --every")
     return [day.date() for day in pd.date_range(begin, end, freq=f"{every}D")]
 
 
 def snapshots(settings: Settings, silver: Any, invoices: pd.DataFrame, days: list[dt.date]) -> Iterator[Snapshot]:
-    """Yield what every way says on each day; the steady way starts from the model of the day before."""
+    """Yield the result of every way on each day; the steady way starts from the model of the day before."""
     steady, chained = None, settings.clusters.stability == "steady"
     for day in days:
         gold = stages.customer_metrics(silver, settings, day).to_pandas(use_pyarrow_extension_array=True)

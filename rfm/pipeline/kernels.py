@@ -145,7 +145,7 @@ class Kernels:
 
 
 class _NotebookClient(AsyncKernelClient):
-    """A client that is ready once the kernel has answered on both channels; nobody else speaks with the kernel."""
+    """A client that is ready once the kernel has answered on both channels; no other client uses the kernel."""
 
     async def wait_for_ready(self, timeout: float | None = None) -> None:
         end = time.monotonic() + (timeout or float("inf"))
@@ -182,7 +182,7 @@ class _NotebookManager(AsyncKernelManager):
         """Ask the kernel to end, without waiting for it."""
         if self._client:
             self._client.stop_channels()
-        with suppress(ZMQError):  # it died before anybody spoke with it
+        with suppress(ZMQError):  # it died before a client used it
             run_sync(self.request_shutdown)()
 
     def end(self) -> None:

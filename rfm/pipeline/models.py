@@ -46,7 +46,7 @@ def keep_model(lake: str, run_date: dt.date, documents: Mapping[str, str]) -> st
     """
     fs, root = filesystem(artifacts_dir(lake))
     folder = f"{FOLDER}/{run_date}"
-    with friendly_io_errors(f"{lake}/{folder}: cannot be written to", "mend that first"):
+    with friendly_io_errors(f"{lake}/{folder}: cannot be written to", "fix that first"):
         for name, text in documents.items():
             write_file(fs, f"{root}/{folder}/{name}", text.encode())
     return folder
@@ -80,10 +80,10 @@ def kept_days(lake: str) -> list[dt.date]:
 def _read_document(text: bytes, place: str) -> dict[str, Any]:
     """Return the JSON of a model, checked for its schema."""
     try:
-        told = json.loads(text)
-        if told["schema"] == SCHEMA:
-            return told
-        found = f"schema {told['schema']!r}, this version reads {SCHEMA}"
+        document = json.loads(text)
+        if document["schema"] == SCHEMA:
+            return document
+        found = f"schema {document['schema']!r}, this version reads {SCHEMA}"
     except (ValueError, KeyError, TypeError) as error:
         found = f"{type(error).__name__}: {error}"
     raise InputError(f"{place}: is no model that can be read ({found}); run its day again")
@@ -122,7 +122,7 @@ def as_rows(scored: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def save_scores(scored: pd.DataFrame, out: str | None) -> str:
-    """Write customers as CSV to a file, whole, or return the CSV as text; a spreadsheet runs nothing of it."""
+    """Write customers as CSV to a file, whole, or return the CSV as text; no cell of it is a formula."""
     text = escape_formulas(scored).to_csv(index=False)
     if not out:
         return text
@@ -131,13 +131,13 @@ def save_scores(scored: pd.DataFrame, out: str | None) -> str:
     return ""
 
 
-def _model(told: dict[str, Any]) -> tuple[Model, pd.DataFrame]:
+def _model(document: dict[str, Any]) -> tuple[Model, pd.DataFrame]:
     """Return the model of a JSON, and cluster, segment, tier and action; what a newer version added is left out."""
     known = {field.name for field in fields(Model)}
     try:
-        model = Model(**{name: value for name, value in told["model"].items() if name in known})
+        model = Model(**{name: value for name, value in document["model"].items() if name in known})
         dt.date.fromisoformat(model.trained)
-        return model, pd.DataFrame(told["clusters"])[WORDS]
+        return model, pd.DataFrame(document["clusters"])[WORDS]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"model.json: cannot be used ({type(error).__name__}: {error}); run its day again") from None
 

@@ -1,4 +1,4 @@
-"""The notebooks of the chain: where they lie, what they declare, and how papermill runs one."""
+"""The notebooks of the chain: where they are, what they declare, and how papermill runs one."""
 
 from __future__ import annotations
 

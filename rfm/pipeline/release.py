@@ -107,7 +107,7 @@ def _digest(value: object) -> str:
 
 
 def _numbered(digests: list[str], finished: pl.DataFrame) -> list[str]:
-    """Return an id a row: its digest and a number among equal rows that no released row has."""
+    """Return one id per row: its digest and a number among equal rows that no released row has."""
     taken: defaultdict[str, set[int]] = defaultdict(set)
     for row_id in finished["row_id"]:
         digest, _, number = row_id.partition("-")
@@ -169,7 +169,7 @@ def _take_out(lake: Lake, left: pl.DataFrame, release: str) -> None:
 
 
 def _count(lake: Lake, left: pl.DataFrame) -> None:
-    """Count the rows of the files in silver and in the quarantine anew."""
+    """Count the rows of the files in silver and in the quarantine again."""
     files = left["source_file"].unique().to_list()
     for layer in ("silver", "quarantine"):
         noted = ingest.read_entries(lake, layer, files)
@@ -185,14 +185,14 @@ SHOWN = ("row_id", "failed_expectations", *RAW, "_rescued_data", "source_file", 
 
 
 def release_or_export(settings: Settings, file: str | None, export_to: str | None) -> str:
-    """Export or release; return what is to be said."""
+    """Export or release; return the message."""
     if bool(file) == bool(export_to):
         raise SettingsError("give either a file to release, or --export and a file to write")
     return export(settings, str(export_to)) if export_to else release(settings, str(file))
 
 
 def export(settings: Settings, path: str) -> str:
-    """Write the rows of the quarantine to a CSV file, those of the run date alone if one is set; return what to say."""
+    """Write the rows of the quarantine to a CSV file, those of the run date alone if one is set; return the message."""
     rows = quarantined(open_lake_log(settings, RELEASE)).to_dicts()
     wanted = [row for row in rows if settings.date in (None, row["processing_date"])]
     try:
@@ -202,11 +202,11 @@ def export(settings: Settings, path: str) -> str:
             writer.writerows({name: _cell(row[name]) for name in SHOWN} for row in wanted)
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({first_line(error)}); name another file") from None
-    return f"{len(wanted):,} quarantined row(s) in {path}; put them right there, then: rfm release {path}"
+    return f"{len(wanted):,} quarantined row(s) in {path}; correct them there, then: rfm release {path}"
 
 
 def release(settings: Settings, path: str) -> str:
-    """Clean rows that were put right by the same rules, and move those that pass into silver; return what to say."""
+    """Clean corrected rows by the same rules, and move those that pass into silver; return the message."""
     given, lake = _read(path), open_lake_log(settings, RELEASE)
     late = finish_release(lake, _cleaner(settings))
     rows = quarantined(lake)
@@ -237,12 +237,12 @@ def _read(path: str) -> dict[str, Raw]:
     if missing := [name for name in ("row_id", *RAW) if rows and name not in rows[0]]:
         raise InputError(f"{path}: lacks {len(missing)} column(s): {', '.join(missing)}; export the rows again")
     if twice := [one for one, count in Counter(row["row_id"] for row in rows).items() if count > 1]:
-        raise InputError(f"{path}: {len(twice)} row(s) stand twice, first {twice[0]}; keep one of each")
+        raise InputError(f"{path}: {len(twice)} row(s) appear twice, first {twice[0]}; keep one of each")
     return {row["row_id"]: {name: as_it_was(row[name]) or None for name in RAW} for row in rows if row["row_id"]}
 
 
 def _cell(value: Any) -> Any:
-    """Return a value as it stands in the file: no spreadsheet runs a text, and a number stays one, to be put right."""
+    """Return a value as it stands in the file: no spreadsheet runs a text, and a number stays one, to be corrected."""
     return harmless(value) if isinstance(value, str) and not NUMBER.fullmatch(value) else value
 
 
@@ -253,7 +253,7 @@ def _cleaner(settings: Settings) -> Callable[[Any], Any]:
 
 
 def _masked(settings: Settings, given: dict[str, Raw], found: Mapping[str, Raw]) -> dict[str, Raw]:
-    """Return rows in which a customer that was put in by hand is a hash, if the shop wants that; those of the quarantine are."""
+    """Return rows in which a customer entered by hand is a hash, if the settings say so; those of the quarantine are."""
     if not (mask := mask_of(settings.columns)):
         return given
     same = {one: row["CustomerID"] == found[one]["CustomerID"] for one, row in given.items()}
@@ -274,7 +274,7 @@ def _judged(settings: Settings, given: Mapping[str, Raw], found: Mapping[str, Ra
 
 
 def _said(released: int, unknown: int, refused: int, broken: Mapping[str, int]) -> str:
-    """Say in one line what became of the rows."""
+    """Return the outcome in one line."""
     parts = (
         f"{released:,} row(s) released into silver",
         f"{refused:,} still refused ({', '.join(f'{name} {count}' for name, count in broken.items())})" if refused else "",

@@ -1,4 +1,4 @@
-"""The record of a run, kept as ``run.json``, and the log of runs, table ``pipeline_runs``: a row per run and stage.
+"""The record of a run, kept as ``run.json``, and the log of runs, table ``pipeline_runs``: one row per run and stage.
 
 A run writes a row ``running`` before its first stage and replaces it when it ends, so a killed run differs from a failed one.
 """
@@ -143,7 +143,10 @@ def conclude(settings: Settings, lake: Lake, record: RunRecord) -> None:
         "customers": int(summary["Customers"].sum()),
         "revenue": str(summary["Revenue"].sum()),
         "orders": int(lake.frame(GOLD)["Frequency"].sum()),
-        "segments": [_segment(row) for row in summary.to_dict("records")],
+        "segments": [
+            {name: str(row[column]) if column == "Revenue" else row[column] for column, name in SEGMENT_NAMES.items()}
+            for row in summary.to_dict("records")
+        ],
     }
     record.stability = _stability(lake, record.run_date)
     record.seconds = round(sum(stage.seconds for stage in record.stages), 2)
@@ -151,10 +154,7 @@ def conclude(settings: Settings, lake: Lake, record: RunRecord) -> None:
 
 
 def _stability(lake: Lake, run_date: dt.date) -> dict[str, Any]:
-    """Return how the clusters came about and how steady they were: the row of ``segment_stability``, and the chain of runs.
-
-    The result depends on the files, the settings and this chain: the run dates from the last full fit on.
-    """
+    """Return how the clusters came about and how steady they were, and the chain of runs from the last full fit on."""
     found = lake.frame(SEGMENT_STABILITY, UpdateDate=run_date).astype(object)
     known = found.where(found.notna(), None).iloc[0]
     row = {name: value.isoformat() if isinstance(value, dt.date) else value for name, value in known.items()}
@@ -194,17 +194,12 @@ def write_record(work: Path, record: RunRecord) -> None:
     (work / "run.json").write_text(json.dumps(record.to_json(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _segment(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a row of ``segment_summary`` as it stands in the record; money as text, exact."""
-    return {name: str(row[column]) if column == "Revenue" else row[column] for column, name in SEGMENT_NAMES.items()}
-
-
 def _commit() -> str | None:
     """Return the commit of the code, where it runs from a git checkout."""
     try:
         command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--show-prefix", "--short", "HEAD"]
         said = subprocess.run(command, capture_output=True, encoding="utf-8", check=True, timeout=10).stdout.split()
-        return said[1] if said[:-1] == ["rfm/pipeline/"] else None  # not that of a shop that keeps its environment in a checkout
+        return said[1] if said[:-1] == ["rfm/pipeline/"] else None  # None if another project's checkout holds the environment
     except (OSError, subprocess.SubprocessError):
         return None
 
@@ -251,10 +246,8 @@ def _whole(record: RunRecord) -> StageRecord:
 
 @contextmanager
 def logged(lake: Lake, run_date: dt.date, ahead: Mapping[str, int] | None = None, lines: int = 0) -> Iterator[None]:
-    """Log a day that runs without notebooks: one row, with the rows that arrived and the rows written.
-
-    Where the lines of the day are in the layers already, ``ahead`` holds the versions of the tables before that.
-    """
+    """Log a day that runs without notebooks: one row, with the rows that arrived and the rows written."""
+    # Where the lines of the day are in the layers already, `ahead` holds the versions of the tables before that.
     now, clock = dt.datetime.now(dt.UTC).isoformat(), time.monotonic()
     record, whole = RunRecord(run_date, run_id(str(run_date), now), "running", now), StageRecord(BACKFILL, started=now)
     log_rows(lake, record, whole)

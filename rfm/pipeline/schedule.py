@@ -48,13 +48,13 @@ def locked(settings: Settings, work: dt.date | str) -> Iterator[None]:
 
 def _owner(work: dt.date | str) -> str:
     """Return who holds the lock, as JSON."""
-    told = {
+    holder = {
         "work": work if isinstance(work, str) else f"a run of {work}",
         "host": platform.node(),
         "process": os.getpid(),
         "since": dt.datetime.now(dt.UTC).isoformat(),
     }
-    return json.dumps(told)
+    return json.dumps(holder)
 
 
 def _on_disk(fs: Any, place: str, owner: str, shown: str) -> Release:
@@ -116,9 +116,9 @@ def _held(fs: Any, place: str) -> tuple[str, str]:
 
 def _is_stale(held: str) -> bool:
     """Return True if the process that holds a lock is gone from this host, or has held it for too long."""
-    told = _told(held)
-    since = dt.datetime.fromisoformat(told["since"])
-    return dt.datetime.now(dt.UTC) - since > LONGEST or not may_be_alive(told["host"], told["process"], since)
+    holder = _holder(held)
+    since = dt.datetime.fromisoformat(holder["since"])
+    return dt.datetime.now(dt.UTC) - since > LONGEST or not may_be_alive(holder["host"], holder["process"], since)
 
 
 def may_be_alive(host: str, process: int, since: dt.datetime) -> bool:
@@ -132,7 +132,7 @@ def may_be_alive(host: str, process: int, since: dt.datetime) -> bool:
     return True
 
 
-def _told(held: str) -> dict[str, Any]:
+def _holder(held: str) -> dict[str, Any]:
     """Return the owner that a lock names; an unreadable one is of long ago."""
     unknown = {"work": "a run of an unknown day", "host": "an unknown host", "process": "?", "since": "2000-01-01T00:00:00+00:00"}
     with suppress(ValueError, TypeError):
@@ -142,10 +142,10 @@ def _told(held: str) -> dict[str, Any]:
 
 def _busy(shown: str, held: str) -> BusyError:
     """Return the error that names the owner of a lock."""
-    told = _told(held)
-    who = f"process {told['process']} on {told['host']}, since {told['since'][:16]}"
+    holder = _holder(held)
+    who = f"process {holder['process']} on {holder['host']}, since {holder['since'][:16]}"
     remedy = "wait for its end and run again; a lock that a dead run left is taken over by itself"
-    return BusyError(f"{shown}: {told['work']} is at work on these tables ({who}); {remedy}")
+    return BusyError(f"{shown}: {holder['work']} is at work on these tables ({who}); {remedy}")
 
 
 # ── missed ────────────────────────────────────────────────────────────
@@ -290,7 +290,7 @@ def _pieces(settings: Settings, refused: list[str]) -> Iterator[Any]:
 
     system, root = filesystem(settings.landing)
     given = settings.files.encoding, settings.files.separator
-    columns = settings.columns.model_copy(update={"hash_customers": False})  # nobody sees them here
+    columns = settings.columns.model_copy(update={"hash_customers": False})  # the rows are not kept
     for file in list_files(settings.landing, settings.files.pattern):
         try:
             with system.open(f"{root}/{file.source_file}", "rb") as source:

@@ -89,12 +89,10 @@ def ingest_files(
 
     seen = list_files(settings.landing, settings.files.pattern, until=run_date) if files is None else files
     new = ingest.new_files(lake, seen, restate=restate)
-    how: dict[str, Any] = {
-        "encoding": settings.files.encoding,
-        "separator": settings.files.separator,
-        "columns": settings.columns,
-    }
-    reading = read_files(settings.landing, new, run_date, **how)
+    given = settings.files
+    reading = read_files(
+        settings.landing, new, run_date, encoding=given.encoding, separator=given.separator, columns=settings.columns
+    )
     if progress:
         reading.told = progress
     return Ingested(new, ingest.write_bronze(lake, reading, restate=restate), reading.refused)
@@ -114,7 +112,7 @@ def clean_files(lake: Lake, settings: Settings, files: Sequence[str] | None = No
 
 
 def count_quality(lake: Lake, settings: Settings, *run_dates: dt.date) -> dict[str, int]:
-    """Count how good the rows of one or more runs are, and anew those of the earlier runs whose files they restated."""
+    """Count how good the rows of one or more runs are, and again those of earlier runs whose files they restated."""
     from rfm.lake import ingest
 
     counted = recount_quality(lake, settings, sorted({*run_dates, *ingest.processing_dates(lake, run_dates[0])}))
@@ -134,7 +132,7 @@ def recount_quality(lake: Lake, settings: Settings, processing_dates: list[dt.da
 
 
 def warn_of_quality(lake: Lake, settings: Settings, run_date: dt.date) -> pd.DataFrame:
-    """Write and return the warnings about lines, days and shares that lie far from the shop's own past."""
+    """Write and return the warnings about lines, days and shares far from the shop's own past."""
     from rfm.analysis import quality
 
     files, volume = lake.frame(LEDGER, layer="bronze", until=run_date), lake.frame(tables.DAILY_VOLUME, until=run_date)
@@ -175,7 +173,7 @@ class Clustered(NamedTuple):
 
 
 def predecessor(lake: Lake, settings: Settings, run_date: dt.date, refit: bool = False) -> Clustering | None:
-    """Return customers and model of the run that this one starts from; None if it fits afresh."""
+    """Return customers and model of the run that this one starts from; None for a full fit."""
     from rfm.analysis.clustering import Clustering, Model
 
     model = Model.predecessor(lake.frame(CLUSTER_MODELS), run_date, settings.clusters, refit)

@@ -179,7 +179,7 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "no header": (LINE.encode(), "not a sales file"),
     "a required column missing": (table(header=HEADER.replace("Price", "Cost")), "lacks 1 required column(s): Price"),
     "two missing": (b"Invoice,StockCode,Description,Quantity,Country,Customer ID\n", "Price, InvoiceDate"),
-    "a column twice": (table(header=HEADER.replace("Country", "price")), "stand twice"),
+    "a column twice": (table(header=HEADER.replace("Country", "price")), "appear twice"),
     "a header over two lines": (table(header=HEADER.replace("Customer ID", '"Customer\nID"')), "a column name spans lines"),
 }
 
