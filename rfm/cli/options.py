@@ -165,15 +165,13 @@ def option(name: str, metavar: str | None, text: str, default: str | bool = True
 
 
 Landing = Annotated[str | None, option("--landing", "FOLDER", "Folder or URL of the daily files.", "data/landing")]
-_ENGINES = {"autocompletion": lambda: ["polars", "spark"]}
+_ENGINES = {"default": "polars", "autocompletion": lambda: ["polars", "spark"]}
 SETTINGS: dict[str, Any] = {
     "date": Annotated[str | None, option("--date", "DATE", "Run date, YYYY-MM-DD.", "the newest day that has a file")],
     "landing": Landing,
     "lake": Annotated[str | None, option("--lake", "FOLDER", "Folder or URL of the tables.", "data/lake")],
     "reports": Annotated[str | None, option("--reports", "FOLDER", "Folder or URL of the published reports.", "reports")],
-    "engine": Annotated[
-        str | None, option("--engine", "NAME", "Engine for large tables: polars, or spark.", "polars", **_ENGINES)
-    ],
+    "engine": Annotated[str | None, option("--engine", "NAME", "Engine for large tables: polars, or spark.", **_ENGINES)],
     "remote": Annotated[str | None, option("--remote", "URL", "Spark Connect server for --engine spark, sc://host:port.")],
 }
 Json = Annotated[bool, option("--json", None, "Print one JSON document; other messages go to standard error.")]

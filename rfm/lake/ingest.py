@@ -124,9 +124,8 @@ def _compare(lake: Lake, read: pl.DataFrame) -> pl.DataFrame:
         "source_file", pl.col("version").alias("was"), pl.col("sha256").alias("old"), pl.col("processing_date").alias("day")
     )
     half = pl.col("source_file").is_in(list(half_restated(lake)) if len(known) else [])
-    read = read.join(known, on="source_file", how="left", maintain_order="left").with_columns(
-        begun=half, new=pl.col("old").is_null()
-    )
+    read = read.join(known, on="source_file", how="left", maintain_order="left")
+    read = read.with_columns(begun=half, new=pl.col("old").is_null())
     read = read.with_columns(changed=~pl.col("new") & ((pl.col("old") != pl.col("sha256")) | pl.col("begun")))
     waits = read.filter("changed").with_columns(processing_date="day")
     record_changed(lake, waits.drop("was", "old", "day", "begun", "new", "changed"))
@@ -212,9 +211,7 @@ def count_layer(lake: Lake, layer: str, files: pl.DataFrame, held: Mapping[str, 
         return TABLES[LEDGER].polars.to_frame()
     names = files["source_file"].to_list()
     rows = lake.count(LAYERS[layer], names)
-    known = pl.DataFrame(
-        {"source_file": names, "version": [held[name] for name in names]}, schema_overrides={"version": pl.Int64}
-    )
+    known = pl.DataFrame({"source_file": names, "version": pl.Series([held[name] for name in names], dtype=pl.Int64)})
     noted = files.join(rows, on="source_file", how="left").join(known, on="source_file", how="left")
     return _with_held_digest(noted.with_columns(pl.col("rows").fill_null(0), layer=pl.lit(layer)))
 

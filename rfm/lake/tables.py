@@ -118,9 +118,9 @@ def write_exactly_once(handles: TableCache, name: str, rows: Rows, versions: Map
 def _write(table: deltalake.DeltaTable, name: str, rows: Rows, ids: list[deltalake.Transaction], replaced: list[str]) -> int:
     """Append rows, or replace the rows of some files, in one commit; return their number."""
     stream = Stream(TABLES[name], rows)
-    how: dict[str, Any] = (
-        {"mode": "overwrite", "predicate": sql_equals("source_file", replaced)} if replaced else {"mode": "append"}
-    )
+    how: dict[str, Any] = {"mode": "append"}
+    if replaced:
+        how = {"mode": "overwrite", "predicate": sql_equals("source_file", replaced)}
     how |= {"commit_properties": deltalake.CommitProperties(app_transactions=ids), "writer_properties": ROW_GROUPS, **LEAN}
     try:
         deltalake.write_deltalake(table, stream.reader(), **how)

@@ -223,12 +223,8 @@ def _json_rows(lines: list[bytes], before: int) -> tuple[list[dict[str, str | No
 
 def _json_row(line: bytes) -> dict[str, str | None]:
     """Return a JSON object as text by key, its numbers with the digits that they have in the line."""
-    texts: dict[str, Any] = {
-        "parse_int": str,
-        "parse_float": _number_text,
-        "parse_constant": lambda text: text.replace("NaN", ""),
-    }
-    found = json.loads(line, object_pairs_hook=_unique, **texts)
+    texts: dict[str, Any] = {"parse_int": str, "parse_float": _number_text}
+    found = json.loads(line, object_pairs_hook=_unique, parse_constant=lambda text: text.replace("NaN", ""), **texts)
     if not isinstance(found, dict):
         raise ValueError
     if any(isinstance(value, dict | list) for value in found.values()):

@@ -97,10 +97,9 @@ class FileReader:
 
     def _open(self) -> _Hashed:
         """Open the file; a small one is fetched in one request."""
-        small = 0 < self.bytes <= PIECE
-        return _Hashed(
-            io.BytesIO(self.system.cat_file(self.path)) if small else self.system.open(self.path, "rb", block_size=PIECE)
-        )
+        if 0 < self.bytes <= PIECE:
+            return _Hashed(io.BytesIO(self.system.cat_file(self.path)))
+        return _Hashed(self.system.open(self.path, "rb", block_size=PIECE))
 
     def _tables(self, file: _Hashed, run_date: dt.date) -> Iterator[pa.Table]:
         """Yield the rows with the time of reading, the file and the run date."""

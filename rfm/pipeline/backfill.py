@@ -270,9 +270,7 @@ def _versions(reports: str, record: Mapping[str, Any]) -> dict[str, int]:
         outside = {name: state for name, state in reads.items() if name not in made}
         return {name: int(state["version"]) for name, state in (kept | outside).items()}
     except (KeyError, TypeError, ValueError) as error:
-        raise InputError(
-            f"{reports}: the record of {record.get('run_date')} lacks {error}; only whole runs can be repeated"
-        ) from None
+        raise InputError(f"{reports}: the record of {record.get('run_date')} lacks {error}; repeat whole runs only") from None
 
 
 def _repeat(settings: Settings, lake: Lake, again: Lake, run_date: dt.date, versions: Mapping[str, int], refit: bool) -> None:

@@ -95,9 +95,8 @@ def _run_stages(
         if noted.error:
             record.status = "failed"
             kept = run_record.keep_notebooks(ahead.work, record, settings.reports)
-            raise StageError(
-                f"{record.run_date}: stage {stage.name} failed: {noted.error}; its notebook: {kept}/{stage.name}.ipynb"
-            )
+            failed = f"{record.run_date}: stage {stage.name} failed: {noted.error}"
+            raise StageError(f"{failed}; its notebook: {kept}/{stage.name}.ipynb")
         ahead.begin(record.to_json())
     record.status = "done"
 

@@ -163,7 +163,7 @@ def to_openlineage(event: RunEvent) -> ol.RunEvent:
     """Return the event for the client; a start names its datasets, an end describes them."""
     ol.set_producer(PRODUCER)
     starts, kind = event.kind == "START", "TASK" if event.parent else "JOB"
-    about = {"jobType": facets.job_type_job.JobTypeJobFacet("BATCH", "RFM", kind)}
+    about: dict[str, Any] = {"jobType": facets.job_type_job.JobTypeJobFacet("BATCH", "RFM", kind)}
     inputs = [ol.InputDataset(*named(data.address)) if starts else _input(data) for data in event.inputs]
     outputs = [ol.OutputDataset(*named(data.address)) if starts else _output(data, event.inputs) for data in event.outputs]
     return ol.RunEvent(
