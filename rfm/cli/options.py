@@ -165,7 +165,7 @@ def option(name: str, metavar: str | None, text: str, default: str | bool = True
 
 
 Landing = Annotated[str | None, option("--landing", "FOLDER", "Folder or URL of the daily files.", "data/landing")]
-_ENGINES = {"default": "polars", "autocompletion": lambda: ["polars", "spark"]}
+_ENGINES: dict[str, Any] = {"default": "polars", "autocompletion": lambda: ["polars", "spark"]}
 SETTINGS: dict[str, Any] = {
     "date": Annotated[str | None, option("--date", "DATE", "Run date, YYYY-MM-DD.", "the newest day that has a file")],
     "landing": Landing,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
 from typing import Annotated, Any
@@ -62,7 +62,7 @@ def run_chain(settings: Any, given: Mapping[str, Any], catching_up: bool = False
         from rfm.pipeline import notebooks
 
         notebooks.check(settings, given)  # before anything heavy is imported
-        caught_up = [_print_missed(one) for one in _missed(settings, line)] if catching_up else []
+        caught_up = _run_missed(settings, line) if catching_up else []
         from rfm.pipeline.kernels import warm_kernels
 
         with warm_kernels() as kernels:  # they start while the run itself is imported
@@ -105,17 +105,17 @@ def _value(text: str) -> Any:
         return text
 
 
-def _missed(settings: Any, line: Status) -> Iterator[Any]:
+def _run_missed(settings: Any, line: Status) -> list[Any]:
+    """Run the missed days and print each; return their results."""
     _print_progress(line, "looking for missed days")
     from rfm.pipeline.schedule import catch_up
 
-    yield from catch_up(settings)
-
-
-def _print_missed(one: Any) -> Any:
-    _print_warnings(one.warnings)
-    notes.print(f"[{'green]✓' if one.well else 'red]✗'}[/] {one.day}: {escape(one.said)}")
-    return one
+    done = []
+    for one in catch_up(settings):
+        _print_warnings(one.warnings)
+        notes.print(f"[{'green]✓' if one.well else 'red]✗'}[/] {one.day}: {escape(one.said)}")
+        done.append(one)
+    return done
 
 
 def _print_progress(line: Status, doing: str) -> None:

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from rfm.settings import Settings
 
 
-# ── status, optimize, release ────────────────────────────────────────
 @app.command(epilog="Examples: `rfm status` · `rfm status --json`")
 @with_settings("lake", "reports", "engine", "remote")
 def status(settings: Any, as_json: Json = False) -> None:
@@ -122,8 +121,12 @@ def _runs(logged: list[dict[str, Any]], published: list[dict[str, Any]]) -> list
 def _run(row: dict[str, Any]) -> dict[str, Any]:
     names = ("run_id", "run_date", "stage", "status", "started", "seconds", "rows_read", "rows_written", "error")
     run = {name: row.get(name) for name in names}
-    if row.get("status") == "running" and not _alive(row):
-        run["status"] = "did not finish"
+    if row.get("status") == "running":
+        from rfm.pipeline.schedule import may_be_alive
+
+        process = json.loads(row["versions"]).get("process", {})
+        alive = may_be_alive(process.get("host", ""), process.get("id"), row["started"])
+        run["status"] = "running" if alive else "did not finish"
     return run | {name: str(run[name]) for name in ("run_date",) if run[name]}
 
 
@@ -131,14 +134,6 @@ def _second(moment: Any) -> str:
     """Return a moment in UTC to the second, as text that sorts."""
     moment = dt.datetime.fromisoformat(moment) if isinstance(moment, str) else moment
     return moment.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%S") if moment else ""
-
-
-def _alive(row: dict[str, Any]) -> bool:
-    """Return True if a run that has not ended may still be running."""
-    from rfm.pipeline.schedule import may_be_alive
-
-    process = json.loads(row["versions"]).get("process", {})
-    return may_be_alive(process.get("host", ""), process.get("id"), row["started"])
 
 
 def _stages(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -34,8 +34,19 @@ from rfm.errors import ContractError, InputError, printable
 from rfm.lake.tables import DIGEST_BITS, Lake, revision_of, version_of
 from rfm.landing.files import LandingFile
 
-__all__ = ["Pending", "audit", "clear_restatements", "files_to_clean", "new_files", "processing_dates", "reconcile"]
-__all__ += ["stop_if_refused", "warn", "write_bronze", "write_silver"]
+__all__ = [
+    "Pending",
+    "audit",
+    "clear_restatements",
+    "files_to_clean",
+    "new_files",
+    "processing_dates",
+    "reconcile",
+    "stop_if_refused",
+    "warn",
+    "write_bronze",
+    "write_silver",
+]
 
 File = TypeVar("File", bound="str | LandingFile")
 LAYERS = {"bronze": BRONZE, "silver": SILVER, "quarantine": QUARANTINE}
@@ -60,7 +71,8 @@ def new_files(lake: Lake, files: Iterable[File], *, restate: bool = False) -> li
 
 def files_to_clean(lake: Lake) -> Pending:
     """Return the landing files of which silver or the quarantine is not known to hold the content that bronze holds."""
-    bronze, silver, quarantine = versions_by_layer(lake)
+    known = lake.rows(LEDGER).select("layer", "source_file", pl.col("version").fill_null(1))
+    bronze, silver, quarantine = (dict(known.filter(layer=layer).drop("layer").rows()) for layer in LAYERS)
     behind = {name for name, version in bronze.items() if {silver.get(name), quarantine.get(name)} != {version}}
     return Pending({name: bronze[name] for name in behind - (half_restated(lake) if behind else set())})
 
@@ -99,10 +111,7 @@ def write_silver(lake: Lake, silver: pl.LazyFrame, quarantine: pl.LazyFrame, fil
 def reconcile(lake: Lake, files: Sequence[str] | None = None) -> dict[str, int]:
     """Return the rows of landing files by layer, by default of all files that reached silver and the quarantine.
 
-    Raises
-    ------
-    ContractError
-        If for a file rows(bronze) is not rows(silver) + rows(quarantine).
+    A file whose rows in bronze are not those in silver plus those in the quarantine raises ContractError.
     """
     if files is None:
         files = sorted(set.intersection(*(set(versions_in_layer(lake, layer)) for layer in ("silver", "quarantine"))))
@@ -178,12 +187,6 @@ def versions_in_layer(lake: Lake, layer: str, files: Iterable[str] | None = None
     return dict(known.rows())
 
 
-def versions_by_layer(lake: Lake) -> list[dict[str, int]]:
-    """Return `versions_in_layer` of all files for each of `LAYERS`, from one read of the ledger."""
-    known = lake.rows(LEDGER).select("layer", "source_file", pl.col("version").fill_null(1))
-    return [dict(known.filter(layer=layer).drop("layer").rows()) for layer in LAYERS]
-
-
 def changed_files(lake: Lake) -> pl.DataFrame:
     """Return the ledger's rows of changed files whose new content is not in bronze."""
     changed = read_entries(lake, CHANGED)
@@ -225,18 +228,13 @@ def write_entries(lake: Lake, noted: pl.DataFrame) -> None:
 
 def _with_held_digest(noted: pl.DataFrame) -> pl.DataFrame:
     """Correct the digest of files of which a layer holds another content, because another run was faster."""
-    digests = [
-        sha if version < 1 << DIGEST_BITS or version == version_of(sha, revision_of(version)) else _digest(version)
-        for sha, version in noted.select("sha256", "version").iter_rows()
-    ]
+    digests = []
+    for sha, version in noted.select("sha256", "version").iter_rows():
+        same = version < 1 << DIGEST_BITS or version == version_of(sha, revision_of(version))
+        digests.append(sha if same else f"{version & (1 << DIGEST_BITS) - 1:0{DIGEST_BITS // 4}x}")
     other = noted["sha256"] != pl.Series(digests, dtype=pl.String)
     token = pl.when(~other).then(pl.col("token"))
     return noted.with_columns(token, sha256=pl.Series(digests, dtype=pl.String))
-
-
-def _digest(version: int) -> str:
-    """Return the first digits of a content's digest from its version."""
-    return f"{version & (1 << DIGEST_BITS) - 1:0{DIGEST_BITS // 4}x}"
 
 
 def record_changed(lake: Lake, files: pl.DataFrame) -> None:

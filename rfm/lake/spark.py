@@ -29,7 +29,6 @@ from rfm.lake import delta, ingest
 from rfm.lake.delta import IN_SPARK, arrow_schema, sql_equals
 from rfm.lake.tables import Lake, State, WriteResult, revision_of
 
-# ── spark ────────────────────────────────────────────────────────────
 PORT = 15002  # of a server whose address names none
 PATIENCE = 10.0  # seconds; the client itself tries for ten minutes
 

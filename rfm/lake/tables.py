@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-# ── sizes ────────────────────────────────────────────────────────────
 class TableSize(NamedTuple):
     """Size of the newest version of a table; only the rows are known of a table in a catalog."""
 

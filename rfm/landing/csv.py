@@ -23,7 +23,6 @@ from rfm.contracts import LANDING_COLUMNS
 from rfm.errors import InputError
 from rfm.landing.decode import AUTO, TEXT, Mask, Rows, after_last_line, detect_format, mask_of
 
-# ── records ────────────────────────────────────────────────────────────
 RECORD_LINES = 50  # a quoted field that is open for more lines was never closed
 LINES = re.compile(rb"(?:[^\r\n]*+(?>\r\n|[\r\n])){%d}" % RECORD_LINES)  # (?>: \r\n is never tried as two line ends
 LINE_END = re.compile(rb"[\r\n]")

@@ -26,7 +26,6 @@ import pyarrow.csv
 from rfm.config import BLANKS, FLAG, Columns
 from rfm.errors import InputError, SettingsError, first_line
 
-# ── formats ────────────────────────────────────────────────────────────
 AUTO = "auto"
 PIECE = 8 << 20  # bytes that are worked on at a time
 ROWS = 50_000  # rows of a workbook or a Parquet file that are worked on at a time

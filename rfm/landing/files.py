@@ -17,7 +17,6 @@ import fsspec
 
 from rfm.errors import InputError, SettingsError, as_user_error, friendly_io_errors, reject_credentials
 
-# ── file system ────────────────────────────────────────────────────────────
 S3 = ("s3://", "s3a://")
 # a dead endpoint is given up after about 20 seconds; a busy one is asked again
 PATIENCE = {"connect_timeout": 4, "read_timeout": 6, "retries": {"mode": "standard", "total_max_attempts": 3}}

@@ -25,7 +25,6 @@ BATCH_BYTES = 64 << 20
 THREADS = 2  # files read at once: one is fetched while another is parsed
 
 
-# ── one file ────────────────────────────────────────────────────────────
 class FileContent(NamedTuple):
     """Identity of a file's content: its size, and the digest of its bytes as they are stored."""
 

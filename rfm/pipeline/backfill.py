@@ -43,7 +43,6 @@ from rfm.pipeline.stages import OF_THE_DAY, RESULTS
 from rfm.report.publish import published_record
 from rfm.settings import Settings
 
-# ── backfill ────────────────────────────────────────────────────────────
 DAYS_AT_ONCE = 31  # days whose files are read, cleaned and counted together
 
 
@@ -270,7 +269,9 @@ def _versions(reports: str, record: Mapping[str, Any]) -> dict[str, int]:
         outside = {name: state for name, state in reads.items() if name not in made}
         return {name: int(state["version"]) for name, state in (kept | outside).items()}
     except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{reports}: the record of {record.get('run_date')} lacks {error}; repeat whole runs only") from None
+        raise InputError(
+            f"{reports}: the record of {record.get('run_date')} lacks {error}; only whole runs can be repeated"
+        ) from None
 
 
 def _repeat(settings: Settings, lake: Lake, again: Lake, run_date: dt.date, versions: Mapping[str, int], refit: bool) -> None:

@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from rfm.pipeline.kernels import Kernels
 
 
-# ── run ───────────────────────────────
 def run(
     settings: Settings,
     parameters: Mapping[str, Any] | None = None,
@@ -163,18 +162,15 @@ class Monitor:
     def _emit(self, kind: Any, noted: StageRecord | None) -> None:
         """Send what happened to a stage, or to the whole run, as lineage."""
         with self._forgiving("lineage"):
-            self.emitter.send(self._event(kind, noted))
-
-    def _event(self, kind: Any, noted: StageRecord | None) -> lineage.RunEvent:
-        """Return what happened to a stage, or to the whole run."""
-        run_id, about = self.record.run_id, noted or self.record
-        time = about.started if kind == "START" else _now()
-        event = lineage.RunEvent(kind, time, run_id, JOB, self.record.run_date.isoformat(), error=about.error or "")
-        if noted:
-            event = event._replace(run_id=lineage.run_id(run_id, noted.name), job=f"{JOB}.{noted.name}", parent=(run_id, JOB))
-        of = [noted] if noted else self.record.stages
-        inputs = [data for data in self._data(of, "reads") if noted or data.table == lineage.LANDING]
-        return event._replace(inputs=tuple(inputs), outputs=self._data(of, "writes"))
+            run_id, about = self.record.run_id, noted or self.record
+            time = about.started if kind == "START" else _now()
+            event = lineage.RunEvent(kind, time, run_id, JOB, self.record.run_date.isoformat(), error=about.error or "")
+            if noted:
+                own = lineage.run_id(run_id, noted.name)
+                event = event._replace(run_id=own, job=f"{JOB}.{noted.name}", parent=(run_id, JOB))
+            of = [noted] if noted else self.record.stages
+            inputs = [data for data in self._data(of, "reads") if noted or data.table == lineage.LANDING]
+            self.emitter.send(event._replace(inputs=tuple(inputs), outputs=self._data(of, "writes")))
 
     def _data(self, of: list[StageRecord], way: str) -> tuple[lineage.Data, ...]:
         """Return the tables that stages read or wrote, each once, with versions and rows."""
@@ -183,11 +179,9 @@ class Monitor:
             rows = _rows_read(noted) if way == "reads" else noted.added or {}
             for name, version in _versions(noted, way).items():
                 results = self._results(noted, name) if way == "reads" else ()
-                found[name] = lineage.Data(name, self._address(name), version, rows.get(name), results)
+                address = self.settings.landing if name == lineage.LANDING else f"{self.settings.lake}/{name}"
+                found[name] = lineage.Data(name, address, version, rows.get(name), results)
         return tuple(found.values())
-
-    def _address(self, name: str) -> str:
-        return self.settings.landing if name == lineage.LANDING else f"{self.settings.lake}/{name}"
 
     def _results(self, noted: StageRecord, name: str) -> tuple[Mapping[str, Any], ...]:
         """Return what the expectations found in the lines that silver read."""

@@ -24,7 +24,6 @@ from rfm.errors import first_line, redact
 from rfm.pipeline.stages import LANDING
 
 
-# ── columns ────────────────────────────────────────────────────────────
 class Origin(NamedTuple):
     """Where a column comes from."""
 
@@ -265,12 +264,6 @@ PATIENCE = 15.0  # seconds that the end of a run waits for the last event
 CONFIGURED = ("OPENLINEAGE_URL", "OPENLINEAGE_CONFIG", "OPENLINEAGE__TRANSPORT")
 
 
-def configured_transport() -> bool:
-    """Return True if the client's own environment variables or files say where events go."""
-    files = (Path.cwd() / "openlineage.yml", Path.home() / ".openlineage" / "openlineage.yml")
-    return any(name.startswith(CONFIGURED) and value for name, value in os.environ.items()) or any(map(Path.is_file, files))
-
-
 class EventEmitter:
     """Send the events of one run in order, in a thread; stop after the first failure."""
 
@@ -321,7 +314,8 @@ def open_client(target: str) -> Any:
 
     if "OPENLINEAGE_CLIENT_LOGGING" not in os.environ:
         logging.getLogger("openlineage").setLevel(logging.CRITICAL)  # a failure becomes a warning of the run
-    if configured_transport():
+    files = (Path.cwd() / "openlineage.yml", Path.home() / ".openlineage" / "openlineage.yml")
+    if any(name.startswith(CONFIGURED) and value for name, value in os.environ.items()) or any(map(Path.is_file, files)):
         return OpenLineageClient()
     from openlineage.client.transport.file import FileConfig, FileTransport
 

@@ -16,7 +16,7 @@ from rfm.analysis.cleaning import clean
 from rfm.analysis.clustering import Model
 from rfm.analysis.formatting import escape_formulas
 from rfm.analysis.segments.profiles import SCHEMA
-from rfm.config import Columns, plain_name
+from rfm.config import plain_name
 from rfm.errors import InputError, friendly_io_errors
 from rfm.landing.csv import detect_separator, parse
 from rfm.landing.decode import to_utf8
@@ -25,7 +25,6 @@ from rfm.pipeline.stages import customer_metrics
 from rfm.report.publish import write_file
 from rfm.settings import Settings, artifacts_dir
 
-# ── models ────────────────────────────────────────────────────────────
 FOLDER = "models"
 PAPER = "model.json"
 REMEDY = "run `rfm daily` for a day first, or name the lake with --lake"
@@ -146,20 +145,17 @@ def _customers(settings: Settings, file: Path, as_of: dt.date) -> pd.DataFrame:
     """Return the customers of a file, its numbers as numbers."""
     frame = _read(file, settings.files.encoding)
     names = {plain_name(str(name)): name for name in frame.columns}
-    if not {plain_name(name) for name in COLUMNS} <= names.keys() and _sales(settings.columns) <= names.keys():
+    headers = settings.columns.headers
+    sales = {plain_name(headers[raw]) for raw in SALES if headers[raw]}
+    if not {plain_name(name) for name in COLUMNS} <= names.keys() and sales <= names.keys():
         return _measured(settings, file, as_of)
     if missing := [name for name in COLUMNS if plain_name(name) not in names]:
         found = ", ".join(map(str, frame.columns[:8])) or "none"
-        wanted = f"give {', '.join(COLUMNS)}, or sales lines with {', '.join(filter(None, settings.columns.headers.values()))}"
+        wanted = f"give {', '.join(COLUMNS)}, or sales lines with {', '.join(filter(None, headers.values()))}"
         raise InputError(f"{file.name}: lacks {len(missing)} column(s): {', '.join(missing)}; found {found}; {wanted}")
     frame = frame[[names[plain_name(name)] for name in COLUMNS]].set_axis(list(COLUMNS), axis=1)
     frame = frame.assign(CustomerID=frame["CustomerID"].astype(str).str.removesuffix(".0"))
     return frame.assign(**{name: _numbers(frame[name], file.name, low) for name, low in LOWEST.items()})
-
-
-def _sales(columns: Columns) -> set[str]:
-    """Return the names in a header by which sales lines are known."""
-    return {plain_name(columns.headers[raw]) for raw in SALES if columns.headers[raw]}
 
 
 def _read(file: Path, encoding: str) -> pd.DataFrame:

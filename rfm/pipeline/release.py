@@ -33,7 +33,6 @@ from rfm.landing.decode import mask_of, to_utf8
 from rfm.pipeline.stages import recount_quality
 from rfm.settings import Settings
 
-# ── release ────────────────────────────────────────────────────────────
 RAW = tuple(LANDING_COLUMNS.values())
 Clean = Callable[[pl.LazyFrame], tuple[pl.LazyFrame, pl.LazyFrame]]
 
@@ -195,11 +194,15 @@ def export(settings: Settings, path: str) -> str:
     """Write the rows of the quarantine to a CSV file, those of the run date alone if one is set; return the message."""
     rows = quarantined(open_lake_log(settings, RELEASE)).to_dicts()
     wanted = [row for row in rows if settings.date in (None, row["processing_date"])]
+
+    def shown(value: Any) -> Any:  # no spreadsheet takes a text for a formula, and a number stays one, to be corrected
+        return harmless(value) if isinstance(value, str) and not NUMBER.fullmatch(value) else value
+
     try:
         with Path(path).open("w", encoding="utf-8-sig", newline="", errors="replace") as target:
             writer = csv.DictWriter(target, SHOWN)
             writer.writeheader()
-            writer.writerows({name: _cell(row[name]) for name in SHOWN} for row in wanted)
+            writer.writerows({name: shown(row[name]) for name in SHOWN} for row in wanted)
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({first_line(error)}); name another file") from None
     return f"{len(wanted):,} quarantined row(s) in {path}; correct them there, then: rfm release {path}"
@@ -239,11 +242,6 @@ def _read(path: str) -> dict[str, Raw]:
     if twice := [one for one, count in Counter(row["row_id"] for row in rows).items() if count > 1]:
         raise InputError(f"{path}: {len(twice)} row(s) appear twice, first {twice[0]}; keep one of each")
     return {row["row_id"]: {name: as_it_was(row[name]) or None for name in RAW} for row in rows if row["row_id"]}
-
-
-def _cell(value: Any) -> Any:
-    """Return a value as it stands in the file: no spreadsheet runs a text, and a number stays one, to be corrected."""
-    return harmless(value) if isinstance(value, str) and not NUMBER.fullmatch(value) else value
 
 
 def _cleaner(settings: Settings) -> Callable[[Any], Any]:

@@ -14,7 +14,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -32,7 +32,6 @@ from rfm.pipeline.lineage import run_id
 from rfm.pipeline.stages import BACKFILL, EXPORTS, RESULTS, RUN, STAGES, Stage
 from rfm.settings import Settings
 
-# ── record ────────────────────────────────────────────────────────────
 PACKAGES = ("polars", "pandas", "numpy", "narwhals", "deltalake", "pyarrow", "pandera", "scikit-learn", "plotly", "papermill")
 GROUPS = ("columns", "format", "rules", "clusters", "cutoffs", "exclusions", "shop")  # sections that the result tables depend on
 SEGMENT_NAMES = {
@@ -206,10 +205,9 @@ def _commit() -> str | None:
 
 def _version(package: str) -> str:
     """Return the installed version of a package."""
-    try:
+    with suppress(PackageNotFoundError):
         return version(package)
-    except PackageNotFoundError:
-        return "not installed"
+    return "not installed"
 
 
 # ── log ────────────────────────────────────────────────────────────

@@ -17,7 +17,6 @@ from rfm.errors import InputError, RfmError, SettingsError, friendly_io_errors
 from rfm.landing.files import filesystem, list_files
 from rfm.settings import Settings, artifacts_dir
 
-# ── lock ────────────────────────────────────────────────────────────
 # The text of the lock names its owner. On a disk the operating system holds a second file, and frees it when the process
 # dies. In a bucket only one run can create the object; a lock left behind is taken over when its
 # process is gone, or after LONGEST.

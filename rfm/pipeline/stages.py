@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from rfm.settings import Settings
 
 
-# ── data ────────────────────────────────────────────────────────────
 class Stage(NamedTuple):
     """A notebook of the chain: its name, its title, the tables it reads and writes."""
 
