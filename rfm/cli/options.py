@@ -129,13 +129,9 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-def _be_quiet(context: typer.Context, wanted: bool) -> None:
+def _set_note(context: typer.Context, param: typer.CallbackParam, wanted: bool) -> None:
     # The callback runs for `rfm` and again for the verb; the second must not undo the first
-    notes.quiet = wanted or (notes.quiet and context.parent is not None)
-
-
-def _be_verbose(context: typer.Context, wanted: bool) -> None:
-    notes.verbose = wanted or (notes.verbose and context.parent is not None)
+    setattr(notes, str(param.name), wanted or (getattr(notes, str(param.name)) and context.parent is not None))
 
 
 def _show_help(context: typer.Context, wanted: bool) -> None:
@@ -151,8 +147,8 @@ def _flag(*names: str, calls: Any, text: str, first: bool = False) -> Any:
 @app.callback()
 def _common(
     version: Annotated[bool, _flag("--version", "-V", calls=_show_version, text="Show the version.", first=True)] = False,
-    quiet: Annotated[bool, _flag("--quiet", "-q", calls=_be_quiet, text="Show only errors and results.")] = False,
-    verbose: Annotated[bool, _flag("--verbose", "-v", calls=_be_verbose, text="Also show settings, paths and timings.")] = False,
+    quiet: Annotated[bool, _flag("--quiet", "-q", calls=_set_note, text="Show only errors and results.")] = False,
+    verbose: Annotated[bool, _flag("--verbose", "-v", calls=_set_note, text="Also show settings, paths and timings.")] = False,
     help: Annotated[bool, _flag("--help", "-h", calls=_show_help, text="Show this help.", first=True)] = False,
 ) -> None:
     """Declare the options of `rfm` itself."""

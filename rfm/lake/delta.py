@@ -245,12 +245,6 @@ def sql_equals(column: str, value: dt.date | str | list[str] | list[dt.date], es
     return f"{column} IN ({quoted})" if isinstance(value, list) else f"{column} = {quoted}"
 
 
-def exclusive_commit(table: deltalake.DeltaTable) -> deltalake.CommitProperties:
-    """Return properties with which a commit fails if another replacement was faster."""
-    # Without them delta-rs lets two writers replace all of an empty table at once, and the rows of both are kept.
-    return deltalake.CommitProperties(app_transactions=[deltalake.Transaction("replace", table.version() + 1)])
-
-
 def retried(attempt: Callable[[], Result]) -> Result:
     """Return the result of an attempt, repeated while another writer was faster."""
     for turn in range(TRIES):

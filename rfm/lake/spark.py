@@ -1,8 +1,7 @@
 """A lake whose large tables a Spark cluster, Databricks or Sail reads and writes, through Spark Connect.
 
-In a folder or bucket, bronze and all small tables are written from here; the cluster reads bronze and silver, and writes
-silver and the quarantine. In a schema of a catalog everything goes through the cluster. Its tables cannot tell which
-landing files they hold, so the ledger does: rows replace those of the same files, and a repeated run writes them again.
+In a folder or bucket the cluster reads bronze and silver, and writes silver and the quarantine; in a schema of a catalog it
+does everything. Its tables do not know which landing files they hold, so the ledger does: a repeated run writes them again.
 """
 
 from __future__ import annotations
@@ -93,7 +92,7 @@ class Cluster:
         """Return the rows of a table that exists as a narwhals frame."""
         if self.named:
             return nw.from_native(self.session.read.table(self._name(table)))
-        return nw.from_native(self.session.read.format("delta").load(self._path(table)))
+        return nw.from_native(self.session.read.format("delta").load(f"{self.home}/{table.name}"))
 
     def empty(self, schema: pa.Schema) -> nw.LazyFrame[Any]:
         """Return a frame without rows, with the columns of a schema."""
@@ -104,7 +103,7 @@ class Cluster:
         frame = self._conform(table, rows)
         if not self.named:
             writer = frame.write.format("delta").mode("overwrite")
-            (writer.option("replaceWhere", where) if where else writer).save(self._path(table))
+            (writer.option("replaceWhere", where) if where else writer).save(f"{self.home}/{table.name}")
             return
         view = f"rfm_{uuid4().hex}"  # tables are written several at once
         frame.createOrReplaceTempView(view)
@@ -136,9 +135,6 @@ class Cluster:
                 f"{table.name}: {len(wrong)} column(s) lacking or mistyped: {', '.join(wrong)}; nothing was written"
             )
         return native.select(*table.names)
-
-    def _path(self, table: Table) -> str:
-        return f"{self.home}/{table.name}"
 
     def _name(self, table: Table) -> str:
         return ".".join(f"`{part}`" for part in (*self.home.split("."), table.name))

@@ -20,7 +20,7 @@ import polars as pl
 from rfm.contracts import BRONZE, LEDGER, TABLES, conform
 from rfm.errors import InputError
 from rfm.lake import delta
-from rfm.lake.delta import CHUNK_ROWS, LEAN, Rows, Stream, TableCache, exclusive_commit, retried, scan, sql_equals
+from rfm.lake.delta import CHUNK_ROWS, LEAN, Rows, Stream, TableCache, retried, scan, sql_equals
 from rfm.landing.files import filesystem
 
 if TYPE_CHECKING:
@@ -237,7 +237,9 @@ class Lake:
             table = self._handles.ensure(name)
             unchanged = predicate and frame.is_empty() and self.read(name, **equal).head(1).collect().is_empty()
             if not unchanged:  # no rows in the place of no rows need no commit
-                how = LEAN if predicate else {**LEAN, "commit_properties": exclusive_commit(table)}
+                # of two writers that replace all of an empty table at once, delta-rs would keep the rows of both
+                turn = deltalake.CommitProperties(app_transactions=[deltalake.Transaction("replace", table.version() + 1)])
+                how = LEAN if predicate else {**LEAN, "commit_properties": turn}
                 deltalake.write_deltalake(table, frame, mode="overwrite", predicate=predicate, **how)
             return len(frame)
 

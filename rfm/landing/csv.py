@@ -208,7 +208,8 @@ def check_header(found: list[str], name: str, columns: Columns, line: str = "") 
             f"{name}: not a sales file{shown}; wanted {', '.join(wanted.values())}, or what [columns] in rfm.toml calls them"
         )
     shown_names = f"found {', '.join(header)}"
-    if missing := [column for column in _required(columns) if plain_name(column) not in names]:
+    named = [name for raw, name in columns.headers.items() if raw not in OPTIONAL or name != USUAL[raw]]
+    if missing := [name for name in (*named, columns.cancelled) if name and plain_name(name) not in names]:
         raise InputError(
             f"{name}: lacks {len(missing)} required column(s): {', '.join(missing)}; {shown_names}; "
             "say under [columns] in rfm.toml what the file calls them"
@@ -232,12 +233,6 @@ def _first_record(text: bytes, separator: str) -> list[str]:
     """Return the fields of the first record, which may span lines."""
     lines = io.TextIOWrapper(io.BytesIO(text[:FIRST_BYTES]), "utf-8", "replace")  # decoded as far as they are read
     return next(whitespace_reader(lines, separator), [])
-
-
-def _required(columns: Columns) -> list[str]:
-    """Return the names that a header must have."""
-    named = [name for raw, name in columns.headers.items() if raw not in OPTIONAL or name != USUAL[raw]]
-    return [name for name in (*named, columns.cancelled) if name]
 
 
 # ── parse ────────────────────────────────────────────────────────────

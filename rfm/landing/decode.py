@@ -222,7 +222,7 @@ def _json_rows(lines: list[bytes], before: int) -> tuple[list[dict[str, str | No
 
 def _json_row(line: bytes) -> dict[str, str | None]:
     """Return a JSON object as text by key, its numbers with the digits that they have in the line."""
-    texts: dict[str, Any] = {"parse_int": str, "parse_float": _number_text}
+    texts: dict[str, Any] = {"parse_int": str, "parse_float": lambda text: re.sub(r"\.0+$", "", _without_exponent(text))}
     found = json.loads(line, object_pairs_hook=_unique, parse_constant=lambda text: text.replace("NaN", ""), **texts)
     if not isinstance(found, dict):
         raise ValueError
@@ -242,11 +242,6 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _json_text(value: Any) -> str | None:
     """Return a value as text, None if it is empty."""
     return str(value).lower() if isinstance(value, bool) else _valid(value) or None if value else None
-
-
-def _number_text(text: str) -> str:
-    """Return a number without an exponent and without a decimal part of zeros."""
-    return re.sub(r"\.0+$", "", _without_exponent(text))
 
 
 def _valid(text: str) -> str:

@@ -139,7 +139,7 @@ Read = tuple[tuple, pa.Table | StreamedRows]  # a file's row of the ledger, and 
 class Reading:
     """Landing files while they are read: iterate over the batches.
 
-    ``refused`` gets one line per file that was not read; ``told`` is called with the number of files that are done.
+    ``refused`` gets one line per file that was not read; ``progress`` is called with the number of files that are done.
     """
 
     landing: str
@@ -149,7 +149,7 @@ class Reading:
     separator: str = AUTO
     columns: Columns = Columns()
     refused: list[str] = field(default_factory=list)
-    told: Callable[[int], None] = lambda files: None
+    progress: Callable[[int], None] = lambda files: None
 
     def __iter__(self) -> Iterator[tuple[pa.Table, pa.Table | StreamedRows]]:
         """Yield files and their rows, a pair per batch of about 64 MB of rows, or per file that is too large to hold."""
@@ -177,7 +177,7 @@ class Reading:
                 self.refused.append(found)
             else:
                 yield found
-            self.told(done)
+            self.progress(done)
 
     def _read_ahead(self) -> Iterator[Read | str]:
         """Yield each file as `_read_or_refuse` returns it, in order, while the next ones are being read."""

@@ -37,7 +37,7 @@ from rfm.lake import Lake, ingest, open_lake, open_lake_log
 from rfm.lake.delta import scratch
 from rfm.lake.tables import table_versions
 from rfm.pipeline import stages
-from rfm.pipeline.models import keep_model
+from rfm.pipeline.models import as_rows, keep_model
 from rfm.pipeline.run_record import BACKFILL, GROUPS, WRITTEN, digests, logged
 from rfm.pipeline.stages import OF_THE_DAY, RESULTS
 from rfm.report.publish import published_record
@@ -293,7 +293,6 @@ def _repeat(settings: Settings, lake: Lake, again: Lake, run_date: dt.date, vers
 
 
 # ── backtest ────────────────────────────────────────────────────────────
-MISSING = "{way} is left out: clvkit is not installed; `pip install 'rfm[backtest]'` brings it"
 COUNTED = ["CustomerID", "InvoiceNo", "StockCode", "Quantity", "InvoiceDate", "IsCancellation", "TotalPrice"]
 
 
@@ -309,14 +308,13 @@ def run_backtest(settings: Settings, first: dt.date | None = None, last: dt.date
 
 def results_text(results: pd.DataFrame) -> list[str]:
     """Return the verdict in sentences, and which way is left out, if one is."""
-    missing = [] if Way.LIFETIME in set(results["way"]) else [MISSING.format(way=Way.LIFETIME)]
-    return core.verdict(results) + missing
+    missing = f"{Way.LIFETIME} is left out: clvkit is not installed; `pip install 'rfm[backtest]'` brings it"
+    return core.verdict(results) + ([] if Way.LIFETIME in set(results["way"]) else [missing])
 
 
 def as_dict(results: pd.DataFrame) -> dict[str, Any]:
     """Return verdict and figures for machines; a figure that there is none of is None."""
-    figures = results.astype(object).where(results.notna(), None)
-    return {"verdict": results_text(results), "results": figures.to_dict("records")}
+    return {"verdict": results_text(results), "results": as_rows(results)}
 
 
 def save_results(results: pd.DataFrame, file: str) -> str:

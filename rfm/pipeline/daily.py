@@ -119,7 +119,9 @@ class Monitor:
     @contextmanager
     def stage(self, stage: Stage) -> Iterator[StageRecord]:
         """Note a stage: what it reads before, then rows read and written; the caller says how it ended."""
-        noted = StageRecord(stage.name, stage.title, run_record.states(self.lake, stage.reads), _now())
+        noted = StageRecord(
+            stage.name, stage.title, run_record.states(self.lake, stage.reads), dt.datetime.now(dt.UTC).isoformat()
+        )
         before: dict[str, int] = {}
         with self._forgiving("run log"):
             before = {name: state.version for name, state in self.lake.state(stage.writes).items()}
@@ -163,7 +165,7 @@ class Monitor:
         """Send what happened to a stage, or to the whole run, as lineage."""
         with self._forgiving("lineage"):
             run_id, about = self.record.run_id, noted or self.record
-            time = about.started if kind == "START" else _now()
+            time = about.started if kind == "START" else dt.datetime.now(dt.UTC).isoformat()
             event = lineage.RunEvent(kind, time, run_id, JOB, self.record.run_date.isoformat(), error=about.error or "")
             if noted:
                 own = lineage.run_id(run_id, noted.name)
@@ -225,11 +227,6 @@ def _rows_read(noted: StageRecord) -> dict[str, int]:
     if noted.stage.new_from and noted.added is not None:
         rows[noted.stage.new_from] = sum(noted.added.get(name, 0) for name in noted.stage.new_into)
     return rows
-
-
-def _now() -> str:
-    """Return the time in UTC."""
-    return dt.datetime.now(dt.UTC).isoformat()
 
 
 # ── hooks ────────────────────────────────────────────────────────────

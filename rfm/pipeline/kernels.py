@@ -1,7 +1,6 @@
 """Kernels for the notebooks of a run: ordinary ones, or forks of one process that has done the imports.
 
-The forks are an optional accelerator (``RFM_KERNELS=fresh`` turns it off): a kernel spends most of its life importing.
-multiprocessing's fork server is no substitute: it imports everything before the first fork and hides what failed.
+A fork saves the imports (``RFM_KERNELS=fresh`` turns it off). multiprocessing's fork server hides which import failed.
 """
 
 from __future__ import annotations

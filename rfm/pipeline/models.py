@@ -64,7 +64,14 @@ def kept_model(lake: str, run_date: dt.date | None = None) -> dict[str, Any]:
     place = f"{FOLDER}/{run_date or days[-1]}/{PAPER}"
     with friendly_io_errors(f"{lake}/{place}: cannot be read", REMEDY):
         text = fs.cat_file(f"{root}/{place}")
-    return _read_document(text, f"{lake}/{place}")
+    try:
+        document = json.loads(text)
+        if document["schema"] == SCHEMA:
+            return document
+        found = f"schema {document['schema']!r}, this version reads {SCHEMA}"
+    except (ValueError, KeyError, TypeError) as error:
+        found = f"{type(error).__name__}: {error}"
+    raise InputError(f"{lake}/{place}: is no model that can be read ({found}); run its day again")
 
 
 def kept_days(lake: str) -> list[dt.date]:
@@ -74,18 +81,6 @@ def kept_days(lake: str) -> list[dt.date]:
         found = fs.find(f"{root}/{FOLDER}")
     names = [path.split("/")[-2] for path in found if path.endswith(f"/{PAPER}")]
     return sorted(dt.date.fromisoformat(name) for name in names)
-
-
-def _read_document(text: bytes, place: str) -> dict[str, Any]:
-    """Return the JSON of a model, checked for its schema."""
-    try:
-        document = json.loads(text)
-        if document["schema"] == SCHEMA:
-            return document
-        found = f"schema {document['schema']!r}, this version reads {SCHEMA}"
-    except (ValueError, KeyError, TypeError) as error:
-        found = f"{type(error).__name__}: {error}"
-    raise InputError(f"{place}: is no model that can be read ({found}); run its day again")
 
 
 # ── score ────────────────────────────────────────────────────────────
@@ -115,9 +110,9 @@ def score_customers(settings: Settings, file: str, run_date: dt.date | None = No
     return Scored(scored, said)
 
 
-def as_rows(scored: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return customers for machines; what is unknown is None."""
-    return scored.astype(object).where(scored.notna(), None).to_dict("records")
+def as_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows of a frame as values for JSON; what is unknown is None."""
+    return frame.astype(object).where(frame.notna(), None).to_dict("records")
 
 
 def save_scores(scored: pd.DataFrame, out: str | None) -> str:

@@ -1,7 +1,6 @@
-"""Quarantined rows that people corrected: exported to a file, recorded, then moved into silver exactly once.
+"""Corrected rows of the quarantine: export them to a file, record them, then move them into silver exactly once.
 
-The record comes first. Silver and the quarantine follow, each in one commit that carries the id of the release; so the next
-release finishes one that died, and repeating a release changes nothing.
+The record comes first. Silver and quarantine follow, each in one commit with the release's id, so the next release finishes it.
 """
 
 from __future__ import annotations

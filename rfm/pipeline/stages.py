@@ -93,7 +93,7 @@ def ingest_files(
         settings.landing, new, run_date, encoding=given.encoding, separator=given.separator, columns=settings.columns
     )
     if progress:
-        reading.told = progress
+        reading.progress = progress
     return Ingested(new, ingest.write_bronze(lake, reading, restate=restate), reading.refused)
 
 
