@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
 
-# ── names ────────────────────
 LEDGER, RUN_WARNINGS, PIPELINE_RUNS = "landing_files", "run_warnings", "pipeline_runs"
 BRONZE, SILVER = "retail_transactions_bronze", "retail_transactions_silver"
 QUARANTINE, RELEASED_ROWS = "retail_transactions_quarantine", "released_rows"

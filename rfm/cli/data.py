@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from rfm.onboarding import Report
 
 
-# ── sample, prepare, upload, notebooks ───────────────────────────────
 @app.command(epilog="Examples: `rfm sample` · `rfm sample --days 30 --lines 5000 --customers 200 --landing /tmp/small`")
 def sample(
     landing: Landing = None,

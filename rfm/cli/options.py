@@ -25,7 +25,6 @@ from rfm.config import VERSION
 from rfm.errors import SettingsError, printable
 from rfm.settings import load_settings
 
-# ── consoles ──────────────────────────────────────────────────────────
 SPELLED = {"✓": "ok", "✗": "failed", "…": "...", "·": "-", "→": "->", "×": "x", "≥": ">=", "≤": "<="} | dict.fromkeys("−–—", "-")
 
 

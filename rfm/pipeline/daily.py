@@ -16,7 +16,7 @@ import urllib.request
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 from rfm.config import OnFailure
@@ -25,7 +25,7 @@ from rfm.errors import StageError, first_line, printable, redact
 from rfm.lake import Lake, kernel_environment, open_lake
 from rfm.lake.tables import rows_added
 from rfm.pipeline import lineage, notebooks, run_record, stages
-from rfm.pipeline.kernels import warm_kernels
+from rfm.pipeline.kernels import Kernels, warm_kernels
 from rfm.pipeline.notebooks import execute
 from rfm.pipeline.run_record import RunRecord, StageRecord
 from rfm.pipeline.schedule import locked, run_date
@@ -33,9 +33,6 @@ from rfm.pipeline.stages import STAGES, Stage
 from rfm.report import site
 from rfm.report.publish import publishable_files
 from rfm.settings import Settings, artifacts_dir, is_catalog_name
-
-if TYPE_CHECKING:
-    from rfm.pipeline.kernels import Kernels
 
 
 def run(
@@ -119,9 +116,8 @@ class Monitor:
     @contextmanager
     def stage(self, stage: Stage) -> Iterator[StageRecord]:
         """Note a stage: what it reads before, then rows read and written; the caller says how it ended."""
-        noted = StageRecord(
-            stage.name, stage.title, run_record.states(self.lake, stage.reads), dt.datetime.now(dt.UTC).isoformat()
-        )
+        states, now = run_record.states(self.lake, stage.reads), dt.datetime.now(dt.UTC).isoformat()
+        noted = StageRecord(stage.name, stage.title, states, now)
         before: dict[str, int] = {}
         with self._forgiving("run log"):
             before = {name: state.version for name, state in self.lake.state(stage.writes).items()}
