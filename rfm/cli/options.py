@@ -60,7 +60,7 @@ class Terminal(Console):
 
 
 class Notes(Terminal):
-    """Messages besides errors and results: none with --quiet, details only with --verbose."""
+    """Notes, neither errors nor results: none with --quiet, details only with --verbose."""
 
     verbose = False
 

@@ -271,7 +271,7 @@ def _rows_of_text(pieces: Iterator[tuple[bytes, bool]], name: str, separator: st
 
 
 def _rows_of_sales(pieces: Iterator[Rows], name: str, columns: Columns) -> Iterator[Rows]:
-    """Yield the rows of a file of another format, if its header is one of sales; an empty file has none."""
+    """Yield the rows of a file of another format, if its header is one of sales; an empty file has no rows."""
     for place, (header, table, bad) in enumerate(pieces):
         if place == 0 and (header or bad):
             check_header(header, name, columns)

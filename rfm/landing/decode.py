@@ -1,4 +1,4 @@
-"""Bytes of a landing file, whatever its format and encoding → UTF-8 text or columns of text; customer ids → keyed hashes."""
+"""Decode landing files of any format and encoding to UTF-8 text or columns of text; replace customer ids by keyed hashes."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Rows(NamedTuple):
 
 
 class Format(NamedTuple):
-    """A file format: how its files begin, how their names end, and the function that reads their unpacked bytes."""
+    """A file format: its magic bytes, its suffixes, and the function that reads their unpacked bytes."""
 
     magic: bytes
     suffixes: tuple[str, ...]
@@ -156,7 +156,7 @@ def _read_parquet(chunks: Iterator[bytes], name: str, encoding: str) -> Iterator
 
 
 def _column_text(column: pa.Array) -> pa.Array:
-    """Return a column as the text that it would be in a CSV file: as in a workbook, and decimals with all their digits."""
+    """Return a column as text, as in a CSV file: dates as in a workbook, decimals with all digits."""
     kind = column.type
     if pa.types.is_dictionary(kind) or isinstance(column, pa.ExtensionArray):
         return _column_text(column.dictionary_decode() if pa.types.is_dictionary(kind) else column.storage)

@@ -1,4 +1,4 @@
-"""Read landing files, the next while the last is parsed; a file too large to hold piece by piece, with its digest."""
+"""Read landing files in batches, the next file while one is parsed; stream files that are too large for memory."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ class Reading:
             yield _ledger(ledger), pa.concat_tables(rows)
 
     def _without_refused(self) -> Iterator[Read]:
-        """Yield the files that can be read; note the others in ``refused``, and count both."""
+        """Yield the files that can be read; list the others in ``refused``, and report progress."""
         self.refused.clear()
         for done, found in enumerate(self._read_ahead(), 1):
             if isinstance(found, str):

@@ -97,7 +97,7 @@ class _Latest:
     kept: dict[str, Any] = field(default_factory=dict)
 
     def __getattr__(self, name: str) -> Any:
-        """Return what the lake itself has."""
+        """Return an attribute of the lake itself."""
         return getattr(self.lake, name)
 
     def replace(self, name: str, rows: Any, **equal: Any) -> int:
@@ -121,7 +121,7 @@ class _Latest:
         return self.kept[name].filter(**wanted).to_pandas(use_pyarrow_extension_array=True)
 
     def flush(self) -> None:
-        """Write what is kept, all tables at once."""
+        """Write all kept tables at once."""
         if self.kept:
             self.lake.replace_each(self.kept)
 
@@ -137,7 +137,7 @@ def _latest(lake: Lake, engine: str) -> Iterator[Any]:
 
 
 def warnings_of(settings: Settings, first: dt.date, last: dt.date) -> tuple[list[str], bool]:
-    """Return what the runs of some days warned of, and whether a file was refused."""
+    """Return the warnings of some days' runs, and whether a file was refused."""
     said = open_lake(settings).frame(RUN_WARNINGS, run_date=days(first, last))
     return list(dict.fromkeys(said["message"])), bool((said["severity"] == "error").any())
 
@@ -177,13 +177,13 @@ def run_day(
 def to_bronze(
     settings: Settings, lake: Lake, run_date: dt.date, restate: bool = False, ahead: stages.Ingested | None = None
 ) -> None:
-    """Do what notebook 1 does."""
+    """Run the stage of notebook 1."""
     found = ahead or stages.ingest_files(lake, settings, run_date, restate)
     ingest.warn(lake, run_date, found.refused)
 
 
 def to_silver(settings: Settings, lake: Lake, run_date: dt.date, ahead: bool = False) -> None:
-    """Do what notebook 2 does."""
+    """Run the stage of notebook 2."""
     if not ahead:
         stages.clean_files(lake, settings)
         stages.count_quality(lake, settings, run_date)
@@ -192,12 +192,12 @@ def to_silver(settings: Settings, lake: Lake, run_date: dt.date, ahead: bool = F
 
 
 def to_gold(settings: Settings, lake: Lake, run_date: dt.date) -> None:
-    """Do what notebook 3 does."""
+    """Run the stage of notebook 3."""
     lake.replace(GOLD, stages.customer_metrics(lake.read(SILVER, until=run_date), settings, run_date))
 
 
 def to_clusters(settings: Settings, lake: Lake, run_date: dt.date, refit: bool = False) -> None:
-    """Do what notebook 4 does."""
+    """Run the stage of notebook 4."""
     excluded = fit_exclusions(lake.read(SILVER, until=run_date), run_date, settings.exclusions)
     before = stages.predecessor(lake, settings, run_date, refit)
     clustered = stages.cluster_customers(lake.frame(GOLD), excluded, settings, run_date, before)
@@ -205,7 +205,7 @@ def to_clusters(settings: Settings, lake: Lake, run_date: dt.date, refit: bool =
 
 
 def to_segments(settings: Settings, lake: Lake, run_date: dt.date) -> str:
-    """Do what notebook 5 does; return the headline."""
+    """Run the stage of notebook 5; return the headline."""
     models, history = stages.past_runs(lake, run_date)
     named, tables = stages.segment_customers(lake.frame(CLUSTERED, UpdateDate=run_date), models, history, settings, run_date)
     stages.write_segments(lake, settings, named, tables, run_date)
@@ -218,7 +218,7 @@ REPEATED = (stages.MEASURE, stages.CLUSTER, stages.SEGMENT)
 
 
 class Replay(NamedTuple):
-    """What a second run of a published day gave."""
+    """The result of repeating a published day."""
 
     run_date: dt.date
     silver: int

@@ -1,4 +1,4 @@
-"""The daily run: each notebook of the chain in its own kernel, then the report, under a watch that keeps log and lineage.
+"""The daily run: each notebook of the chain in its own kernel, then the report, with a monitor that keeps log and lineage.
 
 A run stops at the first failure, keeps the notebook with the error and leaves the published days as they are.
 """
@@ -75,7 +75,7 @@ def _run_stages(
     on_stage: Callable[[Mapping[str, Any]], None],
     on_begin: Callable[[Stage], None],
 ) -> None:
-    """Run the notebooks in order, make pages beside them, note each in the record; stop at the first failure."""
+    """Run the notebooks in order, build pages meanwhile, record each stage; stop at the first failure."""
     settings, record = watch.settings, watch.record
     for stage in STAGES:
         on_begin(stage)
@@ -109,13 +109,13 @@ class Monitor:
         self.emitter = lineage.EventEmitter(lineage_file(settings, record.run_date, record.run_id))
 
     def begin(self) -> None:
-        """Note that the run has begun."""
+        """Record the start of the run."""
         self.record.warn(run_record.log_rows(self.lake, self.record))
         self._emit("START", None)
 
     @contextmanager
     def stage(self, stage: Stage) -> Iterator[StageRecord]:
-        """Note a stage: what it reads before, then rows read and written; the caller says how it ended."""
+        """Record a stage: table versions before it, rows read and written after it; the caller sets its status."""
         states, now = run_record.states(self.lake, stage.reads), dt.datetime.now(dt.UTC).isoformat()
         noted = StageRecord(stage.name, stage.title, states, now)
         before: dict[str, int] = {}
@@ -133,11 +133,11 @@ class Monitor:
         self.record.stages.append(noted)
 
     def settle(self) -> None:
-        """Put what went wrong with the lineage so far among the warnings, before the record is published."""
+        """Add failures of the lineage so far to the warnings, before the record is published."""
         self._warn(self.emitter.said())
 
     def end(self, error: BaseException | None = None) -> None:
-        """Note that the run has ended, well or not; then call the hooks."""
+        """Record the end of the run, done or failed, then call the hooks."""
         if error:
             self.record.status, self.record.error = "failed", run_record.reason_of(error)
             with self._forgiving("warnings"):
@@ -154,11 +154,11 @@ class Monitor:
         """Turn an error into a warning."""
         try:
             yield
-        except Exception as error:  # noqa: BLE001 (a run never fails with its own watch)
+        except Exception as error:  # noqa: BLE001 (a run never fails because of its monitor)
             self._warn([f"{what}: {redact(first_line(error))}"])
 
     def _emit(self, kind: Any, noted: StageRecord | None) -> None:
-        """Send what happened to a stage, or to the whole run, as lineage."""
+        """Send a lineage event of a stage, or of the whole run."""
         with self._forgiving("lineage"):
             run_id, about = self.record.run_id, noted or self.record
             time = about.started if kind == "START" else dt.datetime.now(dt.UTC).isoformat()
@@ -190,7 +190,7 @@ class Monitor:
 
 @contextmanager
 def monitored(settings: Settings, record: RunRecord) -> Iterator[Monitor]:
-    """Watch a run from its first stage to its end."""
+    """Log a run and its lineage from the first stage to the end."""
     watch = Monitor(settings, record)
     watch.begin()
     try:
@@ -205,7 +205,7 @@ def monitored(settings: Settings, record: RunRecord) -> Iterator[Monitor]:
 
 
 def lineage_file(settings: Settings, run_date: dt.date | str, run_id: str) -> str:
-    """Return where the events of a run go unless the environment says otherwise: beside the tables, one file per run."""
+    """Return the default address of a run's events: one file per run, in a folder of the lake."""
     where = f"{artifacts_dir(settings.lake)}/_lineage/{run_date}/{run_id}"
     return where if "://" in where else f"{where}.ndjson"
 
@@ -231,7 +231,7 @@ SECRET = "RFM_WEBHOOK_SECRET"  # environment variable, sent as a bearer token
 
 
 def notify(settings: OnFailure, record: Mapping[str, Any]) -> list[str]:
-    """Give the record of a run to the hooks that want it."""
+    """Send the record of a run to the hooks, if it failed or they also want warned runs."""
     failed = record["status"] == "failed" or record.get("errors")
     if not (failed or settings.when == "warned" and record["warnings"]):
         return []

@@ -1,4 +1,4 @@
-"""What a run read and wrote, as OpenLineage events: to a file beside the tables, or to any OpenLineage server.
+"""Send what a run read and wrote as OpenLineage events, to a file in the lake or to an OpenLineage server.
 
 The run makes light `RunEvent`s; an `EventEmitter` turns them into events of the client in a thread of its own.
 """
@@ -302,14 +302,14 @@ class EventEmitter:
                 if not self.trouble:
                     client = client or open_client(self.target)
                     client.emit(to_openlineage(event))
-            except Exception as error:  # noqa: BLE001 (a run never fails with its lineage)
+            except Exception as error:  # noqa: BLE001 (a run never fails because of its lineage)
                 self.trouble = without_credentials(f"{type(error).__name__}: {first_line(error)}")
         if client and not self.trouble:
             client.close(PATIENCE)
 
 
 def open_client(target: str) -> Any:
-    """Return OpenLineage's client, sending where the environment says, or else to files."""
+    """Return OpenLineage's client, configured by the environment, or else writing to files."""
     from openlineage.client import OpenLineageClient
 
     if "OPENLINEAGE_CLIENT_LOGGING" not in os.environ:

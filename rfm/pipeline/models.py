@@ -1,4 +1,4 @@
-"""The models kept: a folder per run date under the lake; customers of a file scored by one of them."""
+"""Saved models, one folder per run date in the lake, and the scoring of a file's customers with one of them."""
 
 from __future__ import annotations
 
@@ -91,14 +91,14 @@ WORDS = ["Cluster", "Cluster_Description", "Tier", "Cluster_Recommendation"]
 
 
 class Scored(NamedTuple):
-    """Customers with cluster, segment, tier and action, and in one sentence what to know about them."""
+    """Customers with cluster, segment, tier and action, and a summary in one sentence."""
 
     customers: pd.DataFrame
     said: str
 
 
 def score_customers(settings: Settings, file: str, run_date: dt.date | None = None) -> Scored:
-    """Give each customer of a file a cluster, a segment, a tier and an action."""
+    """Assign each customer of a file a cluster, a segment, a tier and an action."""
     model, words = _model(kept_model(settings.lake, run_date))
     customers = _customers(settings, Path(file), dt.date.fromisoformat(model.trained))
     found = model.predict(customers)

@@ -37,7 +37,7 @@ Clean = Callable[[pl.LazyFrame], tuple[pl.LazyFrame, pl.LazyFrame]]
 
 
 class ReleaseResult(NamedTuple):
-    """What finishing the releases did: rows moved, and the processing dates that they belong to."""
+    """Rows that releases moved, and their processing dates."""
 
     rows: int
     days: list[dt.date]
@@ -55,7 +55,7 @@ def quarantined(lake: Lake, files: Iterable[str] | None = None) -> pl.DataFrame:
 
 
 def record_release(lake: Lake, rows: pl.DataFrame, after: Mapping[str, Mapping[str, str | None]], run_date: dt.date) -> int:
-    """Note which rows are released, and as what; the tables follow by `finish`."""
+    """Record which rows are released, with their corrected values; `finish_release` changes the tables."""
 
     def attempt() -> int:
         table = lake.handle(RELEASED_ROWS)
@@ -72,7 +72,7 @@ def record_release(lake: Lake, rows: pl.DataFrame, after: Mapping[str, Mapping[s
 
 
 def finish_release(lake: Lake, clean: Clean) -> ReleaseResult:
-    """Move the recorded rows that still stand in the quarantine into silver."""
+    """Move the recorded rows that are still in the quarantine into silver."""
     noted, moved = lake.read(RELEASED_ROWS).collect(), 0
     days: set[dt.date] = set()
     done = set(_finished(lake)["release_id"])

@@ -80,7 +80,7 @@ class StageRecord:
 
 @dataclass
 class RunRecord:
-    """What ran on what, and what it found; the keys of ``run.json``."""
+    """A run with its inputs and results; the keys of ``run.json``."""
 
     run_date: dt.date
     run_id: str
@@ -133,7 +133,7 @@ def digests(lake: Lake, run_date: dt.date) -> dict[str, str]:
 
 
 def conclude(settings: Settings, lake: Lake, record: RunRecord) -> None:
-    """Add what the run found: the result tables with their digests, and the segments."""
+    """Add the results: the tables with their digests, and the segments."""
     found = digests(lake, record.run_date)
     summary = lake.frame(SEGMENT_SUMMARY)
     record.tables = {name: {**state, "sha256": found[name]} for name, state in states(lake, found).items()}
@@ -153,7 +153,7 @@ def conclude(settings: Settings, lake: Lake, record: RunRecord) -> None:
 
 
 def _stability(lake: Lake, run_date: dt.date) -> dict[str, Any]:
-    """Return how the clusters came about and how steady they were, and the chain of runs from the last full fit on."""
+    """Return the stability of the clusters, and the chain of run dates from the last full fit on."""
     found = lake.frame(SEGMENT_STABILITY, UpdateDate=run_date).astype(object)
     known = found.where(found.notna(), None).iloc[0]
     row = {name: value.isoformat() if isinstance(value, dt.date) else value for name, value in known.items()}
@@ -172,12 +172,12 @@ def add_warnings(lake: Lake, record: RunRecord) -> None:
 
 
 def states(lake: Lake, names: Iterable[str]) -> dict[str, dict[str, int]]:
-    """Return version and rows of tables, as they stand in the record."""
+    """Return version and rows of tables, as the record keeps them."""
     return {name: state._asdict() for name, state in lake.state(names).items()}
 
 
 def keep_notebooks(work: Path, record: RunRecord, reports: str) -> str:
-    """Keep the notebooks and the record of a failed run beside the reports; return where."""
+    """Keep the notebooks and the record of a failed run in a folder of the reports; return its path."""
     write_record(work, record)
     if "://" in reports:
         kept = Path(tempfile.mkdtemp(prefix=f"rfm-failed-{record.run_date}-"))
@@ -221,7 +221,7 @@ def log_rows(lake: Lake, record: RunRecord, whole: StageRecord | None = None) ->
     rows = [_row(record, stage) for stage in (whole or _whole(record), *record.stages)]
     try:
         lake.replace(PIPELINE_RUNS, pd.DataFrame(rows), run_id=record.run_id)
-    except Exception as error:  # noqa: BLE001 (a run never fails with its log)
+    except Exception as error:  # noqa: BLE001 (a run never fails because of its log)
         return [f"run log: not written: {redact(first_line(error))}"]
     return []
 
@@ -268,7 +268,7 @@ def reason_of(error: BaseException) -> str:
 
 
 def _count_written(lake: Lake, whole: StageRecord, before: Mapping[str, int], ahead: Mapping[str, int], lines: int) -> None:
-    """Note which tables changed since ``ahead``, and the rows that commits since ``before`` and the lines ahead have added."""
+    """Record which tables changed since ``ahead``, and the rows that commits since ``before`` and the lines ahead have added."""
     now = versions(lake, WRITTEN)
     added = {name: rows_added(lake, name, before.get(name)) for name, version in now.items() if before.get(name) != version}
     whole.writes = {name: {"version": version} for name, version in now.items() if ahead.get(name) != version}

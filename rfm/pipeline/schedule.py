@@ -1,4 +1,4 @@
-"""When a run happens: its run date, the days that were missed, files that land, and the lock that lets one run in at a time."""
+"""When a run starts: its run date, missed days, waiting for files, and the lock that allows one run at a time."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Release = Callable[[], None]
 
 
 class BusyError(InputError):
-    """A lake on which another run is at work."""
+    """The lake is locked by another run."""
 
 
 @contextmanager
@@ -149,7 +149,7 @@ def _busy(shown: str, held: str) -> BusyError:
 
 # ── missed ────────────────────────────────────────────────────────────
 class CaughtUp(NamedTuple):
-    """A missed day: its headline or what went wrong, whether all went well, and what it warned of."""
+    """A missed day: its headline or error, whether it succeeded, and its warnings."""
 
     day: dt.date
     said: str
@@ -246,7 +246,7 @@ def run_date(settings: Settings) -> dt.date:
 
 
 def dated(settings: Settings) -> tuple[dt.date, str]:
-    """Return the run date, and a sentence that says so if it comes from no setting and no file name."""
+    """Return the run date, and a notice if neither a setting nor a file name has it."""
     if found := named_date(settings):
         return found, ""
     found = newest_sale(settings)
@@ -283,7 +283,7 @@ def newest_sale(settings: Settings) -> dt.date:
 
 
 def _pieces(settings: Settings, refused: list[str]) -> Iterator[Any]:
-    """Yield the lines of all files, some megabytes at a time; note why a run would refuse a file."""
+    """Yield the lines of all files, some megabytes at a time; record why a run would refuse a file."""
     from rfm.landing.csv import iter_tables
 
     system, root = filesystem(settings.landing)

@@ -111,7 +111,7 @@ def clean_files(lake: Lake, settings: Settings, files: Sequence[str] | None = No
 
 
 def count_quality(lake: Lake, settings: Settings, *run_dates: dt.date) -> dict[str, int]:
-    """Count how good the rows of one or more runs are, and again those of earlier runs whose files they restated."""
+    """Measure the quality of the rows of one or more runs, and again those of earlier runs whose files they restated."""
     from rfm.lake import ingest
 
     counted = recount_quality(lake, settings, sorted({*run_dates, *ingest.processing_dates(lake, run_dates[0])}))
@@ -211,7 +211,7 @@ class NamedClusters(NamedTuple):
 
 
 def name_clusters(customers: pd.DataFrame, model: Model, settings: Settings) -> NamedClusters:
-    """Give each cluster a segment, a tier and an action; a cluster keeps the name it had unless its medians clearly moved."""
+    """Assign each cluster a segment, a tier and an action; a cluster keeps its name unless its medians clearly moved."""
     from rfm.analysis import segments
 
     medians, words = segments.medians_of(customers), settings.recommendations
