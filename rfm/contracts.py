@@ -9,6 +9,7 @@ import json
 import re
 import warnings
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
 
-# ── names ──────────────────────────────────────────────────────────────────────────────────────────
 LEDGER, RUN_WARNINGS, PIPELINE_RUNS = "landing_files", "run_warnings", "pipeline_runs"
 BRONZE, SILVER = "retail_transactions_bronze", "retail_transactions_silver"
 QUARANTINE, RELEASED_ROWS = "retail_transactions_quarantine", "released_rows"
@@ -30,6 +30,9 @@ DESCRIBED_CUSTOMERS, SEGMENT_SUMMARY = "customer_rfm_description_and_recommendat
 SEGMENTATIONS, AGREEMENT, EXPLANATIONS = "customer_segmentations", "segmentation_agreement", "customer_explanations"
 BRONZE_QUALITY, DAILY_COUNTS, DQ_COMPARISON = "bronze_daily_quality", "daily_counts", "bronze_silver_dq_comparison"
 EXPECTATION_RESULTS, QUALITY_METRICS, DAILY_VOLUME = "expectation_results", "quality_metrics", "daily_volume"
+QUALITY_TABLES = (BRONZE_QUALITY, DAILY_COUNTS, DQ_COMPARISON, EXPECTATION_RESULTS, QUALITY_METRICS, DAILY_VOLUME)
+OF_THE_DAY = (CLUSTER_SUMMARY, DESCRIBED_CLUSTERS, DESCRIBED_CUSTOMERS, SEGMENT_SUMMARY, SEGMENTATIONS, EXPLANATIONS)
+OVER_TIME = (AGREEMENT, HISTORY, SEGMENT_MOVEMENT, SEGMENT_STABILITY)
 
 LANDING_COLUMNS = {
     "Customer ID" if name == "CustomerID" else name: name
@@ -38,7 +41,7 @@ LANDING_COLUMNS = {
 """The columns of a landing file, and their names in bronze."""
 
 
-# ── tables ─────────────────────────────────────────────────────────────────────────────────────────
+# ── tables ────────────────────
 POLARS_TYPES = {"STRING": "String", "INT": "Int32", "BIGINT": "Int64", "DOUBLE": "Float64", "BOOLEAN": "Boolean", "DATE": "Date"}
 
 
@@ -78,12 +81,26 @@ class Table:
         """Names of the columns, in order."""
         return [column.name for column in self.columns]
 
-    @property
+    @cached_property
     def polars(self) -> pl.Schema:
         """Names and Polars types of the columns, in order."""
         import polars as pl
 
         return pl.Schema({column.name: column.dtype for column in self.columns})
+
+    @cached_property
+    def rules(self) -> list[pl.Expr]:
+        """What holds for all rows: no null, no NaN, no value out of bounds; made once, as every write asks for it."""
+        import polars as pl
+
+        rules = [pl.col(column.name).is_not_null() for column in self.columns if not column.nullable]
+        rules += [pl.col(column.name).is_not_nan() for column in self.columns if column.type == "DOUBLE"]
+        for column in self.columns:
+            low, high = column.bounds
+            free = pl.col(column.unless) if column.unless else pl.lit(False)
+            rules += [(pl.col(column.name) >= low) | free] if low is not None else []
+            rules += [(pl.col(column.name) <= high) | free] if high is not None else []
+        return [rule.all().alias(str(place)) for place, rule in enumerate(rules)]
 
     def without_rows(self) -> pd.DataFrame:
         """Return an empty pandas frame with Arrow types."""
@@ -98,10 +115,10 @@ TABLES = {
     name: Table(name, one["grain"], tuple(one["key"]), _columns(one["columns"]))
     for name, one in json.loads(Path(__file__).with_name("schema.json").read_text(encoding="utf-8")).items()
 }
-"""The tables by name, in the order of the road."""
+"""The tables by name, in the order of the pipeline."""
 
 
-# ── checks ─────────────────────────────────────────────────────────────────────────────────────────
+# ── checks ────────────────────
 def arrow_typed(table: Table, frame: Any) -> Any:
     """Return a pandas frame with Arrow types, nulls as nulls; a frame of any other kind as it is."""
     if not hasattr(type(frame), "convert_dtypes"):  # of the type: some frames have every name, as a column
@@ -154,19 +171,9 @@ def check(table: Table, frame: pl.DataFrame) -> pl.DataFrame:
 # half a second in every process: a frame without fault, which is nearly every one, does not wait for it.
 def _keeps(table: Table, frame: pl.DataFrame) -> bool:
     """Return True if a frame has the exact columns, no null, no value out of bounds and no key twice."""
-    import polars as pl
-
     if frame.schema != table.polars or not frame.width:
         return False
-    rules = [pl.col(column.name).is_not_null() for column in table.columns if not column.nullable]
-    rules += [pl.col(column.name).is_not_nan() for column in table.columns if column.type == "DOUBLE"]
-    for column in table.columns:
-        low, high = column.bounds
-        free = pl.col(column.unless) if column.unless else pl.lit(False)
-        rules += [(pl.col(column.name) >= low) | free] if low is not None else []
-        rules += [(pl.col(column.name) <= high) | free] if high is not None else []
-    kept = frame.select(rule.all().alias(str(place)) for place, rule in enumerate(rules))
-    return all(kept.row(0)) and not (table.key and frame.select(table.key).is_duplicated().any())
+    return all(frame.select(table.rules).row(0)) and not (table.key and frame.select(table.key).is_duplicated().any())
 
 
 def _failures(table: Table, cases: pl.DataFrame) -> str:

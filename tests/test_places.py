@@ -133,7 +133,7 @@ def test_rows_that_another_writer_marked_as_deleted_stay_away(tmp_path, name):
 @pytest.mark.parametrize(("name", "named"), IMPOSSIBLE.items())
 def test_a_lake_that_delta_cannot_keep_is_refused(tmp_path, name, named):
     lake = Lake(str(tmp_path / name / "lake"))
-    with pytest.raises(InputError, match=re.escape(f"cannot lie under a path with '{named}' in it; name a folder")):
+    with pytest.raises(InputError, match=re.escape(f"cannot be stored under a path with '{named}' in it; name a folder")):
         lake.replace(GOLD, rfm.example(GOLD))
     assert list(tmp_path.iterdir()) == []
 
@@ -141,7 +141,7 @@ def test_a_lake_that_delta_cannot_keep_is_refused(tmp_path, name, named):
 def test_a_day_is_refused_before_anything_runs(tmp_path):
     make_sample(tmp_path / "landing", days=1, end=LAST, lines=100, customers=20)
     given = load_settings(landing=str(tmp_path / "landing"), lake=str(tmp_path / "[y]"), reports=str(tmp_path / "reports"))
-    with pytest.raises(InputError, match=re.escape("cannot lie under a path with '[' in it")):
+    with pytest.raises(InputError, match=re.escape("cannot be stored under a path with '[' in it")):
         daily.run(given)
     assert [path.name for path in tmp_path.iterdir()] == ["landing"]
 

@@ -13,22 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from rfm.cli.options import (
-    Date,
-    Engine,
-    Json,
-    LakeUrl,
-    Landing,
-    Remote,
-    app,
-    day_of,
-    errors,
-    notes,
-    option,
-    print_json,
-    screen,
-    settings_of,
-)
+from rfm.cli.options import Json, Landing, app, day_of, errors, notes, option, print_json, screen, settings_of, with_settings
 from rfm.errors import SettingsError, printable
 from rfm.settings import PATHS, absolute, root
 
@@ -36,7 +21,6 @@ if TYPE_CHECKING:
     from rfm.onboarding import Report
 
 
-# ── sample, prepare, upload, notebooks ───────────────────────────────
 @app.command(epilog="Examples: `rfm sample` · `rfm sample --days 30 --lines 5000 --customers 200 --landing /tmp/small`")
 def sample(
     landing: Landing = None,
@@ -65,19 +49,19 @@ def sample(
 
 
 @app.command(epilog="Examples: `rfm prepare` · `rfm prepare online_retail_II.xlsx --sheet 'Year 2009-2010' --landing data/real`")
+@with_settings("landing")
 def prepare(
+    settings: Any,
     workbook: Annotated[
         str | None,
         typer.Argument(
             metavar="FILE", help="online_retail_II.xlsx, its zip or its CSV; downloaded from [archive] url if omitted."
         ),
     ] = None,
-    landing: Landing = None,
     sheet: Annotated[list[str] | None, option("--sheet", "NAME", "Name of a sheet; repeatable.", "all")] = None,
     start: Annotated[str, option("--start", "DATE", "Calendar day of the first trading day, YYYY-MM-DD.")] = "2025-06-26",
 ) -> None:
     """Convert the public data set Online Retail II into daily files, one per trading day, dated from --start on."""
-    settings = settings_of(landing=landing)
     with notes.status("writing daily files"):
         from rfm.datasets.online_retail import prepare as write
 
@@ -103,13 +87,12 @@ def _download(settings: Any) -> str:
 
 
 @app.command(epilog="Example: `rfm upload --date 2025-10-23 --to s3://shop/daily_sales --landing /data/exports`")
+@with_settings("date", "landing")
 def upload(
+    settings: Any,
     to: Annotated[str, option("--to", "FOLDER", "Target folder or URL; each file goes into a folder named by its date.")],
-    date: Date = None,
-    landing: Landing = None,
 ) -> None:
     """Upload a day's files to a bucket or folder, once; credentials come from the environment, a profile or a role."""
-    settings = settings_of(date=date, landing=landing)
     from rfm.landing import files
     from rfm.pipeline.schedule import run_date
 
@@ -139,23 +122,21 @@ def notebooks(
 
 # ── backtest, score ──────────────────────────────────────────────────
 @app.command(epilog="Examples: `rfm backtest` · `rfm backtest --from 2025-09-01 --to 2025-12-30 --every 14 --out backtest.csv`")
+@with_settings("lake", "engine", "remote")
 def backtest(
+    settings: Any,
     first: Annotated[str | None, option("--from", "DATE", "First day.", "30 days after the first sale")] = None,
     last: Annotated[str | None, option("--to", "DATE", "Last day.", "30 days before the last sale")] = None,
     every: Annotated[
         int, option("--every", "DAYS", "Days between evaluations; with 1, the method `steady` is that of `rfm daily`.")
     ] = 7,
     out: Annotated[str | None, option("--out", "FILE", "Write all results to this .csv or .json file.")] = None,
-    lake: LakeUrl = None,
-    engine: Engine = None,
-    remote: Remote = None,
     as_json: Json = False,
 ) -> None:
     """Segment past days with every method, and report which method best predicted what followed.
 
     `--json` prints the `verdict` in sentences, and the `results`, one per figure, as `--out` writes them.
     """
-    settings = settings_of(lake=lake, engine=engine, remote=remote)
     begin, end = day_of("--from", first) if first else None, day_of("--to", last) if last else None
     with notes.status("segmenting past days"):
         from rfm.pipeline import backfill
@@ -170,22 +151,20 @@ def backtest(
 
 
 @app.command(epilog="Examples: `rfm score customers.csv` · `rfm score new_sales.csv --date 2025-10-23 --out scored.csv`")
+@with_settings("lake", "engine", "remote")
 def score(
+    settings: Any,
     file: Annotated[
         str, typer.Argument(metavar="FILE", help="CSV or Parquet: CustomerID, Monetary, Frequency, Recency; or sales lines.")
     ],
     date: Annotated[str | None, option("--date", "DATE", "Run date of the model.", "the newest")] = None,
     out: Annotated[str | None, option("--out", "FILE", "Write the CSV to this file instead of the terminal.")] = None,
-    lake: LakeUrl = None,
-    engine: Engine = None,
-    remote: Remote = None,
     as_json: Json = False,
 ) -> None:
     """Assign a cluster, segment, tier and action to the customers of a file, with a saved model.
 
     `--json` prints the `customers`, a summary (`said`) and `out`, the file they were written to, if any.
     """
-    settings = settings_of(lake=lake, engine=engine, remote=remote)
     with notes.status("scoring"):
         from rfm.pipeline import models
 
@@ -203,10 +182,7 @@ Files = Annotated[list[str], typer.Argument(metavar="FILE", help="A shop's expor
 
 
 @app.command(epilog="Examples: `rfm check orders.csv` · `rfm check exports/ --json`")
-def check(
-    files: Files,
-    as_json: Json = False,
-) -> None:
+def check(files: Files, as_json: Json = False) -> None:
     """Show how sales files would be read: the meaning of each column, dropped lines and settings. Nothing is written."""
     with _progress() as tell:
         from rfm import onboarding

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import codecs
 import datetime as dt
+import inspect
 import io
 import json
 import sys
-from collections.abc import Iterable
-from typing import Annotated, Any
+from collections.abc import Callable, Iterable
+from functools import wraps
+from typing import Annotated, Any, get_type_hints
 from unicodedata import category
 
 import typer
@@ -23,7 +25,6 @@ from rfm.config import VERSION
 from rfm.errors import SettingsError, printable
 from rfm.settings import load_settings
 
-# ── consoles ──────────────────────────────────────────────────────────
 SPELLED = {"✓": "ok", "✗": "failed", "…": "...", "·": "-", "→": "->", "×": "x", "≥": ">=", "≤": "<="} | dict.fromkeys("−–—", "-")
 
 
@@ -59,7 +60,7 @@ class Terminal(Console):
 
 
 class Notes(Terminal):
-    """Messages besides errors and results: none with --quiet, details only with --verbose."""
+    """Notes, neither errors nor results: none with --quiet, details only with --verbose."""
 
     verbose = False
 
@@ -127,13 +128,9 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-def _be_quiet(context: typer.Context, wanted: bool) -> None:
+def _set_note(context: typer.Context, param: typer.CallbackParam, wanted: bool) -> None:
     # The callback runs for `rfm` and again for the verb; the second must not undo the first
-    notes.quiet = wanted or (notes.quiet and context.parent is not None)
-
-
-def _be_verbose(context: typer.Context, wanted: bool) -> None:
-    notes.verbose = wanted or (notes.verbose and context.parent is not None)
+    setattr(notes, str(param.name), wanted or (getattr(notes, str(param.name)) and context.parent is not None))
 
 
 def _show_help(context: typer.Context, wanted: bool) -> None:
@@ -149,37 +146,52 @@ def _flag(*names: str, calls: Any, text: str, first: bool = False) -> Any:
 @app.callback()
 def _common(
     version: Annotated[bool, _flag("--version", "-V", calls=_show_version, text="Show the version.", first=True)] = False,
-    quiet: Annotated[bool, _flag("--quiet", "-q", calls=_be_quiet, text="Show only errors and results.")] = False,
-    verbose: Annotated[bool, _flag("--verbose", "-v", calls=_be_verbose, text="Also show settings, paths and timings.")] = False,
+    quiet: Annotated[bool, _flag("--quiet", "-q", calls=_set_note, text="Show only errors and results.")] = False,
+    verbose: Annotated[bool, _flag("--verbose", "-v", calls=_set_note, text="Also show settings, paths and timings.")] = False,
     help: Annotated[bool, _flag("--help", "-h", calls=_show_help, text="Show this help.", first=True)] = False,
 ) -> None:
     """Declare the options of `rfm` itself."""
 
 
 # ── options that several verbs share ─────────────────────────────────
-def _engines() -> list[str]:
-    """List the values of --engine for shell completion."""
-    return ["polars", "spark"]
-
-
 def option(name: str, metavar: str | None, text: str, default: str | bool = True, **given: Any) -> Any:
     """Return an option of a verb; the help shows the default in words."""
     return typer.Option(name, metavar=metavar, help=text, show_default=default, **given)
 
 
-Date = Annotated[str | None, option("--date", "DATE", "Run date, YYYY-MM-DD.", "the newest day that has a file")]
 Landing = Annotated[str | None, option("--landing", "FOLDER", "Folder or URL of the daily files.", "data/landing")]
-LakeUrl = Annotated[str | None, option("--lake", "FOLDER", "Folder or URL of the tables.", "data/lake")]
-Reports = Annotated[str | None, option("--reports", "FOLDER", "Folder or URL of the published reports.", "reports")]
-_ENGINE = option("--engine", "NAME", "Engine for large tables: polars, or spark.", "polars", autocompletion=_engines)
-Engine = Annotated[str | None, _ENGINE]
-Remote = Annotated[str | None, option("--remote", "URL", "Spark Connect server for --engine spark, sc://host:port.")]
-Parameters = Annotated[
-    list[str] | None, typer.Option("--parameter", "-p", metavar="NAME=VALUE", help="A notebook parameter; repeatable.")
-]
-Refit = Annotated[bool, option("--refit", None, "Train new clusters instead of starting from the previous run's.")]
-Restate = Annotated[bool, option("--restate", None, "Read files again whose content has changed, and replace their rows.")]
+_ENGINES: dict[str, Any] = {"default": "polars", "autocompletion": lambda: ["polars", "spark"]}
+SETTINGS: dict[str, Any] = {
+    "date": Annotated[str | None, option("--date", "DATE", "Run date, YYYY-MM-DD.", "the newest day that has a file")],
+    "landing": Landing,
+    "lake": Annotated[str | None, option("--lake", "FOLDER", "Folder or URL of the tables.", "data/lake")],
+    "reports": Annotated[str | None, option("--reports", "FOLDER", "Folder or URL of the published reports.", "reports")],
+    "engine": Annotated[str | None, option("--engine", "NAME", "Engine for large tables: polars, or spark.", **_ENGINES)],
+    "remote": Annotated[str | None, option("--remote", "URL", "Spark Connect server for --engine spark, sc://host:port.")],
+}
 Json = Annotated[bool, option("--json", None, "Print one JSON document; other messages go to standard error.")]
+
+
+def with_settings(*names: str, **own: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a verb the options that set some settings (some in words of its own), and the settings as its first argument."""
+    options = {name: SETTINGS[name] for name in names} | own
+
+    def take(verb: Callable[..., None]) -> Callable[..., None]:
+        @wraps(verb)
+        def taking(**given: Any) -> None:
+            verb(settings_of(**{name: given.pop(name) for name in options}), **given)
+
+        hints = get_type_hints(verb, include_extras=True) | options
+        declared = list(inspect.signature(verb).parameters.values())[1:]
+        needed = [one for one in declared if one.default is one.empty]
+        others = [one for one in declared if one.default is not one.empty]
+        shared = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None) for name in options]
+        order = [one.replace(annotation=hints[one.name], kind=one.KEYWORD_ONLY) for one in (*needed, *shared, *others)]
+        taking.__signature__ = inspect.Signature(order)  # type: ignore[attr-defined]  # read by typer
+        taking.__annotations__ = hints
+        return taking
+
+    return take
 
 
 def settings_of(**given: Any) -> Any:
@@ -208,18 +220,3 @@ def day_of(option: str, text: str) -> dt.date:
         return dt.date.fromisoformat(text)
     except ValueError:
         raise SettingsError(f"{option} {text!r} is not a date; write it as YYYY-MM-DD") from None
-
-
-def assignments(given: list[str]) -> dict[str, Any]:
-    """Parse NAME=VALUE pairs; a value that is JSON (a number, true) is read as such."""
-    pairs = [pair.partition("=") for pair in given]
-    if wrong := [name for name, sign, _ in pairs if not sign or not name]:
-        raise SettingsError(f"--parameter {wrong[0]!r} is not NAME=VALUE")
-    return {name: _value(text) for name, _, text in pairs}
-
-
-def _value(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text

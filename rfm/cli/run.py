@@ -1,10 +1,11 @@
-"""The verbs that run the pipeline, publish its reports and look after its tables."""
+"""The verbs that run the pipeline and publish its reports."""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Mapping
-from contextlib import nullcontext, suppress
+import json
+from collections.abc import Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Annotated, Any
 
@@ -12,45 +13,28 @@ import typer
 from rich.markup import escape
 from rich.status import Status
 
-from rfm.cli.options import (
-    Date,
-    Engine,
-    Json,
-    LakeUrl,
-    Landing,
-    Parameters,
-    Refit,
-    Remote,
-    Reports,
-    Restate,
-    app,
-    assignments,
-    day_of,
-    errors,
-    notes,
-    option,
-    print_json,
-    screen,
-    settings_of,
-)
-from rfm.errors import RfmError
-
+from rfm.cli.options import Json, app, day_of, errors, notes, option, print_json, screen, with_settings
+from rfm.cli.status import with_progress_bar
+from rfm.errors import RfmError, SettingsError
 
 # ── daily, backfill, watch ───────────────────────────────────────────
+Parameters = Annotated[
+    list[str] | None, typer.Option("--parameter", "-p", metavar="NAME=VALUE", help="A notebook parameter; repeatable.")
+]
+Refit = Annotated[bool, option("--refit", None, "Train new clusters instead of starting from the previous run's.")]
+Restate = Annotated[bool, option("--restate", None, "Read files again whose content has changed, and replace their rows.")]
+
+
 @app.command(
     epilog="Examples: `rfm daily` · `rfm daily --date 2025-10-23` · `rfm daily --catch-up` · `rfm daily --json`"
     " · `rfm daily --landing s3://shop/daily_sales`"
 )
+@with_settings("date", "landing", "lake", "reports", "engine", "remote")
 def daily(
-    date: Date = None,
-    landing: Landing = None,
-    lake: LakeUrl = None,
-    reports: Reports = None,
+    settings: Any,
     parameter: Parameters = None,
     restate: Restate = False,
     refit: Refit = False,
-    engine: Engine = None,
-    remote: Remote = None,
     as_published: Annotated[
         str | None, option("--as-published", "DATE", "Repeat a published day from its table versions and compare; write nothing.")
     ] = None,
@@ -64,11 +48,10 @@ def daily(
     `--json` prints the record of the run, as in `run.json`, with the address of the `report` and, with `--catch-up`, the days
     `caught_up`; with `--as-published` it prints the comparison. A failed run prints no JSON.
     """
-    settings = settings_of(date=date, landing=landing, lake=lake, reports=reports, engine=engine, remote=remote)
     if as_published:
         _print_replay(settings, day_of("--as-published", as_published), as_json)
         return
-    given = assignments(parameter or []) | {name: True for name, on in {"restate": restate, "refit": refit}.items() if on}
+    given = _assignments(parameter or []) | {name: True for name, on in {"restate": restate, "refit": refit}.items() if on}
     if not run_chain(settings, given, catching_up, as_json):
         raise typer.Exit(1)
 
@@ -79,14 +62,15 @@ def run_chain(settings: Any, given: Mapping[str, Any], catching_up: bool = False
         from rfm.pipeline import notebooks
 
         notebooks.check(settings, given)  # before anything heavy is imported
-        caught_up = [_print_missed(one) for one in _missed(settings, line)] if catching_up else []
+        caught_up = _run_missed(settings, line) if catching_up else []
         from rfm.pipeline.kernels import warm_kernels
 
         with warm_kernels() as kernels:  # they start while the run itself is imported
             dated = _dated(settings)
             from rfm.pipeline.daily import run
 
-            record = run(dated, given, partial(_print_stage, line), kernels, partial(_print_begun, line))
+            begun = lambda stage: _print_progress(line, f"{stage.name:<12} {stage.title}")
+            record = run(dated, given, partial(_print_stage, line), kernels, begun)
     _print_warnings(record["warnings"])
     if as_json:
         print_json(record | {"caught_up": [one._asdict() for one in caught_up]} if catching_up else record)
@@ -106,17 +90,32 @@ def _dated(settings: Any) -> Any:
     return settings.model_copy(update={"date": found})
 
 
-def _missed(settings: Any, line: Status) -> Iterator[Any]:
+def _assignments(given: list[str]) -> dict[str, Any]:
+    """Parse NAME=VALUE pairs; a value that is JSON (a number, true) is read as such."""
+    pairs = [pair.partition("=") for pair in given]
+    if wrong := [name for name, sign, _ in pairs if not sign or not name]:
+        raise SettingsError(f"--parameter {wrong[0]!r} is not NAME=VALUE")
+    return {name: _value(text) for name, _, text in pairs}
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _run_missed(settings: Any, line: Status) -> list[Any]:
+    """Run the missed days and print each; return their results."""
     _print_progress(line, "looking for missed days")
     from rfm.pipeline.schedule import catch_up
 
-    yield from catch_up(settings)
-
-
-def _print_missed(one: Any) -> Any:
-    _print_warnings(one.warnings)
-    notes.print(f"[{'green]✓' if one.well else 'red]✗'}[/] {one.day}: {escape(one.said)}")
-    return one
+    done = []
+    for one in catch_up(settings):
+        _print_warnings(one.warnings)
+        notes.print(f"[{'green]✓' if one.well else 'red]✗'}[/] {one.day}: {escape(one.said)}")
+        done.append(one)
+    return done
 
 
 def _print_progress(line: Status, doing: str) -> None:
@@ -129,15 +128,13 @@ def _print_progress(line: Status, doing: str) -> None:
 @app.command(
     epilog="Examples: `rfm backfill --from 2025-06-26 --to 2025-10-23` · `rfm backfill --from 2025-10-22 --to 2025-10-23 --json`"
 )
+@with_settings("landing", "lake", "engine", "remote")
 def backfill(
+    settings: Any,
     first: Annotated[str, option("--from", "DATE", "First run date, YYYY-MM-DD.")],
     last: Annotated[str, option("--to", "DATE", "Last run date, YYYY-MM-DD.")],
-    landing: Landing = None,
-    lake: LakeUrl = None,
     restate: Restate = False,
     refit: Refit = False,
-    engine: Engine = None,
-    remote: Remote = None,
     as_json: Json = False,
 ) -> None:
     """Run many days without notebooks: the same tables as `rfm daily` for each day, in a fraction of the time.
@@ -145,10 +142,8 @@ def backfill(
     `--json` prints the `lake` and the `days`, each with `run_date`, `headline`, `seconds`, `lines_read`, `rows_written`,
     `warnings` and `errors`.
     """
-    settings = settings_of(landing=landing, lake=lake, engine=engine, remote=remote)
     begin, end = day_of("--from", first), day_of("--to", last)
     with notes.status("starting"):
-        from rfm.cli.status import with_progress_bar
         from rfm.pipeline import backfill as runs
         from rfm.pipeline.schedule import locked
 
@@ -190,10 +185,6 @@ def _print_warnings(warnings: list[str]) -> None:
         notes.print(f"[yellow]warning[/] {escape(warning)}")
 
 
-def _print_begun(line: Status, stage: Any) -> None:
-    _print_progress(line, f"{stage.name:<12} {stage.title}")
-
-
 def _print_stage(line: Status, stage: Mapping[str, Any]) -> None:
     """Print that a stage is done; with --verbose also how its time was spent and what it wrote."""
     line.update("building and publishing the report")  # until the next stage starts, if there is one
@@ -206,16 +197,9 @@ def _print_stage(line: Status, stage: Mapping[str, Any]) -> None:
 
 
 @app.command(epilog="Examples: `rfm watch` · `rfm watch --every 300 --landing s3://shop/daily_sales`")
-def watch(
-    every: Annotated[float, option("--every", "SECONDS", "Seconds between checks.", min=1)] = 30,
-    landing: Landing = None,
-    lake: LakeUrl = None,
-    reports: Reports = None,
-    engine: Engine = None,
-    remote: Remote = None,
-) -> None:
+@with_settings("landing", "lake", "reports", "engine", "remote")
+def watch(settings: Any, every: Annotated[float, option("--every", "SECONDS", "Seconds between checks.", min=1)] = 30) -> None:
     """Run `rfm daily --catch-up` now, and again whenever a new file is complete; stop with Ctrl-C."""
-    settings = settings_of(landing=landing, lake=lake, reports=reports, engine=engine, remote=remote)
     from rfm.pipeline.schedule import BusyError, wait_for_files
 
     def complain(message: str) -> None:
@@ -238,11 +222,9 @@ def watch(
 
 # ── report, publish, serve ───────────────────────────────────────────
 @app.command(epilog="Examples: `rfm report` · `rfm report --date 2025-10-22`")
-def report(
-    date: Date = None, lake: LakeUrl = None, reports: Reports = None, engine: Engine = None, remote: Remote = None
-) -> None:
+@with_settings("date", "lake", "reports", "engine", "remote")
+def report(settings: Any) -> None:
     """Rebuild the pages of a published day from the table versions of that day."""
-    settings = settings_of(date=date, lake=lake, reports=reports, engine=engine, remote=remote)
     with notes.status("building the pages"):
         from rfm.pipeline.schedule import locked
         from rfm.report import site
@@ -253,13 +235,12 @@ def report(
 
 
 @app.command(epilog="Examples: `rfm publish s3://shop/site` · `rfm publish ../pages`")
+@with_settings("reports", "lake")
 def publish(
+    settings: Any,
     url: Annotated[str, typer.Argument(metavar="URL", help="Target: s3://…, another URL, or a folder (of GitHub Pages, say).")],
-    reports: Reports = None,
-    lake: LakeUrl = None,
 ) -> None:
     """Send the reports to a bucket or folder: only changes, and no individual customers unless [publish] allows it."""
-    settings = settings_of(reports=reports, lake=lake)
     with notes.status("sending what changed"):
         from rfm.pipeline.schedule import locked
         from rfm.report.publish import publish as send
@@ -275,77 +256,15 @@ def publish(
 
 
 @app.command(epilog="Examples: `rfm serve` · `rfm serve --port 9000`")
+@with_settings("reports")
 def serve(
+    settings: Any,
     port: Annotated[int, option("--port", "NUMBER", "Port on this computer; 0 takes any free one.", min=0, max=65535)] = 8765,
-    reports: Reports = None,
 ) -> None:
     """Serve the published reports to a browser on this computer; pages reload after a new run. Stop with Ctrl-C."""
     from rfm.report.publish import server
 
-    with server(settings_of(reports=reports).reports, port) as running, suppress(KeyboardInterrupt):
+    with server(settings.reports, port) as running, suppress(KeyboardInterrupt):
         screen.print(f"Reports: http://127.0.0.1:{running.server_port}/ (stop with Ctrl-C)", markup=False)
         running.serve_forever()
     screen.print("Stopped serving.")
-
-
-# ── status, optimize, release ────────────────────────────────────────
-@app.command(epilog="Examples: `rfm status` · `rfm status --json`")
-def status(
-    lake: LakeUrl = None,
-    engine: Engine = None,
-    remote: Remote = None,
-    reports: Reports = None,
-    as_json: Json = False,
-) -> None:
-    """Show the last runs, warnings, data quality and freshness, and the size of the tables.
-
-    `--json` prints `runs`, newest first; `stages` of the newest run; `tables` by name (`version`, `rows`, `files`,
-    `bytes`); `quality` (`processing_date`, `lines`, `dropped`, `dropped_share`, `broken`); `warnings`; `freshness`
-    (`newest_file`, `newest_sale`, `newest_run`). The status of a run is done, failed, running or did not finish.
-    """
-    from rfm.cli.status import overview, render_overview
-
-    settings = settings_of(lake=lake, reports=reports, engine=engine, remote=remote)
-    found = overview(settings)
-    if as_json:
-        print_json(found)
-    else:
-        screen.print(render_overview(found, settings.lake, settings.reports), soft_wrap=False)
-
-
-@app.command(epilog="Examples: `rfm optimize` · `rfm optimize customer_rfm_kmeans_clustered_history`")
-def optimize(
-    tables: Annotated[list[str] | None, typer.Argument(metavar="TABLE", help="Tables to compact.", show_default="all")] = None,
-    lake: LakeUrl = None,
-    engine: Engine = None,
-    remote: Remote = None,
-) -> None:
-    """Compact the tables: join small files, and delete files that no recent version needs."""
-    settings = settings_of(lake=lake, engine=engine, remote=remote)
-    from rfm.lake import open_lake
-
-    home = open_lake(settings)
-    for name in tables or home.state():
-        done = home.optimize(name, settings.care.retain_days)
-        counts = f"{done['before']} file(s) → {done['after']}, {done['removed']} old one(s) removed" if done else "done in Spark"
-        screen.print(f"{name}: {counts}")
-
-
-@app.command(epilog="Examples: `rfm release --export rows.csv --date 2025-10-23` · `rfm release rows.csv`")
-def release(
-    file: Annotated[str | None, typer.Argument(metavar="FILE", help="The exported rows, corrected.")] = None,
-    export: Annotated[str | None, option("--export", "FILE", "Write the quarantined rows to this file.")] = None,
-    date: Annotated[
-        str | None, option("--date", "DATE", "Export rows of this run date only; or the date of the release.")
-    ] = None,
-    lake: LakeUrl = None,
-    engine: Engine = None,
-    remote: Remote = None,
-) -> None:
-    """Correct quarantined rows: export them, edit them in a spreadsheet, release them into silver."""
-    settings = settings_of(lake=lake, date=date, engine=engine, remote=remote)
-    from rfm.pipeline import release as releases
-    from rfm.pipeline.schedule import locked
-
-    with nullcontext() if export else locked(settings, "`rfm release`"):
-        screen.print(releases.release_or_export(settings, file, export), markup=False)

@@ -1,25 +1,78 @@
-"""The overview of `rfm status`: what is in it, and how a terminal of eighty columns shows it."""
+"""The verbs that look after the tables, and the overview of `rfm status`, which fits a terminal of eighty columns."""
 
 from __future__ import annotations
 
 import datetime as dt
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Annotated, Any
 
+import typer
 from rich.console import Console, Group
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table as Grid
 
-from rfm.analysis.formatting import file_size
+from rfm.cli.options import Json, app, option, print_json, screen, with_settings
+from rfm.contracts import DAILY_COUNTS, DQ_COMPARISON, EXPECTATION_RESULTS, LEDGER, PIPELINE_RUNS, RUN_WARNINGS
 from rfm.errors import printable
-from rfm.lake import Lake, open_lake
-from rfm.lake.tables import table_sizes
-from rfm.pipeline import run_record
-from rfm.pipeline.schedule import may_be_alive
-from rfm.report.site import published_runs
-from rfm.settings import Settings
+from rfm.pipeline.stages import BACKFILL, RUN
+
+if TYPE_CHECKING:
+    from rfm.lake import Lake
+    from rfm.settings import Settings
+
+
+@app.command(epilog="Examples: `rfm status` · `rfm status --json`")
+@with_settings("lake", "reports", "engine", "remote")
+def status(settings: Any, as_json: Json = False) -> None:
+    """Show the last runs, warnings, data quality and freshness, and the size of the tables.
+
+    `--json` prints `runs`, newest first; `stages` of the newest run; `tables` by name (`version`, `rows`, `files`,
+    `bytes`); `quality` (`processing_date`, `lines`, `dropped`, `dropped_share`, `broken`); `warnings`; `freshness`
+    (`newest_file`, `newest_sale`, `newest_run`). The status of a run is done, failed, running or did not finish.
+    """
+    found = overview(settings)
+    if as_json:
+        print_json(found)
+    else:
+        screen.print(render_overview(found, settings.lake, settings.reports), soft_wrap=False)
+
+
+@app.command(epilog="Examples: `rfm optimize` · `rfm optimize customer_rfm_kmeans_clustered_history`")
+@with_settings("lake", "engine", "remote")
+def optimize(
+    settings: Any,
+    tables: Annotated[list[str] | None, typer.Argument(metavar="TABLE", help="Tables to compact.", show_default="all")] = None,
+) -> None:
+    """Compact the tables: join small files, and delete files that no recent version needs."""
+    from rfm.lake import open_lake
+
+    home = open_lake(settings)
+    for name in tables or home.state():
+        done = home.optimize(name, settings.care.retain_days)
+        counts = f"{done['before']} file(s) → {done['after']}, {done['removed']} old one(s) removed" if done else "done in Spark"
+        screen.print(f"{name}: {counts}")
+
+
+_DAY = Annotated[str | None, option("--date", "DATE", "Export rows of this run date only; or the date of the release.")]
+
+
+@app.command(epilog="Examples: `rfm release --export rows.csv --date 2025-10-23` · `rfm release rows.csv`")
+@with_settings("lake", "engine", "remote", date=_DAY)
+def release(
+    settings: Any,
+    file: Annotated[str | None, typer.Argument(metavar="FILE", help="The exported rows, corrected.")] = None,
+    export: Annotated[str | None, option("--export", "FILE", "Write the quarantined rows to this file.")] = None,
+) -> None:
+    """Correct quarantined rows: export them, edit them in a spreadsheet, release them into silver."""
+    from rfm.pipeline import release as releases
+    from rfm.pipeline.schedule import locked
+
+    with nullcontext() if export else locked(settings, "`rfm release`"):
+        screen.print(releases.release_or_export(settings, file, export), markup=False)
+
 
 # ── what is in it ────────────────────────────────────────────────────
 MOST_RUNS = 50
@@ -28,9 +81,13 @@ RESULTS = ("customers", "revenue", "orders", "warnings")  # in the reports' list
 
 def overview(settings: Settings) -> dict[str, Any]:
     """Return runs, tables, quality and freshness as values for JSON."""
+    from rfm.lake import open_lake
+    from rfm.lake.tables import table_sizes
+    from rfm.report.site import published_runs
+
     lake = open_lake(settings)
-    logged = sorted(_rows(lake, run_record.TABLE), key=lambda row: row["started"], reverse=True)
-    whole = [row for row in logged if row["stage"] in (run_record.RUN, run_record.BACKFILL)]
+    logged = sorted(_rows(lake, PIPELINE_RUNS), key=lambda row: row["started"], reverse=True)
+    whole = [row for row in logged if row["stage"] in (RUN, BACKFILL)]
     runs = _runs(whole, published_runs(settings.reports))
     newest = whole[0]["run_id"] if whole else None
     newest_date = max((run["run_date"] for run in runs if run["status"] in ("done", "failed")), default=None)
@@ -39,7 +96,7 @@ def overview(settings: Settings) -> dict[str, Any]:
         "stages": _stages([row for row in logged if row["run_id"] == newest]),
         "tables": {name: size._asdict() for name, size in table_sizes(lake).items()},
         "quality": _quality(lake),
-        "warnings": [row for row in _rows(lake, "run_warnings") if str(row["run_date"]) == newest_date],
+        "warnings": [row for row in _rows(lake, RUN_WARNINGS) if str(row["run_date"]) == newest_date],
         "freshness": _freshness(lake, runs),
     }
     return json.loads(json.dumps(found, default=lambda moment: moment.isoformat()))
@@ -56,20 +113,21 @@ def _runs(logged: list[dict[str, Any]], published: list[dict[str, Any]]) -> list
     for row in logged:
         report = reports.pop((str(row["run_date"]), _second(row["started"])), {})
         runs.append(_run(row) | {name: report.get(name) for name in RESULTS})
-    older = [{**dict.fromkeys(_run({})), **_report(run)} for run in reports.values()]
+    known = ("run_date", "status", "started", "seconds", *RESULTS)
+    older = [dict.fromkeys(_run({})) | {"stage": RUN} | {name: run.get(name) for name in known} for run in reports.values()]
     return sorted(runs + older, key=lambda run: _second(run["started"]) or run["run_date"], reverse=True)
 
 
 def _run(row: dict[str, Any]) -> dict[str, Any]:
     names = ("run_id", "run_date", "stage", "status", "started", "seconds", "rows_read", "rows_written", "error")
     run = {name: row.get(name) for name in names}
-    if row.get("status") == "running" and not _alive(row):
-        run["status"] = "did not finish"
+    if row.get("status") == "running":
+        from rfm.pipeline.schedule import may_be_alive
+
+        process = json.loads(row["versions"]).get("process", {})
+        alive = may_be_alive(process.get("host", ""), process.get("id"), row["started"])
+        run["status"] = "running" if alive else "did not finish"
     return run | {name: str(run[name]) for name in ("run_date",) if run[name]}
-
-
-def _report(run: dict[str, Any]) -> dict[str, Any]:
-    return {"stage": run_record.RUN} | {name: run.get(name) for name in ("run_date", "status", "started", "seconds", *RESULTS)}
 
 
 def _second(moment: Any) -> str:
@@ -78,27 +136,19 @@ def _second(moment: Any) -> str:
     return moment.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%S") if moment else ""
 
 
-def _alive(row: dict[str, Any]) -> bool:
-    """Return True if a run that has not ended may still be running."""
-    process = json.loads(row["versions"]).get("process", {})
-    return may_be_alive(process.get("host", ""), process.get("id"), row["started"])
-
-
 def _stages(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     names = ("stage", "status", "seconds", "rows_read", "rows_written", "error")
-    stages = sorted(
-        (row for row in rows if row["stage"] not in (run_record.RUN, run_record.BACKFILL)), key=lambda row: row["stage"]
-    )
+    stages = sorted((row for row in rows if row["stage"] not in (RUN, BACKFILL)), key=lambda row: row["stage"])
     return [{name: row[name] for name in names} for row in stages]
 
 
 def _quality(lake: Lake) -> dict[str, Any]:
     """Return the quality of the newest processing date's lines; empty before the first run."""
-    results = _rows(lake, "expectation_results")
+    results = _rows(lake, EXPECTATION_RESULTS)
     if not results:
         return {}
     day = max(row["processing_date"] for row in results)
-    counts = {row["layer"]: row["total_records"] for row in _rows(lake, "bronze_silver_dq_comparison", processing_date=day)}
+    counts = {row["layer"]: row["total_records"] for row in _rows(lake, DQ_COMPARISON, processing_date=day)}
     lines, kept = counts.get("bronze", 0), counts.get("silver", 0)
     broken = [row for row in results if row["processing_date"] == day and row["failed"]]
     return {
@@ -112,8 +162,8 @@ def _quality(lake: Lake) -> dict[str, Any]:
 
 def _freshness(lake: Lake, runs: list[dict[str, Any]]) -> dict[str, Any]:
     """Return the newest days of a file, a sale and a finished run."""
-    files = [row["file_date"] for row in _rows(lake, "landing_files", layer="bronze") if row["file_date"]]
-    sales = [row["InvoiceDate"] for row in _rows(lake, "daily_counts", layer="silver") if row["InvoiceDate"]]
+    files = [row["file_date"] for row in _rows(lake, LEDGER, layer="bronze") if row["file_date"]]
+    sales = [row["InvoiceDate"] for row in _rows(lake, DAILY_COUNTS, layer="silver") if row["InvoiceDate"]]
     done = [run["run_date"] for run in runs if run["status"] == "done"]
     return {
         name: max(days, default=None)
@@ -138,15 +188,9 @@ def _render_runs(runs: Sequence[Mapping[str, Any]], reports: str) -> Any:
         return f"Runs in {literal(reports)}: none yet"
     right = ("seconds", "lines in", "customers")
     columns = [(name, "right" if name in right else "left") for name in ("day", "stage", "status", *right)]
+    measures = ("seconds", "rows_read", "customers")
     rows = (
-        (
-            literal(run["run_date"]),
-            literal(run["stage"]),
-            _coloured(run["status"]),
-            _number(run["seconds"]),
-            _number(run["rows_read"]),
-            _number(run["customers"]),
-        )
+        (literal(run["run_date"]), literal(run["stage"]), _coloured(run["status"]), *(_number(run[name]) for name in measures))
         for run in runs
     )
     return _grid("Last runs", columns, rows)
@@ -177,6 +221,8 @@ def _render_quality(found: Mapping[str, Any]) -> Any:
 def _tables(tables: Mapping[str, Mapping[str, int | None]], lake: str) -> Any:
     if not tables:
         return f"Tables in {literal(lake)}: none yet"
+    from rfm.analysis.formatting import file_size
+
     columns = (("table", "left"), ("v.", "right"), ("rows", "right"), ("files", "right"), ("size", "right"))
     rows = (
         (literal(name), _number(t["version"]), _number(t["rows"]), _number(t["files"]), file_size(t["bytes"]))

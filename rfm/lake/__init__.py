@@ -17,15 +17,7 @@ __all__ = ["Lake", "State", "open_lake", "scratch"]
 def open_lake(settings: Settings) -> Lake:
     """Return the lake of the settings; its large tables are on the engine of the settings.
 
-    Parameters
-    ----------
-    settings
-        ``engine``: polars computes here, spark on the Spark Connect server at ``remote``.
-
-    Raises
-    ------
-    SettingsError
-        If no server answers, or the client is not installed.
+    Polars computes here, Spark on the Spark Connect server at ``remote``; without server or client it raises SettingsError.
 
     Examples
     --------

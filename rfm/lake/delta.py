@@ -25,7 +25,6 @@ from rfm.errors import ContractError, InputError, as_user_error, explain_cloud_e
 from rfm.landing.files import S3, filesystem
 from rfm.settings import NO_DELTA, NO_DELTA_ON_DISK, real_path
 
-# ── bucket ────────────────────────────────────────────────────────────
 AMAZON = (".amazonaws.com", ".amazonaws.com.cn")
 # A dead endpoint is given up after about 20 seconds, as in `rfm.landing.files`; a conflict of two writers is no failure.
 PATIENCE = {"connect_timeout": "4s", "timeout": "20s", "max_retries": "5", "retry_timeout": "15s"}
@@ -159,7 +158,8 @@ class TableCache:
         if table := self.open(name):
             return table
         try:
-            self._make(name)
+            given: dict[str, Any] = {"name": name, "description": TABLES[name].grain, "storage_options": options(self.url)}
+            deltalake.DeltaTable.create(self._address(name), arrow_schema(TABLES[name]), mode="ignore", **given)
         except CommitFailedError:
             raise
         except Exception as error:
@@ -174,23 +174,12 @@ class TableCache:
         whole = rest if parted else real_path(path)
         if found := (NO_DELTA if parted else NO_DELTA_ON_DISK).search(whole):
             remedy = "name a folder whose whole path is without it: --lake, RFM_LAKE or `lake` in rfm.toml"
-            raise InputError(f"{self.url}: Delta tables cannot lie under a path with {found[0]!r} in it; {remedy}")
+            raise InputError(f"{self.url}: Delta tables cannot be stored under a path with {found[0]!r} in it; {remedy}")
         return f"{scheme}://{quote(rest, safe='/=')}" if parted else whole
 
     def _handle(self, name: str, version: int | None = None) -> deltalake.DeltaTable:
         """Open a table."""
         return deltalake.DeltaTable(self._address(name), version=version, storage_options=options(self.url))
-
-    def _make(self, name: str) -> None:
-        """Create an empty table, unless another writer was faster."""
-        deltalake.DeltaTable.create(
-            self._address(name),
-            arrow_schema(TABLES[name]),
-            mode="ignore",
-            name=name,
-            description=TABLES[name].grain,
-            storage_options=options(self.url),
-        )
 
 
 def _moved_on(path: str, version: int) -> bool:
@@ -256,12 +245,6 @@ def sql_equals(column: str, value: dt.date | str | list[str] | list[dt.date], es
     return f"{column} IN ({quoted})" if isinstance(value, list) else f"{column} = {quoted}"
 
 
-def exclusive_commit(table: deltalake.DeltaTable) -> deltalake.CommitProperties:
-    """Return properties with which a commit fails if another replacement was faster."""
-    # Without them delta-rs lets two writers replace all of an empty table at once, and the rows of both are kept.
-    return deltalake.CommitProperties(app_transactions=[deltalake.Transaction("replace", table.version() + 1)])
-
-
 def retried(attempt: Callable[[], Result]) -> Result:
     """Return the result of an attempt, repeated while another writer was faster."""
     for turn in range(TRIES):
@@ -285,7 +268,9 @@ def optimize(handles: TableCache, name: str, retain_days: int = RETAIN_DAYS) -> 
     before = len(handles.existing(name).file_uris())
     retried(lambda: handles.existing(name).optimize.compact())
     table = handles.existing(name)
-    _keep_log(table, retain_days)
+    wanted = f"interval {retain_days} days"  # the log is kept as long as the files, where that is longer than the default
+    if retain_days > LOG_DAYS and table.metadata().configuration.get(KEEP_LOG) != wanted:
+        table.alter.set_table_properties({KEEP_LOG: wanted})
     removed = len(table.vacuum(retention_hours=24 * retain_days, dry_run=False, full=True))
     table.update_incremental()
     table.create_checkpoint()
@@ -323,13 +308,6 @@ def _checkpoint(path: str) -> int:
         return int(json.loads(system.cat_file(f"{root}/_delta_log/_last_checkpoint"))["version"])
     except (FileNotFoundError, ValueError, KeyError):
         return 0
-
-
-def _keep_log(table: deltalake.DeltaTable, retain_days: int) -> None:
-    """Keep the log as long as the files, where that is longer than Delta's default."""
-    wanted = f"interval {retain_days} days"
-    if retain_days > LOG_DAYS and table.metadata().configuration.get(KEEP_LOG) != wanted:
-        table.alter.set_table_properties({KEEP_LOG: wanted})
 
 
 def _sweep(path: str, retain_days: int) -> int:

@@ -1,4 +1,7 @@
-"""Take landing files through the layers exactly once: find new and changed ones, write them, and reconcile the rows.
+"""Take landing files through the layers exactly once. The ledger ``landing_files`` says which content is in which layer.
+
+The tables are written first and the ledger afterwards, by any number of runs at once. So a table may be ahead of the
+ledger, and a file whose content in a table is not the one in the ledger is on its way: neither is an error.
 
 Examples
 --------
@@ -18,68 +21,44 @@ Examples
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TypeVar
+import datetime as dt
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import polars as pl
 import pyarrow as pa
 
-from rfm.errors import ContractError
-from rfm.lake import ledger
-from rfm.lake.ledger import (
-    BRONZE,
-    LAYERS,
-    QUARANTINE,
-    SILVER,
-    Pending,
-    audit,
-    clear_restatements,
-    processing_dates,
-    stop_if_refused,
-    totals,
-    unbalanced,
-    warn,
-)
-from rfm.lake.tables import LEDGER, Lake, revision_of, version_of
+from rfm.contracts import BRONZE, LEDGER, QUARANTINE, RUN_WARNINGS, SILVER, TABLES
+from rfm.errors import ContractError, InputError, printable
+from rfm.lake.tables import DIGEST_BITS, Lake, revision_of, version_of
 from rfm.landing.files import LandingFile
 
 __all__ = [
-    "BRONZE",
-    "LEDGER",
-    "QUARANTINE",
-    "SILVER",
     "Pending",
     "audit",
-    "reconcile",
-    "processing_dates",
     "clear_restatements",
-    "write_bronze",
     "files_to_clean",
-    "write_silver",
-    "stop_if_refused",
     "new_files",
+    "processing_dates",
+    "reconcile",
+    "stop_if_refused",
     "warn",
+    "write_bronze",
+    "write_silver",
 ]
 
-
 File = TypeVar("File", bound="str | LandingFile")
+LAYERS = {"bronze": BRONZE, "silver": SILVER, "quarantine": QUARANTINE}
+CHANGED = "changed"
 
 
+# ── files ────────────────────────────────────────────────────────────
 def new_files(lake: Lake, files: Iterable[File], *, restate: bool = False) -> list[File]:
-    """Return the landing files, in order, whose present content is not known to be in bronze.
-
-    Parameters
-    ----------
-    lake
-        The tables.
-    files
-        As `list_files` returns them, or paths under the landing folder; a path alone cannot show a changed content.
-    restate
-        Return changed files that earlier runs refused, too.
-    """
-    known = _stamps(ledger.read_entries(lake, "bronze"))
-    other = _stamps(ledger.changed_files(lake))
-    due = set(other) if restate else ledger.half_restated(lake) if other else set()
+    """Return the landing files, in order, whose present content is not known to be in bronze; ``restate`` adds changed ones."""
+    known = _stamps(read_entries(lake, "bronze"))
+    other = _stamps(changed_files(lake))
+    due = set(other) if restate else half_restated(lake) if other else set()
 
     def is_new(file: File) -> bool:
         if isinstance(file, str):
@@ -92,29 +71,23 @@ def new_files(lake: Lake, files: Iterable[File], *, restate: bool = False) -> li
 
 def files_to_clean(lake: Lake) -> Pending:
     """Return the landing files of which silver or the quarantine is not known to hold the content that bronze holds."""
-    bronze, silver, quarantine = ledger.versions_by_layer(lake)
+    known = lake.rows(LEDGER).select("layer", "source_file", pl.col("version").fill_null(1))
+    bronze, silver, quarantine = (dict(known.filter(layer=layer).drop("layer").rows()) for layer in LAYERS)
     behind = {name for name, version in bronze.items() if {silver.get(name), quarantine.get(name)} != {version}}
-    return Pending({name: bronze[name] for name in behind - (ledger.half_restated(lake) if behind else set())})
+    return Pending({name: bronze[name] for name in behind - (half_restated(lake) if behind else set())})
 
 
 def write_bronze(lake: Lake, batches: Iterable[tuple[pa.Table, pa.Table | Iterable[pa.Table]]], *, restate: bool = False) -> int:
     """Write landing files to bronze exactly once; return the rows that were written.
 
-    Parameters
-    ----------
-    lake
-        The tables.
-    batches
-        As `read_files` returns them: pairs of files and their rows.
-    restate
-        Replace a file whose content changed. Otherwise it is noted and left out, unless a run died while it restated it.
+    A changed file is recorded and left out, unless ``restate`` replaces it, or a run died while it restated it.
     """
     written = 0
     for files, rows in batches:
         read = _compare(lake, pl.DataFrame(files))
         due = read.filter(pl.col("new") | pl.col("changed") & (pl.lit(restate) | pl.col("begun")))
         put = lake.put_files(BRONZE, _rows_of(rows, due, len(files)), _versions(lake, due))
-        ledger.record_layer(lake, "bronze", due.select(files.column_names), put.held)
+        record_layer(lake, "bronze", due.select(files.column_names), put.held)
         _refresh(lake, read.filter(~pl.col("new") & ~pl.col("changed")))
         written += put.rows
     return written
@@ -123,27 +96,14 @@ def write_bronze(lake: Lake, batches: Iterable[tuple[pa.Table, pa.Table | Iterab
 def write_silver(lake: Lake, silver: pl.LazyFrame, quarantine: pl.LazyFrame, files: Sequence[str]) -> dict[str, int]:
     """Write cleaned landing files to silver and the quarantine exactly once; return the rows of the files by layer.
 
-    Parameters
-    ----------
-    lake
-        The tables.
-    silver, quarantine
-        Rows that keep the contracts, with a column ``source_file``.
-    files
-        Files that the rows come from, as `files_to_clean` returns them. Those that a table holds are left out, those
-        of which it holds an earlier content are replaced.
-
-    Raises
-    ------
-    ContractError
-        If a row breaks the contract (nothing is written then), or if for a file rows(bronze) is not
-        rows(silver) + rows(quarantine).
+    ``files`` are those that `files_to_clean` returned. One that a table holds is left out, an earlier content is replaced.
+    A row that breaks the contract, or a file whose rows do not add up, raises ContractError.
     """
-    read = ledger.read_entries(lake, "bronze", files).drop("layer", "rows", "version")
-    wanted = files.versions if isinstance(files, Pending) else ledger.versions_in_layer(lake, "bronze", files)
+    read = read_entries(lake, "bronze", files).drop("layer", "rows", "version")
+    wanted = files.versions if isinstance(files, Pending) else versions_in_layer(lake, "bronze", files)
     cleaned = {"silver": silver, "quarantine": quarantine}
     held = {layer: lake.put_files(LAYERS[layer], rows, wanted).held for layer, rows in cleaned.items()}
-    ledger.write_entries(lake, pl.concat(ledger.count_layer(lake, layer, read, versions) for layer, versions in held.items()))
+    write_entries(lake, pl.concat(count_layer(lake, layer, read, versions) for layer, versions in held.items()))
     audit(lake)
     return reconcile(lake, files)
 
@@ -151,13 +111,10 @@ def write_silver(lake: Lake, silver: pl.LazyFrame, quarantine: pl.LazyFrame, fil
 def reconcile(lake: Lake, files: Sequence[str] | None = None) -> dict[str, int]:
     """Return the rows of landing files by layer, by default of all files that reached silver and the quarantine.
 
-    Raises
-    ------
-    ContractError
-        If for a file rows(bronze) is not rows(silver) + rows(quarantine).
+    A file whose rows in bronze are not those in silver plus those in the quarantine raises ContractError.
     """
     if files is None:
-        files = sorted(set.intersection(*(set(ledger.versions_in_layer(lake, layer)) for layer in ("silver", "quarantine"))))
+        files = sorted(set.intersection(*(set(versions_in_layer(lake, layer)) for layer in ("silver", "quarantine"))))
     noted = lake.read(LEDGER, source_file=list(files)).filter(pl.col("layer").is_in(list(LAYERS))).collect()
     if wrong := unbalanced(noted):
         raise ContractError(f"{lake.url}: {wrong}; restore the tables, or start an empty lake and run again")
@@ -172,16 +129,15 @@ def _stamps(files: pl.DataFrame) -> dict[str, tuple[int, str | None]]:
 def _compare(lake: Lake, read: pl.DataFrame) -> pl.DataFrame:
     """Add to each file whether it is new to bronze, changed, or half restated; record the changed ones."""
     names = read["source_file"].to_list()
-    known = ledger.read_entries(lake, "bronze", names).select(
+    known = read_entries(lake, "bronze", names).select(
         "source_file", pl.col("version").alias("was"), pl.col("sha256").alias("old"), pl.col("processing_date").alias("day")
     )
-    half = pl.col("source_file").is_in(list(ledger.half_restated(lake)) if len(known) else [])
-    read = read.join(known, on="source_file", how="left", maintain_order="left").with_columns(
-        begun=half, new=pl.col("old").is_null()
-    )
+    half = pl.col("source_file").is_in(list(half_restated(lake)) if len(known) else [])
+    read = read.join(known, on="source_file", how="left", maintain_order="left")
+    read = read.with_columns(begun=half, new=pl.col("old").is_null())
     read = read.with_columns(changed=~pl.col("new") & ((pl.col("old") != pl.col("sha256")) | pl.col("begun")))
     waits = read.filter("changed").with_columns(processing_date="day")
-    ledger.record_changed(lake, waits.drop("was", "old", "day", "begun", "new", "changed"))
+    record_changed(lake, waits.drop("was", "old", "day", "begun", "new", "changed"))
     return read
 
 
@@ -205,8 +161,205 @@ def _refresh(lake: Lake, same: pl.DataFrame) -> None:
     """Record the new tokens of files whose content is the same, so that they are not read again."""
     names = same["source_file"].to_list()
     if names:
-        noted = (
-            ledger.read_entries(lake, "bronze", names).drop("token").join(same.select("source_file", "token"), on="source_file")
-        )
+        noted = read_entries(lake, "bronze", names).drop("token").join(same.select("source_file", "token"), on="source_file")
         lake.replace(LEDGER, noted, layer="bronze", source_file=names)
-        ledger.clear_changed(lake, names)
+        clear_changed(lake, names)
+
+
+# ── ledger ────────────────────────────────────────────────────────────
+class Pending(list[str]):
+    """Landing files to clean, with the version of each that bronze held when they were listed."""
+
+    def __init__(self, versions: dict[str, int]) -> None:
+        super().__init__(sorted(versions))
+        self.versions = versions
+
+
+def read_entries(lake: Lake, layer: str, files: Iterable[str] | None = None) -> pl.DataFrame:
+    """Return the ledger's rows of a layer, of some files or of all."""
+    some: dict[str, Any] = {} if files is None else {"source_file": list(files)}
+    return lake.read(LEDGER, layer=layer, **some).collect()
+
+
+def versions_in_layer(lake: Lake, layer: str, files: Iterable[str] | None = None) -> dict[str, int]:
+    """Return the version (see `version_of`) of each file that a layer is known to hold."""
+    known = read_entries(lake, layer, files).select("source_file", pl.col("version").fill_null(1))
+    return dict(known.rows())
+
+
+def changed_files(lake: Lake) -> pl.DataFrame:
+    """Return the ledger's rows of changed files whose new content is not in bronze."""
+    changed = read_entries(lake, CHANGED)
+    if changed.is_empty():
+        return changed
+    known = read_entries(lake, "bronze", changed["source_file"]).select("source_file", "sha256")
+    return changed.join(known, on=["source_file", "sha256"], how="anti")
+
+
+def half_restated(lake: Lake) -> set[str]:
+    """Return the files whose restatement reached bronze but not the ledger, because a run died in between."""
+    files = changed_files(lake)["source_file"].to_list()
+    held, known = lake.held(BRONZE, files), versions_in_layer(lake, "bronze", files) if files else {}
+    return {file for file in files if held.get(file) != known.get(file)}
+
+
+def record_layer(lake: Lake, layer: str, files: pl.DataFrame, held: Mapping[str, int]) -> None:
+    """Count the rows of each file in a layer, and write them to the ledger."""
+    write_entries(lake, count_layer(lake, layer, files, held))
+
+
+def count_layer(lake: Lake, layer: str, files: pl.DataFrame, held: Mapping[str, int]) -> pl.DataFrame:
+    """Return the ledger's rows of files in a layer: rows counted in the table, and the version that it holds."""
+    if files.is_empty():
+        return TABLES[LEDGER].polars.to_frame()
+    names = files["source_file"].to_list()
+    rows = lake.count(LAYERS[layer], names)
+    known = pl.DataFrame({"source_file": names, "version": pl.Series([held[name] for name in names], dtype=pl.Int64)})
+    noted = files.join(rows, on="source_file", how="left").join(known, on="source_file", how="left")
+    return _with_held_digest(noted.with_columns(pl.col("rows").fill_null(0), layer=pl.lit(layer)))
+
+
+def write_entries(lake: Lake, noted: pl.DataFrame) -> None:
+    """Replace the ledger's rows of the same files and layers in one commit."""
+    if len(noted):
+        layers, files = (noted[name].unique(maintain_order=True).to_list() for name in ("layer", "source_file"))
+        lake.replace(LEDGER, noted, layer=layers, source_file=files)
+
+
+def _with_held_digest(noted: pl.DataFrame) -> pl.DataFrame:
+    """Correct the digest of files of which a layer holds another content, because another run was faster."""
+    digests = []
+    for sha, version in noted.select("sha256", "version").iter_rows():
+        same = version < 1 << DIGEST_BITS or version == version_of(sha, revision_of(version))
+        digests.append(sha if same else f"{version & (1 << DIGEST_BITS) - 1:0{DIGEST_BITS // 4}x}")
+    other = noted["sha256"] != pl.Series(digests, dtype=pl.String)
+    token = pl.when(~other).then(pl.col("token"))
+    return noted.with_columns(token, sha256=pl.Series(digests, dtype=pl.String))
+
+
+def record_changed(lake: Lake, files: pl.DataFrame) -> None:
+    """Record that files have another content than the one in bronze."""
+    if len(files):
+        rows = files.with_columns(layer=pl.lit(CHANGED), rows=pl.lit(0), version=pl.lit(None, pl.Int64))
+        lake.replace(LEDGER, rows, layer=CHANGED, source_file=files["source_file"].to_list())
+
+
+def clear_changed(lake: Lake, files: Iterable[str]) -> None:
+    """Remove the records that files have another content."""
+    files = list(files)
+    noted = read_entries(lake, CHANGED, files)["source_file"].to_list() if files else []
+    if noted:
+        lake.replace(LEDGER, pl.DataFrame(schema=TABLES[LEDGER].polars), layer=CHANGED, source_file=noted)
+
+
+# ── audit ────────────────────────────────────────────────────────────
+LOOKS = 4  # another run may write between two looks
+PAUSE = 0.25  # seconds
+
+
+def audit(lake: Lake) -> dict[str, int]:
+    """Return the rows that bronze, silver and quarantine hold; refuse to go on if files lost or gained rows."""
+    # The totals stand in the tables' logs, so comparing them is cheap. Rows are counted by file only where they differ.
+    for look in range(LOOKS):
+        noted = lake.read(LEDGER).filter(pl.col("layer").is_in(list(LAYERS))).collect()
+        states = lake.state(LAYERS.values())
+        held = {layer: states[name].rows if name in states else 0 for layer, name in LAYERS.items()}
+        wrong = unbalanced(noted) or ("" if held == totals(noted) else _differing(lake, noted))
+        if not wrong:
+            return held
+        time.sleep(PAUSE * look)
+    raise ContractError(f"{lake.url}: {wrong}; restore the tables, or start an empty lake and run again")
+
+
+def totals(noted: pl.DataFrame) -> dict[str, int]:
+    """Return the rows of each layer in the ledger."""
+    return {layer: int(noted.filter(pl.col("layer") == layer)["rows"].sum()) for layer in LAYERS}
+
+
+def unbalanced(noted: pl.DataFrame) -> str:
+    """Return which files' rows do not add up, as text; files that are on their way are left out."""
+    files = noted.group_by("source_file").agg(
+        pl.len().alias("layers"),
+        pl.col("version").n_unique().alias("contents"),
+        *(pl.col("rows").filter(pl.col("layer") == layer).sum().alias(layer) for layer in LAYERS),
+    )
+    through = files.filter(pl.col("layers") == len(LAYERS), pl.col("contents") == 1).sort("source_file")
+    odd = through.filter(pl.col("bronze") != pl.col("silver") + pl.col("quarantine"))
+    first = odd.select("source_file", *LAYERS).head(1).to_dicts()
+    return f"bronze = silver + quarantine fails for {len(odd)} file(s), first {first[0]}" if first else ""
+
+
+def _differing(lake: Lake, noted: pl.DataFrame) -> str:
+    """Return which layer holds another number of rows of a file than the ledger, as text."""
+    for layer, name in LAYERS.items():
+        here = noted.filter(pl.col("layer") == layer).sort("source_file")
+        rows = lake.count(name).rename({"rows": "held"})
+        both = here.join(rows, on="source_file", how="left", maintain_order="left").with_columns(pl.col("held").fill_null(0))
+        odd = both.filter(pl.col("rows") != pl.col("held")).select("source_file", "rows", "held", "version")
+        for file, wanted, found, version in odd.rows():
+            if lake.held(name, [file]).get(file) == (version or 1):
+                return f"{layer} holds {found} rows of {file}, but {wanted} were written ({len(odd)} such file(s))"
+    return ""
+
+
+# ── warnings ────────────────────────────────────────────────────────────
+STAGE = "1_bronze"
+
+
+def processing_dates(lake: Lake, run_date: dt.date) -> list[dt.date]:
+    """Return the processing dates whose rows a run changed: its own, and those of the files that it restated."""
+    return sorted({run_date, *_restated(lake)["processing_date"].to_list()})
+
+
+def clear_restatements(lake: Lake) -> None:
+    """Clear the restatements that reached every layer; call it when their days have been counted again."""
+    clear_changed(lake, _restated(lake)["source_file"].to_list())
+
+
+def warn(lake: Lake, run_date: dt.date, refused: Sequence[str]) -> list[str]:
+    """Write the warnings of the first stage (refused, changed and repeated files), and return them."""
+    changed = [
+        f"{name}: its content changed after it was read ({size:,} bytes now); the tables keep the old one, "
+        "run again with --restate to replace it"
+        for name, size in changed_files(lake).sort("source_file").select("source_file", "bytes").iter_rows()
+    ]
+    said = [("refused_file", "error", line) for line in dict.fromkeys(refused)]
+    said += [("changed_file", "warning", line) for line in changed]
+    said += [("repeated_file", "warning", line) for line in _repeated(lake, run_date)]
+    said = [(kind, severity, printable(line)) for kind, severity, line in said]
+    rows = pl.DataFrame([(run_date, STAGE, *one) for one in said], schema=TABLES[RUN_WARNINGS].polars, orient="row")
+    lake.replace(RUN_WARNINGS, rows, run_date=run_date, stage=STAGE)
+    return [line for _, _, line in said]
+
+
+def _repeated(lake: Lake, run_date: dt.date) -> list[str]:
+    """Return a warning for each new file that has the content of another file, as both count."""
+    files = read_entries(lake, "bronze").filter(pl.col("rows") > 0, pl.col("processing_date") <= run_date)
+    came = files.sort("processing_date", "file_date", "source_file")
+    later = came.with_columns(first=pl.col("source_file").first().over("sha256")).filter(
+        pl.col("source_file") != pl.col("first"), pl.col("processing_date") == run_date
+    )
+    return [
+        f"{name}: has the same content as {first}, so its {rows:,} line(s) count twice; "
+        "if one of them is too many, leave only its header in it and run again with --restate"
+        for name, first, rows in later.select("source_file", "first", "rows").iter_rows()
+    ]
+
+
+def stop_if_refused(lake: Lake, run_date: dt.date, on_refused: str) -> None:
+    """Stop a run before gold if a landing file was refused and the settings say so."""
+    lines = lake.read(RUN_WARNINGS, run_date=run_date, stage=STAGE, severity="error").collect()["message"].to_list()
+    nothing_else = not any(state.rows for state in lake.state([SILVER]).values())
+    if lines and (on_refused == "before" or nothing_else):
+        raise InputError(f"stopped before gold: {len(lines)} file(s) refused, the others are in silver: {'; '.join(lines)}")
+
+
+def _restated(lake: Lake) -> pl.DataFrame:
+    """Return the ledger's rows of changed files whose new content is in every layer."""
+    changed = read_entries(lake, CHANGED)
+    if changed.is_empty():
+        return changed
+    files = changed["source_file"].to_list()
+    bronze, *others = (versions_in_layer(lake, layer, files) for layer in LAYERS)
+    even = [name for name in files if all(other.get(name) == bronze.get(name) for other in others)]
+    return changed.join(changed_files(lake), on="source_file", how="anti").filter(pl.col("source_file").is_in(even))

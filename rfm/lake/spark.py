@@ -1,8 +1,7 @@
 """A lake whose large tables a Spark cluster, Databricks or Sail reads and writes, through Spark Connect.
 
-In a folder or bucket, bronze and all small tables are written from here; the cluster reads bronze and silver, and writes
-silver and the quarantine. In a schema of a catalog everything goes through the cluster. Its tables cannot tell which
-landing files they hold, so the ledger does: rows replace those of the same files, and a repeated run writes them again.
+In a folder or bucket the cluster reads bronze and silver, and writes silver and the quarantine; in a schema of a catalog it
+does everything. Its tables do not know which landing files they hold, so the ledger does: a repeated run writes them again.
 """
 
 from __future__ import annotations
@@ -23,13 +22,12 @@ import narwhals as nw
 import polars as pl
 import pyarrow as pa
 
-from rfm.contracts import TABLES, Table, conform
+from rfm.contracts import BRONZE, TABLES, Table, conform
 from rfm.errors import ContractError, InputError, SettingsError, first_line
-from rfm.lake import delta, ledger
+from rfm.lake import delta, ingest
 from rfm.lake.delta import IN_SPARK, arrow_schema, sql_equals
 from rfm.lake.tables import Lake, State, WriteResult, revision_of
 
-# ── spark ────────────────────────────────────────────────────────────
 PORT = 15002  # of a server whose address names none
 PATIENCE = 10.0  # seconds; the client itself tries for ten minutes
 
@@ -49,7 +47,7 @@ def session(remote: str) -> Any:
         spark = SparkSession.builder.remote(remote).create()
         spark.conf.set("spark.sql.session.timeZone", "UTC")
     except Exception:  # whatever it is, its words may hold the address with its token
-        raise SettingsError("engine spark: nobody answers at `remote`; start a server or mend the address") from None
+        raise SettingsError("engine spark: no answer at `remote`; start a server or fix the address") from None
     return spark
 
 
@@ -71,8 +69,8 @@ def frame(spark: Any, rows: pa.Table) -> Any:
     """Return Arrow rows as a Spark frame; the client itself refuses a frame without rows."""
     if len(rows):
         return spark.createDataFrame(rows)
-    nothing = pa.table([pa.nulls(1, kind) for kind in rows.schema.types], schema=rows.schema)
-    return spark.createDataFrame(nothing).limit(0)
+    empty = pa.table([pa.nulls(1, kind) for kind in rows.schema.types], schema=rows.schema)
+    return spark.createDataFrame(empty).limit(0)
 
 
 class Cluster:
@@ -94,7 +92,7 @@ class Cluster:
         """Return the rows of a table that exists as a narwhals frame."""
         if self.named:
             return nw.from_native(self.session.read.table(self._name(table)))
-        return nw.from_native(self.session.read.format("delta").load(self._path(table)))
+        return nw.from_native(self.session.read.format("delta").load(f"{self.home}/{table.name}"))
 
     def empty(self, schema: pa.Schema) -> nw.LazyFrame[Any]:
         """Return a frame without rows, with the columns of a schema."""
@@ -105,7 +103,7 @@ class Cluster:
         frame = self._conform(table, rows)
         if not self.named:
             writer = frame.write.format("delta").mode("overwrite")
-            (writer.option("replaceWhere", where) if where else writer).save(self._path(table))
+            (writer.option("replaceWhere", where) if where else writer).save(f"{self.home}/{table.name}")
             return
         view = f"rfm_{uuid4().hex}"  # tables are written several at once
         frame.createOrReplaceTempView(view)
@@ -138,15 +136,12 @@ class Cluster:
             )
         return native.select(*table.names)
 
-    def _path(self, table: Table) -> str:
-        return f"{self.home}/{table.name}"
-
     def _name(self, table: Table) -> str:
         return ".".join(f"`{part}`" for part in (*self.home.split("."), table.name))
 
 
 # ── lake ────────────────────────────────────────────────────────────
-LAYER = {name: layer for layer, name in ledger.LAYERS.items()}  # the large tables, and what the ledger calls them
+LAYER = {name: layer for layer, name in ingest.LAYERS.items()}  # the large tables, and what the ledger calls them
 UNKNOWN = -1  # version of a table of a catalog
 
 
@@ -179,7 +174,7 @@ class SparkLake(Lake):
 
     def held(self, name: str, files: Iterable[str]) -> dict[str, int]:
         """Return the version of each landing file that a table holds; parameters as for `Lake.held`."""
-        return super().held(name, files) if self._logs_files(name) else ledger.versions_in_layer(self, LAYER[name], files)
+        return super().held(name, files) if self._logs_files(name) else ingest.versions_in_layer(self, LAYER[name], files)
 
     def put_files(self, name: str, rows: Any, versions: Mapping[str, int]) -> WriteResult:
         """Write the rows of landing files in one commit; parameters as for `Lake.put_files`."""
@@ -253,7 +248,7 @@ class SparkLake(Lake):
 
     def _logs_files(self, name: str) -> bool:
         """Return True if the table's own log tells which landing files it holds, as for bronze, which is written from here."""
-        return not self.cluster.named and name == ledger.BRONZE
+        return not self.cluster.named and name == BRONZE
 
     def _ensure(self, name: str) -> None:
         """Create an empty table, unless it exists."""

@@ -17,17 +17,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import deltalake
 import polars as pl
 
-from rfm.contracts import TABLES, conform
+from rfm.contracts import BRONZE, LEDGER, TABLES, conform
 from rfm.errors import InputError
 from rfm.lake import delta
-from rfm.lake.delta import CHUNK_ROWS, LEAN, Rows, Stream, TableCache, exclusive_commit, retried, scan, sql_equals
+from rfm.lake.delta import CHUNK_ROWS, LEAN, Rows, Stream, TableCache, retried, scan, sql_equals
 from rfm.landing.files import filesystem
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-# ── sizes ────────────────────────────────────────────────────────────
 class TableSize(NamedTuple):
     """Size of the newest version of a table; only the rows are known of a table in a catalog."""
 
@@ -115,18 +114,12 @@ def write_exactly_once(handles: TableCache, name: str, rows: Rows, versions: Map
     return retried(attempt)
 
 
-def _write(
-    table: deltalake.DeltaTable,
-    name: str,
-    rows: Rows,
-    ids: list[deltalake.Transaction],
-    replaced: list[str],
-) -> int:
+def _write(table: deltalake.DeltaTable, name: str, rows: Rows, ids: list[deltalake.Transaction], replaced: list[str]) -> int:
     """Append rows, or replace the rows of some files, in one commit; return their number."""
     stream = Stream(TABLES[name], rows)
-    how: dict[str, Any] = (
-        {"mode": "overwrite", "predicate": sql_equals("source_file", replaced)} if replaced else {"mode": "append"}
-    )
+    how: dict[str, Any] = {"mode": "append"}
+    if replaced:
+        how = {"mode": "overwrite", "predicate": sql_equals("source_file", replaced)}
     how |= {"commit_properties": deltalake.CommitProperties(app_transactions=ids), "writer_properties": ROW_GROUPS, **LEAN}
     try:
         deltalake.write_deltalake(table, stream.reader(), **how)
@@ -136,7 +129,6 @@ def _write(
 
 
 # ── tables ────────────────────────────────────────────────────────────
-LEDGER = "landing_files"
 WRITERS = 4  # tables that are written at once
 MANY = 2_000_000  # rows
 
@@ -152,10 +144,7 @@ class State(NamedTuple):
 class Lake:
     """A folder or bucket prefix with one Delta table per subfolder.
 
-    Parameters
-    ----------
-    url
-        Folder or URL; ``s3://`` takes its credentials and endpoint from the environment.
+    The credentials and the endpoint of an ``s3://`` address come from the environment.
 
     Examples
     --------
@@ -177,38 +166,13 @@ class Lake:
         return TableCache(self.url)
 
     def read(
-        self,
-        name: str,
-        *,
-        until: dt.date | None = None,
-        version: int | None = None,
-        ledger: int | None = None,
-        **equal: object,
+        self, name: str, *, until: dt.date | None = None, version: int | None = None, ledger: int | None = None, **equal: object
     ) -> pl.LazyFrame:
         """Return a table or some of its rows.
 
-        Parameters
-        ----------
-        name
-            Name of the table, a key of `rfm.TABLES`.
-        until
-            Leave out rows from files dated later: what a run of that date sees.
-        version
-            An earlier version of the table; the newest if not given.
-        ledger
-            Version of ``landing_files`` that knows which files are later; the newest if not given.
-        **equal
-            Column and value, or values, that a row must have: ``processing_date=date``.
-
-        Returns
-        -------
-        polars.LazyFrame
-            Columns of the contract; no rows where the table does not exist yet.
-
-        Raises
-        ------
-        InputError
-            If the table, or that version of it, cannot be read.
+        ``until`` leaves out the rows of files dated later, as a run of that date does; ``version`` and ``ledger`` are versions
+        of the table and of ``landing_files``, if not the newest. Further keywords are columns, each with the value, or the list
+        of values, that a row must have: ``processing_date=date``. A table that does not exist yet has no rows.
         """
         table = self._handles.open(name, version)
         if version is not None and not table:
@@ -260,24 +224,8 @@ class Lake:
     ) -> int:
         """Replace a table, or the rows of it that have some values, in one commit.
 
-        Parameters
-        ----------
-        name
-            Name of the table.
-        rows
-            Everything that is to stand there afterwards.
-        **equal
-            Column and value, or values, of the rows to replace: ``UpdateDate=run_date``. All rows if not given.
-
-        Returns
-        -------
-        int
-            Rows written.
-
-        Raises
-        ------
-        ContractError
-            If a row breaks the contract; nothing is written then.
+        ``equal`` names the rows to replace: ``UpdateDate=run_date``. A row that breaks the contract raises ContractError, and
+        nothing is written.
         """
         return self._put(name, conform(TABLES[name], rows), equal)
 
@@ -287,9 +235,11 @@ class Lake:
 
         def attempt() -> int:
             table = self._handles.ensure(name)
-            nothing = predicate and frame.is_empty() and self.read(name, **equal).head(1).collect().is_empty()
-            if not nothing:  # in the place of nothing: then there is nothing to commit
-                how = LEAN if predicate else {**LEAN, "commit_properties": exclusive_commit(table)}
+            unchanged = predicate and frame.is_empty() and self.read(name, **equal).head(1).collect().is_empty()
+            if not unchanged:  # no rows in the place of no rows need no commit
+                # of two writers that replace all of an empty table at once, delta-rs would keep the rows of both
+                turn = deltalake.CommitProperties(app_transactions=[deltalake.Transaction("replace", table.version() + 1)])
+                how = LEAN if predicate else {**LEAN, "commit_properties": turn}
                 deltalake.write_deltalake(table, frame, mode="overwrite", predicate=predicate, **how)
             return len(frame)
 
@@ -298,20 +248,10 @@ class Lake:
     def replace_each(
         self, frames: Mapping[str, pl.LazyFrame | pd.DataFrame], **equal: dt.date | str | list[dt.date]
     ) -> dict[str, int]:
-        """Replace several tables at once, when all rows are known to keep their contracts; parameters as for `replace`.
-
-        Parameters
-        ----------
-        frames
-            Name of the table and what is to stand there afterwards. Lazy frames are computed together.
-
-        Returns
-        -------
-        dict
-            Rows written, by table.
-        """
+        """Replace several tables at once, when all rows are known to keep their contracts; lazy frames are computed together."""
         lazy = {name: frame for name, frame in frames.items() if isinstance(frame, pl.LazyFrame)}
-        shared = pl.QueryOptFlags(comm_subplan_elim=not self._large())  # what is shared is held, so much is rather read again
+        bronze = self.open(BRONZE)  # what is shared is held in memory, so a large bronze is rather read again
+        shared = pl.QueryOptFlags(comm_subplan_elim=bronze is None or bronze.count() <= MANY)
         computed = dict(zip(lazy, pl.collect_all(list(lazy.values()), optimizations=shared), strict=True))
         rows = {name: conform(TABLES[name], frame) for name, frame in {**frames, **computed}.items()}
         with ThreadPoolExecutor(WRITERS) as pool:
@@ -323,11 +263,11 @@ class Lake:
         return {name: State(table.version(), table.count()) for name, table in tables.items() if table}
 
     def optimize(self, name: str, retain_days: int = delta.RETAIN_DAYS) -> dict[str, int]:
-        """Join small files and remove those no recent version needs; parameters as for `optimize` of `rfm.lake.delta`."""
+        """Join small files and remove those no recent version needs; see `rfm.lake.delta.optimize`."""
         return delta.optimize(self._handles, name, retain_days)
 
     def tend(self, every: int, retain_days: int = delta.RETAIN_DAYS) -> list[str]:
-        """Optimize the tables that have had so many commits; parameters as for `tend` of `rfm.lake.delta`."""
+        """Optimize the tables that have had so many commits; see `rfm.lake.delta.maintain`."""
         return delta.maintain(self._handles, every, retain_days)
 
     def fingerprint(self, name: str, **wanted: Any) -> str:
@@ -336,11 +276,6 @@ class Lake:
 
         rows = self.rows(name, **wanted)
         return hashlib.sha256(rows.sort(TABLES[name].key or rows.columns).write_csv().encode()).hexdigest()
-
-    def _large(self) -> bool:
-        """Return True if bronze has more rows than should be held in memory at once."""
-        bronze = self.open("retail_transactions_bronze")
-        return bronze is not None and bronze.count() > MANY
 
     def _files_after(self, until: dt.date, version: int | None = None) -> list[str]:
         """Return the landing files that are dated after a day."""

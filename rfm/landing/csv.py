@@ -23,7 +23,6 @@ from rfm.contracts import LANDING_COLUMNS
 from rfm.errors import InputError
 from rfm.landing.decode import AUTO, TEXT, Mask, Rows, after_last_line, detect_format, mask_of
 
-# ── records ────────────────────────────────────────────────────────────
 RECORD_LINES = 50  # a quoted field that is open for more lines was never closed
 LINES = re.compile(rb"(?:[^\r\n]*+(?>\r\n|[\r\n])){%d}" % RECORD_LINES)  # (?>: \r\n is never tried as two line ends
 LINE_END = re.compile(rb"[\r\n]")
@@ -167,11 +166,9 @@ def first_line(text: bytes) -> bytes:
 
 
 def detect_separator(text: bytes, names: Collection[str] = (), blanks: bool = False) -> str:
-    """Return the separator of a text.
-
-    The one that yields the most of the names in the first line; then the one that splits the first lines into the most
-    columns, as many in most lines as in the first. Blanks, if they may separate, come last.
-    """
+    """Return the separator of a text."""
+    # The one that yields the most of the names in the first line; then the one that splits the first lines into the most
+    # columns, as many in most lines as in the first. Blanks, if they may separate, come last.
     found = {separator: {plain_name(name) for name in _first_record(text, separator)} for separator in SEPARATORS}
     matches = {separator: len(header.intersection(names)) for separator, header in found.items()}
     best = [separator for separator in SEPARATORS if matches[separator] == max(matches.values())]
@@ -210,14 +207,15 @@ def check_header(found: list[str], name: str, columns: Columns, line: str = "") 
         raise InputError(
             f"{name}: not a sales file{shown}; wanted {', '.join(wanted.values())}, or what [columns] in rfm.toml calls them"
         )
-    told = f"found {', '.join(header)}"
-    if missing := [column for column in _required(columns) if plain_name(column) not in names]:
+    shown_names = f"found {', '.join(header)}"
+    named = [name for raw, name in columns.headers.items() if raw not in OPTIONAL or name != USUAL[raw]]
+    if missing := [name for name in (*named, columns.cancelled) if name and plain_name(name) not in names]:
         raise InputError(
-            f"{name}: lacks {len(missing)} required column(s): {', '.join(missing)}; {told}; "
+            f"{name}: lacks {len(missing)} required column(s): {', '.join(missing)}; {shown_names}; "
             "say under [columns] in rfm.toml what the file calls them"
         )
     if twice := sorted({column for column in header if names.count(plain_name(column)) > 1}):
-        raise InputError(f"{name}: column(s) {', '.join(twice)} stand twice; {told}; keep one of each")
+        raise InputError(f"{name}: column(s) {', '.join(twice)} appear twice; {shown_names}; keep one of each")
     return header
 
 
@@ -237,12 +235,6 @@ def _first_record(text: bytes, separator: str) -> list[str]:
     return next(whitespace_reader(lines, separator), [])
 
 
-def _required(columns: Columns) -> list[str]:
-    """Return the names that a header must have."""
-    named = [name for raw, name in columns.headers.items() if raw not in OPTIONAL or name != USUAL[raw]]
-    return [name for name in (*named, columns.cancelled) if name]
-
-
 # ── parse ────────────────────────────────────────────────────────────
 def parse(raw: bytes, name: str, encoding: str = AUTO, separator: str = AUTO, columns: Columns = Columns()) -> pa.Table:
     """Return the content of a landing file as rows of bronze."""
@@ -250,12 +242,7 @@ def parse(raw: bytes, name: str, encoding: str = AUTO, separator: str = AUTO, co
 
 
 def iter_tables(
-    source: Any,
-    name: str,
-    encoding: str = AUTO,
-    separator: str = AUTO,
-    columns: Columns = Columns(),
-    further: bool = True,
+    source: Any, name: str, encoding: str = AUTO, separator: str = AUTO, columns: Columns = Columns(), further: bool = True
 ) -> Iterator[pa.Table]:
     """Yield a landing file of any format as rows of bronze, some megabytes at a time."""
     mask = mask_of(columns)
@@ -284,7 +271,7 @@ def _rows_of_text(pieces: Iterator[tuple[bytes, bool]], name: str, separator: st
 
 
 def _rows_of_sales(pieces: Iterator[Rows], name: str, columns: Columns) -> Iterator[Rows]:
-    """Yield the rows of a file of another format, if its header is one of sales; an empty file has none."""
+    """Yield the rows of a file of another format, if its header is one of sales; an empty file has no rows."""
     for place, (header, table, bad) in enumerate(pieces):
         if place == 0 and (header or bad):
             check_header(header, name, columns)

@@ -1,4 +1,4 @@
-"""Bytes of a landing file, whatever its format and encoding → UTF-8 text or columns of text; customer ids → keyed hashes."""
+"""Decode landing files of any format and encoding to UTF-8 text or columns of text; replace customer ids by keyed hashes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,6 @@ import pyarrow.csv
 from rfm.config import BLANKS, FLAG, Columns
 from rfm.errors import InputError, SettingsError, first_line
 
-# ── formats ────────────────────────────────────────────────────────────
 AUTO = "auto"
 PIECE = 8 << 20  # bytes that are worked on at a time
 ROWS = 50_000  # rows of a workbook or a Parquet file that are worked on at a time
@@ -41,7 +40,7 @@ class Rows(NamedTuple):
 
 
 class Format(NamedTuple):
-    """A file format: how its files begin, how their names end, and the function that reads their unpacked bytes."""
+    """A file format: its magic bytes, its suffixes, and the function that reads their unpacked bytes."""
 
     magic: bytes
     suffixes: tuple[str, ...]
@@ -157,7 +156,7 @@ def _read_parquet(chunks: Iterator[bytes], name: str, encoding: str) -> Iterator
 
 
 def _column_text(column: pa.Array) -> pa.Array:
-    """Return a column as the text that it would be in a CSV file: as in a workbook, and decimals with all their digits."""
+    """Return a column as text, as in a CSV file: dates as in a workbook, decimals with all digits."""
     kind = column.type
     if pa.types.is_dictionary(kind) or isinstance(column, pa.ExtensionArray):
         return _column_text(column.dictionary_decode() if pa.types.is_dictionary(kind) else column.storage)
@@ -223,12 +222,8 @@ def _json_rows(lines: list[bytes], before: int) -> tuple[list[dict[str, str | No
 
 def _json_row(line: bytes) -> dict[str, str | None]:
     """Return a JSON object as text by key, its numbers with the digits that they have in the line."""
-    texts: dict[str, Any] = {
-        "parse_int": str,
-        "parse_float": _number_text,
-        "parse_constant": lambda text: text.replace("NaN", ""),
-    }
-    found = json.loads(line, object_pairs_hook=_unique, **texts)
+    texts: dict[str, Any] = {"parse_int": str, "parse_float": lambda text: re.sub(r"\.0+$", "", _without_exponent(text))}
+    found = json.loads(line, object_pairs_hook=_unique, parse_constant=lambda text: text.replace("NaN", ""), **texts)
     if not isinstance(found, dict):
         raise ValueError
     if any(isinstance(value, dict | list) for value in found.values()):
@@ -247,11 +242,6 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _json_text(value: Any) -> str | None:
     """Return a value as text, None if it is empty."""
     return str(value).lower() if isinstance(value, bool) else _valid(value) or None if value else None
-
-
-def _number_text(text: str) -> str:
-    """Return a number without an exponent and without a decimal part of zeros."""
-    return re.sub(r"\.0+$", "", _without_exponent(text))
 
 
 def _valid(text: str) -> str:
@@ -311,11 +301,9 @@ def after_last_line(text: bytes) -> int:
 
 def _lines_utf8(raw: bytes) -> bytes:
     """Return lines as UTF-8."""
-    return (
-        raw
-        if raw.isascii() or _is_utf8(raw)
-        else b"\n".join(line if _is_utf8(line) else line.decode("cp1252", "replace").encode() for line in raw.split(b"\n"))
-    )
+    if raw.isascii() or _is_utf8(raw):
+        return raw
+    return b"\n".join(line if _is_utf8(line) else line.decode("cp1252", "replace").encode() for line in raw.split(b"\n"))
 
 
 def _is_utf8(raw: bytes) -> bool:

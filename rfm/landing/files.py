@@ -17,7 +17,6 @@ import fsspec
 
 from rfm.errors import InputError, SettingsError, as_user_error, friendly_io_errors, reject_credentials
 
-# ── file system ────────────────────────────────────────────────────────────
 S3 = ("s3://", "s3a://")
 # a dead endpoint is given up after about 20 seconds; a busy one is asked again
 PATIENCE = {"connect_timeout": 4, "read_timeout": 6, "retries": {"mode": "standard", "total_max_attempts": 3}}
@@ -70,24 +69,8 @@ class LandingFile(NamedTuple):
 def list_files(landing: str, pattern: str = "*_transactions.csv*", *, until: dt.date | None = None) -> list[LandingFile]:
     """List the landing files that a run of a date sees.
 
-    Parameters
-    ----------
-    landing
-        Folder or URL; files may lie flat or in folders of their own.
-    pattern
-        Shell pattern of the file names.
-    until
-        Run date: files dated later are left out, files without a date in their name never are.
-
-    Returns
-    -------
-    list of LandingFile
-        In order of date and name.
-
-    Raises
-    ------
-    SettingsError
-        If the folder is missing, holds no such file, or none dated up to the run date.
+    They come in order of date and name, from the folder or URL itself or from folders in it. ``until`` leaves out files dated
+    later. A folder that is missing, or holds no such file, raises SettingsError.
 
     Examples
     --------
@@ -142,8 +125,8 @@ def _spelled(name: str) -> str:
 
 def _token(info: dict[str, Any]) -> str | None:
     """Return the token of a file, which changes with its content, if the file system has one."""
-    told = next((info[name] for name in TOKENS if info.get(name)), None)
-    return None if told is None else str(told).strip('"')
+    token = next((info[name] for name in TOKENS if info.get(name)), None)
+    return None if token is None else str(token).strip('"')
 
 
 def date_in(path: str) -> dt.date | None:
@@ -180,7 +163,7 @@ def upload(landing: str, to: str, date: dt.date, pattern: str = "*_transactions.
     """Upload the files of a day to ``<to>/<date>/<file>``, each whole and once."""
     landing, to = landing.rstrip("/"), to.rstrip("/")
     if f"{to}/".startswith(f"{landing}/"):
-        raise SettingsError(f"{to}: lies in the landing folder itself, so a run would read the file twice; name another --to")
+        raise SettingsError(f"{to}: is in the landing folder itself, so a run would read the file twice; name another --to")
     files = _of_day(landing, date, pattern)
     with friendly_io_errors(f"{landing}: cannot be read", AGAIN):
         source, root = filesystem(landing)
@@ -200,7 +183,7 @@ def _of_day(landing: str, date: dt.date, pattern: str) -> list[LandingFile]:
         newest = max((file.file_date for file in files if file.file_date), default="without a date")
         raise SettingsError(f"{landing}: none of {len(files)} file(s) is of {date}, the newest is {newest}; correct --date")
     if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise SettingsError(f"{landing}: {', '.join(twice)} lies there {names.count(twice[0])} times; keep one of each")
+        raise SettingsError(f"{landing}: {', '.join(twice)} is there {names.count(twice[0])} times; keep one of each")
     return found
 
 
@@ -220,7 +203,7 @@ def _same(system: Any, path: str, shown: str, content: bytes) -> str:
     if size == len(content) and hashlib.sha256(system.cat_file(path)).digest() == hashlib.sha256(content).digest():
         return shown
     raise InputError(
-        f"{shown}: another file of this name lies there ({size:,} bytes, here {len(content):,}); nothing was sent; "
+        f"{shown}: another file of this name is there ({size:,} bytes, here {len(content):,}); nothing was sent; "
         "rename yours, or remove that one"
     )
 

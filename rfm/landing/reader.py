@@ -1,4 +1,4 @@
-"""Read landing files, the next while the last is parsed; a file too large to hold piece by piece, with its digest."""
+"""Read landing files in batches, the next file while one is parsed; stream files that are too large for memory."""
 
 from __future__ import annotations
 
@@ -25,7 +25,6 @@ BATCH_BYTES = 64 << 20
 THREADS = 2  # files read at once: one is fetched while another is parsed
 
 
-# ── one file ────────────────────────────────────────────────────────────
 class FileContent(NamedTuple):
     """Identity of a file's content: its size, and the digest of its bytes as they are stored."""
 
@@ -97,10 +96,9 @@ class FileReader:
 
     def _open(self) -> _Hashed:
         """Open the file; a small one is fetched in one request."""
-        small = 0 < self.bytes <= PIECE
-        return _Hashed(
-            io.BytesIO(self.system.cat_file(self.path)) if small else self.system.open(self.path, "rb", block_size=PIECE)
-        )
+        if 0 < self.bytes <= PIECE:
+            return _Hashed(io.BytesIO(self.system.cat_file(self.path)))
+        return _Hashed(self.system.open(self.path, "rb", block_size=PIECE))
 
     def _tables(self, file: _Hashed, run_date: dt.date) -> Iterator[pa.Table]:
         """Yield the rows with the time of reading, the file and the run date."""
@@ -141,14 +139,7 @@ Read = tuple[tuple, pa.Table | StreamedRows]  # a file's row of the ledger, and 
 class Reading:
     """Landing files while they are read: iterate over the batches.
 
-    Attributes
-    ----------
-    landing, files, run_date, encoding, separator, columns
-        As for `read_files`.
-    refused
-        Filled during the iteration: one line per file that was not read, with name, reason and remedy.
-    told
-        Called with the number of files that are done, as it grows.
+    ``refused`` gets one line per file that was not read; ``progress`` is called with the number of files that are done.
     """
 
     landing: str
@@ -158,7 +149,7 @@ class Reading:
     separator: str = AUTO
     columns: Columns = Columns()
     refused: list[str] = field(default_factory=list)
-    told: Callable[[int], None] = lambda files: None
+    progress: Callable[[int], None] = lambda files: None
 
     def __iter__(self) -> Iterator[tuple[pa.Table, pa.Table | StreamedRows]]:
         """Yield files and their rows, a pair per batch of about 64 MB of rows, or per file that is too large to hold."""
@@ -179,14 +170,14 @@ class Reading:
             yield _ledger(ledger), pa.concat_tables(rows)
 
     def _without_refused(self) -> Iterator[Read]:
-        """Yield the files that can be read; note the others in ``refused``, and count both."""
+        """Yield the files that can be read; list the others in ``refused``, and report progress."""
         self.refused.clear()
         for done, found in enumerate(self._read_ahead(), 1):
             if isinstance(found, str):
                 self.refused.append(found)
             else:
                 yield found
-            self.told(done)
+            self.progress(done)
 
     def _read_ahead(self) -> Iterator[Read | str]:
         """Yield each file as `_read_or_refuse` returns it, in order, while the next ones are being read."""
@@ -226,23 +217,8 @@ def read_files(
 ) -> Reading:
     """Read landing files of any format as text, in batches of about 64 MB.
 
-    Parameters
-    ----------
-    landing
-        Folder or URL.
-    files
-        As `list_files` returns them, or their paths under the folder.
-    run_date
-        Becomes ``processing_date``.
-    encoding, separator, columns
-        ``settings.files`` and ``settings.columns``.
-
-    Returns
-    -------
-    Reading
-        Iterate over it: pairs of files (``landing_files`` without layer, rows and version) and their rows of
-        ``retail_transactions_bronze``; rows that are too many to hold are `StreamedRows`. Afterwards ``refused`` says
-        which files were not read, and why.
+    ``files`` are those of `list_files`, or their paths. Iterate over the result: pairs of files (rows of ``landing_files``)
+    and their rows of ``retail_transactions_bronze``; afterwards ``refused`` says which files were not read, and why.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Days without notebooks, by the calls that the notebooks make: many days, a published day again, past days in every way."""
+"""Days without notebooks, by the calls of the notebooks: backfill many days, repeat a published one, backtest past ones."""
 
 from __future__ import annotations
 
@@ -20,19 +20,30 @@ from rfm.analysis.outliers import fit_exclusions
 from rfm.analysis.segments.alternatives import rfm_scores, value_engagement
 from rfm.analysis.segments.profiles import headline
 from rfm.config import VERSION
-from rfm.contracts import TABLES, conform
+from rfm.contracts import (
+    CLUSTER_MODELS,
+    CLUSTERED,
+    GOLD,
+    HISTORY,
+    LEDGER,
+    PIPELINE_RUNS,
+    RUN_WARNINGS,
+    SEGMENT_SUMMARY,
+    SILVER,
+    TABLES,
+    conform,
+)
 from rfm.errors import InputError, RfmError, SettingsError, first_line
-from rfm.lake import Lake, ingest, ledger, open_lake, open_lake_log
+from rfm.lake import Lake, ingest, open_lake, open_lake_log
 from rfm.lake.delta import scratch
 from rfm.lake.tables import table_versions
 from rfm.pipeline import stages
-from rfm.pipeline.models import keep_model
+from rfm.pipeline.models import as_rows, keep_model
 from rfm.pipeline.run_record import BACKFILL, GROUPS, WRITTEN, digests, logged
-from rfm.pipeline.stages import CLUSTERED, GOLD, HISTORY, LEDGER, MODELS, OF_THE_DAY, RESULTS, SILVER, WARNINGS
+from rfm.pipeline.stages import OF_THE_DAY, RESULTS
 from rfm.report.publish import published_record
 from rfm.settings import Settings
 
-# ── backfill ────────────────────────────────────────────────────────────
 DAYS_AT_ONCE = 31  # days whose files are read, cleaned and counted together
 
 
@@ -64,14 +75,12 @@ def backfill(
 
 
 def clean_ahead(settings: Settings, lake: Lake, run_dates: list[dt.date]) -> dict[dt.date, stages.Ingested]:
-    """Read the files of several days, each by the first day that sees it, then clean and count all of them in one commit a table.
-
-    A day sees files by their dates, so those of later days change none of its results. Days with changed files, and days
-    that fail here, are left to run one by one.
-    """
+    """Read the files of several days, each by the first day that sees it, then clean and count all in one commit per table."""
+    # A day sees files by their dates, so those of later days change none of its results. Days with changed files, and days
+    # that fail here, run one by one.
     try:
         found = {run_date: stages.ingest_files(lake, settings, run_date) for run_date in run_dates}
-        if len(ledger.changed_files(lake)):
+        if len(ingest.changed_files(lake)):
             return {}
         stages.clean_files(lake, settings)
         stages.count_quality(lake, settings, *run_dates)
@@ -89,7 +98,7 @@ class _Latest:
     kept: dict[str, Any] = field(default_factory=dict)
 
     def __getattr__(self, name: str) -> Any:
-        """Return what the lake itself has."""
+        """Return an attribute of the lake itself."""
         return getattr(self.lake, name)
 
     def replace(self, name: str, rows: Any, **equal: Any) -> int:
@@ -113,14 +122,14 @@ class _Latest:
         return self.kept[name].filter(**wanted).to_pandas(use_pyarrow_extension_array=True)
 
     def flush(self) -> None:
-        """Write what is kept, all tables at once."""
+        """Write all kept tables at once."""
         if self.kept:
             self.lake.replace_each(self.kept)
 
 
 @contextmanager
 def _latest(lake: Lake, engine: str) -> Iterator[Any]:
-    """Give a lake that keeps what each day overwrites, and writes it if a day stops; frames of a cluster are not kept."""
+    """Yield a lake that keeps what each day overwrites, and writes it at the end; frames of a cluster are not kept."""
     held = _Latest(lake) if engine == "polars" else _Latest(lake, names=())
     try:
         yield held
@@ -129,16 +138,16 @@ def _latest(lake: Lake, engine: str) -> Iterator[Any]:
 
 
 def warnings_of(settings: Settings, first: dt.date, last: dt.date) -> tuple[list[str], bool]:
-    """Return what the runs of some days warned of, and whether a file was refused."""
-    said = open_lake(settings).frame(WARNINGS, run_date=days(first, last))
+    """Return the warnings of some days' runs, and whether a file was refused."""
+    said = open_lake(settings).frame(RUN_WARNINGS, run_date=days(first, last))
     return list(dict.fromkeys(said["message"])), bool((said["severity"] == "error").any())
 
 
 def results(settings: Settings, headlines: Mapping[dt.date, str]) -> list[dict[str, Any]]:
-    """Return what the runs of some days came to, for machines."""
+    """Return the results of some days' runs as values for JSON."""
     lake, days = open_lake(settings), list(headlines)
-    said = lake.frame(WARNINGS, run_date=days)
-    runs = lake.frame("pipeline_runs", run_date=days, stage=BACKFILL).sort_values("started")
+    said = lake.frame(RUN_WARNINGS, run_date=days)
+    runs = lake.frame(PIPELINE_RUNS, run_date=days, stage=BACKFILL).sort_values("started")
 
     def result(day: dt.date) -> dict[str, Any]:
         run, of_day = runs[runs["run_date"] == day].iloc[-1], said[said["run_date"] == day]
@@ -169,13 +178,13 @@ def run_day(
 def to_bronze(
     settings: Settings, lake: Lake, run_date: dt.date, restate: bool = False, ahead: stages.Ingested | None = None
 ) -> None:
-    """Do what notebook 1 does."""
+    """Run the stage of notebook 1."""
     found = ahead or stages.ingest_files(lake, settings, run_date, restate)
     ingest.warn(lake, run_date, found.refused)
 
 
 def to_silver(settings: Settings, lake: Lake, run_date: dt.date, ahead: bool = False) -> None:
-    """Do what notebook 2 does."""
+    """Run the stage of notebook 2."""
     if not ahead:
         stages.clean_files(lake, settings)
         stages.count_quality(lake, settings, run_date)
@@ -184,12 +193,12 @@ def to_silver(settings: Settings, lake: Lake, run_date: dt.date, ahead: bool = F
 
 
 def to_gold(settings: Settings, lake: Lake, run_date: dt.date) -> None:
-    """Do what notebook 3 does."""
+    """Run the stage of notebook 3."""
     lake.replace(GOLD, stages.customer_metrics(lake.read(SILVER, until=run_date), settings, run_date))
 
 
 def to_clusters(settings: Settings, lake: Lake, run_date: dt.date, refit: bool = False) -> None:
-    """Do what notebook 4 does."""
+    """Run the stage of notebook 4."""
     excluded = fit_exclusions(lake.read(SILVER, until=run_date), run_date, settings.exclusions)
     before = stages.predecessor(lake, settings, run_date, refit)
     clustered = stages.cluster_customers(lake.frame(GOLD), excluded, settings, run_date, before)
@@ -197,12 +206,12 @@ def to_clusters(settings: Settings, lake: Lake, run_date: dt.date, refit: bool =
 
 
 def to_segments(settings: Settings, lake: Lake, run_date: dt.date) -> str:
-    """Do what notebook 5 does; return the headline."""
+    """Run the stage of notebook 5; return the headline."""
     models, history = stages.past_runs(lake, run_date)
     named, tables = stages.segment_customers(lake.frame(CLUSTERED, UpdateDate=run_date), models, history, settings, run_date)
     stages.write_segments(lake, settings, named, tables, run_date)
     keep_model(lake.url, run_date, stages.model_documents(lake, settings, named, run_date))
-    return headline(tables["segment_summary"], settings.shop.currency)
+    return headline(tables[SEGMENT_SUMMARY], settings.shop.currency)
 
 
 # ── replay ────────────────────────────────────────────────────────────
@@ -210,7 +219,7 @@ REPEATED = (stages.MEASURE, stages.CLUSTER, stages.SEGMENT)
 
 
 class Replay(NamedTuple):
-    """What a second run of a published day gave."""
+    """The result of repeating a published day."""
 
     run_date: dt.date
     silver: int
@@ -219,12 +228,12 @@ class Replay(NamedTuple):
     now: str
 
     def __str__(self) -> str:
-        """Say it in one line."""
-        told = f"{self.run_date} as published, from silver version {self.silver}: "
+        """Return the comparison in one line."""
+        text = f"{self.run_date} as published, from silver version {self.silver}: "
         if not self.differing:
-            return f"{told}all {len(RESULTS) + 1} result tables are identical"
+            return f"{text}all {len(RESULTS) + 1} result tables are identical"
         changed = "" if self.made_by == self.now else f"; made by rfm {self.made_by}, this is {self.now}"
-        return f"{told}{len(self.differing)} result table(s) differ: {', '.join(self.differing)}{changed}"
+        return f"{text}{len(self.differing)} result table(s) differ: {', '.join(self.differing)}{changed}"
 
 
 def replay(settings: Settings, run_date: dt.date) -> Replay:
@@ -257,7 +266,7 @@ def _versions(reports: str, record: Mapping[str, Any]) -> dict[str, int]:
         noted = {stage["name"]: stage for stage in record["stages"]}
         reads = {name: state for stage in reversed(REPEATED) for name, state in noted[stage.name]["reads"].items()}
         made = {name for stage in REPEATED for name in stage.writes}
-        kept = {name: record["tables"][name] for name in (MODELS, HISTORY)}
+        kept = {name: record["tables"][name] for name in (CLUSTER_MODELS, HISTORY)}
         outside = {name: state for name, state in reads.items() if name not in made}
         return {name: int(state["version"]) for name, state in (kept | outside).items()}
     except (KeyError, TypeError, ValueError) as error:
@@ -278,37 +287,35 @@ def _repeat(settings: Settings, lake: Lake, again: Lake, run_date: dt.date, vers
     except (InputError, OSError) as error:
         raise InputError(
             f"{settings.lake}: the versions that {run_date} was made from are gone ({first_line(error)}); "
-            "they are kept for [care] retain_days, so raise that for longer journeys"
+            "they are kept for [care] retain_days, so raise that to go back further"
         ) from None
     to_clusters(settings, again, run_date, refit)
     to_segments(settings, again, run_date)
 
 
 # ── backtest ────────────────────────────────────────────────────────────
-MISSING = "{way} is left out: clvkit is not installed; `pip install 'rfm[backtest]'` brings it"
 COUNTED = ["CustomerID", "InvoiceNo", "StockCode", "Quantity", "InvoiceDate", "IsCancellation", "TotalPrice"]
 
 
 def run_backtest(settings: Settings, first: dt.date | None = None, last: dt.date | None = None, every: int = 7) -> pd.DataFrame:
-    """Segment many past days in every way and measure what each way foretold."""
-    silver = open_lake(settings).rows("retail_transactions_silver", columns=COUNTED)
+    """Segment many past days in every way and measure how well each way predicted what followed."""
+    silver = open_lake(settings).rows(SILVER, columns=COUNTED)
     if silver.is_empty():
-        raise InputError(f"{settings.lake}: retail_transactions_silver has 0 rows; run `rfm daily` first")
+        raise InputError(f"{settings.lake}: {SILVER} has 0 rows; run `rfm daily` first")
     invoices = purchases(silver, dt.date.max, stock_code_pattern=settings.rules.stock_code_pattern).to_pandas()
     days = past_days(invoices, first, last, every)
     return core.backtest(list(snapshots(settings, silver, invoices, days)), invoices)
 
 
 def results_text(results: pd.DataFrame) -> list[str]:
-    """Return what the backtest says in sentences, and which way is left out, if one is."""
-    missing = [] if Way.LIFETIME in set(results["way"]) else [MISSING.format(way=Way.LIFETIME)]
-    return core.verdict(results) + missing
+    """Return the verdict in sentences, and which way is left out, if one is."""
+    missing = f"{Way.LIFETIME} is left out: clvkit is not installed; `pip install 'rfm[backtest]'` brings it"
+    return core.verdict(results) + ([] if Way.LIFETIME in set(results["way"]) else [missing])
 
 
 def as_dict(results: pd.DataFrame) -> dict[str, Any]:
     """Return verdict and figures for machines; a figure that there is none of is None."""
-    figures = results.astype(object).where(results.notna(), None)
-    return {"verdict": results_text(results), "results": figures.to_dict("records")}
+    return {"verdict": results_text(results), "results": as_rows(results)}
 
 
 def save_results(results: pd.DataFrame, file: str) -> str:
@@ -329,12 +336,12 @@ def past_days(invoices: pd.DataFrame, first: dt.date | None, last: dt.date | Non
     begin = pd.Timestamp(first) if first else dates.min() + margin
     end = pd.Timestamp(last) if last else dates.max() - margin
     if every < 1 or not begin <= end:
-        raise SettingsError(f"no day lies in {begin:%Y-%m-%d} to {end:%Y-%m-%d} every {every}; give other --from, --to, --every")
+        raise SettingsError(f"no day is in {begin:%Y-%m-%d} to {end:%Y-%m-%d} every {every}; give other --from, --to, --every")
     return [day.date() for day in pd.date_range(begin, end, freq=f"{every}D")]
 
 
 def snapshots(settings: Settings, silver: Any, invoices: pd.DataFrame, days: list[dt.date]) -> Iterator[Snapshot]:
-    """Yield what every way says on each day; the steady way starts from the model of the day before."""
+    """Yield the result of every way on each day; the steady way starts from the model of the day before."""
     steady, chained = None, settings.clusters.stability == "steady"
     for day in days:
         gold = stages.customer_metrics(silver, settings, day).to_pandas(use_pyarrow_extension_array=True)

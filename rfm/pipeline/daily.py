@@ -1,31 +1,38 @@
-"""The daily run: the notebooks of the chain, each in its own kernel, then the report.
+"""The daily run: each notebook of the chain in its own kernel, then the report, with a monitor that keeps log and lineage.
 
-It stops at the first failure, keeps the notebook with the error and leaves the published days as they are.
+A run stops at the first failure, keeps the notebook with the error and leaves the published days as they are.
 """
 
 from __future__ import annotations
 
+import datetime as dt
+import json
+import os
+import shlex
+import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+import urllib.request
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+from urllib.parse import urlsplit
 
-from rfm.errors import StageError
-from rfm.lake import Lake, kernel_environment
-from rfm.pipeline import notebooks, run_record
-from rfm.pipeline.kernels import warm_kernels
-from rfm.pipeline.monitor import Monitor, monitored
+from rfm.config import OnFailure
+from rfm.contracts import EXPECTATION_RESULTS, LEDGER
+from rfm.errors import StageError, first_line, printable, redact
+from rfm.lake import Lake, kernel_environment, open_lake
+from rfm.lake.tables import rows_added
+from rfm.pipeline import lineage, notebooks, run_record, stages
+from rfm.pipeline.kernels import Kernels, warm_kernels
 from rfm.pipeline.notebooks import execute
+from rfm.pipeline.run_record import RunRecord, StageRecord
 from rfm.pipeline.schedule import locked, run_date
 from rfm.pipeline.stages import STAGES, Stage
 from rfm.report import site
 from rfm.report.publish import publishable_files
-from rfm.settings import Settings, is_catalog_name
-
-if TYPE_CHECKING:
-    from rfm.pipeline.kernels import Kernels
+from rfm.settings import Settings, artifacts_dir, is_catalog_name
 
 
 def run(
@@ -39,7 +46,7 @@ def run(
     if not kernels:  # the command line checks before it warms them
         notebooks.check(settings, parameters or {})
     if not is_catalog_name(settings.lake):
-        Lake(settings.lake).open("landing_files")  # a place where no table can be kept is refused before anything runs
+        Lake(settings.lake).open(LEDGER)  # a place where no table can be kept is refused before anything runs
     warm = nullcontext(kernels) if kernels else warm_kernels()
     with kernel_environment(settings), warm as kernels, tempfile.TemporaryDirectory(prefix="rfm-run-") as folder:
         work, day = Path(folder), run_date(settings)
@@ -68,7 +75,7 @@ def _run_stages(
     on_stage: Callable[[Mapping[str, Any]], None],
     on_begin: Callable[[Stage], None],
 ) -> None:
-    """Run the notebooks in order, make pages beside them, note each in the record; stop at the first failure."""
+    """Run the notebooks in order, build pages meanwhile, record each stage; stop at the first failure."""
     settings, record = watch.settings, watch.record
     for stage in STAGES:
         on_begin(stage)
@@ -84,8 +91,182 @@ def _run_stages(
         if noted.error:
             record.status = "failed"
             kept = run_record.keep_notebooks(ahead.work, record, settings.reports)
-            raise StageError(
-                f"{record.run_date}: stage {stage.name} failed: {noted.error}; its notebook: {kept}/{stage.name}.ipynb"
-            )
+            failed = f"{record.run_date}: stage {stage.name} failed: {noted.error}"
+            raise StageError(f"{failed}; its notebook: {kept}/{stage.name}.ipynb")
         ahead.begin(record.to_json())
     record.status = "done"
+
+
+# ── monitor ────────────────────────────────────────────────────────────
+JOB = "daily"
+
+
+class Monitor:
+    """Keep the log and the lineage of a run, and its record up to date."""
+
+    def __init__(self, settings: Settings, record: RunRecord) -> None:
+        self.settings, self.record, self.lake = settings, record, open_lake(settings)
+        self.emitter = lineage.EventEmitter(lineage_file(settings, record.run_date, record.run_id))
+
+    def begin(self) -> None:
+        """Record the start of the run."""
+        self.record.warn(run_record.log_rows(self.lake, self.record))
+        self._emit("START", None)
+
+    @contextmanager
+    def stage(self, stage: Stage) -> Iterator[StageRecord]:
+        """Record a stage: table versions before it, rows read and written after it; the caller sets its status."""
+        states, now = run_record.states(self.lake, stage.reads), dt.datetime.now(dt.UTC).isoformat()
+        noted = StageRecord(stage.name, stage.title, states, now)
+        before: dict[str, int] = {}
+        with self._forgiving("run log"):
+            before = {name: state.version for name, state in self.lake.state(stage.writes).items()}
+        self._emit("START", noted)
+        yield noted
+        noted.writes = {} if noted.error else run_record.states(self.lake, stage.writes)
+        with self._forgiving("run log"):
+            added = {name: rows_added(self.lake, name, before.get(name)) for name in stage.writes}
+            there = self.lake.state(added)
+            noted.added = {name: rows for name, rows in added.items() if name in there}
+            noted.rows_read, noted.rows_written = sum(_rows_read(noted).values()), sum(added.values())
+        self._emit("FAIL" if noted.error else "COMPLETE", noted)
+        self.record.stages.append(noted)
+
+    def settle(self) -> None:
+        """Add failures of the lineage so far to the warnings, before the record is published."""
+        self._warn(self.emitter.said())
+
+    def end(self, error: BaseException | None = None) -> None:
+        """Record the end of the run, done or failed, then call the hooks."""
+        if error:
+            self.record.status, self.record.error = "failed", run_record.reason_of(error)
+            with self._forgiving("warnings"):
+                run_record.add_warnings(self.lake, self.record)
+        self._emit("FAIL" if error else "COMPLETE", None)
+        self._warn([*run_record.log_rows(self.lake, self.record), *self.emitter.close()])
+        self._warn(notify(self.settings.on_failure, self.record.to_json()))
+
+    def _warn(self, lines: Iterable[str]) -> None:
+        self.record.warn(map(printable, lines))
+
+    @contextmanager
+    def _forgiving(self, what: str) -> Iterator[None]:
+        """Turn an error into a warning."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 (a run never fails because of its monitor)
+            self._warn([f"{what}: {redact(first_line(error))}"])
+
+    def _emit(self, kind: Any, noted: StageRecord | None) -> None:
+        """Send a lineage event of a stage, or of the whole run."""
+        with self._forgiving("lineage"):
+            run_id, about = self.record.run_id, noted or self.record
+            time = about.started if kind == "START" else dt.datetime.now(dt.UTC).isoformat()
+            event = lineage.RunEvent(kind, time, run_id, JOB, self.record.run_date.isoformat(), error=about.error or "")
+            if noted:
+                own = lineage.run_id(run_id, noted.name)
+                event = event._replace(run_id=own, job=f"{JOB}.{noted.name}", parent=(run_id, JOB))
+            of = [noted] if noted else self.record.stages
+            inputs = [data for data in self._data(of, "reads") if noted or data.table == lineage.LANDING]
+            self.emitter.send(event._replace(inputs=tuple(inputs), outputs=self._data(of, "writes")))
+
+    def _data(self, of: list[StageRecord], way: str) -> tuple[lineage.Data, ...]:
+        """Return the tables that stages read or wrote, each once, with versions and rows."""
+        found = {}
+        for noted in of:
+            rows = _rows_read(noted) if way == "reads" else noted.added or {}
+            for name, version in _versions(noted, way).items():
+                results = self._results(noted, name) if way == "reads" else ()
+                address = self.settings.landing if name == lineage.LANDING else f"{self.settings.lake}/{name}"
+                found[name] = lineage.Data(name, address, version, rows.get(name), results)
+        return tuple(found.values())
+
+    def _results(self, noted: StageRecord, name: str) -> tuple[Mapping[str, Any], ...]:
+        """Return what the expectations found in the lines that silver read."""
+        if noted.name != stages.CLEAN.name or name != stages.CLEAN.new_from or noted.rows_read is None:
+            return ()
+        return tuple(self.lake.frame(EXPECTATION_RESULTS, processing_date=self.record.run_date).to_dict("records"))
+
+
+@contextmanager
+def monitored(settings: Settings, record: RunRecord) -> Iterator[Monitor]:
+    """Log a run and its lineage from the first stage to the end."""
+    watch = Monitor(settings, record)
+    watch.begin()
+    try:
+        yield watch
+    except BaseException as error:
+        before = len(record.warnings)
+        watch.end(error)
+        for line in record.warnings[before:]:
+            error.add_note(f"warning: {line}")
+        raise
+    watch.end()
+
+
+def lineage_file(settings: Settings, run_date: dt.date | str, run_id: str) -> str:
+    """Return the default address of a run's events: one file per run, in a folder of the lake."""
+    where = f"{artifacts_dir(settings.lake)}/_lineage/{run_date}/{run_id}"
+    return where if "://" in where else f"{where}.ndjson"
+
+
+def _versions(noted: StageRecord, way: str) -> dict[str, int | None]:
+    """Return the version of each table that a stage reads or writes, as far as it is known; of the landing folder, None."""
+    states, stage = getattr(noted, way), noted.stage
+    first: dict[str, int | None] = {lineage.LANDING: None} if way == "reads" and stage.new_from == lineage.LANDING else {}
+    return first | {name: states.get(name, {}).get("version") for name in getattr(stage, way)}
+
+
+def _rows_read(noted: StageRecord) -> dict[str, int]:
+    """Return the rows that a stage read of each table; of a table of which it reads only the new rows, these."""
+    rows = {name: state["rows"] for name, state in noted.reads.items() if name != LEDGER}
+    if noted.stage.new_from and noted.added is not None:
+        rows[noted.stage.new_from] = sum(noted.added.get(name, 0) for name in noted.stage.new_into)
+    return rows
+
+
+# ── hooks ────────────────────────────────────────────────────────────
+PATIENCE = 60.0  # seconds that a hook may take
+SECRET = "RFM_WEBHOOK_SECRET"  # environment variable, sent as a bearer token
+
+
+def notify(settings: OnFailure, record: Mapping[str, Any]) -> list[str]:
+    """Send the record of a run to the hooks, if it failed or they also want warned runs."""
+    failed = record["status"] == "failed" or record.get("errors")
+    if not (failed or settings.when == "warned" and record["warnings"]):
+        return []
+    body = redact(json.dumps(record, ensure_ascii=False, default=str)).encode()
+    tried = [_troubles(settings.command, "command", _run, body), _troubles(settings.webhook, "webhook", _post, body)]
+    return [redact(f"on_failure: {trouble}") for trouble in tried if trouble]
+
+
+def _troubles(target: str, kind: str, hook: Callable[[str, bytes], None], body: bytes) -> str:
+    """Call a hook if there is one; return what went wrong, without the arguments or the path, which may be secret."""
+    if not target:
+        return ""
+    shown = urlsplit(target).hostname if kind == "webhook" else shlex.split(target)[0]
+    try:
+        hook(target, body)
+    except subprocess.TimeoutExpired:
+        return f"{kind} {shown}: no end within {PATIENCE:g} seconds"
+    except subprocess.CalledProcessError as error:
+        said = (error.stderr or b"").decode(errors="replace").strip().splitlines()
+        return f"{kind} {shown}: exit status {error.returncode}" + (f" ({said[-1]})" if said else "")
+    except Exception as error:  # noqa: BLE001 (a hook may fail as it likes)
+        return f"{kind} {shown}: {type(error).__name__}: {first_line(error)}"
+    return ""
+
+
+def _run(command: str, body: bytes) -> None:
+    """Run a command, without a shell, with the record on its standard input."""
+    subprocess.run(shlex.split(command), input=body, capture_output=True, timeout=PATIENCE, check=True)
+
+
+def _post(url: str, body: bytes) -> None:
+    """Post the record to a webhook."""
+    headers = {"Content-Type": "application/json", "User-Agent": "rfm"}
+    if secret := os.environ.get(SECRET):
+        headers["Authorization"] = f"Bearer {secret}"
+    request = urllib.request.Request(url, body, headers, method="POST")  # noqa: S310 (settings allow http and https alone)
+    with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+        answer.read()

@@ -1,7 +1,6 @@
 """Kernels for the notebooks of a run: ordinary ones, or forks of one process that has done the imports.
 
-The forks are an optional accelerator (``RFM_KERNELS=fresh`` turns it off): a kernel spends most of its life importing.
-multiprocessing's fork server is no substitute: it imports everything before the first fork and hides what failed.
+A fork saves the imports (``RFM_KERNELS=fresh`` turns it off). multiprocessing's fork server hides which import failed.
 """
 
 from __future__ import annotations
@@ -145,7 +144,7 @@ class Kernels:
 
 
 class _NotebookClient(AsyncKernelClient):
-    """A client that is ready once the kernel has answered on both channels; nobody else speaks with the kernel."""
+    """A client that is ready once the kernel has answered on both channels; no other client uses the kernel."""
 
     async def wait_for_ready(self, timeout: float | None = None) -> None:
         end = time.monotonic() + (timeout or float("inf"))
@@ -182,7 +181,7 @@ class _NotebookManager(AsyncKernelManager):
         """Ask the kernel to end, without waiting for it."""
         if self._client:
             self._client.stop_channels()
-        with suppress(ZMQError):  # it died before anybody spoke with it
+        with suppress(ZMQError):  # it died before a client used it
             run_sync(self.request_shutdown)()
 
     def end(self) -> None:

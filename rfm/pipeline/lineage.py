@@ -1,4 +1,4 @@
-"""What a run read and wrote, as OpenLineage events: to a file beside the tables, or to any OpenLineage server.
+"""Send what a run read and wrote as OpenLineage events, to a file in the lake or to an OpenLineage server.
 
 The run makes light `RunEvent`s; an `EventEmitter` turns them into events of the client in a thread of its own.
 """
@@ -19,12 +19,11 @@ from openlineage.client import event_v2 as ol
 from openlineage.client import facet_v2 as facets
 
 from rfm.analysis.cleaning import EXPECTATIONS
-from rfm.contracts import LANDING_COLUMNS, TABLES
+from rfm.contracts import BRONZE, CLUSTERED, DESCRIBED_CUSTOMERS, GOLD, LANDING_COLUMNS, QUARANTINE, SILVER, TABLES
 from rfm.errors import first_line, redact
-from rfm.pipeline.stages import BRONZE, CLUSTERED, CUSTOMERS, GOLD, LANDING, QUARANTINE, SILVER
+from rfm.pipeline.stages import LANDING
 
 
-# ── columns ────────────────────────────────────────────────────────────
 class Origin(NamedTuple):
     """Where a column comes from."""
 
@@ -45,6 +44,7 @@ def _made(table: str, made: dict[str, tuple[str, str]], kind: str = "TRANSFORMAT
 
 
 _ARRIVAL = ("ingestion_timestamp", "source_file", "processing_date")
+_NAMED = ("Cluster_Description", "Tier", "Cluster_Recommendation")
 _KEPT = ("CustomerID", "MaxInvoiceDate", "Recency", "Frequency", "Monetary")
 
 COLUMNS: dict[str, dict[str, Origin]] = {
@@ -83,15 +83,8 @@ COLUMNS: dict[str, dict[str, Origin]] = {
         "AGGREGATION",
     ),
     CLUSTERED: _same(GOLD, *_KEPT) | _made(GOLD, {"Cluster": ("Monetary Frequency Recency", "clustered")}),
-    CUSTOMERS: _same(CLUSTERED, *_KEPT, "Cluster", "UpdateDate")
-    | _made(
-        CLUSTERED,
-        {
-            "Cluster_Description": ("Cluster Monetary Frequency Recency", "named by medians"),
-            "Tier": ("Cluster Monetary Frequency Recency", "named by medians"),
-            "Cluster_Recommendation": ("Cluster Monetary Frequency Recency", "named by medians"),
-        },
-    ),
+    DESCRIBED_CUSTOMERS: _same(CLUSTERED, *_KEPT, "Cluster", "UpdateDate")
+    | _made(CLUSTERED, dict.fromkeys(_NAMED, ("Cluster Monetary Frequency Recency", "named by medians"))),
 }
 """Output table, output column, where it comes from."""
 
@@ -163,29 +156,24 @@ def named(address: str) -> tuple[str, str]:
 
 # ── events ────────────────────────────────────────────────────────────
 PRODUCER = "urn:rfm"
-SEVERITIES = {"warn": "warn"}  # all others stop a row or the run
 
 
 def to_openlineage(event: RunEvent) -> ol.RunEvent:
     """Return the event for the client; a start names its datasets, an end describes them."""
     ol.set_producer(PRODUCER)
-    starts = event.kind == "START"
-    inputs = [_named(data, ol.InputDataset) if starts else _input(data) for data in event.inputs]
-    outputs = [_named(data, ol.OutputDataset) if starts else _output(data, event.inputs) for data in event.outputs]
+    starts, kind = event.kind == "START", "TASK" if event.parent else "JOB"
+    about: dict[str, Any] = {"jobType": facets.job_type_job.JobTypeJobFacet("BATCH", "RFM", kind)}
+    inputs = [ol.InputDataset(*named(data.address)) if starts else _input(data) for data in event.inputs]
+    outputs = [ol.OutputDataset(*named(data.address)) if starts else _output(data, event.inputs) for data in event.outputs]
     return ol.RunEvent(
         eventType=ol.RunState[event.kind],
         eventTime=event.time,
         producer=PRODUCER,
         run=ol.Run(runId=event.run_id, facets=_run_facets(event)),
-        job=ol.Job(namespace=NAMESPACE, name=event.job, facets=_job_facets(event)),
+        job=ol.Job(namespace=NAMESPACE, name=event.job, facets=about),
         inputs=inputs,
         outputs=outputs,
     )
-
-
-def _named(data: Data, kind: type) -> Any:
-    """Return a dataset without facets."""
-    return kind(*named(data.address))
 
 
 def _run_facets(event: RunEvent) -> dict[str, Any]:
@@ -198,12 +186,6 @@ def _run_facets(event: RunEvent) -> dict[str, Any]:
     if event.error:
         said["errorMessage"] = facets.error_message_run.ErrorMessageRunFacet(without_credentials(event.error), "PYTHON")
     return said
-
-
-def _job_facets(event: RunEvent) -> dict[str, Any]:
-    """Build the job facets: a batch, of the whole run or of a stage."""
-    kind = "TASK" if event.parent else "JOB"
-    return {"jobType": facets.job_type_job.JobTypeJobFacet("BATCH", "RFM", kind)}
 
 
 def _input(data: Data) -> ol.InputDataset:
@@ -270,7 +252,7 @@ def _assertion(row: Mapping[str, Any]) -> Any:
         row["expectation"],
         success=row["failed"] == 0,
         column=JUDGED.get(row["expectation"]),
-        severity=SEVERITIES.get(row["severity"], "error"),
+        severity="warn" if row["severity"] == "warn" else "error",  # which drops a row or stops the run
         name=row["expectation"],
         expected="0 rows",
         actual=f"{row['failed']} of {row['checked']} rows",
@@ -282,17 +264,6 @@ PATIENCE = 15.0  # seconds that the end of a run waits for the last event
 CONFIGURED = ("OPENLINEAGE_URL", "OPENLINEAGE_CONFIG", "OPENLINEAGE__TRANSPORT")
 
 
-def configured_transport() -> bool:
-    """Return True if the client's own environment variables or files say where events go."""
-    files = (Path.cwd() / "openlineage.yml", Path.home() / ".openlineage" / "openlineage.yml")
-    return any(name.startswith(CONFIGURED) and value for name, value in os.environ.items()) or any(map(Path.is_file, files))
-
-
-def switched_off() -> bool:
-    """Return True if the environment switches events off."""
-    return os.environ.get("OPENLINEAGE_DISABLED", "").strip().lower() == "true"
-
-
 class EventEmitter:
     """Send the events of one run in order, in a thread; stop after the first failure."""
 
@@ -300,7 +271,7 @@ class EventEmitter:
         self.target, self.trouble = target, ""
         self._queue: queue.SimpleQueue[RunEvent | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="lineage", daemon=True)
-        self._off = switched_off()
+        self._off = os.environ.get("OPENLINEAGE_DISABLED", "").strip().lower() == "true"
 
     def send(self, event: RunEvent) -> None:
         """Queue an event; return at once."""
@@ -330,20 +301,21 @@ class EventEmitter:
             try:
                 if not self.trouble:
                     client = client or open_client(self.target)
-                    _emit(client, event)
-            except Exception as error:  # noqa: BLE001 (a run never fails with its lineage)
+                    client.emit(to_openlineage(event))
+            except Exception as error:  # noqa: BLE001 (a run never fails because of its lineage)
                 self.trouble = without_credentials(f"{type(error).__name__}: {first_line(error)}")
         if client and not self.trouble:
             client.close(PATIENCE)
 
 
 def open_client(target: str) -> Any:
-    """Return OpenLineage's client, sending where the environment says, or else to files."""
+    """Return OpenLineage's client, configured by the environment, or else writing to files."""
     from openlineage.client import OpenLineageClient
 
     if "OPENLINEAGE_CLIENT_LOGGING" not in os.environ:
-        logging.getLogger("openlineage").setLevel(logging.CRITICAL)  # a failure is told as a warning of the run
-    if configured_transport():
+        logging.getLogger("openlineage").setLevel(logging.CRITICAL)  # a failure becomes a warning of the run
+    files = (Path.cwd() / "openlineage.yml", Path.home() / ".openlineage" / "openlineage.yml")
+    if any(name.startswith(CONFIGURED) and value for name, value in os.environ.items()) or any(map(Path.is_file, files)):
         return OpenLineageClient()
     from openlineage.client.transport.file import FileConfig, FileTransport
 
@@ -351,8 +323,3 @@ def open_client(target: str) -> Any:
     if not remote:
         Path(target).parent.mkdir(parents=True, exist_ok=True)
     return OpenLineageClient(transport=FileTransport(FileConfig(target, append=not remote)))
-
-
-def _emit(client: Any, event: RunEvent) -> None:
-    """Send an event."""
-    client.emit(to_openlineage(event))

@@ -1,4 +1,4 @@
-"""The models kept: a folder per run date under the lake; customers of a file scored by one of them."""
+"""Saved models, one folder per run date in the lake, and the scoring of a file's customers with one of them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rfm.analysis.cleaning import clean
 from rfm.analysis.clustering.model import Model
 from rfm.analysis.formatting import escape_formulas
 from rfm.analysis.segments.profiles import SCHEMA
-from rfm.config import Columns, plain_name
+from rfm.config import plain_name
 from rfm.errors import InputError, friendly_io_errors
 from rfm.landing.csv import detect_separator, parse
 from rfm.landing.decode import to_utf8
@@ -25,7 +25,6 @@ from rfm.pipeline.stages import customer_metrics
 from rfm.report.publish import write_file
 from rfm.settings import Settings, artifacts_dir
 
-# ── models ────────────────────────────────────────────────────────────
 FOLDER = "models"
 PAPER = "model.json"
 REMEDY = "run `rfm daily` for a day first, or name the lake with --lake"
@@ -34,19 +33,7 @@ REMEDY = "run `rfm daily` for a day first, or name the lake with --lake"
 def keep_model(lake: str, run_date: dt.date, documents: Mapping[str, str]) -> str:
     """Write the documents of a model, each file in one step; a run of the same run date replaces them.
 
-    Parameters
-    ----------
-    lake
-        Folder or URL of the tables.
-    run_date
-        The run date.
-    documents
-        Texts by file name, see `rfm.stages.model_documents`.
-
-    Returns
-    -------
-    str
-        The folder, as seen from the lake.
+    ``documents`` are texts by file name, see `rfm.stages.model_documents`. Returns the folder, as seen from the lake.
 
     Examples
     --------
@@ -58,7 +45,7 @@ def keep_model(lake: str, run_date: dt.date, documents: Mapping[str, str]) -> st
     """
     fs, root = filesystem(artifacts_dir(lake))
     folder = f"{FOLDER}/{run_date}"
-    with friendly_io_errors(f"{lake}/{folder}: cannot be written to", "mend that first"):
+    with friendly_io_errors(f"{lake}/{folder}: cannot be written to", "fix that first"):
         for name, text in documents.items():
             write_file(fs, f"{root}/{folder}/{name}", text.encode())
     return folder
@@ -77,7 +64,14 @@ def kept_model(lake: str, run_date: dt.date | None = None) -> dict[str, Any]:
     place = f"{FOLDER}/{run_date or days[-1]}/{PAPER}"
     with friendly_io_errors(f"{lake}/{place}: cannot be read", REMEDY):
         text = fs.cat_file(f"{root}/{place}")
-    return _read_document(text, f"{lake}/{place}")
+    try:
+        document = json.loads(text)
+        if document["schema"] == SCHEMA:
+            return document
+        found = f"schema {document['schema']!r}, this version reads {SCHEMA}"
+    except (ValueError, KeyError, TypeError) as error:
+        found = f"{type(error).__name__}: {error}"
+    raise InputError(f"{lake}/{place}: is no model that can be read ({found}); run its day again")
 
 
 def kept_days(lake: str) -> list[dt.date]:
@@ -89,18 +83,6 @@ def kept_days(lake: str) -> list[dt.date]:
     return sorted(dt.date.fromisoformat(name) for name in names)
 
 
-def _read_document(text: bytes, place: str) -> dict[str, Any]:
-    """Return the JSON of a model, checked for its schema."""
-    try:
-        told = json.loads(text)
-        if told["schema"] == SCHEMA:
-            return told
-        found = f"schema {told['schema']!r}, this version reads {SCHEMA}"
-    except (ValueError, KeyError, TypeError) as error:
-        found = f"{type(error).__name__}: {error}"
-    raise InputError(f"{place}: is no model that can be read ({found}); run its day again")
-
-
 # ── score ────────────────────────────────────────────────────────────
 COLUMNS = ("CustomerID", "Monetary", "Frequency", "Recency")
 LOWEST = {"Monetary": 0, "Frequency": 1, "Recency": 0}
@@ -109,14 +91,14 @@ WORDS = ["Cluster", "Cluster_Description", "Tier", "Cluster_Recommendation"]
 
 
 class Scored(NamedTuple):
-    """Customers with cluster, segment, tier and action, and in one sentence what to know about them."""
+    """Customers with cluster, segment, tier and action, and a summary in one sentence."""
 
     customers: pd.DataFrame
     said: str
 
 
 def score_customers(settings: Settings, file: str, run_date: dt.date | None = None) -> Scored:
-    """Give each customer of a file a cluster, a segment, a tier and an action."""
+    """Assign each customer of a file a cluster, a segment, a tier and an action."""
     model, words = _model(kept_model(settings.lake, run_date))
     customers = _customers(settings, Path(file), dt.date.fromisoformat(model.trained))
     found = model.predict(customers)
@@ -128,13 +110,13 @@ def score_customers(settings: Settings, file: str, run_date: dt.date | None = No
     return Scored(scored, said)
 
 
-def as_rows(scored: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return customers for machines; what is unknown is None."""
-    return scored.astype(object).where(scored.notna(), None).to_dict("records")
+def as_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows of a frame as values for JSON; what is unknown is None."""
+    return frame.astype(object).where(frame.notna(), None).to_dict("records")
 
 
 def save_scores(scored: pd.DataFrame, out: str | None) -> str:
-    """Write customers as CSV to a file, whole, or return the CSV as text; a spreadsheet runs nothing of it."""
+    """Write customers as CSV to a file, whole, or return the CSV as text; no cell of it is a formula."""
     text = escape_formulas(scored).to_csv(index=False)
     if not out:
         return text
@@ -143,13 +125,13 @@ def save_scores(scored: pd.DataFrame, out: str | None) -> str:
     return ""
 
 
-def _model(told: dict[str, Any]) -> tuple[Model, pd.DataFrame]:
+def _model(document: dict[str, Any]) -> tuple[Model, pd.DataFrame]:
     """Return the model of a JSON, and cluster, segment, tier and action; what a newer version added is left out."""
     known = {field.name for field in fields(Model)}
     try:
-        model = Model(**{name: value for name, value in told["model"].items() if name in known})
+        model = Model(**{name: value for name, value in document["model"].items() if name in known})
         dt.date.fromisoformat(model.trained)
-        return model, pd.DataFrame(told["clusters"])[WORDS]
+        return model, pd.DataFrame(document["clusters"])[WORDS]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"model.json: cannot be used ({type(error).__name__}: {error}); run its day again") from None
 
@@ -158,20 +140,17 @@ def _customers(settings: Settings, file: Path, as_of: dt.date) -> pd.DataFrame:
     """Return the customers of a file, its numbers as numbers."""
     frame = _read(file, settings.files.encoding)
     names = {plain_name(str(name)): name for name in frame.columns}
-    if not {plain_name(name) for name in COLUMNS} <= names.keys() and _sales(settings.columns) <= names.keys():
+    headers = settings.columns.headers
+    sales = {plain_name(headers[raw]) for raw in SALES if headers[raw]}
+    if not {plain_name(name) for name in COLUMNS} <= names.keys() and sales <= names.keys():
         return _measured(settings, file, as_of)
     if missing := [name for name in COLUMNS if plain_name(name) not in names]:
         found = ", ".join(map(str, frame.columns[:8])) or "none"
-        wanted = f"give {', '.join(COLUMNS)}, or sales lines with {', '.join(filter(None, settings.columns.headers.values()))}"
+        wanted = f"give {', '.join(COLUMNS)}, or sales lines with {', '.join(filter(None, headers.values()))}"
         raise InputError(f"{file.name}: lacks {len(missing)} column(s): {', '.join(missing)}; found {found}; {wanted}")
     frame = frame[[names[plain_name(name)] for name in COLUMNS]].set_axis(list(COLUMNS), axis=1)
     frame = frame.assign(CustomerID=frame["CustomerID"].astype(str).str.removesuffix(".0"))
     return frame.assign(**{name: _numbers(frame[name], file.name, low) for name, low in LOWEST.items()})
-
-
-def _sales(columns: Columns) -> set[str]:
-    """Return the names in a header by which sales lines are known."""
-    return {plain_name(columns.headers[raw]) for raw in SALES if columns.headers[raw]}
 
 
 def _read(file: Path, encoding: str) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""The notebooks of the chain: where they lie, what they declare, and how papermill runs one."""
+"""The notebooks of the chain: where they are, what they declare, and how papermill runs one."""
 
 from __future__ import annotations
 
@@ -25,15 +25,6 @@ class Copied(NamedTuple):
     new: list[str]
     same: list[str]
     kept: list[str]
-
-
-def chain_of(settings: Settings) -> Path:
-    """Return the folder with the notebooks of the chain."""
-    folder = Path(settings.notebooks)
-    if missing := [f"{stage.name}.ipynb" for stage in STAGES if not (folder / f"{stage.name}.ipynb").is_file()]:
-        remedy = f"`rfm notebooks '{folder}'` copies what is missing, or set `notebooks` to the folder of the chain"
-        raise SettingsError(f"{folder}: there is no {', '.join(missing)}; {remedy}")
-    return folder
 
 
 def copy_notebooks(folder: Path, force: bool = False) -> Copied:
@@ -195,7 +186,10 @@ def check(settings: Settings, parameters: Mapping[str, Any]) -> None:
 
 def declared(settings: Settings, wanted: Sequence[str]) -> dict[str, list[str]]:
     """Return, for each stage, the wanted parameters that its notebook declares."""
-    chain = chain_of(settings)
+    chain = Path(settings.notebooks)
+    if missing := [f"{stage.name}.ipynb" for stage in STAGES if not (chain / f"{stage.name}.ipynb").is_file()]:
+        remedy = f"`rfm notebooks '{chain}'` copies what is missing, or set `notebooks` to the folder of the chain"
+        raise SettingsError(f"{chain}: there is no {', '.join(missing)}; {remedy}")
     found = {stage.name: parameters_of(chain / f"{stage.name}.ipynb") for stage in STAGES}
     known = set().union(*found.values())
     if strange := [name for name in wanted if name not in known]:

@@ -1,7 +1,6 @@
-"""Quarantined rows that people corrected: exported to a file, recorded, then moved into silver exactly once.
+"""Corrected rows of the quarantine: export them to a file, record them, then move them into silver exactly once.
 
-The record comes first. Silver and the quarantine follow, each in one commit that carries the id of the release; so the next
-release finishes one that died, and repeating a release changes nothing.
+The record comes first. Silver and quarantine follow, each in one commit with the release's id, so the next release finishes it.
 """
 
 from __future__ import annotations
@@ -23,25 +22,22 @@ import polars as pl
 from rfm.analysis.cleaning import SEVERITIES, clean
 from rfm.analysis.formatting import as_it_was, harmless
 from rfm.config import severities
-from rfm.contracts import LANDING_COLUMNS, TABLES, conform
+from rfm.contracts import LANDING_COLUMNS, QUARANTINE, RELEASED_ROWS, SILVER, TABLES, conform
 from rfm.errors import ContractError, InputError, SettingsError, first_line
-from rfm.lake import ledger, open_lake_log
+from rfm.lake import ingest, open_lake_log
 from rfm.lake.delta import retried, sql_equals
-from rfm.lake.ledger import QUARANTINE, SILVER
 from rfm.lake.tables import Lake
 from rfm.landing.csv import detect_separator
 from rfm.landing.decode import mask_of, to_utf8
 from rfm.pipeline.stages import recount_quality
 from rfm.settings import Settings
 
-# ── release ────────────────────────────────────────────────────────────
-RELEASED = "released_rows"
 RAW = tuple(LANDING_COLUMNS.values())
 Clean = Callable[[pl.LazyFrame], tuple[pl.LazyFrame, pl.LazyFrame]]
 
 
 class ReleaseResult(NamedTuple):
-    """What finishing the releases did: rows moved, and the processing dates that they belong to."""
+    """Rows that releases moved, and their processing dates."""
 
     rows: int
     days: list[dt.date]
@@ -51,7 +47,7 @@ def quarantined(lake: Lake, files: Iterable[str] | None = None) -> pl.DataFrame:
     """Return the rows of the quarantine with an id each that stays the same until the row is released."""
     some: dict[str, Any] = {} if files is None else {"source_file": sorted(files)}
     rows = lake.rows(QUARANTINE, **some)
-    versions = ledger.versions_in_layer(lake, "quarantine")
+    versions = ingest.versions_in_layer(lake, "quarantine")
     digests = [_digest([versions.get(row["source_file"], 1), *_identity(row)]) for row in rows.iter_rows(named=True)]
     ids = _numbered(digests, _finished(lake))
     known = [versions.get(name, 1) for name in rows["source_file"]]
@@ -59,12 +55,12 @@ def quarantined(lake: Lake, files: Iterable[str] | None = None) -> pl.DataFrame:
 
 
 def record_release(lake: Lake, rows: pl.DataFrame, after: Mapping[str, Mapping[str, str | None]], run_date: dt.date) -> int:
-    """Note which rows are released, and as what; the tables follow by `finish`."""
+    """Record which rows are released, with their corrected values; `finish_release` changes the tables."""
 
     def attempt() -> int:
-        table = lake.handle(RELEASED)
-        turn = deltalake.Transaction(RELEASED, (table.transaction_version(RELEASED) or 0) + 1)  # two at once conflict
-        known = lake.read(RELEASED).select("row_id").collect()["row_id"]
+        table = lake.handle(RELEASED_ROWS)
+        turn = deltalake.Transaction(RELEASED_ROWS, (table.transaction_version(RELEASED_ROWS) or 0) + 1)  # two at once conflict
+        known = lake.read(RELEASED_ROWS).select("row_id").collect()["row_id"]
         new = rows.filter(~pl.col("row_id").is_in(known.to_list())).sort("row_id")
         if len(new):
             properties = deltalake.CommitProperties(app_transactions=[turn])
@@ -76,8 +72,8 @@ def record_release(lake: Lake, rows: pl.DataFrame, after: Mapping[str, Mapping[s
 
 
 def finish_release(lake: Lake, clean: Clean) -> ReleaseResult:
-    """Move the recorded rows that still stand in the quarantine into silver."""
-    noted, moved = lake.read(RELEASED).collect(), 0
+    """Move the recorded rows that are still in the quarantine into silver."""
+    noted, moved = lake.read(RELEASED_ROWS).collect(), 0
     days: set[dt.date] = set()
     done = set(_finished(lake)["release_id"])
     for release in noted["release_id"].unique(maintain_order=True):
@@ -109,7 +105,7 @@ def _digest(value: object) -> str:
 
 
 def _numbered(digests: list[str], finished: pl.DataFrame) -> list[str]:
-    """Return an id a row: its digest and a number among equal rows that no released row has."""
+    """Return one id per row: its digest and a number among equal rows that no released row has."""
     taken: defaultdict[str, set[int]] = defaultdict(set)
     for row_id in finished["row_id"]:
         digest, _, number = row_id.partition("-")
@@ -121,7 +117,7 @@ def _numbered(digests: list[str], finished: pl.DataFrame) -> list[str]:
 
 def _finished(lake: Lake) -> pl.DataFrame:
     """Return the recorded rows whose release has left the quarantine."""
-    noted = lake.read(RELEASED).select("row_id", "release_id").collect()
+    noted = lake.read(RELEASED_ROWS).select("row_id", "release_id").collect()
     releases = noted["release_id"].unique().to_list()
     held = lake.held(QUARANTINE, [_transaction(release) for release in releases]) if releases else {}
     return noted.filter(pl.col("release_id").is_in([one for one in releases if _transaction(one) in held]))
@@ -143,7 +139,7 @@ def _noted(rows: pl.DataFrame, after: Mapping[str, Mapping[str, str | None]], ru
         released_timestamp=pl.lit(dt.datetime.now(dt.UTC)),
         run_date=pl.lit(run_date),
     )
-    return conform(TABLES[RELEASED], noted)
+    return conform(TABLES[RELEASED_ROWS], noted)
 
 
 def _corrected(left: pl.DataFrame, noted: pl.DataFrame) -> pl.DataFrame:
@@ -171,12 +167,12 @@ def _take_out(lake: Lake, left: pl.DataFrame, release: str) -> None:
 
 
 def _count(lake: Lake, left: pl.DataFrame) -> None:
-    """Count the rows of the files in silver and in the quarantine anew."""
+    """Count the rows of the files in silver and in the quarantine again."""
     files = left["source_file"].unique().to_list()
     for layer in ("silver", "quarantine"):
-        noted = ledger.read_entries(lake, layer, files)
+        noted = ingest.read_entries(lake, layer, files)
         versions = dict(noted.select("source_file", pl.col("version").fill_null(1)).rows())
-        ledger.record_layer(lake, layer, noted.drop("layer", "rows", "version"), versions)
+        ingest.record_layer(lake, layer, noted.drop("layer", "rows", "version"), versions)
 
 
 # ── verb ────────────────────────────────────────────────────────────
@@ -187,28 +183,32 @@ SHOWN = ("row_id", "failed_expectations", *RAW, "_rescued_data", "source_file", 
 
 
 def release_or_export(settings: Settings, file: str | None, export_to: str | None) -> str:
-    """Export or release; return what is to be said."""
+    """Export or release; return the message."""
     if bool(file) == bool(export_to):
         raise SettingsError("give either a file to release, or --export and a file to write")
     return export(settings, str(export_to)) if export_to else release(settings, str(file))
 
 
 def export(settings: Settings, path: str) -> str:
-    """Write the rows of the quarantine to a CSV file, those of the run date alone if one is set; return what to say."""
+    """Write the rows of the quarantine to a CSV file, those of the run date alone if one is set; return the message."""
     rows = quarantined(open_lake_log(settings, RELEASE)).to_dicts()
     wanted = [row for row in rows if settings.date in (None, row["processing_date"])]
+
+    def shown(value: Any) -> Any:  # no spreadsheet takes a text for a formula, and a number stays one, to be corrected
+        return harmless(value) if isinstance(value, str) and not NUMBER.fullmatch(value) else value
+
     try:
         with Path(path).open("w", encoding="utf-8-sig", newline="", errors="replace") as target:
             writer = csv.DictWriter(target, SHOWN)
             writer.writeheader()
-            writer.writerows({name: _cell(row[name]) for name in SHOWN} for row in wanted)
+            writer.writerows({name: shown(row[name]) for name in SHOWN} for row in wanted)
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({first_line(error)}); name another file") from None
-    return f"{len(wanted):,} quarantined row(s) in {path}; put them right there, then: rfm release {path}"
+    return f"{len(wanted):,} quarantined row(s) in {path}; correct them there, then: rfm release {path}"
 
 
 def release(settings: Settings, path: str) -> str:
-    """Clean rows that were put right by the same rules, and move those that pass into silver; return what to say."""
+    """Clean corrected rows by the same rules, and move those that pass into silver; return the message."""
     given, lake = _read(path), open_lake_log(settings, RELEASE)
     late = finish_release(lake, _cleaner(settings))
     rows = quarantined(lake)
@@ -239,13 +239,8 @@ def _read(path: str) -> dict[str, Raw]:
     if missing := [name for name in ("row_id", *RAW) if rows and name not in rows[0]]:
         raise InputError(f"{path}: lacks {len(missing)} column(s): {', '.join(missing)}; export the rows again")
     if twice := [one for one, count in Counter(row["row_id"] for row in rows).items() if count > 1]:
-        raise InputError(f"{path}: {len(twice)} row(s) stand twice, first {twice[0]}; keep one of each")
+        raise InputError(f"{path}: {len(twice)} row(s) appear twice, first {twice[0]}; keep one of each")
     return {row["row_id"]: {name: as_it_was(row[name]) or None for name in RAW} for row in rows if row["row_id"]}
-
-
-def _cell(value: Any) -> Any:
-    """Return a value as it stands in the file: no spreadsheet runs a text, and a number stays one, to be put right."""
-    return harmless(value) if isinstance(value, str) and not NUMBER.fullmatch(value) else value
 
 
 def _cleaner(settings: Settings) -> Callable[[Any], Any]:
@@ -255,7 +250,7 @@ def _cleaner(settings: Settings) -> Callable[[Any], Any]:
 
 
 def _masked(settings: Settings, given: dict[str, Raw], found: Mapping[str, Raw]) -> dict[str, Raw]:
-    """Return rows in which a customer that was put in by hand is a hash, if the shop wants that; those of the quarantine are."""
+    """Return rows in which a customer entered by hand is a hash, if the settings say so; those of the quarantine are."""
     if not (mask := mask_of(settings.columns)):
         return given
     same = {one: row["CustomerID"] == found[one]["CustomerID"] for one, row in given.items()}
@@ -276,7 +271,7 @@ def _judged(settings: Settings, given: Mapping[str, Raw], found: Mapping[str, Ra
 
 
 def _said(released: int, unknown: int, refused: int, broken: Mapping[str, int]) -> str:
-    """Say in one line what became of the rows."""
+    """Return the outcome in one line."""
     parts = (
         f"{released:,} row(s) released into silver",
         f"{refused:,} still refused ({', '.join(f'{name} {count}' for name, count in broken.items())})" if refused else "",

@@ -1,4 +1,4 @@
-"""The record of a run, kept as ``run.json``, and the log of runs, table ``pipeline_runs``: a row per run and stage.
+"""The record of a run, kept as ``run.json``, and the log of runs, table ``pipeline_runs``: one row per run and stage.
 
 A run writes a row ``running`` before its first stage and replaces it when it ends, so a killed run differs from a failed one.
 """
@@ -14,7 +14,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -23,15 +23,15 @@ from typing import Any
 from rfm.analysis.clustering.model import Model
 from rfm.analysis.segments.profiles import headline
 from rfm.config import VERSION
+from rfm.contracts import BRONZE, CLUSTER_MODELS, GOLD, HISTORY, PIPELINE_RUNS, RUN_WARNINGS, SEGMENT_STABILITY, SEGMENT_SUMMARY
 from rfm.errors import first_line, redact
 from rfm.lake import Lake
 from rfm.lake.tables import rows_added
 from rfm.lake.tables import table_versions as versions
 from rfm.pipeline.lineage import run_id
-from rfm.pipeline.stages import BRONZE, EXPORTS, GOLD, HISTORY, MODELS, RESULTS, STAGES, WARNINGS, Stage
+from rfm.pipeline.stages import BACKFILL, EXPORTS, RESULTS, RUN, STAGES, Stage
 from rfm.settings import Settings
 
-# ── record ────────────────────────────────────────────────────────────
 PACKAGES = ("polars", "pandas", "numpy", "narwhals", "deltalake", "pyarrow", "pandera", "scikit-learn", "plotly", "papermill")
 GROUPS = ("columns", "format", "rules", "clusters", "cutoffs", "exclusions", "shop")  # sections that the result tables depend on
 SEGMENT_NAMES = {
@@ -80,7 +80,7 @@ class StageRecord:
 
 @dataclass
 class RunRecord:
-    """What ran on what, and what it found; the keys of ``run.json``."""
+    """A run with its inputs and results; the keys of ``run.json``."""
 
     run_date: dt.date
     run_id: str
@@ -133,16 +133,19 @@ def digests(lake: Lake, run_date: dt.date) -> dict[str, str]:
 
 
 def conclude(settings: Settings, lake: Lake, record: RunRecord) -> None:
-    """Add what the run found: the result tables with their digests, and the segments."""
+    """Add the results: the tables with their digests, and the segments."""
     found = digests(lake, record.run_date)
-    summary = lake.frame("segment_summary")
+    summary = lake.frame(SEGMENT_SUMMARY)
     record.tables = {name: {**state, "sha256": found[name]} for name, state in states(lake, found).items()}
     record.headline = headline(summary, settings.shop.currency)
     record.summary = {
         "customers": int(summary["Customers"].sum()),
         "revenue": str(summary["Revenue"].sum()),
         "orders": int(lake.frame(GOLD)["Frequency"].sum()),
-        "segments": [_segment(row) for row in summary.to_dict("records")],
+        "segments": [
+            {name: str(row[column]) if column == "Revenue" else row[column] for column, name in SEGMENT_NAMES.items()}
+            for row in summary.to_dict("records")
+        ],
     }
     record.stability = _stability(lake, record.run_date)
     record.seconds = round(sum(stage.seconds for stage in record.stages), 2)
@@ -150,14 +153,11 @@ def conclude(settings: Settings, lake: Lake, record: RunRecord) -> None:
 
 
 def _stability(lake: Lake, run_date: dt.date) -> dict[str, Any]:
-    """Return how the clusters came about and how steady they were: the row of ``segment_stability``, and the chain of runs.
-
-    The result depends on the files, the settings and this chain: the run dates from the last full fit on.
-    """
-    found = lake.frame("segment_stability", UpdateDate=run_date).astype(object)
+    """Return the stability of the clusters, and the chain of run dates from the last full fit on."""
+    found = lake.frame(SEGMENT_STABILITY, UpdateDate=run_date).astype(object)
     known = found.where(found.notna(), None).iloc[0]
     row = {name: value.isoformat() if isinstance(value, dt.date) else value for name, value in known.items()}
-    models = Model.kept(lake.frame(MODELS), run_date)
+    models = Model.kept(lake.frame(CLUSTER_MODELS), run_date)
     chain = [run_date.isoformat()]
     while before := models[dt.date.fromisoformat(chain[0])].previous:
         chain.insert(0, before)
@@ -166,18 +166,18 @@ def _stability(lake: Lake, run_date: dt.date) -> dict[str, Any]:
 
 def add_warnings(lake: Lake, record: RunRecord) -> None:
     """Add the warnings that the stages have written for the run date; those of severity ``error`` also under ``errors``."""
-    said = lake.frame(WARNINGS, run_date=record.run_date).sort_values(["severity", "stage", "kind", "message"])
+    said = lake.frame(RUN_WARNINGS, run_date=record.run_date).sort_values(["severity", "stage", "kind", "message"])
     record.warn(said["message"])
     record.errors = list(said.loc[said["severity"] == "error", "message"])
 
 
 def states(lake: Lake, names: Iterable[str]) -> dict[str, dict[str, int]]:
-    """Return version and rows of tables, as they stand in the record."""
+    """Return version and rows of tables, as the record keeps them."""
     return {name: state._asdict() for name, state in lake.state(names).items()}
 
 
 def keep_notebooks(work: Path, record: RunRecord, reports: str) -> str:
-    """Keep the notebooks and the record of a failed run beside the reports; return where."""
+    """Keep the notebooks and the record of a failed run in a folder of the reports; return its path."""
     write_record(work, record)
     if "://" in reports:
         kept = Path(tempfile.mkdtemp(prefix=f"rfm-failed-{record.run_date}-"))
@@ -193,32 +193,24 @@ def write_record(work: Path, record: RunRecord) -> None:
     (work / "run.json").write_text(json.dumps(record.to_json(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _segment(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a row of ``segment_summary`` as it stands in the record; money as text, exact."""
-    return {name: str(row[column]) if column == "Revenue" else row[column] for column, name in SEGMENT_NAMES.items()}
-
-
 def _commit() -> str | None:
     """Return the commit of the code, where it runs from a git checkout."""
     try:
         command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--show-prefix", "--short", "HEAD"]
         said = subprocess.run(command, capture_output=True, encoding="utf-8", check=True, timeout=10).stdout.split()
-        return said[1] if said[:-1] == ["rfm/pipeline/"] else None  # not that of a shop that keeps its environment in a checkout
+        return said[1] if said[:-1] == ["rfm/pipeline/"] else None  # None if another project's checkout holds the environment
     except (OSError, subprocess.SubprocessError):
         return None
 
 
 def _version(package: str) -> str:
     """Return the installed version of a package."""
-    try:
+    with suppress(PackageNotFoundError):
         return version(package)
-    except PackageNotFoundError:
-        return "not installed"
+    return "not installed"
 
 
 # ── log ────────────────────────────────────────────────────────────
-TABLE = "pipeline_runs"
-RUN, BACKFILL = "run", "backfill"  # names of the row for a whole run
 WRITTEN = tuple(dict.fromkeys(name for stage in STAGES for name in stage.writes))
 
 
@@ -228,8 +220,8 @@ def log_rows(lake: Lake, record: RunRecord, whole: StageRecord | None = None) ->
 
     rows = [_row(record, stage) for stage in (whole or _whole(record), *record.stages)]
     try:
-        lake.replace(TABLE, pd.DataFrame(rows), run_id=record.run_id)
-    except Exception as error:  # noqa: BLE001 (a run never fails with its log)
+        lake.replace(PIPELINE_RUNS, pd.DataFrame(rows), run_id=record.run_id)
+    except Exception as error:  # noqa: BLE001 (a run never fails because of its log)
         return [f"run log: not written: {redact(first_line(error))}"]
     return []
 
@@ -252,10 +244,8 @@ def _whole(record: RunRecord) -> StageRecord:
 
 @contextmanager
 def logged(lake: Lake, run_date: dt.date, ahead: Mapping[str, int] | None = None, lines: int = 0) -> Iterator[None]:
-    """Log a day that runs without notebooks: one row, with the rows that arrived and the rows written.
-
-    Where the lines of the day are in the layers already, ``ahead`` holds the versions of the tables before that.
-    """
+    """Log a day that runs without notebooks: one row, with the rows that arrived and the rows written."""
+    # Where the lines of the day are in the layers already, `ahead` holds the versions of the tables before that.
     now, clock = dt.datetime.now(dt.UTC).isoformat(), time.monotonic()
     record, whole = RunRecord(run_date, run_id(str(run_date), now), "running", now), StageRecord(BACKFILL, started=now)
     log_rows(lake, record, whole)
@@ -278,7 +268,7 @@ def reason_of(error: BaseException) -> str:
 
 
 def _count_written(lake: Lake, whole: StageRecord, before: Mapping[str, int], ahead: Mapping[str, int], lines: int) -> None:
-    """Note which tables changed since ``ahead``, and the rows that commits since ``before`` and the lines ahead have added."""
+    """Record which tables changed since ``ahead``, and the rows that commits since ``before`` and the lines ahead have added."""
     now = versions(lake, WRITTEN)
     added = {name: rows_added(lake, name, before.get(name)) for name, version in now.items() if before.get(name) != version}
     whole.writes = {name: {"version": version} for name, version in now.items() if ahead.get(name) != version}

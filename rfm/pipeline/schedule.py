@@ -1,4 +1,4 @@
-"""When a run happens: its run date, the days that were missed, files that land, and the lock that lets one run in at a time."""
+"""When a run starts: its run date, missed days, waiting for files, and the lock that allows one run at a time."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from rfm.errors import InputError, RfmError, SettingsError, friendly_io_errors
 from rfm.landing.files import filesystem, list_files
 from rfm.settings import Settings, artifacts_dir
 
-# ── lock ────────────────────────────────────────────────────────────
-# On a disk the operating system holds the lock and frees it when the process dies. In a bucket it is an object that only
-# one of two can make; one that a run left behind is taken over when its process is gone, or after LONGEST.
+# The text of the lock names its owner. On a disk the operating system holds a second file, and frees it when the process
+# dies. In a bucket only one run can create the object; a lock left behind is taken over when its
+# process is gone, or after LONGEST.
 LOCK = "run.lock"
 LONGEST = dt.timedelta(hours=12)  # no run takes longer
 Release = Callable[[], None]
 
 
 class BusyError(InputError):
-    """A lake on which another run is at work."""
+    """The lake is locked by another run."""
 
 
 @contextmanager
@@ -37,7 +37,7 @@ def locked(settings: Settings, work: dt.date | str) -> Iterator[None]:
     if isinstance(work, str) and "local" in fs.protocol and not Path(root).is_dir():
         yield
         return
-    with friendly_io_errors(f"{shown}: cannot be written", "mend that first"):
+    with friendly_io_errors(f"{shown}: cannot be written", "fix that first"):
         release = _in_bucket(fs, place, owner, shown) if "s3" in fs.protocol else _on_disk(fs, place, owner, shown)
     try:
         yield
@@ -47,39 +47,34 @@ def locked(settings: Settings, work: dt.date | str) -> Iterator[None]:
 
 def _owner(work: dt.date | str) -> str:
     """Return who holds the lock, as JSON."""
-    told = {
+    holder = {
         "work": work if isinstance(work, str) else f"a run of {work}",
         "host": platform.node(),
         "process": os.getpid(),
         "since": dt.datetime.now(dt.UTC).isoformat(),
     }
-    return json.dumps(told)
+    return json.dumps(holder)
 
 
 def _on_disk(fs: Any, place: str, owner: str, shown: str) -> Release:
     """Take the lock of a folder; return the function that releases it."""
     if "local" not in fs.protocol:
         return lambda: None
-    import fcntl
+    from filelock import FileLock, Timeout  # not at the top: the checks before a run do without
 
-    Path(place).parent.mkdir(parents=True, exist_ok=True)
-    file = Path(place).open("a+", encoding="utf-8")  # noqa: SIM115 (it is closed by the release)
+    text, lock = Path(place), FileLock(f"{place}.held")
+    text.parent.mkdir(parents=True, exist_ok=True)
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.seek(0)
-        with file:
-            raise _busy(shown, file.read()) from None
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise _busy(shown, text.read_text(encoding="utf-8") if text.is_file() else "") from None
     except OSError:
         pass  # a disk that knows no locks; the tables guard themselves
-    file.truncate(0)
-    file.write(owner)
-    file.flush()
+    text.write_text(owner, encoding="utf-8")
 
     def release() -> None:
-        with file:
-            file.truncate(0)
-            fcntl.flock(file, fcntl.LOCK_UN)
+        text.write_text("", encoding="utf-8")
+        lock.release()
 
     return release
 
@@ -120,9 +115,9 @@ def _held(fs: Any, place: str) -> tuple[str, str]:
 
 def _is_stale(held: str) -> bool:
     """Return True if the process that holds a lock is gone from this host, or has held it for too long."""
-    told = _told(held)
-    since = dt.datetime.fromisoformat(told["since"])
-    return dt.datetime.now(dt.UTC) - since > LONGEST or not may_be_alive(told["host"], told["process"], since)
+    holder = _holder(held)
+    since = dt.datetime.fromisoformat(holder["since"])
+    return dt.datetime.now(dt.UTC) - since > LONGEST or not may_be_alive(holder["host"], holder["process"], since)
 
 
 def may_be_alive(host: str, process: int, since: dt.datetime) -> bool:
@@ -136,7 +131,7 @@ def may_be_alive(host: str, process: int, since: dt.datetime) -> bool:
     return True
 
 
-def _told(held: str) -> dict[str, Any]:
+def _holder(held: str) -> dict[str, Any]:
     """Return the owner that a lock names; an unreadable one is of long ago."""
     unknown = {"work": "a run of an unknown day", "host": "an unknown host", "process": "?", "since": "2000-01-01T00:00:00+00:00"}
     with suppress(ValueError, TypeError):
@@ -146,15 +141,15 @@ def _told(held: str) -> dict[str, Any]:
 
 def _busy(shown: str, held: str) -> BusyError:
     """Return the error that names the owner of a lock."""
-    told = _told(held)
-    who = f"process {told['process']} on {told['host']}, since {told['since'][:16]}"
+    holder = _holder(held)
+    who = f"process {holder['process']} on {holder['host']}, since {holder['since'][:16]}"
     remedy = "wait for its end and run again; a lock that a dead run left is taken over by itself"
-    return BusyError(f"{shown}: {told['work']} is at work on these tables ({who}); {remedy}")
+    return BusyError(f"{shown}: {holder['work']} is at work on these tables ({who}); {remedy}")
 
 
 # ── missed ────────────────────────────────────────────────────────────
 class CaughtUp(NamedTuple):
-    """A missed day: its headline or what went wrong, whether all went well, and what it warned of."""
+    """A missed day: its headline or error, whether it succeeded, and its warnings."""
 
     day: dt.date
     said: str
@@ -189,10 +184,9 @@ def catch_up(settings: Settings) -> Iterator[CaughtUp]:
 
 
 # ── waiting ────────────────────────────────────────────────────────────
-Say = Callable[[str], None]
 
 
-def wait_for_files(settings: Settings, act: Callable[[], bool], every: float, say: Say) -> None:
+def wait_for_files(settings: Settings, act: Callable[[], bool], every: float, say: Callable[[str], None]) -> None:
     """Run whenever a landing file is new or changed and has not grown for one interval; once at the start, too."""
     said: list[str] = []
 
@@ -236,11 +230,7 @@ def run_date(settings: Settings) -> dt.date:
 
     Where no name has a date, it is the day of the newest sale in the files, and a Python warning says so. Days
     before 1990 or after today do not count for that.
-
-    Raises
-    ------
-    SettingsError
-        If there is no file, or neither a name nor a sale has a date that can be.
+    before 1990 or after today do not count for that. Without any date it raises SettingsError.
 
     Examples
     --------
@@ -256,7 +246,7 @@ def run_date(settings: Settings) -> dt.date:
 
 
 def dated(settings: Settings) -> tuple[dt.date, str]:
-    """Return the run date, and a sentence that says so if it comes from no setting and no file name."""
+    """Return the run date, and a notice if neither a setting nor a file name has it."""
     if found := named_date(settings):
         return found, ""
     found = newest_sale(settings)
@@ -293,12 +283,12 @@ def newest_sale(settings: Settings) -> dt.date:
 
 
 def _pieces(settings: Settings, refused: list[str]) -> Iterator[Any]:
-    """Yield the lines of all files, some megabytes at a time; note why a run would refuse a file."""
+    """Yield the lines of all files, some megabytes at a time; record why a run would refuse a file."""
     from rfm.landing.csv import iter_tables
 
     system, root = filesystem(settings.landing)
     given = settings.files.encoding, settings.files.separator
-    columns = settings.columns.model_copy(update={"hash_customers": False})  # nobody sees them here
+    columns = settings.columns.model_copy(update={"hash_customers": False})  # the rows are not kept
     for file in list_files(settings.landing, settings.files.pattern):
         try:
             with system.open(f"{root}/{file.source_file}", "rb") as source:

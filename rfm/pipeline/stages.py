@@ -9,6 +9,9 @@ import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from rfm import contracts as tables
+from rfm.contracts import BRONZE, CLUSTER_MODELS, CLUSTERED, GOLD, HISTORY, LEDGER, OF_THE_DAY, QUARANTINE, RUN_WARNINGS, SILVER
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -18,7 +21,6 @@ if TYPE_CHECKING:
     from rfm.settings import Settings
 
 
-# ── data ────────────────────────────────────────────────────────────
 class Stage(NamedTuple):
     """A notebook of the chain: its name, its title, the tables it reads and writes."""
 
@@ -31,46 +33,36 @@ class Stage(NamedTuple):
 
 
 LANDING = "landing"
+RUN, BACKFILL = "run", "backfill"  # names of a whole run in the log of runs
 EXPORTS = "exports"  # folder of a run with the lists of customers, beside its pages
-LEDGER, WARNINGS, MODELS = "landing_files", "run_warnings", "cluster_models"
-BRONZE, SILVER, QUARANTINE = "retail_transactions_bronze", "retail_transactions_silver", "retail_transactions_quarantine"
-GOLD, CLUSTERED = "customer_rfm_gold", "customer_rfm_kmeans_clustered"
-HISTORY = "customer_rfm_kmeans_clustered_history"
-DESCRIBED, CUSTOMERS = "cluster_description_and_recommendation", "customer_rfm_description_and_recommendation"
-QUALITY = (
-    "bronze_daily_quality",
-    "daily_counts",
-    "bronze_silver_dq_comparison",
-    "expectation_results",
-    "quality_metrics",
-    "daily_volume",
-)
-OF_THE_DAY = ("cluster_summary", DESCRIBED, CUSTOMERS, "segment_summary", "customer_segmentations", "customer_explanations")
-OVER_TIME = ("segmentation_agreement", HISTORY, "segment_movement", "segment_stability")
 
-INGEST = Stage("1_bronze", "everything that arrived", (), (BRONZE, LEDGER, WARNINGS), LANDING, (BRONZE,))
+INGEST = Stage("1_bronze", "everything that arrived", (), (BRONZE, LEDGER, RUN_WARNINGS), LANDING, (BRONZE,))
 CLEAN = Stage(
     "2_silver",
     "clean and typed",
     (BRONZE, LEDGER),
-    (SILVER, QUARANTINE, LEDGER, *QUALITY, WARNINGS),
+    (SILVER, QUARANTINE, LEDGER, *tables.QUALITY_TABLES, RUN_WARNINGS),
     BRONZE,
     (SILVER, QUARANTINE),
 )
 MEASURE = Stage("3_gold", "one row per customer", (SILVER, LEDGER), (GOLD,))
+MODEL_INPUT = (GOLD, SILVER, LEDGER, CLUSTER_MODELS, HISTORY)
 CLUSTER = Stage(
-    "4_clusters", "customers who behave alike", (GOLD, SILVER, LEDGER, MODELS, HISTORY), (CLUSTERED, MODELS, "fit_exclusions")
+    "4_clusters",
+    "customers who behave alike",
+    (GOLD, SILVER, LEDGER, CLUSTER_MODELS, HISTORY),
+    (CLUSTERED, CLUSTER_MODELS, tables.FIT_EXCLUSIONS),
 )
 SEGMENT = Stage(
     "5_segments",
     "a name and an action for everyone",
-    (CLUSTERED, MODELS, HISTORY, LEDGER),
-    (*OF_THE_DAY, *OVER_TIME, WARNINGS, MODELS),
+    (CLUSTERED, CLUSTER_MODELS, HISTORY, LEDGER),
+    (*OF_THE_DAY, *tables.OVER_TIME, RUN_WARNINGS, CLUSTER_MODELS),
 )
-REPORT = Stage("6_report", "who they are and what to do", (CUSTOMERS, DESCRIBED), ())
+REPORT = Stage("6_report", "who they are and what to do", (tables.DESCRIBED_CUSTOMERS, tables.DESCRIBED_CLUSTERS), ())
 STAGES = (INGEST, CLEAN, MEASURE, CLUSTER, SEGMENT, REPORT)
 TABLES_STAND = SEGMENT.name  # the stage that writes the last table; the one after it only shows them
-RESULTS = (GOLD, CLUSTERED, MODELS, *OF_THE_DAY)
+RESULTS = (GOLD, CLUSTERED, CLUSTER_MODELS, *OF_THE_DAY)
 
 
 # ── bronze ────────────────────────────────────────────────────────────
@@ -97,14 +89,12 @@ def ingest_files(
 
     seen = list_files(settings.landing, settings.files.pattern, until=run_date) if files is None else files
     new = ingest.new_files(lake, seen, restate=restate)
-    how: dict[str, Any] = {
-        "encoding": settings.files.encoding,
-        "separator": settings.files.separator,
-        "columns": settings.columns,
-    }
-    reading = read_files(settings.landing, new, run_date, **how)
+    given = settings.files
+    reading = read_files(
+        settings.landing, new, run_date, encoding=given.encoding, separator=given.separator, columns=settings.columns
+    )
     if progress:
-        reading.told = progress
+        reading.progress = progress
     return Ingested(new, ingest.write_bronze(lake, reading, restate=restate), reading.refused)
 
 
@@ -122,7 +112,7 @@ def clean_files(lake: Lake, settings: Settings, files: Sequence[str] | None = No
 
 
 def count_quality(lake: Lake, settings: Settings, *run_dates: dt.date) -> dict[str, int]:
-    """Count how good the rows of one or more runs are, and anew those of the earlier runs whose files they restated."""
+    """Measure the quality of the rows of one or more runs, and again those of earlier runs whose files they restated."""
     from rfm.lake import ingest
 
     counted = recount_quality(lake, settings, sorted({*run_dates, *ingest.processing_dates(lake, run_dates[0])}))
@@ -143,12 +133,12 @@ def recount_quality(lake: Lake, settings: Settings, processing_dates: list[dt.da
 
 
 def warn_of_quality(lake: Lake, settings: Settings, run_date: dt.date) -> pd.DataFrame:
-    """Write and return the warnings about lines, days and shares that lie far from the shop's own past."""
+    """Write and return the warnings about lines, days and shares far from the shop's own past."""
     from rfm.analysis.quality import anomalies
 
-    files, volume = lake.frame(LEDGER, layer="bronze", until=run_date), lake.frame("daily_volume", until=run_date)
-    odd = anomalies.warnings(run_date, files, volume, lake.frame("quality_metrics"), settings.quality)
-    lake.replace(WARNINGS, odd, run_date=run_date, stage=CLEAN.name)
+    files, volume = lake.frame(LEDGER, layer="bronze", until=run_date), lake.frame(tables.DAILY_VOLUME, until=run_date)
+    odd = anomalies.warnings(run_date, files, volume, lake.frame(tables.QUALITY_METRICS), settings.quality)
+    lake.replace(RUN_WARNINGS, odd, run_date=run_date, stage=CLEAN.name)
     return odd
 
 
@@ -157,8 +147,8 @@ def check_quality(lake: Lake, settings: Settings, run_date: dt.date) -> float:
     from rfm.analysis.quality import gate
     from rfm.lake import ingest
 
-    results = lake.frame("expectation_results", processing_date=run_date)
-    comparison = lake.frame("bronze_silver_dq_comparison", processing_date=run_date)
+    results = lake.frame(tables.EXPECTATION_RESULTS, processing_date=run_date)
+    comparison = lake.frame(tables.DQ_COMPARISON, processing_date=run_date)
     share = gate.guard(results, comparison, settings.rules.max_dropped_share)
     ingest.stop_if_refused(lake, run_date, settings.files.on_refused)
     return share
@@ -184,11 +174,11 @@ class Clustered(NamedTuple):
 
 
 def predecessor(lake: Lake, settings: Settings, run_date: dt.date, refit: bool = False) -> Clustering | None:
-    """Return customers and model of the run that this one starts from; None if it fits afresh."""
+    """Return customers and model of the run that this one starts from; None for a full fit."""
     from rfm.analysis.clustering.fit import Clustering
     from rfm.analysis.clustering.model import Model
 
-    model = Model.predecessor(lake.frame(MODELS), run_date, settings.clusters, refit)
+    model = Model.predecessor(lake.frame(CLUSTER_MODELS), run_date, settings.clusters, refit)
     return Clustering(lake.frame(HISTORY, UpdateDate=[model.date]), model) if model else None
 
 
@@ -209,8 +199,8 @@ def cluster_customers(
 def write_clusters(lake: Lake, clustered: Clustered, run_date: dt.date) -> int:
     """Write customers, model and exclusions of a run; return the number of customers."""
     written = lake.replace(CLUSTERED, clustered.customers)
-    lake.replace(MODELS, clustered.model.record, UpdateDate=run_date)
-    lake.replace("fit_exclusions", clustered.excluded, UpdateDate=run_date)
+    lake.replace(CLUSTER_MODELS, clustered.model.record, UpdateDate=run_date)
+    lake.replace(tables.FIT_EXCLUSIONS, clustered.excluded, UpdateDate=run_date)
     return written
 
 
@@ -224,7 +214,7 @@ class NamedClusters(NamedTuple):
 
 
 def name_clusters(customers: pd.DataFrame, model: Model, settings: Settings) -> NamedClusters:
-    """Give each cluster a segment, a tier and an action; a cluster keeps the name it had unless its medians clearly moved."""
+    """Assign each cluster a segment, a tier and an action; a cluster keeps its name unless its medians clearly moved."""
     from rfm.analysis.segments import profiles
 
     medians, words = profiles.medians_of(customers), settings.recommendations
@@ -239,7 +229,7 @@ def past_runs(lake: Lake, run_date: dt.date) -> tuple[dict[dt.date, Model], pd.D
     from rfm.analysis import movement
     from rfm.analysis.clustering.model import Model
 
-    models = Model.kept(lake.frame(MODELS), run_date)
+    models = Model.kept(lake.frame(CLUSTER_MODELS), run_date)
     return models, lake.frame(HISTORY, UpdateDate=list(movement.since(models, run_date).values()))
 
 
@@ -254,30 +244,30 @@ def segment_customers(
     customers = profiles.describe_customers(clustered, named.clusters)
     ways = alternatives.segmentations(customers, cutoffs)
     return named, {
-        "cluster_summary": named.clusters,  # some of its columns
-        DESCRIBED: named.clusters,
-        CUSTOMERS: customers,
-        "segment_summary": profiles.summarise_segments(customers, cutoffs, currency),
-        "customer_segmentations": ways,
-        "customer_explanations": explain.explain_customers(customers, named.clusters, named.model, currency),
-        "segmentation_agreement": alternatives.agreement(ways, run_date),
+        tables.CLUSTER_SUMMARY: named.clusters,  # some of its columns
+        tables.DESCRIBED_CLUSTERS: named.clusters,
+        tables.DESCRIBED_CUSTOMERS: customers,
+        tables.SEGMENT_SUMMARY: profiles.summarise_segments(customers, cutoffs, currency),
+        tables.SEGMENTATIONS: ways,
+        tables.EXPLANATIONS: explain.explain_customers(customers, named.clusters, named.model, currency),
+        tables.AGREEMENT: alternatives.agreement(ways, run_date),
         HISTORY: customers,
-        "segment_movement": movement.movement(customers, history, models, run_date),
-        "segment_stability": movement.stability(customers, history, models, run_date),
+        tables.SEGMENT_MOVEMENT: movement.movement(customers, history, models, run_date),
+        tables.SEGMENT_STABILITY: movement.stability(customers, history, models, run_date),
     }
 
 
 def write_segments(
-    lake: Lake, settings: Settings, named: NamedClusters, tables: Mapping[str, pd.DataFrame], run_date: dt.date
+    lake: Lake, settings: Settings, named: NamedClusters, frames: Mapping[str, pd.DataFrame], run_date: dt.date
 ) -> pd.DataFrame:
     """Write the tables of a run and its warnings, then the model with its names; return the warnings."""
     from rfm.analysis.quality import anomalies
 
-    lake.replace_each({name: tables[name] for name in OF_THE_DAY})
-    lake.replace_each({name: tables[name] for name in OVER_TIME}, UpdateDate=run_date)
-    odd = anomalies.unsteady(run_date, lake.frame("segment_stability"), settings.quality)
-    lake.replace(WARNINGS, odd, run_date=run_date, stage=SEGMENT.name)
-    lake.replace(MODELS, named.model.record, UpdateDate=run_date)  # last: a model with names says that the run is whole
+    lake.replace_each({name: frames[name] for name in OF_THE_DAY})
+    lake.replace_each({name: frames[name] for name in tables.OVER_TIME}, UpdateDate=run_date)
+    odd = anomalies.unsteady(run_date, lake.frame(tables.SEGMENT_STABILITY), settings.quality)
+    lake.replace(RUN_WARNINGS, odd, run_date=run_date, stage=SEGMENT.name)
+    lake.replace(CLUSTER_MODELS, named.model.record, UpdateDate=run_date)  # last: a model with names says that the run is whole
     return odd
 
 

@@ -276,7 +276,7 @@ def test_backtest_json_holds_verdict_and_every_figure(results, monkeypatch):
 
 
 def test_a_range_without_days_is_an_error(shop, tmp_path):
-    with pytest.raises(SettingsError, match="no day lies in 2025-09-02 to 2025-09-01 every 7"):
+    with pytest.raises(SettingsError, match="no day is in 2025-09-02 to 2025-09-01 every 7"):
         past_days.run_backtest(shop, dt.date(2025, 9, 2), dt.date(2025, 9, 1))
     with pytest.raises(InputError, match="has 0 rows; run `rfm daily` first"):
         past_days.run_backtest(rfm.load_settings(lake=str(tmp_path)))

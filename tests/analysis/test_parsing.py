@@ -544,7 +544,7 @@ HEADERS = [
     ),
     ("Datum;Kunde;Betrag\n", {"country": "Land"}, "lacks 1 required column(s): Land; found Datum, Kunde, Betrag"),
     ("Datum;Kunde;Betrag\n", {"cancelled": "Storno"}, "lacks 1 required column(s): Storno; found"),
-    ("Datum;Kunde;Betrag;betrag\n", {}, "column(s) Betrag, betrag stand twice; found Datum, Kunde, Betrag, betrag"),
+    ("Datum;Kunde;Betrag;betrag\n", {}, "column(s) Betrag, betrag appear twice; found Datum, Kunde, Betrag, betrag"),
 ]
 SHORT = dict.fromkeys(["invoice", "stock_code", "description", "quantity", "country"], "")
 SHORT |= {"customer_id": "Kunde", "invoice_date": "Datum", "price": "Betrag"}

@@ -582,5 +582,5 @@ def test_missing_notebooks_are_named_before_anything_runs(refused, home, shop):
 def test_a_path_in_brackets_is_shown_as_it_is(rfm, home):
     said = rfm("sample", *SMALL, "--landing", "small [red]")[1]
     assert f"{home}/small [red]" in said
-    assert f"{home}/lake [bold]: Delta tables cannot lie" in rfm("status", "--lake", "lake [bold]")[2]
+    assert f"{home}/lake [bold]: Delta tables cannot be stored" in rfm("status", "--lake", "lake [bold]")[2]
     assert f"Runs in {home}/reports [bold]: none yet" in rfm("status", "--reports", "reports [bold]")[1]

@@ -12,7 +12,7 @@ import pytest
 import rfm
 from rfm.datasets.sample import make_sample
 from rfm.errors import ContractError
-from rfm.lake import ledger
+from rfm.lake import ingest
 from rfm.lake.tables import Lake
 from rfm.pipeline.backfill import to_bronze, to_silver
 from rfm.settings import load_settings
@@ -35,7 +35,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def lake(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lake:
     """Return a copy of that lake; an audit that fails does not wait for other runs."""
-    monkeypatch.setattr("rfm.lake.ledger.PAUSE", 0.0)
+    monkeypatch.setattr("rfm.lake.ingest.PAUSE", 0.0)
     return Lake(str(shutil.copytree(whole / "lake", tmp_path / "lake")))
 
 
@@ -44,14 +44,14 @@ def rows(lake: Lake, name: str) -> pl.DataFrame:
 
 
 def test_rows_are_those_of_the_tables(lake: Lake):
-    found = ledger.audit(lake)
+    found = ingest.audit(lake)
     assert found == {"bronze": rows(lake, BRONZE).height, "silver": rows(lake, SILVER).height, "quarantine": found["quarantine"]}
     assert found["bronze"] == found["silver"] + found["quarantine"]
     assert found["quarantine"] > 0
 
 
 def test_an_empty_lake_adds_up(tmp_path: Path):
-    assert ledger.audit(Lake(str(tmp_path))) == {"bronze": 0, "silver": 0, "quarantine": 0}
+    assert ingest.audit(Lake(str(tmp_path))) == {"bronze": 0, "silver": 0, "quarantine": 0}
 
 
 @pytest.mark.parametrize(("name", "layer"), [(BRONZE, "bronze"), (SILVER, "silver"), (QUARANTINE, "quarantine")])
@@ -62,10 +62,10 @@ def test_lost_and_doubled_rows_are_found(lake: Lake, name: str, layer: str):
         with pytest.raises(
             ContractError, match=rf"{layer} holds \d+ rows of 2025-10-2\d_transactions.csv, but \d+ were written"
         ) as it:
-            ledger.audit(lake)
+            ingest.audit(lake)
         assert "\n" not in str(it.value)
     lake.replace(name, before)
-    assert ledger.audit(lake)[layer] == before.height
+    assert ingest.audit(lake)[layer] == before.height
 
 
 def test_a_ledger_that_does_not_add_up_is_found(lake: Lake):
@@ -73,7 +73,7 @@ def test_a_ledger_that_does_not_add_up_is_found(lake: Lake):
     first = (pl.col("layer") == "silver") & (pl.col("source_file") == "2025-10-21_transactions.csv")
     lake.replace("landing_files", noted.with_columns(rows=pl.when(first).then(pl.col("rows") + 1).otherwise(pl.col("rows"))))
     with pytest.raises(ContractError, match=r"bronze = silver \+ quarantine fails for 1 file\(s\), first.*2025-10-21"):
-        ledger.audit(lake)
+        ingest.audit(lake)
 
 
 @pytest.mark.parametrize("layers", [["quarantine"], ["silver", "quarantine"], ["bronze", "silver", "quarantine"]])
@@ -82,7 +82,7 @@ def test_a_file_that_another_run_is_writing_is_not_wrong(lake: Lake, layers: lis
     noted = rows(lake, "landing_files")
     ahead = pl.col("layer").is_in(layers) & (pl.col("source_file") == "2025-10-21_transactions.csv")
     lake.replace("landing_files", noted.filter(~ahead))
-    assert ledger.audit(lake)["bronze"] == rows(lake, BRONZE).height
+    assert ingest.audit(lake)["bronze"] == rows(lake, BRONZE).height
 
 
 def test_a_file_with_another_content_than_noted_is_on_its_way(lake: Lake):
@@ -90,14 +90,14 @@ def test_a_file_with_another_content_than_noted_is_on_its_way(lake: Lake):
     half = rows(lake, SILVER).filter(pl.col("source_file") == file).tail(-1)
     version = lake.held(SILVER, [file])[file] + (1 << 40)
     lake.put_files(SILVER, half, {file: version})
-    assert ledger.audit(lake)["silver"] == rows(lake, SILVER).height
+    assert ingest.audit(lake)["silver"] == rows(lake, SILVER).height
 
 
 def test_a_write_between_two_looks_is_waited_for(lake: Lake, monkeypatch: pytest.MonkeyPatch):
     before = rows(lake, BRONZE)
     lake.replace(BRONZE, before.tail(-1))
     monkeypatch.setattr("time.sleep", lambda _: lake.replace(BRONZE, before))
-    assert ledger.audit(lake)["bronze"] == before.height
+    assert ingest.audit(lake)["bronze"] == before.height
 
 
 def test_every_run_is_audited(whole: Path, lake: Lake, tmp_path: Path):

@@ -210,7 +210,7 @@ def test_tables_lie_under_the_very_prefix_that_was_named(s3, name):
 
 
 def test_a_prefix_that_delta_would_decode_is_refused(s3):
-    with pytest.raises(InputError, match="cannot lie under a path with '%20' in it"):
+    with pytest.raises(InputError, match="cannot be stored under a path with '%20' in it"):
         Lake("s3://shop/a%20b").replace("customer_rfm_gold", rfm.example("customer_rfm_gold"))
     assert "Contents" not in s3.list_objects_v2(Bucket="shop")
 
@@ -347,7 +347,7 @@ def test_upload_refuses_another_file_of_the_same_name(exported, target):
     upload(str(exported), target, DAY)
     (exported / "b 2025-10-23_transactions.csv").write_text(HEADER)
     (exported / NAME.format(DAY)).write_text(day_file(500000, "2025-10-23"))  # of the same size
-    with pytest.raises(InputError, match=r"another file of this name lies there \(.* bytes, here .*nothing was sent; rename"):
+    with pytest.raises(InputError, match=r"another file of this name is there \(.* bytes, here .*nothing was sent; rename"):
         upload(str(exported), target, DAY)
     assert names(target) == [f"2025-10-23/{NAME.format(DAY)}"]
 
@@ -384,11 +384,11 @@ def test_upload_to_a_disk_without_hard_links(exported, tmp_path, monkeypatch):
 def test_upload_says_what_is_wrong(exported, tmp_path):
     with pytest.raises(SettingsError, match=r"none of 2 file\(s\) is of 2025-10-24, the newest is 2025-10-23; correct --date"):
         upload(str(exported), str(tmp_path / "target"), dt.date(2025, 10, 24))
-    with pytest.raises(SettingsError, match="lies in the landing folder itself"):
+    with pytest.raises(SettingsError, match="is in the landing folder itself"):
         upload(str(exported), f"{exported}/sent", DAY)
     (exported / "again").mkdir()
     shutil.copy(exported / NAME.format(DAY), exported / "again")
-    with pytest.raises(SettingsError, match=r"2025-10-23_transactions.csv lies there 2 times; keep one"):
+    with pytest.raises(SettingsError, match=r"2025-10-23_transactions.csv is there 2 times; keep one"):
         upload(str(exported), str(tmp_path / "target"), DAY)
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot be uploaded to"):

@@ -219,7 +219,7 @@ def test_spark_needs_an_address() -> None:
 
 
 def test_nobody_answers() -> None:
-    with pytest.raises(SettingsError, match="nobody answers at `remote`"):
+    with pytest.raises(SettingsError, match="no answer at `remote`"):
         session("sc://127.0.0.1:1")
 
 

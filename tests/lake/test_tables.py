@@ -19,8 +19,8 @@ from deltalake.exceptions import CommitFailedError
 from rfm.analysis.cleaning import clean
 from rfm.contracts import TABLES, conform
 from rfm.errors import ContractError, InputError
-from rfm.lake import delta, ingest, ledger
-from rfm.lake.ledger import BRONZE, QUARANTINE, SILVER
+from rfm.lake import delta, ingest
+from rfm.lake.ingest import BRONZE, QUARANTINE, SILVER
 from rfm.lake.tables import LEDGER, Lake, State
 from rfm.landing.files import list_files
 from rfm.landing.reader import read_files
@@ -374,7 +374,7 @@ def test_a_crash_while_settling_is_repaired_by_the_next_run(lake, landing, died,
     lake.put_files(died, silver if died == SILVER else quarantine, files.versions)
     if noting:
         read = lake.read(LEDGER, layer="bronze").drop("layer", "rows").collect()
-        ledger.record_layer(lake, "silver" if died == SILVER else "quarantine", read, files.versions)
+        ingest.record_layer(lake, "silver" if died == SILVER else "quarantine", read, files.versions)
     again = Lake(lake.url)
     assert ingest.files_to_clean(again) == files
     assert settled(again) == {"bronze": 5, "silver": 4, "quarantine": 1}

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from rfm.analysis.cleaning import clean
 from rfm.errors import InputError
 from rfm.lake import ingest
-from rfm.lake.ledger import BRONZE, QUARANTINE, SILVER
+from rfm.lake.ingest import BRONZE, QUARANTINE, SILVER
 from rfm.lake.tables import Lake
 from rfm.landing.csv import parse, repeated
 from rfm.landing.files import list_files
@@ -179,7 +179,7 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "no header": (LINE.encode(), "not a sales file"),
     "a required column missing": (table(header=HEADER.replace("Price", "Cost")), "lacks 1 required column(s): Price"),
     "two missing": (b"Invoice,StockCode,Description,Quantity,Country,Customer ID\n", "Price, InvoiceDate"),
-    "a column twice": (table(header=HEADER.replace("Country", "price")), "stand twice"),
+    "a column twice": (table(header=HEADER.replace("Country", "price")), "appear twice"),
     "a header over two lines": (table(header=HEADER.replace("Customer ID", '"Customer\nID"')), "a column name spans lines"),
 }
 

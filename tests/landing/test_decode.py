@@ -177,7 +177,7 @@ def test_parquet_columns_are_named_and_kept_as_in_csv():
         (b"Invoice,StockCode\n", "a Parquet file that cannot be read"),
         (parquet({"a": [1]}), "not a sales file; wanted Invoice"),
         (parquet({name: [1] for name in COLUMNS if name != "Price"}), "lacks 1 required column(s): Price"),
-        (parquet({**sales(SALE), "price": [1]}), "stand twice"),
+        (parquet({**sales(SALE), "price": [1]}), "appear twice"),
     ],
     ids=["cut off", "empty", "text", "no sales", "a missing column", "a column twice"],
 )

@@ -231,9 +231,9 @@ def test_a_gzip_of_nothing_has_no_rows():
             csv(LINE, header=HEADER.replace("Price", "Cost").replace("InvoiceDate", "When")),
             "lacks 2 required column(s): Price, InvoiceDate",
         ),
-        (csv(LINE, header=HEADER.replace("Country", "Price")), "column(s) Price stand twice"),
-        (csv(LINE, header=HEADER.replace("Country", "price")), "stand twice"),
-        (csv(LINE + ",a,b", header=HEADER + ",Coupon,Coupon"), "column(s) Coupon stand twice"),
+        (csv(LINE, header=HEADER.replace("Country", "Price")), "column(s) Price appear twice"),
+        (csv(LINE, header=HEADER.replace("Country", "price")), "appear twice"),
+        (csv(LINE + ",a,b", header=HEADER + ",Coupon,Coupon"), "column(s) Coupon appear twice"),
     ],
 )
 def test_a_file_that_is_no_sales_file_is_refused(raw, said):

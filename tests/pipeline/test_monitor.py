@@ -15,8 +15,8 @@ import pytest
 
 from rfm.config import OnFailure
 from rfm.errors import SettingsError
-from rfm.pipeline import monitor, run_record
-from rfm.pipeline.monitor import monitored
+from rfm.pipeline import daily, run_record
+from rfm.pipeline.daily import monitored
 from rfm.settings import load_settings
 from tests.loopback import listening
 
@@ -63,7 +63,7 @@ def webhook() -> Iterator[tuple[str, list[Any]]]:
     ],
 )
 def test_command_gets_the_record_when_it_is_wanted(writer, tmp_path, when, record, called):
-    assert monitor.notify(OnFailure(when=when, command=writer), record) == []
+    assert daily.notify(OnFailure(when=when, command=writer), record) == []
     got = tmp_path / "got.json"
     assert got.exists() == called
     assert not called or json.loads(got.read_text()) == record
@@ -71,17 +71,17 @@ def test_command_gets_the_record_when_it_is_wanted(writer, tmp_path, when, recor
 
 def test_webhook_gets_record_and_secret_of_the_environment(webhook, monkeypatch):
     url, got = webhook
-    monkeypatch.delenv(monitor.SECRET, raising=False)
-    assert monitor.notify(OnFailure(webhook=f"{url}/hook"), FAILED) == []
-    monkeypatch.setenv(monitor.SECRET, "planted")
-    assert monitor.notify(OnFailure(webhook=f"{url}/hook"), FAILED) == []
+    monkeypatch.delenv(daily.SECRET, raising=False)
+    assert daily.notify(OnFailure(webhook=f"{url}/hook"), FAILED) == []
+    monkeypatch.setenv(daily.SECRET, "planted")
+    assert daily.notify(OnFailure(webhook=f"{url}/hook"), FAILED) == []
     assert got == [("application/json", None, FAILED), ("application/json", "Bearer planted", FAILED)]
 
 
 def test_both_are_called_and_each_failure_is_a_line(webhook, tmp_path):
     url, got = webhook
     command = script(tmp_path, "import sys\nsys.exit('no mail today')\n")
-    said = monitor.notify(OnFailure(command=command, webhook=f"{url}/broken/secret"), FAILED)
+    said = daily.notify(OnFailure(command=command, webhook=f"{url}/broken/secret"), FAILED)
     assert said == [
         f"on_failure: command {sys.executable}: exit status 1 (no mail today)",
         "on_failure: webhook 127.0.0.1: HTTPError: HTTP Error 500: Internal Server Error",
@@ -90,15 +90,15 @@ def test_both_are_called_and_each_failure_is_a_line(webhook, tmp_path):
 
 
 def test_a_command_that_is_not_there_is_a_line():
-    (said,) = monitor.notify(OnFailure(command="no-such-command --token secret"), FAILED)
+    (said,) = daily.notify(OnFailure(command="no-such-command --token secret"), FAILED)
     assert said.startswith("on_failure: command no-such-command: FileNotFoundError")
     assert "secret" not in said
 
 
 def test_a_command_that_does_not_end_is_stopped(tmp_path, monkeypatch):
-    monkeypatch.setattr(monitor, "PATIENCE", 0.2)
+    monkeypatch.setattr(daily, "PATIENCE", 0.2)
     command = script(tmp_path, "import time\ntime.sleep(600)\n")
-    assert monitor.notify(OnFailure(command=command), FAILED) == [
+    assert daily.notify(OnFailure(command=command), FAILED) == [
         f"on_failure: command {sys.executable}: no end within 0.2 seconds"
     ]
 

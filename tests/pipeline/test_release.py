@@ -14,7 +14,7 @@ import pytest
 from rfm.analysis.cleaning import clean
 from rfm.errors import ContractError, InputError, SettingsError
 from rfm.lake import ingest
-from rfm.lake.ledger import BRONZE, QUARANTINE, SILVER
+from rfm.lake.ingest import BRONZE, QUARANTINE, SILVER
 from rfm.lake.tables import Lake
 from rfm.pipeline import backfill, release
 from rfm.settings import Settings, load_settings
@@ -215,7 +215,7 @@ def test_recorded_rows_that_break_newer_rules_are_not_lost(shop):
     ("text", "said"),
     [
         ("a,b\n1,2\n", "lacks 9 column"),
-        ("row_id,{raw}\nx,,,,,,,,\nx,,,,,,,,\n", r"1 row\(s\) stand twice, first x"),
+        ("row_id,{raw}\nx,,,,,,,,\nx,,,,,,,,\n", r"1 row\(s\) appear twice, first x"),
         ("%PDF-1.7", "not a sales file but a PDF"),
     ],
 )

@@ -44,7 +44,7 @@ def settings(tmp_path: Path) -> Settings:
 
 def log_of(settings: Settings) -> list[dict[str, Any]]:
     """Return the log, oldest run first."""
-    return rfm.Lake(settings.lake).read(run_record.TABLE).sort("started", "stage").collect().to_dicts()
+    return rfm.Lake(settings.lake).read(run_record.PIPELINE_RUNS).sort("started", "stage").collect().to_dicts()
 
 
 def drawn(settings: Settings) -> str:
