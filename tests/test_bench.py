@@ -72,7 +72,7 @@ def test_all_find_the_same_in_silver(tiny: Inputs, tmp_path: Path):
     assert found[0].same["customers"] > 100
 
 
-def test_copies_of_a_day_have_invoices_and_customers_of_their_own(tiny: Inputs, tmp_path: Path):
+def test_copies_of_a_day_have_own_invoices_and_customers(tiny: Inputs, tmp_path: Path):
     day = tiny.files[-1]
     larger.repeat([day], tmp_path / "more", 3)
     once, thrice = (pl.read_csv(path, infer_schema=False) for path in (day, tmp_path / "more" / day.name))

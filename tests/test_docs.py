@@ -182,6 +182,13 @@ def test_every_verb_has_help_and_an_example_that_is_understood(verb):
         VERBS[verb].make_context(verb, shlex.split(example)[2:])
 
 
+def test_newcomer_runs_commands_that_the_readme_has():
+    stranger = (ROOT / ".ci" / "stranger").read_text(encoding="utf-8")
+    headings = set(re.findall(r"\bblock '(.*?)'", stranger))
+    assert headings
+    assert [name for name in headings if f"\n{name}\n" not in f"\n{README}" or "```bash" not in README.split(name, 1)[1]] == []
+
+
 def test_printed_stages_of_the_readme_are_the_stages():
     printed = re.findall(r"^✓ (\w+) +(.*?) +[\d.]+ s$", README, re.MULTILINE)
     assert printed == [(stage.name, stage.title) for stage in STAGES]

@@ -230,7 +230,7 @@ EARLIER = "2025-10-20"
 
 
 @by_hand_marks
-def test_an_earlier_day_runs_after_a_later_one_and_gives_what_it_would_have_given_then(by_hand, tmp_path):
+def test_earlier_day_run_later_has_the_same_results(by_hand, tmp_path):
     import papermill
 
     shutil.copytree(by_hand[0], tmp_path / "project")

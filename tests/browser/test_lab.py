@@ -139,7 +139,7 @@ def test_notebook_finds_the_shop_of_the_root(lab):
     assert run_cell(lab.tab, "import rfm\nprint(rfm.load_settings().landing)") == str(lab.folder / "data" / "landing")
 
 
-def test_lab_asks_nothing_and_nobody_outside(lab):
+def test_lab_shows_no_dialog_and_sends_no_request_outside(lab):
     assert lab.tab.locator(".jp-Dialog, .Toastify__toast").all_inner_texts() == []
     assert lab.outside == []
 
@@ -154,7 +154,7 @@ def test_tab_lists_the_library(lab):
     lab.tab.keyboard.press("Escape")
 
 
-def test_shift_tab_shows_help_that_begins_with_words(lab):
+def test_shift_tab_shows_help_that_starts_with_text(lab):
     run_cell(lab.tab, "import rfm\nprint(1)")
     new_cell(lab.tab, "rfm.clean")
     lab.tab.keyboard.press("Shift+Tab")

@@ -52,7 +52,7 @@ def amount(text: str) -> float:
 
 # ── every page, whole ──────────────────────────────────────────────────────────────────────────────
 @pytest.mark.parametrize("page", ["front", *FILES])
-def test_page_loads_draws_everything_fits_and_can_be_used_by_all(built, visit, page):
+def test_page_draws_everything_fits_and_is_accessible(built, visit, page):
     address = built.address("index.html", run=False) if page == "front" else built.address(page)
     tab, errors, outside = visit(address)
     read_through(tab)
@@ -89,7 +89,7 @@ def test_numbers_on_overview_equal_the_tables_of_the_lake(built, visit):
 
 
 # ── filters, search, ways ──────────────────────────────────────────────────────────────────────────
-def test_filter_of_segments_shows_the_rows_of_the_summary_and_can_be_sent(built, visit):
+def test_segment_filter_shows_its_rows_and_is_in_the_address(built, visit):
     summary = built.tables.frame("segment_summary")
     tier = summary["Tier"].value_counts().index[0]
     wanted = summary[summary["Tier"] == tier]
@@ -102,7 +102,7 @@ def test_filter_of_segments_shows_the_rows_of_the_summary_and_can_be_sent(built,
     tab.wait_for_function(f"() => document.querySelectorAll('.cards > li:not([hidden])').length == {len(summary)}")
 
 
-def test_link_to_a_segment_leads_to_its_card_and_back_leads_back(built, visit):
+def test_segment_link_opens_its_card_and_back_returns(built, visit):
     tab = visit(built.address("index.html")).tab
     name = tab.locator(".segments h3 a").last.inner_text()
     tab.locator(".segments h3 a").last.click()
@@ -113,7 +113,7 @@ def test_link_to_a_segment_leads_to_its_card_and_back_leads_back(built, visit):
     assert tab.locator(".pages [aria-current]").inner_text() == "Overview"
 
 
-def test_customers_of_a_segment_and_one_of_them_are_those_of_the_tables(built, visit):
+def test_customer_pages_show_the_rows_of_the_tables(built, visit):
     customers = built.tables.frame("customer_rfm_description_and_recommendation")
     segment = customers["Cluster_Description"].value_counts().index[-1]
     wanted = customers[customers["Cluster_Description"] == segment].set_index("CustomerID")
@@ -141,7 +141,7 @@ def test_download_holds_the_rows_of_the_tables(built, visit):
     assert listed == dict(zip(described["CustomerID"], described["Cluster_Description"], strict=True))
 
 
-def test_served_page_loads_itself_again_when_a_run_lands(built, browser, tmp_path):
+def test_served_page_reloads_after_a_new_run(built, browser, tmp_path):
     site = shutil.copytree(built.root, tmp_path / "site")
     with server(str(site)) as running:
         Thread(target=running.serve_forever, daemon=True).start()
