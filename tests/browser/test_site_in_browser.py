@@ -1,4 +1,4 @@
-"""The site as people meet it: in a browser, from a folder, without a network."""
+"""The site in a browser, opened from a folder, without network."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ UNDRAWN = ".canvas:not(.drawn)"
 
 
 def read_through(tab: Any) -> None:
-    """Bring every part of a page into sight, until nothing is left to draw."""
+    """Scroll through a page until everything is drawn."""
     while left := tab.locator(UNDRAWN).count():
         tab.mouse.wheel(0, 1)
         tab.evaluate(f"document.querySelector('{UNDRAWN}')?.scrollIntoView({{behavior: 'instant'}})")
@@ -32,7 +32,7 @@ def read_through(tab: Any) -> None:
 
 
 def violations(tab: Any, **only: Any) -> list[str]:
-    """Return what axe-core finds wrong, a line a rule."""
+    """Return the violations found by axe-core, one line per rule."""
     axe = importlib.resources.files("axe_playwright_python") / "axe.min.js"
     tab.evaluate(axe.read_text(encoding="utf-8"))
     how = {"resultTypes": ["violations"], "preload": False, **only}
@@ -46,7 +46,7 @@ def rows(tab: Any, table: str) -> list[list[str]]:
 
 
 def amount(text: str) -> float:
-    """Return an amount, or a count, as it stands on a page."""
+    """Return a displayed amount or count as a number."""
     return float(re.sub(r"[^\d.\-]", "", text.replace("−", "-")))
 
 
@@ -69,7 +69,7 @@ def test_page_draws_everything_fits_and_is_accessible(built, visit, page):
 
 
 # ── the numbers are those of the tables ────────────────────────────────────────────────────────────
-def test_numbers_on_overview_equal_the_tables_of_the_lake(built, visit):
+def test_numbers_on_overview_equal_the_lake(built, visit):
     tab, gold = visit(built.address("index.html")).tab, rfm.Lake(built.tables.settings.lake).frame("customer_rfm_gold")
     shown = tab.eval_on_selector_all(
         ".tiles > div", "all => all.map(one => [...one.children].slice(0, 2).map(part => part.innerText))"
