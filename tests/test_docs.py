@@ -222,8 +222,8 @@ def test_readme_leads_to_every_page():
 def test_architecture_page_names_every_room_and_stage():
     page = PAGES["ARCHITECTURE.md"]
     rooms = {path.name for path in (ROOT / "rfm").iterdir() if (path / "__init__.py").is_file()}
-    ground = {path.stem for path in (ROOT / "rfm").glob("*.py")} - {"__init__"}
-    assert {name for name in rooms | ground if f"`{name}`" not in page} == set()
+    base = {path.stem for path in (ROOT / "rfm").glob("*.py")} - {"__init__"}
+    assert {name for name in rooms | base if f"`{name}`" not in page} == set()
     assert re.findall(r"^\| `(\d_\w+)` \|", page, re.MULTILINE) == [stage.name for stage in STAGES]
 
 
