@@ -127,7 +127,7 @@ def test_base_modules_import_only_earlier_base_modules():
     assert offenders(BASE, lambda name: imports_of(name) - BASE[name]) == {}
 
 
-def test_only_contracts_import_the_models_late():
+def test_only_contracts_import_the_schema():
     assert [name for name in MODULES if "schema" in imports_of(name)] == ["contracts"]
 
 
@@ -207,7 +207,7 @@ def test_extra_spark_installs_only_the_connect_client():
 
 
 @pytest.mark.spark
-def test_the_connect_client_works_without_full_pyspark():
+def test_the_connect_client_does_not_need_full_pyspark():
     behind = {re.split(r"[^\w-]", one)[0] for one in requires("pyspark-client") or () if "extra ==" not in one}
     assert behind & {"py4j", "pyspark"} == set()
 
@@ -221,7 +221,7 @@ def called(name: str) -> set[str]:
     }
 
 
-def test_only_listed_modules_read_the_clock():
+def test_analysis_and_base_do_not_read_the_clock():
     pure = [name for name in MODULES if inside(name, {"analysis", *BASE})]
     assert offenders(pure, lambda name: called(name) & CLOCKS) == {}
 
