@@ -1,4 +1,4 @@
-"""The core on classic Spark: a master and two workers on loopback, tables as Parquet. A program of an environment of its own.
+"""`rfm.analysis` on classic Spark: a master and two workers on loopback, tables as Parquet. Runs in its own environment.
 
     python classic_spark.py FOLDER RUN_DATE [--kill]
 
@@ -29,7 +29,7 @@ LOOPBACK = {"SPARK_LOCAL_IP": "127.0.0.1", "SPARK_NO_DAEMONIZE": "1", "PYSPARK_P
 
 
 def start(*arguments: str, log: Path) -> subprocess.Popen[bytes]:
-    """Start a process of Spark that writes to a log."""
+    """Start a Spark process that writes to a log."""
     import pyspark  # not at the top: whoever collects the tests may have the client alone
 
     launcher = Path(pyspark.__file__).parent / "bin" / "spark-class"
@@ -38,7 +38,7 @@ def start(*arguments: str, log: Path) -> subprocess.Popen[bytes]:
 
 
 def found(pattern: str, log: Path, times: int = 1) -> re.Match[str]:
-    """Wait until a log has lines of a pattern; return the last of them."""
+    """Wait until a log has lines that match a pattern; return the last match."""
     for _ in range(600):
         lines = list(re.finditer(pattern, log.read_text(errors="replace")))
         if len(lines) >= times:
@@ -101,7 +101,7 @@ OPTIONS = {
 
 
 def main(folder: Path, as_of: dt.date, kill: bool) -> None:
-    """Run the core on a cluster of two workers, one of which may be killed."""
+    """Run `rfm.analysis` on a cluster of two workers, one of which may be killed."""
     from pyspark.sql import SparkSession
 
     os.environ.update(LOOPBACK)
@@ -120,7 +120,7 @@ def main(folder: Path, as_of: dt.date, kill: bool) -> None:
 
 
 def executors(spark: Any) -> list[str]:
-    """Return the addresses of the executors, the driver left out."""
+    """Return the addresses of the executors, without the driver."""
     status = spark.sparkContext._jsc.sc().getExecutorMemoryStatus()
     names = [str(status.keys().toList().apply(number)) for number in range(status.size())]
     driver = spark.sparkContext._jsc.sc().env().blockManager().blockManagerId().hostPort()

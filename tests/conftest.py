@@ -1,4 +1,4 @@
-"""What several tests share: lines a reader can add up by hand, the engines, the real daily files."""
+"""Shared fixtures: a few rows that can be added up by hand, the engines, the real daily files."""
 
 from __future__ import annotations
 
@@ -51,13 +51,13 @@ hypothesis_settings.load_profile(os.environ.get("RFM_HYPOTHESIS", "ci"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the files that take longest first."""
+    """Run the slowest test files first."""
     items.sort(key=lambda item: item.path.name not in LONGEST)
 
 
 @pytest.fixture(autouse=True, scope="session")
 def without_the_shops_file() -> Iterator[None]:
-    """Let no test read the rfm.toml that somebody wrote into the clone for files of their own."""
+    """Hide an rfm.toml in the clone from all tests."""
     found = settings.shop_file
 
     def shop_file(start: Path | None = None) -> Path | None:
@@ -70,7 +70,7 @@ def without_the_shops_file() -> Iterator[None]:
 
 @pytest.fixture
 def wide_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the command line draw for 200 columns, here and in processes that a test starts."""
+    """Set a terminal width of 200 columns, here and in processes that a test starts."""
     from rfm.cli import options
 
     monkeypatch.setenv("COLUMNS", "200")
@@ -177,7 +177,7 @@ def engines() -> dict[str, Engine]:
 
 @pytest.fixture(scope="session", params=list(ENGINES))
 def engine(request: pytest.FixtureRequest) -> Engine:
-    """Run a test once an engine."""
+    """Run a test once per engine."""
     return ENGINES[request.param]
 
 
@@ -226,7 +226,7 @@ def _real_data() -> Path:
 
 @pytest.fixture(scope="session")
 def real_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with the real daily files; skip, or fail where they are required, if they are missing."""
+    """Return a folder with the real daily files; if they are missing, skip, or fail if they are required."""
     place = _real_data()
     if not place.exists():
         stop = pytest.fail if "real" in os.environ.get("RFM_REQUIRE", "").split(",") else pytest.skip
@@ -242,7 +242,7 @@ def real_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 # ── other people's data: what the package lifetimes ships, unpacked, not installed ──────────────────
 @pytest.fixture(scope="session")
 def foreign_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a folder with the data sets of lifetimes; skip, or fail where they are required, if they cannot be had."""
+    """Return a folder with the data sets of lifetimes; if they are missing, skip, or fail if they are required."""
     folder = tmp_path_factory.mktemp("foreign")
     wanted = ["--no-deps", "--only-binary", ":all:", "--quiet", "--retries", "0", "--timeout", "10", "--dest", str(folder)]
     done = subprocess.run([sys.executable, "-m", "pip", "download", *wanted, FOREIGN], capture_output=True, check=False)
@@ -257,6 +257,6 @@ def foreign_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def expected() -> Callable[[dt.date], dict[str, Any]]:
-    """Return what the independent calculation got as of a date: a function of the date."""
+    """Return a function that returns the results of the independent calculation as of a date."""
     folder = _real_data().parents[1] / "expected"
     return lambda date: json.loads((folder / f"{date}.json").read_text())

@@ -1,4 +1,4 @@
-"""Runs in processes that can be killed: one process imports everything once and forks a run whenever it is asked.
+"""Runs in processes that can be killed: one process imports everything once and forks on request.
 
 The forking process never computes, so it has no threads that a fork would lose. A line of JSON asks it to start a run
 (it answers with the process id) or to wait for one (it answers with the exit code, negative after a signal).
@@ -71,7 +71,7 @@ def run_days(landing: str, lake: str, days: list[str], every: int = 0) -> None:
 
 
 def ingest_each(landing: str, lake: str, days: list[str], start: str) -> None:
-    """Read every file in a commit of its own, then clean what is pending, as soon as a file says so."""
+    """Wait for the start file, ingest each landing file in its own commit, then clean the pending files."""
     import time
 
     import rfm
@@ -89,19 +89,19 @@ RUNS = {"run_days": run_days, "ingest_each": ingest_each}
 
 
 def contents(lake: str, leave: Iterable[str] = LOGS) -> dict[str, pl.DataFrame]:
-    """Return the rows of every table in one order, without the hour of the clock."""
+    """Return the sorted rows of every table, without times of day."""
     home = Lake(lake)
     frames = {name: home.read(name).collect().drop(*WITH_CLOCK, strict=False) for name in TABLES if name not in leave}
     return {name: frame.sort(frame.columns) for name, frame in frames.items()}
 
 
 def differing(one: dict[str, pl.DataFrame], other: dict[str, pl.DataFrame]) -> list[str]:
-    """Return the names of the tables that are not the same."""
+    """Return the names of the tables that differ."""
     return [name for name in one.keys() | other.keys() if not one[name].equals(other[name])]
 
 
 def main() -> None:
-    """Import everything, then fork and wait as asked until the input ends."""
+    """Import everything, then fork and wait on request until the input ends."""
     import pandera.backends.polars.container  # noqa: F401
     import pandera.polars  # noqa: F401
     import sklearn.cluster  # noqa: F401

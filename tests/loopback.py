@@ -1,4 +1,4 @@
-"""A server on loopback that keeps what is posted to it."""
+"""A server on loopback that stores what is posted to it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 @contextmanager
 def listening(keep: Callable[[BaseHTTPRequestHandler, Any], int]) -> Iterator[str]:
-    """Yield the address of a server that hands each request and its JSON to a function, which returns the status."""
+    """Yield the address of a server that passes each request and its JSON to a function, which returns the status."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:

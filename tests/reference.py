@@ -36,7 +36,7 @@ Made from the code by `python tests/test_docs.py`; a test compares. How to do th
 * [Tables](#tables): every table of the lake, with its columns
 """
 NOTEBOOK_MODULES = (backtest, backfill, sample)
-"""What notebooks import beside `rfm`."""
+"""Modules that notebooks import in addition to `rfm`."""
 KINDS = {str: "text", int: "whole number", float: "number", bool: "true or false"}
 LIMITS = {"ge": "{} or more", "gt": "above {}", "le": "{} or less", "lt": "below {}"}
 
@@ -75,7 +75,7 @@ def table(heading: str, said: str, fields: dict[str, FieldInfo]) -> Iterator[str
 
 
 def kind(annotation: Any, metadata: list[Any]) -> str:
-    """Name a type as the shop's file knows it, with its limits."""
+    """Return a type in the words of rfm.toml, with its limits."""
     origin, parts = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is typing.Annotated:
         inner = [one for field in parts[1:] for one in getattr(field, "metadata", [field])]
@@ -91,7 +91,7 @@ def kind(annotation: Any, metadata: list[Any]) -> str:
 
 
 def written(value: Any) -> str:
-    """Write a value as TOML does."""
+    """Format a value as TOML."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, tuple):
@@ -102,13 +102,13 @@ def written(value: Any) -> str:
 
 
 def cell(text: str) -> str:
-    """Write a text so that it fits a cell of a table."""
+    """Escape a text for a table cell."""
     return text.replace("|", "\\|").replace("``", "")
 
 
 # ── commands ───────────────────────────────────────────────────────────────────────────────────────
 def commands() -> Iterator[str]:
-    """Yield the verbs with what they do, their options and their examples."""
+    """Yield the commands with their help, options and examples."""
     yield "## Commands\n"
     group = typer.main.get_command(app)
     yield f"{plain(group.epilog)}. Options of `rfm` itself; --quiet, --verbose and --help may stand after the verb too:\n"
@@ -121,7 +121,7 @@ def commands() -> Iterator[str]:
 
 
 def told(option: Any) -> str:
-    """Return a line about an option or argument: its names, what it takes, what it does, its default."""
+    """Return a line about an option or argument: names, type, help, default."""
     names = "/".join(option.opts) if option.param_type_name == "option" else ""
     default = option.show_default if isinstance(option.show_default, str) else option.default
     known = f" Default: {default}." if default not in (None, False) and not callable(default) else ""
@@ -135,7 +135,7 @@ def plain(text: str | None) -> str:
 
 # ── the library ────────────────────────────────────────────────────────────────────────────────────
 def library() -> Iterator[str]:
-    """Yield what the door leads to, in the order of the road."""
+    """Yield the public names of `rfm`, in the order of the stages."""
     yield "## The library\n"
     yield "Types stand in the code; `rfm.clean?` in a notebook shows the same as here.\n"
     for name in rfm.__all__:
@@ -151,12 +151,12 @@ def library() -> Iterator[str]:
 
 
 def entry(name: str, value: Any) -> str:
-    """Return what is said of one name: how it is called, and its docstring."""
+    """Return the entry of a name: its signature and its docstring."""
     return f"{name}\n\n`{name}{signature(value)}`\n\n{docstring(value)}\n"
 
 
 def methods(value: Any) -> Iterator[str]:
-    """Yield the public methods of a class, a line each."""
+    """Yield the public methods of a class, one line each."""
     own = vars(value).items() if isinstance(value, type) else ()
     said = {name: getattr(value, name) for name, one in own if not name.startswith("_")}
     functions = {name: one for name, one in said.items() if inspect.isroutine(one)}
@@ -175,7 +175,7 @@ def callables() -> Iterator[tuple[str, Any]]:
 
 
 def members(module: ModuleType) -> Iterator[tuple[str, Any]]:
-    """Yield the public functions and classes that belong to a module or, if it is a package, to its parts."""
+    """Yield the public functions and classes of a module or, for a package, of its modules."""
     for name in getattr(module, "__all__", vars(module)):
         value = getattr(module, name)
         here = getattr(value, "__module__", "") == module.__name__ or hasattr(module, "__all__")
@@ -184,7 +184,7 @@ def members(module: ModuleType) -> Iterator[tuple[str, Any]]:
 
 
 def signature(value: Any) -> str:
-    """Return names and defaults of what a function or a class takes; nothing for an error."""
+    """Return the parameters of a function or class, with defaults; empty for an error class."""
     if isinstance(value, type) and issubclass(value, Exception):
         return ""
     taken = inspect.signature(value).parameters.values()
@@ -193,14 +193,14 @@ def signature(value: Any) -> str:
 
 
 def docstring(value: Any) -> str:
-    """Return a docstring in numpy's form as Markdown: sections as lists, examples as code."""
+    """Convert a numpydoc docstring to Markdown: sections as lists, examples as code."""
     said, *sections = re.split(r"\n*^(\w+)\n-{3,}\n", inspect.getdoc(value) or "", flags=re.MULTILINE)
     parts = [f"**{name}**\n\n{body(name, text)}" for name, text in zip(sections[::2], sections[1::2], strict=True)]
     return "\n\n".join([fenced(said).replace("``", "`"), *parts]).rstrip()
 
 
 def fenced(text: str) -> str:
-    """Put examples that stand in the prose into a block of code."""
+    """Move examples in the prose into a code block."""
     return re.sub(r"((?:^>>> .*\n?)(?:^\S.*\n?)*)", r"```python\n\1\n```", text, flags=re.MULTILINE) if ">>> " in text else text
 
 
@@ -220,7 +220,7 @@ def first_sentence(value: Any) -> str:
 
 # ── tables ─────────────────────────────────────────────────────────────────────────────────────────
 def tables() -> Iterator[str]:
-    """Yield the tables: what a row is, the key, and each column with type, unit and meaning."""
+    """Yield the tables: the meaning of a row, the key, and each column with type, unit and meaning."""
     yield "## Tables\n"
     yield (
         "In the order of the road. `rfm.TABLES` holds the same as data, `rfm.schema.MODELS` as pandera models; every write is\n"
@@ -238,7 +238,7 @@ def tables() -> Iterator[str]:
 
 
 def limits(column: Column) -> str:
-    """Name the bounds of a column."""
+    """Return the bounds of a column."""
     low, high = (None if bound is None else f"{bound:g}" for bound in column.bounds)
     bounds = f"{low} to {high}" if low and high else f"{low} or more" if low else f"{high} or less" if high else ""
     return bounds + (f" unless {column.unless}" if column.unless else "")
@@ -258,7 +258,7 @@ def _described(name: str, model: type[TableModel]) -> str:
 
 
 def _column(column: Any) -> dict[str, Any]:
-    """Return a column of a pandera schema as `rfm.contracts.Column` takes it, without what is the default."""
+    """Return a column of a pandera schema as arguments of `rfm.contracts.Column`, without defaults."""
     dtype, asked = column.dtype.type, {key: value for rule in column.checks for key, value in rule.statistics.items()}
     sql = {polars: name for name, polars in POLARS_TYPES.items()} | {"Datetime": "TIMESTAMP"}
     name = str(dtype.base_type())

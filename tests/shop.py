@@ -1,4 +1,4 @@
-"""A shop's day, run and published as `rfm daily` does it, but without notebooks: seconds instead of many."""
+"""Run and publish a day as `rfm daily` does, but without notebooks, which saves time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rfm.settings import Settings
 
 
 def run(settings: Settings, day: dt.date) -> dict[str, Any]:
-    """Run a day without notebooks, with the record that `rfm daily` would keep, and publish its pages."""
+    """Run a day without notebooks, write the same run record as `rfm daily`, and publish its pages."""
     lake, noted = rfm.Lake(settings.lake), run_record.new_record(settings, day, {})
     backfill.run_day(settings, lake, day)
     for stage in STAGES:

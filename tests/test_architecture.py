@@ -1,4 +1,4 @@
-"""The code keeps to the plan of the house: who may import whom, who owns which library, how long a room is."""
+"""The architecture as data: allowed imports, the owner of each heavy library, limits of size."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from benchmarks.code import FILES, PACKAGE, TREES, circles, functions, imports_o
 ROOT = Path(__file__).parents[1]
 
 # ── the plan, as data; a module is written without the leading `rfm.` ──────────────────────────────
-GROUND = {  # a module that all rooms may import: what it imports of rfm itself
+BASE = {  # a module that all rooms may import: what it imports of rfm itself
     "errors": set(),
     "schema": set(),
     "contracts": {"errors", "schema"},
     "config": {"contracts", "errors"},
     "settings": {"config", "errors"},
 }
-ROOMS = {  # a folder: the folders it may import, besides the ground; a module stands for itself alone
+ROOMS = {  # a folder: the folders it may import, besides the base modules; a module stands for itself alone
     "analysis": set(),
     "landing": set(),
     "lake": {"landing"},
@@ -97,13 +97,13 @@ ANALYSIS = [name for name in MODULES if name.startswith("analysis.")]
 
 
 def offenders(names: Iterable[str], found: Callable[[str], Any]) -> dict[str, Any]:
-    """Return by module what breaks a rule, for all modules at once: one test a rule, not one a module."""
+    """Return the violations of a rule per module, for all modules at once."""
     return {name: wrong for name in names if (wrong := found(name))}
 
 
 @cache
 def libraries(name: str) -> frozenset[str]:
-    """Return the first part of every name that a module imports, wherever it does."""
+    """Return the top-level name of every import in a module, also inside functions."""
     nodes = list(ast.walk(TREES[name]))
     plain = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
     return frozenset(
@@ -112,46 +112,44 @@ def libraries(name: str) -> frozenset[str]:
 
 
 def inside(name: str, places: Iterable[str]) -> bool:
-    """Return True if a module is one of the places or lies in one."""
+    """Return True if a module is one of the places or inside one."""
     return any(name == place or name.startswith(f"{place}.") for place in places)
 
 
 # ── the tree ───────────────────────────────────────────────────────────────────────────────────────
-def test_every_folder_of_the_plan_is_there_and_no_other():
+def test_folders_are_those_of_the_plan():
     tops = {name.split(".")[0] for name in MODULES}
-    assert tops == GROUND.keys() | ROOMS.keys()
+    assert tops == BASE.keys() | ROOMS.keys()
     assert {name.split(".")[1] for name in ANALYSIS} == ROAD.keys()
 
 
-def test_ground_imports_only_the_ground_below_it():
-    assert offenders(GROUND, lambda name: imports_of(name) - GROUND[name]) == {}
+def test_base_modules_import_only_earlier_base_modules():
+    assert offenders(BASE, lambda name: imports_of(name) - BASE[name]) == {}
 
 
-def test_only_a_check_waits_for_the_models():
+def test_only_contracts_import_the_schema():
     assert [name for name in MODULES if "schema" in imports_of(name)] == ["contracts"]
 
 
 def test_folders_import_only_what_the_plan_allows():
     def beyond(name: str) -> set[str]:
         room = name.split(".")[0]
-        return {one for one in imports_of(name) if not inside(one, {room, *ROOMS[room], *GROUND})}
+        return {one for one in imports_of(name) if not inside(one, {room, *ROOMS[room], *BASE})}
 
-    assert offenders([name for name in MODULES if name not in GROUND], beyond) == {}
+    assert offenders([name for name in MODULES if name not in BASE], beyond) == {}
 
 
-def test_analysis_imports_along_the_road():
+def test_analysis_imports_follow_the_road():
     def beyond(name: str) -> set[str]:
         part = name.split(".")[1]
         return {
-            one
-            for one in imports_of(name)
-            if not inside(one, {f"analysis.{near}" for near in {part, *ROAD[part]}} | GROUND.keys())
+            one for one in imports_of(name) if not inside(one, {f"analysis.{near}" for near in {part, *ROAD[part]}} | BASE.keys())
         }
 
     assert offenders(ANALYSIS, beyond) == {}
 
 
-def test_nobody_inside_imports_the_door():
+def test_no_module_imports_the_public_interface():
     assert [name for name in MODULES if "" in imports_of(name)] == []
 
 
@@ -179,12 +177,12 @@ def test_owner_uses_what_it_owns():
     assert unused == set()
 
 
-def test_analysis_knows_no_files_no_clock_and_no_engine():
+def test_analysis_imports_no_files_clock_or_engine():
     assert offenders(ANALYSIS, lambda name: (libraries(name) & NOT_IN_ANALYSIS) | (called(name) & {"open"})) == {}
 
 
 def test_analysis_names_no_engine():
-    """Neither in a name nor in a text that is worked with; docstrings may say on which engines it runs."""
+    """Neither in a name nor in a string; only docstrings may name engines."""
 
     def named(name: str) -> set[str]:
         return {part for node in ast.walk(TREES[name]) for part in words(node) if ENGINE.search(part)}
@@ -193,7 +191,7 @@ def test_analysis_names_no_engine():
 
 
 def words(node: ast.AST) -> Iterator[str]:
-    """Yield the names and texts of a node; a docstring is of the statement that holds it, and not among them."""
+    """Yield the names and strings of a node, without docstrings."""
     if isinstance(node, ast.Expr):
         return
     for child in ast.iter_child_nodes(node):
@@ -202,14 +200,14 @@ def words(node: ast.AST) -> Iterator[str]:
     yield from (str(value) for field in ("id", "attr", "name", "arg") if isinstance(value := getattr(node, field, None), str))
 
 
-def test_extra_spark_brings_the_connect_client_alone():
+def test_extra_spark_installs_only_the_connect_client():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert [one.split(">")[0] for one in project["optional-dependencies"]["spark"]] == ["pyspark-client"]
     assert not any("spark" in one for one in project["dependencies"])
 
 
 @pytest.mark.spark
-def test_the_connect_client_needs_no_whole_pyspark():
+def test_the_connect_client_does_not_need_full_pyspark():
     behind = {re.split(r"[^\w-]", one)[0] for one in requires("pyspark-client") or () if "extra ==" not in one}
     assert behind & {"py4j", "pyspark"} == set()
 
@@ -223,8 +221,8 @@ def called(name: str) -> set[str]:
     }
 
 
-def test_clock_is_read_at_the_edges_only():
-    pure = [name for name in MODULES if inside(name, {"analysis", *GROUND})]
+def test_analysis_and_base_do_not_read_the_clock():
+    pure = [name for name in MODULES if inside(name, {"analysis", *BASE})]
     assert offenders(pure, lambda name: called(name) & CLOCKS) == {}
 
 
@@ -232,11 +230,11 @@ def test_library_does_not_print():
     assert offenders(MODULES, lambda name: called(name) & {"print"} if "cli" not in name else False) == {}
 
 
-def test_nothing_is_called_utils():
+def test_no_module_is_named_utils():
     assert [path.name for path in PACKAGE.rglob("*") if "util" in path.stem or "helper" in path.stem] == []
 
 
-def test_import_does_nothing_but_define():
+def test_imports_have_no_side_effects():
     def strange(name: str) -> list[str]:
         return [ast.unparse(node) for node in TREES[name].body if not isinstance(node, HARMLESS) and not is_text(node)]
 
@@ -244,7 +242,7 @@ def test_import_does_nothing_but_define():
 
 
 def is_text(node: ast.stmt) -> bool:
-    """Tell whether a statement is a docstring."""
+    """Return True if a statement is a docstring."""
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
@@ -275,7 +273,7 @@ def test_public_functions_are_typed():
     assert offenders(MODULES, untyped) == {}
 
 
-def test_modules_classes_and_public_functions_say_what_they_are():
+def test_modules_classes_and_functions_have_docstrings():
     def silent(name: str) -> list[str]:
         classes = [(node.name, node) for node in TREES[name].body if isinstance(node, ast.ClassDef)]
         named = [("the module", TREES[name]), *classes, *public_functions(name)]
@@ -285,7 +283,7 @@ def test_modules_classes_and_public_functions_say_what_they_are():
 
 
 # ── the door ───────────────────────────────────────────────────────────────────────────────────────
-def test_door_is_small_and_every_name_leads_somewhere():
+def test_public_interface_is_small_and_every_name_exists():
     assert dir(rfm) == sorted([*rfm.__all__, "__version__"])
     assert 12 <= len(rfm.__all__) <= 25
     assert all(getattr(rfm, name) is not None for name in rfm.__all__)
@@ -293,13 +291,13 @@ def test_door_is_small_and_every_name_leads_somewhere():
         _ = rfm.metrix
 
 
-def test_door_tells_type_checkers_what_it_tells_users():
+def test_type_checkers_see_every_public_name():
     guarded = next(node for node in TREES[""].body if isinstance(node, ast.If))
     assert ast.unparse(guarded.test) == "TYPE_CHECKING"
     assert {alias.asname or alias.name for node in guarded.body for alias in node.names} == {*rfm.__all__, "__version__"}
 
 
-def test_door_opens_without_anything_heavy():
+def test_import_rfm_loads_no_heavy_library():
     program = "import json, sys, rfm; print(json.dumps(sorted({name.split('.')[0] for name in sys.modules})))"
     answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
     heavy = OWNERS.keys() | {"pandas", "numpy"}

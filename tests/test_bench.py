@@ -1,4 +1,4 @@
-"""The benchmarks: one end to end on a tiny sample; baselines that find what we find; ratios of one run."""
+"""The benchmarks: one end to end on a tiny sample, baselines with equal results, ratios within one run."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.no_cover  # other tests run the same code; following ev
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
-    """Return a sample of twelve days, laid out as for a benchmark."""
+    """Return a sample of twelve days in the layout of a benchmark."""
     folder = tmp_path_factory.mktemp("bench")
     make_sample(folder / "landing", days=12, end=dt.date(2025, 7, 12), customers=150, lines=3000)
     return Inputs(folder, 2)
@@ -52,7 +52,7 @@ def test_one_benchmark_from_end_to_end(tiny: Inputs, tmp_path: Path, monkeypatch
 
 
 @pytest.mark.parametrize("ours", [gold.exact, gold.on_polars, gold.on_delta, gold.on_pandas])
-def test_plain_pandas_finds_what_our_road_finds(tiny: Inputs, tmp_path: Path, ours):
+def test_plain_pandas_gives_the_same_results(tiny: Inputs, tmp_path: Path, ours):
     results = []
     for make in (gold.plain, ours):
         work, outcome = make(tiny, tmp_path)
@@ -61,7 +61,7 @@ def test_plain_pandas_finds_what_our_road_finds(tiny: Inputs, tmp_path: Path, ou
     assert results[0].same["customers"] > 100
 
 
-def test_all_find_the_same_in_silver(tiny: Inputs, tmp_path: Path):
+def test_all_baselines_give_the_same_silver(tiny: Inputs, tmp_path: Path):
     rows = larger.lake(tiny)["silver"]
     found = []
     for make in (peers.pandas, peers.ours, peers.polars, peers.duckdb):
@@ -72,7 +72,7 @@ def test_all_find_the_same_in_silver(tiny: Inputs, tmp_path: Path):
     assert found[0].same["customers"] > 100
 
 
-def test_copies_of_a_day_have_invoices_and_customers_of_their_own(tiny: Inputs, tmp_path: Path):
+def test_copies_of_a_day_have_own_invoices_and_customers(tiny: Inputs, tmp_path: Path):
     day = tiny.files[-1]
     larger.repeat([day], tmp_path / "more", 3)
     once, thrice = (pl.read_csv(path, infer_schema=False) for path in (day, tmp_path / "more" / day.name))
@@ -116,7 +116,7 @@ def test_plain_loop_chooses_the_same_k(tiny: Inputs, tmp_path: Path):
         assert plain == ours
 
 
-def test_backfill_and_plain_pandas_find_the_same(tiny: Inputs, tmp_path: Path):
+def test_backfill_and_plain_pandas_agree(tiny: Inputs, tmp_path: Path):
     work, outcome = runs.backfill(tiny, tmp_path)
     found = outcome(work())
     plain, sums = gold.plain(tiny, tmp_path)
@@ -144,14 +144,14 @@ def test_a_ratio_needs_its_baseline_in_the_same_run():
     assert table.rows(cases[1:], {"gold.polars": measured["gold.polars"]})[0].ratio is None
 
 
-def test_no_time_is_told_where_results_differ():
+def test_no_time_is_reported_if_results_differ():
     cases = chosen(["gold.exact", "gold.polars"], full=False)
     measured = {"gold.exact": [_run(1.0, {"revenue": "10.00"})], "gold.polars": [_run(1.0, {"revenue": "10.01"})]}
     with pytest.raises(measure.BenchError, match="gold.polars found revenue 10.01, gold.exact found 10.00"):
         measure.agree(cases, measured)
 
 
-def test_a_block_is_run_in_turns_and_what_is_long_less_often():
+def test_benchmarks_alternate_and_long_ones_run_less_often():
     cases = chosen(["silhouettes", "gold.exact"], full=False)
     measured = {case.name: [] for case in cases}
     order = []
@@ -173,7 +173,7 @@ def test_unknown_benchmarks_are_refused(capsys):
     assert "no benchmark golf; there are daily.empty" in capsys.readouterr().err
 
 
-def test_a_stage_is_split_by_the_marks_of_papermill():
+def test_a_stage_is_split_by_papermill_timestamps():
     def mark(begun: float, ended: float) -> dict:
         times = {"start_time": begun, "end_time": ended}
         return {"papermill": {name: dt.datetime.fromtimestamp(value, dt.UTC).isoformat() for name, value in times.items()}}

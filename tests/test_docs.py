@@ -1,4 +1,4 @@
-"""README, the how-to, the reference and help say what is true. Run this file to write the reference again."""
+"""Commands, links, settings and code on all pages are true. Run this file to write the reference again."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ REFERENCE, DESCRIPTION = ROOT / "notebooks" / "REFERENCE.md", ROOT / "rfm" / "sc
 
 # ── pages as data: their commands, blocks and links ────────────────────────────────────────────────
 def blocks(language: str) -> list[str]:
-    """Return the blocks of code of a language, on all pages."""
+    """Return the code blocks of a language, on all pages."""
     return [code for text in PAGES.values() for found, code in BLOCK.findall(text) if found == language]
 
 
 def commands(program: str) -> list[str]:
-    """Return every command of a program that a page shows, in a block or within a sentence."""
+    """Return every command of a program that a page shows, in a code block or in a sentence."""
     spans = [span for text in PAGES.values() for span in re.findall(r"(?<!`)`([^`\n]+)`(?!`)", BLOCK.sub("", text))]
     lines = [line for text in PAGES.values() for _, code in BLOCK.findall(text) for line in code.splitlines()]
     found = (re.search(rf"(?:^|[\s/=]){program} (.+)", line) for line in [*spans, *lines])
@@ -61,13 +61,13 @@ def slug(heading: str) -> str:
 
 
 def links(page: str) -> list[tuple[str, str]]:
-    """Return file and anchor of every link of a page that leads to a file or a place in one; an empty file is the page."""
+    """Return file and anchor of every local link of a page; the file is empty for a link within the page."""
     found = re.findall(r"\]\(([^)\s]+)\)", BLOCK.sub("", PAGES[page]))
     return [(path, anchor) for path, _, anchor in (link.partition("#") for link in found if "://" not in link)]
 
 
 def leads_somewhere(page: str, path: str, anchor: str) -> bool:
-    """Tell whether a link's file is there, and its heading in it."""
+    """Return True if a link's file exists and contains its heading."""
     target = (ROOT / page).parent / path if path else ROOT / page
     if not target.exists() or not anchor:
         return target.exists()
@@ -83,8 +83,8 @@ def test_description_of_the_tables_is_made_of_the_models():
     assert DESCRIPTION.read_text(encoding="utf-8") == described(), "run `python tests/test_docs.py` to write it anew"
 
 
-def test_help_is_not_buried_under_its_signature():
-    """JupyterLab shows the signature, with the whole repr of each default, above the first word of help."""
+def test_signatures_in_help_are_short():
+    """JupyterLab shows the signature, with the repr of each default, above the help text."""
     found = dict(callables())
     defaults = {name: [one.default for one in inspect.signature(value).parameters.values()] for name, value in found.items()}
     assert [name for name, value in found.items() if len(signature(value)) > 200] == []
@@ -92,7 +92,7 @@ def test_help_is_not_buried_under_its_signature():
     assert {"rfm.clean", "Lake.state"} < set(found)
 
 
-def test_blocks_of_commands_hold_nothing_else():
+def test_command_blocks_hold_only_known_programs():
     known = {"make", "rfm", ".venv/bin/rfm", ".venv/bin/pre-commit", "cd", "git", "pip", "export", "source", "systemctl"}
     lines = [line for code in blocks("bash") for line in code.splitlines() if line and not line.startswith("#")]
     assert lines
@@ -100,7 +100,7 @@ def test_blocks_of_commands_hold_nothing_else():
 
 
 @pytest.mark.parametrize("line", commands("make"))
-def test_make_commands_of_the_pages_are_targets(line):
+def test_make_commands_on_the_pages_are_targets(line):
     words = shlex.split(line)
     assert {word for word in words if "=" not in word} <= TARGETS.keys()
     given = [word.split("=")[0] for word in words if "=" in word]
@@ -108,7 +108,7 @@ def test_make_commands_of_the_pages_are_targets(line):
 
 
 @pytest.mark.parametrize("line", commands("rfm"))
-def test_rfm_commands_of_the_pages_are_understood(line):
+def test_rfm_commands_on_the_pages_are_valid(line):
     verb, *options = shlex.split(line)
     if options:
         VERBS[verb].make_context(verb, options)  # raises for an option that does not exist
@@ -116,13 +116,13 @@ def test_rfm_commands_of_the_pages_are_understood(line):
 
 
 @pytest.mark.parametrize("text", blocks("toml"))
-def test_settings_of_the_pages_are_settings(text, tmp_path, monkeypatch):
+def test_settings_on_the_pages_are_valid(text, tmp_path, monkeypatch):
     (tmp_path / "rfm.toml").write_text(text, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     assert load_settings()
 
 
-def test_export_of_the_how_to_is_read_as_it_says(tmp_path, monkeypatch):
+def test_export_of_the_how_to_is_read_correctly(tmp_path, monkeypatch):
     header = re.search(r"`(Rechnungsnr;[\w;]+)`", PAGES["notebooks/README.md"])[1]
     (tmp_path / "rfm.toml").write_text(next(text for text in blocks("toml") if "Rechnungsnr" in text), encoding="utf-8")
     (tmp_path / "data" / "landing").mkdir(parents=True)
@@ -168,18 +168,25 @@ def test_python_of_the_pages_runs(code):
     exec(code, {})
 
 
-def test_verbs_of_the_readme_are_all_verbs():
+def test_readme_lists_every_command():
     named = re.search(r"The `rfm` command: (.*); each has", README).group(1)
     assert set(re.findall(r"`rfm (\w+)`", named)) == set(VERBS)
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_every_verb_has_help_and_an_example_that_is_understood(verb):
+def test_every_command_has_help_and_valid_examples(verb):
     assert VERBS[verb].help
     examples = re.findall(r"`(rfm [^`]*)`", VERBS[verb].epilog)
     assert examples
     for example in examples:
         VERBS[verb].make_context(verb, shlex.split(example)[2:])
+
+
+def test_newcomer_runs_commands_that_the_readme_has():
+    stranger = (ROOT / ".ci" / "stranger").read_text(encoding="utf-8")
+    headings = set(re.findall(r"\bblock '(.*?)'", stranger))
+    assert headings
+    assert [name for name in headings if f"\n{name}\n" not in f"\n{README}" or "```bash" not in README.split(name, 1)[1]] == []
 
 
 def test_printed_stages_of_the_readme_are_the_stages():
@@ -198,7 +205,7 @@ def test_picture_of_the_road_names_every_stage():
 
 
 def section_after(heading: str) -> str:
-    """Return README's text under a heading."""
+    """Return the README's text under a heading."""
     return README.split(heading, 1)[1].split("\n## ", 1)[0]
 
 
@@ -215,8 +222,8 @@ def test_readme_leads_to_every_page():
 def test_architecture_page_names_every_room_and_stage():
     page = PAGES["ARCHITECTURE.md"]
     rooms = {path.name for path in (ROOT / "rfm").iterdir() if (path / "__init__.py").is_file()}
-    ground = {path.stem for path in (ROOT / "rfm").glob("*.py")} - {"__init__"}
-    assert {name for name in rooms | ground if f"`{name}`" not in page} == set()
+    base = {path.stem for path in (ROOT / "rfm").glob("*.py")} - {"__init__"}
+    assert {name for name in rooms | base if f"`{name}`" not in page} == set()
     assert re.findall(r"^\| `(\d_\w+)` \|", page, re.MULTILINE) == [stage.name for stage in STAGES]
 
 
@@ -245,8 +252,8 @@ def test_make_help_lists_every_target():
     assert set(re.search(r"^\.PHONY: (.*)$", MAKEFILE, re.MULTILINE).group(1).split()) == set(TARGETS)
 
 
-def test_make_lets_libraries_be_compiled_once():
-    """Where Python may not keep what it compiled, every process compiles everything again, which costs it ten seconds."""
+def test_make_lets_python_store_bytecode():
+    """With PYTHONDONTWRITEBYTECODE, every process would compile all libraries again, which takes ten seconds."""
     command = ["make", "--silent", "--eval", "show: ; @env", "show"]
     surroundings = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
     shown = subprocess.run(command, cwd=ROOT, env=surroundings, capture_output=True, text=True, check=True).stdout

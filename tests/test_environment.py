@@ -1,4 +1,4 @@
-"""The environment: locks that hold everything, and an installer that finds a fit Python and survives without uv."""
+"""The environment: the locks are complete, and the installer finds a suitable Python and works without uv."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def text_of(group: str) -> str:
 
 
 def pins(group: str) -> dict[str, set[str]]:
-    """Return the pinned versions by package; some have several, for several Pythons."""
+    """Return the pinned versions per package; some packages have several, for different Python versions."""
     found: dict[str, set[str]] = {}
     for name, version in PIN.findall(text_of(group)):
         found.setdefault(canonicalize_name(name), set()).add(version)
@@ -35,7 +35,7 @@ def pins(group: str) -> dict[str, set[str]]:
 
 
 def wanted(group: str) -> list[Requirement]:
-    """Return what pyproject.toml asks for, for a run and a dependency group."""
+    """Return the requirements in pyproject.toml for a run and a dependency group."""
     listed = PROJECT["dependency-groups"][group]
     own = [Requirement(one) for one in listed if isinstance(one, str)]
     inner = [one for entry in listed if isinstance(entry, dict) for one in wanted(entry["include-group"])]
@@ -65,7 +65,7 @@ def test_each_lock_holds_the_one_before():
 
 @pytest.mark.parametrize("group", ["run", "lab", "test"])
 def test_lock_holds_all_that_its_packages_need(group):
-    """Nothing is resolved at install time, so what is not listed would be missing."""
+    """Nothing is resolved at install time, so a package that is not listed would be missing."""
     locked, lost = pins(group), []
     for package in wanted(group):
         waiting, seen = [package], set()
@@ -81,7 +81,7 @@ def test_lock_holds_all_that_its_packages_need(group):
 
 
 def needs(name: str, extras: set[str]) -> list[Requirement]:
-    """Return what an installed package needs on this machine; nothing for one that is for other machines."""
+    """Return the requirements of an installed package on this machine; none for a package of other platforms."""
     try:
         listed = [Requirement(one) for one in distribution(name).requires or []]
     except PackageNotFoundError:
@@ -123,7 +123,7 @@ exit {status}
 
 @pytest.fixture
 def installer(tmp_path):
-    """Return what runs the installer in a folder of its own, with the given programs on the PATH."""
+    """Return a function that runs the installer in an empty folder, with the given programs on the PATH."""
     for folder in (".ci", ".jupyter"):
         shutil.copytree(ROOT / folder, tmp_path / folder)
     tools = tmp_path / "bin"
@@ -144,7 +144,7 @@ def installer(tmp_path):
     return run
 
 
-def test_newest_fit_python_is_used_and_named(installer):
+def test_newest_suitable_python_is_used_and_named(installer):
     status, said, _ = installer(python3=OLD, python3_12=FIT, uv=UV.format(status=0))
     assert status == 0, said
     assert "python3 (Python 3.9.2) does not fit, python3.12 does" in said
@@ -152,7 +152,7 @@ def test_newest_fit_python_is_used_and_named(installer):
 
 
 @pytest.mark.parametrize("python", ["", "python3"])
-def test_no_fit_python_is_an_error_that_says_what_to_do(installer, python):
+def test_no_suitable_python_is_an_error_with_a_remedy(installer, python):
     status, said, called = installer(python=python, python3=OLD, uv=UV.format(status=0))
     assert (status, called) == (2, "")
     assert "rfm needs Python 3.11 or newer" in said
@@ -168,7 +168,7 @@ def test_uv_installs_the_lock_and_resolves_nothing(installer, tmp_path):
     assert (tmp_path / ".venv" / "run").exists()
 
 
-def test_pip_installs_the_same_where_uv_cannot(installer):
+def test_pip_installs_the_lock_if_uv_fails(installer):
     status, said, called = installer(python3=FIT, uv=UV.format(status=1))
     pips = [line for line in called.splitlines() if line.startswith("pip")]
     assert status == 0, said
@@ -177,13 +177,13 @@ def test_pip_installs_the_same_where_uv_cannot(installer):
     assert "--no-deps -e ." in pips[1]
 
 
-def test_a_larger_group_counts_as_the_smaller_ones(installer, tmp_path):
+def test_a_larger_group_includes_the_smaller_ones(installer, tmp_path):
     installer("test", python3=FIT, uv=UV.format(status=0))
     assert {path.name for path in (tmp_path / ".venv").iterdir()} == {"bin", "etc", "made", "run", "lab", "test"}
 
 
 @pytest.mark.parametrize("fault", ["interrupted", "moved"])
-def test_an_unfit_environment_is_made_again(installer, tmp_path, fault):
+def test_a_broken_environment_is_created_again(installer, tmp_path, fault):
     installer(python3=FIT, uv=UV.format(status=0))
     made = tmp_path / ".venv" / "made"
     assert made.read_text().strip() == str(tmp_path.resolve())
@@ -194,13 +194,13 @@ def test_an_unfit_environment_is_made_again(installer, tmp_path, fault):
     assert "Creating the environment" in said
 
 
-def test_another_python_makes_another_environment(installer):
+def test_another_python_creates_the_environment_again(installer):
     installer(python3=FIT, uv=UV.format(status=0))
     _, said, _ = installer(python="python3.13", python3_13=FIT.replace("3.12.1", "3.13.0"))
     assert "Creating the environment .venv with Python 3.13.0" in said
 
 
-def test_values_reach_the_command_whatever_signs_are_in_them(tmp_path):
+def test_make_passes_values_with_any_character(tmp_path):
     odd = """it's "$HOME" `x` & %20"""
     for name in ("Makefile", ".venv"):
         (tmp_path / name).symlink_to(ROOT / name) if name == "Makefile" else (tmp_path / name / "bin").mkdir(parents=True)
@@ -212,7 +212,7 @@ def test_values_reach_the_command_whatever_signs_are_in_them(tmp_path):
 
 
 @pytest.mark.parametrize("target", ["daily", "test"])
-def test_targets_need_no_more_than_their_packages(target):
+def test_targets_install_only_their_packages(target):
     env = {**os.environ, "MAKEFLAGS": ""}
     told = subprocess.run(
         ["make", "-n", "-W", "pyproject.toml", target], cwd=ROOT, env=env, capture_output=True, text=True

@@ -1,4 +1,4 @@
-"""The notebooks: one form for every stage, run by hand as they stand; the tour's outputs are those committed."""
+"""The notebooks: all stages have the same form and run by hand; the tour gives the committed outputs."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ each_stage = pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.na
 
 
 def notebook(name: str) -> dict[str, Any]:
-    """Return a committed notebook, the source of each cell as one text."""
+    """Return a committed notebook, the source of each cell as one string."""
     found = json.loads((FOLDER / f"{name}.ipynb").read_text(encoding="utf-8"))
     return found | {"cells": [cell | {"source": "".join(cell["source"])} for cell in found["cells"]]}
 
@@ -62,7 +62,7 @@ def code(stage: Stage) -> list[str]:
 
 
 def trees(stage: Stage) -> list[ast.AST]:
-    """Return everything that stands in a stage's code; a magic is no Python and fails here."""
+    """Return all syntax nodes of a stage's code; a magic is not Python and fails here."""
     return [node for source in code(stage) for node in ast.walk(ast.parse(source))]
 
 
@@ -107,7 +107,7 @@ def test_a_sentence_stands_before_every_code_cell(stage):
 
 
 @each_stage
-def test_cells_are_short_and_plain(stage):
+def test_cells_are_short_and_without_functions_or_loops(stage):
     assert [source for source in code(stage) if len(source.splitlines()) > LONGEST] == []
     assert [type(node).__name__ for node in trees(stage) if isinstance(node, REFUSED)] == []
 
@@ -164,7 +164,7 @@ def test_committed_without_outputs_in_one_format(stage):
 # ── by hand, as they stand ─────────────────────────────────────────────────────────────────────────
 @pytest.fixture(scope="module")
 def by_hand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dict[str, Any], Any]]:
-    """Run the notebooks one after the other as they stand, each in the notebooks folder of a project of its own."""
+    """Run the notebooks in order, unchanged, in the notebooks folder of a new project."""
     skip_slow_import()
     import papermill
 
@@ -208,7 +208,7 @@ def test_notebooks_run_by_hand_leave_nothing_else_behind(by_hand):
 
 @by_hand_marks
 @each_stage
-def test_every_cell_ran_and_none_warned(by_hand, stage):
+def test_every_cell_runs_without_a_warning(by_hand, stage):
     cells = [cell for cell in by_hand[1][stage.name].cells if cell.cell_type == "code"]
     assert [cell.execution_count for cell in cells] == list(range(1, len(code(stage)) + 1))
     outputs = [output for cell in cells for output in cell.outputs]
@@ -218,7 +218,7 @@ def test_every_cell_ran_and_none_warned(by_hand, stage):
 
 @by_hand_marks
 @each_stage
-def test_there_is_something_to_look_at(by_hand, stage):
+def test_every_stage_shows_a_table_and_a_figure(by_hand, stage):
     shown = [output.data for cell in by_hand[1][stage.name].cells for output in cell.get("outputs", ()) if "data" in output]
     assert any("text/html" in data for data in shown)
     if stage.name != "1_bronze":
@@ -230,7 +230,7 @@ EARLIER = "2025-10-20"
 
 
 @by_hand_marks
-def test_an_earlier_day_runs_after_a_later_one_and_gives_what_it_would_have_given_then(by_hand, tmp_path):
+def test_earlier_day_run_later_has_the_same_results(by_hand, tmp_path):
     import papermill
 
     shutil.copytree(by_hand[0], tmp_path / "project")
@@ -255,7 +255,7 @@ def test_tour_shows_its_outputs_in_order():
     assert notebook("0_tour")["metadata"]["kernelspec"] == KERNEL
 
 
-def test_questions_of_the_tour_are_answered_in_a_line_or_two():
+def test_answers_of_the_tour_run_and_are_short():
     *code, last = (cell for cell in notebook("0_tour")["cells"] if cell["cell_type"] == "code" or "Answers" in cell["source"])
     questions, answers = (
         re.findall(r"^\d\. .*[?)]$", last["source"], re.MULTILINE),
@@ -275,7 +275,7 @@ def test_questions_of_the_tour_are_answered_in_a_line_or_two():
 
 
 def _answer(answer: str, names: dict[str, Any]) -> Any:
-    """Run all lines of an answer and return what the last one shows."""
+    """Run all lines of an answer and return the value of the last one."""
     *first, last = answer.strip().splitlines()
     exec("\n".join(first), names)
     return eval(last, names)
@@ -290,7 +290,7 @@ def test_headings_make_a_table_of_contents(path):
     assert len(levels) >= 5
 
 
-def test_tour_gives_the_outputs_committed():
+def test_tour_gives_the_committed_outputs():
     options = ["--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=600", "-p", "no:cacheprovider", "-p", "no:xdist"]
     command = [sys.executable, "-m", "pytest", "-q", "-c", os.devnull, "--rootdir", str(FOLDER), *options, str(TOUR)]
     answer = subprocess.run(command, capture_output=True, text=True, cwd=FOLDER, timeout=1800, check=False)

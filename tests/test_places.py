@@ -1,4 +1,4 @@
-"""The whole run in odd places: folders of any name, through a link, of any length, and terminals of any encoding."""
+"""Runs in folders with odd or long names, through links, and on terminals of any encoding."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ IMPOSSIBLE = {
 
 
 class Place(NamedTuple):
-    """A run, where it was made."""
+    """A run and its folder."""
 
     settings: Settings
     root: Path
@@ -76,7 +76,7 @@ class Place(NamedTuple):
 
 # ── the tables, name by name ───────────────────────────────────────────────────────────────────────
 @pytest.mark.parametrize("name", NAMES.values(), ids=NAMES)
-def test_tables_lie_where_they_were_meant_to(tmp_path, name):
+def test_tables_are_in_the_given_folder(tmp_path, name):
     lake, gold = Lake(str(tmp_path / name / "lake")), rfm.example(GOLD)
     lake.replace(GOLD, gold)
     lake.replace(GOLD, gold.head(100))
@@ -96,7 +96,7 @@ def test_a_copy_beside_it_is_not_read_too(tmp_path, odd, twin):
     assert len(Lake(str(tmp_path / odd)).rows(GOLD)) == 400
 
 
-def test_files_of_other_days_are_not_opened_there(tmp_path):
+def test_files_of_other_days_are_not_opened_in_odd_folders(tmp_path):
     lake, rows = Lake(str(tmp_path / ALL)), rfm.example(HISTORY)
     lake.replace(HISTORY, rows[rows["UpdateDate"] < LAST], UpdateDate=LAST - dt.timedelta(days=1))
     early = list((tmp_path / ALL / HISTORY).glob("*.parquet"))
@@ -106,7 +106,7 @@ def test_files_of_other_days_are_not_opened_there(tmp_path):
 
 
 def marked(size: int) -> str:
-    """Return the log of a table of one file of three rows, the second of which is marked as deleted, as Spark marks it."""
+    """Return the log of a table with one file of three rows; the second row is marked as deleted, as Spark does."""
     features = {"readerFeatures": ["deletionVectors"], "writerFeatures": ["deletionVectors"]}
     column = {"name": "x", "type": "long", "nullable": True, "metadata": {}}
     about = {"id": "1", "format": {"provider": "parquet", "options": {}}, "partitionColumns": [], "configuration": {}}
@@ -121,7 +121,7 @@ def marked(size: int) -> str:
 
 
 @pytest.mark.parametrize("name", ["plain", ALL])
-def test_rows_that_another_writer_marked_as_deleted_stay_away(tmp_path, name):
+def test_rows_marked_as_deleted_by_spark_are_not_read(tmp_path, name):
     (tmp_path / name / "_delta_log").mkdir(parents=True)
     with (tmp_path / name / "a.parquet").open("wb") as file:
         pl.DataFrame({"x": [1, 2, 3]}).write_parquet(file)
@@ -131,7 +131,7 @@ def test_rows_that_another_writer_marked_as_deleted_stay_away(tmp_path, name):
 
 
 @pytest.mark.parametrize(("name", "named"), IMPOSSIBLE.items())
-def test_a_lake_that_delta_cannot_keep_is_refused(tmp_path, name, named):
+def test_a_lake_path_that_delta_cannot_store_is_refused(tmp_path, name, named):
     lake = Lake(str(tmp_path / name / "lake"))
     with pytest.raises(InputError, match=re.escape(f"cannot be stored under a path with '{named}' in it; name a folder")):
         lake.replace(GOLD, rfm.example(GOLD))
@@ -146,14 +146,14 @@ def test_a_day_is_refused_before_anything_runs(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["landing"]
 
 
-def test_a_link_to_an_impossible_place_is_refused(tmp_path):
+def test_a_link_to_an_unsupported_path_is_refused(tmp_path):
     (tmp_path / "a%20b").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "a%20b")
     with pytest.raises(InputError, match="with '%20' in it"):
         Lake(str(tmp_path / "link")).replace(GOLD, rfm.example(GOLD))
 
 
-def test_a_trial_needs_no_plain_temporary_folder(tmp_path, monkeypatch):
+def test_dry_run_works_in_an_odd_temporary_folder(tmp_path, monkeypatch):
     (tmp_path / "[y]").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "[y]"))
     with scratch("rfm-test-") as folder:
@@ -161,7 +161,7 @@ def test_a_trial_needs_no_plain_temporary_folder(tmp_path, monkeypatch):
     assert not Path(folder).exists()
 
 
-def test_files_and_reports_lie_in_brackets_too(tmp_path):
+def test_landing_and_reports_may_have_brackets(tmp_path):
     odd = tmp_path / "[y] a%20b |^"
     make_sample(odd / "landing", days=2, end=LAST, lines=300, customers=60)
     given = load_settings(landing=str(odd / "landing"), lake=str(tmp_path / "lake"), reports=str(odd / "reports"))
@@ -176,7 +176,7 @@ def test_files_and_reports_lie_in_brackets_too(tmp_path):
 # ── the whole run ──────────────────────────────────────────────────────────────────────────────────
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    """Return a run by `rfm daily` in a folder of odd name and more than 200 characters, reached through a link."""
+    """Return a run of `rfm daily` in a folder with an odd name of over 200 characters, reached through a link."""
     base = tmp_path_factory.mktemp("place")
     odd = base / ALL / ("long " * 30).strip()
     real, home, tmp = odd / "[y] a%20b |^" / "shop", odd / "home", odd / "tmp"
@@ -203,7 +203,7 @@ def _command(verb: list[str], folder: Path, env: dict[str, str]) -> subprocess.C
     )
 
 
-def test_a_day_is_run_in_an_odd_place(place):
+def test_a_day_runs_in_an_odd_folder(place):
     assert place.said.count("✓") == 6
     assert place.said.splitlines()[-1].endswith(f"Report: {place.root.resolve()}/reports/index.html")
     assert f"Tables: {place.settings.lake}, because Delta cannot store them under {place.root.resolve()}" in place.said
@@ -214,7 +214,7 @@ def test_a_day_is_run_in_an_odd_place(place):
     assert sorted(path.name for path in odd.parents[1].iterdir()) == ["a link é", ALL]
 
 
-def test_it_gives_what_a_plain_place_gives(place, tmp_path):
+def test_odd_folder_gives_the_same_tables(place, tmp_path):
     shutil.copytree(place.settings.landing, tmp_path / "landing")
     plain = load_settings(landing=str(tmp_path / "landing"), lake=str(tmp_path / "lake"), date=LAST)
     list(backfill.backfill(plain, LAST, LAST))
@@ -225,23 +225,23 @@ def test_it_gives_what_a_plain_place_gives(place, tmp_path):
         assert here.sort(pl.all()).equals(there.sort(pl.all())), table
 
 
-def test_a_published_day_is_repeated_there(place):
+def test_replay_works_in_an_odd_folder(place):
     assert replay(place.settings, LAST).differing == []
 
 
-def test_a_report_is_made_again_and_sent_there(place):
+def test_report_and_publish_work_in_an_odd_folder(place):
     assert site.rebuild(place.settings, LAST).endswith("reports/index.html")
     target = place.root.parent / "sent %41 #2"
     assert "index.html" in publish(place.settings.reports, str(target), place.settings.publish).sent
     assert (target / "index.html").is_file()
 
 
-def test_things_stand_there_as_anywhere(place):
+def test_status_works_in_an_odd_folder(place):
     told = status.overview(place.settings)
     assert (told["runs"][0]["status"], told["tables"][GOLD]["rows"]) == ("done", len(Lake(place.settings.lake).rows(GOLD)))
 
 
-def test_quarantined_rows_leave_and_come_back_there(place):
+def test_release_works_in_an_odd_folder(place):
     file = place.root / "rows #1.csv"
     lake = Lake(place.settings.lake)
     refused = len(lake.rows(QUARANTINE))
@@ -253,7 +253,7 @@ def test_quarantined_rows_leave_and_come_back_there(place):
 
 
 # ── names of files ─────────────────────────────────────────────────────────────────────────────────
-def test_a_file_whose_name_is_no_utf8_is_refused_by_name(tmp_path):
+def test_a_file_name_that_is_not_utf8_is_refused(tmp_path):
     make_sample(tmp_path / "landing", days=2, end=LAST, lines=300, customers=60)
     source = sorted((tmp_path / "landing").iterdir())[0]
     shutil.copy(source, os.fsencode(tmp_path / "landing") + b"/2025-10-22 caf\xe9_transactions.csv")
@@ -267,7 +267,7 @@ def test_a_file_whose_name_is_no_utf8_is_refused_by_name(tmp_path):
 
 # ── terminals ──────────────────────────────────────────────────────────────────────────────────────
 def shown(verb: list[str], encoding: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Return what a verb writes to a terminal of an encoding."""
+    """Return the output of a command on a terminal with a given encoding."""
     out, err = (io.TextIOWrapper(io.BytesIO(), encoding=encoding) for _ in range(2))
     with monkeypatch.context() as patch:
         patch.setattr(sys, "argv", ["rfm", *verb])
@@ -281,7 +281,7 @@ def shown(verb: list[str], encoding: str, monkeypatch: pytest.MonkeyPatch) -> st
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "cp437", "utf-8"])
-def test_a_terminal_of_any_encoding_will_do(place, encoding, monkeypatch):
+def test_output_works_in_any_terminal_encoding(place, encoding, monkeypatch):
     monkeypatch.chdir(place.root)
     for verb in (["--help"], ["daily", "--help"], ["check", "--help"], ["status"], ["daily", "--date", "1999-01-01"]):
         assert shown(verb, encoding, monkeypatch)

@@ -1,4 +1,4 @@
-"""The tables: models and description agree with the specification, and a broken contract is named in one line."""
+"""The tables: models and schema agree with the specification, and a broken contract gives a one-line error."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ KEYS = {
 
 
 def gold(**changed: object) -> pl.DataFrame:
-    """Return two customers; `changed` replaces whole columns."""
+    """Return two customers; `changed` replaces columns."""
     columns = {
         "CustomerID": ["12346", "12347"],
         "MaxInvoiceDate": [DAY, DAY],
@@ -86,7 +86,7 @@ def gold(**changed: object) -> pl.DataFrame:
 
 
 def refusal(frame: pl.DataFrame, name: str = "customer_rfm_gold") -> str:
-    """Return the message with which `check` refuses a frame."""
+    """Return the error message of `check` for a frame."""
     with pytest.raises(ContractError) as caught:
         check(TABLES[name], frame)
     return str(caught.value)
@@ -151,7 +151,7 @@ def test_every_table_has_a_name_in_capitals():
     assert sorted(named) == sorted(TABLES)
 
 
-def test_the_landing_columns_are_those_of_bronze():
+def test_landing_columns_are_those_of_bronze():
     assert ",".join(LANDING_COLUMNS) == "Invoice,StockCode,Description,Quantity,Price,Customer ID,Country,InvoiceDate"
     assert list(LANDING_COLUMNS.values()) == TABLES["retail_transactions_bronze"].names[:8]
 
@@ -164,7 +164,7 @@ def test_contracts_cannot_be_changed_by_accident():
 
 
 # ── check ──────────────────────────────────────────────────────────────────────────────────────────
-def test_a_good_frame_comes_back_with_exact_decimals():
+def test_a_valid_frame_returns_with_exact_decimals():
     checked = check(TABLES["customer_rfm_gold"], gold())
     assert checked.equals(gold())
     assert checked["Monetary"].to_list() == [Decimal("0.10"), Decimal("20.25")]
@@ -172,7 +172,7 @@ def test_a_good_frame_comes_back_with_exact_decimals():
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_a_frame_without_rows_keeps_every_contract(name):
+def test_an_empty_frame_fulfils_every_contract(name):
     empty = pl.DataFrame(schema=TABLES[name].polars)
     assert check(TABLES[name], empty).schema == TABLES[name].polars
 
@@ -262,14 +262,14 @@ def test_a_message_shows_no_value_of_a_customer():
 
 # ── Polars and pandera ─────────────────────────────────────────────────────────────────────────────
 def good(name: str) -> pl.DataFrame:
-    """Return one row that keeps the contract of a table."""
+    """Return one row that fulfils the contract of a table."""
     made = {"STRING": "a", "INT": 1, "BIGINT": 1, "DOUBLE": 0.5, "BOOLEAN": False, "DATE": DAY, "TIMESTAMP": MOMENT}
     row = {column.name: made.get(column.type, Decimal("1.00")) for column in TABLES[name].columns}
     return pl.DataFrame([row], schema=TABLES[name].polars)
 
 
 def faults(name: str) -> Iterator[pl.DataFrame]:
-    """Yield frames of a table with one fault each: a null, a value out of bounds, a key twice, columns out of order."""
+    """Yield frames of a table with one fault each: a null, a value out of bounds, a duplicate key, columns out of order."""
     row = good(name)
     for column in TABLES[name].columns:
         values = [] if column.nullable else [None]
@@ -280,7 +280,7 @@ def faults(name: str) -> Iterator[pl.DataFrame]:
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_polars_and_pandera_judge_alike(name):
+def test_polars_and_pandera_agree(name):
     assert contracts._keeps(TABLES[name], good(name))
     assert MODELS[name].validate(good(name)).equals(good(name))
     for frame in faults(name):
@@ -298,13 +298,13 @@ def test_bounds_of_sales_do_not_hold_for_cancellations():
 
 
 def test_pandera_decides_what_polars_leaves_open():
-    """Not a number in a column that may be null counts as null, for pandera alone."""
+    """Only pandera treats NaN in a nullable column as null."""
     row = good("segment_stability").with_columns(KMargin=pl.lit(float("nan")))
     assert not contracts._keeps(TABLES["segment_stability"], row)
     assert len(check(TABLES["segment_stability"], row)) == 1
 
 
-def test_a_good_frame_is_written_without_pandera():
+def test_a_valid_frame_is_written_without_pandera():
     program = """if True:
         import sys
         import polars as pl

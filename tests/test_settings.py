@@ -1,4 +1,4 @@
-"""Settings: who wins, where relative paths start, and one line for everything that is wrong."""
+"""Settings: precedence of the sources, relative paths, and one-line errors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rfm.settings import EXAMPLE_FILE, PATHS, Settings, absolute, artifacts_dir,
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Work in an empty folder, with no setting in the environment."""
+    """Work in an empty folder, without settings in the environment."""
     for name in [name for name in os.environ if name.upper().startswith("RFM_")]:
         monkeypatch.delenv(name)
     folder = tmp_path / "home"
@@ -26,13 +26,13 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def write(folder: Path, text: str) -> Path:
-    """Write a shop's file."""
+    """Write an rfm.toml."""
     (folder / "rfm.toml").write_text(text, encoding="utf-8")
     return folder / "rfm.toml"
 
 
 def refusal(**given: object) -> str:
-    """Return the one line with which the settings are refused."""
+    """Return the one-line error for wrong settings."""
     with pytest.raises(SettingsError) as caught:
         load_settings(**given)
     message = str(caught.value)
@@ -138,7 +138,7 @@ def test_the_shops_own_cut_offs(home):
         ({"recency": 0}, "setting cutoffs.recency: Input should be greater than 0, found 0"),
     ],
 )
-def test_cut_offs_that_make_no_bands_are_refused(given, said):
+def test_cut_offs_that_do_not_rise_are_refused(given, said):
     assert refusal(cutoffs=given) == said
 
 
@@ -166,7 +166,7 @@ def test_the_nearest_file_counts(home, monkeypatch):
     assert shop_file() == near
 
 
-def test_paths_start_where_the_example_lies_without_a_shops_file(home, monkeypatch):
+def test_paths_start_at_the_example_without_rfm_toml(home, monkeypatch):
     (home / "rfm.example.toml").write_text("[clusters]\nseed = 7\n")
     below = home / "notebooks"
     below.mkdir()
@@ -177,7 +177,7 @@ def test_paths_start_where_the_example_lies_without_a_shops_file(home, monkeypat
     assert artifacts_dir("main.shop") == str(home / "data" / "main.shop")
 
 
-def test_a_shops_file_above_a_project_is_not_of_it(home, monkeypatch):
+def test_rfm_toml_above_a_project_is_ignored(home, monkeypatch):
     write(home, "[clusters]\nseed = 1\n")
     clone = home / "clone"
     clone.mkdir()
@@ -190,13 +190,13 @@ def test_the_commented_original_is_found():
     assert packaged(EXAMPLE_FILE).read_bytes() == (Path(__file__).parents[1] / "rfm.example.toml").read_bytes()
 
 
-def test_a_folder_of_that_name_is_no_file(tmp_path):
+def test_a_folder_named_rfm_toml_is_ignored(tmp_path):
     (tmp_path / "rfm.toml").mkdir()
     assert shop_file(tmp_path) is None
 
 
 @pytest.mark.parametrize("url", ["s3://shop/daily sales", "s3://shop/daily sales/", "memory://x"])
-def test_addresses_stay_as_they_are_but_for_the_last_slash(url):
+def test_urls_lose_only_their_last_slash(url):
     assert absolute(url) == url.rstrip("/")
     assert load_settings(landing=url).landing == url.rstrip("/")
 
@@ -228,7 +228,7 @@ def test_absolute_paths(home):
         ({"recommendations": {"Champions": 5}}, ["recommendations.Champions", "5"]),
     ],
 )
-def test_a_wrong_setting_is_named_with_what_was_there(given, said):
+def test_a_wrong_setting_is_named_with_its_value(given, said):
     message = refusal(**given)
     assert all(word in message for word in said), message
 

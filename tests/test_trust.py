@@ -1,4 +1,4 @@
-"""No text of a file, a file's name or a setting is trusted: one planted shop, and everything that leaves it is looked at."""
+"""Security: a shop with hostile texts in files, file names and settings; all of its outputs are checked."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ TEXT = st.text(st.characters(codec="utf-8"), min_size=1, max_size=30) | st.sampl
 
 # ── two shops, the same but for their texts ────────────────────────────────────────────────────────
 class Shop(NamedTuple):
-    """A shop that was run, its record, its texts."""
+    """A shop after a run, its run record and its texts."""
 
     root: Path
     settings: Settings
@@ -91,7 +91,7 @@ class Shop(NamedTuple):
 
 
 def plant(landing: Path, texts: tuple[str, ...], heads: list[str], aside: list[str], names: list[str]) -> None:
-    """Put texts into every field and header of the files, and into the files' names."""
+    """Write files with the texts in every field, header and file name."""
 
     def text(value: str, place: int = 0) -> str:
         return texts[(zlib.crc32(value.encode()) + place) % len(texts)]
@@ -133,20 +133,20 @@ def shop_with(root: Path, texts: tuple[str, ...], aside: list[str], names: list[
 
 @pytest.fixture(scope="module")
 def harmless(tmp_path_factory: pytest.TempPathFactory) -> Shop:
-    """Return a shop with a word wherever the other has a hostile text."""
+    """Return a shop with a harmless word in place of each hostile text."""
     words = tuple(f"{HARMLESS}{place}" for place in range(len(HOSTILE)))
     return shop_with(tmp_path_factory.mktemp("shop") / "in", words, list(ASIDE.values()), list(words))
 
 
 @pytest.fixture(scope="module")
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> Shop:
-    """Return a shop with hostile texts in every field, header and name; not to be written to."""
+    """Return a shop with hostile texts in every field, header and name; tests must not change it."""
     return shop_with(tmp_path_factory.mktemp("shop") / "in", HOSTILE, list(ASIDE), NAMES)
 
 
 # ── pages ──────────────────────────────────────────────────────────────────────────────────────────
 class Structure(HTMLParser):
-    """The tags of a page, the names of their attributes, what of these a browser acts on; and the data in it."""
+    """The tags of a page, their attribute names, the attribute values that a browser acts on, and the page's data."""
 
     ACTED_ON = ("href", "src", "action", "style", "class", "nonce", "type", "content", "http-equiv", "rel", "data-plotly")
 
@@ -188,7 +188,7 @@ def test_pages_have_the_tags_and_addresses_of_a_harmless_shop(hostile, harmless)
         assert page.tags == wanted[name].tags, name
 
 
-def test_data_of_pages_can_be_read_and_brings_no_markup(hostile):
+def test_page_data_is_valid_and_contains_no_markup(hostile):
     islands = [(name, text) for name, page in pages_of(hostile).items() for text in page.data]
     assert len(islands) > 10
     for name, text in islands:
@@ -197,14 +197,14 @@ def test_data_of_pages_can_be_read_and_brings_no_markup(hostile):
         assert not re.search(r"\\u003c(?!/?(?:b|i|br|extra)\\u003e)", text) or "customers" in name, name  # plotly's markup
 
 
-def test_texts_are_shown_as_they_are(hostile):
+def test_texts_are_shown_unchanged(hostile):
     page = (Path(hostile.settings.reports) / str(LAST) / "trade.html").read_text()
     assert "&lt;script&gt;hacked()&lt;/script&gt;" in page
     assert "{{7*7}}{% for x in ().__class__ %} ${7*7} {0} %s %(x)s" in page
 
 
 def pages_with(tables: RunTables, text: str) -> Iterator[str]:
-    """Yield the pages of a run with a text in the place of every text of the shop's."""
+    """Yield the pages of a run with every text of the shop replaced by a given text."""
 
     def put(value: Any) -> Any:
         if isinstance(value, str):
@@ -230,7 +230,7 @@ SHOWN: dict[Any, Any] = {}  # what the pages show, made once for all examples
 
 @settings(max_examples=MOST)
 @given(text=TEXT)
-def test_any_text_leaves_the_structure_of_pages_as_it_is(harmless, text):
+def test_no_text_changes_the_structure_of_pages(harmless, text):
     tables = RunTables(harmless.settings, harmless.record)
     if "tags" not in SHOWN:
         SHOWN["tags"] = [Structure(page).tags for page in pages_with(tables, HARMLESS)]
@@ -252,7 +252,7 @@ def test_any_name_in_a_figure_is_text(text):
 
 
 # ── files ──────────────────────────────────────────────────────────────────────────────────────────
-def test_no_file_lies_outside_and_no_command_was_run(hostile, harmless):
+def test_no_file_is_written_outside_and_no_command_runs(hostile, harmless):
     def tree(shop: Shop, folder: str) -> list[str]:
         found = (path.relative_to(shop.root / folder) for path in (shop.root / folder).rglob("*") if path.is_file())
         return sorted(re.sub("[0-9a-f]{10}", "HASH", str(path)) for path in found)
@@ -263,7 +263,7 @@ def test_no_file_lies_outside_and_no_command_was_run(hostile, harmless):
     assert not [path for path in (*hostile.root.rglob("*hacked"), *Path().glob("hacked*")) if path.name == "hacked"]
 
 
-def test_records_are_json_that_holds_what_was_given(hostile):
+def test_records_are_json_with_the_original_texts(hostile):
     folder = Path(hostile.settings.reports)
     record = json.loads((folder / str(LAST) / "run.json").read_text())
     assert record["settings"]["recommendations"] == dict(hostile.settings.recommendations)
@@ -291,7 +291,7 @@ def test_no_cell_of_an_export_is_a_formula(hostile):
 
 @settings(max_examples=MOST)
 @given(TEXT)
-def test_what_a_spreadsheet_would_run_comes_back_as_it_was(text):
+def test_escaped_formulas_are_restored_on_release(text):
     told = formatting.harmless(text)
     assert not re.search(r"(?:^|[;\t\r\n])[=+\-@]", told)
     assert formatting.as_it_was(told) == text
@@ -300,7 +300,7 @@ def test_what_a_spreadsheet_would_run_comes_back_as_it_was(text):
 # ── the terminal ───────────────────────────────────────────────────────────────────────────────────
 @pytest.fixture
 def said(hostile, tmp_path, monkeypatch, capsys, wide_terminal):
-    """Return a function that runs a verb in an empty folder and returns all that it said."""
+    """Return a function that runs a command in an empty folder and returns its output."""
     monkeypatch.chdir(tmp_path)
     settings = hostile.settings
     dump = settings.model_dump(mode="json")
@@ -321,7 +321,7 @@ def said(hostile, tmp_path, monkeypatch, capsys, wide_terminal):
     return call
 
 
-def test_verbs_say_nothing_that_steers_a_terminal(said, hostile, tmp_path):
+def test_commands_print_no_control_sequences(said, hostile, tmp_path):
     landing, rows = hostile.settings.landing, str(tmp_path / "rows.csv")
     (tmp_path / "customers.csv").write_text("CustomerID,Monetary\n\x1b[2J,x\n")
     shutil.copytree(hostile.settings.lake, tmp_path / "lake")
@@ -343,7 +343,7 @@ def test_verbs_say_nothing_that_steers_a_terminal(said, hostile, tmp_path):
         assert "Traceback" not in text
 
 
-def test_json_of_verbs_is_json_without_control_characters(said, hostile):
+def test_json_of_commands_has_no_control_characters(said, hostile):
     for verb in (("status", "--json"), ("check", hostile.settings.landing, "--json")):
         text = said(*verb)
         assert json.loads(text)
@@ -353,7 +353,7 @@ def test_json_of_verbs_is_json_without_control_characters(said, hostile):
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_a_terminal_with_colours_gets_no_other_sequence(text):
+def test_a_colour_terminal_gets_only_colour_sequences(text):
     file = io.StringIO()
     terminal = Terminal(file=file, force_terminal=True, width=60)
     grid = Table()
@@ -367,13 +367,13 @@ def test_a_terminal_with_colours_gets_no_other_sequence(text):
 
 @settings(max_examples=MOST)
 @given(TEXT)
-def test_a_printable_text_is_one_line_and_json_keeps_its_content(text):
+def test_a_printable_text_is_one_line_and_json_keeps_it(text):
     assert len(f"x{printable(text)}".splitlines()) == 1
     assert printable(printable(text)) == printable(text)
     assert json.loads(printable(json.dumps([text], ensure_ascii=False))) == [text]
 
 
-def test_errors_are_one_line_wherever_they_go(tmp_path):
+def test_errors_are_one_line_in_every_output(tmp_path):
     error = InputError("a.csv: bad\n2025-10-23: all is well\x1b[2J\udce9")
     assert str(error) == "a.csv: bad\\n2025-10-23: all is well\\u001b[2J\\udce9"
     assert "\x1b" not in _reason("ValueError", "no\x1b[2J")
@@ -390,7 +390,7 @@ def test_errors_are_one_line_wherever_they_go(tmp_path):
 
 
 # ── queries, patterns, parameters, names ───────────────────────────────────────────────────────────
-def test_a_condition_holds_for_its_own_text_alone(tmp_path):
+def test_a_delta_condition_matches_only_its_own_text(tmp_path):
     names = [text.replace("\0", "") for text in HOSTILE]
     deltalake.write_deltalake(str(tmp_path), pl.DataFrame({"source_file": names}))
     for name in names:
@@ -407,13 +407,13 @@ def test_a_pattern_that_polars_cannot_run_is_a_wrong_setting(setting, pattern):
 
 
 @pytest.mark.parametrize("shop", [{"name": "a\nb"}, {"name": "\x1b[2J"}, {"currency": "<b>"}, {"currency": "\u202e"}])
-def test_a_shop_is_called_by_one_plain_line(shop):
+def test_a_shop_name_is_one_line(shop):
     with pytest.raises(SettingsError, match="setting shop"):
         load_settings(shop=shop)
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_a_parameter_of_a_notebook_is_a_value_and_no_code(text):
+def test_a_notebook_parameter_is_never_code(text):
     cell = nbformat.v4.new_code_cell("date = ''", metadata={"tags": ["parameters"]})
     notebook = nbformat.v4.new_notebook(
         cells=[cell], metadata={"kernelspec": {"name": "python3", "language": "python", "display_name": ""}, "papermill": {}}
@@ -425,7 +425,7 @@ def test_a_parameter_of_a_notebook_is_a_value_and_no_code(text):
     assert {name: found[name] for name in given_} == given_
 
 
-def test_line_ends_in_a_field_keep_nobody_waiting():
+def test_line_ends_in_a_field_are_read_quickly():
     row = '489434,85048,"BALL\r\nBOX",12,6.95,13085.0,EIRE,2025-10-23\r\n'
     other = "489434,85048,BALL,12,6.95,13085.0,EIRE,2025-10-23\r\n"
     text = ",".join(HEADER) + "\r\n" + row + 40 * other  # fewer lines than a field may span
@@ -443,7 +443,7 @@ def test_an_archive_is_kept_in_its_folder_whatever_its_address(tmp_path, monkeyp
 @pytest.mark.parametrize(
     "text", ["[]", '"x"', "{}", '{"run_date": "../../x"}', "\x1b[2J", '{"run_date": "2025-10-23", "stages": 7}']
 )
-def test_an_edited_record_is_one_sentence(hostile, tmp_path, text):
+def test_an_edited_record_gives_a_one_line_error(hostile, tmp_path, text):
     (tmp_path / str(LAST)).mkdir()
     (tmp_path / str(LAST) / "run.json").write_text(text)
     with pytest.raises(InputError, match="is not a run record"):

@@ -1,4 +1,4 @@
-"""The wheel and the sdist: what they hold, and that `rfm` runs from the wheel in an empty folder."""
+"""The wheel and the sdist: their files, and `rfm` running from the wheel in an empty folder."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., subprocess.CompletedProcess]:
-    """Return a function that runs `rfm` from the wheel, without dependencies of its own, in an empty folder of one's own."""
+    """Return a function that runs `rfm` from the wheel in an empty folder, with the dependencies of the tests."""
     site, home = tmp_path_factory.mktemp("site"), tmp_path_factory.mktemp("shop")
     with zipfile.ZipFile(wheel) as packed:
         packed.extractall(site)  # what an installer does with a pure wheel
@@ -65,7 +65,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable
 
 
 def contents(wheel: Path) -> dict[str, bytes]:
-    """Return the files of a wheel by name, but for the notes of who built it."""
+    """Return the files of a wheel by name, without the metadata of its build."""
     with zipfile.ZipFile(wheel) as packed:
         return {name: packed.read(name) for name in packed.namelist()}
 
@@ -83,13 +83,13 @@ def test_wheel_holds_the_package_and_the_notebooks(wheel):
     assert contents(wheel)["rfm/notebooks/3_gold.ipynb"] == (NOTEBOOKS / "3_gold.ipynb").read_bytes()
 
 
-def test_version_stands_in_one_place(wheel):
+def test_version_is_defined_once(wheel):
     assert wheel.name == f"rfm-{rfm.__version__}-py3-none-any.whl"
     assert f"\nVersion: {rfm.__version__}\n".encode() in contents(wheel)[f"rfm-{rfm.__version__}.dist-info/METADATA"]
     assert rfm.__version__ not in (ROOT / "pyproject.toml").read_text(encoding="utf-8").split("dependencies")[0]
 
 
-def test_sdist_holds_what_tests_need_and_nothing_of_a_shop(sdist):
+def test_sdist_holds_the_tests_and_no_shop_files(sdist):
     names = {path.relative_to(sdist).as_posix() for path in sdist.rglob("*") if path.is_file()}
     tests = {path.relative_to(ROOT).as_posix() for path in (ROOT / "tests").rglob("*") if path.suffix in {".py", ".js", ".txt"}}
     assert tests | SEEN_BY_TESTS | {f"notebooks/{path.name}" for path in NOTEBOOKS.glob("*.*")} <= names
@@ -123,7 +123,7 @@ def test_a_folder_without_notebooks_runs_those_of_the_wheel(installed, ran):
     assert f"notebooks: {installed.site}/rfm/notebooks\n" in installed("status", "--verbose").stderr
 
 
-def test_pages_are_made_again_from_the_wheel(installed, ran):
+def test_pages_are_rebuilt_from_the_wheel(installed, ran):
     (installed.home / "reports" / "index.html").unlink()
     done = installed("report")
     assert (done.returncode, done.stdout) == (0, f"Report: {installed.home}/reports/index.html\n")

@@ -1,6 +1,22 @@
 """The chain: each stage as data, then the calls that do its work. Notebooks, backfill, replay and backtest share them.
 
 The functions import heavy libraries when they are called, so that reading the names of the stages stays quick.
+
+Examples
+--------
+>>> import datetime, tempfile
+>>> import rfm
+>>> from rfm.datasets.sample import make_sample
+>>> settings = rfm.load_settings(landing=tempfile.mkdtemp(), lake=tempfile.mkdtemp())
+>>> _ = make_sample(settings.landing, days=2, lines=100, customers=20)
+>>> lake, run_date = rfm.open_lake(settings), datetime.date(2025, 10, 23)
+>>> rfm.stages.ingest_files(lake, settings, run_date).lines
+101
+>>> rfm.stages.clean_files(lake, settings)
+{'bronze': 101, 'silver': 98, 'quarantine': 3}
+>>> silver = lake.read("retail_transactions_silver", until=run_date)
+>>> rfm.stages.customer_metrics(silver, settings, run_date).collect().columns
+['CustomerID', 'MaxInvoiceDate', 'Recency', 'Frequency', 'Monetary']
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A site, and a browser that reaches no network."""
+"""A site, and a browser without network."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ DAYS = 24
 
 
 class Built(NamedTuple):
-    """A published site, and what its newest run knew."""
+    """A published site and the data of its latest run."""
 
     root: Path
     tables: RunTables
 
     def address(self, page: str, run: bool = True) -> str:
-        """Return the address of a page of the newest run, or of the site."""
+        """Return the address of a page of the latest run, or of the site."""
         return f"{(self.root / str(self.tables.day) if run else self.root).as_uri()}/{page}"
 
 
@@ -42,7 +42,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def chromium() -> str:
-    """Return the browser; skip, or fail where it is required, without one."""
+    """Return the browser; if it is missing, skip, or fail if it is required."""
     found = os.environ.get("RFM_CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
     if not found:
         stop = pytest.fail if "browser" in os.environ.get("RFM_REQUIRE", "").split(",") else pytest.skip
@@ -52,7 +52,7 @@ def chromium() -> str:
 
 @pytest.fixture(scope="session", params=["sample", pytest.param("real", marks=[pytest.mark.real, pytest.mark.long])])
 def built(chromium: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Built:
-    """Return the site of the last of a few days of the sample, with a day before it; in the long tests of real days too."""
+    """Return the site after a few days of the sample; in the long tests, of real days too."""
     root = tmp_path_factory.mktemp("site")
     settings = rfm.load_settings(**{name: str(root / name) for name in ("landing", "lake", "reports")})
     *_, before, last = land(root / "landing", request)
@@ -61,7 +61,7 @@ def built(chromium: str, request: pytest.FixtureRequest, tmp_path_factory: pytes
 
 
 def land(landing: Path, request: pytest.FixtureRequest) -> list[dt.date]:
-    """Put daily files into a folder, and return their days."""
+    """Write daily files into a folder and return their days."""
     if request.param == "real":
         landing.mkdir()
         for path in sorted(request.getfixturevalue("real_files").glob("*.csv"))[:DAYS]:
@@ -83,7 +83,7 @@ def browser(chromium: str) -> Iterator[Any]:
 
 
 class Watched(NamedTuple):
-    """A tab, what went wrong in it, and which addresses outside it asked for."""
+    """A tab, its errors, and the external addresses it requested."""
 
     tab: Any
     errors: list[str]
@@ -92,7 +92,7 @@ class Watched(NamedTuple):
 
 @pytest.fixture
 def visit(browser: Any) -> Iterator[Callable[..., Watched]]:
-    """Return what opens an address in a tab of its own, without any network."""
+    """Return a function that opens an address in a new tab, without network."""
     contexts = []
 
     def visit(address: str, width: int = 1280, scheme: str = "light") -> Watched:

@@ -24,7 +24,7 @@ START = 120  # seconds, on a slow and busy machine
 
 
 class Lab(NamedTuple):
-    """A tab with JupyterLab, the folder it shows, every address that it asked for, and its server's log."""
+    """A tab with JupyterLab, its folder, every requested address, and the server's log."""
 
     tab: Any
     folder: Path
@@ -33,7 +33,7 @@ class Lab(NamedTuple):
 
     @property
     def outside(self) -> list[str]:
-        """Return the addresses outside this computer, and those by which the server asks for news and updates."""
+        """Return the external addresses, and those with which the server checks for news and updates."""
         own = "/".join(self.asked[0].split("/")[:3])
         news = ("/lab/api/news", "/lab/api/update")
         return [url for url in self.asked if not url.startswith((own, "data:", "blob:")) or any(one in url for one in news)]
@@ -41,7 +41,7 @@ class Lab(NamedTuple):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a copy of what JupyterLab shows and may change."""
+    """Return a copy of the files that JupyterLab shows and may change."""
     folder = tmp_path_factory.mktemp("lab") / "my shop"
     for name in ("notebooks", ".jupyter"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
@@ -53,7 +53,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def recipe(folder: Path, options: str) -> str:
-    """Return the commands of `make lab`, for the environment of the tests; only the workspace is kept elsewhere."""
+    """Return the commands of `make lab` for the environment of the tests, with another folder for the workspace."""
     given = [f"BIN={Path(sys.executable).parent}", f"VENV={folder.parent}", f"JUPYTER_OPTS={options}"]
     command = ["make", "--no-print-directory", "-n", "-o", f"{folder.parent}/lab", "lab", *given]
     alone = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}  # `make test` hands its own on
@@ -61,13 +61,13 @@ def recipe(folder: Path, options: str) -> str:
 
 
 def free_port() -> int:
-    """Return a port of loopback that nobody listens on."""
+    """Return a free port on loopback."""
     with closing(socket.create_server(("127.0.0.1", 0))) as found:
         return found.getsockname()[1]
 
 
 def wait_for(port: int, server: subprocess.Popen, log: Path) -> None:
-    """Wait until something listens on a port of loopback."""
+    """Wait until a server listens on a port of loopback."""
     end = time.monotonic() + START
     while time.monotonic() < end and server.poll() is None:
         with closing(socket.socket()) as trial:
@@ -127,7 +127,7 @@ def run_cell(tab: Any, text: str) -> str:
     return output.inner_text().strip()
 
 
-def test_lab_opens_the_tour_with_the_root_beside_it(lab):
+def test_lab_opens_the_tour_and_the_project_folder(lab):
     assert lab.tab.locator(".lm-TabBar-tab.jp-mod-current .lm-TabBar-tabLabel").all_inner_texts().count("0_tour.ipynb") == 1
     assert lab.tab.locator(".jp-MarkdownCell h1").first.inner_text().startswith("The tour")
     names = lab.tab.locator(".jp-FileBrowser .jp-DirListing-itemName").all_inner_texts()
@@ -135,11 +135,11 @@ def test_lab_opens_the_tour_with_the_root_beside_it(lab):
     assert any(name.strip().endswith(".toml") for name in names)
 
 
-def test_notebook_finds_the_shop_of_the_root(lab):
+def test_notebook_finds_rfm_toml_of_the_project(lab):
     assert run_cell(lab.tab, "import rfm\nprint(rfm.load_settings().landing)") == str(lab.folder / "data" / "landing")
 
 
-def test_lab_asks_nothing_and_nobody_outside(lab):
+def test_lab_shows_no_dialog_and_sends_no_request_outside(lab):
     assert lab.tab.locator(".jp-Dialog, .Toastify__toast").all_inner_texts() == []
     assert lab.outside == []
 
@@ -154,7 +154,7 @@ def test_tab_lists_the_library(lab):
     lab.tab.keyboard.press("Escape")
 
 
-def test_shift_tab_shows_help_that_begins_with_words(lab):
+def test_shift_tab_shows_help_that_starts_with_text(lab):
     run_cell(lab.tab, "import rfm\nprint(1)")
     new_cell(lab.tab, "rfm.clean")
     lab.tab.keyboard.press("Shift+Tab")

@@ -1,4 +1,4 @@
-"""Lighthouse of npm (tried with 12.8.2) gives every page 95 or more on a laptop profile."""
+"""Lighthouse (npm, tried with 12.8.2) scores every page 95 or more on a laptop profile."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def lighthouse() -> str:
 
 @pytest.mark.long
 @pytest.mark.parametrize("page", ["", *(page.file for page in PAGES)])
-def test_page_is_quick_and_open_to_all(built, chromium, lighthouse, tmp_path: Path, page: str) -> None:
+def test_page_is_fast_and_accessible(built, chromium, lighthouse, tmp_path: Path, page: str) -> None:
     with server(str(built.root)) as running:
         Thread(target=running.serve_forever, daemon=True).start()
         address = f"http://127.0.0.1:{running.server_port}/{f'{built.tables.day}/{page}' if page else ''}"

@@ -1,4 +1,4 @@
-"""The site as people meet it: in a browser, from a folder, without a network."""
+"""The site in a browser, opened from a folder, without network."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ UNDRAWN = ".canvas:not(.drawn)"
 
 
 def read_through(tab: Any) -> None:
-    """Bring every part of a page into sight, until nothing is left to draw."""
+    """Scroll through a page until everything is drawn."""
     while left := tab.locator(UNDRAWN).count():
         tab.mouse.wheel(0, 1)
         tab.evaluate(f"document.querySelector('{UNDRAWN}')?.scrollIntoView({{behavior: 'instant'}})")
@@ -32,7 +32,7 @@ def read_through(tab: Any) -> None:
 
 
 def violations(tab: Any, **only: Any) -> list[str]:
-    """Return what axe-core finds wrong, a line a rule."""
+    """Return the violations found by axe-core, one line per rule."""
     axe = importlib.resources.files("axe_playwright_python") / "axe.min.js"
     tab.evaluate(axe.read_text(encoding="utf-8"))
     how = {"resultTypes": ["violations"], "preload": False, **only}
@@ -46,13 +46,13 @@ def rows(tab: Any, table: str) -> list[list[str]]:
 
 
 def amount(text: str) -> float:
-    """Return an amount, or a count, as it stands on a page."""
+    """Return a displayed amount or count as a number."""
     return float(re.sub(r"[^\d.\-]", "", text.replace("−", "-")))
 
 
 # ── every page, whole ──────────────────────────────────────────────────────────────────────────────
 @pytest.mark.parametrize("page", ["front", *FILES])
-def test_page_loads_draws_everything_fits_and_can_be_used_by_all(built, visit, page):
+def test_page_draws_everything_fits_and_is_accessible(built, visit, page):
     address = built.address("index.html", run=False) if page == "front" else built.address(page)
     tab, errors, outside = visit(address)
     read_through(tab)
@@ -69,7 +69,7 @@ def test_page_loads_draws_everything_fits_and_can_be_used_by_all(built, visit, p
 
 
 # ── the numbers are those of the tables ────────────────────────────────────────────────────────────
-def test_numbers_on_overview_equal_the_tables_of_the_lake(built, visit):
+def test_numbers_on_overview_equal_the_lake(built, visit):
     tab, gold = visit(built.address("index.html")).tab, rfm.Lake(built.tables.settings.lake).frame("customer_rfm_gold")
     shown = tab.eval_on_selector_all(
         ".tiles > div", "all => all.map(one => [...one.children].slice(0, 2).map(part => part.innerText))"
@@ -89,7 +89,7 @@ def test_numbers_on_overview_equal_the_tables_of_the_lake(built, visit):
 
 
 # ── filters, search, ways ──────────────────────────────────────────────────────────────────────────
-def test_filter_of_segments_shows_the_rows_of_the_summary_and_can_be_sent(built, visit):
+def test_segment_filter_shows_its_rows_and_is_in_the_address(built, visit):
     summary = built.tables.frame("segment_summary")
     tier = summary["Tier"].value_counts().index[0]
     wanted = summary[summary["Tier"] == tier]
@@ -102,7 +102,7 @@ def test_filter_of_segments_shows_the_rows_of_the_summary_and_can_be_sent(built,
     tab.wait_for_function(f"() => document.querySelectorAll('.cards > li:not([hidden])').length == {len(summary)}")
 
 
-def test_link_to_a_segment_leads_to_its_card_and_back_leads_back(built, visit):
+def test_segment_link_opens_its_card_and_back_returns(built, visit):
     tab = visit(built.address("index.html")).tab
     name = tab.locator(".segments h3 a").last.inner_text()
     tab.locator(".segments h3 a").last.click()
@@ -113,7 +113,7 @@ def test_link_to_a_segment_leads_to_its_card_and_back_leads_back(built, visit):
     assert tab.locator(".pages [aria-current]").inner_text() == "Overview"
 
 
-def test_customers_of_a_segment_and_one_of_them_are_those_of_the_tables(built, visit):
+def test_customer_pages_show_the_rows_of_the_tables(built, visit):
     customers = built.tables.frame("customer_rfm_description_and_recommendation")
     segment = customers["Cluster_Description"].value_counts().index[-1]
     wanted = customers[customers["Cluster_Description"] == segment].set_index("CustomerID")
@@ -141,7 +141,7 @@ def test_download_holds_the_rows_of_the_tables(built, visit):
     assert listed == dict(zip(described["CustomerID"], described["Cluster_Description"], strict=True))
 
 
-def test_served_page_loads_itself_again_when_a_run_lands(built, browser, tmp_path):
+def test_served_page_reloads_after_a_new_run(built, browser, tmp_path):
     site = shutil.copytree(built.root, tmp_path / "site")
     with server(str(site)) as running:
         Thread(target=running.serve_forever, daemon=True).start()
