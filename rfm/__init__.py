@@ -29,6 +29,7 @@ _MODULES = {
     "segments": "rfm.analysis.segments",
     "movement": "rfm.analysis.movement",
     "figures": "rfm.analysis.figures",
+    "schema": "rfm.schema",
     "stages": "rfm.pipeline.stages",
 }  # name: its module
 _NAMES = {
@@ -56,6 +57,7 @@ _INTAKE = "unseen, ingest, pending, settle, finish are new_files, write_bronze, 
 __all__ = [name for name in (*_NAMES, *_MODULES) if name != "__version__"]
 
 if TYPE_CHECKING:
+    from rfm import schema
     from rfm.analysis import figures, movement, quality, segments
     from rfm.analysis import outliers as exclusions
     from rfm.analysis.cleaning import SEVERITIES, clean, judge

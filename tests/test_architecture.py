@@ -87,8 +87,8 @@ OWNERS = {  # library: the modules or folders that import it, and nobody else
     "pydantic_settings": {"settings"},
     "tomlkit": {"onboarding"},
 }
-NOT_IN_ANALYSIS = {"os", "io", "pathlib", "tempfile", "shutil", "subprocess", "socket", "time", "polars", "duckdb", "pyspark"}
-MOST_FILES, LONGEST_MODULE, LONGEST_FUNCTION = 82, 490, 40
+NOT_IN_ANALYSIS = {"os", "pathlib", "tempfile", "shutil", "subprocess", "socket", "time", "polars", "duckdb", "pyspark"}
+MOST_FILES, LONGEST_MODULE, LONGEST_FUNCTION = 80, 400, 40
 CLOCKS = {"now", "today", "utcnow", "monotonic", "perf_counter", "time_ns"}  # not read by what is pure
 ENGINE = re.compile(r"polars|duckdb|spark|sqlframe|ibis", re.IGNORECASE)
 HARMLESS = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef, ast.Assign, ast.AnnAssign, ast.AugAssign, ast.If)
@@ -285,7 +285,7 @@ def test_modules_classes_and_functions_have_docstrings():
 # ── the door ───────────────────────────────────────────────────────────────────────────────────────
 def test_public_interface_is_small_and_every_name_exists():
     assert dir(rfm) == sorted([*rfm.__all__, "__version__"])
-    assert 12 <= len(rfm.__all__) <= 25
+    assert len(rfm.__all__) <= 26
     assert all(getattr(rfm, name) is not None for name in rfm.__all__)
     with pytest.raises(AttributeError, match="'rfm' has no attribute 'metrix'"):
         _ = rfm.metrix

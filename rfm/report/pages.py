@@ -8,7 +8,6 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from rfm.analysis import figures
 from rfm.analysis.movement import largest_moves
 from rfm.analysis.sales import ACTIVE_DAYS, kpis
 from rfm.analysis.segments.profiles import medians_of
@@ -130,31 +129,35 @@ def segments_page(tables: RunTables) -> dict[str, Any]:
 
 
 def _how_they_differ(tables: RunTables, summary: pd.DataFrame) -> list[dict[str, Any]]:
+    from rfm.analysis.figures import clusters, segments
+
     described = tables.frame("cluster_description_and_recommendation")
     clustered, scored = tables.frame("customer_rfm_kmeans_clustered"), tables.frame("customer_segmentations")
     shown = [
-        drawn(figures.segment_shares(summary), "Each segment's share of customers beside its share of revenue", summary, SHARES),
-        drawn(figures.segment_treemap(summary, tables.currency), table=summary, columns=SHARES),
-        drawn(figures.cluster_profiles(described, medians_of(clustered)), table=described, columns=PROFILES),
+        drawn(segments.segment_shares(summary), "Each segment's share of customers beside its share of revenue", summary, SHARES),
+        drawn(segments.segment_treemap(summary, tables.currency), table=summary, columns=SHARES),
+        drawn(clusters.cluster_profiles(described, medians_of(clustered)), table=described, columns=PROFILES),
     ]
     if len(scored):
-        shown.append(drawn(figures.score_map(scored, clustered, tables.currency)))
-        shown.append(drawn(figures.agreement(scored)))
-    return [*shown, drawn(figures.distributions(clustered, clustered["Cluster"]))]
+        shown.append(drawn(segments.score_map(scored, clustered, tables.currency)))
+        shown.append(drawn(segments.agreement(scored)))
+    return [*shown, drawn(clusters.distributions(clustered, clustered["Cluster"]))]
 
 
 def _how_they_were_found(tables: RunTables) -> list[dict[str, Any]]:
     import pandas as pd
+
+    from rfm.analysis.figures import clusters, segments
 
     clustered = tables.frame("customer_rfm_kmeans_clustered")
     model = tables.frame("cluster_models", UpdateDate=tables.day).iloc[0]
     k, scores = int(model["k"]), pd.DataFrame(json.loads(model["model"])["scores"])
     regular = clustered["Cluster"].where(clustered["Cluster"] < 0, 0)
     return [
-        drawn(figures.outlier_fences(clustered, regular, tables.settings.clusters.iqr_factor)),
-        drawn(figures.k_selection(scores, k), table=scores, columns=SCORES),
-        drawn(figures.clusters_3d(clustered), "A point for each customer in the space of recency, orders and spending"),
-        drawn(figures.boxes(clustered, clustered["Cluster"])),
+        drawn(clusters.outlier_fences(clustered, regular, tables.settings.clusters.iqr_factor)),
+        drawn(clusters.k_selection(scores, k), table=scores, columns=SCORES),
+        drawn(segments.clusters_3d(clustered), "A point for each customer in the space of recency, orders and spending"),
+        drawn(segments.boxes(clustered, clustered["Cluster"])),
     ]
 
 
@@ -192,6 +195,8 @@ def movement_page(tables: RunTables) -> dict[str, Any]:
 
 
 def _period(tables: RunTables, moves: pd.DataFrame, id: str, title: str) -> dict[str, Any]:
+    from rfm.analysis.figures import segments
+
     moved = moves[moves["From_Segment"] != moves["To_Segment"]].sort_values("Customers", ascending=False)
     named = moved.assign(From_Segment=moved["From_Segment"].replace("", "(new customer)"))
     return {
@@ -200,17 +205,19 @@ def _period(tables: RunTables, moves: pd.DataFrame, id: str, title: str) -> dict
         "hint": f"Compared with the run of {moves['Since'].iloc[0]:%-d %B %Y}. Of the customers of that run, "
         f"{moves.loc[moves['From_Segment'] == moves['To_Segment'], 'Customers'].sum():,} stayed in their segment.",
         "says": largest_moves(moves, MOST, tables.currency, int(moves["Days"].iloc[0])),
-        "figures": [drawn(figures.movement(moves, TIER_OF), table=named, columns=MOVES)] if len(moved) else [],
+        "figures": [drawn(segments.movement(moves, TIER_OF), table=named, columns=MOVES)] if len(moved) else [],
     }
 
 
 def _stability(tables: RunTables) -> list[dict[str, Any]]:
+    from rfm.analysis.figures import segments
+
     runs = tables.frame("segment_stability")
     runs = runs[runs["UpdateDate"] <= tables.day].sort_values("UpdateDate", ascending=False)
     if len(runs) < 2:
         return []
     hint = "Customers without a purchase since the previous run should keep their segment; this is how many did not."
-    shown = drawn(figures.stability(runs), table=runs, columns=STEADY)
+    shown = drawn(segments.stability(runs), table=runs, columns=STEADY)
     return [{"id": "stability", "title": "How steady the names are", "hint": hint, "figures": [shown]}]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
-from rfm.analysis import figures, sales
+from rfm.analysis import sales
 from rfm.analysis.cleaning import judge
 from rfm.analysis.quality.gate import money_flow
 from rfm.contracts import TABLES
@@ -123,11 +123,13 @@ def quality_page(tables: RunTables) -> dict[str, Any]:
 
 def money(tables: RunTables) -> list[dict[str, Any]]:
     """Return the figure of the money of all lines on its way to the revenue in the segments, to the cent."""
+    from rfm.analysis.figures import quality
+
     refused, silver = judge(tables.read(QUARANTINE), dialect=tables.settings.dialect), tables.read(SILVER)
     flow = money_flow(
         refused, silver, tables.day, stock_code_pattern=tables.rules.stock_code_pattern, revenue=tables.rules.revenue
     )
-    return [drawn(figures.money_waterfall(flow, tables.currency), table=flow, columns=FLOW)]
+    return [drawn(quality.money_waterfall(flow, tables.currency), table=flow, columns=FLOW)]
 
 
 def _column(column: Column) -> dict[str, Any]:
@@ -155,13 +157,15 @@ def _reasons(tables: RunTables) -> list[dict[str, Any]]:
 
 
 def _over_time(tables: RunTables, results: pd.DataFrame) -> list[dict[str, Any]]:
+    from rfm.analysis.figures import quality
+
     days, volume = tables.frame("daily_counts"), tables.frame("daily_volume")
     rates = results.assign(Passed=1 - results["failed"] / results["checked"].clip(lower=1)).iloc[::-1]
     return [
-        drawn(figures.layers_by_day(days), table=days.sort_values("InvoiceDate", ascending=False), columns=LAYERS),
-        drawn(figures.pass_rates(results), table=rates, columns=RATES),
-        drawn(figures.refusals(results), table=rates[rates["severity"] == "drop"], columns=RATES),
-        drawn(figures.weekday_volume(volume), table=volume.sort_values("InvoiceDate", ascending=False), columns=VOLUME),
+        drawn(quality.layers_by_day(days), table=days.sort_values("InvoiceDate", ascending=False), columns=LAYERS),
+        drawn(quality.pass_rates(results), table=rates, columns=RATES),
+        drawn(quality.refusals(results), table=rates[rates["severity"] == "drop"], columns=RATES),
+        drawn(quality.weekday_volume(volume), table=volume.sort_values("InvoiceDate", ascending=False), columns=VOLUME),
     ]
 
 
@@ -224,6 +228,8 @@ def trade_page(tables: RunTables) -> dict[str, Any]:
 
 
 def _by_month(tables: RunTables) -> dict[str, Any]:
+    from rfm.analysis.figures import sales as figures
+
     months, days = (sales.periods(tables.orders, tables.day, unit) for unit in ("month", "day"))
     return {
         "figures": [
@@ -234,6 +240,8 @@ def _by_month(tables: RunTables) -> dict[str, Any]:
 
 
 def _coming(tables: RunTables) -> dict[str, Any]:
+    from rfm.analysis.figures import sales as figures
+
     months, cohorts = sales.customer_months(tables.orders, tables.day), sales.cohorts(tables.orders, tables.day)
     gaps = sales.days_between(tables.orders, tables.day)
     return {
@@ -246,11 +254,15 @@ def _coming(tables: RunTables) -> dict[str, Any]:
 
 
 def _countries(tables: RunTables) -> dict[str, Any]:
+    from rfm.analysis.figures import sales as figures
+
     found = sales.countries(tables.orders, tables.day)
     return {"figures": [drawn(figures.countries(found, tables.currency), table=found.head(BEST), columns=COUNTRIES)]}
 
 
 def _products(tables: RunTables) -> dict[str, Any]:
+    from rfm.analysis.figures import sales as figures
+
     found = sales.products(tables.read(SILVER), tables.day, stock_code_pattern=tables.rules.stock_code_pattern)
     often = found.sort_values(["Units", "StockCode"], ascending=[False, True])
     return {
@@ -262,6 +274,8 @@ def _products(tables: RunTables) -> dict[str, Any]:
 
 
 def _baskets(tables: RunTables) -> dict[str, Any]:
+    from rfm.analysis.figures import sales as figures
+
     found = sales.baskets(tables.orders, tables.day)
     return {"figures": [drawn(figures.basket_size(tables.orders), table=found, columns=BASKETS)]}
 

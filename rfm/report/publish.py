@@ -32,6 +32,7 @@ from rfm.landing.decode import pseudonymize
 from rfm.landing.files import check_bucket_reachable, filesystem
 from rfm.report import customers as exports
 from rfm.report.customers import renamed
+from rfm.report.notebooks import FOLDER as NOTEBOOKS
 from rfm.report.pages import PAGES
 
 
@@ -169,7 +170,7 @@ def _may_leave(name: str, choice: Publish) -> bool:
         return False
     file = found[2]
     customers = file in CUSTOMERS or file.startswith(f"{exports.FOLDER}/")
-    return file in OPEN or (customers and choice.customers) or (file.startswith("notebooks/") and _notebooks(choice))
+    return file in OPEN or (customers and choice.customers) or (file.startswith(f"{NOTEBOOKS}/") and _notebooks(choice))
 
 
 def _notebooks(choice: Publish) -> bool:
