@@ -81,6 +81,7 @@ OWNERS = {  # library: the modules or folders that import it, and nobody else
     "botocore": {"lake.delta"},
     "polars": {"config", "contracts", "lake", "pipeline.release", "pipeline.schedule", "schema"},
     "pyarrow": {"analysis.metrics", "datasets", "lake", "landing", "onboarding.sniff"},
+    "filelock": {"pipeline.schedule"},
     "fsspec": {"landing", "onboarding.sniff"},
     "pandera": {"contracts", "schema"},
     "pydantic": {"config", "settings"},
