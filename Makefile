@@ -66,7 +66,7 @@ lab: $(VENV)/lab ## open the tour in JupyterLab, with the options in JUPYTER_OPT
 test: $(VENV)/test ## run the tests, except the long ones and those on Spark or in a browser (under eight minutes on two cores)
 	@$(PYTEST) -m "not long and not spark and not classic and not browser"
 
-coverage: $(VENV)/dev ## run the tests, except the long ones, and require 95 % coverage
+coverage: $(VENV)/dev ## run the tests, those on Spark and in a browser too but not the long ones; require 95 % coverage
 	@$(PYTEST) -m "not long" --cov=rfm --cov-report=term --cov-fail-under=95
 
 test-long: $(VENV)/dev ## run all tests, including the long ones: many kills, long fuzzing, large data
