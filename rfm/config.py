@@ -230,7 +230,7 @@ class Shop(Section):
         return currency
 
 
-# ── dialect ────────────────────────────────────────────────────────────────────────────────────────
+# ── how files are written ────────────────────────────────────────────────────────────────────────────────────────
 _FIELDS = ("invoice", "stock_code", "description", "quantity", "price", "customer_id", "country", "invoice_date")
 FIELDS = dict(zip(LANDING_COLUMNS.values(), _FIELDS, strict=True))
 """Columns of bronze, and the setting that names each one's header in the files."""
@@ -362,7 +362,7 @@ class Dialect(Section):
     rules: Rules = Rules()
 
 
-# ── severity ───────────────────────────────────────────────────────────────────────────────────────
+# ── severity of rules ───────────────────────────────────────────────────────────────────────────────────────
 REPEATS = "unique_surrogate_key"  # a rule about several rows, which no expression of one row can check
 
 

@@ -41,7 +41,6 @@ LANDING_COLUMNS = {
 """The columns of a landing file, and their names in bronze."""
 
 
-# ── tables ────────────────────
 POLARS_TYPES = {"STRING": "String", "INT": "Int32", "BIGINT": "Int64", "DOUBLE": "Float64", "BOOLEAN": "Boolean", "DATE": "Date"}
 
 

@@ -159,7 +159,6 @@ def _ratio(above: np.ndarray, below: np.ndarray, otherwise: float) -> np.ndarray
     return np.divide(above, below, out=np.full(np.shape(above), otherwise, dtype=float), where=below > 0)
 
 
-# ── backtest ─────────────────────────────────────────────────────────────────────────────────────
 # A forecast learns on the latest earlier day whose window had closed by its own day. The bootstrap draws customers, not days,
 # because the windows of neighbouring days overlap; all ways share the draws, so that their differences are paired.
 HORIZONS = (30, 60)

@@ -12,7 +12,6 @@ import pandas as pd
 from narwhals.typing import IntoFrame
 
 
-# ── numbers in words ────────────────────────────────────────────────────
 def amount(value: float | Decimal, currency: str = "", *, whole_from: float = 10) -> str:
     """Return an amount, without decimals from `whole_from` on: ``£1,234``, ``£9.50``."""
     return exact_amount(value, currency) if abs(float(value)) < whole_from else f"{'−' * (value < 0)}{currency}{abs(value):,.0f}"

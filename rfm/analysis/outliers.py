@@ -20,7 +20,6 @@ from rfm.contracts import TABLES, arrow_typed
 
 __all__ = ["Fences", "fit_exclusions", "headline", "iqr_fences", "outlier_clusters"]
 
-# ── outliers ────────────────────────────────────────────────────────────
 REGULAR, SPEND, FREQUENCY, BOTH = 0, -1, -2, -3
 LABELS = {SPEND: "spend outlier", FREQUENCY: "frequency outlier", BOTH: "spend and frequency outlier"}
 MARKS = {"Monetary": SPEND, "Frequency": FREQUENCY}  # a customer beyond the fences of both has the sum

@@ -12,7 +12,6 @@ import narwhals as nw
 
 from rfm.config import BLANKS, CURRENCY, DATE_TOKENS, FIRST_OF_LAST_CENTURY, GROUPED, MONTHS, Format, number_shape
 
-# ── the shop's notation ─────────────────────────────────────────────────
 _WIDTHS = {"Y": 4, "y": 2, "m": 2, "d": 2, "b": 2}
 _LENIENT = {"m": "[0-9]{1,2}", "d": "[0-9]{1,2}"}  # if the pattern has separators
 _AFTER_DATE = ",?[ T]"  # between a date and a time

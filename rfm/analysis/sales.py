@@ -15,7 +15,6 @@ import pandas as pd
 from rfm.config import Rules
 from rfm.contracts import TABLES, arrow_typed
 
-# ── orders and products ─────────────────────────────────────────────────
 UNNAMED = "(no description)"
 PATTERN = Rules().stock_code_pattern
 

@@ -120,7 +120,6 @@ def notebooks(
     screen.print(f"{counts}: {folder.resolve()}", markup=False)
 
 
-# ── backtest, score ──────────────────────────────────────────────────
 @app.command(epilog="Examples: `rfm backtest` · `rfm backtest --from 2025-09-01 --to 2025-12-30 --every 14 --out backtest.csv`")
 @with_settings("lake", "engine", "remote")
 def backtest(

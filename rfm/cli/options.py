@@ -74,7 +74,6 @@ screen, errors = Terminal(soft_wrap=True, highlight=False), Terminal(stderr=True
 notes = Notes(stderr=True, soft_wrap=True, highlight=False)
 
 
-# ── the app and the options of `rfm` itself ──────────────────────────
 PANELS = {  # heading in the help: its verbs, in their order
     "Run": ("daily", "backfill", "watch"),
     "Your own files": ("check", "init", "upload"),

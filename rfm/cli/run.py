@@ -17,7 +17,6 @@ from rfm.cli.options import Json, app, day_of, errors, notes, option, print_json
 from rfm.cli.status import with_progress_bar
 from rfm.errors import RfmError, SettingsError
 
-# ── daily, backfill, watch ───────────────────────────────────────────
 Parameters = Annotated[
     list[str] | None, typer.Option("--parameter", "-p", metavar="NAME=VALUE", help="A notebook parameter; repeatable.")
 ]

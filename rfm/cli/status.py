@@ -74,7 +74,6 @@ def release(
         screen.print(releases.release_or_export(settings, file, export), markup=False)
 
 
-# ── what is in it ────────────────────────────────────────────────────
 MOST_RUNS = 50
 RESULTS = ("customers", "revenue", "orders", "warnings")  # in the reports' list of runs, but not in the log
 

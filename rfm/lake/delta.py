@@ -71,7 +71,6 @@ def _make(environment: frozenset[tuple[str, str]]) -> tuple[Any, Any]:
     return session, session.create_client("s3")
 
 
-# ── handles ────────────────────────────────────────────────────────────
 PLAIN = re.compile(r"[\w/.:@+=,~-]*", re.ASCII)  # addresses that delta-rs and Polars spell the same way
 
 

@@ -140,7 +140,6 @@ class Cluster:
         return ".".join(f"`{part}`" for part in (*self.home.split("."), table.name))
 
 
-# ── lake ────────────────────────────────────────────────────────────
 LAYER = {name: layer for layer, name in ingest.LAYERS.items()}  # the large tables, and what the ledger calls them
 UNKNOWN = -1  # version of a table of a catalog
 

@@ -72,7 +72,6 @@ def _size(table: deltalake.DeltaTable) -> TableSize:
     return TableSize(table.version(), int(files["num_records"].sum()), len(files), int(files["size_bytes"].sum()))
 
 
-# ── exactly once ────────────────────────────────────────────────────────────
 DIGEST_BITS = 40
 # half the size of Snappy at no cost; small groups, as a streaming reader holds several at once
 ROW_GROUPS = deltalake.WriterProperties(compression="ZSTD", compression_level=1, max_row_group_size=CHUNK_ROWS // 2)

@@ -102,7 +102,6 @@ def _fits(record: bytes, separator: bytes, width: int, quoted: re.Pattern[bytes]
     return not joined and _count_fields(record, separator) == width
 
 
-# ── blanks ────────────────────────────────────────────────────────────
 BLANK = " "
 _QUOTED = rb'"%s"(?![^ \r\n])' % repeated(rb'[^"\r\n]|""')
 _FIELD = rb'(?:%s|[^ "\r\n][^ \r\n]*+)' % _QUOTED

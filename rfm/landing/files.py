@@ -45,7 +45,6 @@ def check_bucket_reachable(system: fsspec.AbstractFileSystem, root: str) -> None
         system.call_s3("list_objects_v2", Bucket=bucket, Prefix=prefix, MaxKeys=1)
 
 
-# ── files ────────────────────────────────────────────────────────────
 TOKENS = ("ETag", "etag", "md5Hash", "mtime", "LastModified", "created")  # of these the first that a file system gives
 SITE = "runs.json"  # marks the folder of a published site
 DATES_IN_NAMES = {  # patterns of dates, and their formats; the first that is a day counts

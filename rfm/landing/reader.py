@@ -131,7 +131,6 @@ class StreamedRows:
         return pa.concat_tables(self).__arrow_c_stream__(requested_schema)
 
 
-# ── many files ────────────────────────────────────────────────────────────
 Read = tuple[tuple, pa.Table | StreamedRows]  # a file's row of the ledger, and its rows
 
 

@@ -109,7 +109,6 @@ def _in_force(settings: Settings, sample: Sample) -> tuple[dict[str, Any], list[
     return {name: value for name, value in chosen.items() if name not in gone}, found
 
 
-# ── the report as JSON ───────────────────────────────────────────────
 def to_json(report: Report) -> dict[str, Any]:
     """Return a report as values for JSON."""
     first = report.sample.first if report.sample.glances else None

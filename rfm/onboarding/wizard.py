@@ -27,7 +27,6 @@ from rfm.onboarding.sniff import WORKBOOK, Example
 from rfm.pipeline.schedule import OLDEST
 from rfm.settings import EXAMPLE_FILE, PATHS, SHOP_FILE, absolute, packaged
 
-# ── the report ────────────────────────────────────────────────────
 MARKS = {"note": "[dim]·[/]", "mend": "[yellow]![/]", "unusable": "[red]✗[/]"}
 SURE = {"sure": "[green]sure[/]", "likely": "likely", "unsure": "[yellow]unsure[/]"}
 LABELS = {"invoice_date": "date", "customer_id": "customer", "stock_code": "product"}

@@ -214,7 +214,6 @@ def to_segments(settings: Settings, lake: Lake, run_date: dt.date) -> str:
     return headline(tables[SEGMENT_SUMMARY], settings.shop.currency)
 
 
-# ── replay ────────────────────────────────────────────────────────────
 REPEATED = (stages.MEASURE, stages.CLUSTER, stages.SEGMENT)
 
 

@@ -97,7 +97,6 @@ def _run_stages(
     record.status = "done"
 
 
-# ── monitor ────────────────────────────────────────────────────────────
 JOB = "daily"
 
 

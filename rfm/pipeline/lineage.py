@@ -105,7 +105,6 @@ def column_lineage(table: str) -> list[tuple[str, str, str]]:
     return [(column.name, column.type, column.meaning) for column in TABLES[table].columns]
 
 
-# ── run events ────────────────────────────────────────────────────────────
 NAMESPACE = "rfm"
 _IDS = uuid.uuid5(uuid.NAMESPACE_URL, "urn:rfm")
 _CREDENTIALS = re.compile(r"(?<=//)[^/@\s]*@")

@@ -83,7 +83,6 @@ def kept_days(lake: str) -> list[dt.date]:
     return sorted(dt.date.fromisoformat(name) for name in names)
 
 
-# ── score ────────────────────────────────────────────────────────────
 COLUMNS = ("CustomerID", "Monetary", "Frequency", "Recency")
 LOWEST = {"Monetary": 0, "Frequency": 1, "Recency": 0}
 SALES = ("Invoice", "StockCode", "Quantity", "Price", "InvoiceDate")  # columns of bronze by which sales lines are known

@@ -61,7 +61,6 @@ def parameters_of(notebook: Path) -> list[str]:
     return [target.id for target in targets if isinstance(target, ast.Name)]
 
 
-# ── one notebook ────────────────────────────────────────────────────────
 CELL_TIMEOUT = 3600  # seconds
 OWN_ERRORS = {RfmError.__name__, *(kind.__name__ for kind in RfmError.__subclasses__())}
 ENGINE = "rfm"

@@ -175,7 +175,6 @@ def _count(lake: Lake, left: pl.DataFrame) -> None:
         ingest.record_layer(lake, layer, noted.drop("layer", "rows", "version"), versions)
 
 
-# ── verb ────────────────────────────────────────────────────────────
 RELEASE = "`rfm release`"
 NUMBER = re.compile("[+-]?[0-9]+(?:[.,][0-9]+)?")
 Raw = dict[str, str | None]

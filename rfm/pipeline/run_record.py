@@ -210,7 +210,6 @@ def _version(package: str) -> str:
     return "not installed"
 
 
-# ── log ────────────────────────────────────────────────────────────
 WRITTEN = tuple(dict.fromkeys(name for stage in STAGES for name in stage.writes))
 
 

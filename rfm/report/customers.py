@@ -23,7 +23,6 @@ from rfm.pipeline.stages import EXPORTS as FOLDER
 from rfm.pipeline.stages import HISTORY
 from rfm.report.render import PAGE_FILTERS, RunTables, slug
 
-# ── downloads ───────────────────────────────────────────────────────────
 ALL, ENTERED = "customers", "entered-risk"  # the lists that are no segment's
 MOST_IN_EXCEL = 100_000  # rows; a longer list is for CSV and Parquet
 LONGEST_SHEET_NAME = 31  # characters; Excel refuses more

@@ -146,7 +146,6 @@ CELL_FILTERS: dict[str, Callable[..., Any]] = {
 }
 
 
-# ── pages ────────────────────────────────────────────────────────────
 def convert_notebooks(
     work: Path, made: Callable[[str, Callable[[], Any]], Any], given: Mapping[str, Any], record: Mapping[str, Any]
 ) -> None:

@@ -19,7 +19,6 @@ from rfm.report.render import RunTables, drawn, slug
 if TYPE_CHECKING:
     import pandas as pd
 
-# ── overview ────────────────────────────────────────────────────────────
 MOST_MOVES = 3
 MONTH = 30  # days
 KPIS = (  # field of `rfm.analysis.sales.Kpis`, label, form, note

@@ -36,7 +36,6 @@ from rfm.report.notebooks import FOLDER as NOTEBOOKS
 from rfm.report.pages import PAGES
 
 
-# ── storage ─────────────────────────────────────────────────────────────
 def reaching_site(reports: str) -> AbstractContextManager[None]:
     """Turn errors of the disk or the network into one line."""
     return errors.friendly_io_errors(f"{reports}: cannot be published to", "fix that first")

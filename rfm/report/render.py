@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from rfm.lake.tables import Lake
 
 
-# ── filters ────────────────────────────────────────────────────────────
 def _shown(form: Callable[..., str]) -> Callable[..., str]:
     """Return a filter that formats a number and shows anything else as a dash."""
 

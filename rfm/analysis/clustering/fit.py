@@ -82,7 +82,6 @@ def _check(gold: pd.DataFrame, run_date: dt.date) -> None:
         raise InputError(f"customer_rfm_gold is as of {as_of}, not {run_date}; run the gold stage for {run_date} first")
 
 
-# ── fit ──────────────────────────────────────────────────────────────────────────────────────────
 DIGITS = 9  # of scaled values; further digits depend on the currency's unit
 AT_ONCE = 4  # times `k_margin`: another k that is so much better takes over without waiting
 

@@ -16,7 +16,6 @@ from rfm.config import Clusters
 THREADS = 2
 
 
-# ── K-means ──────────────────────────────────────────────────────────────────────────────────────
 # Starts are drawn and compared on a grid of weighted cell means; only the best are run to the end with all points. Plain
 # `KMeans(n_init=10)` is simpler, but its eleven fits of 1,000,000 customers need 72 s of processor time instead of 8 s (1.3 s
 # instead of 0.25 s for 20,000; 0.37 s instead of 0.11 s for the 3,072 of a real day). Its inertia is sometimes better and

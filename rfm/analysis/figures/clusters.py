@@ -30,7 +30,6 @@ def _unit(metric: str) -> str:
     return f"{style.UNITS[metric]}{' (log)' * (metric != 'Recency')}"
 
 
-# ── metrics ────────────────────────────────────────────────────────────
 def distributions(gold: pd.DataFrame, outliers: pd.Series | None = None) -> Figure:
     """Draw histograms of recency, frequency and monetary value.
 

@@ -74,7 +74,6 @@ def no_data(title: str) -> Figure:
     return figure
 
 
-# ── data ────────────────────────────────────────────────────────────
 def arrivals(ledger: pd.DataFrame) -> Figure:
     """Draw how many lines the dated files of ``landing_files`` brought per day, and how many of them silver kept.
 

@@ -18,7 +18,6 @@ import pandas as pd
 
 from rfm.config import Quality
 
-# ── what is usual ───────────────────────────────────────────────────────
 PER_SIGMA = 1.4826
 LEAST_FACTOR = 0.15  # smallest spread of a logarithm: about a seventh more or less is always usual
 LEAST_SHARE = 0.02  # smallest spread of a share: two in a hundred

@@ -49,7 +49,6 @@ def _broken(results: pd.DataFrame, severity: str) -> str:
     return ", ".join(f"{name} by {count} row(s)" for name, count in counts.items())
 
 
-# ── quarantine ──────────────────────────────────────────────────────────
 # The reason of rows with too few or too many fields, whatever other rules they fail.
 FITS_HEADER = "fits_header"
 

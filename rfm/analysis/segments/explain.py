@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from rfm.analysis.clustering.model import Model
 
 
-# ── clusters and segments ────────────────────────────────────────────────────────────────────────
 def cluster_labels(clusters: Sequence[int], segments: Sequence[str]) -> list[str]:
     """Return a label for each cluster: its segment, and its number or kind of outlier where clusters share a segment.
 
