@@ -57,6 +57,7 @@ KERNEL_IMPORTS = (
 WARM_IMPORTS = (
     *("numpy", "pandas", "pandas.io.formats.html", "pyarrow.pandas_compat", "polars", "narwhals", "deltalake"),
     *("pydantic_settings", "nbformat", "plotly.graph_objects:Figure"),
+    *("matplotlib.backends.backend_agg", "rfm.analysis.figures.*"),
     *("rfm.contracts", "rfm.settings", "rfm.analysis.*", "rfm.lake.*", "rfm.landing.*"),
 )
 # What later notebooks import: loaded while the first run, in small pieces, because a kernel that is wanted waits for one.

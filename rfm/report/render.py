@@ -10,7 +10,6 @@ import hashlib
 import html
 import json
 import re
-from base64 import b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import ROUND_FLOOR, Decimal, InvalidOperation
@@ -286,7 +285,7 @@ MOST_ROWS = 60  # of the table under a figure
 
 def drawn(picture: Any, alt: str = "", table: Any = None, columns: Mapping[str, tuple[str, str]] | None = None) -> dict[str, Any]:
     """Return a figure of plotly or matplotlib for the template, optionally with the table that says the same."""
-    given = _image(picture) if hasattr(picture, "png") else _plot(picture)
+    given = _image(picture) if hasattr(picture, "base64_png") else _plot(picture)
     return given | {"alt": alt or given["alt"], "table": None if table is None else rows_of(table, columns)}
 
 
@@ -298,8 +297,8 @@ def _image(picture: Any) -> dict[str, Any]:
     """Return an image whose title is the caption instead, which wraps and is read aloud."""
     given = {"title": picture.get_suptitle(), "subtitle": "", "alt": picture.alt}
     picture.suptitle("")
-    width, height = (round(side) for side in picture.bbox.size)
-    return given | {"image": b64encode(picture.png()).decode(), "width": width, "height": height}
+    width, height = map(int, picture.bbox.size)
+    return given | {"image": picture.base64_png(), "width": width, "height": height}
 
 
 def rows_of(frame: Any, columns: Mapping[str, tuple[str, str]] | None = None) -> dict[str, Any]:

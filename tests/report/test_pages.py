@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import datetime as dt
 import json
@@ -361,6 +362,7 @@ def test_headings_go_down_one_by_one_from_a_single_first(pages):
 def test_every_figure_has_words_and_every_id_is_alone(pages):
     for name, page in pages.items():
         assert all(tag["aria-label"].strip() for tag in page.select(".canvas, svg[role=img]")), name
+        assert all(tag["alt"].strip() for tag in page("img")), name
         ids = [tag["id"] for tag in page(id=True)]
         assert len(ids) == len(set(ids)), name
         named = [one for tag in page(attrs={"aria-labelledby": True}) for one in tag["aria-labelledby"].split()]
@@ -388,6 +390,24 @@ def test_pages_are_small_and_plotly_is_there_once(project):
     assert own < 60_000
     assert len(list(reports.rglob("plotly*"))) == 1
     assert max(path.stat().st_size for path in reports.rglob("*.html")) + own < 1_500_000
+
+
+def test_diagnostics_on_segments_are_small_described_images(pages, tables):
+    shown = {image.find_parent("figure").h3.text: image for image in pages["segments.html"].select("figure img")}
+    assert list(shown) == [
+        "How do the clusters differ from the median customer?",
+        "How are recency, frequency and spending spread?",
+        "Which customers are too far out for K-means?",
+        "How many clusters?",
+    ]
+    for image in shown.values():
+        kind, _, content = image["src"].partition(",")
+        png = base64.b64decode(content)
+        assert kind == "data:image/png;base64"
+        assert [int.from_bytes(png[at : at + 4]) for at in (16, 20)] == [int(image[side]) for side in ("width", "height")]
+        assert len(png) <= 60_000
+    regular = (tables.frame("customer_rfm_kmeans_clustered")["Cluster"] >= 0).sum()
+    assert f"regular: {regular:,}" in shown["Which customers are too far out for K-means?"]["alt"]
 
 
 def test_long_tables_are_cut_with_a_word(tables):

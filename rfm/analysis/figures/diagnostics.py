@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
-from io import BytesIO
 from typing import Any
 
 import pandas as pd
@@ -30,15 +28,16 @@ class _Diagnostic(Figure):
 
     alt = ""
 
-    def png(self) -> bytes:
-        """Return the image, the same bytes each time."""
+    def base64_png(self) -> str:
+        """Return the image, the same text each time."""
+        from IPython.core.pylabtools import print_figure
+
         small: dict[str, Any] = {"metadata": {"Software": None}, "pil_kwargs": {"optimize": True}}
-        self.savefig(image := BytesIO(), format="png", dpi=self.dpi, bbox_inches=None, transparent=False, **small)
-        return image.getvalue()
+        return print_figure(self, base64=True, bbox_inches=None, **small)
 
     # Jupyter shows a plain Figure only after pyplot has drawn one, and without alternative text.
     def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
-        return {"image/png": b64encode(self.png()).decode()}, {"image/png": {"alt": self.alt}}
+        return {"image/png": self.base64_png(), "text/plain": self.alt}, {"image/png": {"alt": self.alt}}
 
 
 def start(title: str, alt: str, *, height: float = 4.5, columns: int = 1) -> tuple[_Diagnostic, list[Axes]]:

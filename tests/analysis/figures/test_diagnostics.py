@@ -106,7 +106,8 @@ def test_segment_lifts_are_sorted_by_who_buys_again() -> None:
 def test_jupyter_shows_an_image_with_a_text(ledger: pd.DataFrame) -> None:
     data, metadata = DisplayFormatter().format(figures.arrivals(ledger))
     assert base64.b64decode(data["image/png"]).startswith(b"\x89PNG")
-    assert metadata["image/png"]["alt"] == "How many lines did each day's file bring? From 6 to 15 lines per day."
+    assert data["text/plain"] == "How many lines did each day's file bring? From 6 to 15 lines per day."
+    assert metadata["image/png"]["alt"] == data["text/plain"]
 
 
 def test_the_image_is_small_and_the_same_each_time() -> None:
