@@ -304,7 +304,7 @@ def test_a_server_that_does_not_answer_keeps_nobody_waiting(clean_environment, t
     from rfm.pipeline import lineage
 
     release = threading.Event()
-    monkeypatch.setattr(lineage, "_emit", lambda client, moment: release.wait(600))
+    monkeypatch.setattr(lineage, "to_openlineage", lambda event: release.wait(600))
     sender = lineage.EventEmitter(str(tmp_path / "events.ndjson"))
     sender.send(START)
     assert sender.close(patience=0.05) == ["lineage: events are not sent: no answer within 0.05 seconds"]
