@@ -63,7 +63,7 @@ SEVERITIES: dict[str, Severity] = {rule.name: rule.severity for rule in EXPECTAT
 # ── casts and rules ─────────────────────────────────────────────────────
 def clean(
     bronze: IntoFrameT,
-    expectations: tuple[Expectation, ...] = EXPECTATIONS,
+    expectations: tuple[Expectation, ...] | None = None,
     severities: Mapping[str, str] | None = None,
     dialect: Dialect = Dialect(),
 ) -> tuple[IntoFrameT, IntoFrameT]:
@@ -99,12 +99,13 @@ def clean(
     """
     rows: Any = nw.from_native(judge(bronze, expectations, dialect))
     chosen = severities or {}
-    names = [rule.name for rule in expectations if chosen.get(rule.name, rule.severity) != "warn"]
+    rules = EXPECTATIONS if expectations is None else expectations
+    names = [rule.name for rule in rules if chosen.get(rule.name, rule.severity) != "warn"]
     valid = nw.all_horizontal(*(nw.col(name) for name in names), ignore_nulls=False)
     return _silver(rows.filter(valid)).to_native(), _quarantine(rows.filter(~valid), names).to_native()
 
 
-def judge(bronze: IntoFrameT, expectations: tuple[Expectation, ...] = EXPECTATIONS, dialect: Dialect = Dialect()) -> IntoFrameT:
+def judge(bronze: IntoFrameT, expectations: tuple[Expectation, ...] | None = None, dialect: Dialect = Dialect()) -> IntoFrameT:
     """Cast bronze rows to typed columns and add one boolean column per expectation; parameters as for `clean`.
 
     The result has the raw text with the prefix ``raw_``; the typed columns of silver, null where the text has no valid
@@ -118,8 +119,9 @@ def judge(bronze: IntoFrameT, expectations: tuple[Expectation, ...] = EXPECTATIO
     >>> int((~judged["valid_quantity"]).sum())
     98
     """
+    rules = EXPECTATIONS if expectations is None else expectations
     rows = _typed(_as_text(bronze), dialect)
-    return rows.with_columns(**{rule.name: _passes(rule, dialect) for rule in expectations}).to_native()
+    return rows.with_columns(**{rule.name: _passes(rule, dialect) for rule in rules}).to_native()
 
 
 def _passes(rule: Expectation, dialect: Dialect) -> nw.Expr:
