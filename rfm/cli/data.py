@@ -177,7 +177,7 @@ def score(
 
 
 # ── check, init ──────────────────────────────────────────────────────
-Files = Annotated[list[str], typer.Argument(metavar="FILE", help="A shop's exports: files, folders or URLs; CSV or XLSX.")]
+Files = Annotated[list[str], typer.Argument(metavar="FILE", help="Files, folders or URLs; CSV, Excel, Parquet, JSON lines.")]
 
 
 @app.command(epilog="Examples: `rfm check orders.csv` · `rfm check exports/ --json`")

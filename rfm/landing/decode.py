@@ -40,8 +40,9 @@ class Rows(NamedTuple):
 
 
 class Format(NamedTuple):
-    """A file format: its magic bytes, its suffixes, and the function that reads their unpacked bytes."""
+    """A file format: what to call it (empty for text), its magic bytes, suffixes, and the function that reads unpacked bytes."""
 
+    label: str
     magic: bytes
     suffixes: tuple[str, ...]
     read: Callable[[Iterator[bytes], str, str], Iterator[Any]]
@@ -319,12 +320,13 @@ def _is_utf8(raw: bytes) -> bool:
 # To read another format, write a function that yields its rows as `Rows` and add one line here; everything behind it
 # (column names, further columns, hashed customers, `rfm check`) works on `Rows`. The first magic that fits the unpacked
 # bytes decides, then the suffix of the name (without .gz); a file without either is CSV text.
-TEXT = Format(b"", (), _read_text)  # records and columns are found by `rfm.landing.csv`
+TEXT = Format("", b"", (), _read_text)  # records and columns are found by `rfm.landing.csv`
+JSON_LINE = rb'(?:\xef\xbb\xbf)?\s*\{[^\S\r\n]*(?:"[^\r\n]*)?\}[^\S\r\n]*(?:[\r\n]|\Z)'
 FORMATS = (
-    Format(rb"PAR1", (".parquet", ".pq"), _read_parquet),
-    Format(rb'(?:\xef\xbb\xbf)?\s*\{[^\S\r\n]*(?:"[^\r\n]*)?\}[^\S\r\n]*(?:[\r\n]|\Z)', (".jsonl", ".ndjson"), _read_json_lines),
-    Format(rb"PK\x03\x04(?=.{0,4000}(?:xl/|\[Content_Types\]))", (), _read_workbook),
-    Format(rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", (), _read_workbook),
+    Format("Parquet", rb"PAR1", (".parquet", ".pq"), _read_parquet),
+    Format("JSON lines", JSON_LINE, (".jsonl", ".ndjson"), _read_json_lines),
+    Format("a workbook", rb"PK\x03\x04(?=.{0,4000}(?:xl/|\[Content_Types\]))", (), _read_workbook),
+    Format("a workbook", rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", (), _read_workbook),
     TEXT,
 )
 REFUSED = {  # how files begin that are no sales files, and what they are

@@ -6,6 +6,7 @@ import csv
 import fnmatch
 import json
 import os
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -30,14 +31,12 @@ from rfm.landing.csv import (
     skip_preamble,
     whitespace_reader,
 )
-from rfm.landing.decode import AUTO, GZIP_MAGIC, UTF8_BOM, UTF16_BOMS, after_last_line, decode_stream, detect_format
+from rfm.landing.decode import AUTO, FORMATS, GZIP_MAGIC, UTF8_BOM, UTF16_BOMS, after_last_line, decode_stream, detect_format
 from rfm.landing.files import filesystem, outside_reports
 from rfm.settings import Settings, absolute
 
 # ── the beginning of a file ──────────────────────────────────────────
 GLANCE = 8 << 20  # bytes that are read
-WORKBOOK = "a workbook"
-BINARY = {GZIP_MAGIC: "gzip", b"PK": WORKBOOK, b"\xd0\xcf\x11\xe0": WORKBOOK, b"PAR1": "Parquet"}  # by their first bytes
 CODECS = ("cp1252", "cp850", "mac_roman")  # with one byte per character, the most likely first
 LETTERS = frozenset("äöüÄÖÜßéèêëÉÈàâçîïôûùœñÑáíóúìò€£°’‘–§")  # expected in text of these codecs
 
@@ -99,8 +98,10 @@ def _unique(names: list[str]) -> list[str]:
 
 def _encoding(raw: bytes) -> tuple[str, str]:
     """Detect an encoding; return it in words, and as the codec to set."""
-    if kind := next((kind for start, kind in BINARY.items() if raw.startswith(start)), None):
-        return kind, AUTO
+    if raw.startswith(GZIP_MAGIC):
+        return "gzip", AUTO
+    if label := next((one.label for one in FORMATS if one.label and re.match(one.magic, raw, re.DOTALL)), ""):
+        return label, AUTO
     if raw.startswith(UTF16_BOMS):
         return "UTF-16", AUTO
     if 2 * raw[1:200:2].count(0) > len(raw[:200:2]) > 4 * raw[:200:2].count(0):

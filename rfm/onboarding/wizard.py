@@ -19,11 +19,12 @@ from rfm.analysis.formatting import count, exact_amount, file_size
 from rfm.config import plain_name
 from rfm.errors import SettingsError, friendly_io_errors, printable
 from rfm.lake import Lake
+from rfm.landing.decode import FORMATS
 from rfm.landing.files import date_in
 from rfm.onboarding import SECTIONS, Report, config_toml, default_of, without_empty_sections
 from rfm.onboarding.dry_run import Finding, guests, repeated
 from rfm.onboarding.guesses import NOT_CANCELLED, WITHOUT, Guess
-from rfm.onboarding.sniff import WORKBOOK, Example
+from rfm.onboarding.sniff import Example
 from rfm.pipeline.schedule import OLDEST
 from rfm.settings import EXAMPLE_FILE, PATHS, SHOP_FILE, absolute, packaged
 
@@ -84,7 +85,7 @@ def _files(report: Report) -> str:
     first = report.sample.first
     between = {"\t": "tab", ";": "semicolon", ",": "comma", "|": "bar", " ": "blanks"}[first.between]
     total = sum(int(report.place.system.size(f"{report.place.root}/{name}") or 0) for name in names)
-    layout = "" if first.encoding in (WORKBOOK, "Parquet") else f", separated by {between}"
+    layout = "" if first.encoding in {one.label for one in FORMATS} else f", separated by {between}"
     return f"[bold]{literal(named)}[/]  [dim]{file_size(total)}, {first.encoding}{layout}[/]"
 
 

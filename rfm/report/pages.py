@@ -229,15 +229,15 @@ class Page(NamedTuple):
     template: str
     build: Callable[[RunTables], dict[str, Any]]
     after: str = TABLES_STAND
-    private: bool = False
+    private: bool = True  # it shows single customers: published only if the shop opts in
 
 
 PAGES = (
-    Page("index.html", "Overview", "overview.html.j2", overview_page),
-    Page("segments.html", "Segments", "segments.html.j2", segments_page),
-    Page("customers.html", "Customers", "customers.html.j2", customers.customers_page, private=True),
-    Page("movement.html", "Movement", "movement.html.j2", movement_page),
-    Page("trade.html", "Trade", "trade.html.j2", pages_data.trade_page, after=CLEAN.name),
-    Page("quality.html", "Quality", "quality.html.j2", pages_data.quality_page, after=CLEAN.name),
-    Page("run.html", "Run", "run.html.j2", pages_data.lineage_page, after=""),
+    Page("index.html", "Overview", "overview.html.j2", overview_page, private=False),
+    Page("segments.html", "Segments", "segments.html.j2", segments_page, private=False),
+    Page("customers.html", "Customers", "customers.html.j2", customers.customers_page),
+    Page("movement.html", "Movement", "movement.html.j2", movement_page, private=False),
+    Page("trade.html", "Trade", "trade.html.j2", pages_data.trade_page, after=CLEAN.name, private=False),
+    Page("quality.html", "Quality", "quality.html.j2", pages_data.quality_page, after=CLEAN.name, private=False),
+    Page("run.html", "Run", "run.html.j2", pages_data.lineage_page, after="", private=False),
 )
