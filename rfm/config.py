@@ -17,7 +17,6 @@ from rfm.errors import SettingsError, printable, unknown
 
 VERSION = "0.1.0"
 
-# ── sections ───────────────────────────────────────────────────────────────────────────────────────
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 

@@ -96,7 +96,6 @@ def _unpack(source: Any, name: str) -> Iterator[bytes]:
         raise InputError(f"{name}: damaged gzip ({error}); send the file again") from None
 
 
-# ── workbooks and Parquet ────────────────────────────────────────────────────────────
 def _read_workbook(chunks: Iterator[bytes], name: str, encoding: str) -> Iterator[Rows]:
     """Yield the sheets that have the header of the first, one after the other, without empty rows."""
     import python_calamine

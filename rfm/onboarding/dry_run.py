@@ -26,7 +26,6 @@ from rfm.pipeline import backfill, stages
 from rfm.pipeline.schedule import NEWEST_SALE, OLDEST, newest
 from rfm.settings import Settings
 
-# ── findings in the beginnings of files ──────────────────────────────
 NEEDED = {"customer_id": "the customer", "invoice_date": "the date of the sale"}
 NAMED = NEEDED | {"price": "price or amount"}
 VALUE = re.compile(r"^[-+]?[0-9][0-9.,:/ -]*$")  # in place of a column name

@@ -153,7 +153,7 @@ def _how_they_were_found(tables: RunTables) -> list[dict[str, Any]]:
     k, scores = int(model["k"]), pd.DataFrame(json.loads(model["model"])["scores"])
     regular = clustered["Cluster"].where(clustered["Cluster"] < 0, 0)
     return [
-        drawn(clusters.outlier_fences(clustered, regular, tables.settings.clusters.iqr_factor)),
+        drawn(clusters.outlier_fences(clustered, regular, tables.clusters.iqr_factor)),
         drawn(clusters.k_selection(scores, k), table=scores, columns=SCORES),
         drawn(segments.clusters_3d(clustered), "A point for each customer in the space of recency, orders and spending"),
         drawn(segments.boxes(clustered, clustered["Cluster"])),

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rfm.analysis import formatting, sales
-from rfm.config import Rules
+from rfm.config import Clusters, Rules
 from rfm.contracts import TABLES
 from rfm.errors import InputError, first_line
 from rfm.lake import open_lake
@@ -241,6 +241,11 @@ class RunTables:
     def rules(self) -> Rules:
         """The business rules of the run."""
         return Rules.model_validate(self.record.get("settings", {}).get("rules") or self.settings.rules.model_dump())
+
+    @property
+    def clusters(self) -> Clusters:
+        """How the run clustered: a past day is drawn with the settings of that day."""
+        return Clusters.model_validate(self.record.get("settings", {}).get("clusters") or self.settings.clusters.model_dump())
 
     def check_day(self) -> None:
         """Raise InputError if a catalog, which has only the newest version of a table, holds another day by now."""

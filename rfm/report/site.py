@@ -23,7 +23,6 @@ from rfm.report.publish import open_site, publishable_files, published_record, r
 from rfm.report.render import RunTables, assets, links, render
 from rfm.settings import Settings
 
-# ── small drawings ────────────────────────────────────────────────────────────
 WIDTH, HEIGHT, INSET = 240, 64, 4  # of a sparkline, in its own units
 
 

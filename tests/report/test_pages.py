@@ -431,6 +431,11 @@ def test_report_makes_a_past_day_again_from_its_own_versions(project, copied):
     assert json.loads((Path(copied.reports) / "runs.json").read_text())["newest"]["run_date"] == str(LAST)
 
 
+def test_a_past_day_is_drawn_with_its_own_settings(project):
+    today = project[0].model_copy(update={"clusters": project[0].clusters.model_copy(update={"iqr_factor": 9.0})})
+    assert RunTables(today, project[1][-1]).clusters.iqr_factor == 1.5
+
+
 def test_report_takes_the_newest_day_if_none_is_given(copied):
     page = Path(copied.reports) / str(LAST) / "index.html"
     page.unlink()
