@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
+from io import BytesIO
 from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
@@ -30,10 +33,9 @@ class _Diagnostic(Figure):
 
     def base64_png(self) -> str:
         """Return the image, the same text each time."""
-        from IPython.core.pylabtools import print_figure
-
-        small: dict[str, Any] = {"metadata": {"Software": None}, "pil_kwargs": {"optimize": True}}
-        return print_figure(self, base64=True, bbox_inches=None, **small)
+        content = BytesIO()  # by the canvas itself: `savefig` would lay the figure out and draw it a second time
+        FigureCanvasAgg(self).print_png(content, metadata={"Software": None}, pil_kwargs={"optimize": True})
+        return b64encode(content.getvalue()).decode()
 
     # Jupyter shows a plain Figure only after pyplot has drawn one, and without alternative text.
     def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
