@@ -13,6 +13,7 @@ import pandas as pd
 from rfm.analysis.cleaning import judge
 from rfm.analysis.quality.gate import QuarantineReason, money_flow
 from rfm.analysis.quality.gate import quarantine_reasons as reasons
+from rfm.contracts import BRONZE, DAILY_VOLUME, LEDGER, QUALITY_METRICS, QUARANTINE, SILVER
 from rfm.errors import InputError
 from rfm.lake import Lake
 from rfm.lake.delta import scratch
@@ -246,9 +247,6 @@ def worth(trial: DryRun) -> Finding:
 
 
 # ── the dry run ──────────────────────────────────────────────────────
-BRONZE, SILVER, QUARANTINE = "retail_transactions_bronze", "retail_transactions_silver", "retail_transactions_quarantine"
-
-
 @dataclass
 class DryRun:
     """The result of running files up to gold."""
@@ -304,8 +302,8 @@ def _ingest(settings: Settings, lake: Lake, place: Input, today: dt.date, tell: 
 
 def _measure(settings: Settings, lake: Lake, trial: DryRun, today: dt.date) -> None:
     """Add what the tables say to the result."""
-    trial.ledger = lake.frame("landing_files", layer="bronze")
-    trial.volume, trial.metrics = lake.frame("daily_volume"), lake.frame("quality_metrics")
+    trial.ledger = lake.frame(LEDGER, layer="bronze")
+    trial.volume, trial.metrics = lake.frame(DAILY_VOLUME), lake.frame(QUALITY_METRICS)
     sizes = {name: state.rows for name, state in lake.state((BRONZE, SILVER)).items()}
     trial.lines, trial.kept = sizes.get(BRONZE, 0), sizes.get(SILVER, 0)
     trial.reasons = reasons(lake.read(QUARANTINE))

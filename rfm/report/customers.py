@@ -18,6 +18,7 @@ import pandas as pd
 
 from rfm.analysis.formatting import escape_formulas
 from rfm.analysis.segments.rules import RISK
+from rfm.contracts import DESCRIBED_CLUSTERS, DESCRIBED_CUSTOMERS, EXPLANATIONS, SEGMENT_MOVEMENT, SEGMENTATIONS
 from rfm.landing.decode import pseudonymize
 from rfm.pipeline.stages import EXPORTS as FOLDER
 from rfm.pipeline.stages import HISTORY
@@ -125,7 +126,6 @@ MOST = 100_000  # customers on the page, the largest spenders
 FIRST = 50  # of them in the page before any script runs
 FIRST_COLUMNS = ("CustomerID", "Cluster_Description", "Tier", "Recency", "Frequency", "Monetary", "RFMScore")
 MOST_PURCHASES = 200  # of a customer, the newest
-DESCRIBED = "customer_rfm_description_and_recommendation"
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")  # no XML may hold them
 ROW = re.compile(r'(<th scope="row" class="id">)([^<]*)')  # customer ids in the page: in rows, and in its data
 DATA = re.compile(r'(<script type="application/json" id="data"[^>]*>)([^<]*)')
@@ -160,9 +160,9 @@ def customers_page(tables: RunTables) -> dict[str, Any]:
 def customer_list(tables: RunTables) -> pd.DataFrame:
     """Return all customers of a run, the largest spenders first."""
     ways = ["CustomerID", "ValueTier", "Engagement", "RFMScore", "ScoreName"]
-    found = tables.frame(DESCRIBED).merge(tables.frame("customer_segmentations")[ways], "left", "CustomerID")
-    found = found.merge(tables.frame("customer_explanations")[["CustomerID", "Why"]], "left", "CustomerID")
-    found = found.merge(tables.frame("cluster_description_and_recommendation")[["Cluster", "Cluster_Label"]], "left", "Cluster")
+    found = tables.frame(DESCRIBED_CUSTOMERS).merge(tables.frame(SEGMENTATIONS)[ways], "left", "CustomerID")
+    found = found.merge(tables.frame(EXPLANATIONS)[["CustomerID", "Why"]], "left", "CustomerID")
+    found = found.merge(tables.frame(DESCRIBED_CLUSTERS)[["Cluster", "Cluster_Label"]], "left", "Cluster")
     found = found.merge(segments_before(tables), "left", "CustomerID").sort_values(
         ["Monetary", "CustomerID"], ascending=[False, True]
     )
@@ -173,7 +173,7 @@ def customer_list(tables: RunTables) -> pd.DataFrame:
 
 def segments_before(tables: RunTables) -> pd.DataFrame:
     """Return CustomerID and Segment_Before, the segment in the run that the daily movement compares with."""
-    moves, history = tables.frame("segment_movement", UpdateDate=tables.day, Days=1), tables.frame(HISTORY)
+    moves, history = tables.frame(SEGMENT_MOVEMENT, UpdateDate=tables.day, Days=1), tables.frame(HISTORY)
     since = moves["Since"].iloc[0] if len(moves) else None
     then = history[history["UpdateDate"] == since] if since else history.head(0)
     return then[["CustomerID", "Cluster_Description"]].rename(columns={"Cluster_Description": "Segment_Before"})

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from rfm import contracts
 from rfm.analysis.movement import largest_moves
 from rfm.analysis.sales import ACTIVE_DAYS, kpis
 from rfm.analysis.segments.profiles import medians_of
@@ -34,12 +35,12 @@ BEFORE_RETURNS = ", before returns"  # on money, where only the segments take of
 
 def overview_page(tables: RunTables) -> dict[str, Any]:
     """Return the values of the overview; the front page shows those of the newest run, and draws its trends from `trend`."""
-    moves = tables.frame("segment_movement", UpdateDate=tables.day, Days=1)
+    moves = tables.frame(contracts.SEGMENT_MOVEMENT, UpdateDate=tables.day, Days=1)
     moved = entered(moves)
     people = moved["customers"] if moved else 0
-    counts = tables.frame("bronze_silver_dq_comparison", processing_date=tables.day).set_index("layer")["total_records"]
+    counts = tables.frame(contracts.DQ_COMPARISON, processing_date=tables.day).set_index("layer")["total_records"]
     arrived, kept = (int(counts.get(layer, 0)) for layer in ("bronze", "silver"))
-    renamed = tables.frame("segment_stability", UpdateDate=tables.day)["RenamedShare"].dropna()
+    renamed = tables.frame(contracts.SEGMENT_STABILITY, UpdateDate=tables.day)["RenamedShare"].dropna()
     return {
         "kpis": _kpis(tables),
         "entered": moved,
@@ -105,7 +106,7 @@ TYPICAL = ("Monetary", "Frequency", "Recency")
 
 def segments_page(tables: RunTables) -> dict[str, Any]:
     """Return the values of the segments page."""
-    summary = tables.frame("segment_summary")
+    summary = tables.frame(contracts.SEGMENT_SUMMARY)
     if summary.empty:
         return {"cards": [], "tiers": [], "differ": [], "found": []}
     cards = [
@@ -130,8 +131,8 @@ def segments_page(tables: RunTables) -> dict[str, Any]:
 def _how_they_differ(tables: RunTables, summary: pd.DataFrame) -> list[dict[str, Any]]:
     from rfm.analysis.figures import clusters, segments
 
-    described = tables.frame("cluster_description_and_recommendation")
-    clustered, scored = tables.frame("customer_rfm_kmeans_clustered"), tables.frame("customer_segmentations")
+    described = tables.frame(contracts.DESCRIBED_CLUSTERS)
+    clustered, scored = tables.frame(contracts.CLUSTERED), tables.frame(contracts.SEGMENTATIONS)
     shown = [
         drawn(segments.segment_shares(summary), "Each segment's share of customers beside its share of revenue", summary, SHARES),
         drawn(segments.segment_treemap(summary, tables.currency), table=summary, columns=SHARES),
@@ -148,8 +149,8 @@ def _how_they_were_found(tables: RunTables) -> list[dict[str, Any]]:
 
     from rfm.analysis.figures import clusters, segments
 
-    clustered = tables.frame("customer_rfm_kmeans_clustered")
-    model = tables.frame("cluster_models", UpdateDate=tables.day).iloc[0]
+    clustered = tables.frame(contracts.CLUSTERED)
+    model = tables.frame(contracts.CLUSTER_MODELS, UpdateDate=tables.day).iloc[0]
     k, scores = int(model["k"]), pd.DataFrame(json.loads(model["model"])["scores"])
     regular = clustered["Cluster"].where(clustered["Cluster"] < 0, 0)
     return [
@@ -186,7 +187,7 @@ STEADY = {
 
 def movement_page(tables: RunTables) -> dict[str, Any]:
     """Return the values of the movement page."""
-    moves, stable = tables.frame("segment_movement", UpdateDate=tables.day), _stability(tables)
+    moves, stable = tables.frame(contracts.SEGMENT_MOVEMENT, UpdateDate=tables.day), _stability(tables)
     periods = [
         _period(tables, moves[moves["Days"] == days], id, title) for days, id, title in PERIODS if (moves["Days"] == days).any()
     ]
@@ -211,7 +212,7 @@ def _period(tables: RunTables, moves: pd.DataFrame, id: str, title: str) -> dict
 def _stability(tables: RunTables) -> list[dict[str, Any]]:
     from rfm.analysis.figures import segments
 
-    runs = tables.frame("segment_stability")
+    runs = tables.frame(contracts.SEGMENT_STABILITY)
     runs = runs[runs["UpdateDate"] <= tables.day].sort_values("UpdateDate", ascending=False)
     if len(runs) < 2:
         return []

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from rfm.analysis import sales
 from rfm.analysis.cleaning import judge
 from rfm.analysis.quality.gate import money_flow
-from rfm.contracts import TABLES
-from rfm.report.render import SILVER, RunTables, drawn, rows_of
+from rfm.contracts import BRONZE_QUALITY, DAILY_COUNTS, DAILY_VOLUME, EXPECTATION_RESULTS, LEDGER, QUARANTINE, SILVER, TABLES
+from rfm.report.render import RunTables, drawn, rows_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,7 +78,6 @@ def _named(values: Mapping[str, Any]) -> list[list[str]]:
 
 
 # ── quality ────────────────────────────────────────────────────────────
-QUARANTINE = "retail_transactions_quarantine"
 SAMPLE = ("Invoice", "StockCode", "Description", "Quantity", "Price", "InvoiceDate")  # of a dropped line; no customer
 FLOW = {"Label": ("Step", "text"), "Amount": ("Money", "exact"), "Lines": ("Lines", "count")}
 LAYERS = {"InvoiceDate": ("Day", "day"), "layer": ("Layer", "text"), "total_records": ("Lines", "count")}
@@ -101,11 +100,11 @@ SAMPLES = 3  # lines shown of each reason
 
 def quality_page(tables: RunTables) -> dict[str, Any]:
     """Return the values of the quality page; the score is the share of the run's new lines that fitted the header, in %."""
-    results, ledger = tables.frame("expectation_results"), tables.frame("landing_files")
+    results, ledger = tables.frame(EXPECTATION_RESULTS), tables.frame(LEDGER)
     results = results[results["processing_date"] <= tables.day]
     lines = ledger.groupby("layer")["rows"].sum()
     counts = {"arrived": "bronze", "kept": "silver", "dropped": "quarantine"}
-    score = tables.frame("bronze_daily_quality", processing_date=tables.day)["rescued_data_quality_score"]
+    score = tables.frame(BRONZE_QUALITY, processing_date=tables.day)["rescued_data_quality_score"]
     return {
         "counts": {name: int(lines.get(layer, 0)) for name, layer in counts.items()}
         | {"files": int((ledger["layer"] == "bronze").sum())},
@@ -159,7 +158,7 @@ def _reasons(tables: RunTables) -> list[dict[str, Any]]:
 def _over_time(tables: RunTables, results: pd.DataFrame) -> list[dict[str, Any]]:
     from rfm.analysis.figures import quality
 
-    days, volume = tables.frame("daily_counts"), tables.frame("daily_volume")
+    days, volume = tables.frame(DAILY_COUNTS), tables.frame(DAILY_VOLUME)
     rates = results.assign(Passed=1 - results["failed"] / results["checked"].clip(lower=1)).iloc[::-1]
     return [
         drawn(quality.layers_by_day(days), table=days.sort_values("InvoiceDate", ascending=False), columns=LAYERS),

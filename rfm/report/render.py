@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from rfm.analysis import formatting, sales
 from rfm.config import Clusters, Rules
-from rfm.contracts import TABLES
+from rfm.contracts import CLUSTERED, LEDGER, SILVER, TABLES
 from rfm.errors import InputError, first_line
 from rfm.lake import open_lake
 from rfm.settings import Settings, is_catalog_name
@@ -199,9 +199,6 @@ def assets() -> dict[str, tuple[str, bytes]]:
 
 
 # ── tables ────────────────────────────────────────────────────────────
-LEDGER, SILVER, CUSTOMERS = "landing_files", "retail_transactions_silver", "customer_rfm_kmeans_clustered"
-
-
 @dataclass(frozen=True)
 class RunTables:
     """The tables of one run as they were when it ended, its record and the settings: the argument of every page builder."""
@@ -250,7 +247,7 @@ class RunTables:
     def check_day(self) -> None:
         """Raise InputError if a catalog, which has only the newest version of a table, holds another day by now."""
         if is_catalog_name(self.settings.lake):
-            found = self.lake.rows(CUSTOMERS, columns=["UpdateDate"])["UpdateDate"].unique().to_list()
+            found = self.lake.rows(CLUSTERED, columns=["UpdateDate"])["UpdateDate"].unique().to_list()
             if found != [self.day]:
                 raise InputError(_gone(self.day, f"{self.settings.lake} holds another day now"))
 

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any
 
 from rfm.config import Publish, Shop
+from rfm.contracts import DAILY_COUNTS, LEDGER
 from rfm.errors import InputError
 from rfm.pipeline.stages import TABLES_STAND
 from rfm.report import customers, notebooks
@@ -209,8 +210,8 @@ def published_runs(reports: str) -> list[dict[str, Any]]:
 
 def freshness(tables: RunTables) -> dict[str, str | None]:
     """Return the newest days as of the run: ``file``, by its name, and ``sale``."""
-    files = tables.frame("landing_files", layer="bronze")["file_date"].dropna()
-    sales = tables.frame("daily_counts", layer="silver")["InvoiceDate"].dropna()
+    files = tables.frame(LEDGER, layer="bronze")["file_date"].dropna()
+    sales = tables.frame(DAILY_COUNTS, layer="silver")["InvoiceDate"].dropna()
     days = {"file": files, "sale": sales[sales <= tables.day]}
     return {name: None if found.empty else found.max().isoformat()[:10] for name, found in days.items()}
 
