@@ -110,10 +110,9 @@ class _Latest:
 
     def replace_each(self, frames: Mapping[str, Any], **equal: Any) -> dict[str, int]:
         """Replace several tables; parameters as for `Lake.replace_each`."""
-        later = {name: rows for name, rows in frames.items() if name in self.names}
-        written = {name: rows for name, rows in frames.items() if name not in later}
-        self.kept.update(later)
-        return self.lake.replace_each(written, **equal) if written else {}
+        counts = {name: self.replace(name, rows) for name, rows in frames.items() if name in self.names}  # each day is checked
+        written = {name: rows for name, rows in frames.items() if name not in counts}
+        return counts | (self.lake.replace_each(written, **equal) if written else {})
 
     def frame(self, name: str, **wanted: Any) -> pd.DataFrame:
         """Return a table as a pandas frame; parameters as for `Lake.frame`."""
