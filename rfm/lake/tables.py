@@ -266,7 +266,7 @@ class Lake:
         return delta.optimize(self._handles, name, retain_days)
 
     def tend(self, every: int, retain_days: int = delta.RETAIN_DAYS) -> list[str]:
-        """Optimize the tables that have had so many commits; see `rfm.lake.delta.maintain`."""
+        """Optimize each table that has had ``every`` commits since the last time; see `rfm.lake.delta.maintain`."""
         return delta.maintain(self._handles, every, retain_days)
 
     def fingerprint(self, name: str, **wanted: Any) -> str:

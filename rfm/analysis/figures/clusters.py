@@ -229,7 +229,7 @@ def clusters_pairs(customers: pd.DataFrame) -> Figure:
     >>> [sum(len(points.get_offsets()) for points in panel.collections) for panel in panels]
     [400, 400, 400]
     """
-    title = "Which two metrics part the clusters?"
+    title = "Which two metrics separate the clusters?"
     if customers.empty:
         return no_data(title)
     shown = every_nth(customers.sort_values("CustomerID"), MOST_PAIRED)

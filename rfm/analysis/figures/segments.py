@@ -220,7 +220,7 @@ def _move(row: Any) -> str:
 
 
 def stability(table: pd.DataFrame) -> go.Figure:
-    """Draw how stable the names in ``segment_stability`` are from run to run; a diamond marks a model fitted anew.
+    """Draw how stable the names in ``segment_stability`` are from run to run; a diamond marks a full fit.
 
     Examples
     --------
@@ -238,5 +238,5 @@ def stability(table: pd.DataFrame) -> go.Figure:
         line = {"mode": "lines+markers", "line_color": colour, "marker": marker}
         figure.add_scatter(x=x, y=y, name=axis, showlegend=False, row=place, col=1, **line)
         figure.layout[f"yaxis{place}"].update(title_text=axis, tickformat=form)
-    figure.update_xaxes(type="date").update_xaxes(title_text="diamond: fitted afresh", row=3, col=1)
+    figure.update_xaxes(type="date").update_xaxes(title_text="diamond: full fit", row=3, col=1)
     return finish(figure, "How steady are the names from run to run?", height=560)

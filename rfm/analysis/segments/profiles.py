@@ -276,8 +276,8 @@ def model_artifacts(
     >>> models = rfm.Model.kept(rfm.example("cluster_models"), day)
     >>> medians = rfm.segments.medians_of(rfm.example("customer_rfm_gold"))
     >>> described = rfm.example("cluster_description_and_recommendation")
-    >>> papers = rfm.segments.model_artifacts(models[day], described, medians, rfm.example("landing_files"))
-    >>> list(papers)
+    >>> documents = rfm.segments.model_artifacts(models[day], described, medians, rfm.example("landing_files"))
+    >>> list(documents)
     ['model.json', 'model_card.md']
     """
     clusters = json.loads(described[WORDS].to_json(orient="records", force_ascii=False))
