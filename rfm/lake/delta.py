@@ -8,6 +8,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -313,8 +314,10 @@ def _sweep(path: str, retain_days: int) -> int:
     """Remove old files of killed writers from a disk, and return how many; a bucket holds none."""
     if "://" in path:
         return 0
-    oldest = time.time() - retain_days * 86_400
-    left = [file for file in Path(path).rglob("*#*") if LEFTOVER.search(file.name) and file.stat().st_mtime < oldest]
-    for file in left:
-        file.unlink(missing_ok=True)
-    return len(left)
+    oldest, removed = time.time() - retain_days * 86_400, 0
+    for file in Path(path).rglob("*#*"):
+        with suppress(FileNotFoundError):  # another run renames or removes it at this moment
+            if LEFTOVER.search(file.name) and file.stat().st_mtime < oldest:
+                file.unlink()
+                removed += 1
+    return removed
