@@ -25,13 +25,11 @@ from rfm.errors import StageError, first_line, printable, redact
 from rfm.lake import Lake, kernel_environment, open_lake
 from rfm.lake.tables import rows_added
 from rfm.pipeline import lineage, notebooks, run_record, stages
-from rfm.pipeline.kernels import Kernels, warm_kernels
+from rfm.pipeline.kernels import Kernels, Worker, warm_kernels
 from rfm.pipeline.notebooks import execute
 from rfm.pipeline.run_record import RunRecord, StageRecord
 from rfm.pipeline.schedule import locked, run_date
 from rfm.pipeline.stages import STAGES, Stage
-from rfm.report import site
-from rfm.report.publish import publishable_files
 from rfm.settings import Settings, artifacts_dir, is_catalog_name
 
 
@@ -51,18 +49,20 @@ def run(
     with kernel_environment(settings), warm as kernels, tempfile.TemporaryDirectory(prefix="rfm-run-") as folder:
         work, day = Path(folder), run_date(settings)
         if "://" in settings.reports:
+            from rfm.report import publish, site
+
             site.published_runs(settings.reports)  # a bucket out of reach is known before anything runs,
-            publishable_files({}, settings.publish)  # and so is a missing key
+            publish.publishable_files({}, settings.publish)  # and so is a missing key
         wanted = {"date": day.isoformat(), "landing": settings.landing, "lake": settings.lake, **(parameters or {})}
         given = {name: {one: wanted[one] for one in names} for name, names in notebooks.declared(settings, list(wanted)).items()}
         record = run_record.new_record(settings, day, wanted)
-        with locked(settings, day), monitored(settings, record) as watch, site.Ahead(settings, work) as ahead:
-            _run_stages(watch, given, ahead, kernels, on_stage, on_begin)
-            run_record.conclude(settings, watch.lake, record)
+        beside = kernels.worker(BESIDE, settings, work)
+        with locked(settings, day), monitored(settings, record) as watch, beside as worker:
+            _run_stages(watch, given, work, worker, kernels, on_stage, on_begin)
+            vars(record).update(vars(worker.ask("conclude", record)))
             watch.settle()
-            site.build(settings, work, record.to_json(), ahead)
             run_record.write_record(work, record)
-            address = site.publish(work, settings.reports, record.to_json(), settings.publish)
+            address = worker.ask("publish", record.to_json())
     watch.lake.tend(settings.care.optimize_every, settings.care.retain_days)
     return record.to_json() | {"report": address}
 
@@ -70,7 +70,8 @@ def run(
 def _run_stages(
     watch: Monitor,
     given: Mapping[str, Mapping[str, Any]],
-    ahead: site.Ahead,
+    work: Path,
+    worker: Worker,
     kernels: Kernels,
     on_stage: Callable[[Mapping[str, Any]], None],
     on_begin: Callable[[Stage], None],
@@ -84,19 +85,44 @@ def _run_stages(
             with kernels.kernel(last=stage == STAGES[-1]) as kernel:
                 waited = time.monotonic() - started
                 notebook = Path(settings.notebooks) / f"{stage.name}.ipynb"
-                noted.error, spent = execute(notebook, ahead.work, given[stage.name], kernel)
+                noted.error, spent = execute(notebook, work, given[stage.name], kernel)
             noted.seconds, noted.status = round(time.monotonic() - started, 2), "failed" if noted.error else "done"
             noted.spent = spent | {"kernel": round(spent.get("kernel", 0.0) + waited, 3)}
         on_stage(noted.to_json())
         if noted.error:
             record.status = "failed"
-            kept = run_record.keep_notebooks(ahead.work, record, settings.reports)
+            kept = run_record.keep_notebooks(work, record, settings.reports)
             failed = f"{record.run_date}: stage {stage.name} failed: {noted.error}"
             raise StageError(f"{failed}; its notebook: {kept}/{stage.name}.ipynb")
-        ahead.begin(record.to_json())
+        worker.tell("build_parts", record.to_json())
     record.status = "done"
 
 
+class Beside:
+    """What is done beside the notebooks of a run, in a process that has what it needs imported already."""
+
+    def __init__(self, settings: Settings, work: Path) -> None:
+        from rfm.report import site
+
+        self.settings, self.work, self.site = settings, work, site
+        self.parts: dict[str, Any] = {}
+
+    def build_parts(self, record: Mapping[str, Any]) -> None:
+        """Build the parts of the site whose tables the newest stage has completed."""
+        self.parts |= self.site.parts_after(self.settings, self.work, record)
+
+    def conclude(self, record: RunRecord) -> RunRecord:
+        """Return the record of a run with its results."""
+        run_record.conclude(self.settings, open_lake(self.settings), record)
+        return record
+
+    def publish(self, record: Mapping[str, Any]) -> str:
+        """Build the site of a run, publish it and return its address."""
+        self.site.build(self.settings, self.work, record, self.parts)
+        return self.site.publish(self.work, self.settings.reports, record, self.settings.publish)
+
+
+BESIDE = f"{__name__}:{Beside.__name__}"
 JOB = "daily"
 
 
@@ -184,7 +210,7 @@ class Monitor:
         """Return what the expectations found in the lines that silver read."""
         if noted.name != stages.CLEAN.name or name != stages.CLEAN.new_from or noted.rows_read is None:
             return ()
-        return tuple(self.lake.frame(EXPECTATION_RESULTS, processing_date=self.record.run_date).to_dict("records"))
+        return tuple(self.lake.rows(EXPECTATION_RESULTS, processing_date=self.record.run_date).to_dicts())
 
 
 @contextmanager

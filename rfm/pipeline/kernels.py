@@ -1,30 +1,22 @@
-"""Kernels for the notebooks of a run: ordinary ones, or forks of one process that has done the imports.
+"""What runs the notebooks of a run: a kernel for each, and a worker beside them.
 
-A fork saves the imports (``RFM_KERNELS=fresh`` turns it off). multiprocessing's fork server hides which import failed.
+They are ordinary processes, or forks of one that has done the imports; ``RFM_KERNELS=fresh`` turns the forks off.
 """
 
 from __future__ import annotations
 
-import gc
-import importlib
-import json
 import os
-import pkgutil
-import select
-import shutil
-import signal
-import socket
-import subprocess
 import sys
 import tempfile
-import threading
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from functools import cached_property
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
 from pathlib import Path
 from queue import Empty
+from threading import Thread
 from typing import Any
 
 from jupyter_client.asynchronous.client import AsyncKernelClient
@@ -35,48 +27,12 @@ from jupyter_client.utils import run_sync
 from zmq import ZMQError
 
 from rfm.errors import RfmError, SettingsError
-from rfm.pipeline.notebooks import skip_slow_import
+from rfm.pipeline.warm import ENVIRONMENT, LATER_IMPORTS, WARM_IMPORTS, WarmProcess, work
 
 MODES = ("forked", "fresh")
-START_TIMEOUT = 120.0  # seconds for the imports, on a slow and busy machine
 LONGEST_FOLDER = 80  # bytes; the path of a Unix socket has room for about a hundred
-DIED = "the process that forks them died; run again, or set RFM_KERNELS=fresh"
-REMEDY = "fix that or set RFM_KERNELS=fresh"
-BOOT = (
-    "import gc, sys; gc.disable(); sys.path[:] = [p for p in sys.path if p] + [sys.argv[1]];"
-    "from rfm.pipeline.kernels import serve; serve()"
-)
-
-# What a kernel itself imports before its first cell.
-KERNEL_IMPORTS = (
-    *("ipykernel.kernelapp", "ipykernel.ipkernel", "tornado.platform.asyncio", "tornado.queues", "sqlite3"),
-    *("IPython.core.completerlib", "IPython.core.pylabtools", "IPython.extensions.storemagic"),
-)
-# What the first notebooks and their first figure import. ``package.*`` means every module of a package, ``module:name``
-# what the first call of a name loads.
-WARM_IMPORTS = (
-    *("numpy", "pandas", "pandas.io.formats.html", "pyarrow.pandas_compat", "polars", "narwhals", "deltalake"),
-    *("pydantic_settings", "nbformat", "plotly.graph_objects:Figure"),
-    *("matplotlib.backends.backend_agg", "rfm.analysis.figures.*"),
-    *("rfm.contracts", "rfm.settings", "rfm.analysis.*", "rfm.lake.*", "rfm.landing.*"),
-)
-# What later notebooks import: loaded while the first run, in small pieces, because a kernel that is wanted waits for one.
-LATER_IMPORTS = (
-    *("scipy.sparse", "scipy.spatial.distance", "scipy.stats", "sklearn.utils", "sklearn.metrics", "sklearn.cluster"),
-    "pyarrow.dataset",
-)
-# Defaults for every kernel: no library starts a thread while it is imported, which a fork would lose. (One thread is
-# harmless: that of polars which deletes spilled files; without it they stay.)
-ENVIRONMENT = {
-    "PYTHONWARNINGS": "ignore:PySpark does not yet:FutureWarning",  # of its client, which pandera imports where it is installed
-    "OPENBLAS_NUM_THREADS": "1",
-    "_RJEM_MALLOC_CONF": "background_thread:false",
-    "JE_ARROW_MALLOC_CONF": "background_thread:false",
-    "MPLBACKEND": "module://matplotlib_inline.backend_inline",  # ipykernel sets it, but too late for the imports
-}
 
 
-# ── kernels of a run ────────────────────────────────────────────────────
 @contextmanager
 def warm_kernels(imports: Sequence[str] = WARM_IMPORTS, later: Sequence[str] = LATER_IMPORTS) -> Iterator[Kernels]:
     """Yield the kernels of a run, forked where the platform can; the variables that imports read are read here."""
@@ -132,6 +88,25 @@ class Kernels:
         manager.ask_to_end()
         self._ending.append(manager)
 
+    @contextmanager
+    def worker(self, name: str, *given: Any) -> Iterator[Worker]:
+        """Yield a worker that calls methods of ``module:class`` beside the notebooks, in a fork or else in a thread."""
+        ours, theirs = Pipe()
+        running = None
+        if self.warm:
+            with theirs:
+                running = self.warm.fork({"env": dict(os.environ), "cwd": str(Path.cwd())}, theirs.fileno())
+        else:
+            Thread(target=work, args=(theirs,), daemon=True).start()
+        try:
+            with ours:
+                worker = Worker(ours)
+                worker.tell(name, *given)
+                yield worker
+        finally:
+            if running:
+                running.wait()
+
     def _drop_spare(self) -> None:
         if self._spare:
             run_sync(self._spare.shutdown_kernel)(now=True)
@@ -142,6 +117,29 @@ class Kernels:
         manager = _NotebookManager(self.folder, self.warm)
         run_sync(manager.start_kernel)()
         return manager
+
+
+class Worker:
+    """The run's end of a connection to a worker."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def tell(self, method: str, *given: Any) -> None:
+        """Let the worker call a method, and do not wait; what goes wrong is lost."""
+        with suppress(OSError):  # the worker has died, which `ask` reports
+            self._connection.send((method, given, False))
+
+    def ask(self, method: str, *given: Any) -> Any:
+        """Return what a method returns, or raise what it raises."""
+        try:
+            self._connection.send((method, given, True))
+            answer = self._connection.recv()
+        except (OSError, EOFError):
+            raise RfmError("the process that makes the pages died; run again, or set RFM_KERNELS=fresh") from None
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
 
 
 class _NotebookClient(AsyncKernelClient):
@@ -195,9 +193,6 @@ class _NotebookManager(AsyncKernelManager):
         return await super()._async_pre_start_kernel(env={**ENVIRONMENT, **environment}, **kw)
 
 
-# ── the run's side of the process that forks ────────────────────────────
-# The run sends a new socket for each kernel, and on it one line of JSON (argv, env, cwd), which the kernel reads. On the
-# same socket the warm process answers with the process id, or with what failed, and at the end with the exit code.
 class _ForkedProvisioner(LocalProvisioner):
     """Fork a kernel from the warm process; all else is as for a kernel started by ``Popen``."""
 
@@ -214,187 +209,3 @@ class _ForkedProvisioner(LocalProvisioner):
         """Signal the process group of the kernel, unless it has ended: another process may have its number by now."""
         if self.process and self.process.poll() is None:
             os.killpg(self.process.pid, signum)
-
-
-class _ForkedKernel:
-    """The interface of ``subprocess.Popen`` for a child of the warm process."""
-
-    stdin = stdout = stderr = None
-
-    def __init__(self, channel: socket.socket) -> None:
-        self.returncode: int | None = None
-        self._channel = channel
-        self._lines = channel.makefile("rb", buffering=0)
-
-    @cached_property
-    def _started(self) -> str:
-        """The first line from the warm process: a process id, or what failed."""
-        if not select.select([self._channel], [], [], START_TIMEOUT)[0]:
-            return f"importing took longer than {START_TIMEOUT:.0f} seconds; {REMEDY}"
-        with suppress(ConnectionError):
-            return self._lines.readline().decode().strip() or DIED
-        return DIED
-
-    @property
-    def pid(self) -> int:  # waits for the fork
-        if not self._started.isdecimal():
-            raise RfmError(f"kernels for the notebooks: {self._started}")
-        return int(self._started)
-
-    def poll(self) -> int | None:
-        """Return the exit code, negative for a signal, or None while the kernel runs."""
-        running = self.returncode is None and self._started.isdecimal()
-        return None if running and not select.select([self._channel], [], [], 0)[0] else self.wait()
-
-    def wait(self) -> int:
-        """Wait for the kernel to end and return its exit code."""
-        if self.returncode is None:
-            self.returncode = -signal.SIGKILL  # without an exit code the warm process was killed, and its kernels with it
-            with suppress(ConnectionError, ValueError):
-                self.returncode = int(self._lines.readline()) if self._started.isdecimal() else self.returncode
-            self._lines.close()
-            self._channel.close()
-        return self.returncode
-
-
-class WarmProcess:
-    """The process that imports once and forks kernels; it ends, with its kernels, when the socket to it is closed."""
-
-    def __init__(self, imports: Sequence[str], later: Sequence[str], folder: str) -> None:
-        self._forked = False
-        self._control, theirs = socket.socketpair()
-        with theirs:
-            given = [str(Path(__file__).parents[2]), str(theirs.fileno()), folder, json.dumps(imports), json.dumps(later)]
-            self._process = subprocess.Popen(
-                [sys.executable, "-c", BOOT, *given],
-                env={**ENVIRONMENT, **os.environ},
-                stdin=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
-                start_new_session=True,
-            )
-
-    def fork(self, request: Mapping[str, Any]) -> _ForkedKernel:
-        """Ask for a kernel with ``argv`` (list), ``env`` (mapping) and ``cwd`` (text); raise RfmError if the process died."""
-        channel, theirs = socket.socketpair()
-        try:
-            with theirs:
-                socket.send_fds(self._control, [b"\n"], [theirs.fileno()])
-            channel.sendall(json.dumps(request).encode() + b"\n")
-        except OSError:
-            channel.close()
-            raise RfmError(f"kernels for the notebooks: {DIED}") from None
-        self._forked = True
-        return _ForkedKernel(channel)
-
-    def close(self) -> None:
-        """End the warm process and every kernel that still runs."""
-        self._control.close()
-        if not self._forked:  # it may still import
-            self._process.kill()
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(timeout=10)
-        self._process.kill()
-        self._process.wait()
-
-
-# ── the process that forks: it imports and never computes, because a fork copies only the thread that asks for it ──
-def serve() -> None:
-    """Import and serve; return only in a kernel, when it has been shut down."""
-    number, folder, first, later = sys.argv[2:]
-    control = socket.socket(fileno=int(number))
-    control.set_inheritable(False)
-    skip_slow_import()
-    trouble = next(filter(None, map(_import, (*KERNEL_IMPORTS, *json.loads(first)))), "")
-    channel = _serve(control, folder, [] if trouble else json.loads(later), trouble)
-    with channel, channel.makefile() as lines:
-        request = json.loads(lines.readline())
-    _become_kernel(**request)
-
-
-def _import(name: str) -> str:
-    """Import a module; return in one line what failed, or an empty text."""
-    try:
-        _load(name)
-    except Exception as error:  # noqa: BLE001 (a module may fail as it likes; the run reports it)
-        return f"cannot import {name} ({type(error).__name__}: {' '.join(str(error).split())}); {REMEDY}"
-    return f"importing {name} starts a thread, which a fork would lose; {REMEDY}" if threading.active_count() > 1 else ""
-
-
-def _load(name: str) -> None:
-    """Import a module, with ``package.*`` every module of a package, with ``module:name`` call the name."""
-    module, _, call = name.partition(":")
-    package = importlib.import_module(module.removesuffix(".*"))
-    if module.endswith(".*"):
-        for found in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
-            importlib.import_module(found.name)
-    if call:
-        getattr(package, call)()
-
-
-def _serve(control: socket.socket, folder: str, later: list[str], trouble: str) -> socket.socket:
-    """Fork for each socket that arrives, report ended kernels, import the rest; return the socket in a kernel only."""
-    kernels: dict[int, socket.socket] = {}
-    while True:
-        ready, _, _ = select.select([control], [], [], 0 if later else 0.05)
-        _report_ended(kernels)
-        if ready:
-            _, numbers, _, _ = socket.recv_fds(control, 1, 1)
-            if not numbers:  # the run has ended
-                _report_ended(kernels, kill=True)
-                shutil.rmtree(folder, ignore_errors=True)
-                os._exit(0)
-            channel = socket.socket(fileno=numbers[0])
-            if trouble:
-                with channel, channel.makefile() as lines:
-                    lines.readline()  # a socket closed on unread text loses what was sent
-                    _say(channel, trouble)
-                continue
-            gc.freeze()  # the garbage collector of a kernel leaves the shared memory alone
-            pid = os.fork()
-            if pid == 0:
-                for each in (control, *kernels.values()):
-                    each.close()
-                return channel
-            os.setpgid(pid, pid)
-            kernels[pid] = channel
-            _say(channel, str(pid))
-        elif later and (trouble := _import(later.pop(0))):
-            later.clear()
-
-
-def _say(channel: socket.socket, line: str) -> None:
-    with suppress(OSError):  # the run may have gone
-        channel.sendall(f"{line}\n".encode())
-
-
-def _report_ended(kernels: dict[int, socket.socket], kill: bool = False) -> None:
-    """Send the exit codes of ended (or killed) kernels and kill the processes that they left behind."""
-    for pid in list(kernels):
-        if kill:
-            with suppress(OSError):
-                os.killpg(pid, signal.SIGKILL)
-        ended, status = os.waitpid(pid, 0 if kill else os.WNOHANG)
-        if ended:
-            with suppress(OSError):
-                os.killpg(pid, signal.SIGKILL)
-            with kernels.pop(pid) as channel:
-                _say(channel, str(os.waitstatus_to_exitcode(status)))
-
-
-def _become_kernel(argv: list[str], env: dict[str, str], cwd: str) -> None:
-    """Turn this fork into the kernel that was asked for and run it until it is shut down."""
-    from ipykernel.kernelapp import IPKernelApp
-
-    os.environ.clear()
-    os.environ.update(env, JPY_PARENT_PID=str(os.getppid()))
-    time.tzset()
-    os.chdir(cwd)
-    gc.enable()
-    if "numpy" in sys.modules:
-        sys.modules["numpy"].random.seed()  # `random` does this by itself
-    sys.argv = ["ipykernel_launcher", *argv]
-    app = IPKernelApp.instance(parent_handle=os.getppid())  # so that it ends with the warm process
-    app.initialize(sys.argv[1:])
-    app.start()
-    app.control_thread.stop()  # ipykernel stops its output first, for which one control thread in ten waits
-    app.control_thread.join()

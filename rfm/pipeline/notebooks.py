@@ -81,7 +81,7 @@ def skip_slow_import() -> None:
 
 @cache
 def _papermill() -> Any:
-    """Import papermill, with an engine that saves a notebook at the end instead of twice per cell."""
+    """Import papermill, with an engine that saves a notebook once, at the end, instead of twice per cell."""
     skip_slow_import()
     absent = sys.modules.setdefault("boto3", None)  # type: ignore[arg-type] # 0.3 s; for notebooks in S3, which ours are not
     import papermill
@@ -96,8 +96,9 @@ def _papermill() -> Any:
             save, nb_man.save = nb_man.save, lambda **_: None
             try:
                 return super().execute_managed_notebook(nb_man, kernel_name, **given)
-            finally:
-                nb_man.save = save
+            except BaseException:
+                nb_man.save = save  # papermill itself writes a notebook that has run, and none whose kernel died
+                raise
 
     papermill_engines.register(ENGINE, Engine)
     return papermill

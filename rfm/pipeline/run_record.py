@@ -20,8 +20,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from rfm.analysis.clustering.model import Model
-from rfm.analysis.segments.profiles import headline
 from rfm.config import VERSION
 from rfm.contracts import BRONZE, CLUSTER_MODELS, GOLD, HISTORY, PIPELINE_RUNS, RUN_WARNINGS, SEGMENT_STABILITY, SEGMENT_SUMMARY
 from rfm.errors import first_line, redact
@@ -134,6 +132,8 @@ def digests(lake: Lake, run_date: dt.date) -> dict[str, str]:
 
 def conclude(settings: Settings, lake: Lake, record: RunRecord) -> None:
     """Add the results: the tables with their digests, and the segments."""
+    from rfm.analysis.segments.profiles import headline
+
     found = digests(lake, record.run_date)
     summary = lake.frame(SEGMENT_SUMMARY)
     record.tables = {name: {**state, "sha256": found[name]} for name, state in states(lake, found).items()}
@@ -154,6 +154,8 @@ def conclude(settings: Settings, lake: Lake, record: RunRecord) -> None:
 
 def _stability(lake: Lake, run_date: dt.date) -> dict[str, Any]:
     """Return the stability of the clusters, and the chain of run dates from the last full fit on."""
+    from rfm.analysis.clustering.model import Model
+
     found = lake.frame(SEGMENT_STABILITY, UpdateDate=run_date).astype(object)
     known = found.where(found.notna(), None).iloc[0]
     row = {name: value.isoformat() if isinstance(value, dt.date) else value for name, value in known.items()}
@@ -215,11 +217,11 @@ WRITTEN = tuple(dict.fromkeys(name for stage in STAGES for name in stage.writes)
 
 def log_rows(lake: Lake, record: RunRecord, whole: StageRecord | None = None) -> list[str]:
     """Write what is known of a run, in place of what was known before; return what went wrong as a warning."""
-    import pandas as pd
+    import polars as pl
 
     rows = [_row(record, stage) for stage in (whole or _whole(record), *record.stages)]
     try:
-        lake.replace(PIPELINE_RUNS, pd.DataFrame(rows), run_id=record.run_id)
+        lake.replace(PIPELINE_RUNS, pl.DataFrame(rows), run_id=record.run_id)
     except Exception as error:  # noqa: BLE001 (a run never fails because of its log)
         return [f"run log: not written: {redact(first_line(error))}"]
     return []

@@ -6,7 +6,7 @@ import base64
 import html
 import re
 from collections.abc import Callable, Mapping
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -146,14 +146,12 @@ CELL_FILTERS: dict[str, Callable[..., Any]] = {
 }
 
 
-def convert_notebooks(
-    work: Path, made: Callable[[str, Callable[[], Any]], Any], given: Mapping[str, Any], record: Mapping[str, Any]
-) -> None:
-    """Write the page of every executed notebook of a run; a run that stopped before has fewer."""
+def convert_notebooks(work: Path, given: Mapping[str, Any], record: Mapping[str, Any], done: Mapping[str, Any]) -> None:
+    """Write the page of every executed notebook of a run, from what is done of it; a run that stopped before has fewer."""
     found = [stage.name for stage in STAGES if (work / f"{stage.name}.ipynb").is_file()]
     (work / FOLDER).mkdir(exist_ok=True)
     for name in found:
-        page = _page(name, found, given, record, made(f"{name}.ipynb", partial(notebook_html, work, name)))
+        page = _page(name, found, given, record, done.get(f"{name}.ipynb") or notebook_html(work, name))
         (work / FOLDER / f"{name}.html").write_text(page, encoding="utf-8")
 
 

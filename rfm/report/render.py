@@ -11,6 +11,7 @@ import html
 import json
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import ROUND_FLOOR, Decimal, InvalidOperation
 from functools import cache, cached_property
@@ -173,9 +174,12 @@ def render(template: str, values: Mapping[str, Any], filters: Mapping[str, Calla
 @cache
 def _environment() -> Any:
     """Return Jinja with our filters; it keeps what it has compiled, so pages share the frame."""
-    from jinja2 import Environment, FileSystemLoader
+    from jinja2 import Environment, FileSystemBytecodeCache, FileSystemLoader
 
-    environment = Environment(loader=FileSystemLoader(TEMPLATE), autoescape=True, trim_blocks=True)
+    cache = None
+    with suppress(RuntimeError, OSError):  # no temporary folder of this user alone: the templates are compiled again
+        cache = FileSystemBytecodeCache()
+    environment = Environment(loader=FileSystemLoader(TEMPLATE), autoescape=True, trim_blocks=True, bytecode_cache=cache)
     environment.filters.update(PAGE_FILTERS)
     return environment
 

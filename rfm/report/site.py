@@ -6,11 +6,8 @@ import calendar
 import datetime as dt
 import json
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from rfm.config import Publish, Shop
@@ -97,39 +94,15 @@ def _trend(runs: list[Mapping[str, Any]], name: str, title: str, form: str) -> d
     return {"title": title, "form": form, "first": known[0], "last": known[-1], "path": sparkline(known)}
 
 
-# ── parts made while the chain still runs ────────────────────────────────────────────────────────────
-class Ahead:
-    """Build parts of a site in a thread beside the stages of a run; leaving the context cancels the parts not yet begun."""
-
-    def __init__(self, settings: Settings, work: Path) -> None:
-        self.settings, self.work = settings, work
-        self._thread = ThreadPoolExecutor(1, "rfm-site")
-        self._parts: dict[str, Future[Any]] = {}
-
-    def __enter__(self) -> Ahead:
-        """Return itself."""
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        """Wait for the part that is being built, and cancel the others."""
-        self._thread.shutdown(cancel_futures=True)
-
-    def begin(self, record: Mapping[str, Any]) -> None:
-        """Queue the pages whose tables the newest stage of the record has completed."""
-        name = record["stages"][-1]["name"]
-        tables = RunTables(self.settings, {**record, "stages": list(record["stages"])})
-        for page in (page for page in PAGES if page.after == name):
-            self._make(page.file, partial(page.build, tables))
-        if name == TABLES_STAND:
-            self._make(customers.FOLDER, partial(export, tables, self.work))
-        self._make(f"{name}.ipynb", partial(notebooks.notebook_html, self.work, name))
-
-    def made(self, part: str, make: Callable[[], Any]) -> Any:
-        """Return a part, waiting for it; build one now that was not queued."""
-        return self._parts[part].result() if part in self._parts else make()
-
-    def _make(self, part: str, make: Callable[[], Any]) -> None:
-        self._parts[part] = self._thread.submit(make)
+# ── site of a run ────────────────────────────────────────────────────────────
+def parts_after(settings: Settings, work: Path, record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the parts of a site whose tables the newest stage of a record has completed, for `build`."""
+    stage, tables = record["stages"][-1]["name"], RunTables(settings, record)
+    found: dict[str, Any] = {page.file: page.build(tables) for page in PAGES if page.after == stage}
+    if stage == TABLES_STAND:
+        export(tables, work)
+        found[customers.FOLDER] = True
+    return found | {f"{stage}.ipynb": notebooks.notebook_html(work, stage)}
 
 
 def export(tables: RunTables, work: Path) -> None:
@@ -137,7 +110,6 @@ def export(tables: RunTables, work: Path) -> None:
     customers.write_exports(customers.customer_list(tables), work / customers.FOLDER, tables.day)
 
 
-# ── site of a run ────────────────────────────────────────────────────────────
 PARTS = (  # files of a work folder, and their folder in that of the day
     ("*.ipynb", f"{FOLDER}/"),
     (f"{FOLDER}/*.html", f"{FOLDER}/"),
@@ -148,21 +120,22 @@ PARTS = (  # files of a work folder, and their folder in that of the day
 FIGURES = "figures.json"  # in the work folder: the figures of the run for the front page
 
 
-def build(settings: Settings, work: Path, record: Mapping[str, Any], ahead: Ahead | None = None) -> list[Path]:
+def build(settings: Settings, work: Path, record: Mapping[str, Any], parts: Mapping[str, Any] | None = None) -> list[Path]:
     """Write the pages of a run, its executed notebooks as pages, and its downloads into its work folder.
 
     The same run gives the same bytes on any later day. Pages expect their assets in ``../assets``, where `publish` puts them.
     """
     tables = RunTables(settings, record)
     given = _about(record) | {"menu": PAGES, "fresh": freshness(tables)}
-    ahead = ahead or Ahead(settings, work)
-    convert_notebooks(work, ahead.made, given, record)
+    done = parts or {}
+    convert_notebooks(work, given, record, done)
     for page in PAGES:
-        shown = ahead.made(page.file, partial(page.build, tables))
+        shown = done.get(page.file) or page.build(tables)
         if page == PAGES[0]:
             (work / FIGURES).write_text(json.dumps(shown | {"fresh": given["fresh"]}), encoding="utf-8")
         (work / page.file).write_text(_page(page, given, shown), encoding="utf-8")
-    ahead.made(customers.FOLDER, partial(export, tables, work))
+    if customers.FOLDER not in done:
+        export(tables, work)
     return [work / page.file for page in PAGES]
 
 

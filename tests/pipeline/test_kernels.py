@@ -1,4 +1,4 @@
-"""Kernels: forked or fresh, isolated, mortal, and gone afterwards."""
+"""Kernels and workers: forked or fresh, isolated, mortal, and gone afterwards."""
 
 import contextlib
 import os
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from rfm.errors import RfmError, SettingsError
-from rfm.pipeline import kernels
+from rfm.pipeline import kernels, warm
 from rfm.pipeline.notebooks import skip_slow_import
 
 skip_slow_import()
@@ -132,10 +132,10 @@ def test_a_timeout_ends_the_kernel_and_its_children(forked, tmp_path):
 
 @pytest.mark.parametrize(("end", "code"), [("raise SystemExit(5)", 5), ("os._exit(3)", 3), ("os.kill(os.getpid(), 9)", -9)])
 def test_exit_codes_are_those_of_the_process(monkeypatch, tmp_path, end, code):
-    no_kernel = f"import os; from rfm.pipeline import kernels; kernels._become_kernel = lambda: exec({end!r}); serve()"
-    monkeypatch.setattr(kernels, "BOOT", kernels.BOOT.replace("serve()", no_kernel))
-    one = kernels.WarmProcess((), (), str(tmp_path))
-    kernel = one.fork({})
+    no_kernel = f"import os; from rfm.pipeline import warm; warm._become_kernel = lambda: exec({end!r}); serve()"
+    monkeypatch.setattr(warm, "BOOT", warm.BOOT.replace("serve()", no_kernel))
+    one = warm.WarmProcess((), (), str(tmp_path))
+    kernel = one.fork({"env": dict(os.environ), "cwd": str(tmp_path)})
     assert (kernel.wait(), kernel.poll(), kernel.returncode) == (code, code, code)
     one.close()
 
@@ -272,15 +272,63 @@ def test_a_warm_process_killed_while_it_imports_is_an_error(monkeypatch):
 def test_imports_leave_the_warm_process_alone():
     """No thread may exist when the warm process forks, but the one of polars that deletes spilled files."""
     source = (
-        "import os; from rfm.pipeline import kernels; kernels.skip_slow_import()\n"
-        "for name in (*kernels.KERNEL_IMPORTS, *kernels.WARM_IMPORTS, *kernels.LATER_IMPORTS): kernels._load(name)\n"
+        "import os; from rfm.pipeline import warm; warm.skip_slow_import()\n"
+        "for name in (*warm.KERNEL_IMPORTS, *warm.WARM_IMPORTS, *warm.LATER_IMPORTS): warm._load(name)\n"
         "tasks = [task for task in os.listdir('/proc/self/task') if int(task) != os.getpid()]\n"
         "print(*[open(f'/proc/self/task/{task}/comm').read().strip() for task in tasks])"
     )
-    environment = {**os.environ, **kernels.ENVIRONMENT, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, **warm.ENVIRONMENT, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", source]
     ended = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment)
     assert set(ended.stdout.split()) <= {"polars-ooc-clea"}
+
+
+# ── a worker beside the notebooks ──────────────────────────────────────────────────────────────────
+@pytest.fixture(params=kernels.MODES)
+def either(request, monkeypatch):
+    """Kernels of either mode."""
+    monkeypatch.setenv("RFM_KERNELS", request.param)
+    with kernels.warm_kernels((), ()) as one:
+        yield one
+
+
+def test_a_worker_keeps_what_it_is_told_and_answers(either):
+    with either.worker("collections:Counter", "abba") as worker:
+        worker.tell("update", "b")
+        assert worker.ask("most_common", 1) == [("b", 3)]
+
+
+def test_an_error_in_a_worker_reaches_the_run(either):
+    with either.worker("collections:Counter", "abba") as worker:
+        worker.tell("no_such_method")  # nobody waits for it
+        with pytest.raises(KeyError, match="nobody"):
+            worker.ask("pop", "nobody")
+        assert worker.ask("total") == 4
+
+
+def test_a_worker_that_cannot_begin_says_so(either):
+    with either.worker("collections:deque", 1, 2, 3) as worker, pytest.raises(TypeError, match="at most 2"):
+        worker.ask("clear")
+
+
+def test_a_worker_has_folder_and_environment_of_the_run(forked, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WANTED", "seen")
+    with forked.worker("subprocess:Popen", ["sh", "-c", 'pwd > "$WANTED"']) as worker:
+        assert worker.ask("wait") == 0
+    assert (tmp_path / "seen").read_text().strip() == str(tmp_path)
+
+
+def test_a_killed_worker_is_an_error_with_a_remedy(forked):
+    kill_parent = ["sh", "-c", "kill -9 $PPID"]
+    with forked.worker("subprocess:Popen", kill_parent) as worker, pytest.raises(RfmError, match="RFM_KERNELS=fresh"):
+        worker.ask("wait")
+
+
+def test_a_worker_and_its_children_end_with_the_run(forked):
+    with forked.worker("subprocess:Popen", ["sleep", "600"]) as worker:
+        pid = worker.ask("__getattribute__", "pid")
+    assert gone(pid)
 
 
 @pytest.mark.parametrize(

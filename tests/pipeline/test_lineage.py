@@ -23,7 +23,6 @@ from rfm.pipeline.daily import lineage_file, monitored
 from rfm.pipeline.lineage import COLUMNS, FILTERS, JUDGED, LANDING, column_lineage, named
 from rfm.pipeline.notebooks import NotebookResult
 from rfm.pipeline.stages import STAGES
-from rfm.report import site
 from rfm.settings import Settings
 from tests.loopback import listening
 
@@ -50,10 +49,10 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-class Unhurried(site.Ahead):
-    """What makes nothing beside the stages."""
+class NoWorker:
+    """What stands in the place of the worker where no page is built."""
 
-    def begin(self, record: dict[str, Any]) -> None:
+    def tell(self, method: str, *given: Any) -> None:
         pass
 
 
@@ -77,8 +76,8 @@ def run_stages(settings: Settings, fails: str = "") -> dict[str, Any]:
     with pytest.MonkeyPatch.context() as patch, monitored(settings, noted) as watch:
         patch.setattr(daily, "execute", execute)
         given = {stage.name: {} for stage in STAGES}
-        ahead = Unhurried(settings, Path(settings.reports))
-        daily._run_stages(watch, given, ahead, NoKernels(), lambda stage: None, lambda stage: None)
+        work = Path(settings.reports)
+        daily._run_stages(watch, given, work, NoWorker(), NoKernels(), lambda stage: None, lambda stage: None)
     return noted.to_json()
 
 

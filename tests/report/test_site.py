@@ -104,7 +104,7 @@ def page(work):
 def _notebook_page(work, stage="6_report", **more):
     """Return the page of an executed notebook of a run."""
     record = _day("2025-10-23", **more)
-    convert_notebooks(work, site.Ahead(load_settings(), work).made, {**site._about(record), "menu": PAGES, "fresh": {}}, record)
+    convert_notebooks(work, {**site._about(record), "menu": PAGES, "fresh": {}}, record, {})
     return (work / "notebooks" / f"{stage}.html").read_text(encoding="utf-8")
 
 

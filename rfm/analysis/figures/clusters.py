@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, StrMethodFormatter
+from matplotlib.ticker import MaxNLocator, NullLocator, StrMethodFormatter
 
 from rfm.analysis.figures import style
 from rfm.analysis.figures.diagnostics import no_data, set_labels, set_legend, start
@@ -72,6 +72,9 @@ def _plain_ticks(axes: Axes) -> None:
     """Write the numbers of both axes in full."""
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(StrMethodFormatter("{x:,.10g}"))
+        low, high = axis.get_view_interval()
+        if axis.get_scale() == "log" and high > 100 * low:  # nobody sees these ticks, which take a third of the drawing
+            axis.set_minor_locator(NullLocator())
 
 
 def _legend_below(figure: Figure, axes: Axes) -> None:

@@ -34,7 +34,7 @@ class _Diagnostic(Figure):
     def base64_png(self) -> str:
         """Return the image, the same text each time."""
         content = BytesIO()  # by the canvas itself: `savefig` would lay the figure out and draw it a second time
-        FigureCanvasAgg(self).print_png(content, metadata={"Software": None}, pil_kwargs={"optimize": True})
+        FigureCanvasAgg(self).print_png(content, metadata={"Software": None})
         return b64encode(content.getvalue()).decode()
 
     # Jupyter shows a plain Figure only after pyplot has drawn one, and without alternative text.

@@ -31,18 +31,19 @@ UNITS = {"Monetary": "spent in all", "Frequency": "invoices", "Recency": "days s
 
 def finish(figure: go.Figure, title: str, *, x: str = "", y: str = "", height: int = 420, alt: str = "") -> go.Figure:
     """Set title, axis titles, style and height of a plotly figure."""
-    figure.update_layout({"meta": {"alt": alt}} if alt else {})
-    figure.update_layout(
-        title={"text": title, "x": 0, "xref": "paper", "y": 0.98, "yanchor": "top", "font": {"size": 17}},
-        template="none",
-        font={"family": "system-ui, sans-serif", "size": 13, "color": INK},
-        colorway=[BLUE, ORANGE, GREEN, PURPLE, SKY, RED],
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        margin={"l": 60, "r": 20, "b": 50} | figure.layout.margin.to_plotly_json() | {"t": 80},
-        legend={"orientation": "h", "yanchor": "bottom", "y": 1.0, "x": 0, "itemsizing": "constant"},
-        height=height,
-    )
+    layout = figure.layout.to_plotly_json() | ({"meta": {"alt": alt}} if alt else {})
+    figure.layout = layout | {  # at once: `update_layout` takes six times as long
+        "title": {"text": title, "x": 0, "xref": "paper", "y": 0.98, "yanchor": "top", "font": {"size": 17}},
+        "template": "none",
+        "font": {"family": "system-ui, sans-serif", "size": 13, "color": INK},
+        "colorway": [BLUE, ORANGE, GREEN, PURPLE, SKY, RED],
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "margin": {"l": 60, "r": 20, "b": 50} | layout.get("margin", {}) | {"t": 80},
+        "legend": layout.get("legend", {})
+        | {"orientation": "h", "yanchor": "bottom", "y": 1.0, "x": 0, "itemsizing": "constant"},
+        "height": height,
+    }
     figure.update_xaxes({"title_text": x} if x else {}, automargin=True, gridcolor="rgba(139,151,168,0.25)", zeroline=False)
     figure.update_yaxes({"title_text": y} if y else {}, automargin=True, gridcolor="rgba(139,151,168,0.25)", zeroline=False)
     return figure
