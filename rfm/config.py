@@ -1,4 +1,4 @@
-"""One class per section of ``rfm.toml``, what dates, numbers and flags look like in files, and the severity of rules."""
+"""One class per section of ``rfm.toml``, the columns and flags of the files, and the severity of rules."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ import shlex
 from collections import Counter
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from rfm.contracts import LANDING_COLUMNS
 from rfm.errors import SettingsError, printable, unknown
 
 VERSION = "0.1.0"
@@ -51,13 +50,13 @@ class Section(BaseModel):
 class Files(Section):
     """How files are found: ``[files]``."""
 
-    pattern: str = Field("*_transactions.csv*", description="name of a landing file, as a shell pattern")
-    encoding: str = Field("auto", description="codec of the files; auto: UTF-8, UTF-16 or Windows-1252, detected line by line")
+    pattern: str = Field("*_transactions.csv*", description="names of the landing files, as a shell pattern")
+    encoding: str = Field("auto", description='"auto" detects it; or a codec: utf-8, cp1252, latin-1, utf-16')
     separator: Literal["auto", ",", ";", "\t", "|", " "] = Field(
-        "auto", description="between two fields, a blank for any number of them; auto: detected in the header"
+        "auto", description="between two fields, a blank for one or more; auto: detected in the header"
     )
     on_refused: Literal["after", "before"] = Field(
-        "after", description="a run with a refused file ends with exit status 1 after publishing, or before gold"
+        "after", description="a refused file ends the run with status 1: after publishing, or before gold changes"
     )
 
     @field_validator("encoding")
@@ -74,15 +73,17 @@ class Rules(Section):
     """Which lines count: ``[rules]``."""
 
     stock_code_pattern: str = Field(
-        r"^(?:[0-9]{5}[A-Za-z]*|PADS)$", description="products that count for RFM, as a regular expression (RE2)"
+        r"^(?:[0-9]{5}[A-Za-z]*|PADS)$", description="products, as a regular expression (RE2); postage, fees … do not count"
     )
-    max_dropped_share: Share = Field(0.25, description="a day that drops a larger share of its rows stops before gold")
-    invoice_pattern: str = Field(r"(?s)^.{6,7}$", description="valid invoice numbers, as a regular expression (RE2)")
+    max_dropped_share: Share = Field(0.25, description="a run that drops a larger share of its rows stops before gold")
+    invoice_pattern: str = Field(r"(?s)^.{6,7}$", description="valid invoice numbers (RE2): 6 or 7 characters")
     cancellation: Literal["prefix", "negative", "flag"] = Field(
-        "prefix", description="what makes a line a cancellation: its invoice number, a quantity or amount below 0, or a column"
+        "prefix", description="mark of a cancellation: its invoice number, a quantity or amount below 0, or a column"
     )
     cancellation_pattern: str = Field("^[Cc]", description="invoice numbers of cancellations, for prefix")
-    revenue: Literal["gross", "net"] = Field("gross", description="net: returns reduce a customer's Monetary, down to 0")
+    revenue: Literal["gross", "net"] = Field(
+        "gross", description="net: returns reduce a customer's Monetary; after a change, start with an empty lake"
+    )
 
     _compiles = field_validator("stock_code_pattern", "invoice_pattern", "cancellation_pattern")(_pattern)
 
@@ -95,10 +96,10 @@ class Rules(Section):
 class Quality(Section):
     """When a run warns: ``[quality]``."""
 
-    z: float = Field(4.0, gt=0, description="warn of a volume or a share this many robust standard deviations off")
-    history: int = Field(6, ge=2, description="earlier same weekdays, or runs, needed before a run warns")
-    days: int = Field(14, ge=1, description="days up to the run date that are checked")
-    fresh_days: int = Field(2, ge=0, description="days that the newest sale may be older than the run date")
+    z: float = Field(4.0, gt=0, description="warn if a volume or share is this many robust standard deviations from normal")
+    history: int = Field(6, ge=2, description="number of earlier same weekdays, or runs, needed before a run warns")
+    days: int = Field(14, ge=1, description="number of days up to the run date that are checked")
+    fresh_days: int = Field(2, ge=0, description="warn if the newest sale is more than this many days before the run date")
 
 
 class Clusters(Section):
@@ -107,18 +108,16 @@ class Clusters(Section):
     k_min: int = Field(2, ge=2, description="smallest number of clusters tried")
     k_max: int = Field(12, le=50, description="largest number of clusters tried")
     silhouette_weight: Share = Field(0.6, description="weight of the silhouette in the score of a k; the elbow has the rest")
-    iqr_factor: float = Field(1.5, gt=0, description="fences of the outlier rule, in interquartile ranges")
-    n_init: int = Field(10, ge=1, description="starts of K-means; the best is kept")
+    iqr_factor: float = Field(1.5, gt=0, description="distance of the outlier fences from the quartiles, in interquartile ranges")
+    n_init: int = Field(10, ge=1, description="number of starts of K-means; the best result is kept")
     seed: int = Field(42, ge=0, description="seed of K-means")
-    stability: Literal["steady", "off"] = Field(
-        "steady", description="start from the previous run, or off: fit from scratch each day"
-    )
-    band: Share = Field(0.05, description="share by which another cluster must be nearer before a customer moves")
-    name_band: Share = Field(0.3, description="share by which a cluster's medians must pass a cut-off to change its name")
-    max_drift: float = Field(0.1, gt=0, description="standard deviations that a centroid may move in a run")
-    k_margin: float = Field(0.05, ge=0, description="share by which another k must score better to take over,")
-    k_days: int = Field(7, ge=1, description="and for how many days")
-    gap_days: int = Field(7, ge=1, description="days without a run after which the model is fitted from scratch")
+    stability: Literal["steady", "off"] = Field("steady", description="start from the previous model; off: fit anew each day")
+    band: Share = Field(0.05, description="a customer moves only to a cluster that is nearer by more than this share")
+    name_band: Share = Field(0.3, description="a cluster is renamed only if its medians pass a cut-off by more than this share")
+    max_drift: float = Field(0.1, gt=0, description="how far a centroid may move in a run, in standard deviations")
+    k_margin: float = Field(0.05, ge=0, description="another k is chosen only if its score is better by this share")
+    k_days: int = Field(7, ge=1, description="for this many days in a row")
+    gap_days: int = Field(7, ge=1, description="fit a new model if the previous run is more than this many days ago")
 
     @model_validator(mode="after")
     def _range(self) -> Clusters:
@@ -130,9 +129,11 @@ class Clusters(Section):
 class Cutoffs(Section):
     """Where the bands of the segments end, as multiples of the median customer's: ``[cutoffs]``."""
 
-    monetary: tuple[Positive, Positive, Positive] = Field((1.0, 2.0, 4.0), description="spend: middling, high, very high above")
-    frequency: tuple[Positive, Positive] = Field((1.0, 2.0), description="invoices: often, very often above")
-    recency: Positive = Field(1.0, description="days since the last purchase: recent below")
+    monetary: tuple[Positive, Positive, Positive] = Field(
+        (1.0, 2.0, 4.0), description="cut-offs as multiples of the median spend,"
+    )
+    frequency: tuple[Positive, Positive] = Field((1.0, 2.0), description="of the median number of invoices,")
+    recency: Positive = Field(1.0, description="and of the median days since the last purchase; below is recent")
 
     @field_validator("monetary", "frequency")
     @classmethod
@@ -146,8 +147,8 @@ class Exclusions(Section):
     """Which customers are kept out of the fit, and assigned to a cluster all the same: ``[exclusions]``."""
 
     bulk_amount: float = Field(0, ge=0, description="an invoice above this amount is a bulk order; 0: none")
-    bulk_quantity: int = Field(0, ge=0, description="an invoice of more pieces is a bulk order; 0: none")
-    test_pattern: str = Field("", description="stock codes of test transactions, as a regular expression; empty: none")
+    bulk_quantity: int = Field(0, ge=0, description="an invoice with more pieces than this is a bulk order; 0: none")
+    test_pattern: str = Field("", description='stock codes of test transactions, as a regular expression, such as "^TEST"')
 
     _compiles = field_validator("test_pattern")(_pattern)
 
@@ -160,16 +161,16 @@ class Exclusions(Section):
 class Care(Section):
     """How tables are maintained: ``[care]``."""
 
-    optimize_every: int = Field(50, ge=0, description="commits after which a table is compacted at the end of a run; 0: never")
-    retain_days: int = Field(7, ge=7, description="days that a past version of a table stays readable")
+    optimize_every: int = Field(50, ge=0, description="a run compacts a table after this many commits; 0: never")
+    retain_days: int = Field(7, ge=7, description="number of days that a past version of a table stays readable (at least 7)")
 
 
 class OnFailure(Section):
     """Who is notified of a failed run: ``[on_failure]``."""
 
-    when: Literal["failed", "warned"] = Field("failed", description="failed runs only, or runs with warnings too")
-    command: str = Field("", description="command that receives the run's record as JSON on standard input, without a shell")
-    webhook: str = Field("", description="http or https address that the record is posted to")
+    when: Literal["failed", "warned"] = Field("failed", description="warned: also after a run with warnings")
+    command: str = Field("", description="receives the run record as JSON on standard input, and has one minute")
+    webhook: str = Field("", description="http(s) address that receives the run record; RFM_WEBHOOK_SECRET is its bearer token")
 
     @field_validator("command")
     @classmethod
@@ -191,28 +192,28 @@ class OnFailure(Section):
 
 
 class Publish(Section):
-    """What is published: ``[publish]``."""
+    """What `rfm publish` uploads, and a run whose reports are a URL: ``[publish]``."""
 
-    customers: bool = Field(False, description="individual customers too: their page, the exports, the executed notebooks")
-    hash_ids: bool = Field(False, description="customer ids as a hash with the key RFM_PUBLISH_KEY; no notebooks")
+    customers: bool = Field(False, description="true: single customers too: their pages, the exports, the executed notebooks")
+    hash_ids: bool = Field(False, description="true: customer ids are hashed with the key RFM_PUBLISH_KEY; no notebooks then")
 
 
 class Archive(Section):
-    """The public data set that `rfm prepare` fetches: ``[archive]``."""
+    """Public data set for `rfm prepare`, Online Retail II (Chen 2012, CC BY 4.0): ``[archive]``."""
 
     url: str = Field(
         "https://archive.ics.uci.edu/static/public/502/online+retail+ii.zip",
         pattern="^https?://",
-        description="address of the workbook, or of a zip archive with it",
+        description="its workbook, or a zip archive with it",
     )
-    sha256: str = Field("", pattern="^([0-9a-f]{64})?$", description="checksum the file must have; any if empty")
+    sha256: str = Field("", pattern="^([0-9a-f]{64})?$", description="checksum that the file must have; `rfm prepare` prints it")
 
 
 class Shop(Section):
     """Name and currency on the report: ``[shop]``."""
 
-    name: str = Field("Online Retail", description="name on the report")
-    currency: str = Field("£", description="sign before an amount", max_length=10)
+    name: str = Field("Online Retail", description="name of the shop on the report")
+    currency: str = Field("£", description="currency sign, written before an amount", max_length=10)
 
     @field_validator("name", "currency")
     @classmethod
@@ -230,9 +231,6 @@ class Shop(Section):
 
 
 # ── how files are written ────────────────────────────────────────────────────────────────────────────────────────
-_FIELDS = ("invoice", "stock_code", "description", "quantity", "price", "customer_id", "country", "invoice_date")
-FIELDS = dict(zip(LANDING_COLUMNS.values(), _FIELDS, strict=True))
-"""Columns of bronze, and the setting that names each one's header in the files."""
 FLAG = "cancelled"
 """Setting of the column that flags cancelled lines, and the name of its value in ``_rescued_data``."""
 RAGGED = '^[{]"_(?:raw|line)": '
@@ -247,35 +245,6 @@ YES = (
 """Values of a flag that mean cancelled, in any case."""
 
 DATE_TOKENS = {"Y": "%Y", "y": "%Y", "m": "%m", "b": "%m", "d": "%d"}
-MONTHS = (  # first letters of their names in English, German, French, Spanish, Italian and Dutch
-    ("01", "jan|ene|gen"),
-    ("02", "feb|f\u00e9v|fev"),
-    ("03", "mar|m\u00e4r|mrz|mrt|maa"),
-    ("04", "apr|avr|abr"),
-    ("05", "may|mai|mag|mei"),
-    ("06", "jun|juin|giu"),
-    ("07", "jul|juil|lug"),
-    ("08", "aug|ao\u00fb|aou|ago"),
-    ("09", "sep|set"),
-    ("10", "oct|okt|ott"),
-    ("11", "nov"),
-    ("12", "dec|dez|d\u00e9c|dic"),
-)
-FIRST_OF_LAST_CENTURY = 69  # for years of two digits, as in POSIX: 69 is 1969, 68 is 2068
-
-CURRENCIES = {"£": "GBP", "€": "EUR", "$": "USD", "¥": "JPY", "zł": "PLN", "kr": "SEK", "Fr.": "CHF", "₹": "INR"}  # sign: code
-SPACES = " \u00a0\u2009\u202f"  # between thousands, or a number and its currency
-GROUPED = {" ": f"[{SPACES}]", "'": "['\u2019]"}  # with non-breaking spaces, and the typographic apostrophe
-_WORDS = "|".join((*CURRENCIES.values(), "zł", "kr", r"Fr\."))
-CURRENCY = rf"\B[£€$¥₹][{SPACES}]*|^(?:{_WORDS})[{SPACES}]*|[{SPACES}]*(?:[£€$¥₹]|{_WORDS})$"
-"""A currency before or after an amount, as a regular expression: ``-$5``, ``USD 5``, ``5 €``, but not ``5€50``."""
-
-
-def number_shape(decimal: str, thousands: str) -> str:
-    """Return the regular expression of a whole number or decimal, with or without thousands separators."""
-    mark = GROUPED.get(thousands, f"[{thousands}]")
-    grouped = f"[0-9]{{1,3}}(?:{mark}[0-9]{{3}})+|" if thousands else ""
-    return f"[+-]?(?:{grouped}[0-9]+)(?:[{decimal}][0-9]*)?"
 
 
 @lru_cache(maxsize=1024)
@@ -284,21 +253,41 @@ def plain_name(name: str) -> str:
     return re.sub(r"[\s_\ufeff]", "", name).casefold()
 
 
+class LandingColumn(NamedTuple):
+    """A column of the files: its usual header, its names in bronze and in silver, what it is, and what happens without it."""
+
+    header: str
+    bronze: str
+    silver: str
+    meaning: str
+    without: str | None  # None: it is required; empty: files may lack it, even if no setting says so
+
+
+def _raw(header: str, meaning: str, without: str | None, silver: str = "") -> Any:
+    """Return the setting of a column of the files, with its usual header."""
+    bronze = header.replace(" ", "")
+    column = LandingColumn(header, bronze, silver or bronze, meaning, without)
+    described = meaning if without is None else f'{meaning}; "": {without}' if without else f"{meaning}; files may lack it"
+    least = 1 if without is None else None
+    return Field(header, min_length=least, description=described, json_schema_extra={"landing": column})  # type: ignore[dict-item]
+
+
 class Columns(Section):
-    """Header of each column in the files; empty: the files have no such column: ``[columns]``."""
+    """Name of each column in the files; "": the files have no such column: ``[columns]``."""
 
     model_config = ConfigDict(str_strip_whitespace=True)
 
-    invoice: str = Field("Invoice", description="order; empty: all a customer buys on a day is one purchase")
-    stock_code: str = Field("StockCode", description="product; empty: every line counts")
-    description: str = Field("Description", description="name of the product; may be empty")
-    quantity: str = Field("Quantity", description="pieces; empty: 1, the price is then the amount of the line or order")
-    price: str = Field("Price", description="price of a piece, or the amount; empty: 1, so that amounts count pieces or lines")
-    customer_id: str = Field("Customer ID", min_length=1, description="the customer")
-    country: str = Field("Country", description="where the customer lives; may be empty")
-    invoice_date: str = Field("InvoiceDate", min_length=1, description="day of the sale")
-    cancelled: str = Field("", description="whether the line is cancelled, for rules.cancellation flag")
-    hash_customers: bool = Field(False, description="replace ids with a hash keyed by RFM_CUSTOMER_KEY as they are read")
+    # A further column of text needs a line here, its columns in `rfm.schema`, and words that shops use for it in vocabulary.toml
+    invoice: str = _raw("Invoice", "invoice or order number", "all lines of a customer on one day are one purchase", "InvoiceNo")
+    stock_code: str = _raw("StockCode", "product code", "every line counts as a product")
+    description: str = _raw("Description", "product name", "")
+    quantity: str = _raw("Quantity", "quantity", "a price is the amount of its line")
+    price: str = _raw("Price", "price or amount", "each piece or line counts as 1", "UnitPrice")
+    customer_id: str = _raw("Customer ID", "customer", None)
+    country: str = _raw("Country", "country", "")
+    invoice_date: str = _raw("InvoiceDate", "date", None)
+    cancelled: str = Field("", description='column that marks cancelled lines, for rules.cancellation = "flag"')
+    hash_customers: bool = Field(False, description="true: ids are hashed while files are read; the key is RFM_CUSTOMER_KEY")
 
     @property
     def headers(self) -> dict[str, str]:
@@ -319,13 +308,25 @@ class Columns(Section):
         return self
 
 
+LANDING_COLUMNS: dict[str, LandingColumn] = {
+    name: one.json_schema_extra["landing"]  # type: ignore[misc]  # put there by `_raw`
+    for name, one in Columns.model_fields.items()
+    if isinstance(one.json_schema_extra, dict)
+}
+"""The columns of the files by their setting."""
+FIELDS = {one.bronze: name for name, one in LANDING_COLUMNS.items()}
+"""Columns of bronze, and the setting that names each one's header in the files."""
+RAW = tuple(FIELDS)
+"""The columns of bronze that hold the text of the files."""
+
+
 class Format(Section):
     """How dates and numbers are written: ``[format]``."""
 
-    date: str = Field("%Y-%m-%d", description="pattern of %Y or %y, %m or %b, and %d; a time after the date is ignored")
-    decimal: Literal[".", ","] = Field(".", description="decimal separator")
-    thousands: Literal["", ".", ",", " ", "'"] = Field("", description="thousands separator, where there is one")
-    timezone: str = Field("", description="zone of the shop's days, e.g. Europe/Berlin, for times in UTC or with an offset")
+    date: str = Field("%Y-%m-%d", description='of %Y %y %m %b %d, as in "%d.%m.%Y" or "%m/%d/%Y"; a time after it is ignored')
+    decimal: Literal[".", ","] = Field(".", description="decimal mark")
+    thousands: Literal["", ".", ",", " ", "'"] = Field("", description="thousands separator")
+    timezone: str = Field("", description='zone that defines a day, such as "Europe/Berlin", for times in UTC or with an offset')
 
     @field_validator("date")
     @classmethod

@@ -34,13 +34,6 @@ QUALITY_TABLES = (BRONZE_QUALITY, DAILY_COUNTS, DQ_COMPARISON, EXPECTATION_RESUL
 OF_THE_DAY = (CLUSTER_SUMMARY, DESCRIBED_CLUSTERS, DESCRIBED_CUSTOMERS, SEGMENT_SUMMARY, SEGMENTATIONS, EXPLANATIONS)
 OVER_TIME = (AGREEMENT, HISTORY, SEGMENT_MOVEMENT, SEGMENT_STABILITY)
 
-LANDING_COLUMNS = {
-    "Customer ID" if name == "CustomerID" else name: name
-    for name in ("Invoice", "StockCode", "Description", "Quantity", "Price", "CustomerID", "Country", "InvoiceDate")
-}
-"""The columns of a landing file, and their names in bronze."""
-
-
 POLARS_TYPES = {"STRING": "String", "INT": "Int32", "BIGINT": "Int64", "DOUBLE": "Float64", "BOOLEAN": "Boolean", "DATE": "Date"}
 
 

@@ -56,10 +56,10 @@ class Settings(BaseSettings):
     date: dt.date | None = Field(None, description="run date; by default the newest day in the files' names, or of a sale")
     engine: Literal["polars", "spark"] = Field("polars", description="computes the large tables: here, or at `remote`")
     remote: str = Field("", validate_default=True, description="Spark Connect server, sc://host:port; tokens go into RFM_REMOTE")
-    landing: str = Field(description="folder or URL with the daily files")
-    lake: str = Field(description="folder or URL of the tables; with spark also catalog.schema")
+    landing: str = Field(description="folder or URL of the daily files, such as s3://bucket/daily_sales")
+    lake: str = Field(description="folder or URL of the tables; with Spark also catalog.schema")
     reports: str = Field(description="folder or URL of the published reports")
-    notebooks: str = Field(description="folder with the notebooks of the chain; by default those of the package")
+    notebooks: str = Field(description="folder of the stage notebooks; by default those of the package")
     files: Files = Files()
     columns: Columns = Columns()
     format: Format = Format()
@@ -73,8 +73,16 @@ class Settings(BaseSettings):
     publish: Publish = Publish()
     on_failure: OnFailure = OnFailure()
     archive: Archive = Archive()
-    expectations: dict[str, Literal["drop", "warn", "fail"]] = Field({}, description="rule = drop, warn or fail")
-    recommendations: dict[str, str] = Field({}, description="segment = the shop's own recommended action")
+    expectations: dict[str, Literal["drop", "warn", "fail"]] = Field(
+        {},
+        description="drop: quarantine the row; warn: count it; fail: quarantine it and stop before gold",
+        examples=['known_country = "warn"'],
+    )
+    recommendations: dict[str, str] = Field(
+        {},
+        description="segment = the shop's own recommended action",
+        examples=['"Champions" = "Our own words for what to do with this segment."'],
+    )
 
     @classmethod
     def settings_customise_sources(  # type: ignore[override]  # unused sources stay unnamed

@@ -106,6 +106,44 @@ def cell(text: str) -> str:
     return text.replace("|", "\\|").replace("``", "")
 
 
+EXAMPLE_HEAD = """\
+# The settings of a shop, in the file rfm.toml. `rfm init` writes that file; a copy of rfm.example.toml works as well.
+# Each line behind a # shows a default. To change one, remove the # before it, and the # before its [section] if there is one.
+# The command line (--date, --landing, --lake, --reports) overrides this file, and so does the environment (RFM_LANDING,
+# RFM_CLUSTERS__SEED …).
+"""
+
+
+def example() -> str:
+    """Return the content of `rfm.example.toml`: every setting with its default, as a comment."""
+    fields = Settings.model_fields
+    alone = {name: field for name, field in fields.items() if name != "date" and not isinstance(field.default, Section | dict)}
+    parts = [EXAMPLE_HEAD, *(setting(name, field) for name, field in alone.items())]
+    for name, field in sorted(fields.items(), key=lambda one: one[0] != "shop"):  # what a shop sets first
+        if isinstance(field.default, Section):
+            said = first_sentence(type(field.default)).split(": `[")[0]
+            shown = [setting(one, own) for one, own in type(field.default).model_fields.items()]
+        elif isinstance(field.default, dict):
+            said = str(field.description)
+            shown = [f"# {line}" for line in field.examples or ()]
+        else:
+            continue
+        parts += ["", commented(f"[{name}]", said[0].lower() + said[1:]), *shown]
+    return "\n".join(parts) + "\n"
+
+
+def setting(name: str, field: FieldInfo) -> str:
+    """Return the line of a setting: its default, its values if there are few, and its meaning."""
+    limited = typing.get_origin(field.annotation) is typing.Literal
+    choices = f" ({kind(field.annotation, [])})".replace("`", "") if limited else ""
+    return commented(f"# {name} = {written(PATHS.get(name, field.default))}", f"{field.description}{choices}")
+
+
+def commented(line: str, said: str) -> str:
+    """Return a line of TOML with a comment."""
+    return f"{line:<36}  # {said}"
+
+
 # ── commands ───────────────────────────────────────────────────────────────────────────────────────
 def commands() -> Iterator[str]:
     """Yield the commands with their help, options and examples."""

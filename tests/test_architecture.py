@@ -26,7 +26,7 @@ BASE = {  # a module that all rooms may import: what it imports of rfm itself
     "errors": set(),
     "schema": set(),
     "contracts": {"errors", "schema"},
-    "config": {"contracts", "errors"},
+    "config": {"errors"},
     "settings": {"config", "errors"},
 }
 ROOMS = {  # a folder: the folders it may import, besides the base modules; a module stands for itself alone

@@ -19,8 +19,8 @@ import typer.main
 import rfm
 from rfm.cli.options import app
 from rfm.pipeline.stages import STAGES
-from rfm.settings import PATHS, Settings, load_settings
-from tests.reference import callables, described, page, signature
+from rfm.settings import EXAMPLE_FILE, PATHS, Settings, load_settings
+from tests.reference import callables, described, example, page, signature
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -39,6 +39,7 @@ OPTIONS = {name for option in typer.main.get_command(app).params for name in opt
 
 
 REFERENCE, DESCRIPTION = ROOT / "notebooks" / "REFERENCE.md", ROOT / "rfm" / "schema.json"
+EXAMPLE = ROOT / EXAMPLE_FILE
 
 
 # ── pages as data: their commands, blocks and links ────────────────────────────────────────────────
@@ -178,8 +179,8 @@ def test_every_command_has_help_and_valid_examples(verb):
     assert VERBS[verb].help
     examples = re.findall(r"`(rfm [^`]*)`", VERBS[verb].epilog)
     assert examples
-    for example in examples:
-        VERBS[verb].make_context(verb, shlex.split(example)[2:])
+    for line in examples:
+        VERBS[verb].make_context(verb, shlex.split(line)[2:])
 
 
 def test_newcomer_runs_commands_that_the_readme_has():
@@ -262,7 +263,8 @@ def test_make_lets_python_store_bytecode():
 
 
 def test_shop_file_lists_every_setting_with_its_default():
-    text = (ROOT / "rfm.example.toml").read_text(encoding="utf-8")
+    text = EXAMPLE.read_text(encoding="utf-8")
+    assert text == example(), "run `python tests/test_docs.py` to write it anew"
     opened = tomllib.loads(re.sub(r"^# (?=[\w\"]+ = )", "", text, flags=re.MULTILINE))
     assert {name: opened[name] for name in PATHS} == PATHS
     for name in ("shop", "on_failure", "files", "rules", "clusters", "cutoffs"):
@@ -275,3 +277,4 @@ if __name__ == "__main__":
         DESCRIPTION.write_text(now, encoding="utf-8")
         os.execv(sys.executable, [sys.executable, *sys.argv])  # what is made below is made of the tables that this process read
     REFERENCE.write_text(page(), encoding="utf-8")
+    EXAMPLE.write_text(example(), encoding="utf-8")

@@ -10,8 +10,8 @@ import narwhals as nw
 from narwhals.typing import IntoFrameT
 
 from rfm.analysis.parsing import calendar_date, cents, local_day, money, normalize, whole_number
-from rfm.config import BLANKS, FLAG, RAGGED, YES, Columns, Dialect
-from rfm.contracts import LANDING_COLUMNS, TABLES
+from rfm.config import BLANKS, FLAG, LANDING_COLUMNS, RAGGED, RAW, YES, Columns, Dialect
+from rfm.contracts import SILVER, TABLES
 from rfm.errors import InputError
 
 # ── expectations ────────────────────────────────────────────────────────
@@ -58,6 +58,10 @@ EXPECTATIONS: tuple[Expectation, ...] = (
 )
 
 SEVERITIES: dict[str, Severity] = {rule.name: rule.severity for rule in EXPECTATIONS}
+
+_STRINGS = {column.name for column in TABLES[SILVER].columns if column.type == "STRING"}
+TEXTS = {one.silver: one.bronze for one in LANDING_COLUMNS.values() if one.silver in _STRINGS}
+"""Columns of silver that are the trimmed text of a column of bronze."""
 
 
 # ── casts and rules ─────────────────────────────────────────────────────
@@ -134,15 +138,12 @@ def _passes(rule: Expectation, dialect: Dialect) -> nw.Expr:
 def _typed(raw: nw.LazyFrame, dialect: Dialect) -> nw.LazyFrame:
     """Rename raw text to ``raw_…`` and add the typed columns."""
     form = dialect.format
-    rows = normalize(raw.rename({name: f"raw_{name}" for name in LANDING_COLUMNS.values()}), form)
+    rows = normalize(raw.rename({name: f"raw_{name}" for name in RAW}), form)
+    rows = rows.with_columns(**{silver: _text(f"raw_{bronze}") for silver, bronze in TEXTS.items()})
     rows = rows.with_columns(
-        InvoiceNo=_text("raw_Invoice"),
-        StockCode=_text("raw_StockCode"),
-        Description=_text("raw_Description"),
         Quantity=whole_number(nw.col("plain_Quantity")),
         Cents=cents(nw.col("plain_Price")),
         CustomerID=_present(nw.col("raw_CustomerID").str.strip_chars(BLANKS).str.replace_all(r"[.]0$", "")),
-        Country=_text("raw_Country"),
         InvoiceDate=calendar_date(nw.col("plain_InvoiceDate")),
     )
     rows = local_day(rows, form.timezone) if form.timezone else rows
@@ -166,13 +167,13 @@ def _with_flags(rows: nw.LazyFrame, dialect: Dialect) -> nw.LazyFrame:
 def _as_text(bronze: Any) -> nw.LazyFrame:
     """Return bronze with its landing columns as text and nulls."""
     present = nw.from_native(bronze).collect_schema().names()
-    if missing := [name for name in LANDING_COLUMNS.values() if name not in present]:
+    if missing := [name for name in RAW if name not in present]:
         raise InputError(f"bronze lacks {len(missing)} column(s): {', '.join(missing)}; rename the file's columns to these")
     if hasattr(type(bronze), "convert_dtypes"):
         # pandas with Arrow types: missing text is null, not NaN, and a column without rows is text too
         bronze = bronze.convert_dtypes(dtype_backend="pyarrow")
-        bronze = bronze.astype(dict.fromkeys(LANDING_COLUMNS.values(), "large_string[pyarrow]"))
-    return nw.from_native(bronze).with_columns(nw.col(*LANDING_COLUMNS.values()).cast(nw.String))
+        bronze = bronze.astype(dict.fromkeys(RAW, "large_string[pyarrow]"))
+    return nw.from_native(bronze).with_columns(nw.col(*RAW).cast(nw.String))
 
 
 def _text(name: str) -> nw.Expr:
@@ -205,8 +206,8 @@ def _quarantine(rows: nw.LazyFrame, names: list[str]) -> nw.LazyFrame:
     """Return the raw columns of judged rows that fail, with the names of the rules."""
     broken = (nw.when(~nw.col(name)).then(nw.lit(name)) for name in names)
     rows = rows.with_columns(failed_expectations=nw.concat_str(*broken, separator=",", ignore_nulls=True))
-    rows = rows.drop(*(name for name in LANDING_COLUMNS.values() if name in rows.collect_schema().names()))
-    rows = rows.rename({f"raw_{name}": name for name in LANDING_COLUMNS.values()})
+    rows = rows.drop(*(name for name in RAW if name in rows.collect_schema().names()))
+    rows = rows.rename({f"raw_{name}": name for name in RAW})
     return rows.select(_present_columns(rows, "retail_transactions_quarantine"))
 
 

@@ -15,11 +15,12 @@ import pandas as pd
 from narwhals.typing import IntoFrame
 
 from rfm.analysis.formatting import amount, count
-from rfm.config import Exclusions
+from rfm.config import Clusters, Exclusions
 from rfm.contracts import TABLES, arrow_typed
 
 __all__ = ["Fences", "fit_exclusions", "headline", "iqr_fences", "outlier_clusters"]
 
+FACTOR = Clusters().iqr_factor
 REGULAR, SPEND, FREQUENCY, BOTH = 0, -1, -2, -3
 LABELS = {SPEND: "spend outlier", FREQUENCY: "frequency outlier", BOTH: "spend and frequency outlier"}
 MARKS = {"Monetary": SPEND, "Frequency": FREQUENCY}  # a customer beyond the fences of both has the sum
@@ -32,7 +33,7 @@ class Fences(NamedTuple):
     high: float
 
 
-def iqr_fences(values: pd.Series, factor: float = 1.5) -> Fences:
+def iqr_fences(values: pd.Series, factor: float = FACTOR) -> Fences:
     """Return the fences of Tukey (1977): the quartiles, widened by `factor` times the interquartile range.
 
     Examples
@@ -65,7 +66,7 @@ def words_of(mark: int, fences: Mapping[str, Sequence[float]], currency: str) ->
     return f"a {LABELS[mark]}" + (f" (regular is up to {' and '.join(regular)})" if regular else "")
 
 
-def outlier_clusters(gold: pd.DataFrame, factor: float = 1.5) -> pd.Series:
+def outlier_clusters(gold: pd.DataFrame, factor: float = FACTOR) -> pd.Series:
     """Mark customers whose spend or frequency is beyond the fences of all customers; `factor` as for `iqr_fences`.
 
     Returns

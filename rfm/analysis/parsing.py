@@ -10,13 +10,42 @@ import re
 
 import narwhals as nw
 
-from rfm.config import BLANKS, CURRENCY, DATE_TOKENS, FIRST_OF_LAST_CENTURY, GROUPED, MONTHS, Format, number_shape
+from rfm.config import BLANKS, DATE_TOKENS, Format
 
+MONTHS = (  # first letters of their names in English, German, French, Spanish, Italian and Dutch
+    ("01", "jan|ene|gen"),
+    ("02", "feb|f\u00e9v|fev"),
+    ("03", "mar|m\u00e4r|mrz|mrt|maa"),
+    ("04", "apr|avr|abr"),
+    ("05", "may|mai|mag|mei"),
+    ("06", "jun|juin|giu"),
+    ("07", "jul|juil|lug"),
+    ("08", "aug|ao\u00fb|aou|ago"),
+    ("09", "sep|set"),
+    ("10", "oct|okt|ott"),
+    ("11", "nov"),
+    ("12", "dec|dez|d\u00e9c|dic"),
+)
+FIRST_OF_LAST_CENTURY = 69  # for years of two digits, as in POSIX: 69 is 1969, 68 is 2068
+
+CURRENCIES = {"£": "GBP", "€": "EUR", "$": "USD", "¥": "JPY", "zł": "PLN", "kr": "SEK", "Fr.": "CHF", "₹": "INR"}  # sign: code
+SPACES = " \u00a0\u2009\u202f"  # between thousands, or a number and its currency
+GROUPED = {" ": f"[{SPACES}]", "'": "['\u2019]"}  # with non-breaking spaces, and the typographic apostrophe
+_WORDS = "|".join((*CURRENCIES.values(), "zł", "kr", r"Fr\."))
+CURRENCY = rf"\B[£€$¥₹][{SPACES}]*|^(?:{_WORDS})[{SPACES}]*|[{SPACES}]*(?:[£€$¥₹]|{_WORDS})$"
+"""A currency before or after an amount, as a regular expression: ``-$5``, ``USD 5``, ``5 €``, but not ``5€50``."""
 _WIDTHS = {"Y": 4, "y": 2, "m": 2, "d": 2, "b": 2}
 _LENIENT = {"m": "[0-9]{1,2}", "d": "[0-9]{1,2}"}  # if the pattern has separators
 _AFTER_DATE = ",?[ T]"  # between a date and a time
 _NUMBERS, _DATE = ("Quantity", "Price"), "InvoiceDate"
 _TEXT = f"plain_{_DATE}"
+
+
+def number_shape(decimal: str, thousands: str) -> str:
+    """Return the regular expression of a whole number or decimal, with or without thousands separators."""
+    mark = GROUPED.get(thousands, f"[{thousands}]")
+    grouped = f"[0-9]{{1,3}}(?:{mark}[0-9]{{3}})+|" if thousands else ""
+    return f"[+-]?(?:{grouped}[0-9]+)(?:[{decimal}][0-9]*)?"
 
 
 def normalize(rows: nw.LazyFrame, form: Format) -> nw.LazyFrame:

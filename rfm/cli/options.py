@@ -13,7 +13,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable
 from functools import wraps
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, get_args, get_type_hints
 from unicodedata import category
 
 import typer
@@ -23,7 +23,7 @@ from typer.core import TyperGroup
 
 from rfm.config import VERSION
 from rfm.errors import SettingsError, printable
-from rfm.settings import load_settings
+from rfm.settings import Settings, load_settings
 
 SPELLED = {"✓": "ok", "✗": "failed", "…": "...", "·": "-", "→": "->", "×": "x", "≥": ">=", "≤": "<="} | dict.fromkeys("−–—", "-")
 
@@ -159,13 +159,14 @@ def option(name: str, metavar: str | None, text: str, default: str | bool = True
 
 
 Landing = Annotated[str | None, option("--landing", "FOLDER", "Folder or URL of the daily files.", "data/landing")]
-_ENGINES: dict[str, Any] = {"default": "polars", "autocompletion": lambda: ["polars", "spark"]}
+ENGINES = get_args(Settings.model_fields["engine"].annotation)
+_ENGINE: dict[str, Any] = {"default": ENGINES[0], "autocompletion": lambda: list(ENGINES)}
 SETTINGS: dict[str, Any] = {
     "date": Annotated[str | None, option("--date", "DATE", "Run date, YYYY-MM-DD.", "the newest day that has a file")],
     "landing": Landing,
     "lake": Annotated[str | None, option("--lake", "FOLDER", "Folder or URL of the tables.", "data/lake")],
     "reports": Annotated[str | None, option("--reports", "FOLDER", "Folder or URL of the published reports.", "reports")],
-    "engine": Annotated[str | None, option("--engine", "NAME", "Engine for large tables: polars, or spark.", **_ENGINES)],
+    "engine": Annotated[str | None, option("--engine", "NAME", f"Engine for large tables: {', or '.join(ENGINES)}.", **_ENGINE)],
     "remote": Annotated[str | None, option("--remote", "URL", "Spark Connect server for --engine spark, sc://host:port.")],
 }
 Json = Annotated[bool, option("--json", None, "Print one JSON document; other messages go to standard error.")]

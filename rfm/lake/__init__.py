@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 
 from rfm.errors import SettingsError
 from rfm.lake.delta import scratch
@@ -29,9 +30,8 @@ def open_lake(settings: Settings) -> Lake:
     """
     if settings.engine == "polars":
         return Lake(settings.lake)
-    from rfm.lake.spark import Cluster, SparkLake
-
-    return SparkLake(settings.lake, Cluster(settings.remote, settings.lake, named=is_catalog_name(settings.lake)))
+    lake: Lake = import_module(f"rfm.lake.{settings.engine}").open_lake(settings)  # imports no other engine
+    return lake
 
 
 def open_lake_log(settings: Settings, what: str) -> Lake:

@@ -27,6 +27,7 @@ from rfm.errors import ContractError, InputError, SettingsError, first_line
 from rfm.lake import delta, ingest
 from rfm.lake.delta import IN_SPARK, arrow_schema, sql_equals
 from rfm.lake.tables import Lake, State, WriteResult, revision_of
+from rfm.settings import Settings, is_catalog_name
 
 PORT = 15002  # of a server whose address names none
 PATIENCE = 10.0  # seconds; the client itself tries for ten minutes
@@ -255,6 +256,11 @@ class SparkLake(Lake):
             self.cluster.create(TABLES[name])
         else:
             self.handle(name)
+
+
+def open_lake(settings: Settings) -> Lake:
+    """Return the lake of the settings, with its large tables on the cluster at ``remote``."""
+    return SparkLake(settings.lake, Cluster(settings.remote, settings.lake, named=is_catalog_name(settings.lake)))
 
 
 def _of_files(name: str, rows: Any, files: list[str]) -> Any:

@@ -18,8 +18,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 import pyarrow.csv
 
-from rfm.config import FLAG, Columns, plain_name
-from rfm.contracts import LANDING_COLUMNS
+from rfm.config import FLAG, LANDING_COLUMNS, RAW, Columns, plain_name
 from rfm.errors import InputError
 from rfm.landing.decode import AUTO, TEXT, Mask, Rows, after_last_line, detect_format, mask_of
 
@@ -140,7 +139,8 @@ def whitespace_reader(lines: Iterable[str], separator: str) -> Any:
 
 # ── header ────────────────────────────────────────────────────────────
 USUAL = Columns().headers
-OPTIONAL = ("Description", "Country")  # columns that files may lack, unless the shop names them itself
+# columns that files may lack, unless the shop names them itself
+OPTIONAL = [one.bronze for one in LANDING_COLUMNS.values() if one.without == ""]
 BEFORE_HEADER = re.compile(rb"\s*(?:sep=.[\r\n]+\s*)?")  # blank lines, and the line for spreadsheets
 FIRST_LINE = re.compile(rb"[^\r\n]*(?:\r\n|[\r\n])?")
 SEPARATORS = (",", ";", "\t", "|")
@@ -354,5 +354,5 @@ def _extra_fields(table: pa.Table, extra: Mapping[int, str]) -> pa.Array:
 
 def _rescued(bad: list[dict], schema: pa.Schema) -> pa.Table:
     """Return rows of nulls with the raw text of the lines that do not fit."""
-    nulls = [pa.nulls(len(bad), pa.string())] * len(LANDING_COLUMNS)
+    nulls = [pa.nulls(len(bad), pa.string())] * len(RAW)
     return pa.table([*nulls, pa.array([json.dumps(line, ensure_ascii=False) for line in bad], pa.string())], schema)

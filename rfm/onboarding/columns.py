@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from rfm.config import LANDING_COLUMNS
 from rfm.onboarding.formats import dates_of, number_of, numbers_of, without_sign
 
 _VOCABULARY = tomllib.loads(Path(__file__).with_name("vocabulary.toml").read_text(encoding="utf-8"))
@@ -102,6 +103,7 @@ ROLES: dict[str, Role] = {
     "description": Role(lambda values: 1.0 - _dates(values), 0.5, "texts"),
     "currency": Role(lambda values: float(len(values) <= 20) * _places(values), 0.5, "currencies"),
 }
+ROLES |= {name: ROLES["description"] for name in LANDING_COLUMNS if name not in ROLES}
 
 
 def match(columns: Mapping[str, Values]) -> dict[str, Match]:

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from rfm.config import CURRENCIES, FLAG, YES, Columns, Files, Rules, Shop
+from rfm.analysis.parsing import CURRENCIES
+from rfm.config import FLAG, LANDING_COLUMNS, YES, Columns, Files, Rules, Shop
 from rfm.config import plain_name as header_plain
 from rfm.onboarding.columns import NO_PRODUCT, NOBODY, ZONES, Match, Sure, match, plain_words
 from rfm.onboarding.formats import Dates, Numbers, dates_of, number_of, numbers_of, sign_in, without_sign, zones
@@ -39,7 +40,7 @@ def pattern_of(names: Sequence[str], default: str) -> str:
 
 
 # ── lines ────────────────────────────────────────────────────────────
-LANDED = (*Columns.model_fields.keys() - {"hash_customers"},)
+LANDED = (*LANDING_COLUMNS, FLAG)
 SEEN = 2000  # different values of a column that are looked at
 GROWS = "it grows with the quantity, so it is the amount of the line"
 CHOSEN = "as chosen"
@@ -227,15 +228,7 @@ def totals_for_prices(lines: pd.DataFrame) -> bool:
 
 
 # ── guesses ──────────────────────────────────────────────────────────
-NEEDED = ("customer_id", "invoice_date")
-WITHOUT = {  # column that the files do not have: what happens without it
-    "invoice": "all lines of a customer on one day are one purchase",
-    "stock_code": "every line counts as a product",
-    "quantity": "a price is the amount of its line",
-    "price": "each piece or line counts as 1",
-    "description": "",
-    "country": "",
-}
+WITHOUT = {name: one.without for name, one in LANDING_COLUMNS.items() if one.without is not None}
 MONEY = dict.fromkeys(ZONES.values(), "€") | {  # of a time zone
     "Europe/London": "£",
     "Europe/Zurich": "Fr.",
@@ -281,7 +274,7 @@ def _of_columns(lines: Profile) -> Iterator[Guess]:
             same = header_plain(found.column) == header_plain(str(default))
             yield Guess(f"columns.{field}", default if same else found.column, found.sure, found.reason)
         elif field in LANDED:
-            sure: Sure = "unsure" if field in NEEDED else "likely"
+            sure: Sure = "likely" if field in WITHOUT else "unsure"
             effect = WITHOUT.get(field, "it is required")
             yield Guess(f"columns.{field}", "", sure, "no such column" + (f": {effect}" if effect else ""))
 

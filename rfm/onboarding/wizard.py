@@ -16,7 +16,7 @@ from rich.syntax import Syntax
 from rich.table import Table as Grid
 
 from rfm.analysis.formatting import count, exact_amount, file_size
-from rfm.config import plain_name
+from rfm.config import LANDING_COLUMNS, plain_name
 from rfm.errors import SettingsError, friendly_io_errors, printable
 from rfm.lake import Lake
 from rfm.landing.decode import FORMATS
@@ -249,18 +249,12 @@ NO_NAME = re.compile(  # words in the name of a folder that are not the name of 
     r"|inbox|landing|downloads?|desktop|documents|home|root|users?|tmp|temp|shop|store|stuff|test|rfm|umsatz|verk(?:ä|ae)ufe|ventes)",
     re.IGNORECASE,
 )
+ASKED = dict.fromkeys(("customer_id", "invoice_date", "price", "quantity", *LANDING_COLUMNS))  # the most important first
 QUESTIONS = {  # setting: its question
     "shop.name": "Name of the shop",
     "shop.currency": "Currency sign",
     "files.pattern": "File names, as a pattern",
-    "columns.customer_id": "Column of the customer",
-    "columns.invoice_date": "Column of the date",
-    "columns.price": "Column of the price or amount",
-    "columns.quantity": "Column of the quantity",
-    "columns.invoice": "Column of the invoice or order number",
-    "columns.stock_code": "Column of the product code",
-    "columns.description": "Column of the product name",
-    "columns.country": "Column of the country",
+    **{f"columns.{name}": f"Column of the {LANDING_COLUMNS[name].meaning}" for name in ASKED},
     "format.date": "How dates are written",
     "format.decimal": "Decimal mark",
     "format.thousands": "Thousands mark",

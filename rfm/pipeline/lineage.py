@@ -19,7 +19,8 @@ from openlineage.client import event_v2 as ol
 from openlineage.client import facet_v2 as facets
 
 from rfm.analysis.cleaning import EXPECTATIONS
-from rfm.contracts import BRONZE, CLUSTERED, DESCRIBED_CUSTOMERS, GOLD, LANDING_COLUMNS, QUARANTINE, SILVER, TABLES
+from rfm.config import LANDING_COLUMNS, RAW
+from rfm.contracts import BRONZE, CLUSTERED, DESCRIBED_CUSTOMERS, GOLD, QUARANTINE, SILVER, TABLES
 from rfm.errors import first_line, redact
 from rfm.pipeline.stages import LANDING
 
@@ -48,18 +49,15 @@ _NAMED = ("Cluster_Description", "Tier", "Cluster_Recommendation")
 _KEPT = ("CustomerID", "MaxInvoiceDate", "Recency", "Frequency", "Monetary")
 
 COLUMNS: dict[str, dict[str, Origin]] = {
-    BRONZE: {raw: Origin(LANDING, (name,), "IDENTITY", "read as text") for name, raw in LANDING_COLUMNS.items()},
+    BRONZE: {one.bronze: Origin(LANDING, (one.header,), "IDENTITY", "read as text") for one in LANDING_COLUMNS.values()},
     SILVER: _same(BRONZE, *_ARRIVAL)
     | _made(
         BRONZE,
-        {
-            "InvoiceNo": ("Invoice", "trimmed"),
-            "StockCode": ("StockCode", "trimmed"),
-            "Description": ("Description", "trimmed"),
+        {one.silver: (one.bronze, "trimmed") for one in LANDING_COLUMNS.values()}
+        | {
             "Quantity": ("Quantity", "cast"),
             "UnitPrice": ("Price", "rounded"),
             "CustomerID": ("CustomerID", "trimmed, '.0' removed"),
-            "Country": ("Country", "trimmed"),
             "InvoiceDate": ("InvoiceDate", "cast"),
             "IsCancellation": ("Invoice", "matched"),
             "TotalPrice": ("Quantity Price", "multiplied"),
@@ -69,7 +67,7 @@ COLUMNS: dict[str, dict[str, Origin]] = {
             "SurrogateKey": ("Invoice StockCode Quantity", "joined"),
         },
     ),
-    QUARANTINE: _same(BRONZE, *LANDING_COLUMNS.values(), "_rescued_data", *_ARRIVAL)
+    QUARANTINE: _same(BRONZE, *RAW, "_rescued_data", *_ARRIVAL)
     | _made(BRONZE, {"failed_expectations": ("Invoice StockCode Quantity Price InvoiceDate", "judged")}),
     GOLD: _same(SILVER, "CustomerID")
     | _made(
@@ -101,7 +99,7 @@ JUDGED = {rule.name: rule.column for rule in EXPECTATIONS if rule.column}
 def column_lineage(table: str) -> list[tuple[str, str, str]]:
     """Return name, type and meaning of each column of a table, or of a landing file."""
     if table == LANDING:
-        return [(name, "STRING", "raw text") for name in LANDING_COLUMNS]
+        return [(one.header, "STRING", "raw text") for one in LANDING_COLUMNS.values()]
     return [(column.name, column.type, column.meaning) for column in TABLES[table].columns]
 
 

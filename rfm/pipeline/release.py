@@ -21,8 +21,8 @@ import polars as pl
 
 from rfm.analysis.cleaning import SEVERITIES, clean
 from rfm.analysis.formatting import as_it_was, harmless
-from rfm.config import severities
-from rfm.contracts import LANDING_COLUMNS, QUARANTINE, RELEASED_ROWS, SILVER, TABLES, conform
+from rfm.config import RAW, severities
+from rfm.contracts import QUARANTINE, RELEASED_ROWS, SILVER, TABLES, conform
 from rfm.errors import ContractError, InputError, SettingsError, first_line
 from rfm.lake import ingest, open_lake_log
 from rfm.lake.delta import retried, sql_equals
@@ -32,7 +32,6 @@ from rfm.landing.decode import mask_of, to_utf8
 from rfm.pipeline.stages import recount_quality
 from rfm.settings import Settings
 
-RAW = tuple(LANDING_COLUMNS.values())
 Clean = Callable[[pl.LazyFrame], tuple[pl.LazyFrame, pl.LazyFrame]]
 
 

@@ -116,7 +116,9 @@ def headline(summary: Mapping[str, Any] | None) -> str:
 
 def note(summary: Mapping[str, Any], currency: str) -> str:
     """Return a sentence about the risk tier; empty if it has no customers."""
-    risk = [row for row in summary["segments"] if row["tier"] == "risk"]
+    from rfm.analysis.segments.rules import AT_RISK
+
+    risk = [row for row in summary["segments"] if row["tier"] == AT_RISK]
     if not risk:
         return ""
     worth = _MONEY(sum(Decimal(str(row["revenue"])) for row in risk), currency)
@@ -193,12 +195,13 @@ def links(folder: str, content: str) -> dict[str, Any]:
 @cache
 def assets() -> dict[str, tuple[str, bytes]]:
     """Return name and content of each file that all pages share; its name in the site holds the hash of its content."""
+    from rfm.analysis.figures.style import TIER_COLOURS
+
     plotly = files("plotly") / "package_data" / "plotly.min.js"
-    paths = (*(TEMPLATE / name for name in OWN), plotly)
-    found = {path: path.read_bytes() for path in paths}
+    found = {path.name: path.read_bytes() for path in (*(TEMPLATE / name for name in OWN), plotly)}
+    found["page.css"] += "".join(f".{slug(tier)} {{ --tier: {colour}; }}\n" for tier, colour in TIER_COLOURS.items()).encode()
     return {
-        path.name: (path.name.replace(".", f"-{hashlib.sha256(content).hexdigest()[:10]}.", 1), content)
-        for path, content in found.items()
+        name: (name.replace(".", f"-{hashlib.sha256(content).hexdigest()[:10]}.", 1), content) for name, content in found.items()
     }
 
 

@@ -15,13 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rfm.analysis.cleaning import EXPECTATIONS, SEVERITIES, Expectation, clean, judge
-from rfm.contracts import LANDING_COLUMNS, TABLES
+from rfm.config import RAW
+from rfm.contracts import TABLES
 from rfm.errors import InputError
 from rfm.onboarding import sniff
 from rfm.pipeline import lineage
 from tests.conftest import ARRIVAL, ENGINES, Engine
 
-RAW = list(LANDING_COLUMNS.values())
 LINE = dict(zip(RAW, ["489434", "85048", "BALL", "12", "6.95", "13085.0", "EIRE", "2025-06-26"], strict=True)) | ARRIVAL
 DROPS = [name for name, severity in SEVERITIES.items() if severity == "drop"]
 

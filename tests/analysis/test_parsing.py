@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from rfm.analysis import quality
 from rfm.analysis.cleaning import SEVERITIES, clean, judge
 from rfm.analysis.metrics import rfm_metrics
-from rfm.config import FIELDS, Columns, Dialect, Format, plain_name
-from rfm.contracts import LANDING_COLUMNS, TABLES
+from rfm.config import FIELDS, LANDING_COLUMNS, RAW, Columns, Dialect, Format, plain_name
+from rfm.contracts import TABLES
 from rfm.datasets.sample import make_sample
 from rfm.errors import InputError, SettingsError
 from rfm.lake.tables import Lake
@@ -35,7 +35,6 @@ from tests.conftest import ARRIVAL, ENGINES, QUERY_ENGINES, Engine
 
 D = dt.date(2026, 1, 5)
 FEW = settings(max_examples=settings.default.max_examples // 5)  # of many values each
-RAW = list(LANDING_COLUMNS.values())
 LINE = dict(zip(RAW, ["489434", "85048", "BALL", "12", "6.95", "13085.0", "EIRE", "2025-06-26"], strict=True)) | ARRIVAL
 
 
@@ -524,8 +523,8 @@ def test_without_products_the_pattern_does_not_apply() -> None:
 
 
 def test_settings_name_every_column_of_bronze() -> None:
-    assert list(FIELDS) == RAW
-    assert list(Columns().headers.values()) == list(LANDING_COLUMNS)
+    assert list(FIELDS) == list(RAW)
+    assert list(Columns().headers.values()) == [one.header for one in LANDING_COLUMNS.values()]
     assert not Columns().own
     assert Columns(price="Total").own
 

@@ -152,7 +152,7 @@ def test_forced_init_takes_back_what_no_longer_holds(home):
 def test_a_new_file_shows_all_other_settings_as_comments(home):
     init("exports", "--yes")
     text = (home / "rfm.toml").read_text(encoding="utf-8")
-    for line in ("# [on_failure]", '# when = "failed" ', "# seed = 42\n", 'customer_id = "Kunde" '):
+    for line in ("# [on_failure]", '# when = "failed" ', "# seed = 42 ", 'customer_id = "Kunde" '):
         assert line in text
     assert '# customer_id = "Customer ID"' not in text
     assert len(text.splitlines()) == len(ORIGINAL.splitlines())

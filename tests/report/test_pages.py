@@ -379,9 +379,9 @@ def test_one_menu_marks_where_one_is(pages):
 
 
 def test_tiers_have_the_colours_of_the_figures():
-    css = (TEMPLATE / "page.css").read_text()
+    css = assets()["page.css"][1].decode()
     for tier, colour in TIER_COLOURS.items():
-        assert set(re.findall(rf"--{tier.replace(' ', '-')}: (#\w+)", css)) == {colour}
+        assert re.findall(rf"\.{tier.replace(' ', '-')} {{ --tier: (#\w+); }}", css) == [colour]
 
 
 def test_pages_are_small_and_plotly_is_there_once(project):

@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator, NullLocator, StrMethodFormatter
 from rfm.analysis.figures import style
 from rfm.analysis.figures.diagnostics import no_data, set_labels, set_legend, start
 from rfm.analysis.figures.style import class_edges, cluster_name, day_edges, every_nth, whole_edges
-from rfm.analysis.outliers import fences_of
+from rfm.analysis.outliers import FACTOR, fences_of
 
 MOST_PAIRED, MOST_REGULAR = 500, 5000  # points of a figure, which keeps its file small
 EDGES = {"Recency": day_edges, "Frequency": whole_edges, "Monetary": class_edges}  # of the classes of a histogram
@@ -83,7 +83,7 @@ def _legend_below(figure: Figure, axes: Axes) -> None:
 
 
 # ── outliers ────────────────────────────────────────────────────────────
-def outlier_fences(gold: pd.DataFrame, outliers: pd.Series, factor: float = 1.5) -> Figure:
+def outlier_fences(gold: pd.DataFrame, outliers: pd.Series, factor: float = FACTOR) -> Figure:
     """Draw monetary value against frequency on log scales, with the fences beyond which customers are outliers.
 
     `gold` has the columns of ``customer_rfm_gold``; `outliers` is 0 for regular customers and -1, -2 or -3 for outliers;

@@ -9,8 +9,8 @@ from typing import Any, Literal, NamedTuple
 import narwhals as nw
 import pandas as pd
 
-from rfm.config import RAGGED, Rules
-from rfm.contracts import LANDING_COLUMNS, TABLES, arrow_typed
+from rfm.config import LANDING_COLUMNS, RAGGED, RAW, Rules
+from rfm.contracts import TABLES, arrow_typed
 from rfm.errors import InputError
 
 
@@ -79,7 +79,7 @@ def quarantine_reasons(quarantine: Any) -> list[QuarantineReason]:
 
 def _example(rows: Any) -> dict[str, Any]:
     """Return the raw columns of one row, always the same one."""
-    columns = ("source_file", *LANDING_COLUMNS.values(), "_rescued_data")
+    columns = ("source_file", *RAW, "_rescued_data")
     wanted = rows.select(*columns).sort(*columns, nulls_last=True).head(1)
     return dict(next(_eager(wanted).iter_rows(named=True)))
 
@@ -90,7 +90,7 @@ def _eager(rows: Any) -> Any:
 
 
 # ── money ───────────────────────────────────────────────────────────────
-LINE = ("InvoiceNo", "StockCode", "Description", "Quantity", "UnitPrice", "CustomerID", "Country", "InvoiceDate")
+LINE = [one.silver for one in LANDING_COLUMNS.values()]
 
 
 class Step(NamedTuple):

@@ -8,13 +8,12 @@ from typing import Any
 import narwhals as nw
 from narwhals.typing import IntoFrameT
 
-from rfm.config import REPEATS
-from rfm.contracts import LANDING_COLUMNS, TABLES, arrow_typed
+from rfm.config import LANDING_COLUMNS, RAW, REPEATS
+from rfm.contracts import TABLES, arrow_typed
 
 DAY = "processing_date"
 # Column of silver: the column of a judged row that is null where the text has no valid value.
-_COLUMNS = ("InvoiceNo", "StockCode", "Description", "Quantity", "UnitPrice", "CustomerID", "Country", "InvoiceDate")
-TYPED = {name: "Cents" if name == "UnitPrice" else name for name in _COLUMNS}
+TYPED = {one.silver: "Cents" if one.silver == "UnitPrice" else one.silver for one in LANDING_COLUMNS.values()}
 
 
 def _counts(rows: nw.LazyFrame, keys: list[str], **conditions: nw.Expr) -> nw.LazyFrame:
@@ -208,7 +207,7 @@ def quality_metrics(judged: IntoFrameT, silver: IntoFrameT, severities: Mapping[
     10  completeness  CustomerID     3735     3002  0.803748
     """
     rows: Any = nw.from_native(judged)
-    lines = _repeats(rows, [f"raw_{name}" for name in LANDING_COLUMNS.values()])
+    lines = _repeats(rows, [f"raw_{name}" for name in RAW])
     keys = _repeats(nw.from_native(silver), ["SurrogateKey"])
     parts = (
         _completeness(rows),

@@ -41,6 +41,7 @@ DECISIONS: tuple[Decision, ...] = (
 )
 CLUSTER_NAMES = {(-1, "Dormant High Value"): "Premium Dormant Customers"}  # by cluster and plain name
 
+AT_RISK = "risk"
 # Tier: its segments, with the recommended action for each.
 ACTIONS: dict[str, dict[str, str]] = {
     "premium": {
@@ -66,7 +67,7 @@ ACTIONS: dict[str, dict[str, str]] = {
         "Frequent Buyers": "Upsell with bundles; subscription for what they buy again and again.",
         "Frequent Low Value": "Upsell and bundles; free delivery above a larger basket.",
     },
-    "risk": {
+    AT_RISK: {
         "Cannot Lose Them": "Personal offer and a question: they came often, and are about to be lost.",
         "Super Frequent At Risk": "Win-back campaign now: they used to come often; a personal offer on their usual goods.",
         "At Risk Customers": "Win-back campaign with a reactivation incentive that ends soon.",
