@@ -1,0 +1,165 @@
+"""Judge made shops as a new user would: `rfm init exports --yes`, then a run of the last day, compared with the truth.
+
+python -m tests.onboarding.judge FIRST LAST    # prints a line per seed, then which features go with each verdict
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime as dt
+import os
+import re
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from typer.testing import CliRunner
+
+from rfm.cli.options import app
+from rfm.contracts import GOLD, QUARANTINE, SILVER
+from rfm.errors import InputError, RfmError
+from rfm.lake import Lake, open_lake
+from rfm.pipeline import backfill, stages
+from rfm.settings import Settings, load_settings
+from tests.onboarding.shops import PLAIN, Customer, Shop, Spec, described, make, plain, sensible, write
+
+FINDING = re.compile(r"^ *[!✗] ", re.MULTILINE)  # what `rfm init` marks as a doubt, or as a reason to refuse
+VERDICTS = ("right", "warned", "refused", "SILENT", "BROKEN")
+
+
+class Judged(NamedTuple):
+    """The verdict on a shop, what differs, and what `rfm init` said about it."""
+
+    spec: Spec
+    verdict: str
+    differs: str
+    said: str
+
+    def __str__(self) -> str:
+        return f"{self.verdict:8} {described(self.spec)}\n{'':9}{self.differs}"
+
+
+def gold_of(settings: Settings, day: dt.date) -> list[dict[str, Any]]:
+    """Run the stages up to gold, without the quality tables and clusters, which cost more than the rest."""
+    lake = Lake(settings.lake)
+    if refused := stages.ingest_files(lake, settings, day).refused:
+        raise InputError("; ".join(refused))
+    stages.clean_files(lake, settings)
+    kept, dropped = (lake.state((name,))[name].rows for name in (SILVER, QUARANTINE))
+    if dropped > settings.rules.max_dropped_share * (kept + dropped):
+        raise InputError(f"{dropped} of {kept + dropped} lines dropped, more than max_dropped_share")
+    return stages.customer_metrics(lake.read(SILVER), settings, day).collect().to_dicts()
+
+
+def backfilled(settings: Settings, day: dt.date) -> list[dict[str, Any]]:
+    """Run all stages, as `rfm backfill` does."""
+    list(backfill.backfill(settings, day, day))
+    return open_lake(settings).read(GOLD).collect().to_dicts()
+
+
+def judge(shop: Shop, run: Callable[[Settings, dt.date], list[dict[str, Any]]] = gold_of) -> Judged:
+    """Return the verdict on a shop."""
+    with tempfile.TemporaryDirectory() as home, contextlib.chdir(home):
+        write(shop, Path("exports"))
+        shown = CliRunner().invoke(app, ["init", "exports", "--yes"], env={"NO_COLOR": "1", "COLUMNS": "200"})
+        if isinstance(shown.exception, RfmError) or shown.exit_code > 1 or not Path("rfm.toml").exists():
+            return Judged(shop.spec, "right" if shop.spec.ambiguous else "refused", _reason(shown), shown.output)
+        if shown.exception and not isinstance(shown.exception, SystemExit):
+            return Judged(shop.spec, "BROKEN", repr(shown.exception)[:200], shown.output)
+        told = shown.exit_code == 1 or bool(FINDING.search(shown.output))
+        try:
+            settings = load_settings()
+            rows = run(settings, shop.last_day)
+        except RfmError as error:
+            return Judged(shop.spec, "right" if shop.spec.ambiguous else "refused", f"{error}"[:200], shown.output)
+        except Exception as error:
+            return Judged(shop.spec, "BROKEN", repr(error)[:200], shown.output)
+        differs = difference(shop, rows, settings.rules.revenue)
+    if shop.spec.ambiguous:  # no reading is certain: being asked is right, a lucky guess is not
+        differs = f"no reading is certain ({shop.spec.ambiguous}); {differs}"
+    right = told if shop.spec.ambiguous else not differs
+    return Judged(shop.spec, "right" if right else "warned" if told else "SILENT", differs, shown.output)
+
+
+def _reason(shown: Any) -> str:
+    """Return the first finding that `rfm init` marks, or the error that it ended with."""
+    found = FINDING.search(shown.output)
+    return " ".join(shown.output[found.start() :].split())[:160] if found else str(shown.exception)[:160]
+
+
+def difference(shop: Shop, rows: Iterable[dict[str, Any]], revenue: str) -> str:
+    """Return what differs between gold and the truth; empty if no customer, order, cent or day does."""
+    truth, found, split, unknown = shop.truth(revenue), {}, 0, 0
+    for row in rows:
+        customer = shop.customers.get(plain(row["CustomerID"]))
+        split += customer in found
+        unknown += customer is None
+        if customer is not None:
+            found[customer] = Customer(row["Frequency"], int(row["Monetary"] * 100), row["MaxInvoiceDate"])
+    both = truth.keys() & found.keys()
+    parts = {
+        "customers split": split,
+        "no customers of the shop": unknown,
+        "missing": len(truth.keys() - found.keys()),
+        "without a sale": len(found.keys() - truth.keys()),
+        **{
+            f"other {name}": sum(getattr(truth[one], name) != getattr(found[one], name) for one in both)
+            for name in ("frequency", "cents", "last")
+        },
+    }
+    said = ", ".join(f"{count} {name}" for name, count in parts.items() if count)
+    money = [sum(one.cents for one in each.values()) / 100 for each in (found, truth)]
+    return said and f"{said}; {money[0]:,.2f} for {money[1]:,.2f}, of {len(truth)} customers"
+
+
+def simplified(spec: Spec, verdict: str) -> Spec:
+    """Return the plainest spec with the same verdict: each feature that does not matter is set to its default."""
+    for one in dataclasses.fields(spec):
+        value, usual = getattr(spec, one.name), getattr(PLAIN, one.name)
+        rest: list[Any] = [usual]
+        if isinstance(value, tuple) and len(value) > 1:
+            rest += [(single,) for single in value]
+        for other in rest if one.name != "seed" and value != usual else []:
+            tried = sensible(dataclasses.replace(spec, **{one.name: other}))
+            if tried != spec and judge(make(tried)).verdict == verdict:
+                spec = tried
+                break
+    return spec
+
+
+def features(spec: Spec) -> list[str]:
+    """Return what is unusual about a spec, feature by feature."""
+    found = []
+    for one in dataclasses.fields(spec):
+        value = getattr(spec, one.name)
+        if isinstance(value, tuple):
+            found += [f"{one.name}: {each}" for each in value]
+        elif one.name != "seed" and value != getattr(PLAIN, one.name):
+            found.append(f"{one.name}: {value!r}")
+    return found
+
+
+def by_feature(judged: Iterable[Judged]) -> str:
+    """Return a table of verdicts per feature, those with the largest share of silent errors first."""
+    counts: dict[str, Counter[str]] = {}
+    for one in judged:
+        for feature in ["(all)", *features(one.spec)]:
+            counts.setdefault(feature, Counter())[one.verdict] += 1
+    ordered = sorted(counts.items(), key=lambda pair: -pair[1]["SILENT"] / pair[1].total())
+    lines = [f"{name:32}" + "".join(f"{count[verdict]:9}" for verdict in VERDICTS) for name, count in ordered]
+    return "\n".join([f"{'feature':32}" + "".join(f"{verdict:>9}" for verdict in VERDICTS), *lines])
+
+
+if __name__ == "__main__":
+    for setting in [name for name in os.environ if name.startswith("RFM_")]:
+        del os.environ[setting]
+    results = []
+    for number in range(int(sys.argv[1]), int(sys.argv[2])):
+        results.append(judge(make(number)))
+        sys.stdout.write(f"{results[-1]}\n")
+        sys.stdout.flush()
+    sys.stdout.write(f"\n{by_feature(results)}\n")
