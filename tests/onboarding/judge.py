@@ -25,7 +25,9 @@ from rfm.errors import InputError, RfmError
 from rfm.lake import Lake, open_lake
 from rfm.pipeline import backfill, stages
 from rfm.settings import Settings, load_settings
-from tests.onboarding.shops import PLAIN, Customer, Shop, Spec, described, make, plain, sensible, write
+from tests.onboarding.shop_orders import Customer, Shop, plain
+from tests.onboarding.shop_spec import PLAIN, Spec, described, features, sensible
+from tests.onboarding.shops import make, write
 
 FINDING = re.compile(r"^ *[!✗] ", re.MULTILINE)  # what `rfm init` marks as a doubt, or as a reason to refuse
 VERDICTS = ("right", "warned", "refused", "SILENT", "BROKEN")
@@ -129,18 +131,6 @@ def simplified(spec: Spec, verdict: str) -> Spec:
                 spec = tried
                 break
     return spec
-
-
-def features(spec: Spec) -> list[str]:
-    """Return what is unusual about a spec, feature by feature."""
-    found = []
-    for one in dataclasses.fields(spec):
-        value = getattr(spec, one.name)
-        if isinstance(value, tuple):
-            found += [f"{one.name}: {each}" for each in value]
-        elif one.name != "seed" and value != getattr(PLAIN, one.name):
-            found.append(f"{one.name}: {value!r}")
-    return found
 
 
 def by_feature(judged: Iterable[Judged]) -> str:

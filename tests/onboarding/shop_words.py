@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-_HEADERS = {  # role: names in the languages of `LANGUAGES`, several of one language separated by bars
+HEADERS = {  # role: names in the languages of `LANGUAGES`, several of one language separated by bars
     "order": [
         "Order ID|Order Number|Invoice No|Receipt No|order_id|Transaction ID",
         "Bestellnummer|Rechnungsnr.|Belegnummer|Auftragsnummer|Bon-Nr.",
@@ -227,7 +227,7 @@ _HEADERS = {  # role: names in the languages of `LANGUAGES`, several of one lang
         "sprzedaz",
     ],
 }
-_STATES = {  # what became of an order
+STATES = {  # what became of an order
     "sold": [
         "Paid|Completed|Shipped",
         "Bezahlt|Abgeschlossen|Versandt",
@@ -275,24 +275,18 @@ _STATES = {  # what became of an order
     ],
 }
 LANGUAGES = ("English", "German", "French", "Spanish", "Italian", "Portuguese", "Dutch", "Polish")
-MONTHS = dict(  # the short names that date formats write
-    zip(
-        LANGUAGES,
-        (
-            ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"],
-            ["Jan", "Feb", "Mär", "Apr", "Mai", "Jun", "Jul", "Aug", "Sep", "Okt", "Nov", "Dez"],
-            ["janv", "févr", "mars", "avr", "mai", "juin", "juil", "août", "sept", "oct", "nov", "déc"],
-            ["ene", "feb", "mar", "abr", "may", "jun", "jul", "ago", "sep", "oct", "nov", "dic"],
-            ["gen", "feb", "mar", "apr", "mag", "giu", "lug", "ago", "set", "ott", "nov", "dic"],
-            ["jan", "fev", "mar", "abr", "mai", "jun", "jul", "ago", "set", "out", "nov", "dez"],
-            ["jan", "feb", "mrt", "apr", "mei", "jun", "jul", "aug", "sep", "okt", "nov", "dec"],
-            ["sty", "lut", "mar", "kwi", "maj", "cze", "lip", "sie", "wrz", "paź", "lis", "gru"],
-        ),
-        strict=True,
-    )
-)
+MONTHS = {  # the short names that date formats write
+    "English": "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec",
+    "German": "Jan Feb Mär Apr Mai Jun Jul Aug Sep Okt Nov Dez",
+    "French": "janv févr mars avr mai juin juil août sept oct nov déc",
+    "Spanish": "ene feb mar abr may jun jul ago sep oct nov dic",
+    "Italian": "gen feb mar apr mag giu lug ago set ott nov dic",
+    "Portuguese": "jan fev mar abr mai jun jul ago set out nov dez",
+    "Dutch": "jan feb mrt apr mei jun jul aug sep okt nov dec",
+    "Polish": "sty lut mar kwi maj cze lip sie wrz paź lis gru",
+}
 
 
 def words(role: str, language: str) -> list[str]:
     """Return the names of a role or a state in a language."""
-    return (_HEADERS | _STATES)[role][LANGUAGES.index(language)].split("|")
+    return (HEADERS | STATES)[role][LANGUAGES.index(language)].split("|")

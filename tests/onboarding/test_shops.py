@@ -17,9 +17,11 @@ from decimal import Decimal
 
 import pytest
 
-from tests.onboarding.judge import Judged, backfilled, by_feature, difference, features, gold_of, judge
-from tests.onboarding.shop_words import _HEADERS, _STATES, LANGUAGES
-from tests.onboarding.shops import PLAIN, Customer, Shop, Spec, described, draw, make, sensible
+from tests.onboarding.judge import Judged, backfilled, by_feature, difference, gold_of, judge
+from tests.onboarding.shop_orders import Customer, Shop
+from tests.onboarding.shop_spec import PLAIN, Spec, described, draw, features, sensible
+from tests.onboarding.shop_words import HEADERS, STATES, LANGUAGES
+from tests.onboarding.shops import make
 
 QUICK, ALL = 40, 500
 LEAST_RIGHT = 0.9
@@ -154,4 +156,4 @@ def test_a_drawn_spec_is_sensible_and_describes_itself():
 
 
 def test_every_word_exists_in_every_language():
-    assert {role: len(names) for role, names in (_HEADERS | _STATES).items() if len(names) != len(LANGUAGES)} == {}
+    assert {role: len(names) for role, names in (HEADERS | STATES).items() if len(names) != len(LANGUAGES)} == {}
