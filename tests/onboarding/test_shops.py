@@ -20,7 +20,7 @@ import pytest
 from tests.onboarding.judge import Judged, backfilled, by_feature, difference, gold_of, judge
 from tests.onboarding.shop_orders import Customer, Shop
 from tests.onboarding.shop_spec import PLAIN, Spec, described, draw, features, sensible
-from tests.onboarding.shop_words import HEADERS, STATES, LANGUAGES
+from tests.onboarding.shop_words import HEADERS, LANGUAGES, STATES
 from tests.onboarding.shops import make
 
 QUICK, ALL = 40, 500
