@@ -118,16 +118,14 @@ def difference(shop: Shop, rows: Iterable[dict[str, Any]], revenue: str) -> str:
     return said and f"{said}; {money[0]:,.2f} for {money[1]:,.2f}, of {len(truth)} customers"
 
 
-def simplified(spec: Spec, verdict: str) -> Spec:
-    """Return the plainest spec with the same verdict: each feature that does not matter is set to its default."""
+def simplified(spec: Spec, still: Callable[[Spec], bool]) -> Spec:
+    """Return the plainest spec for which something still holds: each feature that does not matter gets its default."""
     for one in dataclasses.fields(spec):
         value, usual = getattr(spec, one.name), getattr(PLAIN, one.name)
-        rest: list[Any] = [usual]
-        if isinstance(value, tuple) and len(value) > 1:
-            rest += [(single,) for single in value]
-        for other in rest if one.name != "seed" and value != usual else []:
+        plainer = [usual, *((each,) for each in value)] if isinstance(value, tuple) and len(value) > 1 else [usual]
+        for other in plainer if one.name != "seed" and value != usual else []:
             tried = sensible(dataclasses.replace(spec, **{one.name: other}))
-            if tried != spec and judge(make(tried)).verdict == verdict:
+            if len(features(tried)) < len(features(spec)) and still(tried):
                 spec = tried
                 break
     return spec
@@ -144,12 +142,23 @@ def by_feature(judged: Iterable[Judged]) -> str:
     return "\n".join([f"{'feature':32}" + "".join(f"{verdict:>9}" for verdict in VERDICTS), *lines])
 
 
-if __name__ == "__main__":
+def explain(seed: int) -> str:
+    """Return the verdict on a seed, what `rfm init` said, and the plainest shop with the same verdict."""
+    found = judge(make(seed))
+    least = simplified(found.spec, lambda spec: judge(make(spec)).verdict == found.verdict)
+    return f"{found.said}\n{found}\n\nthe same verdict with less:\n{judge(make(least))}\n{least}\n"
+
+
+def main(first: int, end: int | None = None) -> None:
+    """Judge one seed, or all from the first to the one before the end."""
     for setting in [name for name in os.environ if name.startswith("RFM_")]:
         del os.environ[setting]
-    results = []
-    for number in range(int(sys.argv[1]), int(sys.argv[2])):
-        results.append(judge(make(number)))
-        sys.stdout.write(f"{results[-1]}\n")
-        sys.stdout.flush()
-    sys.stdout.write(f"\n{by_feature(results)}\n")
+    judged = []
+    for seed in range(first, end or first):
+        judged.append(judge(make(seed)))
+        print(judged[-1], flush=True)
+    print(by_feature(judged) if end else explain(first))
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))

@@ -17,7 +17,7 @@ from decimal import Decimal
 
 import pytest
 
-from tests.onboarding.judge import Judged, backfilled, by_feature, difference, gold_of, judge
+from tests.onboarding.judge import Judged, backfilled, by_feature, difference, gold_of, judge, simplified
 from tests.onboarding.shop_orders import Customer, Shop
 from tests.onboarding.shop_spec import PLAIN, Spec, described, draw, features, sensible
 from tests.onboarding.shop_words import HEADERS, LANGUAGES, STATES
@@ -101,6 +101,12 @@ def test_split_missing_and_unknown_customers_differ():
     assert difference(shop, rows[1:], "gross").startswith("1 missing")
     assert difference(shop, [*rows, rows[0]], "gross").startswith("1 customers split")
     assert difference(shop, [*rows, rows[0] | {"CustomerID": "Guest"}], "gross").startswith("1 no customers")
+
+
+def test_a_failure_is_simplified_to_what_causes_it():
+    spec = Spec(5, "Dutch", quote_all=True, orders="hash", statuses=("failed", "draft"), faults=("total", "nul"))
+    least = simplified(spec, lambda one: "nul" in one.faults and "draft" in one.statuses and one.orders == "hash")
+    assert least == Spec(5, orders="hash", statuses=("draft",), faults=("nul",))
 
 
 def test_swapped_days_and_months_are_days_of_the_shop_too():
