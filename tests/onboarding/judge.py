@@ -88,9 +88,9 @@ def judge(shop: Shop, run: Callable[[Settings, dt.date], list[dict[str, Any]]] =
 
 
 def _reason(shown: Any) -> str:
-    """Return the first finding that `rfm init` marks, or the error that it ended with."""
-    found = FINDING.search(shown.output)
-    return " ".join(shown.output[found.start() :].split())[:160] if found else str(shown.exception)[:160]
+    """Return what `rfm init` found or summed up, or the error that it ended with."""
+    said = re.search(r"(?s)\n *(?:Findings|Summary)\n(.+?)(?:\n *For rfm.toml|$)", shown.output)
+    return " ".join(said[1].split())[:200] if said else f"{shown.exception}"[:200]
 
 
 def difference(shop: Shop, rows: Iterable[dict[str, Any]], revenue: str) -> str:
