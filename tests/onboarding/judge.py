@@ -24,7 +24,7 @@ from rfm.contracts import GOLD, QUARANTINE, SILVER
 from rfm.errors import InputError, RfmError
 from rfm.lake import Lake, open_lake
 from rfm.pipeline import backfill, stages
-from rfm.settings import Settings, load_settings
+from rfm.settings import SHOP_FILE, Settings, load_settings
 from tests.onboarding.shop_orders import Customer, Shop, plain
 from tests.onboarding.shop_spec import PLAIN, Spec, described, features, sensible
 from tests.onboarding.shops import make, write
@@ -68,10 +68,10 @@ def judge(shop: Shop, run: Callable[[Settings, dt.date], list[dict[str, Any]]] =
     with tempfile.TemporaryDirectory() as home, contextlib.chdir(home):
         write(shop, Path("exports"))
         shown = CliRunner().invoke(app, ["init", "exports", "--yes"], env={"NO_COLOR": "1", "COLUMNS": "200"})
-        if isinstance(shown.exception, RfmError) or shown.exit_code > 1 or not Path("rfm.toml").exists():
-            return Judged(shop.spec, "right" if shop.spec.ambiguous else "refused", _reason(shown), shown.output)
-        if shown.exception and not isinstance(shown.exception, SystemExit):
+        if shown.exception and not isinstance(shown.exception, (SystemExit, RfmError)):
             return Judged(shop.spec, "BROKEN", repr(shown.exception)[:200], shown.output)
+        if shown.exit_code > 1 or not Path(SHOP_FILE).exists():
+            return Judged(shop.spec, "right" if shop.spec.ambiguous else "refused", _reason(shown), shown.output)
         told = shown.exit_code == 1 or bool(FINDING.search(shown.output))
         try:
             settings = load_settings()

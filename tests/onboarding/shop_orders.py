@@ -121,7 +121,7 @@ def _days(spec: Spec, rng: random.Random) -> list[dt.date]:
     if spec.split == "day":
         return [first + dt.timedelta(days=day) for day in range(14)]
     if spec.ambiguous == "dates":  # the same days with day and month swapped
-        return [dt.date(first.year, month, day) for month in range(1, 13) for day in range(1, 13)]
+        return [dt.date(2024, month, day) for month in range(1, 13) for day in range(1, 13)]
     return [first + dt.timedelta(days=day) for day in range(110)]
 
 
