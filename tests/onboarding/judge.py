@@ -30,7 +30,7 @@ from tests.onboarding.shop_spec import PLAIN, Spec, described, features, sensibl
 from tests.onboarding.shops import make, write
 
 FINDING = re.compile(r"^ *[!✗] ", re.MULTILINE)  # what `rfm init` marks as a doubt, or as a reason to refuse
-VERDICTS = ("right", "warned", "refused", "SILENT", "BROKEN")
+VERDICTS = ("right", "asked", "warned", "refused", "SILENT", "BROKEN")  # asked: where no reading of the files is certain
 
 
 class Judged(NamedTuple):
@@ -65,26 +65,26 @@ def backfilled(settings: Settings, day: dt.date) -> list[dict[str, Any]]:
 
 def judge(shop: Shop, run: Callable[[Settings, dt.date], list[dict[str, Any]]] = gold_of) -> Judged:
     """Return the verdict on a shop."""
+    refused, warned = ("asked", "asked") if shop.spec.ambiguous else ("refused", "warned")
     with tempfile.TemporaryDirectory() as home, contextlib.chdir(home):
         write(shop, Path("exports"))
         shown = CliRunner().invoke(app, ["init", "exports", "--yes"], env={"NO_COLOR": "1", "COLUMNS": "200"})
         if shown.exception and not isinstance(shown.exception, (SystemExit, RfmError)):
             return Judged(shop.spec, "BROKEN", repr(shown.exception)[:200], shown.output)
         if shown.exit_code > 1 or not Path(SHOP_FILE).exists():
-            return Judged(shop.spec, "right" if shop.spec.ambiguous else "refused", _reason(shown), shown.output)
+            return Judged(shop.spec, refused, _reason(shown), shown.output)
         told = shown.exit_code == 1 or bool(FINDING.search(shown.output))
         try:
             settings = load_settings()
             rows = run(settings, shop.last_day)
         except RfmError as error:
-            return Judged(shop.spec, "right" if shop.spec.ambiguous else "refused", f"{error}"[:200], shown.output)
+            return Judged(shop.spec, refused, f"{error}"[:200], shown.output)
         except Exception as error:
             return Judged(shop.spec, "BROKEN", repr(error)[:200], shown.output)
         differs = difference(shop, rows, settings.rules.revenue)
-    if shop.spec.ambiguous:  # no reading is certain: being asked is right, a lucky guess is not
+    if shop.spec.ambiguous:  # a lucky guess is a guess
         differs = f"no reading is certain ({shop.spec.ambiguous}); {differs}"
-    right = told if shop.spec.ambiguous else not differs
-    return Judged(shop.spec, "right" if right else "warned" if told else "SILENT", differs, shown.output)
+    return Judged(shop.spec, "right" if not differs else warned if told else "SILENT", differs, shown.output)
 
 
 def _reason(shown: Any) -> str:
