@@ -6,15 +6,19 @@ import csv
 import datetime as dt
 import gzip
 import io
+import json
 import random
+import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
+from xml.sax.saxutils import escape
 
+import polars as pl
 import xlsxwriter
 
 from tests.onboarding.shop_orders import CENT, EMAIL, PHONE, Line, Order, Shop, spelled, user
-from tests.onboarding.shop_spec import DATES, DISTRACTORS, MINUS, Spec
+from tests.onboarding.shop_spec import DATES, DISTRACTORS, MINUS, TYPED, Spec
 from tests.onboarding.shop_words import MONTHS, words
 
 
@@ -29,7 +33,7 @@ class Writer:
 
     def __init__(self, spec: Spec) -> None:
         self.spec = spec
-        self.native = spec.format == "xlsx" and spec.typed
+        self.native = spec.format in TYPED and spec.typed
 
     def amount(self, number: Decimal, places: int = 2, sign: bool = True) -> Any:
         """Return an amount of money."""
@@ -62,7 +66,9 @@ class Writer:
         return f"{int(whole):,}".replace(",", mark if mark != "lakh" else ",") if mark else whole
 
     def _signed(self, text: str) -> str:
-        return {"-": f"-{text}", "trailing": f"{text}-", "unicode": f"{MINUS}{text}"}.get(self.spec.negative, f"({text})")
+        return {"-": f"-{text}", "trailing": f"{text}-", "unicode": f"{MINUS}{text}", "guarded": f"'-{text}"}.get(
+            self.spec.negative, f"({text})"
+        )
 
     def day(self, moment: dt.datetime) -> Any:
         """Return a day, with its time where the format has one."""
@@ -81,6 +87,8 @@ class Writer:
             stand_in = self.spec.walk_in or ""
             return words("walk_in", self.spec.language)[0] if stand_in == "word" else stand_in
         text = spelled(self.spec, order.customer)
+        if self.spec.ambiguous == "ids":  # what a spreadsheet leaves of a number of 13 digits
+            return f"{4_006_380_000_000 + 1_111_111_111 * order.customer:.5E}"
         at = hash_of(f"{order.number}{order.moment}")
         if self.spec.customers == "email_case":
             return [text, text, text.title(), text.upper()][at % 4]
@@ -130,7 +138,7 @@ def _roles(spec: Spec) -> list[str]:
     wanted = {
         "order": spec.orders != "none",
         "date": True,
-        "time": spec.dates == "clock" and not (spec.format == "xlsx" and spec.typed),
+        "time": spec.dates == "clock",
         "till": spec.orders == "till",
         "customer": True,
         "type": spec.returns.startswith("type"),
@@ -199,11 +207,13 @@ def files_of(shop: Shop, rng: random.Random) -> Iterator[tuple[str, bytes]]:
     if spec.shuffled:
         rng.shuffle(roles)
     headers = _headers(spec, rng, roles)
-    ending = {"txt": "txt", "xlsx": "xlsx", "gz": "csv.gz"}.get(spec.format, "csv")
+    write = {"xlsx": _workbook, "ods": _open_document, "parquet": _parquet, "jsonl": _json_lines}.get(spec.format, _text)
     for name, orders in _parts(shop, rng):
-        rows = list(_rows(orders, roles, to))
-        table = _table(spec, headers, rows, orders, to)
-        yield f"{name}.{ending}", _workbook(spec, table) if spec.format == "xlsx" else _text(spec, table, len(headers))
+        table = _table(spec, headers, list(_rows(orders, roles, to)), orders, to)
+        yield f"{name}.{ENDINGS.get(spec.format, spec.format)}", write(spec, table)
+
+
+ENDINGS = {"gz": "csv.gz"}
 
 
 def _parts(shop: Shop, rng: random.Random) -> Iterator[tuple[str, list[Order]]]:
@@ -264,17 +274,62 @@ def _total_row(spec: Spec, headers: Mapping[str, str], orders: Sequence[Order], 
     return row
 
 
-def _text(spec: Spec, table: list[list[Any]], width: int) -> bytes:
-    written = io.StringIO()
+def _text(spec: Spec, table: list[list[Any]]) -> bytes:
+    written, header = io.StringIO(), 3 if "titles" in spec.faults else 0
     if "sep_line" in spec.faults:
         written.write(f"sep={spec.separator}\r\n")
     quoting = csv.QUOTE_ALL if spec.quote_all else csv.QUOTE_MINIMAL
     writer = csv.writer(written, delimiter=spec.separator, quoting=quoting, lineterminator="\r\n")
-    header = next(at for at, line in enumerate(table) if len(line) >= width)
+    if "records" in spec.faults:
+        table, header = [["HDR", "2024", "SALES"], *table, ["TRL", len(table) - 1]], header + 1
     for at, line in enumerate(table):
         writer.writerow([*line, ""] if "trailing" in spec.faults and at > header and line else line)
     raw = written.getvalue().encode(spec.encoding)
+    if spec.format == "zip":
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, "w") as archive:
+            archive.writestr("export.csv", raw)
+        return packed.getvalue()
     return gzip.compress(raw, 1, mtime=0) if spec.format == "gz" else raw
+
+
+def _parquet(spec: Spec, table: list[list[Any]]) -> bytes:
+    written = io.BytesIO()
+    header, *rows = ([None if cell == "" else cell for cell in line] for line in table)
+    pl.DataFrame(rows, schema=header, orient="row", infer_schema_length=None).write_parquet(written)
+    return written.getvalue()
+
+
+def _json_lines(spec: Spec, table: list[list[Any]]) -> bytes:
+    header, *rows = (
+        [float(cell) if isinstance(cell, Decimal) else None if cell == "" else cell for cell in line] for line in table
+    )
+    return "".join(json.dumps(dict(zip(header, row, strict=True)), default=str) + "\n" for row in rows).encode()
+
+
+def _open_document(spec: Spec, table: list[list[Any]]) -> bytes:
+    def cell(value: Any) -> str:
+        if isinstance(value, Decimal):
+            return f'<table:table-cell office:value-type="float" office:value="{value}"/>'
+        if isinstance(value, dt.date):
+            return f'<table:table-cell office:value-type="date" office:date-value="{value.isoformat()}"/>'
+        text = f"<text:p>{escape(value)}</text:p>" if value else ""
+        return f'<table:table-cell office:value-type="string">{text}</table:table-cell>'
+
+    rows = "".join(f"<table:table-row>{''.join(map(cell, line or ['']))}</table:table-row>" for line in table)
+    kind, names = "application/vnd.oasis.opendocument.spreadsheet", "urn:oasis:names:tc:opendocument:xmlns"
+    spaces = " ".join(f'xmlns:{name}="{names}:{name}:1.0"' for name in ("office", "table", "text"))
+    sheet = f'<office:spreadsheet><table:table table:name="Data">{rows}</table:table></office:spreadsheet>'
+    written = io.BytesIO()
+    with zipfile.ZipFile(written, "w") as archive:
+        archive.writestr("mimetype", kind)
+        entries = f'<manifest:file-entry manifest:full-path="/" manifest:media-type="{kind}"/>'
+        archive.writestr(
+            "META-INF/manifest.xml", f'<manifest:manifest xmlns:manifest="{names}:manifest:1.0">{entries}</manifest:manifest>'
+        )
+        body = f"<office:document-content {spaces}><office:body>{sheet}</office:body></office:document-content>"
+        archive.writestr("content.xml", f'<?xml version="1.0" encoding="UTF-8"?>{body}')
+    return written.getvalue()
 
 
 def _workbook(spec: Spec, table: list[list[Any]]) -> bytes:
@@ -282,16 +337,30 @@ def _workbook(spec: Spec, table: list[list[Any]]) -> bytes:
     with xlsxwriter.Workbook(raw, {"in_memory": True}) as book:
         if "cover_sheet" in spec.faults:
             book.add_worksheet("Info").write_row(0, 0, [words("title", spec.language)[0], "2024-2025"])
-        sheet = book.add_worksheet("Data")
-        day, moment = book.add_format({"num_format": "yyyy-mm-dd"}), book.add_format({"num_format": "yyyy-mm-dd hh:mm:ss"})
-        for at, line in enumerate(table):
-            for column, value in enumerate(line):
-                if isinstance(value, Decimal):
-                    sheet.write_number(at, column, float(value))
-                elif isinstance(value, dt.datetime):
-                    sheet.write_datetime(at, column, value, moment)
-                elif isinstance(value, dt.date):
-                    sheet.write_datetime(at, column, value, day)
-                elif value != "":
-                    sheet.write_string(at, column, value)
+        if "two_sheets" in spec.faults:  # the second has its columns the other way round, in other letters
+            header, half = table[0], len(table) // 2
+            second = [[name.upper() for name in header], *table[half:]]
+            _fill(book, "2", [line[::-1] for line in second], _fill(book, "1", table[:half]))
+        else:
+            _fill(book, "Data", table)
     return raw.getvalue()
+
+
+def _fill(book: Any, name: str, table: list[list[Any]], formats: tuple[Any, Any] | None = None) -> tuple[Any, Any]:
+    """Write a sheet; return the formats of days and moments, for the next."""
+    sheet = book.add_worksheet(name)
+    day, moment = formats or (
+        book.add_format({"num_format": "yyyy-mm-dd"}),
+        book.add_format({"num_format": "yyyy-mm-dd hh:mm:ss"}),
+    )
+    for at, line in enumerate(table):
+        for column, value in enumerate(line):
+            if isinstance(value, Decimal):
+                sheet.write_number(at, column, float(value))
+            elif isinstance(value, dt.datetime):
+                sheet.write_datetime(at, column, value, moment)
+            elif isinstance(value, dt.date):
+                sheet.write_datetime(at, column, value, day)
+            elif value != "":
+                sheet.write_string(at, column, value)
+    return day, moment

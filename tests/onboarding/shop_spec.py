@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import random
 from dataclasses import dataclass
+from typing import Any
 
 from tests.onboarding.shop_words import LANGUAGES, MONTHS, words
 
@@ -21,7 +22,7 @@ class Spec:
     language: str = "English"
     # files
     split: str = "one"  # one, day, month, range, cumulative
-    format: str = "csv"  # csv, txt, xlsx, gz
+    format: str = "csv"  # csv, txt, gz, zip, xlsx, ods, parquet, jsonl
     separator: str = ","
     encoding: str = "utf-8"
     quote_all: bool = False
@@ -34,13 +35,13 @@ class Spec:
     # numbers
     decimal: str = "."
     thousands: str = ""  # a mark, or "lakh"
-    negative: str = "-"  # -, trailing, unicode, parentheses
+    negative: str = "-"  # -, trailing, unicode, parentheses, guarded (an apostrophe against formulas)
     currency: str = ""  # a sign or code with its place, such as "€ " or " €"
     trimmed: bool = False  # 12.5 in place of 12.50
     typed: bool = True  # cells of a workbook are numbers and days, not texts
     # days
     dates: str = "iso"  # a key of DATES
-    ambiguous: str = ""  # dates, currencies: no reading of the files is certain
+    ambiguous: str = ""  # dates, currencies, ids (4.00638E+12): no reading of the files is certain
     # who and what
     orders: str = "number"  # number, letters (CA-…), hash (#…), daily, till, none
     customers: str = "number"  # number, code, zeros, float, email, email_case, phone
@@ -131,7 +132,22 @@ def draw(seed: int) -> Spec:
         faults=tuple(rng.sample(FAULTS, pick([0, 0, 0, 1, 1, 2]))),
         shuffled=chance(0.5),
     )
-    return sensible(spec)
+    return sensible(dataclasses.replace(spec, **_rare(random.Random(f"rare {seed}"))))
+
+
+def _rare(rng: random.Random) -> dict[str, Any]:
+    """Return what few shops have: a seed that does not have it keeps its other features when the list grows."""
+    if rng.random() < 0.85:
+        return {}
+    return rng.choice(
+        [
+            *({"format": one} for one in ("zip", "ods", "parquet", "jsonl")),
+            {"format": "xlsx", "split": "one", "faults": ("two_sheets",)},
+            {"format": "csv", "faults": ("records",)},
+            {"returns": "quantity", "negative": "guarded", "format": "csv"},
+            {"ambiguous": "ids", "customers": "number", "format": "csv"},
+        ]
+    )
 
 
 DISTRACTORS = (
@@ -154,6 +170,7 @@ DISTRACTORS = (
     "warehouse",
 )
 FAULTS = ("titles", "total", "header_again", "trailing", "blank_lines", "nul", "twin_column", "sep_line", "cover_sheet")
+TYPED = ("xlsx", "ods", "parquet", "jsonl")  # cells are numbers and days
 
 
 def sensible(spec: Spec) -> Spec:
@@ -161,11 +178,13 @@ def sensible(spec: Spec) -> Spec:
     put = dataclasses.replace
     if spec.format == "txt" and spec.separator in ",;":
         spec = put(spec, separator="\t")
-    if spec.format == "xlsx":
-        spec = put(spec, encoding="utf-8", separator=",", quote_all=False)
-        spec = put(spec, faults=tuple(one for one in spec.faults if one not in ("trailing", "nul", "sep_line")))
+    if spec.format in TYPED:
+        spec = put(spec, encoding="utf-8", separator=",", quote_all=False, typed=spec.typed or spec.format != "xlsx")
+        sheets = ("titles", "total", "header_again", "blank_lines", "twin_column", "cover_sheet", "two_sheets")
+        fit = {"xlsx": sheets, "ods": sheets[:5]}.get(spec.format, ())
+        spec = put(spec, faults=tuple(one for one in spec.faults if one in fit))
     else:
-        unfit = {"cover_sheet"} | ({"sep_line"} if spec.separator != ";" or spec.encoding == "utf-16" else set())
+        unfit = {"cover_sheet", "two_sheets"} | ({"sep_line"} if spec.separator != ";" or spec.encoding == "utf-16" else set())
         unfit |= {"nul"} if spec.encoding == "utf-16" else set()
         spec = put(spec, typed=True, faults=tuple(one for one in spec.faults if one not in unfit))
     if spec.layout == "orders":  # one row per order
@@ -197,9 +216,11 @@ def sensible(spec: Spec) -> Spec:
         spec = put(spec, walk_in="word")
     if spec.ambiguous == "dates":  # neither the names of the files nor the language may decide
         spec = put(spec, split="one", dates=spec.dates if spec.dates in ("slash_dmy", "slash_mdy") else "slash_dmy", typed=False)
+    if spec.ambiguous == "ids":
+        spec = put(spec, customers="number", typed=False, format="csv" if spec.format in TYPED else spec.format)
     if spec.ambiguous == "currencies":
         spec = put(spec, currency="")
-    if spec.format == "xlsx" and spec.typed:
+    if spec.format in TYPED and spec.typed:
         spec = put(spec, currency="", thousands="", negative="-", trimmed=False, decimal=".")
         spec = put(spec, dates=spec.dates if spec.dates in ("iso", "iso_time") else "iso_time")
     try:
