@@ -301,10 +301,13 @@ def _parquet(spec: Spec, table: list[list[Any]]) -> bytes:
 
 
 def _json_lines(spec: Spec, table: list[list[Any]]) -> bytes:
-    header, *rows = (
-        [float(cell) if isinstance(cell, Decimal) else None if cell == "" else cell for cell in line] for line in table
-    )
-    return "".join(json.dumps(dict(zip(header, row, strict=True)), default=str) + "\n" for row in rows).encode()
+    def typed(value: Any) -> Any:
+        number = isinstance(value, Decimal) and (int if value.as_tuple().exponent == 0 else float)
+        return number(value) if number else None if value == "" else value
+
+    header, *rows = table
+    lines = [dict(zip(header, map(typed, row), strict=True)) for row in rows]
+    return "".join(f"{json.dumps(line, default=str)}\n" for line in lines).encode()
 
 
 def _open_document(spec: Spec, table: list[list[Any]]) -> bytes:
