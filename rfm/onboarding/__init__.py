@@ -23,7 +23,8 @@ from rfm.errors import SettingsError
 from rfm.onboarding import dry_run
 from rfm.onboarding.columns import Match
 from rfm.onboarding.dry_run import STATUS, DryRun, Finding, sample_findings, try_files
-from rfm.onboarding.guesses import Guess, Profile, guesses
+from rfm.onboarding.guesses import Profile, guesses
+from rfm.onboarding.questions import Guess
 from rfm.onboarding.sniff import Example, Input, Sample, Tell, example_of, look_at, silent
 from rfm.onboarding.sniff import input_of as place
 from rfm.settings import Settings, load_settings

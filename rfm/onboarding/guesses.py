@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any
 
 import pandas as pd
 
@@ -19,6 +19,7 @@ from rfm.config import FLAG, LANDING_COLUMNS, YES, Columns, Files, Rules, Shop
 from rfm.config import plain_name as header_plain
 from rfm.onboarding.columns import NO_PRODUCT, NOBODY, ZONES, Match, Sure, match, plain_words
 from rfm.onboarding.formats import Dates, Numbers, dates_of, number_of, numbers_of, sign_in, without_sign, zones
+from rfm.onboarding.questions import Guess
 
 # ── file names ───────────────────────────────────────────────────────
 DATED = "[0-9]+(?:[-._ ][0-9]+)*"  # days, months and numbers of files
@@ -237,15 +238,6 @@ MONEY = dict.fromkeys(ZONES.values(), "€") | {  # of a time zone
 }
 NOT_CANCELLED = "no cancelled line was found"
 MOST_LINES = 0.99
-
-
-class Guess(NamedTuple):
-    """A setting, its value, how sure that is, and why."""
-
-    setting: str
-    value: Any
-    sure: Sure
-    reason: str
 
 
 def guesses(lines: Profile) -> list[Guess]:

@@ -23,7 +23,8 @@ from rfm.landing.decode import FORMATS
 from rfm.landing.files import date_in
 from rfm.onboarding import SECTIONS, Report, config_toml, default_of, without_empty_sections
 from rfm.onboarding.dry_run import Finding, guests, repeated
-from rfm.onboarding.guesses import NOT_CANCELLED, WITHOUT, Guess
+from rfm.onboarding.guesses import NOT_CANCELLED, WITHOUT
+from rfm.onboarding.questions import Guess
 from rfm.onboarding.sniff import Example
 from rfm.pipeline.schedule import OLDEST
 from rfm.settings import EXAMPLE_FILE, PATHS, SHOP_FILE, absolute, packaged

@@ -22,7 +22,8 @@ from rfm.cli.options import app
 from rfm.landing.files import list_files
 from rfm.onboarding import SECTIONS, check, config_table, config_toml, nested, without_empty_sections
 from rfm.onboarding import wizard as wizard_module
-from rfm.onboarding.guesses import Guess, Profile, guesses
+from rfm.onboarding.guesses import Profile, guesses
+from rfm.onboarding.questions import Guess
 from rfm.settings import EXAMPLE_FILE, load_settings, packaged
 
 TODAY = dt.date(2026, 11, 23)
