@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
+from itertools import combinations
 from typing import Any, Literal, NamedTuple
 
 import narwhals as nw
@@ -16,7 +17,7 @@ import pandas as pd
 
 from rfm.analysis.formatting import count, exact_amount
 from rfm.analysis.quality.anomalies import COLUMNS, TYPES
-from rfm.analysis.quality.gate import COUNTED, NONE, _exact, _kept_steps, _rows, _step
+from rfm.analysis.quality.gate import COUNTED, _exact, _kept_steps, _rows, _step
 from rfm.config import Rules
 from rfm.contracts import TABLES, arrow_typed
 
@@ -39,6 +40,7 @@ class Facts(NamedTuple):
 
     files: pd.DataFrame
     like: str
+    first: dt.date | None  # day of a sale that counts
 
     def total(self, name: str) -> int:
         """Return a count or an amount of all files."""
@@ -73,12 +75,13 @@ def facts(
     rows = rows.with_columns(nw.col("InvoiceDate").cast(nw.Date))
     kept = rows.with_columns(Step=_step(_kept_steps(as_of, stock_code_pattern, revenue)))
     found: dict[str, dict[str, int]] = {}
+    (days,) = _rows(kept.filter(nw.col("Step") == COUNTED.name).select(nw.col("InvoiceDate").min()))
     for file, named in (*_of_refused(lost), *_of_kept(kept)):
         of_file = found.setdefault(file, dict.fromkeys(NUMBERS, 0))
         for name, number in named.items():
             of_file[name] += number
     files = pd.DataFrame.from_dict(found, orient="index", columns=list(NUMBERS)).fillna(0).astype("int64")
-    return Facts(files, _like(lost) if len(files) and files["unread"].sum() else "")
+    return Facts(files, _like(lost) if len(files) and files["unread"].sum() else "", days["InvoiceDate"])
 
 
 def _lost(judged: Any, stock_code_pattern: str) -> Any:
@@ -136,9 +139,57 @@ def _like(lost: Any) -> str:
     return most[1]
 
 
+# ── what counts ─────────────────────────────────────────────────────────
+class Totals(NamedTuple):
+    """What counts, for the shop to compare with its own figures."""
+
+    customers: int
+    repeat_customers: int
+    orders: int
+    revenue: Decimal
+    first_day: dt.date
+    last_day: dt.date
+    days: int
+    best_customer: str
+    best_revenue: Decimal
+
+
+class LeftOut(NamedTuple):
+    """A reason why lines do not count, with their number and money."""
+
+    step: str
+    said: str
+    lines: int
+    amount: Decimal
+
+
+def left_out(flow: pd.DataFrame) -> list[LeftOut]:
+    """Return the reasons why lines do not count, from `money_flow`."""
+    steps = flow[(flow["Kind"] == "step") & (flow["Lines"] != 0)]
+    return [LeftOut(one["Step"], one["Label"], -int(one["Lines"]), -one["Amount"]) for one in steps.to_dict("records")]
+
+
+def totals(gold: pd.DataFrame, found: Facts, days: int) -> Totals:
+    """Return what counts, from the customers of a day."""
+    best = gold.sort_values(["Monetary", "CustomerID"], ascending=[False, True]).iloc[0]
+    again, orders, last = int((gold["Frequency"] > 1).sum()), int(gold["Frequency"].sum()), max(gold["MaxInvoiceDate"])
+    named = str(best["CustomerID"]), Decimal(best["Monetary"])
+    return Totals(len(gold), again, orders, Decimal(gold["Monetary"].sum()), found.first or last, last, days, *named)
+
+
+def explained(flow: pd.DataFrame, values: Mapping[str, Mapping[str, Orders]], missing: Decimal) -> tuple[str, ...]:
+    """Return the reason, or the two, whose money is exactly the revenue that is missing (or too much, below 0)."""
+    rows = flow[(flow["Kind"] != "start") & (flow["Kind"] != "end") & (flow["Amount"] != 0)].to_dict("records")
+    parts = {one["Label"]: -one["Amount"] if one["Kind"] == "step" else -abs(one["Amount"]) for one in rows}
+    for column, each in values.items():
+        parts |= {f"{column} {value!r}": one.amount for value, one in each.items()}
+    fitting = (some for n in (1, 2) for some in combinations(parts, n) if sum(parts[one] for one in some) == missing)
+    return next(fitting, ())
+
+
 # ── orders that are not one order ───────────────────────────────────────
 class Orders(NamedTuple):
-    """A fault of orders: how many have it, and their money."""
+    """A number of orders or lines, and their money."""
 
     orders: int
     amount: Decimal
@@ -163,6 +214,24 @@ def order_faults(silver: Any, as_of: dt.date, *, stock_code_pattern: str = Rules
 def _orders(found: Any) -> Orders:
     (row,) = _rows(found.select(nw.len().alias("Orders"), nw.col("TotalPrice").sum()))
     return Orders(int(row["Orders"]), _exact(row["TotalPrice"], "TotalPrice"))
+
+
+def other_codes(silver: Any, as_of: dt.date, *, stock_code_pattern: str = Rules().stock_code_pattern) -> dict[str, Orders]:
+    """Return lines and money of each stock code that is no product, of sales to customers."""
+    rows: Any = nw.from_native(arrow_typed(TABLES["retail_transactions_silver"], silver))
+    kept = rows.with_columns(nw.col("InvoiceDate").cast(nw.Date), Step=_step(_kept_steps(as_of, stock_code_pattern)))
+    found = kept.filter(nw.col("Step") == "non_products").group_by("StockCode").agg(nw.len(), nw.col("TotalPrice").sum())
+    return {row["StockCode"]: Orders(int(row["len"]), _exact(row["TotalPrice"], "TotalPrice")) for row in _rows(found)}
+
+
+def by_value(judged: Any, key: str) -> dict[str, Orders]:
+    """Return lines and money of each value of a further column, which `_rescued_data` has under a key; most lines first."""
+    text = nw.col("_rescued_data").cast(nw.String)
+    there: Any = nw.from_native(judged).filter(text.str.contains(f'"{key}": "'))
+    rows = there.with_columns(Value=text.str.replace_all(f'^.*?"{key}": "', "").str.replace_all('".*$', ""))
+    found = _rows(rows.group_by("Value").agg(nw.len(), nw.col("TotalCents").sum()))
+    each = {str(row["Value"] or ""): Orders(int(row["len"]), _exact(row["TotalCents"], "TotalCents")) for row in found}
+    return dict(sorted(each.items(), key=lambda one: (-one[1].orders, one[0])))
 
 
 # ── a run against the baseline ──────────────────────────────────────────
@@ -195,7 +264,9 @@ def departures(run_date: dt.date, found: Facts, baseline: Any, currency: str = "
     if twice and twice.amount > DOUBT * Decimal(money) / 100:
         amount = exact_amount(twice.amount, currency)
         advice = 'set files.overlap = "once" and start with an empty lake, if the files overlap'
-        said.append(("overlap", f"{count(twice.orders, 'order')}, {amount}, were in other files already and count again; {advice}"))
+        said.append(
+            ("overlap", f"{count(twice.orders, 'order')}, {amount}, were in other files already and count again; {advice}")
+        )
     rows = [(run_date, "2_silver", kind, "warning", message) for kind, message in said]
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype(TYPES)
 
@@ -224,7 +295,9 @@ def _unread(found: Facts, baseline: Any, currency: str, money: int) -> Said:
     cents = (odd["known_cents"] + odd["unvalued"] * found.line_cents).sum()
     if cents > float(DOUBT) * money:
         lines, of = int(odd["unread"].sum()), int(odd["lines"].sum())
-        read = f"{lines:,} of {of:,} lines{_in(odd, found.files)}, about {_worth(cents, currency)}, cannot be read or break a rule"
+        read = (
+            f"{lines:,} of {of:,} lines{_in(odd, found.files)}, about {_worth(cents, currency)}, cannot be read or break a rule"
+        )
         yield "baseline_unread", f"{read}: {found.like or 'see failed_expectations'}; {OTHER_FILES}"
 
 
@@ -234,7 +307,9 @@ def _unknown(found: Facts, currency: str, money: int) -> Said:
     for kind in UNKNOWN.values():
         if lines := found.total(kind):
             cents = lines * found.line_cents
-            said = f"{count(lines, 'line')}, about {_worth(cents, currency)}, have a {kind.removeprefix('unknown_')} that no setting"
+            said = (
+                f"{count(lines, 'line')}, about {_worth(cents, currency)}, have a {kind.removeprefix('unknown_')} that no setting"
+            )
             yield kind, f"{said} names, and do not count; add it to {sets[kind]}"
 
 
