@@ -85,7 +85,7 @@ OWNERS = {  # library: the modules or folders that import it, and nobody else
     "filelock": {"pipeline.schedule"},
     "fsspec": {"landing", "onboarding.sniff"},
     "pandera": {"contracts", "schema"},
-    "pydantic": {"config", "settings"},
+    "pydantic": {"config", "dialect", "settings"},
     "pydantic_settings": {"settings"},
     "tomlkit": {"onboarding"},
 }
