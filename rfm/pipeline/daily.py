@@ -63,7 +63,7 @@ def run(
             site.build(settings, work, record.to_json(), ahead)
             run_record.write_record(work, record)
             address = site.publish(work, settings.reports, record.to_json(), settings.publish)
-    watch.lake.tend(settings.care.optimize_every, settings.care.retain_days)
+    watch.lake.maintain(settings.care.optimize_every, settings.care.retain_days)
     return record.to_json() | {"report": address}
 
 
