@@ -1,4 +1,4 @@
-"""`notebooks/REFERENCE.md`, made from the settings, the commands, the docstrings and the tables; `rfm/schema.json` too."""
+"""`notebooks/REFERENCE.md`, `rfm/schema.json` and `rfm.example.toml`, made from settings, commands, docstrings and tables."""
 
 from __future__ import annotations
 
