@@ -13,20 +13,8 @@ import pandas as pd
 
 from rfm.analysis.cleaning import judge
 from rfm.analysis.formatting import count, exact_amount
-from rfm.analysis.quality.baseline import (
-    DOUBT,
-    Facts,
-    LeftOut,
-    Orders,
-    Totals,
-    by_value,
-    explained,
-    facts,
-    left_out,
-    order_faults,
-    other_codes,
-    totals,
-)
+from rfm.analysis.quality import baseline
+from rfm.analysis.quality.baseline import Facts, LeftOut, Orders, Totals
 from rfm.analysis.quality.gate import QuarantineReason, money_flow
 from rfm.analysis.quality.gate import quarantine_reasons as reasons
 from rfm.config import EXTRA_KEYS, OTHER_LINE, Rules
@@ -300,7 +288,7 @@ def unexpected(trial: DryRun, expected: Decimal, currency: str) -> Finding | Non
     missing = expected - trial.revenue
     if abs(missing) <= CENT / 2:
         return None
-    fit = explained(trial.money, trial.values, missing)
+    fit = baseline.explained(trial.money, trial.values, missing)
     counted, wanted, more = (exact_amount(each, currency, minus="-") for each in (trial.revenue, expected, abs(missing)))
     said = f"the revenue is {counted}, {more} {'less' if missing > 0 else 'more'} than the {wanted} that you expect"
     why = f"; that is exactly {' and '.join(fit)}" if fit else "; no reason to leave lines out, and no two, explain it"
@@ -337,7 +325,7 @@ class DryRun:
     @property
     def limit(self) -> Decimal:
         """Money from which a doubt matters."""
-        return max((DOUBT * self.revenue).quantize(CENT), CENT)
+        return max((baseline.DOUBT * self.revenue).quantize(CENT), CENT)
 
     @property
     def days(self) -> list[dt.date]:
@@ -347,12 +335,12 @@ class DryRun:
     @property
     def totals(self) -> Totals | None:
         """What counts, for the shop to compare with its own figures; None if nothing does."""
-        return totals(self.gold, self.facts, len(self.days)) if len(self.gold) and self.facts else None
+        return baseline.totals(self.gold, self.facts, len(self.days)) if len(self.gold) and self.facts else None
 
     @property
     def left_out(self) -> list[LeftOut]:
         """Reasons why lines do not count."""
-        return left_out(self.money) if len(self.money) else []
+        return baseline.left_out(self.money) if len(self.money) else []
 
 
 def try_files(settings: Settings, place: Input, today: dt.date, tell: Tell) -> DryRun:
@@ -396,9 +384,9 @@ def _measure(settings: Settings, lake: Lake, trial: DryRun, today: dt.date) -> N
         pattern, revenue = settings.rules.stock_code_pattern, settings.rules.revenue
         trial.money = money_flow(refused, silver, trial.as_of, stock_code_pattern=pattern, revenue=revenue)
         given: Any = {"stock_code_pattern": pattern, "revenue": revenue}
-        trial.facts = facts(refused, silver, trial.as_of, **given)
-        trial.faults = order_faults(silver, trial.as_of, stock_code_pattern=pattern) if settings.columns.invoice else {}
-        trial.codes = other_codes(silver, trial.as_of, stock_code_pattern=pattern) if settings.columns.stock_code else {}
+        trial.facts = baseline.facts(refused, silver, trial.as_of, **given)
+        trial.faults = baseline.order_faults(silver, trial.as_of, stock_code_pattern=pattern) if settings.columns.invoice else {}
+        trial.codes = baseline.other_codes(silver, trial.as_of, stock_code_pattern=pattern) if settings.columns.stock_code else {}
         trial.values = _values(settings, lake)
         gold = stages.customer_metrics(silver, settings, trial.as_of)
         trial.gold = gold.collect().to_pandas(use_pyarrow_extension_array=True)
@@ -408,4 +396,4 @@ def _values(settings: Settings, lake: Lake) -> dict[str, dict[str, Orders]]:
     """Return lines and money of each value in the columns of states and kinds."""
     columns = [name for name in ("status", "line_type") if getattr(settings.columns, name)]
     arrived = judge(lake.read(BRONZE), dialect=settings.dialect) if columns else None
-    return {name: by_value(arrived, EXTRA_KEYS[name]) for name in columns}
+    return {name: baseline.by_value(arrived, EXTRA_KEYS[name]) for name in columns}

@@ -202,18 +202,38 @@ def order_faults(silver: Any, as_of: dt.date, *, stock_code_pattern: str = Rules
     key, total = ("InvoiceNo", "CustomerID", "InvoiceDate"), nw.col("TotalPrice").sum()
     files = kept.filter(nw.col("Step") == COUNTED.name).group_by(*key, "source_file").agg(total)
     same = files.group_by(*key).agg(total, nw.len().alias("files"), nw.col("TotalPrice").max().alias("once"))
-    ones = same.group_by("InvoiceNo").agg(total, nw.col("CustomerID").n_unique(), nw.col("InvoiceDate").n_unique())
+    ones = same.group_by("InvoiceNo").agg(total, nw.col("CustomerID", "InvoiceDate").n_unique())
     wrong = {
-        "customers": ones.filter(nw.col("CustomerID") > 1).select("TotalPrice"),
-        "days": ones.filter(nw.col("CustomerID") == 1, nw.col("InvoiceDate") > 1).select("TotalPrice"),
-        "files": same.filter(nw.col("files") > 1).select(TotalPrice=nw.col("TotalPrice") - nw.col("once")),
+        "customers": ones.filter(nw.col("CustomerID") > 1),
+        "days": ones.filter(nw.col("CustomerID") == 1, nw.col("InvoiceDate") > 1),
+        "files": same.filter(nw.col("files") > 1),
     }
     return {name: _orders(found) for name, found in wrong.items()}
 
 
+def repeated_orders(
+    silver: Any, run_date: dt.date, found: Facts, *, stock_code_pattern: str = Rules().stock_code_pattern
+) -> Orders:
+    """Count orders of a run's files that other files hold too; `silver` has the rows of earlier runs as well."""
+    rows: Any = nw.from_native(arrow_typed(TABLES["retail_transactions_silver"], silver))
+    rows = rows.with_columns(nw.col("InvoiceDate", "processing_date").cast(nw.Date))
+    since = rows.filter(nw.col("InvoiceDate") >= nw.lit(found.first or run_date))
+    counted = since.with_columns(Step=_step(_kept_steps(run_date, stock_code_pattern))).filter(nw.col("Step") == COUNTED.name)
+    key, newest = ("InvoiceNo", "CustomerID", "InvoiceDate"), nw.col("processing_date").max()
+    files = counted.group_by(*key, "source_file").agg(nw.col("TotalPrice").sum(), newest)
+    same = files.group_by(*key).agg(
+        nw.col("TotalPrice").sum(), nw.len().alias("files"), nw.col("TotalPrice").max().alias("once"), newest.alias("day")
+    )
+    twice = same.filter(nw.col("files") > 1, nw.col("day") == nw.lit(run_date))
+    return _orders(twice)
+
+
 def _orders(found: Any) -> Orders:
-    (row,) = _rows(found.select(nw.len().alias("Orders"), nw.col("TotalPrice").sum()))
-    return Orders(int(row["Orders"]), _exact(row["TotalPrice"], "TotalPrice"))
+    """Return the number of orders, and their money beyond that of the file that holds most of each."""
+    beyond = ["TotalPrice"] + ["once"] * ("once" in found.collect_schema().names())
+    (row,) = _rows(found.select(nw.len().alias("Orders"), nw.col(*beyond).sum()))
+    amount, *once = (_exact(row[name], "TotalPrice") for name in beyond)
+    return Orders(int(row["Orders"]), amount - sum(once))
 
 
 def other_codes(silver: Any, as_of: dt.date, *, stock_code_pattern: str = Rules().stock_code_pattern) -> dict[str, Orders]:
@@ -263,10 +283,8 @@ def departures(run_date: dt.date, found: Facts, baseline: Any, currency: str = "
     ]
     if twice and twice.amount > DOUBT * Decimal(money) / 100:
         amount = exact_amount(twice.amount, currency)
-        advice = 'set files.overlap = "once" and start with an empty lake, if the files overlap'
-        said.append(
-            ("overlap", f"{count(twice.orders, 'order')}, {amount}, were in other files already and count again; {advice}")
-        )
+        advice = 'if files overlap, set files.overlap = "once" and start with an empty lake'
+        said.append(("overlap", f"{count(twice.orders, 'order')}, {amount}, are in other files too, and count again; {advice}"))
     rows = [(run_date, "2_silver", kind, "warning", message) for kind, message in said]
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype(TYPES)
 
