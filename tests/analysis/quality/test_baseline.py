@@ -87,7 +87,7 @@ def test_lines_of_a_broken_rule_are_worth_what_they_say():
     assert found.unread_cents == 1500
 
 
-def test_guests_and_damaged_customers_are_counted_with_their_money():
+def test_guests_and_damaged_customers_have_their_money():
     found = facts_of(lines("1 - 2026-01-02 1 10.00", "2 4.00638E+12 2026-01-02 1 7.00", "3 E+12 2026-01-02 1 5.00"))
     assert (found.total("guests"), found.total("guest_cents")) == (1, 1000)
     assert (found.total("damaged"), found.total("damaged_cents")) == (1, 700)
