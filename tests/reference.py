@@ -82,6 +82,8 @@ def kind(annotation: Any, metadata: list[Any]) -> str:
         return kind(parts[0], [*inner, *metadata])
     if origin is typing.Literal:
         return " or ".join(f"`{written(part)}`" for part in parts)
+    if origin is tuple and Ellipsis in parts:
+        return f"list of {kind(parts[0], [])}"
     if origin is tuple:
         return f"{len(parts)} × {kind(parts[0], [])}"
     if origin in (typing.Union, types.UnionType):
@@ -122,7 +124,8 @@ def example() -> str:
     for name, field in sorted(fields.items(), key=lambda one: one[0] != "shop"):  # what a shop sets first
         if isinstance(field.default, Section):
             said = first_sentence(type(field.default)).split(": `[")[0]
-            shown = [setting(one, own) for one, own in type(field.default).model_fields.items()]
+            own = type(field.default).model_fields
+            shown = [setting(one, own[one]) for one in own if own[one].default is not None]  # `rfm init` writes the others
         elif isinstance(field.default, dict):
             said = str(field.description)
             shown = [f"# {line}" for line in field.examples or ()]

@@ -26,7 +26,8 @@ BASE = {  # a module that all rooms may import: what it imports of rfm itself
     "errors": set(),
     "schema": set(),
     "contracts": {"errors", "schema"},
-    "config": {"errors"},
+    "dialect": set(),
+    "config": {"dialect", "errors"},
     "settings": {"config", "errors"},
 }
 ROOMS = {  # a folder: the folders it may import, besides the base modules; a module stands for itself alone
@@ -79,7 +80,7 @@ OWNERS = {  # library: the modules or folders that import it, and nobody else
     "pyspark": {"lake.spark"},
     "deltalake": {"lake", "pipeline.release"},
     "botocore": {"lake.delta"},
-    "polars": {"config", "contracts", "lake", "pipeline.release", "pipeline.run_record", "pipeline.schedule", "schema"},
+    "polars": {"dialect", "contracts", "lake", "pipeline.release", "pipeline.run_record", "pipeline.schedule", "schema"},
     "pyarrow": {"analysis.metrics", "datasets", "lake", "landing", "onboarding.sniff"},
     "filelock": {"pipeline.schedule"},
     "fsspec": {"landing", "onboarding.sniff"},
