@@ -72,7 +72,7 @@ def check(files: Sequence[str], today: dt.date, chosen: Mapping[str, Any] | None
         return Report(where, sample, None, [], None, refused, [])
     first, names = sample.first, [PurePosixPath(name).name for name in where.names if name not in sample.refused]
     known, gone = _in_force(settings, sample) if chosen is None else (dict(chosen), [])
-    lines = Profile(sample.lines, names, today, encoding=first.codec, separator=first.separator, known=known)
+    lines = Profile(sample.lines, names, today, encoding=first.codec, separator=first.separator, known=known, sources=sample.sources)
     found_out = guesses(lines)
     found = [*gone, *sample_findings(sample, lines)]
     changes = [guess for guess in config_table(found_out) if guess.value != attrgetter(guess.setting)(settings)]

@@ -119,6 +119,7 @@ class Dates(NamedTuple):
     reason: str
     also: tuple[str, ...] = ()  # patterns of most other values
     swapped: bool = False  # days and months of a part were swapped by a spreadsheet
+    months: str = ""  # language of the names of months, if it is not one of those always known
 
 
 def dates_of(values: Mapping[str, int], today: dt.date | None = None) -> Dates:
