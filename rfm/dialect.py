@@ -132,7 +132,7 @@ class Columns(Section):
     @property
     def headers(self) -> dict[str, str]:
         """Header of each column of bronze; empty where the files have none."""
-        return {raw: getattr(self, field) for raw, field in FIELDS.items()}
+        return {one.bronze: getattr(self, name) for name, one in LANDING_COLUMNS.items()}
 
     @property
     def extras(self) -> dict[str, str]:
@@ -147,7 +147,7 @@ class Columns(Section):
     @model_validator(mode="after")
     def _once(self) -> Columns:
         names = Counter(plain_name(name) for name in (*self.headers.values(), *self.extras.values()) if name)
-        twice = [field for field in (*FIELDS.values(), *EXTRA_KEYS) if names[plain_name(getattr(self, field))] > 1]
+        twice = [field for field in (*LANDING_COLUMNS, *EXTRA_KEYS) if names[plain_name(getattr(self, field))] > 1]
         if twice:
             raise ValueError(f"{' and '.join(twice)} have the same name; give each the header of its own column")
         return self
@@ -159,10 +159,7 @@ LANDING_COLUMNS: dict[str, LandingColumn] = {
     if isinstance(one.json_schema_extra, dict)
 }
 """The columns of the files by their setting."""
-FIELDS = {one.bronze: name for name, one in LANDING_COLUMNS.items()}
-"""Columns of bronze, and the setting that names each one's header in the files."""
-RAW = tuple(FIELDS)
-"""The columns of bronze that hold the text of the files."""
+RAW = tuple(one.bronze for one in LANDING_COLUMNS.values())  # columns of bronze that hold the text of the files
 
 
 class Format(Section):

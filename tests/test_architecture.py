@@ -24,7 +24,8 @@ ROOT = Path(__file__).parents[1]
 # ── the plan, as data; a module is written without the leading `rfm.` ──────────────────────────────
 BASE = {  # a module that all rooms may import: what it imports of rfm itself
     "errors": set(),
-    "schema": set(),
+    "schema.lines": set(),
+    "schema": {"schema.lines"},
     "contracts": {"errors", "schema"},
     "dialect": set(),
     "config": {"dialect", "errors"},
@@ -85,7 +86,7 @@ OWNERS = {  # library: the modules or folders that import it, and nobody else
     "filelock": {"pipeline.schedule"},
     "fsspec": {"landing", "onboarding.sniff"},
     "pandera": {"contracts", "schema"},
-    "pydantic": {"config", "settings"},
+    "pydantic": {"config", "dialect", "settings"},
     "pydantic_settings": {"settings"},
     "tomlkit": {"onboarding"},
 }
@@ -121,7 +122,7 @@ def inside(name: str, places: Iterable[str]) -> bool:
 # ── the tree ───────────────────────────────────────────────────────────────────────────────────────
 def test_folders_are_those_of_the_plan():
     tops = {name.split(".")[0] for name in MODULES}
-    assert tops == BASE.keys() | ROOMS.keys()
+    assert tops == {name.split(".")[0] for name in BASE} | ROOMS.keys()
     assert {name.split(".")[1] for name in ANALYSIS} == ROAD.keys()
 
 

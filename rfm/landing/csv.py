@@ -13,9 +13,11 @@ import re
 import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cache
+from json.encoder import encode_basestring
 from typing import Any, NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 
 from rfm.config import FLAG, LANDING_COLUMNS, RAW, Columns, plain_name
@@ -342,14 +344,33 @@ def _with_own_text(line: dict, ragged: Mapping[bytes, bytes], separator: str) ->
     return {**line, "_raw": raw.decode("utf-8", "replace"), "_fields": _count_fields(text, separator.encode())}
 
 
+ESCAPED = r'["\\\x00-\x1f]'  # characters that JSON writes otherwise
+BETWEEN = ", "
+
+
 def _extra_fields(table: pa.Table, extra: Mapping[int, str]) -> pa.Array:
     """Return per row the JSON of its fields in columns that bronze does not know."""
     if not extra:
         return pa.nulls(table.num_rows, pa.string())
-    columns = [table[i].to_pylist() for i in extra]
-    rows = zip(*columns, strict=True)
-    present = ({k: v for k, v in zip(extra.values(), row, strict=True) if v is not None} for row in rows)
-    return pa.array([json.dumps(fields, ensure_ascii=False) if fields else None for fields in present], pa.string())
+    return _json_of([_member(name, table[i]) for i, name in extra.items()])
+
+
+def _json_of(members: list[Any]) -> pa.Array:
+    """Return per row the JSON of its members; null if it has none."""
+    # not `null_handling="skip"`, which loses the rows where all are null
+    inside = pc.binary_join_element_wise(*(pc.fill_null(one, "") for one in members), "")
+    closed = pc.binary_join_element_wise("{", pc.utf8_slice_codeunits(inside, len(BETWEEN)), "}", "")
+    return pc.if_else(pc.equal(inside, ""), None, closed)
+
+
+def _member(name: str, column: Any) -> Any:
+    """Return a column as members of JSON objects, null where it is null."""
+    # a million lines are no place for a call of Python per line: only texts with marks are written by `encode_basestring`
+    if pc.any(pc.match_substring_regex(column, ESCAPED)).as_py():
+        coded = pa.chunked_array(column).combine_chunks().dictionary_encode()
+        texts = [None if text is None else encode_basestring(text)[1:-1] for text in coded.dictionary.to_pylist()]
+        column = pa.DictionaryArray.from_arrays(coded.indices, pa.array(texts, pa.string())).cast(pa.string())
+    return pc.binary_join_element_wise(f'{BETWEEN}{encode_basestring(name)}: "', column, '"', "")
 
 
 def _rescued(bad: list[dict], schema: pa.Schema) -> pa.Table:

@@ -18,7 +18,7 @@ from typing import Any
 import tomlkit
 from tomlkit.items import InlineTable
 
-from rfm.config import Columns, Files, Format, Rules, Section, Shop, plain_name
+from rfm.config import Columns, Customers, Files, Format, Rules, Section, Shop, plain_name
 from rfm.errors import SettingsError
 from rfm.onboarding import dry_run
 from rfm.onboarding.columns import Match
@@ -166,7 +166,7 @@ def _sales_json(report: Report) -> dict[str, Any]:
 
 
 # ── the text of rfm.toml ─────────────────────────────────────────────
-SECTIONS: dict[str, Section] = {"shop": Shop(), "files": Files(), "columns": Columns(), "format": Format(), "rules": Rules()}
+SECTIONS: dict[str, Section] = {"shop": Shop(), "files": Files(), "columns": Columns(), "format": Format(), "rules": Rules(), "customers": Customers()}
 NARROW = 44  # most columns before the reasons
 WIDTH = 36  # fewest columns before the reasons, in a file that has lines already
 WIDEST = 120  # characters of a reason

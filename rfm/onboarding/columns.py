@@ -38,6 +38,7 @@ STATUSES = {meaning: frozenset(_plain(words)) for meaning, words in _VOCABULARY[
 FLAGS, NO_PRODUCT, DISCOUNT, SHIPPING = (_plain(_VOCABULARY["values"][name]) for name in ("flags", "no_product", "discount", "shipping"))
 NOBODY = frozenset(_plain(_VOCABULARY["values"]["nobody"]))
 ZONES = {country: zone for zone, countries in _VOCABULARY["zones"].items() for country in countries.split()}
+MONEY = dict.fromkeys(ZONES.values(), "€") | _VOCABULARY["money"]
 PARTS: dict[str, frozenset[str]] = {}
 for _part, _languages in _VOCABULARY["parts"].items():
     for _word in _plain(" ".join(_languages.values())):

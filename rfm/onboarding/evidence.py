@@ -132,7 +132,7 @@ def currencies(lines: Profile) -> Found:
         if len(plain) == 1 and whole:
             (code,) = plain
             yield Guess("columns.currency", lines.matches["currency"].column, "likely", f"all amounts are in {code}")
-            yield Guess("currencies", {code: 1.0}, "likely", "another currency needs its rate")
+            yield Guess(f"currencies.{code}", 1.0, "likely", "another currency needs its rate")
         if len(plain) > 1:
             yield Guess("columns.currency", lines.matches["currency"].column, "likely", f"amounts are in {some(list(codes))}")
             yield _which_currency(lines, {code: lines.text("currency") == code for code in codes}, "currencies")

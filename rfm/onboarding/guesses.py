@@ -11,7 +11,7 @@ from typing import Any
 from rfm.analysis.parsing import CURRENCIES
 from rfm.config import EXTRA_KEYS, FLAG, LANDING_COLUMNS, Columns, Files, Shop, month_names
 from rfm.config import plain_name as header_plain
-from rfm.onboarding.columns import ZONES, Sure
+from rfm.onboarding.columns import MONEY, Sure
 from rfm.onboarding.evidence import NOT_CANCELLED as NOT_CANCELLED
 from rfm.onboarding.evidence import placeholder_customers as placeholder_customers
 from rfm.onboarding.evidence import some
@@ -42,12 +42,6 @@ def pattern_of(names: Sequence[str], default: str) -> str:
 
 # ── guesses ──────────────────────────────────────────────────────────
 WITHOUT = {name: one.without for name, one in LANDING_COLUMNS.items() if one.without is not None}
-MONEY = dict.fromkeys(ZONES.values(), "€") | {  # of a time zone
-    "Europe/London": "£",
-    "Europe/Zurich": "Fr.",
-    "Europe/Warsaw": "zł",
-    **dict.fromkeys(("Europe/Stockholm", "Europe/Oslo", "Europe/Copenhagen"), "kr"),
-}
 MOST_LINES = 0.99
 
 
