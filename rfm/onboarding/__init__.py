@@ -175,7 +175,7 @@ WIDEST = 120  # characters of a reason
 def default_of(setting: str) -> Any:
     """Return the default of a setting."""
     section, name = _parts(setting)
-    return getattr(SECTIONS[section], name) if section else None
+    return getattr(SECTIONS[section], name) if section in SECTIONS else None
 
 
 def config_table(guesses: Iterable[Guess]) -> list[Guess]:
@@ -199,7 +199,7 @@ def config_toml(guesses: Iterable[Guess], text: str = "") -> str:
     for guess in wanted:
         text = _opened(text, *_parts(guess.setting))
     document = tomlkit.parse(text)
-    for section in ("", *SECTIONS):
+    for section in ("", *SECTIONS, "currencies"):
         found = {name: guess for guess in wanted for at, name in [_parts(guess.setting)] if at == section}
         if found:
             _put(document, section, found, WIDTH if text else 0)

@@ -48,6 +48,7 @@ Sure = Literal["sure", "likely", "unsure"]
 Values = Mapping[str, int]
 WORD, MADE, WEAK, HEAD, PART, FITS = 1.0, 0.9, 0.6, 0.5, 0.25, 0.5  # of a header: a word, made of parts, vague …; of values
 VAGUE = frozenset({"name", "title", "data", "article", "item", "ticket", "type", "artikel", "count", "items", "piece", "code", "codigo"})
+CONTACT = 0.7  # an address is an id if there is no other
 SHORTEST_PART, FEW, SEEN = 4, 20, 2000
 INCLUSIVE = frozenset({"incl", "inkl", "inc", "excl", "exkl", "exc", "with", "without", "avec", "con", "com", "mit"})
 GRAMMAR: dict[str, tuple[tuple[frozenset[str], frozenset[str]], ...]] = {  # role: parts that it needs, and parts that it may have
@@ -225,6 +226,8 @@ def name_score(role: str, column: str) -> float:
             return (WEAK if name in VAGUE else WORD) - 0.1 * words.index(name) / len(words)
     if header in WORDS["other"]:
         return 0.0
+    if role == "customer_id" and header in WORDS["contact"]:
+        return CONTACT
     parts = [_parts_of(token) or (frozenset(),) for token in tokens]
     flat = [one for part in parts for one in part]
     if any(_is_made(flat, *form) for form in GRAMMAR.get(role, ())):

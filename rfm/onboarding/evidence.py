@@ -59,7 +59,7 @@ def blank_repeats(lines: Profile) -> Found:
 
 def overlaps(lines: Profile) -> Found:
     """Count orders once that several files have."""
-    if lines.all_sources.nunique() < 2 or "invoice" not in lines.matches:
+    if lines.all_sources.nunique() < 2 or not {"invoice", "invoice_date", "customer_id"} <= lines.matches.keys():
         return
     names = [lines.matches[role].column for role in ("invoice", "invoice_date", "customer_id")]
     keys = lines.lines[names].assign(file=lines.all_sources).drop_duplicates()

@@ -75,14 +75,15 @@ class Profile:
         filled = [name for name, one in blank.items() if not one[below].any()]
         if not dated or not filled:
             return ()
-        return tuple(name for name, one in blank.items() if one[below].all() and not one[~below].all())
+        groups = (name for name, one in blank.items() if one[below].all() and not one[~below].all())
+        return tuple(sorted(groups, key=lambda name: blank[name].tobytes() != usual))  # those that say where an order begins first
 
     @cached_property
     def table(self) -> pd.DataFrame:
         """The sample, with blank repeats filled."""
         table = self.sample.copy()
         for name in self.groups:
-            table[name] = _filled(table[name], table[self.groups[0]] == "")
+            table[name] = _filled(table[name], self.sample[self.groups[0]] == "")
         return table
 
     @cached_property
@@ -236,9 +237,8 @@ class Profile:
     @cached_property
     def amounts(self) -> pd.Series:
         """The amount of each line; 0 where it cannot be read."""
-        values = {name: self.parsed(name) for role in ("price", "quantity") for name in [self.matches[role].column] if role in self.matches} if (
-            "price" in self.matches
-        ) else {}
+        used = [self.matches[role].column for role in ("price", "quantity") if role in self.matches]
+        values = {name: self.parsed(name) for name in used}
         return money.line_amounts(pd.DataFrame(values, index=self.filled.index), self.money, self.orders).fillna(0.0)
 
     @cached_property
