@@ -72,7 +72,9 @@ def check(files: Sequence[str], today: dt.date, chosen: Mapping[str, Any] | None
         return Report(where, sample, None, [], None, refused, [])
     first, names = sample.first, [PurePosixPath(name).name for name in where.names if name not in sample.refused]
     known, gone = _in_force(settings, sample) if chosen is None else (dict(chosen), [])
-    lines = Profile(sample.lines, names, today, encoding=first.codec, separator=first.separator, known=known, sources=sample.sources)
+    lines = Profile(
+        sample.lines, names, today, encoding=first.codec, separator=first.separator, known=known, sources=sample.sources
+    )
     found_out = guesses(lines)
     found = [*gone, *sample_findings(sample, lines)]
     changes = [guess for guess in config_table(found_out) if guess.value != attrgetter(guess.setting)(settings)]
@@ -166,7 +168,14 @@ def _sales_json(report: Report) -> dict[str, Any]:
 
 
 # ── the text of rfm.toml ─────────────────────────────────────────────
-SECTIONS: dict[str, Section] = {"shop": Shop(), "files": Files(), "columns": Columns(), "format": Format(), "rules": Rules(), "customers": Customers()}
+SECTIONS: dict[str, Section] = {
+    "shop": Shop(),
+    "files": Files(),
+    "columns": Columns(),
+    "format": Format(),
+    "rules": Rules(),
+    "customers": Customers(),
+}
 NARROW = 44  # most columns before the reasons
 WIDTH = 36  # fewest columns before the reasons, in a file that has lines already
 WIDEST = 120  # characters of a reason

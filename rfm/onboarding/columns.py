@@ -35,7 +35,9 @@ def _plain(text: str) -> tuple[str, ...]:
 
 WORDS = {role: _plain(words) for role, words in _VOCABULARY["words"].items()}
 STATUSES = {meaning: frozenset(_plain(words)) for meaning, words in _VOCABULARY["statuses"].items()}
-FLAGS, NO_PRODUCT, DISCOUNT, SHIPPING = (_plain(_VOCABULARY["values"][name]) for name in ("flags", "no_product", "discount", "shipping"))
+FLAGS, NO_PRODUCT, DISCOUNT, SHIPPING = (
+    _plain(_VOCABULARY["values"][name]) for name in ("flags", "no_product", "discount", "shipping")
+)
 NOBODY = frozenset(_plain(_VOCABULARY["values"]["nobody"]))
 ZONES = {country: zone for zone, countries in _VOCABULARY["zones"].items() for country in countries.split()}
 MONEY = dict.fromkeys(ZONES.values(), "€") | _VOCABULARY["money"]
@@ -47,7 +49,9 @@ for _part, _languages in _VOCABULARY["parts"].items():
 Sure = Literal["sure", "likely", "unsure"]
 Values = Mapping[str, int]
 WORD, MADE, WEAK, HEAD, PART, FITS = 1.0, 0.9, 0.6, 0.5, 0.25, 0.5  # of a header: a word, made of parts, vague …; of values
-VAGUE = frozenset({"name", "title", "data", "article", "item", "ticket", "type", "artikel", "count", "items", "piece", "code", "codigo"})
+VAGUE = frozenset(
+    {"name", "title", "data", "article", "item", "ticket", "type", "artikel", "count", "items", "piece", "code", "codigo"}
+)
 CONTACT = 0.7  # an address is an id if there is no other
 SHORTEST_PART, FEW, SEEN = 4, 20, 2000
 INCLUSIVE = frozenset({"incl", "inkl", "inc", "excl", "exkl", "exc", "with", "without", "avec", "con", "com", "mit"})
@@ -60,7 +64,11 @@ GRAMMAR: dict[str, tuple[tuple[frozenset[str], frozenset[str]], ...]] = {  # rol
         "description": [("product", "name order line")],
         "invoice_date": [("date", "order")],
         "quantity": [("quantity", "product line order")],
-        "price": [("price", "unit gross product line"), ("price line", "unit gross product order"), ("amount unit", "gross product line")],
+        "price": [
+            ("price", "unit gross product line"),
+            ("price line", "unit gross product order"),
+            ("amount unit", "gross product line"),
+        ],
         "amount": [("amount", "line gross order product price")],
     }.items()
 }
@@ -135,6 +143,12 @@ def meaning_of(value: str) -> str:
     """Return what a status or a kind of line means: a key of `STATUSES`; empty if unknown."""
     plain = plain_words(re.sub(r"^wc-", "", value.strip()))
     return next((meaning for meaning, words in STATUSES.items() if plain in words), "")
+
+
+def is_no_product(code: str) -> bool:
+    """Return True if a stock code is known to be postage, a fee, a voucher or similar."""
+    bare = plain_words(code)
+    return any(bare == word or len(word) > 3 and bare.startswith(word) for word in NO_PRODUCT)
 
 
 # ── roles ─────────────────────────────────────────────────────────────

@@ -4,50 +4,27 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from decimal import Decimal
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from rfm.config import FLAG, YES, Rules
-from rfm.onboarding.columns import DISCOUNT, NO_PRODUCT, NOBODY, SHIPPING, meaning_of, name_score, plain_words
-from rfm.onboarding.formats import number_of, sign_in, without_sign
+from rfm.onboarding import money
+from rfm.onboarding.columns import DISCOUNT, NOBODY, is_no_product, meaning_of, plain_words
+from rfm.onboarding.formats import shapes_of
+from rfm.onboarding.money import Found, cash, some, totals, weighty
 from rfm.onboarding.questions import Doubt, Guess, Option, Question
 
 if TYPE_CHECKING:
     from rfm.onboarding.profile import Profile
 
-Found = Iterator[Guess | Question | Doubt]
-SMALL = 0.005  # of the money: what is less is no question
 MOSTLY, MOST_LINES = 0.9, 0.99
 LETTERS = re.compile(r"^([A-Za-z]{1,4})(?=[-_]?[0-9])")
 SCIENTIFIC = re.compile(r"[0-9][.,][0-9]+E[+][0-9]+", re.IGNORECASE)
 TELEPHONE = re.compile(r"[+(]?[0-9][0-9 ().\-/]{5,19}")
-WITHOUT_DECIMALS = {"IDR", "VND", "CLP", "COP", "JPY", "KRW", "HUF", "PYG", "UGX"}
 NOT_CANCELLED = "no cancelled line was found"
 NO_VALUE = {plain_words(one) for one in ("NULL", "N/A", "#N/A", "NaN", "None", "nil")} | {""}
-
-
-def cash(amount: float) -> Decimal:
-    """Return an amount of the sample in cents."""
-    return Decimal(f"{amount:.2f}")
-
-
-def totals(lines: Profile, amounts: pd.Series) -> tuple[int, int, Decimal]:
-    """Return customers, orders and revenue of the lines above 0 that have a customer."""
-    counts = (amounts > 0) & (lines.text("customer_id") != "")
-    return lines.text("customer_id")[counts].nunique(), lines.orders[counts].nunique(), cash(float(amounts[counts].sum()))
-
-
-def weighty(lines: Profile, amount: float) -> bool:
-    """Return True if an amount is more than half a percent of the money."""
-    return abs(amount) > SMALL * float(lines.amounts.abs().sum())
-
-
-def some(texts: Sequence[str]) -> str:
-    """Return the first of some texts."""
-    return ", ".join(list(texts)[:3]) + (" …" if len(texts) > 3 else "")
 
 
 # ── where lines begin and files overlap ───────────────────────────────
@@ -69,88 +46,6 @@ def overlaps(lines: Profile) -> Found:
         yield Guess("files.overlap", "once", "likely", f"{twice:,} of {len(files):,} orders are in several files")
 
 
-# ── the money ─────────────────────────────────────────────────────────
-def order_totals(lines: Profile) -> Found:
-    """Count an amount once that stands on each line of its order."""
-    if lines.money.total:
-        yield Guess("rules.order_total", True, "likely", lines.money.price.reason if lines.money.price else "")
-
-
-def rival_amounts(lines: Profile) -> Found:
-    """Ask which column is the money, if names and relations leave it open and the totals differ."""
-    counted = totals(lines, lines.amounts)
-    for price, quantity in lines.money.rivals if "columns.price" not in lines.known else ():
-        other = lines.parsed(price) * (lines.parsed(quantity) if quantity else 1.0)
-        differs = totals(lines, other.fillna(0.0))
-        column = lines.matches["price"].column
-        if weighty(lines, float(differs[2] - counted[2])):
-            setting = "columns.quantity" if quantity else "columns.price"
-            values = ("", quantity) if quantity else (column, price)
-            said = (f"{column!r} is the amount of a line", f"{price!r} is " + (f"multiplied by {quantity!r}" if quantity else "it"))
-            options = [Option(value, text, one[2], one[0]) for value, text, one in zip(values, said, (counted, differs), strict=True)]
-            yield Question(setting, "Which column is the amount of a line?", options, "both fit, and their totals differ")
-            return
-
-
-def price_decimals(lines: Profile) -> Found:
-    """Keep the decimals of a price until it is multiplied."""
-    mark = lines.numbers.decimal
-    places = [len(one.rpartition(mark)[2]) for one in map(without_sign, lines.column("price")) if mark in one]
-    if places and max(places) > 2 and lines.numbers.thousands != mark and "quantity" in lines.matches:
-        yield Guess("format.price_decimals", min(max(places), 6), "likely", f"prices have up to {max(places)} decimals")
-
-
-def fractions(lines: Profile) -> Found:
-    """Read quantities that are no whole numbers."""
-    marks = (lines.numbers.decimal, lines.numbers.thousands)
-    read = (number_of(without_sign(one), *marks) for one in lines.column("quantity"))
-    if any(number is not None and number != int(number) for number in read):
-        yield Guess("format.fractions", True, "likely", "some quantities are no whole numbers")
-
-
-def unsure_marks(lines: Profile) -> Found:
-    """Ask what 1.250 is, if the digits do not say it."""
-    if lines.numbers.sure or "price" not in lines.matches or {"format.decimal", "format.thousands"} & lines.known.keys():
-        return
-    mark = lines.numbers.decimal
-    other = "," if mark == "." else "."
-    sample = next((one for one in lines.column("price") if mark in one), "")
-    money = totals(lines, lines.amounts)
-    options = [
-        Option(other, f"{sample} is more than a thousand", money[2] * 1000, money[0]),
-        Option(mark, f"{sample} has three decimals", money[2], money[0]),
-    ]
-    yield Question("format.decimal", "What is the decimal mark?", options, "the mark could separate decimals or thousands")
-
-
-def currencies(lines: Profile) -> Found:
-    """Never add up several currencies."""
-    codes = lines.column("currency")
-    if "currency" in lines.matches and codes and lines.facts[lines.matches["currency"].column].codes > MOSTLY:
-        whole = all(lines.text("currency") != "")
-        plain = Counter({code: 0 for code in codes})
-        if len(plain) == 1 and whole:
-            (code,) = plain
-            yield Guess("columns.currency", lines.matches["currency"].column, "likely", f"all amounts are in {code}")
-            yield Guess(f"currencies.{code}", 1.0, "likely", "another currency needs its rate")
-        if len(plain) > 1:
-            yield Guess("columns.currency", lines.matches["currency"].column, "likely", f"amounts are in {some(list(codes))}")
-            yield _which_currency(lines, {code: lines.text("currency") == code for code in codes}, "currencies")
-        return
-    signs = Counter(sign for value in lines.column("price") if (sign := sign_in(value)))
-    if len(signs) > 1:
-        where = lines.text("price").map({value: sign_in(value) for value in lines.column("price")})
-        yield _which_currency(lines, {sign: where == sign for sign in signs}, "currencies")
-
-
-def _which_currency(lines: Profile, where: Mapping[str, pd.Series], setting: str) -> Question:
-    options = []
-    for code, lines_of in sorted(where.items(), key=lambda one: -int(one[1].sum())):
-        customers, _, revenue = totals(lines, lines.amounts.where(lines_of, 0.0))
-        options.append(Option({code: 1.0}, f"count {code} alone; or give the rates of the others", revenue, customers))
-    return Question(setting, "Which currency counts?", options, f"amounts are in {some(list(where))}, and are never added up")
-
-
 # ── what was sold ─────────────────────────────────────────────────────
 def statuses(lines: Profile) -> Found:
     """List what became of orders, and ask what unknown words mean."""
@@ -170,12 +65,15 @@ def statuses(lines: Profile) -> Found:
     for role in columns:
         yield Guess(f"columns.{role}", lines.matches[role].column, "sure", lines.matches[role].reason)
     for name in ("sold", "not_sold", "refunds"):
-        values = tuple(dict.fromkeys(value.lower() for value, meaning in meant.items() if meaning == name))
-        yield Guess(f"rules.{name}", values, "likely", _worth_of(lines, columns, values))
+        listed = tuple(dict.fromkeys(value.lower() for value, meaning in meant.items() if meaning == name))
+        yield Guess(f"rules.{name}", listed, "likely", _worth_of(lines, columns, listed))
     unknown = [value for value, meaning in meant.items() if not meaning]
     amount = _amount_of(lines, columns, unknown)
     if unknown and (weighty(lines, amount) or len(unknown) == len(meant)):
-        options = [Option([*sold_of(meant), *map(str.lower, unknown)], f"{some(unknown)} counts"), Option(list(sold_of(meant)), f"{some(unknown)} does not")]
+        options = [
+            Option([*sold_of(meant), *map(str.lower, unknown)], f"{some(unknown)} counts"),
+            Option(list(sold_of(meant)), f"{some(unknown)} does not"),
+        ]
         yield Question("rules.sold", f"Do lines with {some(unknown)} count as sold?", options, "the words are not known")
     elif unknown:
         yield Doubt("status", f"{some(unknown)} is not known, and does not count", cash(amount))
@@ -242,10 +140,10 @@ def cancellations(lines: Profile) -> Found:
 def _prefix(lines: Profile) -> str:
     """Return the letters before the numbers of cancelled invoices; empty if no letters mark them."""
     invoices = lines.text("invoice").tolist()
-    if found := cancel_prefix(invoices, lines.negative):
-        return found
+    if marked := cancel_prefix(invoices, lines.negative):
+        return marked
     numbers = set(invoices)
-    starts = {one: found[1] for one in numbers if (found := LETTERS.match(one))}
+    starts = {one: begins[1] for one in numbers if (begins := LETTERS.match(one))}
     for start, count in Counter(starts.values()).items():
         named = sum(one.removeprefix(start).lstrip("-_") in numbers for one, begins in starts.items() if begins == start)
         if count <= 0.3 * len(numbers) and named >= 0.5 * count:
@@ -265,7 +163,11 @@ def cancel_prefix(invoices: Sequence[str], negative: Sequence[bool]) -> str:
 def _of_the_example(lines: Profile) -> bool:
     """Return True if invoices and product codes look as in the data of the example, whose rules then hold."""
     invoices, codes = list(lines.column("invoice")), list(lines.column("stock_code"))
-    return bool(invoices and codes) and _share(invoices, r"^[Cc]?[0-9]{6}$") >= MOST_LINES and _share(codes, r"^[0-9]{5}[A-Za-z]*$") >= MOSTLY
+    return (
+        bool(invoices and codes)
+        and _share(invoices, r"^[Cc]?[0-9]{6}$") >= MOST_LINES
+        and _share(codes, r"^[0-9]{5}[A-Za-z]*$") >= MOSTLY
+    )
 
 
 def _share(values: Sequence[str], pattern: str) -> float:
@@ -294,8 +196,10 @@ def product_codes(lines: Profile) -> Found:
         return
     products = [code for code in lines.column("stock_code") if not is_no_product(code)]
     known = [code for code in lines.column("stock_code") if is_no_product(code)]
-    shapes = shapes_of(list(lines.column("stock_code"))) if known else []
-    pattern = f"^(?:{'|'.join(shapes)})$".replace("(?:", "", 1).replace(")$", "$") if len(shapes) == 1 else f"^(?:{'|'.join(shapes)})$"
+    shapes = shapes_of(products) if known else []
+    pattern = (
+        f"^(?:{'|'.join(shapes)})$".replace("(?:", "", 1).replace(")$", "$") if len(shapes) == 1 else f"^(?:{'|'.join(shapes)})$"
+    )
     if shapes and all(re.search(pattern, code) for code in products) and not any(re.search(pattern, code) for code in known):
         yield Guess("rules.stock_code_pattern", pattern, "likely", f"codes like {some(products)}; not {some(known)}")
     else:
@@ -309,39 +213,20 @@ def _leaves_out(lines: Profile, pattern: str) -> float:
     return float(lines.amounts[out].abs().sum()) / (float(lines.amounts.abs().sum()) or 1.0)
 
 
-def shapes_of(codes: Sequence[str]) -> list[str]:
-    """Return regular expressions for the shapes of product codes, the most frequent first; none if there are too many."""
-    products = [code for code in codes if not is_no_product(code)]
-    shapes = Counter(map(_shape, products))
-    frequent = [shape for shape, count in shapes.most_common() if count >= 0.02 * len(products)]
-    covered = sum(shapes[shape] for shape in frequent)
-    return frequent if len(frequent) <= 5 and covered >= MOSTLY * len(products) else []
-
-
-def _shape(code: str) -> str:
-    """Return a regular expression for codes like this one: letters, digits and the marks between them."""
-    return "".join(map(_part, re.findall("[0-9]+|[A-Za-z]+|[^0-9A-Za-z]", code.strip())))
-
-
-def _part(part: str) -> str:
-    if part.isascii() and part.isalnum():
-        return "[0-9]+" if part.isdigit() else "[A-Za-z]+"
-    return f"[{part}]" if part in ".+*?()|${}" else f"\\{part}" if part in "^[]\\" else part
-
-
-def is_no_product(code: str) -> bool:
-    """Return True if a stock code is known to be postage, a fee, a voucher or similar."""
-    bare = plain_words(code)
-    return any(bare == word or len(word) > 3 and bare.startswith(word) for word in NO_PRODUCT)
-
-
 def discounts(lines: Profile) -> Found:
     """Let lines below 0 lower their order, if their words say so and the rest of the order is more."""
     below = pd.Series(lines.negative, index=lines.filled.index)
     sums = lines.amounts.groupby(lines.orders).transform("sum")
     inside = below & (sums > 0) & ("invoice" in lines.matches)
     named = lines.text("description") + " " + lines.text("stock_code")
-    words = sorted({word for text in named[inside].unique() for word in re.findall(r"[^\W\d_]+", text.lower()) if plain_words(word) in DISCOUNT})
+    words = sorted(
+        {
+            word
+            for text in named[inside].unique()
+            for word in re.findall(r"[^\W\d_]+", text.lower())
+            if plain_words(word) in DISCOUNT
+        }
+    )
     if words:
         pattern = f"(?i)(?:{'|'.join(map(re.escape, words))})"
         lowered = inside & named.str.contains(pattern)
@@ -349,7 +234,11 @@ def discounts(lines: Profile) -> Found:
             yield Guess("rules.discount_pattern", pattern, "likely", f"{int(lowered.sum()):,} lines below 0 lower their order")
             return
     if inside.any() and weighty(lines, float(lines.amounts[inside].sum())):
-        yield Doubt("returns", "lines below 0 stand in orders with sales; they count as returns", cash(float(-lines.amounts[inside].sum())))
+        yield Doubt(
+            "returns",
+            "lines below 0 stand in orders with sales; they count as returns",
+            cash(float(-lines.amounts[inside].sum())),
+        )
 
 
 # ── which order ───────────────────────────────────────────────────────
@@ -372,11 +261,17 @@ def restarts(lines: Profile) -> Found:
             found[store, period] = float(several.mean()) if len(several) else 0.0
     if found["", "never"] < 0.02:
         return
-    store, period = next((one for one in sorted(found, key=lambda one: (list(PERIODS).index(one[1]), one[0])) if found[one] <= 0.02), ("", ""))
+    store, period = next(
+        (one for one in sorted(found, key=lambda one: (list(PERIODS).index(one[1]), one[0])) if found[one] <= 0.02), ("", "")
+    )
     if not period:
         store, period = min(found, key=lambda one: (found[one], list(PERIODS).index(one[1])))
         mixed = numbers[buyers.groupby(numbers).transform("nunique") > 1]
-        yield Doubt("orders", f"{found[store, period]:.0%} of the order numbers have several customers or days", cash(float(lines.amounts[mixed.index].sum())))
+        yield Doubt(
+            "orders",
+            f"{found[store, period]:.0%} of the order numbers have several customers or days",
+            cash(float(lines.amounts[mixed.index].sum())),
+        )
     if found["", "never"] >= 0.2 or store:
         if store:
             yield Guess("columns.store", store, "likely", "each shop or till has order numbers of its own")
@@ -394,8 +289,15 @@ def stand_ins(lines: Profile) -> Found:
     nobody = list(placeholder_customers(customers))
     if nobody:
         count = sum(customers[one] for one in nobody)
-        yield Guess("customers.nobody", tuple(dict.fromkeys(map(str.lower, nobody))), "likely", f"{count:,} lines of {some(nobody)}")
-    orders = lines.orders.groupby(lines.text("customer_id")).nunique().drop(["", *nobody], errors="ignore").sort_values(ascending=False)
+        yield Guess(
+            "customers.nobody", tuple(dict.fromkeys(map(str.lower, nobody))), "likely", f"{count:,} lines of {some(nobody)}"
+        )
+    orders = (
+        lines.orders.groupby(lines.text("customer_id"))
+        .nunique()
+        .drop(["", *nobody], errors="ignore")
+        .sort_values(ascending=False)
+    )
     if len(orders) > 20 and orders.iloc[0] >= 20 * orders.median() and orders.iloc[0] >= 5 * orders.iloc[1]:
         top = str(orders.index[0])
         amounts = lines.amounts.where(lines.text("customer_id") != top, 0.0)
@@ -403,11 +305,17 @@ def stand_ins(lines: Profile) -> Found:
             Option([*map(str.lower, nobody), top.lower()], f"{top} is nobody", *totals(lines, amounts)[::-2]),
             Option(list(map(str.lower, nobody)), f"{top} is a customer", *totals(lines, lines.amounts)[::-2]),
         ]
-        yield Question("customers.nobody", f"Does {top} stand for all customers without a name?", options, f"it has {orders.iloc[0]:,} orders")
+        yield Question(
+            "customers.nobody",
+            f"Does {top} stand for all customers without a name?",
+            options,
+            f"it has {orders.iloc[0]:,} orders",
+        )
 
 
 def placeholder_customers(customers: Mapping[str, int]) -> dict[str, int]:
     """Return the ids that mean no customer, with their numbers of lines."""
+
     def stands(one: str) -> bool:
         plain = plain_words(one.strip().removesuffix(".0"))
         return plain in NOBODY and plain not in NO_VALUE or one.strip() == "-1" or bool(re.fullmatch("0+(?:[.]0+)?", one.strip()))
@@ -421,7 +329,11 @@ def damaged_ids(lines: Profile) -> Found:
     broken = [one for one in customers if SCIENTIFIC.fullmatch(one)]
     if broken and sum(map(customers.__getitem__, broken)) >= 0.01 * sum(customers.values()):
         amount = float(lines.amounts[lines.text("customer_id").isin(set(broken))].abs().sum())
-        yield Doubt("customers", f"ids like {broken[0]} were rounded by a spreadsheet, so several customers are one; export them as text", cash(amount))
+        yield Doubt(
+            "customers",
+            f"ids like {broken[0]} were rounded by a spreadsheet, so several customers are one; export them as text",
+            cash(amount),
+        )
     digits = [one for one in customers if one.isdigit()]
     width = max(map(len, digits), default=0)
     short = {one for one in digits if len(one) < width}
@@ -471,14 +383,16 @@ def swapped_days(lines: Profile) -> Found:
     """Refuse days of which a spreadsheet has swapped a part."""
     if lines.dates.swapped:
         said = "a part of the dates was read in another order by a spreadsheet: days up to 12 one way, later days the other"
-        yield Question("format.date", "How are dates written?", [Option(lines.dates.pattern, "export the dates again, as 2025-12-31")], said)
+        yield Question(
+            "format.date", "How are dates written?", [Option(lines.dates.pattern, "export the dates again, as 2025-12-31")], said
+        )
     elif lines.dates.also:
         yield Guess("format.also", lines.dates.also, "likely", "the other dates are written so")
 
 
 Rule = Callable[["Profile"], Any]
 RULES: tuple[Rule, ...] = (
-    blank_repeats, overlaps, order_totals, rival_amounts, price_decimals, fractions, unsure_marks, currencies,
+    blank_repeats, overlaps, *money.RULES,
     statuses, refunds, cancellations, invoice_numbers, product_codes, discounts, restarts,
     stand_ins, damaged_ids, spellings, swapped_days,
 )  # fmt: skip

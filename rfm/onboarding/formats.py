@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Collection, Mapping
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from typing import NamedTuple
 
@@ -74,7 +75,7 @@ def grouped_by_three(values: Collection[str]) -> str:
     if any(text.startswith("0") for text in marked):
         return "decimals"
     round_sums = all(text.endswith(("00", "50")) for text in marked)
-    return "thousands" if len(set(marked)) > 4 and round_sums else "" 
+    return "thousands" if len(set(marked)) > 4 and round_sums else ""
 
 
 def sign_in(text: str) -> str:
@@ -126,7 +127,11 @@ def dates_of(values: Mapping[str, int], today: dt.date | None = None) -> Dates:
     """Detect how the values of a column write dates."""
     days, rows = _days(values), sum(values.values()) or 1
     kinds = list(dict.fromkeys(re.sub("[0-9]", "9", text) for text in days))[:KINDS]
-    read = {pattern: _read(days, pattern) for pattern in PATTERNS if pattern == WEEK or any(map(_date_shape(pattern).fullmatch, kinds))}
+    read = {
+        pattern: _read(days, pattern)
+        for pattern in PATTERNS
+        if pattern == WEEK or any(map(_date_shape(pattern).fullmatch, kinds))
+    }
     shares = {pattern: sum(days[text] for text in found) / rows for pattern, found in read.items()}
     best = max(shares.values(), default=0.0)
     alike = [pattern for pattern, share in shares.items() if share >= best - 0.0005 and share > 0]
@@ -147,7 +152,11 @@ def _mixed(found: Dates, days: Mapping[str, int], read: Mapping[str, Mapping[str
     left = {text: count for text, count in days.items() if text not in own}
     for pattern in sorted(read, key=lambda one: -sum(left.get(text, 0) for text in read[one])):
         fits = {text for text in left if text in read[pattern]}
-        if not fits or sum(map(left.__getitem__, fits)) < 0.5 * sum(left.values()) or sum(left.values()) < 0.002 * sum(days.values()):
+        if (
+            not fits
+            or sum(map(left.__getitem__, fits)) < 0.5 * sum(left.values())
+            or sum(left.values()) < 0.002 * sum(days.values())
+        ):
             continue
         if _swapped(own.values(), [read[pattern][text] for text in fits]):
             return found._replace(swapped=True, other=pattern)
@@ -259,3 +268,23 @@ def zones(values: Mapping[str, int]) -> dict[str, int]:
             name = "Z" if offset["zone"] in {"UTC", "GMT", "+0000", "+00:00"} else offset["zone"]
             found[name] = found.get(name, 0) + count
     return found
+
+
+# ── codes ────────────────────────────────────────────────────────────
+def shapes_of(codes: Sequence[str]) -> list[str]:
+    """Return regular expressions for the shapes of codes, the most frequent first; none if there are too many."""
+    shapes = Counter(map(_shape_of, codes))
+    frequent = [shape for shape, count in shapes.most_common() if count >= 0.02 * len(codes)]
+    covered = sum(shapes[shape] for shape in frequent)
+    return frequent if len(frequent) <= 5 and covered >= 0.9 * len(codes) else []
+
+
+def _shape_of(code: str) -> str:
+    """Return a regular expression for codes like this one: letters, digits and the marks between them."""
+    return "".join(map(_part, re.findall("[0-9]+|[A-Za-z]+|[^0-9A-Za-z]", code.strip())))
+
+
+def _part(part: str) -> str:
+    if part.isascii() and part.isalnum():
+        return "[0-9]+" if part.isdigit() else "[A-Za-z]+"
+    return f"[{part}]" if part in ".+*?()|${}" else f"\\{part}" if part in "^[]\\" else part

@@ -6,10 +6,9 @@ import fnmatch
 import os
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from rfm.analysis.parsing import CURRENCIES
-from rfm.config import EXTRA_KEYS, FLAG, LANDING_COLUMNS, Columns, Files, Shop, month_names
+from rfm.config import EXTRA_KEYS, FLAG, LANDING_COLUMNS, Columns, Files, Shop
 from rfm.config import plain_name as header_plain
 from rfm.onboarding.columns import MONEY, Sure
 from rfm.onboarding.evidence import NOT_CANCELLED as NOT_CANCELLED
@@ -89,7 +88,12 @@ def _of_format(lines: Profile) -> Iterator[Guess]:
     reason = reason if numbers.sure else "the mark could separate decimals or thousands"
     yield Guess("format.decimal", numbers.decimal, certain, reason)
     thousands = numbers.thousands or _other_mark(lines)
-    yield Guess("format.thousands", thousands, certain, reason if thousands == numbers.thousands else "none seen so far; it can be no other")
+    yield Guess(
+        "format.thousands",
+        thousands,
+        certain,
+        reason if thousands == numbers.thousands else "none seen so far; it can be no other",
+    )
     if zones(lines.column("invoice_date")).get("Z"):
         reason = "times are in UTC; most customers are in this zone" if lines.zone else "times are in UTC: set the shop's zone"
         yield Guess("format.timezone", lines.zone, "unsure", reason)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-import re
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -14,9 +13,10 @@ import numpy as np
 import pandas as pd
 
 from rfm.config import BLANKS, EXTRA_KEYS, FLAG, LANDING_COLUMNS, plain_name
-from rfm.onboarding import evidence, money
-from rfm.onboarding.columns import FITS, HEAD, ROLES, ZONES, Facts, Match, facts_of, match, name_score, plain_words
+from rfm.onboarding import evidence
+from rfm.onboarding.columns import ZONES, Facts, Match, facts_of, match, plain_words
 from rfm.onboarding.formats import CLOCK, Dates, Numbers, date_of, dates_of, grouped_by_three, number_of, numbers_of, without_sign
+from rfm.onboarding.money import Money, NumericColumns, line_amounts, money_of
 from rfm.onboarding.questions import Doubt, Guess, Question
 
 LANDED = (*LANDING_COLUMNS, FLAG)
@@ -71,12 +71,16 @@ class Profile:
         if masks.count(usual) < 3:
             return ()
         below = np.frombuffer(usual, dtype=bool)
-        dated = [name for name, one in blank.items() if one.tobytes() == usual and facts_of(_counts(self.sample[name])).dates > 0.9]
+        dated = [
+            name for name, one in blank.items() if one.tobytes() == usual and facts_of(_counts(self.sample[name])).dates > 0.9
+        ]
         filled = [name for name, one in blank.items() if not one[below].any()]
         if not dated or not filled:
             return ()
         groups = (name for name, one in blank.items() if one[below].all() and not one[~below].all())
-        return tuple(sorted(groups, key=lambda name: blank[name].tobytes() != usual))  # those that say where an order begins first
+        return tuple(
+            sorted(groups, key=lambda name: blank[name].tobytes() != usual)
+        )  # those that say where an order begins first
 
     @cached_property
     def table(self) -> pd.DataFrame:
@@ -98,7 +102,9 @@ class Profile:
         blank = {name: self.table[name] == "" for name in self.table if name not in self.groups}
         starts = ~further & further.shift(-1, fill_value=False)
         return tuple(
-            name for name, one in blank.items() if one[further].mean() >= 0.98 and not one[starts].all() and not one[starts].mean() > 0.5
+            name
+            for name, one in blank.items()
+            if one[further].mean() >= 0.98 and not one[starts].all() and not one[starts].mean() > 0.5
         )
 
     @cached_property
@@ -114,13 +120,8 @@ class Profile:
     @property
     def fill_down(self) -> tuple[str, ...]:
         """Columns in use whose blank cells take the value of the line above."""
-        used = {one.column for one in self.matches.values()}
-        return tuple(name for name in (*self.groups, *self.firsts) if name in used - {self._refunded})
-
-    @property
-    def _refunded(self) -> str:
-        found = self.matches.get("refunded")
-        return found.column if found and found.column not in self.groups else ""
+        used = {one.column for role, one in self.matches.items() if role not in ("refunded", "discount")}
+        return tuple(name for name in (*self.groups, *self.firsts) if name in used)
 
     @cached_property
     def values(self) -> dict[str, dict[str, int]]:
@@ -151,7 +152,9 @@ class Profile:
         usual = {f"columns.{role}": name for role, name in self.known_export.get("columns", {}).items()}
         named = {name.removeprefix("columns."): value for name, value in (usual | dict(self.known)).items()}
         reason = {name: CHOSEN if f"columns.{name}" in self.known else f"the export of {self.export}" for name in named}
-        return {role: Match(self._named(str(named[role])), "sure", reason[role]) for role in (*LANDED, *EXTRA_KEYS) if role in named}
+        return {
+            role: Match(self._named(str(named[role])), "sure", reason[role]) for role in (*LANDED, *EXTRA_KEYS) if role in named
+        }
 
     def _named(self, column: str) -> str:
         """Return the column that a setting names; empty if the files do not have it."""
@@ -167,22 +170,24 @@ class Profile:
         return found | {role: one for role, one in self._given_columns.items() if one.column}
 
     @cached_property
-    def money(self) -> money.Money:
+    def money(self) -> Money:
         """The columns of the money."""
         named = dict(self._named_columns)
         if "columns.price" in self.known or "price" in self._given_columns:
             total = bool(self.known_export.get("rules", {}).get("order_total")) or bool(self.known.get("rules.order_total"))
-            return money.Money(named.get("price"), named.get("quantity"), total)
-        return money.money_of(self.numeric, named)
+            return Money(named.get("price"), named.get("quantity"), total)
+        return money_of(self.numeric, named)
 
     @cached_property
-    def numeric(self) -> money.Numbers:
+    def numeric(self) -> NumericColumns:
         """The columns of numbers, with the order and the product of each line."""
-        taken = {one.column for role, one in self._named_columns.items() if role not in ("price", "amount", "quantity", "refunded", "discount")}
+        numeric = ("price", "amount", "quantity", "refunded", "discount")
+        taken = {one.column for role, one in self._named_columns.items() if role not in numeric}
         names = [name for name, facts in self.facts.items() if facts.money and name not in taken]
         product = self._named_columns.get("stock_code") or self._named_columns.get("description")
         products = self.filled[product.column] if product else None
-        return money.Numbers(pd.DataFrame({name: self.parsed(name) for name in names}, index=self.filled.index), self.facts, self.orders, products)
+        values = pd.DataFrame({name: self.parsed(name) for name in names}, index=self.filled.index)
+        return NumericColumns(values, self.facts, self.orders + "\0" + self.sources.astype(str), products)
 
     @cached_property
     def matches(self) -> dict[str, Match]:
@@ -223,13 +228,13 @@ class Profile:
         """The day of each line as text; blank where it cannot be read."""
         texts = self.text("invoice_date") if "invoice_date" in self._named_columns else pd.Series("", index=self.filled.index)
         read = partial(_day_of, patterns=(self.dates.pattern, *self.dates.also))
-        return texts.map({text: read(text) for text in texts.unique()})
+        return texts.map({text: read(text) for text in texts.unique()}).astype(object)
 
     @cached_property
     def orders(self) -> pd.Series:
         """An identity of each line's order: its number, day, customer and till."""
         given = [self._named_columns[role].column for role in ("invoice", "customer_id", "store") if role in self._named_columns]
-        joined = self.days.astype(str)
+        joined = self.days.astype(object)
         for name in given:
             joined = joined + "\0" + self.filled[name]
         return joined
@@ -239,7 +244,7 @@ class Profile:
         """The amount of each line; 0 where it cannot be read."""
         used = [self.matches[role].column for role in ("price", "quantity") if role in self.matches]
         values = {name: self.parsed(name) for name in used}
-        return money.line_amounts(pd.DataFrame(values, index=self.filled.index), self.money, self.orders).fillna(0.0)
+        return line_amounts(pd.DataFrame(values, index=self.filled.index), self.money, self.orders).fillna(0.0)
 
     @cached_property
     def numbers(self) -> Numbers:
@@ -268,6 +273,8 @@ class Profile:
     @cached_property
     def found(self) -> list[Guess | Question | Doubt]:
         """What the rules of evidence find."""
+        if self.lines.empty:
+            return []
         answered = [one for rule in evidence.RULES for one in rule(self)]
         return [one for one in answered if not isinstance(one, Question) or one.setting not in self.known]
 
@@ -289,7 +296,11 @@ def _marks(values: Mapping[str, int]) -> Numbers:
         return found
     meant = grouped_by_three(list(values))
     other = "," if found.decimal == "." else "."
-    return found._replace(decimal=other, thousands=found.decimal, sure=True) if meant == "thousands" else found._replace(sure=bool(meant))
+    return (
+        found._replace(decimal=other, thousands=found.decimal, sure=True)
+        if meant == "thousands"
+        else found._replace(sure=bool(meant))
+    )
 
 
 def _counts(column: pd.Series) -> dict[str, int]:
