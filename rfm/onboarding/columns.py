@@ -117,7 +117,9 @@ def facts_of(values: Values) -> Facts:
     digits = {one for one in seen if re.search(r"\d", one)}
     places = [len(one.rpartition(found.decimal)[2]) for one in map(without_sign, seen) if found.decimal in one]
     steps = [after - before for before, after in zip(known, known[1:], strict=False)]
-    counting = len(known) >= FEW and set(values.values()) == {1} and steps.count(1.0) >= 0.95 * len(steps)
+    counting = (
+        len(known) >= FEW and len(whole) == len(seen) and set(values.values()) == {1} and steps.count(1.0) >= 0.95 * len(steps)
+    )
     lengths = {len(one) for one in seen}
     return Facts(
         sum(values.values()), len(values), found.share, _share(seen, whole.__contains__),
@@ -242,8 +244,7 @@ def name_score(role: str, column: str) -> float:
         return 0.0
     if role == "customer_id" and header in WORDS["contact"]:
         return CONTACT
-    parts = [_parts_of(token) or (frozenset(),) for token in tokens]
-    flat = [one for part in parts for one in part]
+    flat = _parts(column)
     if any(_is_made(flat, *form) for form in GRAMMAR.get(role, ())):
         return MADE
     if is_other(column):
@@ -263,18 +264,27 @@ def is_other(column: str) -> bool:
         return True
     if any(exact & set(words) for words in WORDS.values()):
         return False
-    return any("other" in one for token in tokens_of(column) for one in _parts_of(token) or ())
+    return any("other" in one for one in _parts(column))
 
 
 @cache
 def tokens_of(column: str) -> list[str]:
     """Return the words of a header, without those that join them and without "incl. VAT"."""
-    split = re.sub(r"(?<=[a-zà-ÿ])(?=[A-Z][a-zà-ÿ])", " ", column.strip())
+    split = re.sub(r"(?<=[a-zà-ÿ]{3})(?=[A-Z][a-zà-ÿ])", " ", column.strip())
     tokens = [plain for word in re.split(r"[\W_]+", split) if (plain := plain_words(word))]
     if INCLUSIVE.intersection(tokens):
         tokens = [one for one in tokens if one in INCLUSIVE or "other" not in PARTS.get(one, ())]
     kept = [one for one in tokens if PARTS.get(one) != frozenset({"filler"}) and one not in INCLUSIVE]
     return kept or tokens
+
+
+@cache
+def _parts(column: str) -> list[frozenset[str]]:
+    """Return the meanings of each part of a header; empty ones for what is unknown."""
+    tokens = tokens_of(column)
+    if not all(map(_parts_of, tokens)) and (joined := _parts_of("".join(tokens))):
+        return list(joined)
+    return [one for token in tokens for one in _parts_of(token) or (frozenset(),)]
 
 
 @cache
@@ -285,7 +295,7 @@ def _parts_of(token: str) -> tuple[frozenset[str], ...] | None:
     for cut in range(len(token) - 1, 0, -1):
         left, rest = token[:cut], token[cut:]
         known = PARTS.get(left) or PARTS.get(left.removesuffix("s")) or PARTS.get(left.removesuffix("n"))
-        short = token.isascii() and (len(left) < 3 or len(rest) < 2)
+        short = token.isascii() and (len(left) < (2 if "number" in PARTS.get(left, ()) else 3) or len(rest) < 2)
         if known and not short and (others := _parts_of(rest)):
             return (known, *others)
     return None
