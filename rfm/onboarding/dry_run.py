@@ -23,8 +23,8 @@ from rfm.errors import InputError
 from rfm.lake import Lake
 from rfm.lake.delta import scratch
 from rfm.landing.files import date_in
-from rfm.onboarding import guesses
-from rfm.onboarding.columns import named_for
+from rfm.onboarding.columns import is_no_product, named_for
+from rfm.onboarding.evidence import placeholder_customers
 from rfm.onboarding.formats import dates_of, number_of, without_sign, zones
 from rfm.onboarding.guesses import GROWS, Profile
 from rfm.onboarding.questions import Finding
@@ -119,11 +119,7 @@ def _of_prices(lines: Profile) -> Iterator[Finding]:
 def _of_customers(lines: Profile) -> Iterator[Finding]:
     customers = lines.column("customer_id")
     rows = sum(customers.values()) or 1
-    nobody = guesses.placeholder_customers(customers)
-    if sum(nobody.values()) > 1:
-        ids = ", ".join(map(repr, list(nobody)[:3]))
-        said = f"{sum(nobody.values()):,} lines have {ids} as customer; leave the field empty for guests"
-        yield Finding("mend", "customers", said)
+    nobody = placeholder_customers(customers)
     top = max((one for one in customers if one not in nobody), key=customers.__getitem__, default="")
     if len(customers) > 20 and customers[top] > ONE_CUSTOMER * rows:
         said = f"customer {top!r} has {customers[top] / rows:.0%} of the lines; check whether that is one customer"
@@ -194,7 +190,7 @@ def _of_money(trial: DryRun, found: Facts) -> Iterator[Finding]:
 
 def _of_steps(trial: DryRun) -> Iterator[Finding]:
     """Yield doubts about product codes that do not count, though no word says that they are no products."""
-    known = {code for code in trial.codes if code.startswith(OTHER_LINE) or guesses.is_no_product(code)}
+    known = {code for code in trial.codes if code.startswith(OTHER_LINE) or is_no_product(code)}
     codes = {code: one for code, one in trial.codes.items() if code not in known}
     if codes:
         amount = sum((one.amount for one in codes.values()), Decimal(0))
