@@ -1,50 +1,37 @@
-"""One class per section of ``rfm.toml``, the columns and flags of the files, and the severity of rules."""
+"""One class per section of ``rfm.toml``, and the severity of rules."""
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 import shlex
-from collections import Counter
 from collections.abc import Mapping
-from functools import lru_cache
-from typing import Annotated, Any, Literal, NamedTuple
-from zoneinfo import ZoneInfo
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from rfm.dialect import BLANKS as BLANKS
+from rfm.dialect import DATE_TOKENS as DATE_TOKENS
+from rfm.dialect import DISCOUNT_LINE as DISCOUNT_LINE
+from rfm.dialect import EXTRA_KEYS as EXTRA_KEYS
+from rfm.dialect import FLAG as FLAG
+from rfm.dialect import LANDING_COLUMNS as LANDING_COLUMNS
+from rfm.dialect import NEUTRAL as NEUTRAL
+from rfm.dialect import OTHER_LINE as OTHER_LINE
+from rfm.dialect import RAGGED as RAGGED
+from rfm.dialect import RAW as RAW
+from rfm.dialect import YES as YES
+from rfm.dialect import Columns as Columns
+from rfm.dialect import Customers as Customers
+from rfm.dialect import Dialect as Dialect
+from rfm.dialect import Format as Format
+from rfm.dialect import Positive, Section, Share, compiles
+from rfm.dialect import Rules as Rules
+from rfm.dialect import month_names as month_names
+from rfm.dialect import plain_name as plain_name
 from rfm.errors import SettingsError, printable, unknown
 
 VERSION = "0.1.0"
-
-Share = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-
-
-def _pattern(cls: type[Section], pattern: str, given: ValidationInfo) -> str:
-    """Return a regular expression that both Python (`rfm check`) and Polars (a run) accept."""
-    if pattern == cls.model_fields[str(given.field_name)].default:
-        return pattern
-    import polars as pl  # slow to import: only a shop with its own pattern waits for it
-
-    try:
-        re.compile(pattern)
-        pl.Series([""]).str.contains(pattern)
-    except re.error as error:
-        raise ValueError(f"is not a regular expression ({error})") from None
-    except pl.exceptions.ComputeError as error:
-        reason = str(error).partition("\n\n")[0].strip().splitlines()[-1]  # after the pattern, which Polars shows first
-        raise ValueError(f"is not a regular expression of RE2 ({reason.removeprefix('error: ')})") from None
-    return pattern
-
-
-class Section(BaseModel):
-    """A section of rfm.toml: unknown names are rejected, values are read-only."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    def __repr_args__(self) -> list[tuple[str | None, Any]]:
-        # sections are defaults of many functions, whose help shows them above its first line
-        return [(name, value) for name, value in self if value != type(self).model_fields[name].default]
 
 
 class Files(Section):
@@ -55,6 +42,8 @@ class Files(Section):
     separator: Literal["auto", ",", ";", "\t", "|", " "] = Field(
         "auto", description="between two fields, a blank for one or more; auto: detected in the header"
     )
+    fill_down: tuple[str, ...] = Field((), description="headers whose blank cells take the value of the line above")
+    overlap: Literal["add", "once"] = Field("add", description="once: an order that an earlier file has is not counted again")
     on_refused: Literal["after", "before"] = Field(
         "after", description="a refused file ends the run with status 1: after publishing, or before gold changes"
     )
@@ -69,30 +58,6 @@ class Files(Section):
         return encoding
 
 
-class Rules(Section):
-    """Which lines count: ``[rules]``."""
-
-    stock_code_pattern: str = Field(
-        r"^(?:[0-9]{5}[A-Za-z]*|PADS)$", description="products, as a regular expression (RE2); postage, fees … do not count"
-    )
-    max_dropped_share: Share = Field(0.25, description="a run that drops a larger share of its rows stops before gold")
-    invoice_pattern: str = Field(r"(?s)^.{6,7}$", description="valid invoice numbers (RE2): 6 or 7 characters")
-    cancellation: Literal["prefix", "negative", "flag"] = Field(
-        "prefix", description="mark of a cancellation: its invoice number, a quantity or amount below 0, or a column"
-    )
-    cancellation_pattern: str = Field("^[Cc]", description="invoice numbers of cancellations, for prefix")
-    revenue: Literal["gross", "net"] = Field(
-        "gross", description="net: returns reduce a customer's Monetary; after a change, start with an empty lake"
-    )
-
-    _compiles = field_validator("stock_code_pattern", "invoice_pattern", "cancellation_pattern")(_pattern)
-
-    @property
-    def keeps_returns(self) -> bool:
-        """Whether silver keeps cancellations with a quantity below 0; by default they go to the quarantine."""
-        return (self.cancellation, self.revenue) != ("prefix", "gross")
-
-
 class Quality(Section):
     """When a run warns: ``[quality]``."""
 
@@ -100,6 +65,16 @@ class Quality(Section):
     history: int = Field(6, ge=2, description="number of earlier same weekdays, or runs, needed before a run warns")
     days: int = Field(14, ge=1, description="number of days up to the run date that are checked")
     fresh_days: int = Field(2, ge=0, description="warn if the newest sale is more than this many days before the run date")
+
+
+class Baseline(Section):
+    """What the files were like when `rfm init` wrote the settings; a run warns when they leave it: ``[baseline]``."""
+
+    made: dt.date | None = Field(None, description="day on which it was measured")
+    unread: Share | None = Field(None, description="share of lines that cannot be read")
+    guests: Share | None = Field(None, description="share of lines without a customer")
+    order_value: float | None = Field(None, ge=0, description="median amount of an order")
+    revenue_per_day: float | None = Field(None, ge=0, description="median revenue of a day")
 
 
 class Clusters(Section):
@@ -129,11 +104,9 @@ class Clusters(Section):
 class Cutoffs(Section):
     """Where the bands of the segments end, as multiples of the median customer's: ``[cutoffs]``."""
 
-    monetary: tuple[Positive, Positive, Positive] = Field(
-        (1.0, 2.0, 4.0), description="cut-offs as multiples of the median spend,"
-    )
-    frequency: tuple[Positive, Positive] = Field((1.0, 2.0), description="of the median number of invoices,")
-    recency: Positive = Field(1.0, description="and of the median days since the last purchase; below is recent")
+    monetary: tuple[Positive, Positive, Positive] = Field((1.0, 2.0, 4.0), description="cut-offs, multiples of the median spend")
+    frequency: tuple[Positive, Positive] = Field((1.0, 2.0), description="cut-offs, multiples of the median number of invoices")
+    recency: Positive = Field(1.0, description="cut-off, a multiple of the median days since the last purchase; below is recent")
 
     @field_validator("monetary", "frequency")
     @classmethod
@@ -150,7 +123,7 @@ class Exclusions(Section):
     bulk_quantity: int = Field(0, ge=0, description="an invoice with more pieces than this is a bulk order; 0: none")
     test_pattern: str = Field("", description='stock codes of test transactions, as a regular expression, such as "^TEST"')
 
-    _compiles = field_validator("test_pattern")(_pattern)
+    _compiles = field_validator("test_pattern")(compiles)
 
     @property
     def on(self) -> bool:
@@ -228,138 +201,6 @@ class Shop(Section):
         if re.search(r"[<>&|*`_#\[\]\\]", currency):  # markup in figures and in the model card
             raise ValueError("must be a sign or a word, such as € or kr, without < > & | * ` _ # [ ] \\")
         return currency
-
-
-# ── how files are written ────────────────────────────────────────────────────────────────────────────────────────
-FLAG = "cancelled"
-"""Setting of the column that flags cancelled lines, and the name of its value in ``_rescued_data``."""
-RAGGED = '^[{]"_(?:raw|line)": '
-"""Start of ``_rescued_data`` for a line with more or fewer fields than the header."""
-BLANKS = " \t\n\v\f\r\u00a0"
-"""Characters stripped around a value; listed, because engines disagree on what whitespace is."""
-YES = (
-    "1|true|t|yes|y|x|ja|j|wahr|oui|o|vrai|si|sí|s|verdadero|vero|waar|cancell?ed|cancellation|returned|return|refunded|refund|"
-    "void|voided|storno|storniert|retoure|gutschrift|annulée?|annulee?|retour|avoir|cancelad[oa]|anulad[oa]|devuelt[oa]|"
-    "annullat[oa]|stornat[oa]|reso|geannuleerd"
-)
-"""Values of a flag that mean cancelled, in any case."""
-
-DATE_TOKENS = {"Y": "%Y", "y": "%Y", "m": "%m", "b": "%m", "d": "%d"}
-
-
-@lru_cache(maxsize=1024)
-def plain_name(name: str) -> str:
-    """Return a header as it is compared: in lower case, without whitespace, underscores and byte order mark."""
-    return re.sub(r"[\s_\ufeff]", "", name).casefold()
-
-
-class LandingColumn(NamedTuple):
-    """A column of the files: its usual header, its names in bronze and in silver, what it is, and what happens without it."""
-
-    header: str
-    bronze: str
-    silver: str
-    meaning: str
-    without: str | None  # None: it is required; empty: files may lack it, even if no setting says so
-
-
-def _raw(header: str, meaning: str, without: str | None, silver: str = "") -> Any:
-    """Return the setting of a column of the files, with its usual header."""
-    bronze = header.replace(" ", "")
-    column = LandingColumn(header, bronze, silver or bronze, meaning, without)
-    described = meaning if without is None else f'{meaning}; "": {without}' if without else f"{meaning}; files may lack it"
-    least = 1 if without is None else None
-    return Field(header, min_length=least, description=described, json_schema_extra={"landing": column})  # type: ignore[dict-item]
-
-
-class Columns(Section):
-    """Name of each column in the files; "": the files have no such column: ``[columns]``."""
-
-    model_config = ConfigDict(str_strip_whitespace=True)
-
-    # A further column of text needs a line here, its columns in `rfm.schema`, and words that shops use for it in vocabulary.toml
-    invoice: str = _raw("Invoice", "invoice or order number", "all lines of a customer on one day are one purchase", "InvoiceNo")
-    stock_code: str = _raw("StockCode", "product code", "every line counts as a product")
-    description: str = _raw("Description", "product name", "")
-    quantity: str = _raw("Quantity", "quantity", "a price is the amount of its line")
-    price: str = _raw("Price", "price or amount", "each piece or line counts as 1", "UnitPrice")
-    customer_id: str = _raw("Customer ID", "customer", None)
-    country: str = _raw("Country", "country", "")
-    invoice_date: str = _raw("InvoiceDate", "date", None)
-    cancelled: str = Field("", description='column that marks cancelled lines, for rules.cancellation = "flag"')
-    hash_customers: bool = Field(False, description="true: ids are hashed while files are read; the key is RFM_CUSTOMER_KEY")
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """Header of each column of bronze; empty where the files have none."""
-        return {raw: getattr(self, field) for raw, field in FIELDS.items()}
-
-    @property
-    def own(self) -> bool:
-        """Whether any name differs from the default."""
-        return self != Columns()
-
-    @model_validator(mode="after")
-    def _once(self) -> Columns:
-        names = Counter(plain_name(name) for name in (*self.headers.values(), self.cancelled) if name)
-        twice = [field for field in (*FIELDS.values(), FLAG) if names[plain_name(getattr(self, field))] > 1]
-        if twice:
-            raise ValueError(f"{' and '.join(twice)} have the same name; give each the header of its own column")
-        return self
-
-
-LANDING_COLUMNS: dict[str, LandingColumn] = {
-    name: one.json_schema_extra["landing"]  # type: ignore[misc]  # put there by `_raw`
-    for name, one in Columns.model_fields.items()
-    if isinstance(one.json_schema_extra, dict)
-}
-"""The columns of the files by their setting."""
-FIELDS = {one.bronze: name for name, one in LANDING_COLUMNS.items()}
-"""Columns of bronze, and the setting that names each one's header in the files."""
-RAW = tuple(FIELDS)
-"""The columns of bronze that hold the text of the files."""
-
-
-class Format(Section):
-    """How dates and numbers are written: ``[format]``."""
-
-    date: str = Field("%Y-%m-%d", description='of %Y %y %m %b %d, as in "%d.%m.%Y" or "%m/%d/%Y"; a time after it is ignored')
-    decimal: Literal[".", ","] = Field(".", description="decimal mark")
-    thousands: Literal["", ".", ",", " ", "'"] = Field("", description="thousands separator")
-    timezone: str = Field("", description='zone that defines a day, such as "Europe/Berlin", for times in UTC or with an offset')
-
-    @field_validator("date")
-    @classmethod
-    def _is_date(cls, pattern: str) -> str:
-        pattern = re.sub(r",?[ T]*%[HI].*$", "", pattern)
-        tokens = re.findall(r"%(.?)", pattern)
-        if sorted(DATE_TOKENS.get(token, "") for token in tokens) != ["%Y", "%d", "%m"]:
-            raise ValueError("must hold a year (%Y or %y), a month (%m or %b) and a day (%d), once each, as in %d.%m.%Y")
-        if re.search(r"%b[0-9A-Za-z]|%b%|%y%|%Y%|%[md]%", pattern) and pattern not in ("%Y%m%d", "%y%m%d", "%d%m%Y", "%m%d%Y"):
-            raise ValueError("must have something between year, month and day, unless it is %Y%m%d, %y%m%d, %d%m%Y or %m%d%Y")
-        return pattern
-
-    @field_validator("timezone")
-    @classmethod
-    def _is_zone(cls, zone: str) -> str:
-        try:
-            return zone if not zone else ZoneInfo(zone).key
-        except (KeyError, ValueError, OSError):
-            raise ValueError("is not a time zone; write it as Europe/Berlin, or leave it empty") from None
-
-    @model_validator(mode="after")
-    def _differ(self) -> Format:
-        if self.thousands == self.decimal:
-            raise ValueError("thousands and decimal are the same character; give each its own")
-        return self
-
-
-class Dialect(Section):
-    """How a shop's lines are read: its headers, formats and rules."""
-
-    columns: Columns = Columns()
-    format: Format = Format()
-    rules: Rules = Rules()
 
 
 # ── severity of rules ───────────────────────────────────────────────────────────────────────────────────────

@@ -15,16 +15,22 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from rfm.config import (
+    DISCOUNT_LINE,
+    NEUTRAL,
+    OTHER_LINE,
     Archive,
+    Baseline,
     Care,
     Clusters,
     Columns,
+    Customers,
     Cutoffs,
     Dialect,
     Exclusions,
     Files,
     Format,
     OnFailure,
+    Positive,
     Publish,
     Quality,
     Rules,
@@ -64,6 +70,14 @@ class Settings(BaseSettings):
     columns: Columns = Columns()
     format: Format = Format()
     rules: Rules = Field(Rules(), validate_default=True)
+    customers: Customers = Customers()
+    currencies: dict[str, Positive] = Field(
+        {},
+        validate_default=True,
+        description="currency = its worth in the shop's own, for columns.currency; a line in any other is quarantined",
+        examples=["EUR = 1.0"],
+    )
+    baseline: Baseline = Baseline()
     clusters: Clusters = Clusters()
     cutoffs: Cutoffs = Cutoffs()
     exclusions: Exclusions = Exclusions()
@@ -74,15 +88,9 @@ class Settings(BaseSettings):
     on_failure: OnFailure = OnFailure()
     archive: Archive = Archive()
     expectations: dict[str, Literal["drop", "warn", "fail"]] = Field(
-        {},
-        description="drop: quarantine the row; warn: count it; fail: quarantine it and stop before gold",
-        examples=['known_country = "warn"'],
+        {}, description="drop: quarantine the row; warn: count it; fail: quarantine it and stop before gold"
     )
-    recommendations: dict[str, str] = Field(
-        {},
-        description="segment = the shop's own recommended action",
-        examples=['"Champions" = "Our own words for what to do with this segment."'],
-    )
+    recommendations: dict[str, str] = Field({}, description="segment = the shop's own recommended action")
 
     @classmethod
     def settings_customise_sources(  # type: ignore[override]  # unused sources stay unnamed
@@ -109,22 +117,47 @@ class Settings(BaseSettings):
     @classmethod
     def _fit_the_columns(cls, rules: Rules, given: ValidationInfo) -> Rules:
         columns = given.data.get("columns", Columns())
-        if (rules.cancellation == "flag") != bool(columns.cancelled):
+        values = rules.model_dump()
+        if columns.headers != Columns().headers:
+            values |= {name: value for name, value in NEUTRAL.items() if name not in rules.model_fields_set}
+        if (values["cancellation"] == "flag") != bool(columns.cancelled):
             raise ValueError('cancellation = "flag" and columns.cancelled, the name of the flag\'s column, go together')
-        return (
-            rules if columns.stock_code else rules.model_copy(update={"stock_code_pattern": ""})
-        )  # without products, all lines count
+        if bool(rules.sold or rules.not_sold or rules.refunds) != bool(columns.status or columns.line_type):
+            raise ValueError(
+                "sold, not_sold or refunds, and the column of their values, columns.status or line_type, go together"
+            )
+        values["stock_code_pattern"] = _of_products(rules, values["stock_code_pattern"] if columns.stock_code else "")
+        return Rules.model_construct(set(rules.model_fields_set), **values)  # of which rfm.toml names no more than before
+
+    @field_validator("currencies")
+    @classmethod
+    def _fit_the_column(cls, rates: dict[str, float], given: ValidationInfo) -> dict[str, float]:
+        if bool(rates) != bool(given.data.get("columns", Columns()).currency):
+            raise ValueError("the rates and columns.currency go together")
+        return rates
 
     @property
     def dialect(self) -> Dialect:
         """How the shop's lines are read, for `rfm.clean` and `rfm.judge`."""
-        return Dialect(columns=self.columns, format=self.format, rules=self.rules)
+        return Dialect(
+            columns=self.columns, format=self.format, rules=self.rules, customers=self.customers, currencies=self.currencies
+        )
 
     @field_validator("landing", "lake", "reports", "notebooks")
     @classmethod
     def _absolute(cls, path: str, given: ValidationInfo) -> str:
         named = given.field_name == "lake" and given.data.get("engine") == "spark" and is_catalog_name(path)
         return path if named else absolute(path)
+
+
+def _of_products(rules: Rules, pattern: str) -> str:
+    """Return the pattern of product codes with what `clean` writes for lines of discounts, and without that for others."""
+    if rules.other_lines and re.search(pattern, OTHER_LINE):
+        if pattern not in ("", "."):
+            raise ValueError(f"stock_code_pattern must not match {OTHER_LINE}, the product code of other_lines")
+        pattern = f"[^{OTHER_LINE}]"
+    known = not rules.discount_pattern or re.search(pattern, DISCOUNT_LINE)
+    return pattern if known else f"{pattern}|^{DISCOUNT_LINE}$"
 
 
 class _ShopFile(TomlConfigSettingsSource):

@@ -1,4 +1,4 @@
-"""`notebooks/REFERENCE.md`, made from the settings, the commands, the docstrings and the tables; `rfm/schema.json` too."""
+"""`notebooks/REFERENCE.md`, `rfm/schema.json` and `rfm.example.toml`, made from settings, commands, docstrings and tables."""
 
 from __future__ import annotations
 
@@ -82,6 +82,8 @@ def kind(annotation: Any, metadata: list[Any]) -> str:
         return kind(parts[0], [*inner, *metadata])
     if origin is typing.Literal:
         return " or ".join(f"`{written(part)}`" for part in parts)
+    if origin is tuple and Ellipsis in parts:
+        return f"list of {kind(parts[0], [])}"
     if origin is tuple:
         return f"{len(parts)} × {kind(parts[0], [])}"
     if origin in (typing.Union, types.UnionType):
@@ -112,6 +114,10 @@ EXAMPLE_HEAD = """\
 # The command line (--date, --landing, --lake, --reports) overrides this file, and so does the environment (RFM_LANDING,
 # RFM_CLUSTERS__SEED …).
 """
+EXAMPLES = {
+    "expectations": 'known_country = "warn"',
+    "recommendations": '"Champions" = "Our own words for what to do with this segment."',
+}
 
 
 def example() -> str:
@@ -122,10 +128,11 @@ def example() -> str:
     for name, field in sorted(fields.items(), key=lambda one: one[0] != "shop"):  # what a shop sets first
         if isinstance(field.default, Section):
             said = first_sentence(type(field.default)).split(": `[")[0]
-            shown = [setting(one, own) for one, own in type(field.default).model_fields.items()]
+            own = type(field.default).model_fields
+            shown = [setting(one, own[one]) for one in own if own[one].default is not None]  # `rfm init` writes the others
         elif isinstance(field.default, dict):
             said = str(field.description)
-            shown = [f"# {line}" for line in field.examples or ()]
+            shown = [f"# {EXAMPLES[name]}"]
         else:
             continue
         parts += ["", commented(f"[{name}]", said[0].lower() + said[1:]), *shown]

@@ -24,9 +24,11 @@ ROOT = Path(__file__).parents[1]
 # ── the plan, as data; a module is written without the leading `rfm.` ──────────────────────────────
 BASE = {  # a module that all rooms may import: what it imports of rfm itself
     "errors": set(),
-    "schema": set(),
+    "schema.lines": set(),
+    "schema": {"schema.lines"},
     "contracts": {"errors", "schema"},
-    "config": {"errors"},
+    "dialect": set(),
+    "config": {"dialect", "errors"},
     "settings": {"config", "errors"},
 }
 ROOMS = {  # a folder: the folders it may import, besides the base modules; a module stands for itself alone
@@ -79,17 +81,17 @@ OWNERS = {  # library: the modules or folders that import it, and nobody else
     "pyspark": {"lake.spark"},
     "deltalake": {"lake", "pipeline.release"},
     "botocore": {"lake.delta"},
-    "polars": {"config", "contracts", "lake", "pipeline.release", "pipeline.run_record", "pipeline.schedule", "schema"},
+    "polars": {"dialect", "contracts", "lake", "pipeline.release", "pipeline.run_record", "pipeline.schedule", "schema"},
     "pyarrow": {"analysis.metrics", "datasets", "lake", "landing", "onboarding.sniff"},
     "filelock": {"pipeline.schedule"},
     "fsspec": {"landing", "onboarding.sniff"},
     "pandera": {"contracts", "schema"},
-    "pydantic": {"config", "settings"},
+    "pydantic": {"config", "dialect", "settings"},
     "pydantic_settings": {"settings"},
     "tomlkit": {"onboarding"},
 }
 NOT_IN_ANALYSIS = {"os", "pathlib", "tempfile", "shutil", "subprocess", "socket", "time", "polars", "duckdb", "pyspark"}
-MOST_FILES, LONGEST_MODULE, LONGEST_FUNCTION = 80, 400, 40
+MOST_FILES, LONGEST_MODULE, LONGEST_FUNCTION = 85, 400, 40
 CLOCKS = {"now", "today", "utcnow", "monotonic", "perf_counter", "time_ns"}  # not read by what is pure
 ENGINE = re.compile(r"polars|duckdb|spark|sqlframe|ibis", re.IGNORECASE)
 HARMLESS = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef, ast.Assign, ast.AnnAssign, ast.AugAssign, ast.If)
@@ -120,7 +122,7 @@ def inside(name: str, places: Iterable[str]) -> bool:
 # ── the tree ───────────────────────────────────────────────────────────────────────────────────────
 def test_folders_are_those_of_the_plan():
     tops = {name.split(".")[0] for name in MODULES}
-    assert tops == BASE.keys() | ROOMS.keys()
+    assert tops == {name.split(".")[0] for name in BASE} | ROOMS.keys()
     assert {name.split(".")[1] for name in ANALYSIS} == ROAD.keys()
 
 
