@@ -24,10 +24,8 @@ import pyarrow.csv
 
 from rfm.config import BLANKS, Columns
 from rfm.errors import InputError, SettingsError, first_line
-from rfm.landing.header import AUTO, Rows
-from rfm.landing.sheets import ODS, PIECE, as_csv, read_archive, read_workbook
-
-ROWS = 50_000  # rows of a workbook or a Parquet file that are worked on at a time
+from rfm.landing.header import AUTO, Rows, numbered, text_rows, valid
+from rfm.landing.sheets import ODS, PIECE, ROWS, as_csv, read_archive, read_workbook
 
 
 class Format(NamedTuple):
@@ -82,7 +80,7 @@ def _as_csv(pieces: Iterator[Rows]) -> Iterator[bytes]:
     names = io.StringIO()
     csv.writer(names, lineterminator="\n").writerow(first.header)
     yield names.getvalue().encode("utf-8", "replace")
-    for _, table, bad in chain([first], pieces):
+    for _, table, bad, *_ in chain([first], pieces):
         lines = io.BytesIO()
         if table.num_rows and first.header:
             table = table.select(range(len(first.header)))
@@ -101,18 +99,6 @@ def _unpack(source: Any, name: str) -> Iterator[bytes]:
         raise InputError(f"{name}: damaged gzip ({error}); send the file again") from None
 
 
-def text_rows(header: list[str], rows: list[list[str]]) -> Rows:
-    """Return rows of text as columns, with empty fields as null."""
-    columns = zip(*rows, strict=True) if rows else [()] * len(header)
-    arrays = [pa.array([_valid(text) or None for text in column], pa.string()) for column in columns]
-    return Rows(header, _numbered(arrays), [])
-
-
-def _numbered(arrays: list[pa.Array]) -> pa.Table:
-    """Return a table of columns that are known by their place."""
-    return pa.table(arrays, [str(place) for place in range(len(arrays))])
-
-
 def _read_parquet(chunks: Iterator[bytes], name: str, encoding: str) -> Iterator[Rows]:
     """Yield the rows of a Parquet file, some of a row group at a time."""
     from pyarrow import parquet
@@ -124,7 +110,7 @@ def _read_parquet(chunks: Iterator[bytes], name: str, encoding: str) -> Iterator
             header = file.schema_arrow.names
             yield text_rows(header, [])
             for batch in file.iter_batches(ROWS):
-                yield Rows(header, _numbered([_column_text(column) for column in batch.columns]), [])
+                yield Rows(header, numbered([_column_text(column) for column in batch.columns]), [])
         except (pa.ArrowException, OSError) as error:
             raise InputError(f"{name}: a Parquet file that cannot be read ({first_line(error)}); send the file again") from None
 
@@ -178,7 +164,7 @@ def _read_json_lines(chunks: Iterator[bytes], name: str, encoding: str) -> Itera
         header |= dict.fromkeys(chain.from_iterable(rows))
         arrays = [pa.array([row.get(key) for row in rows], pa.string()) for key in header]
         number += len(lines)
-        yield Rows(list(header), _numbered(arrays), bad)
+        yield Rows(list(header), numbered(arrays), bad)
 
 
 def _json_rows(lines: list[bytes], before: int) -> tuple[list[dict[str, str | None]], list[dict]]:
@@ -203,7 +189,7 @@ def _json_row(line: bytes) -> dict[str, str | None]:
     if any(isinstance(value, dict | list) for value in found.values()):
         nested = {key: value for key, value in json.loads(line).items() if isinstance(value, dict | list)}
         found |= {key: json.dumps(value, ensure_ascii=False) for key, value in nested.items()}
-    return {_valid(key): _json_text(value) for key, value in found.items()}
+    return {valid(key): _json_text(value) for key, value in found.items()}
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -215,12 +201,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _json_text(value: Any) -> str | None:
     """Return a value as text, None if it is empty."""
-    return str(value).lower() if isinstance(value, bool) else _valid(value) or None if value else None
-
-
-def _valid(text: str) -> str:
-    """Return text without halves of characters, which UTF-8 cannot hold."""
-    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+    return str(value).lower() if isinstance(value, bool) else valid(value) or None if value else None
 
 
 # ── text ────────────────────────────────────────────────────────────

@@ -199,7 +199,7 @@ def check_header(found: list[str], name: str, columns: Columns, line: str = "") 
         )
     header = with_places(found)
     shown = f"found {', '.join(header)}"
-    if missing := [name for name in required(columns) if plain_name(name) not in names]:
+    if missing := [name for name in required(columns) if plain_name(name) not in plain_names([*found, *header])]:
         raise InputError(
             f"{name}: lacks {len(missing)} required column(s): {', '.join(missing)}; {shown}; "
             "say under [columns] in rfm.toml what the file calls them"
@@ -237,7 +237,7 @@ TOTALS = (
     "total|totals|grand total|sub ?total|sum|summe|gesamt|gesamtsumme|gesamtbetrag|zwischensumme|total g[ée]n[ée]ral|sous-total|"
     "total general|totale|totale complessivo|totaal|eindtotaal|total geral|razem|suma|suma końcowa|celkem|součet|spolu|súčet|"
     "summa|totalt|yhteensä|i alt|sum i alt|összesen|ukupno|toplam|genel toplam|σύνολο|итого|всего|разом|всього|jumlah|"
-    "tổng|tổng cộng|合计|总计|合計|総計|합계|총계|المجموع|الإجمالي|סך הכל|סה\"כ"
+    'tổng|tổng cộng|合计|总计|合計|総計|합계|총계|المجموع|الإجمالي|סך הכל|סה"כ'
 )
 TOTAL = re.compile(rf"^\W*(?:{TOTALS})[\s:.()0-9-]*$", re.IGNORECASE)
 RECORD = re.compile(r"^(?:HDR|HEADER|HEAD|TRL|TRAILER|TRLR|TLR|FTR|FOOTER|EOF)$", re.IGNORECASE)  # before and after the lines
@@ -257,14 +257,14 @@ def kind_of(cells: Sequence[str | None], header: Sequence[str], ragged: bool = F
     return "total" if TOTAL.search(named) else ""
 
 
-def setline_apart(rows: Rows, columns: Columns, separator: str = ",") -> Rows:
-    """Return rows without the repeated headers, totals and records among them; these are lines that are no rows, with their kind."""
+def set_apart(rows: Rows, columns: Columns, separator: str = ",") -> Rows:
+    """Return rows without repeated headers, totals and records, which become lines that are no rows, with their kind."""
     bad = [_with_kind(line, rows.header, separator) for line in rows.bad]
     places = {plain_name(name): place for place, name in enumerate(rows.header)}
     named = [places.get(plain_name(one)) for one in (columns.invoice_date, columns.invoice) if one]
     suspects = _suspects([rows.table[place] for place in named if place is not None])
-    some = rows.table.take(pa.array(suspects)).to_pylist() if len(suspects) else []
-    kinds = {int(at): (kind, list(row.values())) for at, row in zip(suspects, some, strict=True) if (kind := kind_of([*row.values()], rows.header))}
+    cells = [list(row.values()) for row in rows.table.take(pa.array(suspects)).to_pylist()] if len(suspects) else []
+    kinds = {int(at): (kind, row) for at, row in zip(suspects, cells, strict=True) if (kind := kind_of(row, rows.header))}
     if not kinds:
         return rows._replace(bad=bad)
     lines = lines_of(rows)
@@ -280,7 +280,7 @@ def _suspects(columns: list[Any]) -> Any:
         return []
     dates = columns[0]
     ends = pc.min_max(dates).as_py()
-    if not any(column.null_count for column in columns) and "0" <= ends["min"] and ends["max"] < ":":
+    if not any(column.null_count for column in columns) and ends["min"] >= "0" and ends["max"] < ":":
         return []  # all of them begin with a digit
     odd = pc.invert(pc.fill_null(pc.match_substring_regex(dates, "[0-9]"), False))
     for column in columns:
@@ -296,11 +296,26 @@ def lines_of(rows: Rows) -> list[int]:
     return list(islice((line for line in count(rows.lines + 1) if line not in among), rows.table.num_rows))
 
 
+def text_rows(header: list[str], rows: list[list[str]]) -> Rows:
+    """Return rows of text as columns, with empty fields as null."""
+    columns = zip(*rows, strict=True) if rows else [()] * len(header)
+    arrays = [pa.array([valid(text) or None for text in column], pa.string()) for column in columns]
+    return Rows(header, numbered(arrays), [])
+
+
+def numbered(arrays: list[pa.Array]) -> pa.Table:
+    """Return a table of columns that are known by their place."""
+    return pa.table(arrays, [str(place) for place in range(len(arrays))])
+
+
+def valid(text: str) -> str:
+    """Return text without halves of characters, which UTF-8 cannot hold."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
 def _with_kind(line: dict, header: Sequence[str], separator: str) -> dict:
     """Return a line that does not fit with its kind, if it is none of sales."""
-    if "_kind" in line or not (cells := next(whitespace_reader([line["_raw"].replace("\0", "")], separator), [])):
-        return line
-    kind = kind_of(cells, header, ragged=True)
+    kind = kind_of(next(whitespace_reader([line["_raw"].replace("\0", "")], separator), []), header, ragged=True)
     return {"_raw": line["_raw"], "_line": line["_line"], "_kind": kind} if kind else line
 
 
@@ -318,5 +333,5 @@ def above_of(layout: Layout) -> list[dict]:
     return [
         {"_raw": text, "_line": line, "_kind": "record" if text in records else "title"}
         for line, text in enumerate(texts, 1)
-        if text.strip()
+        if text.strip(f' \t"{layout.separator}')
     ]

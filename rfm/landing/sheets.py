@@ -10,21 +10,39 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from itertools import islice
+from operator import itemgetter
 from pathlib import PurePosixPath
 from tempfile import SpooledTemporaryFile
 from typing import Any, NamedTuple
 
+from rfm.config import Columns
 from rfm.errors import InputError
-from rfm.landing.header import HEAD, VALUE, find_header, plain_names
+from rfm.landing.header import (
+    HEAD,
+    VALUE,
+    Rows,
+    check_header,
+    find_header,
+    line_apart,
+    plain_names,
+    required,
+    set_apart,
+    text_rows,
+    with_places,
+)
 
-PIECE = 8 << 20  # bytes that are worked on at a time
+PIECE, ROWS = 8 << 20, 50_000  # bytes, and rows of a workbook or a Parquet file, that are worked on at a time
 DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError, ValueError)
 MOST_MEMBERS, MOST_RATIO, SMALL, MOST_BYTES = 20, 200, 1 << 24, 4 << 30  # of an archive: files; how far it may unpack
 MOST_CELLS, MOST_REPEATED = 50_000_000, 1000  # of a sheet: cells of the rectangle that holds all; how often a value repeats
 CELL = re.compile(rb'[ ]r="([A-Z]{1,3})([0-9]{1,7})"')
 REPEATED = re.compile(rb'<table:table-cell(?=[^>]*office:value-type)[^>]*table:number-columns-repeated="([0-9]+)"')
-ROW = re.compile(rb'<table:table-row[^>]*table:number-rows-repeated="([0-9]{4,})"[^>]*>(?:(?!</table:table-row>).){0,2000}?office:value-type', re.DOTALL)
+ROW = re.compile(
+    rb'<table:table-row[^>]*table:number-rows-repeated="([0-9]{4,})"[^>]*>(?:(?!</table:table-row>).){0,2000}?office:value-type',
+    re.DOTALL,
+)
 
 
 class Sheet(NamedTuple):
@@ -45,21 +63,25 @@ def read_workbook(chunks: Iterator[bytes], name: str, encoding: str) -> Iterator
     import python_calamine
 
     content = b"".join(chunks)
-    kind = "an XLS workbook" if not content.startswith(b"PK") else "an ODS workbook" if ODS in content[:200] else "an XLSX workbook"
-    with _readable(f"{name}: not a sales file but {kind} that cannot be read", "; export it as CSV", python_calamine.CalamineError):
+    kind = (
+        "an XLS workbook" if not content.startswith(b"PK") else "an ODS workbook" if ODS in content[:200] else "an XLSX workbook"
+    )
+    with _readable(
+        f"{name}: not a sales file but {kind} that cannot be read", "; export it as CSV", python_calamine.CalamineError
+    ):
         if content.startswith(b"PK"):
             _check_cells(content, name)
         book = python_calamine.CalamineWorkbook.from_object(io.BytesIO(content))
         sheets = [book.get_sheet_by_name(sheet) for sheet in book.sheet_names]
     for sheet in sheets:
-        yield Sheet(sheet.name, sheet.height * sheet.width, lambda sheet=sheet: _rows_of(sheet))
+        yield Sheet(sheet.name, sheet.height * sheet.width, partial(_rows_of, sheet))
 
 
 ODS = b"application/vnd.oasis.opendocument.spreadsheet"
 
 
 @contextmanager
-def _readable(said: str, remedy: str, *more: type[Exception]) -> Iterator[None]:
+def _readable(said: str, remedy: str, *more: Any) -> Iterator[None]:
     """Refuse a file that its library cannot read."""
     try:
         yield
@@ -128,7 +150,9 @@ def main_sheets(sheets: Sequence[Sheet]) -> tuple[list[tuple[Sheet, int]], dict[
     if not best or not heads[best.name]:
         return [], dict.fromkeys(heads, "is empty")
     names = {name: plain_names(head[places[name]]) - {""} if head else set() for name, head in heads.items()}
-    kept = [best] + [one for one in tables if one is not best and 4 * len(names[best.name] - names[one.name]) <= len(names[best.name])]
+    kept = [best] + [
+        one for one in tables if one is not best and 4 * len(names[best.name] - names[one.name]) <= len(names[best.name])
+    ]
     kept.sort(key=sheets.index)
     reasons = {one.name: "read" if one in kept else why_not(heads[one.name], one in tables) for one in sheets}
     return [(one, places[one.name]) for one in kept], reasons
@@ -172,23 +196,59 @@ def plain_order(header: list[str]) -> list[str]:
     return [next(iter(plain_names([name])), "") or f"column {place}" for place, name in enumerate(header, 1)]
 
 
+def rows_of_sheets(sheets: Iterator[Sheet], name: str, columns: Columns, notes: list[str]) -> Iterator[Rows]:
+    """Yield the rows of all sheets that have the columns of sales; note the others."""
+    needed, kept = plain_names(required(columns)), False
+    left: list[tuple[int, str, list[str]]] = []
+    for sheet in sheets:
+        if head := sheet.head():
+            at = find_header(head, needed)
+            has = len(needed & plain_names([*head[at], *with_places(head[at])]))
+            if has < len(needed):
+                left.append((has, sheet.name, head[at]))
+                continue
+            kept = True
+            yield from _table_of(sheet, at, f"{name}: sheet {sheet.name!r}", columns)
+    if left and not kept:
+        _, best, header = max(left, key=itemgetter(0))
+        others = f" (the other sheets: {', '.join(one for _, one, _ in left if one != best)})" if len(left) > 1 else ""
+        check_header(header, f"{name}: sheet {best!r}{others}", columns)
+    if not left and not kept:
+        yield text_rows([], [])
+    notes += [f"{name}: sheet {one!r} is not read: it lacks {len(needed) - has} of {len(needed)} columns" for has, one, _ in left]
+
+
+def _table_of(sheet: Sheet, at: int, name: str, columns: Columns) -> Iterator[Rows]:
+    """Yield the rows of a sheet below its header."""
+    rows = sheet.rows()
+    above = [line_apart(cells, number, "title") for number, cells in islice(rows, at)]
+    header = check_header(next(rows)[1], name, columns)
+    yield text_rows(header, [])._replace(bad=above, first=True)
+    while some := list(islice(rows, ROWS)):
+        table = text_rows(header, [cells for _, cells in some]).table
+        yield set_apart(Rows(header, table, [], [number for number, _ in some]), columns)
+
+
 # ── archives ─────────────────────────────────────────────────────────
 def read_archive(chunks: Iterator[bytes], name: str, encoding: str) -> Iterator[tuple[str, Any]]:
     """Yield the files in a ZIP archive, by name; their content has been compared with its checksums."""
-    with SpooledTemporaryFile(8 * PIECE) as held:  # the list of files is at the end
+    said, remedy = (
+        f"{name}: not a sales file but a ZIP archive that cannot be read",
+        "; send it again, or the files in it, without a password",
+    )
+    with SpooledTemporaryFile(8 * PIECE) as held, _readable(said, remedy):  # the list of files is at the end
         held.writelines(chunks)
         packed = held.tell()
-        with _readable(f"{name}: a ZIP archive that cannot be read", "; send it again, or the CSV files in it without a password"):
-            with zipfile.ZipFile(held) as archive:
-                members = [one for one in archive.infolist() if not one.is_dir() and not _is_hidden(one.filename)]
-                if not members:
-                    raise InputError(f"{name}: a ZIP archive without a file; export it again")
-                _check_sizes(archive, packed, name)
-                if damaged := archive.testzip():
-                    raise InputError(f"{name}: {damaged} in it is damaged; send the file again")
-                for one in members:
-                    with archive.open(one) as file:
-                        yield one.filename, file
+        with zipfile.ZipFile(held) as archive:
+            members = [one for one in archive.infolist() if not one.is_dir() and not _is_hidden(one.filename)]
+            if not members:
+                raise InputError(f"{name}: a ZIP archive without a file; export it again")
+            _check_sizes(archive, packed, name)
+            if damaged := archive.testzip():
+                raise InputError(f"{name}: {damaged} in it is damaged; send the file again")
+            for one in members:
+                with archive.open(one) as file:
+                    yield one.filename, file
 
 
 def _is_hidden(path: str) -> bool:
