@@ -83,7 +83,7 @@ def _beginning(pieces: Iterator[tuple[bytes, bool]], limit: int) -> tuple[bytes,
     return text, last
 
 
-def _table(text: bytes, last: bool, name: str, encoding: str, codec: str, sheets: dict[str, str]) -> FileProfile:
+def _table(text: bytes, last: bool, name: str, encoding: str, codec: str, sheets: dict[str, str] | None = None) -> FileProfile:
     """Parse the beginning of a file."""
     between = detect_separator(text, blanks=True)
     layout = place_header(head_of(text) or [], between)
@@ -95,7 +95,7 @@ def _table(text: bytes, last: bool, name: str, encoding: str, codec: str, sheets
     wanted = BLANK if between == BLANK else AUTO
     lines = table.filter(kept).rename_columns(names)
     ragged = sum(not kind_of(next(whitespace_reader([one["_raw"]], between), []), names, ragged=True) for one in bad)
-    return FileProfile(encoding, codec, wanted, between, lines, ragged, last, header, sheets)
+    return FileProfile(encoding, codec, wanted, between, lines, ragged, last, header, sheets or {})
 
 
 def _encoding(raw: bytes) -> tuple[str, str]:
