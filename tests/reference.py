@@ -116,6 +116,7 @@ EXAMPLE_HEAD = """\
 """
 EXAMPLES = {
     "expectations": 'known_country = "warn"',
+    "currencies": "EUR = 1.0",
     "recommendations": '"Champions" = "Our own words for what to do with this segment."',
 }
 
