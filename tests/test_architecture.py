@@ -76,7 +76,7 @@ OWNERS = {  # library: the modules or folders that import it, and nobody else
     "threadpoolctl": {"analysis.clustering"},
     "scipy": {"analysis.clustering"},
     "clvkit": {"analysis.backtest"},
-    "python_calamine": {"datasets.online_retail", "landing.decode"},
+    "python_calamine": {"datasets.online_retail", "landing.sheets"},
     "narwhals": {"analysis", "lake.spark"},
     "pyspark": {"lake.spark"},
     "deltalake": {"lake", "pipeline.release"},
