@@ -139,6 +139,14 @@ def _like(lost: Any) -> str:
     return most[1]
 
 
+def days_of(silver: Any) -> pd.DataFrame:
+    """Count the lines of each InvoiceDate and source_file."""
+    rows: Any = nw.from_native(arrow_typed(TABLES["retail_transactions_silver"], silver))
+    dated = rows.with_columns(nw.col("InvoiceDate").cast(nw.Date))
+    found = _rows(dated.group_by("InvoiceDate", "source_file").agg(nw.len().alias("lines")))
+    return pd.DataFrame(found, columns=["InvoiceDate", "source_file", "lines"])
+
+
 # ── what counts ─────────────────────────────────────────────────────────
 class Totals(NamedTuple):
     """What counts, for the shop to compare with its own figures."""
