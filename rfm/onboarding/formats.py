@@ -8,7 +8,8 @@ from collections.abc import Collection, Mapping
 from functools import cache
 from typing import NamedTuple
 
-from rfm.analysis.parsing import CURRENCIES, CURRENCY, FIRST_OF_LAST_CENTURY, GROUPED, MONTHS, number_shape
+from rfm.analysis.dates import FIRST_OF_LAST_CENTURY, MONTHS
+from rfm.analysis.parsing import CURRENCIES, CURRENCY, GROUPED, number_shape
 
 MARKS = ((".", ""), (",", ""), (".", ","), (",", "."), (",", " "), (".", " "), (".", "'"), (",", "'"))  # the simplest first
 MARKED = (".", ",")  # for the simplest numbers, if a currency sign is beside them
