@@ -39,7 +39,7 @@ def guard(results: pd.DataFrame, comparison: pd.DataFrame, max_dropped_share: fl
     if share > max_dropped_share:
         raise InputError(
             f"stopped before gold: {rows - kept} of {rows} rows dropped ({share:.1%}, limit {max_dropped_share:.0%}), "
-            f"{_broken(results, 'drop')}; correct the files, or how they are read (`rfm check` shows it), not rules.max_dropped_share"
+            f"{_broken(results, 'drop')}; correct the files, or how they are read (see `rfm check`), not rules.max_dropped_share"
         )
     return share
 
