@@ -15,7 +15,6 @@ from rfm.dialect import BLANKS as BLANKS
 from rfm.dialect import DATE_TOKENS as DATE_TOKENS
 from rfm.dialect import DISCOUNT_LINE as DISCOUNT_LINE
 from rfm.dialect import EXTRA_KEYS as EXTRA_KEYS
-from rfm.dialect import FIELDS as FIELDS
 from rfm.dialect import FLAG as FLAG
 from rfm.dialect import LANDING_COLUMNS as LANDING_COLUMNS
 from rfm.dialect import NEUTRAL as NEUTRAL
@@ -108,11 +107,9 @@ class Clusters(Section):
 class Cutoffs(Section):
     """Where the bands of the segments end, as multiples of the median customer's: ``[cutoffs]``."""
 
-    monetary: tuple[Positive, Positive, Positive] = Field(
-        (1.0, 2.0, 4.0), description="cut-offs as multiples of the median spend,"
-    )
-    frequency: tuple[Positive, Positive] = Field((1.0, 2.0), description="of the median number of invoices,")
-    recency: Positive = Field(1.0, description="and of the median days since the last purchase; below is recent")
+    monetary: tuple[Positive, Positive, Positive] = Field((1.0, 2.0, 4.0), description="cut-offs, multiples of the median spend")
+    frequency: tuple[Positive, Positive] = Field((1.0, 2.0), description="cut-offs, multiples of the median number of invoices")
+    recency: Positive = Field(1.0, description="cut-off, a multiple of the median days since the last purchase; below is recent")
 
     @field_validator("monetary", "frequency")
     @classmethod

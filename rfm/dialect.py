@@ -50,7 +50,7 @@ EXTRA_KEYS = {FLAG: FLAG} | {name: f"_{name}" for name in ("status", "line_type"
 """Settings of the further columns that have a meaning, and the names of their values in ``_rescued_data``."""
 RAGGED = '^[{]"_(?:raw|line)": '
 """Start of ``_rescued_data`` for a line with more or fewer fields than the header."""
-AROUND = '^[{]"_raw".*"_kind": "'
+AROUND = '^[{]"_(?:raw|line)".*"_kind": "'
 """A line around the table, such as a title or a total, in ``_rescued_data``."""
 ONCE = "order_counted_once"
 """Reason of quarantined lines whose order is in an earlier file, by files.overlap = "once"."""
@@ -136,7 +136,7 @@ class Columns(Section):
     @property
     def headers(self) -> dict[str, str]:
         """Header of each column of bronze; empty where the files have none."""
-        return {raw: getattr(self, field) for raw, field in FIELDS.items()}
+        return {one.bronze: getattr(self, name) for name, one in LANDING_COLUMNS.items()}
 
     @property
     def extras(self) -> dict[str, str]:
@@ -151,7 +151,7 @@ class Columns(Section):
     @model_validator(mode="after")
     def _once(self) -> Columns:
         names = Counter(plain_name(name) for name in (*self.headers.values(), *self.extras.values()) if name)
-        twice = [field for field in (*FIELDS.values(), *EXTRA_KEYS) if names[plain_name(getattr(self, field))] > 1]
+        twice = [field for field in (*LANDING_COLUMNS, *EXTRA_KEYS) if names[plain_name(getattr(self, field))] > 1]
         if twice:
             raise ValueError(f"{' and '.join(twice)} have the same name; give each the header of its own column")
         return self
@@ -163,10 +163,7 @@ LANDING_COLUMNS: dict[str, LandingColumn] = {
     if isinstance(one.json_schema_extra, dict)
 }
 """The columns of the files by their setting."""
-FIELDS = {one.bronze: name for name, one in LANDING_COLUMNS.items()}
-"""Columns of bronze, and the setting that names each one's header in the files."""
-RAW = tuple(FIELDS)
-"""The columns of bronze that hold the text of the files."""
+RAW = tuple(one.bronze for one in LANDING_COLUMNS.values())  # columns of bronze that hold the text of the files
 
 
 class Format(Section):
@@ -301,3 +298,13 @@ class Dialect(Section):
     rules: Rules = Rules()
     customers: Customers = Customers()
     currencies: dict[str, Positive] = {}
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """Columns of bronze that tell orders apart, if the first line of an order differs from the others; else none."""
+        rules = self.rules
+        if not (rules.order_total or rules.order_amounts and {"refunded", "discount"} & self.columns.extras.keys()):
+            return ()
+        if not self.columns.invoice:
+            return ("CustomerID", "InvoiceDate")
+        return ("Invoice",) if rules.invoice_restarts == "never" else ("Invoice", "InvoiceDate")

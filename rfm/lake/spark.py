@@ -223,9 +223,9 @@ class SparkLake(Lake):
         self.cluster.optimize(TABLES[name])
         return {}
 
-    def tend(self, every: int, retain_days: int = delta.RETAIN_DAYS) -> list[str]:
-        """Optimize the tables that are due, but not in a catalog; parameters as for `Lake.tend`."""
-        return [] if self.cluster.named else super().tend(every, retain_days)
+    def maintain(self, every: int, retain_days: int = delta.RETAIN_DAYS) -> list[str]:
+        """Optimize the tables that are due, but not in a catalog; parameters as for `Lake.maintain`."""
+        return [] if self.cluster.named else super().maintain(every, retain_days)
 
     def _chosen(self, name: str, until: Any = None, ledger: int | None = None, **equal: Any) -> nw.LazyFrame[Any]:
         """Return some rows of a table as a frame of the cluster."""

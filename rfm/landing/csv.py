@@ -6,21 +6,39 @@ pyarrow's reader. A quoted field may hold line ends; a quote that is never close
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import re
 import sys
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
+from json.encoder import encode_basestring
 from typing import Any, NamedTuple
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 
-from rfm.config import FLAG, LANDING_COLUMNS, RAW, Columns, plain_name
+from rfm.config import EXTRA_KEYS, FLAG, RAW, Columns, plain_name
 from rfm.errors import InputError
-from rfm.landing.decode import AUTO, TEXT, Mask, Rows, after_last_line, detect_format, mask_of
+from rfm.landing.decode import TEXT, Mask, after_last_line, detect_format, mask_of
+from rfm.landing.header import (
+    AUTO,
+    BLANK,
+    Layout,
+    Rows,
+    above_of,
+    check_header,
+    head_of,
+    layout_of,
+    set_apart,
+    skip_preamble,
+    with_places,
+)
+from rfm.landing.sheets import rows_of_sheets
 
 RECORD_LINES = 50  # a quoted field that is open for more lines was never closed
 LINES = re.compile(rb"(?:[^\r\n]*+(?>\r\n|[\r\n])){%d}" % RECORD_LINES)  # (?>: \r\n is never tried as two line ends
@@ -101,7 +119,6 @@ def _fits(record: bytes, separator: bytes, width: int, quoted: re.Pattern[bytes]
     return not joined and _count_fields(record, separator) == width
 
 
-BLANK = " "
 _QUOTED = rb'"%s"(?![^ \r\n])' % repeated(rb'[^"\r\n]|""')
 _FIELD = rb'(?:%s|[^ "\r\n][^ \r\n]*+)' % _QUOTED
 _GAP = re.compile(rb"((?<![^ \r\n])%s)(?: ++|(?![^\r\n]))| ++" % _QUOTED)
@@ -130,151 +147,80 @@ def _collapse_spaces(text: bytes) -> bytes:
     return _ENDS.sub(b"", text)
 
 
-def whitespace_reader(lines: Iterable[str], separator: str) -> Any:
-    """Return a `csv` reader of lines; where blanks separate, a run of them counts as one."""
-    if separator != BLANK:
-        return csv.reader(lines, delimiter=separator)
-    return csv.reader((line.strip(" \r\n") for line in lines), delimiter=BLANK, skipinitialspace=True)
-
-
-# ── header ────────────────────────────────────────────────────────────
-USUAL = Columns().headers
-# columns that files may lack, unless the shop names them itself
-OPTIONAL = [one.bronze for one in LANDING_COLUMNS.values() if one.without == ""]
-BEFORE_HEADER = re.compile(rb"\s*(?:sep=.[\r\n]+\s*)?")  # blank lines, and the line for spreadsheets
-FIRST_LINE = re.compile(rb"[^\r\n]*(?:\r\n|[\r\n])?")
-SEPARATORS = (",", ";", "\t", "|")
-FIRST_BYTES, FIRST_LINES = 1 << 16, 50  # that tell the separator
-
-
-class Layout(NamedTuple):
-    """Separator of a file, and the names in its header."""
-
-    separator: str
-    header: list[str]
-
-
-def skip_preamble(text: bytes) -> bytes:
-    """Return a text from the header on, empty if it is not reached yet."""
-    return text[BEFORE_HEADER.match(text).end() :]  # type: ignore[union-attr]  # matches anything
-
-
-def first_line(text: bytes) -> bytes:
-    """Return the first line of a text, with its end."""
-    return FIRST_LINE.match(text).group()  # type: ignore[union-attr]  # matches anything
-
-
-def detect_separator(text: bytes, names: Collection[str] = (), blanks: bool = False) -> str:
-    """Return the separator of a text."""
-    # The one that yields the most of the names in the first line; then the one that splits the first lines into the most
-    # columns, as many in most lines as in the first. Blanks, if they may separate, come last.
-    found = {separator: {plain_name(name) for name in _first_record(text, separator)} for separator in SEPARATORS}
-    matches = {separator: len(header.intersection(names)) for separator, header in found.items()}
-    best = [separator for separator in SEPARATORS if matches[separator] == max(matches.values())]
-    if len(best) == 1:
-        return best[0]
-    lines = "\n".join(text[:FIRST_BYTES].decode("utf-8", "replace").splitlines()[:FIRST_LINES])
-    separator = max(best, key=lambda one: _fit(lines, one))
-    return BLANK if blanks and not _fit(lines, separator)[0] and _fit(lines, BLANK)[0] else separator
-
-
-def _fit(lines: str, separator: str) -> tuple[bool, int, int]:
-    """Return whether most lines have as many columns as the first, more than one; how many columns, and how many such lines."""
-    rows = [row for row in whitespace_reader(io.StringIO(lines), separator) if row]
-    width = len(rows[0]) if rows else 0
-    fitting = sum(len(row) == width for row in rows)
-    return width > 1 and 2 * fitting >= len(rows), width, fitting
-
-
-def _layout_of(text: bytes, name: str, separator: str, columns: Columns) -> Layout:
-    """Return the separator that fits, and the names in the first line."""
-    if separator == AUTO:
-        separator = detect_separator(text, _wanted(columns))
-    found = _first_record(text, separator)
-    header = check_header(found, name, columns, first_line(text).decode("utf-8", "replace").strip()[:60])
-    if re.search(r"[\r\n]", "".join(found)):
-        raise InputError(f"{name}: a column name spans lines; write the header in one line")
-    return Layout(separator, header)
-
-
-def check_header(found: list[str], name: str, columns: Columns, line: str = "") -> list[str]:
-    """Return the names in a header, those without a name by their place; refuse a header that is not one of sales."""
-    header, wanted = _with_places(found), _wanted(columns)
-    names = [plain_name(column) for column in header]
-    if not wanted.keys() & set(names):
-        shown = f", first line {line!r}" if line and not columns.hash_customers else ""
-        raise InputError(
-            f"{name}: not a sales file{shown}; wanted {', '.join(wanted.values())}, or what [columns] in rfm.toml calls them"
-        )
-    shown_names = f"found {', '.join(header)}"
-    named = [name for raw, name in columns.headers.items() if raw not in OPTIONAL or name != USUAL[raw]]
-    if missing := [name for name in (*named, columns.cancelled) if name and plain_name(name) not in names]:
-        raise InputError(
-            f"{name}: lacks {len(missing)} required column(s): {', '.join(missing)}; {shown_names}; "
-            "say under [columns] in rfm.toml what the file calls them"
-        )
-    if twice := sorted({column for column in header if names.count(plain_name(column)) > 1}):
-        raise InputError(f"{name}: column(s) {', '.join(twice)} appear twice; {shown_names}; keep one of each")
-    return header
-
-
-def _with_places(found: list[str]) -> list[str]:
-    """Return the names in a header, those without a name by their place."""
-    return [column.strip() or f"column {place}" for place, column in enumerate(found, 1)]
-
-
-def _wanted(columns: Columns) -> dict[str, str]:
-    """Return the names that a header may have, by their plain form."""
-    return {plain_name(column): column for column in (*columns.headers.values(), columns.cancelled) if column}
-
-
-def _first_record(text: bytes, separator: str) -> list[str]:
-    """Return the fields of the first record, which may span lines."""
-    lines = io.TextIOWrapper(io.BytesIO(text[:FIRST_BYTES]), "utf-8", "replace")  # decoded as far as they are read
-    return next(whitespace_reader(lines, separator), [])
-
-
 # ── parse ────────────────────────────────────────────────────────────
-def parse(raw: bytes, name: str, encoding: str = AUTO, separator: str = AUTO, columns: Columns = Columns()) -> pa.Table:
+def parse(
+    raw: bytes, name: str, encoding: str = AUTO, separator: str = AUTO, columns: Columns = Columns(), **more: Any
+) -> pa.Table:
     """Return the content of a landing file as rows of bronze."""
-    return pa.concat_tables(iter_tables(io.BytesIO(raw), name, encoding, separator, columns))
+    return pa.concat_tables(iter_tables(io.BytesIO(raw), name, encoding, separator, columns, **more))
 
 
 def iter_tables(
-    source: Any, name: str, encoding: str = AUTO, separator: str = AUTO, columns: Columns = Columns(), further: bool = True
+    source: Any,
+    name: str,
+    encoding: str = AUTO,
+    separator: str = AUTO,
+    columns: Columns = Columns(),
+    further: bool = True,
+    fill_down: Sequence[str] = (),
+    count_orders: Sequence[str] = (),
+    notes: list[str] | None = None,
 ) -> Iterator[pa.Table]:
-    """Yield a landing file of any format as rows of bronze, some megabytes at a time."""
-    mask = mask_of(columns)
-    found, chunks = detect_format(source, name)
+    """Yield a landing file of any format as rows of bronze, some megabytes at a time.
+
+    ``fill_down`` names headers whose blank cells take the value above; ``count_orders`` the columns of bronze that tell orders
+    apart, whose lines get a number; ``notes`` gets the parts of the file that are not read.
+    """
+    bronze = Bronze(columns, mask_of(columns), further, tuple(fill_down), tuple(count_orders))
+    for rows in _rows_of_file(source, name, encoding, separator, columns, [] if notes is None else notes):
+        yield bronze.table(rows)
+
+
+def _rows_of_file(
+    source: Any, name: str, encoding: str, separator: str, columns: Columns, notes: list[str], packed: bool = False
+) -> Iterator[Rows]:
+    """Yield the rows of a file of any format, or of the files in an archive."""
+    found, chunks = detect_format(source, name, packed)
     pieces = found.read(chunks, name, encoding)
-    rows = _rows_of_text(pieces, name, separator, columns) if found is TEXT else _rows_of_sales(pieces, name, columns)
-    for header, table, bad in rows:
-        yield _to_bronze_columns(table, header, bad, columns, mask, further)
+    if found is TEXT:
+        yield from _rows_of_text(pieces, name, separator, columns)
+    elif found.kind == "sheets":
+        yield from rows_of_sheets(pieces, name, columns, notes)
+    elif found.kind == "files":
+        for member, file in pieces:
+            yield from _rows_of_file(file, f"{name}: {member}", encoding, separator, columns, notes, packed=True)
+    else:
+        yield from _rows_of_sales(pieces, name, columns)
 
 
 def _rows_of_text(pieces: Iterator[tuple[bytes, bool]], name: str, separator: str, columns: Columns) -> Iterator[Rows]:
     """Yield the rows of CSV text."""
-    layout, rest, number = None, b"", 1
+    layout, rest, number, first = None, b"", 0, True
     for text, last in pieces:
-        text = rest + text if layout else skip_preamble(rest + text)
-        if not layout and text:
-            layout = _layout_of(text, name, separator, columns)
-            text = text[len(first_line(text)) :]
+        text, above = rest + text if layout else skip_preamble(rest + text), []
+        if not layout and text and (lines := head_of(text, last)):
+            layout = layout_of(lines, name, separator, columns)
+            text, above, number = text[layout.size :], above_of(layout), len(layout.above) + 1
+        rest = text
         if layout:
             records = records_of(text, layout, last)
             table, bad = read_records(records, layout, number, name)
+            rows = set_apart(Rows(layout.header, table, bad, number), columns, layout.separator)
             number, rest = number + table.num_rows + len(bad), records.rest
-            yield Rows(layout.header, table, bad)
+            yield rows._replace(bad=above + rows.bad, first=first)
+            first = False
     if not layout:
         yield Rows([], pa.table({}), [])
 
 
 def _rows_of_sales(pieces: Iterator[Rows], name: str, columns: Columns) -> Iterator[Rows]:
     """Yield the rows of a file of another format, if its header is one of sales; an empty file has no rows."""
-    for place, (header, table, bad) in enumerate(pieces):
-        if place == 0 and (header or bad):
-            check_header(header, name, columns)
-        yield Rows(_with_places(header), table, bad)
+    number = 0
+    for place, rows in enumerate(pieces):
+        if place == 0 and (rows.header or rows.bad):
+            check_header(rows.header, name, columns)
+        yield set_apart(Rows(with_places(rows.header), rows.table, rows.bad, number, place == 0), columns)
+        number += rows.table.num_rows + len(rows.bad)
 
 
 def records_of(text: bytes, layout: Layout, last: bool) -> Records:
@@ -282,23 +228,6 @@ def records_of(text: bytes, layout: Layout, last: bool) -> Records:
     if layout.separator == BLANK:
         return _split_whitespace_delimited(text, len(layout.header), last)
     return _split_records(text, layout.separator.encode(), len(layout.header), last)
-
-
-def _to_bronze_columns(
-    table: pa.Table, header: list[str], bad: list[dict], columns: Columns, mask: Mask | None, further: bool = True
-) -> pa.Table:
-    """Return the columns of bronze, whatever their names and order in the file, and below them the lines that do not fit."""
-    found = {plain_name(column): i for i, column in enumerate(header)}
-    places = {raw: found.get(plain_name(name)) if name else None for raw, name in columns.headers.items()}
-    values = {raw: pa.nulls(table.num_rows, pa.string()) if i is None else table[i] for raw, i in places.items()}
-    extra = {i: name for i, name in enumerate(header) if further and i not in places.values()}
-    if columns.cancelled and header:
-        flag = found[plain_name(columns.cancelled)]
-        extra = {flag: FLAG} | {i: name for i, name in extra.items() if i != flag}
-    if mask:
-        values["CustomerID"], extra, bad = mask(values["CustomerID"]), mask.extra(extra), mask.bad(bad)
-    good = pa.table([*values.values(), _extra_fields(table, extra)], [*values, "_rescued_data"])
-    return pa.concat_tables([good, _rescued(bad, good.schema)]) if bad else good
 
 
 def read_records(records: Records, layout: Layout, number: int, name: str) -> tuple[pa.Table, list[dict]]:
@@ -342,14 +271,120 @@ def _with_own_text(line: dict, ragged: Mapping[bytes, bytes], separator: str) ->
     return {**line, "_raw": raw.decode("utf-8", "replace"), "_fields": _count_fields(text, separator.encode())}
 
 
-def _extra_fields(table: pa.Table, extra: Mapping[int, str]) -> pa.Array:
-    """Return per row the JSON of its fields in columns that bronze does not know."""
-    if not extra:
-        return pa.nulls(table.num_rows, pa.string())
-    columns = [table[i].to_pylist() for i in extra]
-    rows = zip(*columns, strict=True)
-    present = ({k: v for k, v in zip(extra.values(), row, strict=True) if v is not None} for row in rows)
-    return pa.array([json.dumps(fields, ensure_ascii=False) if fields else None for fields in present], pa.string())
+# ── rows of bronze ───────────────────────────────────────────────────
+ESCAPED = r'["\\\x00-\x1f]'  # characters that JSON writes otherwise
+BETWEEN = ", "
+ORDER_LINE, FILLED = "_order_line", "_filled"
+RESERVED = {*EXTRA_KEYS.values(), ORDER_LINE, FILLED, "_raw", "_line", "_kind", "_fields"} - {FLAG}
+
+
+@dataclass
+class Bronze:
+    """Makes the rows of a file rows of bronze, piece by piece; it remembers the row above and the orders seen."""
+
+    columns: Columns
+    mask: Mask | None
+    further: bool
+    fill_down: tuple[str, ...]
+    count_orders: tuple[str, ...]
+    above: dict[str, str | None] = field(default_factory=dict)
+    seen: Counter = field(default_factory=Counter)
+
+    def table(self, rows: Rows) -> pa.Table:
+        """Return rows with the columns of bronze, whatever their names and order in the file, and below them the other lines."""
+        table, header, bad = rows.table, rows.header, rows.bad
+        found = {plain_name(column): i for i, column in enumerate(header)}
+        places = {raw: found.get(plain_name(name)) if name else None for raw, name in self.columns.headers.items()}
+        named = {key: found[plain_name(name)] for key, name in self.columns.extras.items()} if header else {}
+        self.above = {} if rows.first else self.above
+        table, filled = self._filled(table, header, places["Invoice"])
+        values = {raw: pa.nulls(table.num_rows, pa.string()) if i is None else table[i] for raw, i in places.items()}
+        members = [_extra_member(key, table[i]) for key, i in named.items()]
+        members += [_member(ORDER_LINE, self._order_lines(values, table[named["store"]] if "store" in named else None))] * bool(
+            self.count_orders
+        )
+        members += filled
+        if self.further and not self.mask:  # of customers to hide, any other column may hold ids or names
+            used = {*places.values(), *named.values()}
+            members += [_member(self._key(name), table[i]) for i, name in enumerate(header) if i not in used]
+        if self.mask:
+            values["CustomerID"], bad = self.mask(values["CustomerID"]), self.mask.bad(bad)
+        rescued = _json_of(members) if members else pa.nulls(table.num_rows, pa.string())
+        good = pa.table([*values.values(), rescued], [*values, "_rescued_data"])
+        return pa.concat_tables([good, _rescued(bad, good.schema)]) if bad else good
+
+    def _key(self, name: str) -> str:
+        """Return the key of a further column, which is none of those with a meaning."""
+        return f" {name}" if name in RESERVED or name == FLAG and self.columns.cancelled else name
+
+    def _filled(self, table: pa.Table, header: Sequence[str], order: int | None) -> tuple[pa.Table, list[Any]]:
+        """Return a table whose blank cells have the value above, within an order, and which cells of a row these are."""
+        wanted = {plain_name(name) for name in self.fill_down}
+        places = [i for i, name in enumerate(header) if plain_name(name) in wanted]
+        if not places or not table.num_rows:
+            return table, []
+        row = pa.table([pa.array([self.above.get(name)], pa.string()) for name in header], table.column_names)
+        table = pa.concat_tables([row, table]).combine_chunks()
+        known = {i: _known(table[i]) for i in range(len(header))}
+        empty = ~np.logical_or.reduce(list(known.values()))
+        at = np.arange(table.num_rows)
+        start, texts = np.zeros_like(at), []
+        if order is not None:  # a blank order is that of the line above
+            orders = pc.fill_null_forward(pc.if_else(known[order], table[order], None)).combine_chunks()
+            self.above[header[order]] = orders[-1].as_py()
+            codes = orders.dictionary_encode().indices.fill_null(-1).to_numpy()
+            start = np.maximum.accumulate(np.where(np.append(True, codes[1:] != codes[:-1]), at, 0))
+        for i in places:
+            last = np.maximum.accumulate(np.where(known[i], at, -1))
+            takes = ~known[i] & (last >= (0 if i == order else start))
+            self.above[header[i]] = table[i][int(last[-1] if takes[-1] else at[-1])].as_py()
+            takes &= ~empty
+            table = table.set_column(i, table.column_names[i], table[i].take(pa.array(np.where(takes, last, at))))
+            texts.append(pc.if_else(pa.array(takes), f",{header[i]}", ""))
+        joined = pc.utf8_slice_codeunits(pc.binary_join_element_wise(*texts, ""), 1)
+        return table.slice(1), [_member(FILLED, pc.if_else(pc.equal(joined, ""), None, joined).slice(1))]
+
+    def _order_lines(self, values: dict[str, Any], store: Any) -> pa.Array:
+        """Return the number of each line within its order, in the file so far; a line without an order is one of its own."""
+        keys = [values[name].to_pylist() for name in self.count_orders] + ([] if store is None else [store.to_pylist()])
+        return pa.array(list(map(self._next, zip(*keys, strict=True))), pa.string())
+
+    def _next(self, key: tuple) -> str:
+        """Return the number of the next line of an order."""
+        if key[0] is None:
+            return "1"
+        self.seen[key] += 1
+        return str(self.seen[key])
+
+
+def _known(column: Any) -> np.ndarray:
+    """Return which cells hold more than blanks."""
+    return pc.fill_null(pc.not_equal(pc.utf8_trim_whitespace(column), ""), False).to_numpy()
+
+
+def _extra_member(field: str, column: Any) -> Any:
+    """Return a further column that has a meaning: always there, and without what ends a text in JSON; a flag as it came."""
+    if field == FLAG:
+        return _member(FLAG, column)
+    return _member(EXTRA_KEYS[field], pc.replace_substring_regex(pc.fill_null(column, ""), ESCAPED, ""))
+
+
+def _json_of(members: list[Any]) -> pa.Array:
+    """Return per row the JSON of its members; null if it has none."""
+    # not `null_handling="skip"`, which loses the rows where all are null
+    inside = pc.binary_join_element_wise(*(pc.fill_null(one, "") for one in members), "")
+    closed = pc.binary_join_element_wise("{", pc.utf8_slice_codeunits(inside, len(BETWEEN)), "}", "")
+    return pc.if_else(pc.equal(inside, ""), None, closed)
+
+
+def _member(name: str, column: Any) -> Any:
+    """Return a column as members of JSON objects, null where it is null."""
+    # a million lines are no place for a call of Python per line: only texts with marks are written by `encode_basestring`
+    if pc.any(pc.match_substring_regex(column, ESCAPED)).as_py():
+        coded = pa.chunked_array(column).combine_chunks().dictionary_encode()
+        texts = [None if text is None else encode_basestring(text)[1:-1] for text in coded.dictionary.to_pylist()]
+        column = pa.DictionaryArray.from_arrays(coded.indices, pa.array(texts, pa.string())).cast(pa.string())
+    return pc.binary_join_element_wise(f'{BETWEEN}{encode_basestring(name)}: "', column, '"', "")
 
 
 def _rescued(bad: list[dict], schema: pa.Schema) -> pa.Table:

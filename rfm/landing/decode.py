@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import codecs
 import csv
-import datetime as dt
 import gzip
 import hashlib
 import hmac
@@ -13,9 +12,9 @@ import json
 import os
 import re
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
-from itertools import chain, islice
+from itertools import chain
 from tempfile import SpooledTemporaryFile
 from typing import Any, NamedTuple
 
@@ -23,20 +22,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from rfm.config import BLANKS, FLAG, Columns
+from rfm.config import BLANKS, Columns
 from rfm.errors import InputError, SettingsError, first_line
-
-AUTO = "auto"
-PIECE = 8 << 20  # bytes that are worked on at a time
-ROWS = 50_000  # rows of a workbook or a Parquet file that are worked on at a time
-
-
-class Rows(NamedTuple):
-    """Rows of a file: the names in its header, one text column per name, and the lines that are no rows."""
-
-    header: list[str]
-    table: pa.Table
-    bad: list[dict]
+from rfm.landing.header import AUTO, Rows, numbered, text_rows, valid
+from rfm.landing.sheets import ODS, PIECE, ROWS, as_csv, read_archive, read_workbook
 
 
 class Format(NamedTuple):
@@ -46,9 +35,10 @@ class Format(NamedTuple):
     magic: bytes
     suffixes: tuple[str, ...]
     read: Callable[[Iterator[bytes], str, str], Iterator[Any]]
+    kind: str = "rows"  # what that yields: "text", "rows", "sheets" or "files"
 
 
-def detect_format(source: Any, name: str) -> tuple[Format, Iterator[bytes]]:
+def detect_format(source: Any, name: str, packed: bool = False) -> tuple[Format, Iterator[bytes]]:
     """Return the format of a file and its unpacked bytes; refuse files that cannot hold sales."""
     chunks = _unpack(source, name)
     first, stem = next(chunks, b""), name.lower().removesuffix(".gz")
@@ -56,6 +46,8 @@ def detect_format(source: Any, name: str) -> tuple[Format, Iterator[bytes]]:
     found = found or next((one for one in FORMATS if one.suffixes and stem.endswith(one.suffixes)), None)
     if not found and (kind := next((kind for start, kind in REFUSED.items() if re.match(start, first, re.DOTALL)), None)):
         raise InputError(f"{name}: not a sales file but {kind}; export it as CSV and send it again")
+    if packed and found and found.kind == "files":
+        raise InputError(f"{name}: an archive in an archive; unpack it and send the files in it")
     return found or TEXT, chain([first], chunks)
 
 
@@ -64,11 +56,22 @@ def to_utf8(raw: bytes, name: str, encoding: str = AUTO) -> bytes:
     return b"".join(text for text, _ in decode_stream(io.BytesIO(raw), name, encoding))
 
 
-def decode_stream(source: Any, name: str, encoding: str = AUTO) -> Iterator[tuple[bytes, bool]]:
-    """Yield a file of any format as CSV text in UTF-8, piece by piece, and whether the piece is the last."""
-    found, chunks = detect_format(source, name)
+def decode_stream(
+    source: Any, name: str, encoding: str = AUTO, sheets: dict[str, str] | None = None, packed: bool = False
+) -> Iterator[tuple[bytes, bool]]:
+    """Yield a file of any format as CSV text in UTF-8, piece by piece, and whether the piece is the last.
+
+    Of an archive, this is its first file; of a workbook, the sheets with sales; ``sheets`` gets whether each sheet is read.
+    """
+    found, chunks = detect_format(source, name, packed)
     pieces = found.read(chunks, name, encoding)
-    return pieces if found is TEXT else _mark_last(_as_csv(pieces))
+    if found.kind == "files":
+        for member, file in pieces:
+            yield from decode_stream(file, f"{name}: {member}", encoding, sheets, packed=True)
+            return
+    if found.kind == "sheets":
+        pieces = as_csv(list(pieces), {} if sheets is None else sheets)
+    yield from pieces if found is TEXT else _mark_last(pieces if found.kind == "sheets" else _as_csv(pieces))
 
 
 def _as_csv(pieces: Iterator[Rows]) -> Iterator[bytes]:
@@ -77,7 +80,7 @@ def _as_csv(pieces: Iterator[Rows]) -> Iterator[bytes]:
     names = io.StringIO()
     csv.writer(names, lineterminator="\n").writerow(first.header)
     yield names.getvalue().encode("utf-8", "replace")
-    for _, table, bad in chain([first], pieces):
+    for _, table, bad, *_ in chain([first], pieces):
         lines = io.BytesIO()
         if table.num_rows and first.header:
             table = table.select(range(len(first.header)))
@@ -96,49 +99,6 @@ def _unpack(source: Any, name: str) -> Iterator[bytes]:
         raise InputError(f"{name}: damaged gzip ({error}); send the file again") from None
 
 
-def _read_workbook(chunks: Iterator[bytes], name: str, encoding: str) -> Iterator[Rows]:
-    """Yield the sheets that have the header of the first, one after the other, without empty rows."""
-    import python_calamine
-
-    content = b"".join(chunks)
-    try:
-        book = python_calamine.CalamineWorkbook.from_object(io.BytesIO(content))
-        sheets = [book.get_sheet_by_name(sheet) for sheet in book.sheet_names]
-    except (python_calamine.CalamineError, OSError, ValueError) as error:
-        kind = "an XLSX workbook" if content.startswith(b"PK") else "an XLS workbook"
-        raise InputError(f"{name}: not a sales file but {kind} that cannot be read ({error}); export it as CSV") from None
-    header: list[str] | None = None
-    for sheet in sheets:
-        rows = (row for row in ([_cell_text(cell) for cell in row] for row in sheet.iter_rows()) if any(row))
-        first = next(rows, None)
-        if first and header in (None, first):
-            header = first
-            yield _text_rows(header, [])
-            while some := list(islice(rows, ROWS)):
-                yield _text_rows(header, some)
-
-
-def _text_rows(header: list[str], rows: list[list[str]]) -> Rows:
-    """Return rows of text as columns, with empty fields as null."""
-    columns = zip(*rows, strict=True) if rows else [()] * len(header)
-    arrays = [pa.array([_valid(text) or None for text in column], pa.string()) for column in columns]
-    return Rows(header, _numbered(arrays), [])
-
-
-def _numbered(arrays: list[pa.Array]) -> pa.Table:
-    """Return a table of columns that are known by their place."""
-    return pa.table(arrays, [str(place) for place in range(len(arrays))])
-
-
-def _cell_text(cell: Any) -> str:
-    """Return a cell as text: whole numbers without decimals, dates and times in ISO 8601."""
-    if isinstance(cell, float) and cell.is_integer():
-        return str(int(cell))
-    if isinstance(cell, dt.datetime):
-        return cell.isoformat(" ").removesuffix(" 00:00:00")
-    return str(cell)
-
-
 def _read_parquet(chunks: Iterator[bytes], name: str, encoding: str) -> Iterator[Rows]:
     """Yield the rows of a Parquet file, some of a row group at a time."""
     from pyarrow import parquet
@@ -148,9 +108,9 @@ def _read_parquet(chunks: Iterator[bytes], name: str, encoding: str) -> Iterator
         try:
             file = parquet.ParquetFile(held)
             header = file.schema_arrow.names
-            yield _text_rows(header, [])
+            yield text_rows(header, [])
             for batch in file.iter_batches(ROWS):
-                yield Rows(header, _numbered([_column_text(column) for column in batch.columns]), [])
+                yield Rows(header, numbered([_column_text(column) for column in batch.columns]), [])
         except (pa.ArrowException, OSError) as error:
             raise InputError(f"{name}: a Parquet file that cannot be read ({first_line(error)}); send the file again") from None
 
@@ -204,7 +164,7 @@ def _read_json_lines(chunks: Iterator[bytes], name: str, encoding: str) -> Itera
         header |= dict.fromkeys(chain.from_iterable(rows))
         arrays = [pa.array([row.get(key) for row in rows], pa.string()) for key in header]
         number += len(lines)
-        yield Rows(list(header), _numbered(arrays), bad)
+        yield Rows(list(header), numbered(arrays), bad)
 
 
 def _json_rows(lines: list[bytes], before: int) -> tuple[list[dict[str, str | None]], list[dict]]:
@@ -229,7 +189,7 @@ def _json_row(line: bytes) -> dict[str, str | None]:
     if any(isinstance(value, dict | list) for value in found.values()):
         nested = {key: value for key, value in json.loads(line).items() if isinstance(value, dict | list)}
         found |= {key: json.dumps(value, ensure_ascii=False) for key, value in nested.items()}
-    return {_valid(key): _json_text(value) for key, value in found.items()}
+    return {valid(key): _json_text(value) for key, value in found.items()}
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -241,12 +201,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _json_text(value: Any) -> str | None:
     """Return a value as text, None if it is empty."""
-    return str(value).lower() if isinstance(value, bool) else _valid(value) or None if value else None
-
-
-def _valid(text: str) -> str:
-    """Return text without halves of characters, which UTF-8 cannot hold."""
-    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+    return str(value).lower() if isinstance(value, bool) else valid(value) or None if value else None
 
 
 # ── text ────────────────────────────────────────────────────────────
@@ -319,18 +274,19 @@ def _is_utf8(raw: bytes) -> bool:
 # To read another format, write a function that yields its rows as `Rows` and add one line here; everything behind it
 # (column names, further columns, hashed customers, `rfm check`) works on `Rows`. The first magic that fits the unpacked
 # bytes decides, then the suffix of the name (without .gz); a file without either is CSV text.
-TEXT = Format("", b"", (), _read_text)  # records and columns are found by `rfm.landing.csv`
+TEXT = Format("", b"", (), _read_text, "text")  # records and columns are found by `rfm.landing.csv`
 JSON_LINE = rb'(?:\xef\xbb\xbf)?\s*\{[^\S\r\n]*(?:"[^\r\n]*)?\}[^\S\r\n]*(?:[\r\n]|\Z)'
+OFFICE = rb"PK\x03\x04.{26}(?:\[Content_Types\]|_rels/|docProps/|customXml/|xl/|mimetype.{0,64}?%s)" % re.escape(ODS)
 FORMATS = (
     Format("Parquet", rb"PAR1", (".parquet", ".pq"), _read_parquet),
     Format("JSON lines", JSON_LINE, (".jsonl", ".ndjson"), _read_json_lines),
-    Format("a workbook", rb"PK\x03\x04(?=.{0,4000}(?:xl/|\[Content_Types\]))", (), _read_workbook),
-    Format("a workbook", rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", (), _read_workbook),
+    Format("a workbook", OFFICE, (), read_workbook, "sheets"),
+    Format("a workbook", rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", (), read_workbook, "sheets"),
+    Format("a ZIP archive", rb"PK(?:\x03\x04|\x05\x06)", (), read_archive, "files"),
     TEXT,
 )
 REFUSED = {  # how files begin that are no sales files, and what they are
     rb"%PDF-": "a PDF document",
-    rb"PK(?:\x03\x04|\x05\x06)": "a ZIP archive",
     rb"7z\xbc\xaf\x27\x1c": "a 7z archive",
     rb"Rar!\x1a\x07": "a RAR archive",
     rb"BZh[1-9]1AY&SY": "a bzip2 archive",
@@ -370,10 +326,6 @@ class Mask(NamedTuple):
     def one(self, text: str | None) -> str | None:
         """Return the hash of an id, None if there is none."""
         return pseudonymize(text or "", self.key) or None
-
-    def extra(self, columns: Mapping[int, str]) -> dict[int, str]:
-        """Return the further columns that are kept, by place and name: only the flag, as any other may hold ids or names."""
-        return {place: name for place, name in columns.items() if name == FLAG}
 
     def bad(self, lines: list[dict]) -> list[dict]:
         """Return lines that did not fit without their text."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import fnmatch
 import hashlib
+import itertools
 import os
 import re
 import uuid
@@ -54,6 +55,8 @@ DATES_IN_NAMES = {  # patterns of dates, and their formats; the first that is a 
     r"(?<![0-9])[0-9]{2}[.][0-9]{2}[.](?:19|20)[0-9]{2}(?![0-9])": "%d.%m.%Y",
     r"(?<![0-9])(?:19|20)[0-9]{6}(?=[0-9]{6}(?![0-9])|(?![0-9]))": "%Y%m%d",  # a time may follow
 }
+
+BETWEEN_DATES = re.compile(r"[\s_.-]*(?:to|until|bis|au|al|a|tot|til|till|do|–|—)?[\s_.-]*", re.IGNORECASE)  # in a range of days
 
 
 class LandingFile(NamedTuple):
@@ -129,12 +132,22 @@ def _token(info: dict[str, Any]) -> str | None:
 
 
 def date_in(path: str) -> dt.date | None:
-    """Return the date in a file's name, None if there is none."""
+    """Return the date in a file's name, of a range of days the last; None if there is none."""
     name = PurePosixPath(path).name
     for pattern, form in DATES_IN_NAMES.items():
-        for found in re.findall(pattern, name):
-            with suppress(ValueError):
-                return dt.datetime.strptime(found, form).date()
+        found = [(one, day) for one in re.finditer(pattern, name) if (day := _day(one.group(), form))]
+        for (one, day), (other, until) in itertools.pairwise(found):
+            if until >= day and BETWEEN_DATES.fullmatch(name[one.end() : other.start()]):
+                return until
+        if found:
+            return found[0][1]
+    return None
+
+
+def _day(text: str, form: str) -> dt.date | None:
+    """Return a date; None if there is no such day."""
+    with suppress(ValueError):
+        return dt.datetime.strptime(text, form).date()
     return None
 
 

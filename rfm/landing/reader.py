@@ -68,6 +68,10 @@ class FileReader:
     encoding: str = AUTO
     separator: str = AUTO
     columns: Columns = Columns()
+    further: bool = True
+    fill_down: Sequence[str] = ()
+    count_orders: Sequence[str] = ()
+    notes: dict[str, list[str]] = field(default_factory=dict)
 
     def rows(self, run_date: dt.date) -> tuple[FileContent, pa.Table | StreamedRows]:
         """Return the file's content and rows; the rows of a file that is too large to hold are streamed later."""
@@ -103,7 +107,10 @@ class FileReader:
     def _tables(self, file: _Hashed, run_date: dt.date) -> Iterator[pa.Table]:
         """Yield the rows with the time of reading, the file and the run date."""
         now = dt.datetime.now(dt.UTC)
-        for rows in iter_tables(file, self.name, self.encoding, self.separator, self.columns):
+        given = self.columns, self.further, self.fill_down, self.count_orders
+        notes: list[str] = []
+        self.notes[self.name] = notes
+        for rows in iter_tables(file, self.name, self.encoding, self.separator, *given, notes):
             rows = rows.append_column("ingestion_timestamp", _repeat(now, pa.timestamp("us", "UTC"), rows.num_rows))
             rows = rows.append_column("source_file", _repeat(self.name, pa.string(), rows.num_rows))
             yield rows.append_column("processing_date", _repeat(run_date, pa.date32(), rows.num_rows))
@@ -138,7 +145,8 @@ Read = tuple[tuple, pa.Table | StreamedRows]  # a file's row of the ledger, and 
 class Reading:
     """Landing files while they are read: iterate over the batches.
 
-    ``refused`` gets one line per file that was not read; ``progress`` is called with the number of files that are done.
+    ``refused`` gets one line per file that was not read, ``left_out`` one per sheet; ``progress`` is called with the number of
+    files that are done.
     """
 
     landing: str
@@ -147,8 +155,17 @@ class Reading:
     encoding: str = AUTO
     separator: str = AUTO
     columns: Columns = Columns()
+    further: bool = True
+    fill_down: Sequence[str] = ()
+    count_orders: Sequence[str] = ()
+    notes: dict[str, list[str]] = field(default_factory=dict)
     refused: list[str] = field(default_factory=list)
     progress: Callable[[int], None] = lambda files: None
+
+    @property
+    def left_out(self) -> list[str]:
+        """Sheets of workbooks that are not read, and why."""
+        return [note for notes in self.notes.values() for note in notes]
 
     def __iter__(self) -> Iterator[tuple[pa.Table, pa.Table | StreamedRows]]:
         """Yield files and their rows, a pair per batch of about 64 MB of rows, or per file that is too large to hold."""
@@ -193,7 +210,8 @@ class Reading:
     def _read_or_refuse(self, system: fsspec.AbstractFileSystem, root: str, file: LandingFile) -> Read | str:
         """Return a file's row of the ledger and its rows, or why it is refused."""
         name = file.source_file
-        reader = FileReader(system, f"{root}/{name}", name, file.bytes, self.encoding, self.separator, self.columns)
+        given = self.encoding, self.separator, self.columns, self.further, self.fill_down, self.count_orders, self.notes
+        reader = FileReader(system, f"{root}/{name}", name, file.bytes, *given)
         try:
             content, rows = reader.rows(self.run_date)
         except InputError as error:
@@ -213,11 +231,17 @@ def read_files(
     encoding: str = AUTO,
     separator: str = AUTO,
     columns: Columns = Columns(),
+    further: bool = True,
+    fill_down: Sequence[str] = (),
+    count_orders: Sequence[str] = (),
 ) -> Reading:
     """Read landing files of any format as text, in batches of about 64 MB.
 
     ``files`` are those of `list_files`, or their paths. Iterate over the result: pairs of files (rows of ``landing_files``)
-    and their rows of ``retail_transactions_bronze``; afterwards ``refused`` says which files were not read, and why.
+    and their rows of ``retail_transactions_bronze``; afterwards ``refused`` says which files were not read, and why, and
+    ``left_out`` which sheets of workbooks. ``further=False`` leaves out columns without a meaning. Blank cells under the headers
+    in ``fill_down`` take the value above. ``count_orders`` names the columns of bronze that tell orders apart, such as
+    ``("Invoice",)``: then ``_rescued_data`` has the number of each line within its order.
 
     Examples
     --------
@@ -233,7 +257,7 @@ def read_files(
     (2, 101, ['Invoice', 'StockCode', 'Description'])
     """
     listed = [file if isinstance(file, LandingFile) else LandingFile(file, date_in(file), 0) for file in files]
-    return Reading(landing, listed, run_date, encoding, separator, columns)
+    return Reading(landing, listed, run_date, encoding, separator, columns, further, fill_down, count_orders)
 
 
 def _reason(name: str, error: Exception) -> str:

@@ -7,7 +7,6 @@ import fnmatch
 import json
 import os
 import re
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
@@ -19,20 +18,25 @@ import pyarrow as pa
 
 from rfm.analysis.cleaning import EXPECTATIONS
 from rfm.analysis.quality.gate import FITS_HEADER, QuarantineReason
-from rfm.config import FIELDS, Columns, plain_name
+from rfm.config import Columns, plain_name
 from rfm.errors import InputError, SettingsError, friendly_io_errors
-from rfm.landing.csv import (
+from rfm.landing.csv import read_records, records_of
+from rfm.landing.decode import FORMATS, GZIP_MAGIC, UTF8_BOM, UTF16_BOMS, after_last_line, decode_stream, detect_format
+from rfm.landing.files import filesystem, outside_reports
+from rfm.landing.header import (
+    AUTO,
     BLANK,
-    Layout,
+    FIRST_LINES,
     detect_separator,
-    first_line,
-    read_records,
-    records_of,
+    head_of,
+    kind_of,
+    place_header,
+    plain_names,
+    required,
     skip_preamble,
     whitespace_reader,
+    with_places,
 )
-from rfm.landing.decode import AUTO, FORMATS, GZIP_MAGIC, UTF8_BOM, UTF16_BOMS, after_last_line, decode_stream, detect_format
-from rfm.landing.files import filesystem, outside_reports
 from rfm.settings import Settings, absolute
 
 # ── the beginning of a file ──────────────────────────────────────────
@@ -52,6 +56,7 @@ class FileProfile(NamedTuple):
     ragged: int  # lines with another number of fields
     whole: bool  # True if these are all lines
     header: str
+    sheets: dict[str, str]  # of a workbook: "read", or why not
 
 
 def sniff(system: fsspec.AbstractFileSystem, path: str, name: str, limit: int = GLANCE) -> FileProfile:
@@ -59,13 +64,14 @@ def sniff(system: fsspec.AbstractFileSystem, path: str, name: str, limit: int = 
     with system.open(path, "rb") as file:
         encoding, codec = _encoding(file.read(limit))
     with system.open(path, "rb") as file:
-        text, last = _beginning(decode_stream(file, name, codec), limit)
+        sheets: dict[str, str] = {}
+        text, last = _beginning(decode_stream(file, name, codec, sheets), limit)
     text = skip_preamble(text)
     if len(text) > limit:
         text, last = text[: after_last_line(text[:limit])], False
     if not text:
         raise InputError(f"{name}: is empty; export it again")
-    return _table(text, last, name, encoding, codec)
+    return _table(text, last, name, encoding, codec, sheets)
 
 
 def _beginning(pieces: Iterator[tuple[bytes, bool]], limit: int) -> tuple[bytes, bool]:
@@ -77,23 +83,19 @@ def _beginning(pieces: Iterator[tuple[bytes, bool]], limit: int) -> tuple[bytes,
     return text, last
 
 
-def _table(text: bytes, last: bool, name: str, encoding: str, codec: str) -> FileProfile:
+def _table(text: bytes, last: bool, name: str, encoding: str, codec: str, sheets: dict[str, str] | None = None) -> FileProfile:
     """Parse the beginning of a file."""
     between = detect_separator(text, blanks=True)
-    first = first_line(text)
-    header = first.decode("utf-8", "replace").strip()
-    names = _unique([column.strip() for column in next(whitespace_reader([header], between))])
-    layout = Layout(between, names)
-    table, bad = read_records(records_of(text[len(first) :], layout, last), layout, 1, name)
+    layout = place_header(head_of(text) or [], between)
+    header = text[: layout.size].splitlines()[-1].decode("utf-8", "replace").strip()
+    names = with_places(layout.header)
+    table, bad = read_records(records_of(text[layout.size :], layout, last), layout, 1, name)
+    rows = zip(*(column.to_pylist() for column in table.columns), strict=True)
+    kept = pa.array([not kind_of(row, names) for row in rows], pa.bool_())
     wanted = BLANK if between == BLANK else AUTO
-    return FileProfile(encoding, codec, wanted, between, table.rename_columns(names), len(bad), last, header)
-
-
-def _unique(names: list[str]) -> list[str]:
-    """Make the names of columns unique and not empty."""
-    named = [name or f"column {place}" for place, name in enumerate(names, 1)]
-    seen = Counter(named)
-    return [name if seen[name] == 1 else f"{name} (column {place})" for place, name in enumerate(named, 1)]
+    lines = table.filter(kept).rename_columns(names)
+    ragged = sum(not kind_of(next(whitespace_reader([one["_raw"]], between), []), names, ragged=True) for one in bad)
+    return FileProfile(encoding, codec, wanted, between, lines, ragged, last, header, sheets or {})
 
 
 def _encoding(raw: bytes) -> tuple[str, str]:
@@ -131,7 +133,7 @@ def _line_numbers(
     """Return the first line of each row; None for a row that is not found."""
     with system.open(path, "rb") as file:
         rows_of = whitespace_reader(_lines(file, path, encoding), between)
-        header = [plain_name(name) for name in next((row for row in rows_of if any(row)), [])]
+        header = _header(rows_of, plain_names(required(columns)))
         named = {raw: plain_name(name) for raw, name in columns.headers.items() if name and plain_name(name) in header}
         if columns.hash_customers:
             named.pop("CustomerID", None)
@@ -141,6 +143,16 @@ def _line_numbers(
     with system.open(path, "rb") as file:
         above = 1 if detect_format(file, path)[0].suffixes else 0  # the header is no line of Parquet or JSON lines
     return [found[row] - above if row in found else None for row in wanted]
+
+
+def _header(reader: Any, wanted: set[str]) -> list[str]:
+    """Return the names in the header that the next rows begin with, as they are compared."""
+    names: list[str] = []
+    for _, row in zip(range(FIRST_LINES), reader, strict=False):
+        names = max(names, [plain_name(name) for name in row], key=lambda one: len(wanted.intersection(one)))
+        if wanted <= set(names):
+            break
+    return [plain_name(name) for name in with_places(names)]
 
 
 def _first(reader: Any, places: list[int], wanted: set[Row]) -> dict[Row, int]:
@@ -237,6 +249,12 @@ class Sample:
         frames = [one.lines.to_pandas(types_mapper=pd.ArrowDtype) for one in self.glances.values()]
         return pd.concat(frames, ignore_index=True)
 
+    @property
+    def sources(self) -> pd.Series:
+        """File of each line."""
+        names = [name for name, one in self.glances.items() for _ in range(one.lines.num_rows)]
+        return pd.Series(pd.Categorical(names), dtype="category")
+
 
 def silent(what: str, done: int, of: int | None) -> None:
     """Ignore the progress of a check."""
@@ -301,5 +319,5 @@ def example_of(reason: QuarantineReason, place: Input, settings: Settings, betwe
     raw = COLUMN.get(rule, "")
     path = f"{place.root}/{file}"
     (line,) = _line_numbers(place.system, path, [row], settings.columns, between, settings.files.encoding)
-    named = getattr(settings.columns, FIELDS[raw], raw) if raw else ""
+    named = settings.columns.headers[raw] if raw else ""
     return Example(rule, MEANINGS.get(rule, ""), reason.rows, file, line, named, row.get(raw))

@@ -71,7 +71,7 @@ def backfill(
                 if last_one:
                     held.kept.clear()
                 yield run_date, headline
-        lake.tend(settings.care.optimize_every, settings.care.retain_days)
+        lake.maintain(settings.care.optimize_every, settings.care.retain_days)
 
 
 def clean_ahead(settings: Settings, lake: Lake, run_dates: list[dt.date]) -> dict[dt.date, stages.Ingested]:

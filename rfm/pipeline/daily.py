@@ -63,7 +63,7 @@ def run(
             watch.settle()
             run_record.write_record(work, record)
             address = worker.ask("publish", record.to_json())
-    watch.lake.tend(settings.care.optimize_every, settings.care.retain_days)
+    watch.lake.maintain(settings.care.optimize_every, settings.care.retain_days)
     return record.to_json() | {"report": address}
 
 

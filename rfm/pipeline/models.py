@@ -18,9 +18,10 @@ from rfm.analysis.formatting import escape_formulas
 from rfm.analysis.segments.profiles import SCHEMA
 from rfm.config import plain_name
 from rfm.errors import InputError, friendly_io_errors
-from rfm.landing.csv import detect_separator, parse
+from rfm.landing.csv import parse
 from rfm.landing.decode import to_utf8
 from rfm.landing.files import filesystem
+from rfm.landing.header import detect_separator
 from rfm.pipeline.stages import customer_metrics
 from rfm.report.publish import write_file
 from rfm.settings import Settings, artifacts_dir

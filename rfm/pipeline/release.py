@@ -27,8 +27,8 @@ from rfm.errors import ContractError, InputError, SettingsError, first_line
 from rfm.lake import ingest, open_lake_log
 from rfm.lake.delta import retried, sql_equals
 from rfm.lake.tables import Lake
-from rfm.landing.csv import detect_separator
 from rfm.landing.decode import mask_of, to_utf8
+from rfm.landing.header import detect_separator
 from rfm.pipeline.stages import recount_quality
 from rfm.settings import Settings
 

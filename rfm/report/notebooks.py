@@ -115,10 +115,6 @@ def _text(cell: Any) -> str:
     return cell.get_text(strip=True)
 
 
-def _markdown(source: str) -> Markup:
-    return safe_html(_renderer()(source))
-
-
 @cache
 def _renderer() -> Callable[[str], str]:
     import mistune
@@ -139,7 +135,7 @@ CELL_FILTERS: dict[str, Callable[..., Any]] = {
     "base64": lambda text: base64.b64encode(text.encode()).decode(),
     "figure": figure,
     "highlight": _highlight,
-    "markdown": _markdown,
+    "markdown": lambda source: safe_html(_renderer()(source)),
     "no_ansi": lambda text: ANSI.sub("", text),
     "safe_html": safe_html,
     "shown_kind": lambda data: next((kind for kind in MIMES if kind in data), None),

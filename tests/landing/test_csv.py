@@ -73,6 +73,7 @@ READ: dict[str, tuple[bytes, Fate]] = {
     "blank lines between": (table("", "", LINE), Fate(2)),
     "a line of blanks": (table("   "), ONE_RESCUED),
     "end of file mark": (table("\x1a"), ONE_RESCUED),
+    "zip": (zipped("sales.csv"), GOOD),
     # encodings
     "utf-8 with mark": (b"\xef\xbb\xbf" + table(), GOOD),
     "utf-16": (table().decode().encode("utf-16"), GOOD),
@@ -102,7 +103,7 @@ READ: dict[str, tuple[bytes, Fate]] = {
     "no country": (b"\n".join(",".join(r[:6] + r[7:]).encode() for r in (COLUMNS, VALUES)), GOOD),
     "an additional column": (f"{HEADER},Till\n{LINE},7\n".encode(), Fate(1)),
     "columns without a name": (f"{HEADER},,\n{LINE},,\n".encode(), GOOD),
-    "the header again": (table(HEADER), ONE_BAD),
+    "the header again": (table(HEADER), ONE_RESCUED),
     # ragged lines
     "a line cut off": (table("489434,85048,BA"), ONE_RESCUED),
     "one field": (table("x"), ONE_RESCUED),
@@ -163,7 +164,7 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "pdf": (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n", "a PDF document"),
     "xlsx": (zipped("xl/workbook.xml"), "an XLSX workbook"),
     "xls": (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(64), "an XLS workbook"),
-    "zip": (zipped("sales.csv"), "a ZIP archive"),
+    "zip cut off": (zipped("sales.csv")[:-9], "a ZIP archive that cannot be read"),
     "html": (b"\n<!DOCTYPE html><html><body>Sign in</body></html>", "an HTML page"),
     "xml": (b'<?xml version="1.0"?><sales/>', "an XML document"),
     "json": (b'[{"Invoice": 489434}]', "a JSON document"),

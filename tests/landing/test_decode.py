@@ -26,9 +26,10 @@ from rfm.errors import InputError
 from rfm.lake import ingest
 from rfm.lake.tables import Lake
 from rfm.landing import decode, reader
-from rfm.landing.csv import detect_separator, parse
+from rfm.landing.csv import parse
 from rfm.landing.decode import Mask, pseudonymize, to_utf8
 from rfm.landing.files import list_files
+from rfm.landing.header import detect_separator
 from rfm.landing.reader import StreamedRows, read_files
 from rfm.onboarding import check
 

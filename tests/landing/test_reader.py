@@ -233,7 +233,6 @@ def test_a_gzip_of_nothing_has_no_rows():
         ),
         (csv(LINE, header=HEADER.replace("Country", "Price")), "column(s) Price appear twice"),
         (csv(LINE, header=HEADER.replace("Country", "price")), "appear twice"),
-        (csv(LINE + ",a,b", header=HEADER + ",Coupon,Coupon"), "column(s) Coupon appear twice"),
     ],
 )
 def test_a_file_that_is_no_sales_file_is_refused(raw, said):
@@ -338,7 +337,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_large_file_can_be_streamed_several_times(tmp_path, small):
     put(tmp_path, "1_transactions.csv", "3_transactions.csv")
-    put(tmp_path, "2_transactions.csv", text=csv(*[LINE] * 50, "x"))
+    put(tmp_path, "2_transactions.csv", text=csv(*[LINE] * 400, "x"))
     (large, pieces), (files, whole) = read_files(str(tmp_path), [f"{i}_transactions.csv" for i in (1, 2, 3)], DAY)
     assert files["source_file"].to_pylist() == ["1_transactions.csv", "3_transactions.csv"]
     raw = (tmp_path / "2_transactions.csv").read_bytes()
@@ -347,7 +346,7 @@ def test_a_large_file_can_be_streamed_several_times(tmp_path, small):
     for _ in range(2):
         tables = list(pieces)
         assert len(tables) > 10
-        assert sum(table.num_rows for table in tables) == len(pl.DataFrame(pieces)) == 51
+        assert sum(table.num_rows for table in tables) == len(pl.DataFrame(pieces)) == 401
         assert {table.schema for table in tables} == {whole.schema}
 
 

@@ -1,156 +1,24 @@
 """Every table as a pandera model: columns, types, nulls, bounds, units and key; the docstring says what one row is.
 
 Importing pandera takes half a second, so only a frame that may break its contract, the tests and the reference import this
-module. `rfm.contracts` reads the same description from `schema.json`, which `python tests/test_docs.py` writes.
+package. `rfm.contracts` reads the same description from `schema.json`, which `python tests/test_docs.py` writes.
 """
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import polars as pl
-from pandera.api.polars.types import PolarsData
-from pandera.polars import DataFrameModel, Field, check
+from pandera.polars import Field
 
-Money = Annotated[pl.Decimal, 18, 2]
-Timestamp = Annotated[pl.Datetime, "us", "UTC"]
+from rfm.schema import lines
+from rfm.schema.lines import CURRENCY, CUSTOMERS, DAYS, INVOICES, PERCENT, PROCESSING_DATE, ROWS, SOURCE_FILE, Money, TableModel
 
-BYTES, CURRENCY, CUSTOMERS, DAYS, FILES, INVOICES, ITEMS, PERCENT, ROWS, SECONDS = (
-    {"unit": unit} for unit in ("bytes", "currency", "customers", "days", "files", "invoices", "items", "%", "rows", "seconds")
-)
-
-# columns that several tables share, under one name each: a Field remembers its own
+CLUSTER = Field(ge=-3, description="0, 1, … by falling median Monetary; -1, -2, -3 are outliers")
 CUSTOMER = Field(description="the customer")
-INGESTED = Field(description="when the row was ingested, UTC")
-PROCESSING_DATE = Field(description="run date of the run that ingested the rows")
+EXPLANATION = Field(description="the median customer, and the cut-offs that give the segment")
+RECOMMENDATION = Field(description="recommended action")
 SEGMENT = Field(description="segment")
-SOURCE_FILE = Field(description="path of the file under the landing folder")
+TIER = Field(description="group of segments: premium, high value, active engagement, risk, growth and new")
 UPDATE_DATE = Field(description="run date")
-
-
-class TableModel(DataFrameModel):
-    """The base of all models: a frame has exactly these columns, in this order."""
-
-    # pandera's way is a nested class Config in every model; five lines more for each of them would say the same
-    def __init_subclass__(cls, name: str = "", unique: list[str] | None = None) -> None:
-        cls.Config = type("Config", (cls.Config,), {"name": name, "unique": unique, "strict": True, "ordered": True})
-        super().__init_subclass__()
-
-
-class LandingFiles(TableModel, name="landing_files", unique=["source_file", "layer"]):
-    """A landing file in a layer."""
-
-    source_file: pl.String = SOURCE_FILE
-    layer: pl.String = Field(description="bronze, silver or quarantine; changed: new content waits to be restated")
-    file_date: pl.Date = Field(nullable=True, description="date in the file's name")
-    bytes: pl.Int64 = Field(ge=0, metadata=BYTES, description="size when it was read")
-    sha256: pl.String = Field(description="digest of the content when it was read")
-    processing_date: pl.Date = Field(description="run date of the run that read it")
-    rows: pl.Int64 = Field(ge=0, metadata=ROWS, description="rows of the file in the layer")
-    token: pl.String = Field(nullable=True, description="ETag or modification time when it was listed")
-    version: pl.Int64 = Field(nullable=True, description="transaction of the content: times restated, and its digest")
-
-
-class RunWarnings(TableModel, name="run_warnings", unique=["run_date", "stage", "kind", "message"]):
-    """A warning of a run."""
-
-    run_date: pl.Date = Field(description="run date of the run that warns")
-    stage: pl.String = Field(description="notebook that warns, e.g. 1_bronze")
-    kind: pl.String = Field(description="what it is about, e.g. refused_file")
-    severity: pl.String = Field(description="warning or error; an error makes the run end with exit status 1")
-    message: pl.String = Field(description="one line: what, how many, what to do")
-
-
-class PipelineRuns(TableModel, name="pipeline_runs", unique=["run_id", "stage"]):
-    """A stage of a run."""
-
-    run_id: pl.String = Field(description="the run")
-    run_date: pl.Date = Field(description="day that the run is for")
-    stage: pl.String = Field(description="notebook, e.g. 1_bronze; `run` for all of them, `backfill` for a day without notebooks")
-    status: pl.String = Field(description="running, done or failed; a killed run stays running")
-    started: Timestamp = Field(description="start, UTC")
-    seconds: pl.Float64 = Field(ge=0, metadata=SECONDS, description="duration; 0 while it is running")
-    rows_read: pl.Int64 = Field(ge=0, metadata=ROWS, description="rows read")
-    rows_written: pl.Int64 = Field(ge=0, metadata=ROWS, description="rows written")
-    versions: pl.String = Field(description="JSON: version of each table that it read and wrote")
-    error: pl.String = Field(nullable=True, description="what went wrong, in one line")
-
-
-class _Raw(TableModel):
-    """The columns of a landing file, as text, and what did not fit them."""
-
-    Invoice: pl.String = Field(nullable=True, description="raw text")
-    StockCode: pl.String = Field(nullable=True, description="raw text")
-    Description: pl.String = Field(nullable=True, description="raw text")
-    Quantity: pl.String = Field(nullable=True, description="raw text")
-    Price: pl.String = Field(nullable=True, description="raw text")
-    CustomerID: pl.String = Field(nullable=True, description="raw text")
-    Country: pl.String = Field(nullable=True, description="raw text")
-    InvoiceDate: pl.String = Field(nullable=True, description="raw text")
-    rescued: pl.String = Field(alias="_rescued_data", nullable=True, description="JSON of what did not fit the header")
-
-
-class RetailTransactionsBronze(_Raw, name="retail_transactions_bronze"):
-    """A line that arrived, as it arrived."""
-
-    ingestion_timestamp: Timestamp = INGESTED
-    source_file: pl.String = SOURCE_FILE
-    processing_date: pl.Date = PROCESSING_DATE
-
-
-class RetailTransactionsSilver(TableModel, name="retail_transactions_silver"):
-    """An invoice line, clean and typed."""
-
-    InvoiceNo: pl.String = Field(description="invoice, 6 or 7 characters unless the shop's rules differ")
-    StockCode: pl.String = Field(description="product or special code")
-    Description: pl.String = Field(nullable=True, description="product name")
-    Quantity: pl.Int32 = Field(metadata=ITEMS, description="items; below 0 for a return")
-    UnitPrice: Annotated[pl.Decimal, 10, 2] = Field(ge=0, metadata=CURRENCY, description="price of one item, rounded half up")
-    CustomerID: pl.String = Field(nullable=True, description="the customer; null for guests")
-    Country: pl.String = Field(nullable=True, description="where the customer lives")
-    InvoiceDate: pl.Date = Field(description="day of the sale")
-    IsCancellation: pl.Boolean = Field(
-        description="cancelled, not sold or paid back: invoice starts with C or c unless the shop's rules differ"
-    )
-    TotalPrice: Annotated[pl.Decimal, 12, 2] = Field(
-        metadata=CURRENCY, description="what the line counts: Quantity × UnitPrice, less discounts; below 0 for a return"
-    )
-    Year: pl.Int32 = Field(description="year of InvoiceDate")
-    Month: pl.Int32 = Field(ge=1, le=12, description="month of InvoiceDate")
-    DayOfWeek: pl.Int32 = Field(ge=1, le=7, description="1 = Sunday … 7 = Saturday")
-    SurrogateKey: pl.String = Field(description="InvoiceNo_StockCode_Quantity; may repeat")
-    ingestion_timestamp: Timestamp = INGESTED
-    source_file: pl.String = SOURCE_FILE
-    processing_date: pl.Date = PROCESSING_DATE
-
-    # a bound that holds for sales only, which Field(ge=…) cannot say
-    @check("Quantity", statistics={"min_value": 1, "unless": "IsCancellation"})
-    def at_least_1_unless_cancelled(cls, data: PolarsData) -> pl.LazyFrame:
-        """Return True per row that sells something."""
-        return data.lazyframe.select((pl.col("Quantity") >= 1) | pl.col("IsCancellation"))
-
-
-class RetailTransactionsQuarantine(_Raw, name="retail_transactions_quarantine"):
-    """A line that silver refused, raw."""
-
-    failed_expectations: pl.String = Field(description="names of the broken rules, separated by commas")
-    ingestion_timestamp: Timestamp = INGESTED
-    source_file: pl.String = SOURCE_FILE
-    processing_date: pl.Date = PROCESSING_DATE
-
-
-class ReleasedRows(TableModel, name="released_rows"):
-    """A quarantined line that was put right by hand."""
-
-    row_id: pl.String = Field(description="digest of the quarantined line, and its number among equal ones")
-    release_id: pl.String = Field(description="digest of all lines that were released together")
-    source_file: pl.String = SOURCE_FILE
-    failed_expectations: pl.String = Field(description="names of the broken rules")
-    raw_before: pl.String = Field(description="JSON of the line as it arrived")
-    raw_after: pl.String = Field(description="JSON of the line as it was corrected")
-    version: pl.Int64 = Field(description="transaction of the file's content that the line belongs to")
-    released_timestamp: Timestamp = Field(description="when it was released, UTC")
-    run_date: pl.Date = Field(description="run date of the release")
 
 
 class CustomerRfmGold(TableModel, name="customer_rfm_gold", unique=["CustomerID"]):
@@ -166,7 +34,7 @@ class CustomerRfmGold(TableModel, name="customer_rfm_gold", unique=["CustomerID"
 class CustomerRfmKmeansClustered(CustomerRfmGold, name="customer_rfm_kmeans_clustered", unique=["CustomerID"]):
     """A customer as of the run date."""
 
-    Cluster: pl.Int32 = Field(ge=-3, description="0, 1, … by falling median Monetary; -1, -2, -3 are outliers")
+    Cluster: pl.Int32 = CLUSTER
     UpdateDate: pl.Date = UPDATE_DATE
 
 
@@ -231,7 +99,7 @@ class SegmentStability(TableModel, name="segment_stability", unique=["UpdateDate
 class ClusterSummary(TableModel, name="cluster_summary", unique=["Cluster"]):
     """A cluster."""
 
-    Cluster: pl.Int32 = Field(ge=-3, description="0, 1, … by falling median Monetary; -1, -2, -3 are outliers")
+    Cluster: pl.Int32 = CLUSTER
     Count: pl.Int64 = Field(ge=1, metadata=CUSTOMERS, description="customers")
     AverageMonetary: pl.Float64 = Field(metadata=CURRENCY, description="average Monetary, rounded to 2")
     MedianMonetary: pl.Float64 = Field(metadata=CURRENCY, description="median Monetary, rounded to 2")
@@ -245,10 +113,10 @@ class ClusterDescriptionAndRecommendation(ClusterSummary, name="cluster_descript
     """A cluster."""
 
     Cluster_Description: pl.String = SEGMENT
-    Tier: pl.String = Field(description="group of segments: premium, high value, active engagement, risk, growth and new")
-    Cluster_Recommendation: pl.String = Field(description="recommended action")
+    Tier: pl.String = TIER
+    Cluster_Recommendation: pl.String = RECOMMENDATION
     Cluster_Label: pl.String = Field(description="segment, with the kind of outlier or a number where clusters share it")
-    Explanation: pl.String = Field(description="the median customer, and the cut-offs that give the segment")
+    Explanation: pl.String = EXPLANATION
 
 
 class CustomerRfmDescriptionAndRecommendation(
@@ -256,15 +124,15 @@ class CustomerRfmDescriptionAndRecommendation(
 ):
     """A customer as of the run date."""
 
-    Tier: pl.String = Field(description="group of segments: premium, high value, active engagement, risk, growth and new")
-    Cluster_Recommendation: pl.String = Field(description="recommended action")
+    Tier: pl.String = TIER
+    Cluster_Recommendation: pl.String = RECOMMENDATION
 
 
 class SegmentSummary(TableModel, name="segment_summary", unique=["Cluster_Description"]):
     """A segment."""
 
     Cluster_Description: pl.String = SEGMENT
-    Tier: pl.String = Field(description="group of segments: premium, high value, active engagement, risk, growth and new")
+    Tier: pl.String = TIER
     Customers: pl.Int64 = Field(ge=1, metadata=CUSTOMERS, description="customers")
     AverageMonetary: pl.Float64 = Field(metadata=CURRENCY, description="average Monetary, rounded to 2")
     MedianMonetary: pl.Float64 = Field(metadata=CURRENCY, description="median Monetary, rounded to 2")
@@ -275,8 +143,8 @@ class SegmentSummary(TableModel, name="segment_summary", unique=["Cluster_Descri
     CustomerShare: pl.Float64 = Field(ge=0, le=1, description="share of all customers")
     Revenue: Money = Field(ge=0, metadata=CURRENCY, description="sum of Monetary, exact")
     RevenueShare: pl.Float64 = Field(ge=0, le=1, description="share of all revenue")
-    Cluster_Recommendation: pl.String = Field(description="recommended action")
-    Explanation: pl.String = Field(description="the median customer, and the cut-offs that give the segment")
+    Cluster_Recommendation: pl.String = RECOMMENDATION
+    Explanation: pl.String = EXPLANATION
 
 
 class CustomerSegmentations(TableModel, name="customer_segmentations", unique=["CustomerID"]):
@@ -321,7 +189,7 @@ class BronzeDailyQuality(TableModel, name="bronze_daily_quality", unique=["proce
 
     processing_date: pl.Date = PROCESSING_DATE
     total_records: pl.Int64 = Field(ge=0, metadata=ROWS, description="rows")
-    files_processed: pl.Int64 = Field(ge=0, metadata=FILES, description="files they came from")
+    files_processed: pl.Int64 = Field(ge=0, metadata={"unit": "files"}, description="files they came from")
     distinct_invoice_date: pl.Int64 = Field(ge=0, metadata=DAYS, description="distinct invoice dates")
     valid_records: pl.Int64 = Field(ge=0, metadata=ROWS, description="rows that fit the header")
     null_invoices: pl.Int64 = Field(ge=0, metadata=ROWS, description="rows without invoice")
@@ -392,7 +260,7 @@ class DailyVolume(TableModel, name="daily_volume", unique=["InvoiceDate", "sourc
 
 MODELS = {
     str(one.Config.name): one
-    for one in list(vars().values())
-    if isinstance(one, type) and issubclass(one, TableModel) and one not in (TableModel, _Raw)
+    for one in [*vars(lines).values(), *vars().values()]
+    if isinstance(one, type) and issubclass(one, TableModel) and one.Config.name and one is not TableModel
 }
 """The models by the name of their table, in the order of the road."""

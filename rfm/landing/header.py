@@ -1,0 +1,337 @@
+"""Where the table of a file is: its separator, its header below titles, and the lines around it that are no sales."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from itertools import count, islice
+from operator import itemgetter
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from rfm.config import LANDING_COLUMNS, Columns, plain_name
+from rfm.errors import InputError
+
+AUTO, BLANK = "auto", " "
+SEPARATORS = (",", ";", "\t", "|")
+USUAL = Columns().headers
+# columns that files may lack, unless the shop names them itself
+OPTIONAL = [one.bronze for one in LANDING_COLUMNS.values() if one.without == ""]
+BEFORE_HEADER = re.compile(rb"\s*(?:sep=.[\r\n]+\s*)?")  # blank lines, and the line for spreadsheets
+FIRST_LINE = re.compile(rb"[^\r\n]*(?:\r\n|[\r\n])?")
+WHOLE_LINE = re.compile(rb"[^\r\n]*(?:\r\n|[\r\n])")
+FIRST_BYTES, FIRST_LINES, BELOW = 1 << 16, 50, 30  # where the header is looked for, and the lines below that confirm it
+HEAD = FIRST_LINES + BELOW
+
+
+class Rows(NamedTuple):
+    """Rows of a file: the names in its header, one text column per name, the lines that are no rows, and where they stand."""
+
+    header: list[str]
+    table: pa.Table
+    bad: list[dict]
+    lines: int | list[int] = 0  # the lines before the rows, or the line of each row
+    first: bool = False  # whether a table begins here
+
+
+class Layout(NamedTuple):
+    """Separator of a file, the names in its header, the lines above it, and the bytes up to the table."""
+
+    separator: str
+    header: list[str]
+    above: tuple[bytes, ...] = ()
+    size: int = 0
+
+
+# ── lines ────────────────────────────────────────────────────────────
+def skip_preamble(text: bytes) -> bytes:
+    """Return a text from its first line on, empty if it is not reached yet."""
+    return text[BEFORE_HEADER.match(text).end() :]  # type: ignore[union-attr]  # matches anything
+
+
+def first_line(text: bytes) -> bytes:
+    """Return the first line of a text, with its end."""
+    return FIRST_LINE.match(text).group()  # type: ignore[union-attr]  # matches anything
+
+
+def head_of(text: bytes, last: bool = True) -> list[bytes] | None:
+    """Return the first lines of a text; None if it is too short to have them all. However a text is cut, they are the same."""
+    lines = [line.group() for line in islice(WHOLE_LINE.finditer(text[:FIRST_BYTES]), HEAD + 1)]
+    if len(lines) <= HEAD and len(text) <= FIRST_BYTES and not last:
+        return None
+    if len(text) > FIRST_BYTES and lines and lines[-1].endswith(b"\r"):
+        lines.pop()  # the rest of its end may come
+    return lines[:HEAD] or [first_line(text)]
+
+
+def whitespace_reader(lines: Iterable[str], separator: str) -> Any:
+    """Return a `csv` reader of lines; where blanks separate, a run of them counts as one."""
+    if separator != BLANK:
+        return csv.reader(lines, delimiter=separator)
+    return csv.reader((line.strip(" \r\n") for line in lines), delimiter=BLANK, skipinitialspace=True)
+
+
+def _rows_of(lines: Sequence[bytes], separator: str) -> tuple[list[list[str]], list[int]]:
+    """Return the rows in lines that are not blank, and the number of lines up to the end of each."""
+    reader = whitespace_reader((line.decode("utf-8", "replace").replace("\0", "") for line in lines), separator)
+    found = [(row, reader.line_num) for row in reader if row]
+    return [row for row, _ in found], [end for _, end in found]
+
+
+# ── separator ────────────────────────────────────────────────────────
+def detect_separator(text: bytes, names: Collection[str] = (), blanks: bool = False) -> str:
+    """Return the separator of a text."""
+    # The one that yields the most of the names in a line; then the one that splits the most lines into as many columns as
+    # the header. Blanks, if they may separate, come last.
+    first = {separator: len(_names(_first_record(text, separator)).intersection(names)) for separator in SEPARATORS}
+    if 2 * max(first.values()) > len(names) and len(best := _most(first)) == 1:
+        return best[0]
+    lines = head_of(text) or []
+    rows = {separator: _rows_of(lines, separator)[0] for separator in SEPARATORS}
+    best = _most({one: max((len(_names(row).intersection(names)) for row in rows[one]), default=0) for one in rows})
+    if len(best) == 1:
+        return best[0]
+    separator = max(best, key=lambda one: _fit(rows[one]))
+    return BLANK if blanks and not _fit(rows[separator])[0] and _fit(_rows_of(lines, BLANK)[0])[0] else separator
+
+
+def _most(counts: dict[str, int]) -> list[str]:
+    """Return the keys with the largest count."""
+    return [one for one, count in counts.items() if count == max(counts.values())]
+
+
+def _names(row: Sequence[str]) -> set[str]:
+    """Return the cells of a row as headers are compared."""
+    return {plain_name(cell) for cell in row}
+
+
+def _fit(rows: list[list[str]]) -> tuple[bool, int, int]:
+    """Return whether most lines have as many columns as the header, more than one; how many columns, and how many such lines."""
+    rows = rows[find_header(rows) :]
+    width = len(rows[0]) if rows else 0
+    fitting = sum(len(row) == width for row in rows)
+    return width > 1 and 2 * fitting >= len(rows), width, fitting
+
+
+def _first_record(text: bytes, separator: str) -> list[str]:
+    """Return the fields of the first record, which may span lines."""
+    lines = io.TextIOWrapper(io.BytesIO(text[:FIRST_BYTES]), "utf-8", "replace")  # decoded as far as they are read
+    return next(whitespace_reader(lines, separator), [])
+
+
+# ── header ───────────────────────────────────────────────────────────
+VALUE = re.compile(r"^[-+(]?[0-9][0-9.,:/TZ -]*\)?$")  # a number or a date
+
+
+def find_header(rows: Sequence[Sequence[str]], wanted: Collection[str] = ()) -> int:
+    """Return the place of the header among the first rows of a file; 0 if none looks like one."""
+    rows = rows[:HEAD]
+    if wanted:
+        return max(range(len(rows[:FIRST_LINES])), key=lambda at: len(_names(rows[at]).intersection(wanted)), default=0)
+    return next((at for at in range(len(rows[:FIRST_LINES])) if _is_header(at, rows)), 0)
+
+
+def _is_header(at: int, rows: Sequence[Sequence[str]]) -> bool:
+    """Return True if a row names the columns of the rows below it, and holds no value itself."""
+    row, below = [cell.strip() for cell in rows[at]], [one for one in rows[at + 1 : at + 1 + BELOW] if any(one)]
+    if sum(map(bool, row)) < 2 or not below or any(VALUE.search(cell) or at and _is_numeric(cell) for cell in row):
+        return False
+    width = Counter(map(len, below)).most_common(1)[0][0]
+    typical = [one for one in below if len(one) == width]
+    nameless = [
+        place
+        for place in range(width)
+        if 2 * sum(bool(one[place].strip()) for one in typical) > len(typical) and not "".join(row[place : place + 1])
+    ]
+    return len(row) in (width, width - 1, width + 1) and len(nameless) <= 1
+
+
+def _is_numeric(cell: str) -> bool:
+    """Return True if a third of a cell is digits, as in ``€ 12.00`` and ``Jan 3, 2025``."""
+    return 3 * sum(map(str.isdigit, cell)) >= len(cell) > 0
+
+
+def place_header(lines: Sequence[bytes], separator: str, wanted: Collection[str] = ()) -> Layout:
+    """Return where the header stands in the first lines of a file, and its names, as many as the lines below have fields."""
+    rows, ends = _rows_of(lines, separator)
+    if not rows:
+        return Layout(separator, [], (), len(lines[0]))
+    at = 0 if separator == BLANK else find_header(rows, wanted)
+    header = _as_wide(rows[at], rows[at + 1 : at + 1 + BELOW])
+    return Layout(separator, header, tuple(lines[: ends[at] - 1]), sum(map(len, lines[: ends[at]])))
+
+
+def _as_wide(header: list[str], below: Sequence[Sequence[str]]) -> list[str]:
+    """Return a header with or without a last name that is empty, as the lines below end with a separator or not."""
+    width, widths = len(header), Counter(len(row) for row in below if _names(row) != _names(header))
+    longer = sum(len(row) == width + 1 and not row[-1].strip() for row in below)
+    if widths[width] or not below:
+        return header
+    if 2 * longer >= len(below):
+        return [*header, ""]
+    return header[:-1] if not header[-1].strip() and 2 * widths[width - 1] >= len(below) else header
+
+
+def layout_of(lines: Sequence[bytes], name: str, separator: str, columns: Columns) -> Layout:
+    """Return the separator that fits, the names in the header and the lines above it; refuse a file that is not one of sales."""
+    if separator == AUTO:
+        separator = detect_separator(b"".join(lines), _wanted(columns))
+    layout = place_header(lines, separator, plain_names(required(columns)))
+    header = check_header(layout.header, name, columns, lines[0].decode("utf-8", "replace").strip()[:60])
+    if re.search(r"[\r\n]", "".join(header)):
+        raise InputError(f"{name}: a column name spans lines; write the header in one line")
+    return layout._replace(header=header)
+
+
+def check_header(found: list[str], name: str, columns: Columns, line: str = "") -> list[str]:
+    """Return the names in a header, each once; refuse a header that is not one of sales."""
+    wanted, names = _wanted(columns), Counter(map(plain_name, found))
+    if not wanted.keys() & names.keys():
+        shown = f", first line {line!r}" if line and not columns.hash_customers else ""
+        raise InputError(
+            f"{name}: not a sales file{shown}; wanted {', '.join(wanted.values())}, or what [columns] in rfm.toml calls them"
+        )
+    header = with_places(found)
+    shown = f"found {', '.join(header)}"
+    if missing := [name for name in required(columns) if plain_name(name) not in plain_names([*found, *header])]:
+        raise InputError(
+            f"{name}: lacks {len(missing)} required column(s): {', '.join(missing)}; {shown}; "
+            "say under [columns] in rfm.toml what the file calls them"
+        )
+    if twice := [name for plain, name in wanted.items() if names[plain] > 1]:
+        raise InputError(f"{name}: column(s) {', '.join(twice)} appear twice; {shown}; keep one, or set the name with its place")
+    return header
+
+
+def with_places(found: Sequence[str]) -> list[str]:
+    """Return the names in a header; those that are empty or not unique with their place."""
+    names = [column.strip() or f"column {place}" for place, column in enumerate(found, 1)]
+    seen = Counter(map(plain_name, names))
+    return [name if seen[plain_name(name)] == 1 else f"{name} (column {place})" for place, name in enumerate(names, 1)]
+
+
+def required(columns: Columns) -> list[str]:
+    """Return the names that a header must have."""
+    named = [name for raw, name in columns.headers.items() if raw not in OPTIONAL or name != USUAL[raw]]
+    return [name for name in (*named, *columns.extras.values()) if name]
+
+
+def plain_names(names: Iterable[str]) -> set[str]:
+    """Return names as headers are compared."""
+    return {plain_name(name) for name in names}
+
+
+def _wanted(columns: Columns) -> dict[str, str]:
+    """Return the names that a header may have, by their plain form."""
+    return {plain_name(column): column for column in (*columns.headers.values(), *columns.extras.values()) if column}
+
+
+# ── lines that are no sales ──────────────────────────────────────────
+TOTALS = (
+    "total|totals|grand total|sub ?total|sum|summe|gesamt|gesamtsumme|gesamtbetrag|zwischensumme|total g[ée]n[ée]ral|sous-total|"
+    "total general|totale|totale complessivo|totaal|eindtotaal|total geral|razem|suma|suma końcowa|celkem|součet|spolu|súčet|"
+    "summa|totalt|yhteensä|i alt|sum i alt|összesen|ukupno|toplam|genel toplam|σύνολο|итого|всего|разом|всього|jumlah|"
+    'tổng|tổng cộng|合计|总计|合計|総計|합계|총계|المجموع|الإجمالي|סך הכל|סה"כ'
+)
+TOTAL = re.compile(rf"^\W*(?:{TOTALS})[\s:.()0-9-]*$", re.IGNORECASE)
+RECORD = re.compile(r"^(?:HDR|HEADER|HEAD|TRL|TRAILER|TRLR|TLR|FTR|FOOTER|EOF)$", re.IGNORECASE)  # before and after the lines
+
+
+def kind_of(cells: Sequence[str | None], header: Sequence[str], ragged: bool = False) -> str:
+    """Return what a row is that is no sale: the header again, a total, a record of the program; empty for others."""
+    texts = [(cell or "").strip() for cell in cells]
+    while ragged and texts and not texts[-1]:
+        texts.pop()
+    pairs = [(text, name) for text, name in zip(texts, header, strict=False) if text]
+    if len(pairs) > 1 and len(texts) >= len(header) - 1 and all(plain_name(text) == plain_name(name) for text, name in pairs):
+        return "header"
+    if ragged and texts and RECORD.search(texts[0]):
+        return "record"
+    named = next((text for text in texts if any(map(str.isalpha, text))), "")
+    return "total" if TOTAL.search(named) else ""
+
+
+def set_apart(rows: Rows, columns: Columns, separator: str = ",") -> Rows:
+    """Return rows without repeated headers, totals and records, which become lines that are no rows, with their kind."""
+    bad = [_with_kind(line, rows.header, separator) for line in rows.bad]
+    places = {plain_name(name): place for place, name in enumerate(rows.header)}
+    named = [places.get(plain_name(one)) for one in (columns.invoice_date, columns.invoice) if one]
+    suspects = _suspects([rows.table[place] for place in named if place is not None])
+    cells = [list(row.values()) for row in rows.table.take(pa.array(suspects)).to_pylist()] if len(suspects) else []
+    kinds = {int(at): (kind, row) for at, row in zip(suspects, cells, strict=True) if (kind := kind_of(row, rows.header))}
+    if not kinds:
+        return rows._replace(bad=bad)
+    lines = lines_of(rows)
+    bad += [line_apart(cells, lines[at], kind, separator) for at, (kind, cells) in kinds.items()]
+    kept = np.setdiff1d(np.arange(rows.table.num_rows), list(kinds))
+    bad.sort(key=itemgetter("_line"))
+    return Rows(rows.header, rows.table.take(pa.array(kept)), bad, [lines[at] for at in kept], rows.first)
+
+
+def _suspects(columns: list[Any]) -> Any:
+    """Return the rows without a date or an order number, or with a date that holds no digit: none of them is a whole sale."""
+    if not columns or not len(columns[0]):
+        return []
+    dates = columns[0]
+    ends = pc.min_max(dates).as_py()
+    if not any(column.null_count for column in columns) and ends["min"] >= "0" and ends["max"] < ":":
+        return []  # all of them begin with a digit
+    odd = pc.invert(pc.fill_null(pc.match_substring_regex(dates, "[0-9]"), False))
+    for column in columns:
+        odd = pc.or_(odd, pc.is_null(column))
+    return np.flatnonzero(odd.to_numpy(zero_copy_only=False))
+
+
+def lines_of(rows: Rows) -> list[int]:
+    """Return the line of each row."""
+    if not isinstance(rows.lines, int):
+        return rows.lines
+    among = {line["_line"] for line in rows.bad}
+    return list(islice((line for line in count(rows.lines + 1) if line not in among), rows.table.num_rows))
+
+
+def text_rows(header: list[str], rows: list[list[str]]) -> Rows:
+    """Return rows of text as columns, with empty fields as null."""
+    columns = zip(*rows, strict=True) if rows else [()] * len(header)
+    arrays = [pa.array([valid(text) or None for text in column], pa.string()) for column in columns]
+    return Rows(header, numbered(arrays), [])
+
+
+def numbered(arrays: list[pa.Array]) -> pa.Table:
+    """Return a table of columns that are known by their place."""
+    return pa.table(arrays, [str(place) for place in range(len(arrays))])
+
+
+def valid(text: str) -> str:
+    """Return text without halves of characters, which UTF-8 cannot hold."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
+def _with_kind(line: dict, header: Sequence[str], separator: str) -> dict:
+    """Return a line that does not fit with its kind, if it is none of sales."""
+    kind = kind_of(next(whitespace_reader([line["_raw"].replace("\0", "")], separator), []), header, ragged=True)
+    return {"_raw": line["_raw"], "_line": line["_line"], "_kind": kind} if kind else line
+
+
+def line_apart(cells: Sequence[str | None], line: int, kind: str, separator: str = ",") -> dict:
+    """Return a row as a line that is none of sales."""
+    text = io.StringIO()
+    csv.writer(text, delimiter=separator, lineterminator="").writerow(["" if cell is None else cell for cell in cells])
+    return {"_raw": text.getvalue(), "_line": line, "_kind": kind}
+
+
+def above_of(layout: Layout) -> list[dict]:
+    """Return the lines above a header as lines that are none of sales."""
+    texts = [line.decode("utf-8", "replace").rstrip("\r\n") for line in layout.above]
+    records = {text for text in texts if RECORD.search(re.split(r"\W", text.lstrip('"'), maxsplit=1)[0])}
+    return [
+        {"_raw": text, "_line": line, "_kind": "record" if text in records else "title"}
+        for line, text in enumerate(texts, 1)
+        if text.strip(f' \t"{layout.separator}')
+    ]

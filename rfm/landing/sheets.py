@@ -1,0 +1,267 @@
+"""Packed tables: the sheets of workbooks, and the files in ZIP archives; what is larger than it can be is refused unread."""
+
+from __future__ import annotations
+
+import csv
+import datetime as dt
+import io
+import re
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from itertools import islice
+from operator import itemgetter
+from pathlib import PurePosixPath
+from tempfile import SpooledTemporaryFile
+from typing import Any, NamedTuple
+
+from rfm.config import Columns
+from rfm.errors import InputError
+from rfm.landing.header import (
+    HEAD,
+    VALUE,
+    Rows,
+    check_header,
+    find_header,
+    line_apart,
+    plain_names,
+    required,
+    set_apart,
+    text_rows,
+    with_places,
+)
+
+PIECE, ROWS = 8 << 20, 50_000  # bytes, and rows of a workbook or a Parquet file, that are worked on at a time
+DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError, ValueError)
+MOST_MEMBERS, MOST_RATIO, SMALL, MOST_BYTES = 20, 200, 1 << 24, 4 << 30  # of an archive: files; how far it may unpack
+MOST_CELLS, MOST_REPEATED = 50_000_000, 1000  # of a sheet: cells of the rectangle that holds all; how often a value repeats
+CELL = re.compile(rb'[ ]r="([A-Z]{1,3})([0-9]{1,7})"')
+REPEATED = re.compile(rb'<table:table-cell(?=[^>]*office:value-type)[^>]*table:number-columns-repeated="([0-9]+)"')
+ROW = re.compile(
+    rb'<table:table-row[^>]*table:number-rows-repeated="([0-9]{4,})"[^>]*>(?:(?!</table:table-row>).){0,2000}?office:value-type',
+    re.DOTALL,
+)
+
+
+class Sheet(NamedTuple):
+    """A sheet: its name, how many cells it has, and its rows that are not empty, as text, with their numbers."""
+
+    name: str
+    size: int
+    rows: Callable[[], Iterator[tuple[int, list[str]]]]
+
+    def head(self) -> list[list[str]]:
+        """Return the first rows."""
+        return [cells for _, cells in islice(self.rows(), HEAD)]
+
+
+# ── workbooks ────────────────────────────────────────────────────────
+def read_workbook(chunks: Iterator[bytes], name: str, encoding: str) -> Iterator[Sheet]:
+    """Yield the sheets of a workbook: XLSX, XLS, XLSB or ODS."""
+    import python_calamine
+
+    content = b"".join(chunks)
+    kind = (
+        "an XLS workbook" if not content.startswith(b"PK") else "an ODS workbook" if ODS in content[:200] else "an XLSX workbook"
+    )
+    with _readable(
+        f"{name}: not a sales file but {kind} that cannot be read", "; export it as CSV", python_calamine.CalamineError
+    ):
+        if content.startswith(b"PK"):
+            _check_cells(content, name)
+        book = python_calamine.CalamineWorkbook.from_object(io.BytesIO(content))
+        sheets = [book.get_sheet_by_name(sheet) for sheet in book.sheet_names]
+    for sheet in sheets:
+        yield Sheet(sheet.name, sheet.height * sheet.width, partial(_rows_of, sheet))
+
+
+ODS = b"application/vnd.oasis.opendocument.spreadsheet"
+
+
+@contextmanager
+def _readable(said: str, remedy: str, *more: Any) -> Iterator[None]:
+    """Refuse a file that its library cannot read."""
+    try:
+        yield
+    except InputError:
+        raise
+    except (*DAMAGED, *more) as error:
+        raise InputError(f"{said} ({error}){remedy}") from None
+
+
+def _rows_of(sheet: Any) -> Iterator[tuple[int, list[str]]]:
+    """Yield the rows of a sheet that are not empty, with their numbers in it."""
+    first = 1 + (sheet.start or (0, 0))[0] if sheet.total_height != sheet.height else 1
+    for number, row in enumerate(sheet.iter_rows(), first):
+        cells = [_cell_text(cell) for cell in row]
+        if any(cells):
+            yield number, cells
+
+
+def _cell_text(cell: Any) -> str:
+    """Return a cell as text: whole numbers without decimals, dates and times in ISO 8601."""
+    if isinstance(cell, float) and cell.is_integer():
+        return str(int(cell))
+    if isinstance(cell, dt.datetime):
+        return cell.isoformat(" ").removesuffix(" 00:00:00")
+    return str(cell)
+
+
+def _check_cells(content: bytes, name: str) -> None:
+    """Refuse a workbook whose parts are damaged, or that claims more cells than any export has."""
+    with zipfile.ZipFile(io.BytesIO(content)) as book:
+        _check_sizes(book, len(content), name, most=10_000)
+        for part in book.infolist():
+            columns, rows, repeated = {b"A"}, 1, 1
+            with book.open(part) as file:
+                rest = b""
+                while chunk := file.read(PIECE):  # a wrong size or checksum is an error here
+                    text = rest + chunk
+                    if part.filename.startswith("xl/worksheets/"):
+                        found = CELL.findall(text)
+                        columns |= {column for column, _ in found}
+                        rows = max(rows, max((int(row) for _, row in found), default=1))
+                    elif part.filename == "content.xml":
+                        repeated = max([repeated, *map(int, REPEATED.findall(text)), *map(int, ROW.findall(text))])
+                    rest = text[-4000:]
+            if rows * max(map(_column_number, columns)) > MOST_CELLS or repeated > MOST_REPEATED:
+                raise InputError(
+                    f"{name}: a workbook of more than {MOST_CELLS // 1_000_000} million cells, or with cells far from its table; "
+                    "export it as CSV"
+                )
+
+
+def _column_number(letters: bytes) -> int:
+    """Return the number of a column: A is 1, AA is 27."""
+    number = 0
+    for letter in letters:
+        number = 26 * number + letter - 64
+    return number
+
+
+def main_sheets(sheets: Sequence[Sheet]) -> tuple[list[tuple[Sheet, int]], dict[str, str]]:
+    """Return the sheets with the largest table and those with its columns, with the place of their header; and of all, why."""
+    heads = {sheet.name: sheet.head() for sheet in sheets}
+    places = {name: find_header(head) for name, head in heads.items()}
+    tables = [sheet for sheet in sheets if _is_table(heads[sheet.name], places[sheet.name])]
+    best = max(tables or sheets, key=lambda sheet: sheet.size, default=None)
+    if not best or not heads[best.name]:
+        return [], dict.fromkeys(heads, "is empty")
+    names = {name: plain_names(head[places[name]]) - {""} if head else set() for name, head in heads.items()}
+    kept = [best] + [
+        one for one in tables if one is not best and 4 * len(names[best.name] - names[one.name]) <= len(names[best.name])
+    ]
+    kept.sort(key=sheets.index)
+    reasons = {one.name: "read" if one in kept else why_not(heads[one.name], one in tables) for one in sheets}
+    return [(one, places[one.name]) for one in kept], reasons
+
+
+def _is_table(head: list[list[str]], at: int) -> bool:
+    """Return True if rows have a header, and numbers or dates below it."""
+    below = [cell for row in head[at + 1 :] for cell in row]
+    return sum(map(bool, head[at])) > 1 and any(map(VALUE.search, below)) if head else False
+
+
+def why_not(head: list[list[str]], table: bool) -> str:
+    """Return why a sheet is not read."""
+    return "is empty" if not head else "has other columns" if table else "has no table"
+
+
+def as_csv(sheets: Sequence[Sheet], reasons: dict[str, str]) -> Iterator[bytes]:
+    """Yield the main sheets as CSV text: a line per row of the first; the rows of others below, in the order of its columns."""
+    kept, found = main_sheets(sheets)
+    reasons |= found
+    names: list[str] = []
+    for sheet, at in kept:
+        header = [*plain_order(sheet.head()[at])]
+        order = [header.index(name) if name in header else None for name in names] if names else list(range(len(header)))
+        lines, written, rows = io.StringIO(), 1, sheet.rows()
+        writer = csv.writer(lines, lineterminator="\n")
+        for number, cells in islice(rows, at + 1 if names else 0, None):
+            lines.write("\n" * (0 if names else number - written))
+            written = number + 1
+            writer.writerow(["" if place is None else cells[place] for place in order])
+            if lines.tell() > PIECE:
+                yield lines.getvalue().encode("utf-8", "replace")
+                lines.seek(0)
+                lines.truncate()
+        yield lines.getvalue().encode("utf-8", "replace")
+        names = names or header
+
+
+def plain_order(header: list[str]) -> list[str]:
+    """Return the names in a header as they are compared; those that are empty by their place."""
+    return [next(iter(plain_names([name])), "") or f"column {place}" for place, name in enumerate(header, 1)]
+
+
+def rows_of_sheets(sheets: Iterator[Sheet], name: str, columns: Columns, notes: list[str]) -> Iterator[Rows]:
+    """Yield the rows of all sheets that have the columns of sales; note the others."""
+    needed, kept = plain_names(required(columns)), False
+    left: list[tuple[int, str, list[str]]] = []
+    for sheet in sheets:
+        if head := sheet.head():
+            at = find_header(head, needed)
+            has = len(needed & plain_names([*head[at], *with_places(head[at])]))
+            if has < len(needed):
+                left.append((has, sheet.name, head[at]))
+                continue
+            kept = True
+            yield from _table_of(sheet, at, f"{name}: sheet {sheet.name!r}", columns)
+    if left and not kept:
+        _, best, header = max(left, key=itemgetter(0))
+        others = f" (the other sheets: {', '.join(one for _, one, _ in left if one != best)})" if len(left) > 1 else ""
+        check_header(header, f"{name}: sheet {best!r}{others}", columns)
+    if not left and not kept:
+        yield text_rows([], [])
+    notes += [f"{name}: sheet {one!r} is not read: it lacks {len(needed) - has} of {len(needed)} columns" for has, one, _ in left]
+
+
+def _table_of(sheet: Sheet, at: int, name: str, columns: Columns) -> Iterator[Rows]:
+    """Yield the rows of a sheet below its header."""
+    rows = sheet.rows()
+    above = [line_apart(cells, number, "title") for number, cells in islice(rows, at)]
+    header = check_header(next(rows)[1], name, columns)
+    yield text_rows(header, [])._replace(bad=above, first=True)
+    while some := list(islice(rows, ROWS)):
+        table = text_rows(header, [cells for _, cells in some]).table
+        yield set_apart(Rows(header, table, [], [number for number, _ in some]), columns)
+
+
+# ── archives ─────────────────────────────────────────────────────────
+def read_archive(chunks: Iterator[bytes], name: str, encoding: str) -> Iterator[tuple[str, Any]]:
+    """Yield the files in a ZIP archive, by name; their content has been compared with its checksums."""
+    said, remedy = (
+        f"{name}: not a sales file but a ZIP archive that cannot be read",
+        "; send it again, or the files in it, without a password",
+    )
+    with SpooledTemporaryFile(8 * PIECE) as held, _readable(said, remedy):  # the list of files is at the end
+        held.writelines(chunks)
+        packed = held.tell()
+        with zipfile.ZipFile(held) as archive:
+            members = [one for one in archive.infolist() if not one.is_dir() and not _is_hidden(one.filename)]
+            if not members:
+                raise InputError(f"{name}: a ZIP archive without a file; export it again")
+            _check_sizes(archive, packed, name)
+            if damaged := archive.testzip():
+                raise InputError(f"{name}: {damaged} in it is damaged; send the file again")
+            for one in members:
+                with archive.open(one) as file:
+                    yield one.filename, file
+
+
+def _is_hidden(path: str) -> bool:
+    """Return True for what an operating system adds to archives."""
+    return any(part.startswith((".", "__MACOSX")) for part in PurePosixPath(path).parts)
+
+
+def _check_sizes(archive: zipfile.ZipFile, packed: int, name: str, most: int = MOST_MEMBERS) -> None:
+    """Refuse an archive that unpacks to much more than an export does."""
+    members = [one for one in archive.infolist() if not _is_hidden(one.filename)]
+    size = sum(one.file_size for one in archive.infolist())
+    if len(members) > most or size > MOST_BYTES or size > max(SMALL, MOST_RATIO * packed):
+        raise InputError(
+            f"{name}: an archive of {len(members):,} files that unpack from {packed:,} to {size:,} bytes; "
+            f"send at most {most} files, or the CSV files themselves"
+        )

@@ -1,0 +1,162 @@
+"""Where the table is: titles, repeated headers, totals and records around the lines, and names that come twice."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from rfm.config import Columns
+from rfm.errors import InputError
+from rfm.landing import decode
+from rfm.landing.csv import iter_tables, parse
+from rfm.landing.header import detect_separator, find_header, with_places
+
+NAMES = ["Order", "Day", "Buyer", "Sum"]
+COLUMNS = Columns(
+    invoice="Order", invoice_date="Day", customer_id="Buyer", price="Sum", quantity="", stock_code="", description="", country=""
+)
+LINES = [[f"A{number}", "2025-01-05", f"C{number % 7}", f"{number}.50"] for number in range(120)]
+
+
+def text(*lines: Sequence[str], separator: str = ",") -> bytes:
+    """Return lines as CSV."""
+    return "".join(f"{separator.join(line)}\n" for line in lines).encode()
+
+
+def bronze(raw: bytes, columns: Columns = COLUMNS, **more: Any) -> list[dict[str, Any]]:
+    """Return the rows of a file."""
+    return parse(raw, "x.csv", columns=columns, **more).to_pylist()
+
+
+def apart(raw: bytes, columns: Columns = COLUMNS) -> list[dict[str, Any]]:
+    """Return the lines of a file that are no rows."""
+    found = [json.loads(row["_rescued_data"] or "{}") for row in bronze(raw, columns)]
+    return [one for one in found if "_raw" in one]
+
+
+# each: the lines, how many are rows, and the kinds of the others with their line
+AROUND: dict[str, tuple[list[list[str]], int, list[tuple[str, int]]]] = {
+    "nothing": ([NAMES, *LINES], 120, []),
+    "titles": ([["Sales of the week"], ["Made 2025-04-01"], NAMES, *LINES], 120, [("title", 1), ("title", 2)]),
+    "titles as wide as the table": ([["Sales", "", "", ""], ["", "", "", ""], NAMES, *LINES], 120, [("title", 1)]),
+    "a blank line below the title": ([["Sales"], [], NAMES, *LINES], 120, [("title", 1)]),
+    "the header again": ([NAMES, *LINES[:60], NAMES, *LINES[60:]], 120, [("header", 62)]),
+    "the header in other letters": ([NAMES, *LINES[:9], ["ORDER", "DAY", "BUYER", "SUM"], *LINES[9:]], 120, [("header", 11)]),
+    "a total": ([NAMES, *LINES, ["", "", "Total:", "99.00"]], 120, [("total", 122)]),
+    "a total in the first column": ([NAMES, *LINES, ["Summe", "", "", "99.00"]], 120, [("total", 122)]),
+    "a total in the column of the day": ([NAMES, *LINES, ["", "Grand Total", "", "99.00"]], 120, [("total", 122)]),
+    "a short total": ([NAMES, *LINES, ["Razem", "99.00"]], 120, [("total", 122)]),
+    "records": ([["HDR", "2025", "SALES"], NAMES, *LINES, ["TRL", "120"]], 120, [("record", 1), ("record", 123)]),
+    "all at once": (
+        [["HDR", "1"], ["Sales"], NAMES, *LINES[:50], NAMES, *LINES[50:], ["Total", "", "", "9"], ["EOF"]],
+        120,
+        [("record", 1), ("title", 2), ("header", 54), ("total", 125), ("record", 126)],
+    ),
+}
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("case", AROUND)
+def test_lines_around_the_table_are_kept_by_kind(case, separator):
+    lines, rows, kinds = AROUND[case]
+    raw = text(*lines, separator=separator)
+    found = apart(raw)
+    assert [(one["_kind"], one["_line"]) for one in found] == kinds
+    assert len(bronze(raw)) == rows + len(kinds)
+    assert [row["Invoice"] for row in bronze(raw) if row["Invoice"]] == [line[0] for line in LINES]
+    written = raw.decode().splitlines()
+    assert [one["_raw"] for one in found] == [written[one["_line"] - 1] for one in found]
+
+
+@pytest.mark.parametrize("size", [7, 64, 1000])
+@pytest.mark.parametrize("case", AROUND)
+def test_small_pieces_give_the_same_rows(case, size, monkeypatch):
+    raw = text(*AROUND[case][0])
+    whole = bronze(raw)
+    monkeypatch.setattr(decode, "PIECE", size)
+    pieces = [row for piece in iter_tables(io.BytesIO(raw), "x.csv", columns=COLUMNS) for row in piece.to_pylist()]
+    assert sorted(pieces, key=str) == sorted(whole, key=str)
+
+
+def test_a_customer_called_total_is_no_total():
+    line = ["A900", "2025-01-05", "Total", "7.00"]
+    assert apart(text(NAMES, *LINES, line)) == []
+
+
+def test_a_line_cut_off_is_none_of_these():
+    (found,) = apart(text(NAMES, *LINES, ["A900", "2025-01-05"]))
+    assert "_kind" not in found
+
+
+def test_hidden_customers_are_not_in_the_lines_around(monkeypatch):
+    monkeypatch.setenv("RFM_CUSTOMER_KEY", "key")
+    raw = text(["Sales to Jane"], NAMES, *LINES, ["", "", "Total", "9"], ["TRL", "Jane"])
+    found = str(bronze(raw, COLUMNS.model_copy(update={"hash_customers": True})))
+    assert "Jane" not in found
+    assert all(f'"_kind": "{kind}"' in found for kind in ("title", "total", "record"))
+
+
+# ── trailing separators ──────────────────────────────────────────────
+def test_lines_that_all_end_with_a_separator_fit():
+    raw = text(NAMES, *([*line, ""] for line in LINES))
+    assert [row["Invoice"] for row in bronze(raw)] == [line[0] for line in LINES]
+    assert {row["_rescued_data"] for row in bronze(raw)} == {None}
+
+
+def test_a_header_that_ends_with_a_separator_fits():
+    raw = text([*NAMES, ""], *LINES)
+    assert [row["Price"] for row in bronze(raw)] == [line[3] for line in LINES]
+
+
+def test_a_last_field_with_a_value_does_not_fit():
+    found = apart(text(NAMES, *([*line, "7"] for line in LINES)))
+    assert len(found) == len(LINES)
+
+
+# ── names ────────────────────────────────────────────────────────────
+def test_unused_columns_of_one_name_are_told_by_their_place():
+    raw = text([*NAMES, "Note", "note"], *([*line, "a", "b"] for line in LINES[:3]))
+    assert {row["_rescued_data"] for row in bronze(raw)} == {'{"Note (column 5)": "a", "note (column 6)": "b"}'}
+
+
+def test_a_used_column_that_comes_twice_is_refused():
+    with pytest.raises(InputError, match=r"Sum appear twice; .*Sum \(column 4\), Sum \(column 5\)"):
+        bronze(text([*NAMES, "Sum"], *([*line, "1"] for line in LINES)))
+
+
+def test_one_of_two_columns_can_be_set_by_its_place():
+    columns = COLUMNS.model_copy(update={"price": "Sum (column 5)"})
+    rows = bronze(text([*NAMES, "Sum"], *([*line, "1.25"] for line in LINES)), columns)
+    assert {row["Price"] for row in rows} == {"1.25"}
+
+
+def test_names_get_a_place_only_where_they_need_one():
+    assert with_places(["a", " ", "B", "b"]) == ["a", "column 2", "B (column 3)", "b (column 4)"]
+
+
+# ── the header without settings ──────────────────────────────────────
+@pytest.mark.parametrize(
+    ("lines", "at"),
+    [
+        ([NAMES, *LINES], 0),
+        ([["Sales"], NAMES, *LINES], 1),
+        ([["Sales", "", "", ""], ["Period", "2025-01-01", "", ""], NAMES, *LINES], 2),
+        ([["HDR", "2025", "SALES"], ["Sales"], NAMES, *LINES], 2),
+        ([["Shop:", "Corner", "", ""], NAMES, *LINES], 1),
+        ([["", *NAMES], *(["7", *line] for line in LINES)], 0),
+        (LINES, 0),
+        ([["Day", "Note"], ["Jan 5, 2025", "a"], ["Jan 6, 2025", "b"]], 0),
+    ],
+)
+def test_the_header_names_the_columns_below(lines, at):
+    assert find_header(lines) == at
+
+
+def test_the_separator_is_that_of_the_table_not_of_its_title():
+    raw = text(["Sales, by order, day, buyer"], []) + text(NAMES, *LINES, separator=";")
+    assert detect_separator(raw) == ";"
+    assert detect_separator(raw, ["order", "day", "buyer", "sum"]) == ";"
