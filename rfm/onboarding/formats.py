@@ -9,7 +9,8 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from typing import NamedTuple
 
-from rfm.analysis.parsing import CURRENCIES, CURRENCY, FIRST_OF_LAST_CENTURY, GROUPED, MONTHS, number_shape
+from rfm.analysis.dates import FIRST_OF_LAST_CENTURY, MONTHS
+from rfm.analysis.parsing import CURRENCIES, CURRENCY, GROUPED, number_shape
 from rfm.config import BLANKS
 
 MARKS = ((".", ""), (",", ""), (".", ","), (",", "."), (",", " "), (".", " "), (".", "'"), (",", "'"))  # the simplest first

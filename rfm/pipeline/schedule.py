@@ -287,12 +287,12 @@ def _pieces(settings: Settings, refused: list[str]) -> Iterator[Any]:
     from rfm.landing.csv import iter_tables
 
     system, root = filesystem(settings.landing)
-    given = settings.files.encoding, settings.files.separator
+    given, filled = (settings.files.encoding, settings.files.separator), settings.files.fill_down
     columns = settings.columns.model_copy(update={"hash_customers": False})  # the rows are not kept
     for file in list_files(settings.landing, settings.files.pattern):
         try:
             with system.open(f"{root}/{file.source_file}", "rb") as source:
-                yield from iter_tables(source, file.source_file, *given, columns, further=False)
+                yield from iter_tables(source, file.source_file, *given, columns, further=False, fill_down=filled)
         except InputError as error:
             refused.append(str(error))
 
