@@ -183,7 +183,9 @@ class Profile:
         """The columns of numbers, with the order and the product of each line."""
         numeric = ("price", "amount", "quantity", "refunded", "discount")
         taken = {one.column for role, one in self._named_columns.items() if role not in numeric}
-        names = [name for name, facts in self.facts.items() if facts.money and name not in taken]
+        named = {one.column for role, one in self._named_columns.items() if role in numeric}
+        there = {name for name, facts in self.facts.items() if facts.money or name in named and facts.numbers >= 0.9}
+        names = [name for name in self.facts if name in there - taken]
         product = self._named_columns.get("stock_code") or self._named_columns.get("description")
         products = self.filled[product.column] if product else None
         values = pd.DataFrame({name: self.parsed(name) for name in names}, index=self.filled.index)
