@@ -42,9 +42,11 @@ ROOMS = {  # a folder: the folders it may import, besides the base modules; a mo
     "cli": {"analysis", "datasets", "lake", "landing", "onboarding", "pipeline", "report"},
 }
 ROAD = {  # a part of `analysis`: its neighbours along the road of the data
-    "parsing": set(),
-    "cleaning": {"parsing"},
-    "metrics": {"parsing"},
+    "dates": set(),
+    "parsing": {"dates"},
+    "meaning": {"parsing"},
+    "cleaning": {"dates", "meaning", "parsing"},
+    "metrics": {"dates"},
     "outliers": {"formatting"},
     "sales": set(),
     "clustering": {"metrics", "outliers"},

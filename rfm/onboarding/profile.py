@@ -229,7 +229,7 @@ class Profile:
     def days(self) -> pd.Series:
         """The day of each line as text; blank where it cannot be read."""
         texts = self.text("invoice_date") if "invoice_date" in self._named_columns else pd.Series("", index=self.filled.index)
-        read = partial(_day_of, patterns=(self.dates.pattern, *self.dates.also))
+        read = partial(_day_of, patterns=(self.dates.pattern, *self.dates.also), months=self.dates.months)
         return texts.map({text: read(text) for text in texts.unique()}).astype(object)
 
     @cached_property
@@ -314,5 +314,7 @@ def _filled(column: pd.Series, blank: pd.Series) -> pd.Series:
     return column.where(~blank).ffill().fillna("")
 
 
-def _day_of(text: str, patterns: Sequence[str]) -> str:
-    return next((day.isoformat() for pattern in patterns if pattern and (day := date_of(CLOCK.sub("", text), pattern))), "")
+def _day_of(text: str, patterns: Sequence[str], months: str) -> str:
+    return next(
+        (day.isoformat() for pattern in patterns if pattern and (day := date_of(CLOCK.sub("", text), pattern, months))), ""
+    )
