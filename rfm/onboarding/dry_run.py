@@ -11,11 +11,11 @@ from typing import Any
 
 import pandas as pd
 
-from rfm.analysis.cleaning import SEVERITIES, judge
+from rfm.analysis.cleaning import judge, severities_of
 from rfm.analysis.formatting import count, exact_amount
 from rfm.analysis.quality import baseline, tables
 from rfm.analysis.quality.baseline import Facts, LeftOut, Orders, Totals
-from rfm.analysis.quality.gate import QuarantineReason, guard, money_flow
+from rfm.analysis.quality.gate import QuarantineReason, guard, money_flow, set_aside
 from rfm.analysis.quality.gate import quarantine_reasons as reasons
 from rfm.config import EXTRA_KEYS, OTHER_LINE, REPEATS, Rules, severities
 from rfm.contracts import BRONZE, LEDGER, QUARANTINE, SILVER
@@ -376,12 +376,12 @@ def _stopped(settings: Settings, lake: Lake) -> str:
     """Return why a run would stop before gold; empty if it would not."""
     # only quarantined rows are counted: a run counts all, for a fifth of the time of a check
     arrived, kept = judge(lake.read(QUARANTINE), dialect=settings.dialect), lake.read(SILVER)
-    chosen = severities(SEVERITIES, settings.expectations)
+    chosen = severities(severities_of(settings.dialect), settings.expectations)
     results = tables.expectation_results(arrived, kept if chosen[REPEATS] == "fail" else kept.head(0), chosen)
     sizes = lake.state((BRONZE, SILVER))
     totals = pd.DataFrame({"layer": ["bronze", "silver"], "total_records": [sizes[name].rows for name in (BRONZE, SILVER)]})
     try:
-        guard(results.collect().to_pandas(), totals, settings.rules.max_dropped_share)
+        guard(results.collect().to_pandas(), totals, settings.rules.max_dropped_share, set_aside(lake.read(QUARANTINE)))
     except InputError as error:
         return str(error)
     return ""
