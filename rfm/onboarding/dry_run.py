@@ -17,7 +17,7 @@ from rfm.analysis.quality import baseline, tables
 from rfm.analysis.quality.baseline import Facts, LeftOut, Orders, Totals
 from rfm.analysis.quality.gate import QuarantineReason, guard, money_flow, set_aside
 from rfm.analysis.quality.gate import quarantine_reasons as reasons
-from rfm.config import EXTRA_KEYS, OTHER_LINE, REPEATS, Rules, severities
+from rfm.config import EXTRA_KEYS, OTHER_LINE, REPEATS, Dialect, severities
 from rfm.contracts import BRONZE, LEDGER, QUARANTINE, SILVER
 from rfm.errors import InputError
 from rfm.lake import Lake
@@ -297,8 +297,8 @@ class DryRun:
     facts: Facts | None = None
     faults: dict[str, Orders] = field(default_factory=dict)
     codes: dict[str, Orders] = field(default_factory=dict)  # that are no products
-    values: dict[str, dict[str, Orders]] = field(default_factory=dict)  # of the columns of states and kinds
-    rules: Rules = Rules()
+    values: dict[str, dict[str, Orders]] = field(default_factory=dict)  # of the columns of states, kinds and currencies
+    dialect: Dialect = Dialect()
 
     @property
     def revenue(self) -> Decimal:
@@ -330,7 +330,7 @@ def try_files(settings: Settings, place: Input, today: dt.date, tell: Tell) -> D
     """Run files up to gold in a temporary folder."""
     with scratch("rfm-check-") as folder:
         lake = Lake(folder)
-        trial = DryRun(refused=_ingest(settings, lake, place, today, tell), rules=settings.rules)
+        trial = DryRun(refused=_ingest(settings, lake, place, today, tell), dialect=settings.dialect)
         tell("cleaning lines", 0, None)
         stages.clean_files(lake, settings)
         tell("adding up sales", 0, None)
@@ -389,6 +389,6 @@ def _stopped(settings: Settings, lake: Lake) -> str:
 
 def _values(settings: Settings, lake: Lake) -> dict[str, dict[str, Orders]]:
     """Return lines and money of each value in the columns of states and kinds."""
-    columns = [name for name in ("status", "line_type") if getattr(settings.columns, name)]
+    columns = [name for name in ("status", "line_type", "currency") if getattr(settings.columns, name)]
     arrived = judge(lake.read(BRONZE), dialect=settings.dialect) if columns else None
     return {name: baseline.by_value(arrived, EXTRA_KEYS[name]) for name in columns}

@@ -103,6 +103,8 @@ def _of_refused(lost: Any) -> Iterator[tuple[str, dict[str, int]]]:
     for row in _rows(grouped.agg(nw.len().alias("Lines"), nw.col("Unvalued", "Cents").sum())):
         lines, rules = int(row["Lines"]), row["failed_expectations"] or ""
         money = {"unvalued": int(row["Unvalued"] or 0), "known_cents": int(row["Cents"] or 0)}
+        if "known_currency" in rules:  # cents of another currency
+            money = {"unvalued": lines, "known_cents": 0}
         kinds = {kind: lines for rule, kind in UNKNOWN.items() if rule in rules}
         yield row["source_file"], {"lines": lines, "unread": lines, **money, **kinds}
 
