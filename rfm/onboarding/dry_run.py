@@ -17,7 +17,7 @@ from rfm.analysis.quality import baseline, tables
 from rfm.analysis.quality.baseline import Facts, LeftOut, Orders, Totals
 from rfm.analysis.quality.gate import QuarantineReason, guard, money_flow, set_aside
 from rfm.analysis.quality.gate import quarantine_reasons as reasons
-from rfm.config import EXTRA_KEYS, OTHER_LINE, REPEATS, Dialect, severities
+from rfm.config import EXTRA_KEYS, ONCE, OTHER_LINE, REPEATS, Dialect, severities
 from rfm.contracts import BRONZE, LEDGER, QUARANTINE, SILVER
 from rfm.errors import InputError
 from rfm.lake import Lake
@@ -298,6 +298,7 @@ class DryRun:
     faults: dict[str, Orders] = field(default_factory=dict)
     codes: dict[str, Orders] = field(default_factory=dict)  # that are no products
     values: dict[str, dict[str, Orders]] = field(default_factory=dict)  # of the columns of states, kinds and currencies
+    around: dict[str, Orders] = field(default_factory=dict)  # kinds of lines that are no sales: titles, totals
     dialect: Dialect = Dialect()
 
     @property
@@ -354,13 +355,15 @@ def _measure(settings: Settings, lake: Lake, trial: DryRun, today: dt.date) -> N
     trial.ledger = lake.frame(LEDGER, layer="bronze")
     sizes = {name: state.rows for name, state in lake.state((BRONZE, SILVER)).items()}
     trial.lines, trial.kept = sizes.get(BRONZE, 0), sizes.get(SILVER, 0)
-    trial.volume, trial.reasons = baseline.days_of(lake.read(SILVER)), reasons(lake.read(QUARANTINE))
+    sold = baseline.without_around(lake.read(QUARANTINE))
+    trial.volume, trial.reasons = baseline.days_of(lake.read(SILVER)), [one for one in reasons(sold) if one.rule != ONCE]
+    trial.around = baseline.by_value(lake.read(QUARANTINE), "_kind", money="")
     trial.stopped = _stopped(settings, lake)
     past = [day for day in trial.volume["InvoiceDate"].dropna() if day <= today]
     trial.as_of = newest(past, today) or max(past, default=None)
     if trial.as_of:
         silver = lake.read(SILVER)
-        refused = judge(lake.read(QUARANTINE), dialect=settings.dialect)
+        refused = judge(sold, dialect=settings.dialect)
         pattern, revenue = settings.rules.stock_code_pattern, settings.rules.revenue
         trial.money = money_flow(refused, silver, trial.as_of, stock_code_pattern=pattern, revenue=revenue)
         given: Any = {"stock_code_pattern": pattern, "revenue": revenue}

@@ -28,6 +28,13 @@ SURE = {"sure": "[green]sure[/]", "likely": "likely", "unsure": "[yellow]unsure[
 LABELS = {"invoice_date": "date", "customer_id": "customer", "stock_code": "product"}
 SAMPLES, WIDEST_SAMPLE, WIDEST_NAME, WIDEST_ID = 3, 30, 24, 40
 REST = 29  # width of a row besides the column's name and the samples
+AROUND = {  # kinds of lines that are no sales
+    "": "Lines around the table",
+    "title": "Titles and notes",
+    "header": "The header again",
+    "total": "Totals",
+    "record": "Records around the lines",
+}
 MOST_VALUES = 20  # of a column of states
 
 
@@ -120,7 +127,9 @@ def _left_out(report: Report) -> Iterator[Any]:
     for one in trial.left_out:
         codes = _codes(report) if one.step == "non_products" else ""
         grid.add_row(f"{one.lines:,}", _money(one.amount, report.currency), literal(one.said) + codes)
-    if trial.left_out:
+    for kind, found in trial.around.items():
+        grid.add_row(f"{found.orders:,}", "", AROUND.get(kind, kind))
+    if trial.left_out or trial.around:
         yield _indented(grid)
     for column, values in trial.values.items():
         yield from _values(report, column, values)
