@@ -69,7 +69,7 @@ OWNERS = {  # library: the modules or folders that import it, and nobody else
     "jupyter_client": {"pipeline.kernels"},
     "openlineage": {"pipeline.lineage"},
     "typer": {"cli"},
-    "rich": {"cli", "onboarding.wizard"},
+    "rich": {"cli", "onboarding.render"},
     "plotly": {"analysis.figures"},
     "matplotlib": {"analysis.figures.clusters", "analysis.figures.diagnostics"},
     "sklearn": {"analysis.clustering", "analysis.movement", "analysis.segments.alternatives"},

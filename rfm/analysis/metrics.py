@@ -101,17 +101,21 @@ def _net(silver: Any, as_of: dt.date, stock_code_pattern: str) -> Any:
 
 def purchased_since(customers: Any, earlier: Any) -> Any:
     """Return True per customer who is new or whose last purchase, invoices or spend differ from an earlier run."""
-    merged = _comparable(customers).merge(_comparable(earlier), how="left", indicator=True)
-    return (merged["_merge"] == "left_only").to_numpy()
+    import pyarrow.compute as pc
+
+    now, before = _comparable(customers), _comparable(earlier)
+    then = before.take(pc.index_in(now["CustomerID"], before["CustomerID"]))  # nulls for a new customer
+    same = True
+    for name in now.column_names:
+        same = pc.and_(same, pc.fill_null(pc.equal(now[name], then[name]), False))
+    return pc.invert(same).to_numpy()
 
 
 def _comparable(frame: Any) -> Any:
     """Return what a purchase changes, in types that are the same for every frame."""
-    import pandas as pd
     import pyarrow as pa
 
     # exact decimals: not every conversion from decimal to float gives the same float
     types = {"CustomerID": pa.large_string(), "MaxInvoiceDate": pa.date32(), "Frequency": pa.int64()}
     types["Monetary"] = pa.decimal128(38, 2)
-    table = pa.Table.from_pandas(frame[[*types]], preserve_index=False).cast(pa.schema(types), safe=False)
-    return table.to_pandas(types_mapper=pd.ArrowDtype)
+    return pa.Table.from_pandas(frame[[*types]], preserve_index=False).cast(pa.schema(types), safe=False)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import shlex
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from decimal import Decimal, InvalidOperation
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -178,48 +181,94 @@ def score(
 
 # ── check, init ──────────────────────────────────────────────────────
 Files = Annotated[list[str], typer.Argument(metavar="FILE", help="Files, folders or URLs; CSV, Excel, Parquet, JSON lines.")]
+Given = Annotated[
+    list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A setting, such as columns.price=Total; repeatable.")
+]
+Expected = Annotated[
+    str | None, option("--expect-revenue", "AMOUNT", "Revenue by your own count, such as 123456.78; differences are explained.")
+]
 
 
-@app.command(epilog="Examples: `rfm check orders.csv` · `rfm check exports/ --json`")
-def check(files: Files, as_json: Json = False) -> None:
-    """Show how sales files would be read: the meaning of each column, dropped lines and settings. Nothing is written."""
+@app.command(
+    epilog="Examples: `rfm check orders.csv` · `rfm check exports/ --json` · `rfm check exports/ --expect-revenue 123456.78`"
+    " · `rfm check exports/ --set columns.price=Total`"
+)
+def check(files: Files, given: Given = None, expect_revenue: Expected = None, as_json: Json = False) -> None:
+    """Show what would count, what is left out and why, and what is unsure, with the money at stake. Nothing is written.
+
+    The status is 1 if something is unsure, 2 if the files cannot be used. `--json` prints what is `counted`, `left_out` and
+    `unsure`, the open `questions`, the `columns` and `settings`, and the text of `rfm_toml`.
+    """
     with _progress() as tell:
         from rfm import onboarding
+        from rfm.onboarding import questions, render
 
-        report = onboarding.check(files, dt.date.today(), tell=tell)
+        chosen, expected = questions.assigned(given or []), _amount(expect_revenue)
+        report = onboarding.check(files, dt.date.today(), tell=tell, given=chosen, expect=expected)
     if as_json:
-        typer.echo(printable(json.dumps(onboarding.to_json(report), indent=2, ensure_ascii=False, default=str), keep="\n"))
+        typer.echo(printable(json.dumps(render.to_json(report), indent=2, ensure_ascii=False, default=str), keep="\n"))
     else:
-        from rfm.onboarding import wizard
-
-        screen.print(wizard.render(report, screen.width), soft_wrap=False)
+        screen.print(render.render(report, screen.width), soft_wrap=False)
     raise typer.Exit(report.status)
 
 
-@app.command(epilog="Examples: `rfm init orders.csv` · `rfm init exports/ --yes`")
+def _amount(text: str | None) -> Decimal | None:
+    """Parse an amount given on the command line."""
+    try:
+        amount = Decimal(text.replace(",", "").replace("_", "")) if text else None
+    except InvalidOperation:
+        amount = Decimal("NaN")
+    if amount is not None and not amount.is_finite():
+        raise SettingsError(f"--expect-revenue {text!r} is not an amount; write it as 123456.78")
+    return amount
+
+
+@app.command(
+    epilog="Examples: `rfm init orders.csv` · `rfm init exports/ --yes` · `rfm init exports/ --yes --set columns.price=Total`"
+)
 def init(
     files: Files,
-    yes: Annotated[bool, option("--yes", None, "Accept all guesses without asking.")] = False,
+    given: Given = None,
+    expect_revenue: Expected = None,
+    yes: Annotated[bool, option("--yes", None, "Accept all guesses; write nothing if a question is open.")] = False,
     force: Annotated[bool, option("--force", None, "Change an existing rfm.toml; its other settings are kept.")] = False,
 ) -> None:
     """Create `rfm.toml` for a shop's own files in this folder; every guess is shown and can be changed."""
-    with _progress() as tell:
-        from rfm import onboarding
-        from rfm.onboarding import wizard
+    from rfm import onboarding
+    from rfm.onboarding import questions, render
 
-        target, today = wizard.refuse_if_there(force), dt.date.today()
-        report = onboarding.check(files, today, {}, tell)
-    screen.print(wizard.render(report, screen.width), soft_wrap=False)
-    answers = {} if yes or not report.lines else _ask_all(report)
-    chosen, tried = wizard.choices(report, answers), report
-    if any(guess.value != chosen[guess.setting] for guess in report.guesses):
+    target, chosen, expected = onboarding.refuse_if_there(force), questions.assigned(given or []), _amount(expect_revenue)
+
+    def read(known: dict[str, Any], answered: dict[str, Any]) -> Report:
         with _progress() as tell:
-            tried = onboarding.check(files, today, chosen, tell)
-        screen.print(wizard.summary(tried), soft_wrap=False)
+            return onboarding.check(files, dt.date.today(), known, tell, given=answered, expect=expected)
+
+    report = read({}, chosen)
+    screen.print(render.render(report, screen.width), soft_wrap=False)
+    if yes and report.questions and report.status == 1:
+        _stop_at(report, files)
+    while report.questions and report.status == 1:
+        chosen |= {question.setting: _choose(question, report) for question in report.questions}
+        report = read({}, chosen)
+    answers = {} if yes or not report.lines else _ask_all(report)
+    values, tried = onboarding.choices(report, answers), report
+    if any(guess.value != values[guess.setting] for guess in report.guesses) or chosen.keys() - questions.assigned(given or []):
+        tried = read(values, {})
+        screen.print(render.summary(tried), soft_wrap=False)
     if tried.status > 1:
         raise typer.Exit(tried.status)
-    wizard.write_settings(target, report, answers)
-    screen.print("", f"Written: {target}", *wizard.next_step(report).splitlines(), sep="\n", markup=False)
+    onboarding.write_settings(target, report, answers, tried, chosen)
+    screen.print("", f"Written: {target}", *onboarding.next_step(report).splitlines(), sep="\n", markup=False)
+
+
+def _stop_at(report: Report, files: list[str]) -> None:
+    """Say how to answer the open questions, and end with status 1."""
+    from rfm.onboarding.questions import option as answer
+
+    answers = " ".join(answer(one.setting, one.options[0].value) for one in report.questions if one.options)
+    said = f"Not written, because {len(report.questions)} question(s) marked ? are open. Answer with, for example:"
+    screen.print("", said, f"rfm init {shlex.join(files)} --yes {answers}", sep="\n", markup=False)
+    raise typer.Exit(1)
 
 
 @contextmanager
@@ -235,26 +284,34 @@ def _progress() -> Iterator[Callable[[str, int, int | None], None]]:
         yield tell
 
 
+def _choose(question: Any, report: Report) -> Any:
+    """Ask an open question until one of its options is chosen."""
+    from rfm.onboarding import questions, render
+
+    screen.print(render.asked(question, report.currency))
+    return _until_valid("  Your answer [1]", "1", lambda text: questions.chosen_option(question, text))
+
+
 def _ask_all(report: Report) -> dict[str, Any]:
-    from rfm.onboarding import wizard
+    from rfm import onboarding
+    from rfm.onboarding import questions
 
     screen.print("", "[bold]Is this right?[/] Enter accepts the value in brackets, - means none.", sep="\n")
     answers: dict[str, Any] = {}
-    for question in wizard.questions(report):
-        if not wizard.is_needless(question.setting, answers):
-            answers[question.setting] = _ask(question, report, answers)
+    columns = list(report.lines.lines.columns) if report.lines else []
+    for prompt in questions.prompts([*report.guesses, onboarding.name_of(report.place.landing)]):
+        if not questions.is_needless(prompt.setting, answers):
+            guessed = str(prompt.guess.value) or questions.NONE
+            take = partial(questions.answer, prompt, columns=columns, answers=answers)
+            answers[prompt.setting] = _until_valid(f"  {prompt.asked} [{printable(guessed)}]", guessed, take)
     return answers
 
 
-def _ask(question: Any, report: Report, answers: dict[str, Any]) -> str:
-    """Ask a question until the answer is valid."""
-    from rfm.onboarding import wizard
-
+def _until_valid(asked: str, default: str, take: Callable[[str], Any]) -> Any:
+    """Ask until an answer is valid; return its value."""
     while True:
         try:
-            guessed = str(question.guess.value) or wizard.NONE
-            text = typer.prompt(f"  {question.asked} [{printable(guessed)}]", default=guessed, show_default=False)
-            return wizard.answer(question, text, report, answers)
+            return take(typer.prompt(asked, default=default, show_default=False))
         except SettingsError as error:
             screen.print(f"  {error}", style="yellow", markup=False)
         except typer.Abort:

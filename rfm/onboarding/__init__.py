@@ -8,27 +8,32 @@ from __future__ import annotations
 import datetime as dt
 import re
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from operator import attrgetter
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import tomlkit
 from tomlkit.items import InlineTable
 
-from rfm.config import Columns, Files, Format, Rules, Section, Shop, plain_name
-from rfm.errors import SettingsError
-from rfm.onboarding import dry_run
+from rfm.config import LANDING_COLUMNS, plain_name
+from rfm.errors import SettingsError, friendly_io_errors
+from rfm.lake import Lake
+from rfm.landing.files import date_in
+from rfm.onboarding import dry_run, questions
 from rfm.onboarding.columns import Match
-from rfm.onboarding.dry_run import STATUS, DryRun, Finding, sample_findings, try_files
-from rfm.onboarding.guesses import Guess, Profile, guesses
+from rfm.onboarding.dry_run import DryRun, sample_findings, try_files
+from rfm.onboarding.guesses import Profile, guesses
+from rfm.onboarding.questions import SECTIONS, STATUS, Doubt, Finding, Guess, Question, default_of, nested, parts, same
 from rfm.onboarding.sniff import Example, Input, Sample, Tell, example_of, look_at, silent
 from rfm.onboarding.sniff import input_of as place
-from rfm.settings import Settings, load_settings
+from rfm.pipeline.schedule import OLDEST
+from rfm.settings import EXAMPLE_FILE, PATHS, SHOP_FILE, Settings, absolute, load_settings, packaged
 
-__all__ = ["Example", "Finding", "Guess", "Report", "check", "to_json"]
+__all__ = ["Example", "Finding", "Guess", "Report", "check"]
 
 
 @dataclass(frozen=True)
@@ -43,10 +48,12 @@ class Report:
     findings: list[Finding]
     changes: list[Guess]  # guesses that differ from the settings in force
     dropped: list[Example] = field(default_factory=list)
+    questions: list[Question] = field(default_factory=list)
+    expected: Decimal | None = None  # revenue, by the shop's own count
 
     @property
     def status(self) -> int:
-        """0 good, 1 something to fix, 2 unusable."""
+        """0 good, 1 something to fix or to answer, 2 unusable."""
         return max((STATUS[one.weight] for one in self.findings), default=0)
 
     @property
@@ -55,14 +62,27 @@ class Report:
         return {match.column: (role, match) for role, match in self.lines.matches.items()} if self.lines else {}
 
     @property
+    def currency(self) -> str:
+        """Sign before an amount."""
+        return next((str(guess.value) for guess in self.guesses if guess.setting == "shop.currency"), "")
+
+    @property
     def offer(self) -> str:
         """Text for ``rfm.toml``; empty if the defaults fit, or if no settings can help."""
         hopeless = any(one.weight == "unusable" and one.about in ("columns", "lines") for one in self.findings)
         return "" if hopeless else config_toml(self.guesses)
 
 
-def check(files: Sequence[str], today: dt.date, chosen: Mapping[str, Any] | None = None, tell: Tell = silent) -> Report:
-    """Read files as a run would, with the settings in force or those chosen."""
+def check(
+    files: Sequence[str],
+    today: dt.date,
+    chosen: Mapping[str, Any] | None = None,
+    tell: Tell = silent,
+    *,
+    given: Mapping[str, Any] | None = None,
+    expect: Decimal | None = None,
+) -> Report:
+    """Read files as a run would, with the settings in force or those chosen, and with those given before all."""
     settings = load_settings()
     where = place(files, settings.files.pattern)
     sample = look_at(where, tell)
@@ -71,31 +91,75 @@ def check(files: Sequence[str], today: dt.date, chosen: Mapping[str, Any] | None
         return Report(where, sample, None, [], None, refused, [])
     first, names = sample.first, [PurePosixPath(name).name for name in where.names if name not in sample.refused]
     known, gone = _in_force(settings, sample) if chosen is None else (dict(chosen), [])
-    lines = Profile(sample.lines, names, today, encoding=first.codec, separator=first.separator, known=known)
+    known |= _there(given or {}, sample)
+    lines = Profile(sample.lines, names, today, encoding=first.codec, separator=first.separator, known=known, sources=sample.sources)
     found_out = guesses(lines)
-    found = [*gone, *sample_findings(sample, lines)]
-    changes = [guess for guess in config_table(found_out) if guess.value != attrgetter(guess.setting)(settings)]
-    report = Report(where, sample, lines, found_out, None, found, changes)
+    asked = [one for one in _questions(lines) if one.setting not in known]
+    found = [*gone, *sample_findings(sample, lines, {one.setting for one in asked})]
+    found += [Finding("ask", parts(one.setting)[1], one.asked) for one in asked]
+    changes = [guess for guess in config_table(found_out) if not same(guess.value, _value_in(settings, guess.setting))]
+    report = Report(where, sample, lines, found_out, None, found, changes, questions=asked, expected=expect)
     return report if report.status == STATUS["unusable"] else _tried(report, today, tell)
+
+
+def _questions(lines: Profile) -> list[Question]:
+    """Return what the files leave open, each setting once."""
+    found: list[Question] = [*getattr(lines, "questions", []), *questions.own(lines)]
+    return list({one.setting: one for one in reversed(found)}.values())[::-1]
+
+
+def _there(given: Mapping[str, Any], sample: Sample) -> dict[str, Any]:
+    """Return settings with the headers of columns as the files have them; SettingsError for a column that they lack."""
+    header = {plain_name(name): name for name in sample.first.lines.column_names}
+    found = dict(given)
+    for name, value in given.items():
+        if name.startswith("columns.") and isinstance(value, str) and value:
+            if plain_name(value) not in header:
+                raise SettingsError(f"--set {name}: there is no column {value!r}; choose from {', '.join(header.values())}")
+            found[name] = header[plain_name(value)]
+    return found
+
+
+def _value_in(settings: Settings, setting: str) -> Any:
+    """Return the value of a setting in force; None for a currency without a rate."""
+    section, name = parts(setting)
+    return settings.currencies.get(name) if section == questions.CURRENCIES else attrgetter(setting)(settings)
 
 
 def _tried(report: Report, today: dt.date, tell: Tell) -> Report:
     """Add the results of a dry run to a report."""
     try:
-        settings = load_settings(**nested(report.guesses))
+        settings = load_settings(**nested((guess.setting, guess.value) for guess in report.guesses))
     except SettingsError as error:
         wrong = Finding("unusable", "settings", str(error))
         return replace(report, findings=[*report.findings, wrong])
     trial = try_files(settings, report.place, today, tell)
-    found = [*report.findings, *dry_run.trial_findings(trial, settings, today), dry_run.worth(trial)]
+    found = [*report.findings, *dry_run.trial_findings(trial, today), *_doubts(report, trial), dry_run.worth(trial)]
+    if report.expected is not None and (other := dry_run.unexpected(trial, report.expected, report.currency)):
+        found.append(other)
     dropped = [example_of(reason, report.place, settings, report.sample.first.between) for reason in trial.reasons]
     return replace(report, trial=trial, findings=found, dropped=dropped)
 
 
+def _doubts(report: Report, trial: DryRun) -> list[Finding]:
+    """Return what the guesses leave in doubt; money in the sample stands for that of all lines."""
+    assert report.lines
+    more = Decimal(max(trial.lines, 1)) / max(len(report.lines.lines), 1)
+
+    def money(one: Doubt) -> Finding:
+        if one.amount is None:
+            return Finding("mend", one.about, one.said)
+        return dry_run.doubt(trial, one.about, one.said, one.amount * more)
+
+    return [money(one) for one in getattr(report.lines, "doubts", [])]
+
+
 def _in_force(settings: Settings, sample: Sample) -> tuple[dict[str, Any], list[Finding]]:
     """Return the chosen settings, and findings about chosen columns that the files do not have."""
-    names = [f"{section}.{name}" for section in SECTIONS for name in getattr(settings, section).model_fields_set]
+    sections = [section for section in SECTIONS if section != "baseline"]
+    names = [f"{section}.{name}" for section in sections for name in getattr(settings, section).model_fields_set]
     chosen: dict[str, Any] = {name: attrgetter(name)(settings) for name in names}
+    chosen |= {f"{questions.CURRENCIES}.{name}": rate for name, rate in settings.currencies.items()}
     header = {plain_name(name) for name in sample.first.lines.column_names}
     if not settings.columns.stock_code:
         chosen.pop("rules.stock_code_pattern", None)  # it has no effect then
@@ -109,110 +173,43 @@ def _in_force(settings: Settings, sample: Sample) -> tuple[dict[str, Any], list[
     return {name: value for name, value in chosen.items() if name not in gone}, found
 
 
-def to_json(report: Report) -> dict[str, Any]:
-    """Return a report as values for JSON."""
-    first = report.sample.first if report.sample.glances else None
-    return {
-        "status": report.status,
-        "landing": report.place.landing,
-        "files": report.place.names,
-        "encoding": first.encoding if first else None,
-        "separator": first.between if first else None,
-        "columns": _columns_json(report),
-        "settings": [guess._asdict() for guess in report.guesses],
-        "lines": _lines_json(report),
-        "dropped": [example._asdict() for example in report.dropped],
-        "sales": _sales_json(report),
-        "findings": [finding._asdict() for finding in report.findings],
-        "rfm_toml": report.offer,
-    }
-
-
-def _columns_json(report: Report) -> list[dict[str, Any]]:
-    if not report.lines:
-        return []
-    found = []
-    for column, values in report.lines.values.items():
-        role, match = report.roles.get(column, (None, None))
-        why = {"sure": match.sure, "reason": match.reason} if match else {"sure": None, "reason": None}
-        found.append({"column": column, "taken_for": role, **why, "samples": list(values)[:3]})
-    return found
-
-
-def _lines_json(report: Report) -> dict[str, Any]:
-    trial = report.trial
-    if not trial:
-        return {}
-    shares = {"guests": round(dry_run.guests(trial), 6), "repeated": dry_run.repeated(trial)}
-    return {"arrived": trial.lines, "kept": trial.kept, "dropped": trial.lines - trial.kept, **shares}
-
-
-def _sales_json(report: Report) -> dict[str, Any]:
-    trial = report.trial
-    if not trial or not trial.as_of:
-        return {}
-    left_out = [{"step": step["Step"], "lines": -int(step["Lines"]), "amount": -step["Amount"]} for step in trial.left_out]
-    return {
-        "customers": len(trial.gold),
-        "repeat_customers": int((trial.gold["Frequency"] > 1).sum()),
-        "purchases": int(trial.gold["Frequency"].sum()),
-        "revenue": trial.gold["Monetary"].sum() if len(trial.gold) else 0,
-        "first_day": trial.days[0],
-        "last_day": trial.days[-1],
-        "days": len(trial.days),
-        "not_counted": left_out,
-    }
-
-
 # ── the text of rfm.toml ─────────────────────────────────────────────
-SECTIONS: dict[str, Section] = {"shop": Shop(), "files": Files(), "columns": Columns(), "format": Format(), "rules": Rules()}
 NARROW = 44  # most columns before the reasons
 WIDTH = 36  # fewest columns before the reasons, in a file that has lines already
 WIDEST = 120  # characters of a reason
 
 
-def default_of(setting: str) -> Any:
-    """Return the default of a setting."""
-    section, name = _parts(setting)
-    return getattr(SECTIONS[section], name) if section else None
-
-
 def config_table(guesses: Iterable[Guess]) -> list[Guess]:
-    """Return the guesses that differ from the defaults."""
-    return [guess for guess in guesses if guess.value != default_of(guess.setting)]
+    """Return the guesses that differ from the defaults, which are those of a shop with its own columns if it has some."""
+    guesses = list(guesses)
+    own = _has_own_columns(guesses)
+    return [guess for guess in guesses if not same(guess.value, default_of(guess.setting, own))]
 
 
-def nested(guesses: Iterable[Guess]) -> dict[str, Any]:
-    """Return guesses as settings, section by section."""
-    settings: dict[str, Any] = {}
-    for guess in guesses:
-        section, name = _parts(guess.setting)
-        (settings.setdefault(section, {}) if section else settings)[name] = guess.value
-    return settings
+def _has_own_columns(guesses: Iterable[Guess]) -> bool:
+    columns = [(guess, default_of(guess.setting)) for guess in guesses if parts(guess.setting)[0] == "columns"]
+    return any(guess.value != default for guess, default in columns if parts(guess.setting)[1] in LANDING_COLUMNS)
 
 
-def config_toml(guesses: Iterable[Guess], text: str = "") -> str:
-    """Set guesses in the text of rfm.toml; everything else stays, including comments."""
-    known = tomllib.loads(text)
-    wanted = [guess for guess in guesses if guess.value != _set_in(known, guess.setting)]
+def config_toml(guesses: Iterable[Guess], text: str = "", answered: Collection[str] = ()) -> str:
+    """Set guesses in the text of rfm.toml; everything else stays, including comments. Answers are set even if usual."""
+    known, guesses = tomllib.loads(text), list(guesses)
+    own = _has_own_columns(guesses)
+    wanted = [guess for guess in guesses if not same(guess.value, _set_in(known, guess.setting, guess.setting in answered, own))]
     for guess in wanted:
-        text = _opened(text, *_parts(guess.setting))
+        text = _opened(text, *parts(guess.setting))
     document = tomlkit.parse(text)
-    for section in ("", *SECTIONS):
-        found = {name: guess for guess in wanted for at, name in [_parts(guess.setting)] if at == section}
+    for section in ("", *SECTIONS, questions.CURRENCIES):
+        found = {name: guess for guess in wanted for at, name in [parts(guess.setting)] if at == section}
         if found:
             _put(document, section, found, WIDTH if text else 0)
     return document.as_string().removesuffix("\n")
 
 
-def _parts(setting: str) -> tuple[str, str]:
-    section, _, name = setting.rpartition(".")
-    return section, name
-
-
-def _set_in(known: Mapping[str, Any], setting: str) -> Any:
-    section, name = _parts(setting)
-    return (known.get(section, {}) if section else known).get(name, default_of(setting))
+def _set_in(known: Mapping[str, Any], setting: str, answered: bool, own: bool) -> Any:
+    """Return the value of a setting in a text; its default without one, or None for an answer, which is written then."""
+    section, name = parts(setting)
+    return (known.get(section, {}) if section else known).get(name, None if answered else default_of(setting, own))
 
 
 def _opened(text: str, section: str, name: str) -> str:
@@ -249,7 +246,7 @@ def _put(document: tomlkit.TOMLDocument, section: str, found: Mapping[str, Guess
     if section and new:
         document[section] = tomlkit.table()
     table: Any = document[section] if section else document
-    items = {name: tomlkit.item(guess.value) for name, guess in found.items()}
+    items = {name: tomlkit.item(_listed(guess.value)) for name, guess in found.items()}
     width = max(min(max(len(f"{name} = {item.as_string()}") for name, item in items.items()), NARROW), least)
     for name, item in items.items():
         if (reason := _reason(found[name])) and not isinstance(table, InlineTable):  # an inline table cannot hold comments
@@ -258,8 +255,110 @@ def _put(document: tomlkit.TOMLDocument, section: str, found: Mapping[str, Guess
         table[name] = item
 
 
+def _listed(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
 def _reason(guess: Guess) -> str:
     """Return the comment of a setting on one line; line ends and other invisible characters are escaped."""
     doubt = "please check: " if guess.sure == "unsure" else ""
     seen = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in f"{doubt}{guess.reason}")
     return (seen if len(seen) <= WIDEST else f"{seen[: WIDEST - 1]}…") if guess.reason else ""
+
+
+# ── rfm.toml and its folders ─────────────────────────────────────────
+UNNAMED = "Our shop"
+NO_NAME = re.compile(  # words in the name of a folder that are not the name of a shop
+    r"\d+|(?:daily|my|new|old|our|the|all|sales|orders?|exports?|transactions?|invoices?|receipts?|data|files?|csv|xlsx|excel|raw|in|input"
+    r"|inbox|landing|downloads?|desktop|documents|home|root|users?|tmp|temp|shop|store|stuff|test|rfm|umsatz|verk(?:ä|ae)ufe|ventes)",
+    re.IGNORECASE,
+)
+
+
+def refuse_if_there(force: bool) -> Path:
+    """Return the path of rfm.toml; SettingsError if it has settings already."""
+    file = Path.cwd() / SHOP_FILE
+    if not force and _settings_in(file):
+        raise SettingsError(f"{file}: exists already; `rfm check` shows what would change, and --force changes it")
+    return file
+
+
+def _settings_in(file: Path) -> dict[str, Any]:
+    """Return the settings in a file; empty without a file, or if it has only comments."""
+    try:
+        found = tomllib.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{file}: cannot be read ({error}); correct it or move it") from None
+    return {name: value for name, value in found.items() if value != {}}
+
+
+def name_of(landing: str) -> Guess:
+    """Guess the shop's name: as set already, or from the name of its folder."""
+    named = [word for word in re.split(r"[\W_]+", PurePosixPath(landing).name) if not NO_NAME.fullmatch(word)]
+    said = " ".join(named) if Path(landing) not in (Path.home(), Path.cwd()) else ""
+    guessed = said[:1].upper() + said[1:] if len(said) > 2 else UNNAMED
+    known = _settings_in(Path.cwd() / SHOP_FILE).get("shop", {}).get("name", guessed)
+    return Guess("shop.name", known, "likely", "shown in the report")
+
+
+def choices(report: Report, answers: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the answers, and the guesses of settings without an answer."""
+    values = {guess.setting: answers.get(guess.setting, guess.value) for guess in report.guesses}
+    if values.get("rules.cancellation") != "flag":
+        values["columns.cancelled"] = ""
+    return values
+
+
+def write_settings(file: Path, report: Report, answers: Mapping[str, Any], tried: Report, given: Collection[str] = ()) -> None:
+    """Write rfm.toml: an existing file keeps its other settings, a new one starts as the commented example."""
+    values, name, before = choices(report, answers), name_of(report.place.landing), _settings_in(file)
+    name = name._replace(value=answers.get(name.setting, name.value))
+    pairs = [(guess, values[guess.setting]) for guess in report.guesses]
+    # a changed value has no reason
+    own = [guess if value == guess.value else Guess(guess.setting, value, "sure", "") for guess, value in pairs]
+    wanted = [*_folders(report, before), name, *own, *_baseline(tried.trial)]
+    if file.exists():
+        made = config_toml(wanted, file.read_text(encoding="utf-8"), given)
+    else:
+        made = without_empty_sections(config_toml(wanted, packaged(EXAMPLE_FILE).read_text(encoding="utf-8"), given))
+    with friendly_io_errors(f"{file}: cannot be written"):
+        file.write_text(f"{made}\n", encoding="utf-8")
+
+
+def _baseline(trial: DryRun | None) -> list[Guess]:
+    """Return what the files are like, for runs to warn when later ones are not."""
+    if not trial or not trial.totals or not trial.facts:
+        return []
+    found, (lines, totals) = trial.facts, (max(trial.facts.total("lines"), 1), trial.totals)
+    values = {
+        "made": totals.last_day,
+        "unread": round(found.total("unread") / lines, 4),
+        "guests": round(found.total("guests") / lines, 4),
+        "order_value": round(float(totals.revenue) / max(totals.orders, 1), 2),
+        "revenue_per_day": round(float(totals.revenue) / max(found.total("days"), 1), 2),
+    }
+    return [Guess(f"baseline.{name}", value, "sure", "") for name, value in values.items()]
+
+
+def _folders(report: Report, before: Mapping[str, Any]) -> list[Guess]:
+    """Return the folder of the files if it is not the default, and new folders if the lake has other files."""
+    home, found, landing = Path.cwd(), [], report.place.landing
+    places = {name: absolute(str(before.get(name, path)), home) for name, path in PATHS.items()}
+    if landing != places["landing"]:
+        near = "://" not in landing and Path(landing).is_relative_to(home)
+        found.append(Guess("landing", str(Path(landing).relative_to(home)) if near else landing, "sure", "folder of the files"))
+    lake, name = Path(places["lake"]), PurePosixPath(landing).name
+    if lake.is_dir() and not set(Lake(str(lake)).frame("landing_files")["source_file"]) <= set(report.place.names):
+        why = "because the default lake has other files"
+        found += [Guess(kind, f"data/{name}_{kind}", "sure", why) for kind in ("lake", "reports")]
+    return found
+
+
+def next_step(report: Report) -> str:
+    """Return the command to run next."""
+    home, trial = Path.cwd(), report.trial
+    odd = trial and trial.as_of and trial.as_of < OLDEST and not any(date_in(name) for name in report.place.names)
+    command = "make daily" if (home / "Makefile").is_file() and home == Path(__file__).parents[2] else "rfm daily"
+    day = f" --date {trial.as_of}" if odd and trial else ""
+    moved = "Better: put the files into a folder of their own, such as data/landing, and run `rfm init` again.\n"
+    return f"{moved if report.place.landing == str(home) else ''}Next: {'rfm daily' if day else command}{day}"

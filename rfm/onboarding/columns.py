@@ -1,4 +1,4 @@
-"""Match the columns of a file to roles, by the words of its header (`vocabulary.toml`) and by its values."""
+"""Match the columns of a file to roles, by their values first and by the words of their headers (`vocabulary.toml`)."""
 
 from __future__ import annotations
 
@@ -6,39 +6,161 @@ import re
 import tomllib
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from rfm.config import LANDING_COLUMNS
 from rfm.onboarding.formats import dates_of, number_of, numbers_of, without_sign
 
-_VOCABULARY = tomllib.loads(Path(__file__).with_name("vocabulary.toml").read_text(encoding="utf-8"))
-WORDS = {role: tuple(words.split()) for role, words in _VOCABULARY["words"].items()}
-NOBODY, FLAGS, NO_PRODUCT = (tuple(_VOCABULARY["values"][name].split()) for name in ("nobody", "flags", "no_product"))
-ZONES = {country: zone for zone, countries in _VOCABULARY["zones"].items() for country in countries.split()}
-MONEY = dict.fromkeys(ZONES.values(), "€") | _VOCABULARY["money"]
+FOLDED = str.maketrans(
+    {"ł": "l", "Ł": "l", "ø": "o", "Ø": "o", "đ": "d", "Đ": "d", "ı": "i", "æ": "ae", "Æ": "ae", "œ": "oe", "º": "", "ª": ""}
+)
 
 
 def plain_words(text: object) -> str:
-    """Return a text in lower case, without accents, blanks and marks."""
-    letters = unicodedata.normalize("NFD", str(text).casefold())
-    return re.sub(r"[^0-9a-z]", "", letters)
+    """Return a text in lower case, without accents, blanks and marks; letters of every script stay."""
+    letters = unicodedata.normalize("NFD", str(text).translate(FOLDED).casefold())
+    kept = "".join(letter for letter in letters if unicodedata.category(letter) != "Mn")
+    return re.sub(r"[\W_]", "", unicodedata.normalize("NFC", kept))
 
+
+_VOCABULARY = tomllib.loads(Path(__file__).with_name("vocabulary.toml").read_text(encoding="utf-8"))
+
+
+def _plain(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(filter(None, map(plain_words, text.split()))))
+
+
+WORDS = {role: _plain(words) for role, words in _VOCABULARY["words"].items()}
+STATUSES = {meaning: frozenset(_plain(words)) for meaning, words in _VOCABULARY["statuses"].items()}
+FLAGS, NO_PRODUCT, DISCOUNT, SHIPPING = (
+    _plain(_VOCABULARY["values"][name]) for name in ("flags", "no_product", "discount", "shipping")
+)
+NOBODY = frozenset(_plain(_VOCABULARY["values"]["nobody"]))
+ZONES = {country: zone for zone, countries in _VOCABULARY["zones"].items() for country in countries.split()}
+MONEY = dict.fromkeys(ZONES.values(), "€") | _VOCABULARY["money"]
+PARTS: dict[str, frozenset[str]] = {}
+for _part, _languages in _VOCABULARY["parts"].items():
+    for _word in _plain(" ".join(_languages.values())):
+        PARTS[_word] = PARTS.get(_word, frozenset()) | {_part}
 
 Sure = Literal["sure", "likely", "unsure"]
 Values = Mapping[str, int]
-WORD, WEAK, PART, VALUE = 1.0, 0.6, 0.5, 0.5  # scores: a header that is a word, a vague word, contains a word; fitting values
-VAGUE = frozenset({"name", "title", "data", "article", "item", "ticket", "type"})  # words that also mean other things
-SHORTEST_PART = 4
+WORD, MADE, WEAK, HEAD, PART, FITS = 1.0, 0.9, 0.6, 0.5, 0.25, 0.5  # of a header: a word, made of parts, vague …; of values
+VAGUE = frozenset(
+    {"name", "title", "data", "article", "item", "ticket", "type", "artikel", "count", "items", "piece", "code", "codigo"}
+)
+CONTACT = 0.7  # an address is an id if there is no other
+SHORTEST_PART, FEW, SEEN = 4, 20, 2000
+INCLUSIVE = frozenset({"incl", "inkl", "inc", "excl", "exkl", "exc", "with", "without", "avec", "con", "com", "mit"})
+GRAMMAR: dict[str, tuple[tuple[frozenset[str], frozenset[str]], ...]] = {  # role: parts that it needs, and parts that it may have
+    role: tuple((frozenset(needs.split()), frozenset(may.split())) for needs, may in forms)
+    for role, forms in {
+        "invoice": [("order", "number")],
+        "customer_id": [("customer", "number"), ("customer", "name")],
+        "stock_code": [("product number", "order")],
+        "description": [("product", "name order line")],
+        "invoice_date": [("date", "order")],
+        "quantity": [("quantity", "product line order")],
+        "price": [
+            ("price", "unit gross product line"),
+            ("price line", "unit gross product order"),
+            ("amount unit", "gross product line"),
+        ],
+        "amount": [("amount", "line gross order product price")],
+    }.items()
+}
 
 
+# ── facts about the values ────────────────────────────────────────────
+class Facts(NamedTuple):
+    """What the values of a column are like; shares are of its filled rows."""
+
+    rows: int
+    distinct: int
+    numbers: float
+    whole: float
+    places: int  # decimals of most numbers that have any
+    negative: float
+    largest: float
+    counting: bool  # 1, 2, 3 …: each once
+    long_digits: bool  # ids: all of the same many digits
+    dates: float
+    names: float  # texts without digits
+    sentences: float
+    digits: float  # with a digit
+    emails: float
+    codes: float  # of currencies
+    states: float  # words for the state of an order, or the kind of a line
+    flags: float
+
+    @property
+    def constant(self) -> bool:
+        """True for one value on many rows."""
+        return self.distinct == 1 and self.rows >= FEW
+
+    @property
+    def money(self) -> bool:
+        """True if the values can be amounts: no row numbers, no ids."""
+        return self.numbers >= 0.9 and not self.counting and not self.long_digits
+
+
+def facts_of(values: Values) -> Facts:
+    """Return the facts about the values of a column, from at most 2,000 of them."""
+    seen = dict(islice(values.items(), SEEN))
+    found = numbers_of(seen)
+    numbers = {one: number_of(without_sign(one), found.decimal, found.thousands) for one in seen}
+    known = sorted(number for number in numbers.values() if number is not None)
+    whole = {one for one, number in numbers.items() if number is not None and number == int(number)}
+    digits = {one for one in seen if re.search(r"\d", one)}
+    places = [len(one.rpartition(found.decimal)[2]) for one in map(without_sign, seen) if found.decimal in one]
+    steps = [after - before for before, after in zip(known, known[1:], strict=False)]
+    counting = (
+        len(known) >= FEW and len(whole) == len(seen) and set(values.values()) == {1} and steps.count(1.0) >= 0.95 * len(steps)
+    )
+    lengths = {len(one) for one in seen}
+    return Facts(
+        sum(values.values()), len(values), found.share, _share(seen, whole.__contains__),
+        max(set(places), key=places.count) if places else 0,
+        _share(seen, lambda one: (numbers[one] or 0) < 0), max(known, default=0.0), counting,
+        len(seen) > 5 and lengths <= {max(lengths, default=0)} and min(lengths, default=0) >= 8 and all(map(str.isdigit, seen)),
+        dates_of(seen).share if digits else 0.0,
+        _share(seen, lambda one: one not in digits and len(one) < 40), _share(seen, lambda one: one.count(" ") > 3),
+        _share(seen, digits.__contains__), _share(seen, lambda one: "@" in one),
+        _share(seen, lambda one: re.fullmatch("[A-Za-z]{3}", one) and len(values) <= FEW),
+        _share(seen, lambda one: len(values) <= 30 and bool(meaning_of(one))),
+        _share(seen, lambda one: len(values) <= 12 and plain_words(one) in FLAGS),
+    )  # fmt: skip
+
+
+def _share(values: Values, test: Callable[[str], object]) -> float:
+    rows = sum(values.values())
+    return sum(count for value, count in values.items() if test(value)) / rows if rows else 0.0
+
+
+@cache
+def meaning_of(value: str) -> str:
+    """Return what a status or a kind of line means: a key of `STATUSES`; empty if unknown."""
+    plain = plain_words(re.sub(r"^wc-", "", value.strip()))
+    return next((meaning for meaning, words in STATUSES.items() if plain in words), "")
+
+
+def is_no_product(code: str) -> bool:
+    """Return True if a stock code is known to be postage, a fee, a voucher or similar."""
+    bare = plain_words(code)
+    return any(bare == word or len(word) > 3 and bare.startswith(word) for word in NO_PRODUCT)
+
+
+# ── roles ─────────────────────────────────────────────────────────────
 class Role(NamedTuple):
     """A meaning that a column can have."""
 
-    fits: Callable[[Values], float]  # share of the values that fit
+    fits: Callable[[Facts], float]  # share of the values that fit
     least: float  # share that is needed
     values: str  # what they are, in words
-    by_values: float = 2.0  # share from which values alone decide; never, by default
+    alone: float = 2.0  # share from which values alone decide; never, by default
 
 
 class Match(NamedTuple):
@@ -49,96 +171,140 @@ class Match(NamedTuple):
     reason: str
 
 
-def _share(values: Values, test: Callable[[str], object]) -> float:
-    rows = sum(values.values())
-    return sum(count for value, count in values.items() if test(value)) / rows if rows else 0.0
+def _identity(facts: Facts) -> float:
+    """Return 0 for dates, for numbers with decimals and for row numbers."""
+    decimals = facts.numbers > 0.9 and facts.whole < 0.9
+    return 0.0 if decimals or facts.dates > 0.5 and facts.whole < 0.9 else 1.0 - facts.sentences
 
 
-def _dates(values: Values) -> float:
-    return dates_of(values).share if any(re.search("[0-9]", value) for value in values) else 0.0
-
-
-def _whole(values: Values) -> float:
-    found = numbers_of(values)
-    numbers = (number_of(without_sign(value), found.decimal, found.thousands) for value in values)
-    whole = {value for value, number in zip(values, numbers, strict=True) if number is not None and number == int(number)}
-    return _share(values, whole.__contains__)
-
-
-def _fractions(values: Values) -> float:
-    """Return a share above 0 only for numbers of which some have decimals."""
-    numbers = numbers_of(values).share
-    return numbers if numbers > 0.9 and _whole(values) < 0.9 else 0.0
-
-
-def _identity(values: Values) -> float:
-    """Return 0 for dates, for numbers with decimals and for sentences."""
-    sentences = _share(values, lambda value: value.count(" ") > 3)
-    # Digits alone could be dates without marks as well as ids
-    digits = all(re.fullmatch("[0-9]+", value) for value in values)
-    return 0.0 if _fractions(values) or (_dates(values) > 0.5 and not digits) else 1.0 - sentences
-
-
-def _places(values: Values) -> float:
-    return _share(values, lambda value: not re.search("[0-9]", value) and len(value) < 40)
+def _money(facts: Facts) -> float:
+    return facts.numbers if facts.numbers < 0.9 or facts.money else 0.0
 
 
 ROLES: dict[str, Role] = {
-    "invoice_date": Role(_dates, 0.3, "dates", 0.9),
-    "price": Role(lambda values: numbers_of(values).share, 0.3, "numbers"),
-    "amount": Role(lambda values: numbers_of(values).share, 0.3, "numbers", 0.9),
-    "quantity": Role(_whole, 0.3, "whole numbers"),
-    "invoice": Role(lambda values: min(_identity(values), _share(values, re.compile("[0-9]").search)), 0.8, "invoice numbers"),
+    "invoice_date": Role(lambda facts: facts.dates, 0.3, "dates", 0.9),
+    "price": Role(_money, 0.3, "numbers"),
+    "amount": Role(_money, 0.3, "numbers", 0.9),
+    "quantity": Role(lambda facts: facts.numbers if facts.money else 0.0, 0.3, "numbers"),
+    "invoice": Role(lambda facts: min(_identity(facts), facts.digits), 0.8, "invoice numbers"),
     "stock_code": Role(_identity, 0.5, "codes"),
-    "customer_id": Role(_identity, 0.5, "ids", 0.9),
-    "country": Role(_places, 0.5, "places"),
-    "cancelled": Role(
-        lambda values: _share(values, lambda one: plain_words(one) in FLAGS) if len(values) <= 12 else 0.0, 0.8, "marks"
-    ),
-    "description": Role(lambda values: 1.0 - _dates(values), 0.5, "texts"),
-    "currency": Role(lambda values: float(len(values) <= 20) * _places(values), 0.5, "currencies"),
+    "customer_id": Role(lambda facts: 0.0 if facts.constant else _identity(facts), 0.5, "ids", 0.9),
+    "country": Role(lambda facts: facts.names, 0.5, "places"),
+    "cancelled": Role(lambda facts: facts.flags, 0.8, "marks"),
+    "description": Role(lambda facts: 1.0 - facts.dates, 0.5, "texts"),
+    "currency": Role(lambda facts: facts.codes or float(facts.distinct <= FEW) * facts.names, 0.5, "currencies"),
+    "status": Role(lambda facts: max(facts.states, 0.6 * float(facts.distinct <= 30) * facts.names), 0.5, "states"),
+    "line_type": Role(lambda facts: facts.states, 0.5, "kinds of lines"),
+    "refunded": Role(lambda facts: facts.numbers, 0.9, "amounts"),
+    "discount": Role(lambda facts: facts.numbers, 0.9, "amounts"),
+    "store": Role(lambda facts: float(facts.distinct <= max(FEW, facts.rows // FEW)), 0.5, "shops"),
 }
 ROLES |= {name: ROLES["description"] for name in LANDING_COLUMNS if name not in ROLES}
 
 
-def match(columns: Mapping[str, Values]) -> dict[str, Match]:
+def match(columns: Mapping[str, Values], facts: Mapping[str, Facts] | None = None) -> dict[str, Match]:
     """Return the column of each role."""
-    scores = {
-        (role, column): found for role in ROLES for column, values in columns.items() if (found := _score(role, column, values))
-    }
+    facts = facts or {name: facts_of(values) for name, values in columns.items()}
+    pairs = ((role, column) for role in ROLES for column in facts)
+    scores = {pair: found for pair in pairs if (found := _score(*pair, facts[pair[1]]))}
     matched: dict[str, Match] = {}
     for role, column in sorted(scores, key=lambda pair: (-scores[pair][0], list(ROLES).index(pair[0]))):
         if role not in matched and column not in {one.column for one in matched.values()}:
             matched[role] = _matched(role, column, scores)
     for role in ROLES:
         used = {one.column for one in matched.values()}
-        if role not in matched and (lone := _lone(role, {name: columns[name] for name in columns if name not in used})):
+        if role not in matched and (lone := _lone(role, {name: one for name, one in facts.items() if name not in used})):
             matched[role] = Match(lone, "unsure", f"no known name, but the only column of {ROLES[role].values}")
     return matched
 
 
 def named_for(role: str, columns: Iterable[str]) -> str:
     """Return the column whose name fits a role best, whatever its values; empty if none does."""
-    best = max(columns, key=lambda column: _word(role, plain_words(column)), default="")
-    return best if _word(role, plain_words(best)) > PART else ""
+    best = max(columns, key=lambda column: name_score(role, column), default="")
+    return best if name_score(role, best) > PART else ""
 
 
-def _score(role: str, column: str, values: Values) -> tuple[float, bool, float] | None:
+def _score(role: str, column: str, facts: Facts) -> tuple[float, bool, float] | None:
     """Return the score of a column for a role, True if its header is a word of it, and the share of values that fit."""
-    word = _word(role, plain_words(column))
-    if not word or not values:
-        return (word, word > PART, 0.0) if word > PART and not values else None
-    fits = ROLES[role].fits(values)
-    return (word + VALUE * fits, word > PART, fits) if fits >= ROLES[role].least else None
+    word = name_score(role, column)
+    if not word or not facts.rows:
+        return (word, word > HEAD, 0.0) if word > HEAD and not facts.rows else None
+    fits = ROLES[role].fits(facts)
+    return (word + FITS * fits, word > HEAD, fits) if fits >= ROLES[role].least else None
 
 
-def _word(role: str, header: str) -> float:
-    """Return how well a header fits the words of a role; 0 if not at all."""
-    words = WORDS[role]
-    if header in words:
-        return (WEAK if header in VAGUE else WORD) - 0.1 * words.index(header) / len(words)
-    parts = [word for word in words if len(word) >= SHORTEST_PART and (header.startswith(word) or header.endswith(word))]
-    return PART * len(max(parts, key=len)) / len(header) if parts else 0.0
+@cache
+def name_score(role: str, column: str) -> float:
+    """Return how well a header fits a role; 0 if not at all."""
+    words, header, tokens = WORDS.get(role, ()), plain_words(column), tokens_of(column)
+    for name in (header, "".join(tokens)):
+        if name in words:
+            return (WEAK if name in VAGUE else WORD) - 0.1 * words.index(name) / len(words)
+    if header in WORDS["other"]:
+        return 0.0
+    if role == "customer_id" and header in WORDS["contact"]:
+        return CONTACT
+    flat = _parts(column)
+    if any(_is_made(flat, *form) for form in GRAMMAR.get(role, ())):
+        return MADE
+    if is_other(column):
+        return 0.0
+    needed = next((needs for needs, _ in GRAMMAR.get(role, ())), frozenset())
+    heads = [one for one in (flat[:1], flat[-1:]) if one and len(needed) == 1 and one[0] & needed]
+    if heads or any(token in words and token not in VAGUE for token in (tokens[:1] + tokens[-1:])):
+        return HEAD if all(flat) else PART
+    similar = [word for word in words if len(word) >= SHORTEST_PART and (header.startswith(word) or header.endswith(word))]
+    return PART if similar else 0.0
+
+
+def is_other(column: str) -> bool:
+    """Return True if a header names something that no role needs, such as a tax."""
+    exact = {plain_words(column), "".join(tokens_of(column))}
+    if exact & set(WORDS["other"]):
+        return True
+    if any(exact & set(words) for words in WORDS.values()):
+        return False
+    return any("other" in one for one in _parts(column))
+
+
+@cache
+def tokens_of(column: str) -> list[str]:
+    """Return the words of a header, without those that join them and without "incl. VAT"."""
+    split = re.sub(r"(?<=[a-zà-ÿ]{3})(?=[A-Z][a-zà-ÿ])", " ", column.strip())
+    tokens = [plain for word in re.split(r"[\W_]+", split) if (plain := plain_words(word))]
+    if INCLUSIVE.intersection(tokens):
+        tokens = [one for one in tokens if one in INCLUSIVE or "other" not in PARTS.get(one, ())]
+    kept = [one for one in tokens if PARTS.get(one) != frozenset({"filler"}) and one not in INCLUSIVE]
+    return kept or tokens
+
+
+@cache
+def _parts(column: str) -> list[frozenset[str]]:
+    """Return the meanings of each part of a header; empty ones for what is unknown."""
+    tokens = tokens_of(column)
+    if not all(map(_parts_of, tokens)) and (joined := _parts_of("".join(tokens))):
+        return list(joined)
+    return [one for token in tokens for one in _parts_of(token) or (frozenset(),)]
+
+
+@cache
+def _parts_of(token: str) -> tuple[frozenset[str], ...] | None:
+    """Return the meanings of the parts of a word, such as an order and a date; None for an unknown word."""
+    if found := PARTS.get(token):
+        return (found,)
+    for cut in range(len(token) - 1, 0, -1):
+        left, rest = token[:cut], token[cut:]
+        known = PARTS.get(left) or PARTS.get(left.removesuffix("s")) or PARTS.get(left.removesuffix("n"))
+        short = token.isascii() and (len(left) < (2 if "number" in PARTS.get(left, ()) else 3) or len(rest) < 2)
+        if known and not short and (others := _parts_of(rest)):
+            return (known, *others)
+    return None
+
+
+def _is_made(parts: list[frozenset[str]], needs: frozenset[str], may: frozenset[str]) -> bool:
+    """Return True if all parts of a header are those that a role needs or may have."""
+    met = [need for need in needs if any(need in part for part in parts)]
+    return bool(parts) and len(met) == len(needs) and all(part & (needs | may) for part in parts)
 
 
 def _matched(role: str, column: str, scores: Mapping[tuple[str, str], tuple[float, bool, float]]) -> Match:
@@ -147,7 +313,7 @@ def _matched(role: str, column: str, scores: Mapping[tuple[str, str], tuple[floa
     if rival:
         return Match(column, "unsure", f"{rival!r} fits as well")
     fitting = f"{'all' if fits == 1 else f'{fits:.0%} of'} values fit" if fits else "but the column is empty"
-    sure: Sure = "sure" if fits >= 0.9 and _word(role, plain_words(column)) > WEAK else "likely"
+    sure: Sure = "sure" if fits >= 0.9 and name_score(role, column) > WEAK else "likely"
     return Match(column, sure, f"{'the name fits' if word else 'the name is similar'}, {fitting}")
 
 
@@ -157,10 +323,15 @@ def _close(scores: Mapping[tuple[str, str], tuple[float, bool, float]], role: st
     return scores[role, other][0] >= scores[role, column][0] - 0.02 and scores[role, other][0] >= best
 
 
-def _lone(role: str, columns: Mapping[str, Values]) -> str:
+def _lone(role: str, columns: Mapping[str, Facts]) -> str:
     """Return the only column whose values fit a role without a fitting name; empty if there is none or more than one."""
-    test = _fractions if role == "amount" else ROLES[role].fits
-    fitting = [column for column, values in columns.items() if values and test(values) >= ROLES[role].by_values]
+    free = {name: facts for name, facts in columns.items() if facts.rows and not is_other(name)}
+    if role == "amount":
+        fitting = [name for name, facts in free.items() if facts.money and facts.whole < 0.9]
+    else:
+        fitting = [name for name, facts in free.items() if ROLES[role].fits(facts) >= ROLES[role].alone]
+    if role == "invoice_date":  # numbers of days are dates only below such a name
+        fitting = [name for name in fitting if free[name].whole < 0.9 or free[name].dates > 0.99]
     if role == "customer_id":  # there are several, and some buy again
-        fitting = [column for column in fitting if 2 < len(columns[column]) < sum(columns[column].values())]
+        fitting = [name for name in fitting if 2 < free[name].distinct < free[name].rows]
     return fitting[0] if len(fitting) == 1 else ""

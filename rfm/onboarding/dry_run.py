@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from decimal import Decimal
+from typing import Any
 
 import pandas as pd
 
 from rfm.analysis.cleaning import judge
+from rfm.analysis.formatting import count, exact_amount
+from rfm.analysis.quality import baseline
+from rfm.analysis.quality.baseline import Facts, LeftOut, Orders, Totals
 from rfm.analysis.quality.gate import QuarantineReason, money_flow
 from rfm.analysis.quality.gate import quarantine_reasons as reasons
+from rfm.config import EXTRA_KEYS, OTHER_LINE, Rules
 from rfm.contracts import BRONZE, DAILY_VOLUME, LEDGER, QUALITY_METRICS, QUARANTINE, SILVER
 from rfm.errors import InputError
 from rfm.lake import Lake
@@ -22,6 +27,7 @@ from rfm.onboarding import guesses
 from rfm.onboarding.columns import named_for
 from rfm.onboarding.formats import dates_of, number_of, without_sign, zones
 from rfm.onboarding.guesses import GROWS, Profile
+from rfm.onboarding.questions import Finding
 from rfm.onboarding.sniff import Input, Sample, Tell
 from rfm.pipeline import backfill, stages
 from rfm.pipeline.schedule import NEWEST_SALE, OLDEST, newest
@@ -32,10 +38,11 @@ NAMED = NEEDED | {"price": "price or amount"}
 VALUE = re.compile(r"^[-+]?[0-9][0-9.,:/ -]*$")  # in place of a column name
 PENCE = re.compile(r"\b(?:pence|pennies|cents?|centimes|centesimi|cent[aei]vos)\b", re.IGNORECASE)
 ONE_CUSTOMER = 0.2  # of the lines
+CENT = Decimal("0.01")
 
 
-def sample_findings(sample: Sample, lines: Profile) -> Iterator[Finding]:
-    """Yield findings about the beginnings of files."""
+def sample_findings(sample: Sample, lines: Profile, asked: Collection[str] = ()) -> Iterator[Finding]:
+    """Yield findings about the beginnings of files; a setting that is asked for needs none."""
     for name, header in sample.others.items():
         said = f"{name} has other columns than most files ({_short(header)}); export it with the same columns"
         yield Finding("mend", "columns", said)
@@ -43,15 +50,18 @@ def sample_findings(sample: Sample, lines: Profile) -> Iterator[Finding]:
         yield unusable
         return
     for role, match in lines.matches.items():
-        if match.sure == "unsure":
+        if match.sure == "unsure" and f"columns.{role}" not in asked:
             meaning = NAMED.get(role, role.replace("_", " "))
             yield Finding("mend", "columns", f"{match.column!r} is used as {meaning}: {match.reason}; please check")
     if not lines.dates.pattern:
         column, reason = lines.matches["invoice_date"].column, lines.dates.reason
         yield Finding("unusable", "dates", f"column {column!r}: {reason}; write days like 2025-12-31")
-    if lines.dates.other:
+    if lines.dates.other and "format.date" not in asked:
         said = f"day and month could be swapped: dates are read as {lines.dates.pattern}, but {lines.dates.other} fits as well"
         yield Finding("mend", "dates", f"{said}; please check")
+    if not (lines.numbers.sure or {"format.decimal", "format.thousands"} & set(asked)):
+        said = f"numbers are read with {lines.numbers.decimal!r} as decimal mark, but it could separate thousands"
+        yield Finding("mend", "numbers", f"{said}; please check")
     yield from _of_zones(lines)
     yield from _of_prices(lines)
     yield from _of_customers(lines)
@@ -94,9 +104,6 @@ def _of_zones(lines: Profile) -> Iterator[Finding]:
 def _of_prices(lines: Profile) -> Iterator[Finding]:
     """Check whether there are prices, their scale, and whether they are amounts of lines."""
     if "price" not in lines.matches:
-        counted = "piece" if "quantity" in lines.matches else "line"
-        said = f"no column for {NAMED['price']}: each {counted} counts as 1, so amounts are counts of {counted}s"
-        yield Finding("note", "prices", f"{said}; if there is such a column, set columns.price")
         return
     if GROWS in lines.matches["price"].reason:
         yield Finding("note", "prices", f"{lines.matches['price'].column!r} is not a price per piece: {GROWS}")
@@ -131,23 +138,21 @@ def _short(text: str, most: int = 60) -> str:
 
 
 # ── findings in the dry run ──────────────────────────────────────────
-Weight = Literal["note", "mend", "unusable"]
-STATUS: dict[Weight, int] = {"note": 0, "mend": 1, "unusable": 2}
-UNREAD = ("unreadable", "bad_prices", "other_rules")  # steps of the money flow that no shop intends
-LOST_SHARE = 0.01  # of the lines that they drop
-LONG_GAP, MANY_GUESTS, MANY_TWICE = 7, 0.5, 0.02
+LONG_GAP, MANY_GUESTS = 7, 0.5
 FEW_CUSTOMERS, FEW_DAYS, FEW_AGAIN = 50, 60, 0.1
+FAULTS = {  # of orders
+    "customers": "have several customers; see whether order numbers start again, and set rules.invoice_restarts",
+    "days": "have lines of several days; see whether order numbers start again, and set rules.invoice_restarts",
+    "files": 'are in several files, and count each time; set files.overlap = "once" if the files overlap',
+}
 
 
-class Finding(NamedTuple):
-    """A sentence about the files, how much it weighs, and its subject."""
-
-    weight: Weight
-    about: str
-    said: str
+def doubt(trial: DryRun, about: str, said: str, amount: Decimal) -> Finding:
+    """Return a finding that weighs as much as its money: less than `DOUBT` of the revenue is only a note."""
+    return Finding("note" if abs(amount) < trial.limit else "mend", about, said, abs(amount))
 
 
-def trial_findings(trial: DryRun, settings: Settings, today: dt.date) -> Iterator[Finding]:
+def trial_findings(trial: DryRun, today: dt.date) -> Iterator[Finding]:
     """Yield findings about the result of a dry run."""
     for reason in trial.refused:
         yield Finding("mend" if trial.lines else "unusable", "files", reason)
@@ -155,18 +160,53 @@ def trial_findings(trial: DryRun, settings: Settings, today: dt.date) -> Iterato
         yield Finding("mend", "lines", trial.stopped)
     if trial.refused and not trial.lines:
         return
-    if not trial.as_of:
+    if not trial.as_of or not trial.facts:
         said = "no line is a sale that counts" if trial.lines else "no line below the header"
         yield Finding("unusable", "lines", said)
         return
-    lost = -int(trial.money.set_index("Step")["Lines"].reindex(UNREAD).fillna(0).sum())
-    if lost > LOST_SHARE * trial.lines and not trial.stopped:
-        yield Finding("mend", "lines", f"{lost:,} of {trial.lines:,} lines cannot be read or break a rule; see the list above")
+    yield from _of_money(trial, trial.facts)
     yield from _of_days(trial, today)
     yield from _of_names(trial)
     yield from _of_copies(trial)
     if guests(trial) > MANY_GUESTS:
         yield Finding("note", "customers", f"{guests(trial):.0%} of the lines have no customer, and do not count")
+
+
+def _of_money(trial: DryRun, found: Facts) -> Iterator[Finding]:
+    """Yield doubts about money: lines that cannot be read, odd orders, repeated lines, damaged customers."""
+    if lines := found.total("unread"):
+        known = found.total("known_cents")
+        worth = "" if known == found.unread_cents else ", each valued at the average line"
+        said = f"{lines:,} of {trial.lines:,} lines cannot be read or break a rule ({found.like}){worth}; see the rules above"
+        yield doubt(trial, "lines", said.replace(" ()", ""), _money(found.unread_cents))
+    for about, (orders, amount) in trial.faults.items():
+        if orders:
+            yield doubt(trial, "orders", f"{count(orders, 'order')} {FAULTS[about]}", amount)
+    (again,) = trial.money[trial.money["Step"] == "repeated"].to_dict("records")
+    if again["Lines"]:
+        said = f"{count(again['Lines'], 'line')} repeat another; a run counts them all"
+        yield doubt(trial, "copies", said, again["Amount"])
+    if lines := found.total("damaged"):
+        said = f"{count(lines, 'line')} have customers like 9.99999E+99, rounded by a spreadsheet: different customers become one"
+        yield doubt(trial, "customers", f"{said}; export them as text", _money(found.total("damaged_cents")))
+    yield from _of_steps(trial)
+
+
+def _of_steps(trial: DryRun) -> Iterator[Finding]:
+    """Yield doubts about product codes that do not count, though no word says that they are no products."""
+    known = {code for code in trial.codes if code.startswith(OTHER_LINE) or guesses.is_no_product(code)}
+    codes = {code: one for code, one in trial.codes.items() if code not in known}
+    if codes:
+        amount = sum((one.amount for one in codes.values()), Decimal(0))
+        named = ", ".join(map(repr, sorted(codes, key=lambda code: -abs(codes[code].amount))[:3]))
+        said = f"{count(len(codes), 'product code')} such as {named} do not fit rules.stock_code_pattern, and do not count"
+        yield doubt(trial, "products", said, amount)
+    if not trial.revenue:
+        yield Finding("mend", "prices", "the revenue is 0; see which column has the price")
+
+
+def _money(cents: int) -> Decimal:
+    return Decimal(cents).scaleb(-2)
 
 
 def _of_days(trial: DryRun, today: dt.date) -> Iterator[Finding]:
@@ -207,9 +247,6 @@ def _of_copies(trial: DryRun) -> Iterator[Finding]:
     for names in (names for names in same if len(names) > 1):
         said = f"{' and '.join(sorted(names)[:3])} have the same content; a run would count both, so keep one"
         yield Finding("mend", "copies", said)
-    counted, checked = _metric(trial, "repeated_lines")
-    if counted > MANY_TWICE * checked:
-        yield Finding("note", "copies", f"{counted:,} lines ({counted / checked:.1%}) repeat another line; a run counts them all")
 
 
 def _metric(trial: DryRun, metric: str, column: str = "*") -> tuple[int, int]:
@@ -246,6 +283,18 @@ def worth(trial: DryRun) -> Finding:
     return Finding("note", "worth", f"Worth segmenting: {counted}.")
 
 
+def unexpected(trial: DryRun, expected: Decimal, currency: str) -> Finding | None:
+    """Return how the revenue differs from the expected one, and what explains it to the cent; None if it does not."""
+    missing = expected - trial.revenue
+    if abs(missing) <= CENT / 2:
+        return None
+    fit = baseline.explained(trial.money, trial.values, missing)
+    counted, wanted, more = (exact_amount(each, currency, minus="-") for each in (trial.revenue, expected, abs(missing)))
+    said = f"the revenue is {counted}, {more} {'less' if missing > 0 else 'more'} than the {wanted} that you expect"
+    why = f"; that is exactly {' and '.join(fit)}" if fit else "; no reason to leave lines out, and no two, explain it"
+    return Finding("mend", "expected", said + why, abs(missing))
+
+
 # ── the dry run ──────────────────────────────────────────────────────
 @dataclass
 class DryRun:
@@ -262,6 +311,21 @@ class DryRun:
     ledger: pd.DataFrame = field(default_factory=pd.DataFrame)
     money: pd.DataFrame = field(default_factory=pd.DataFrame)
     gold: pd.DataFrame = field(default_factory=pd.DataFrame)
+    facts: Facts | None = None
+    faults: dict[str, Orders] = field(default_factory=dict)
+    codes: dict[str, Orders] = field(default_factory=dict)  # that are no products
+    values: dict[str, dict[str, Orders]] = field(default_factory=dict)  # of the columns of states and kinds
+    rules: Rules = Rules()
+
+    @property
+    def revenue(self) -> Decimal:
+        """Money that counts."""
+        return Decimal(self.gold["Monetary"].sum()) if len(self.gold) else Decimal(0)
+
+    @property
+    def limit(self) -> Decimal:
+        """Money from which a doubt matters."""
+        return max((baseline.DOUBT * self.revenue).quantize(CENT), CENT)
 
     @property
     def days(self) -> list[dt.date]:
@@ -269,16 +333,21 @@ class DryRun:
         return sorted(day for day in set(self.volume["InvoiceDate"]) if self.as_of and day <= self.as_of)
 
     @property
-    def left_out(self) -> list[dict[str, Any]]:
-        """Steps of the money flow that exclude lines."""
-        return self.money[(self.money["Kind"] == "step") & (self.money["Lines"] != 0)].to_dict("records")
+    def totals(self) -> Totals | None:
+        """What counts, for the shop to compare with its own figures; None if nothing does."""
+        return baseline.totals(self.gold, self.facts, len(self.days)) if len(self.gold) and self.facts else None
+
+    @property
+    def left_out(self) -> list[LeftOut]:
+        """Reasons why lines do not count."""
+        return baseline.left_out(self.money) if len(self.money) else []
 
 
 def try_files(settings: Settings, place: Input, today: dt.date, tell: Tell) -> DryRun:
     """Run files up to gold in a temporary folder."""
     with scratch("rfm-check-") as folder:
         lake = Lake(folder)
-        trial = DryRun(refused=_ingest(settings, lake, place, today, tell))
+        trial = DryRun(refused=_ingest(settings, lake, place, today, tell), rules=settings.rules)
         tell("cleaning lines", 0, None)
         try:
             backfill.to_silver(settings, lake, today)
@@ -314,5 +383,17 @@ def _measure(settings: Settings, lake: Lake, trial: DryRun, today: dt.date) -> N
         refused = judge(lake.read(QUARANTINE), dialect=settings.dialect)
         pattern, revenue = settings.rules.stock_code_pattern, settings.rules.revenue
         trial.money = money_flow(refused, silver, trial.as_of, stock_code_pattern=pattern, revenue=revenue)
+        given: Any = {"stock_code_pattern": pattern, "revenue": revenue}
+        trial.facts = baseline.facts(refused, silver, trial.as_of, **given)
+        trial.faults = baseline.order_faults(silver, trial.as_of, stock_code_pattern=pattern) if settings.columns.invoice else {}
+        trial.codes = baseline.other_codes(silver, trial.as_of, stock_code_pattern=pattern) if settings.columns.stock_code else {}
+        trial.values = _values(settings, lake)
         gold = stages.customer_metrics(silver, settings, trial.as_of)
         trial.gold = gold.collect().to_pandas(use_pyarrow_extension_array=True)
+
+
+def _values(settings: Settings, lake: Lake) -> dict[str, dict[str, Orders]]:
+    """Return lines and money of each value in the columns of states and kinds."""
+    columns = [name for name in ("status", "line_type") if getattr(settings.columns, name)]
+    arrived = judge(lake.read(BRONZE), dialect=settings.dialect) if columns else None
+    return {name: baseline.by_value(arrived, EXTRA_KEYS[name]) for name in columns}

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Collection, Mapping
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from typing import NamedTuple
 
 from rfm.analysis.parsing import CURRENCIES, CURRENCY, FIRST_OF_LAST_CENTURY, GROUPED, MONTHS, number_shape
+from rfm.config import BLANKS
 
 MARKS = ((".", ""), (",", ""), (".", ","), (",", "."), (",", " "), (".", " "), (".", "'"), (",", "'"))  # the simplest first
 MARKED = (".", ",")  # for the simplest numbers, if a currency sign is beside them
+MINUS = str.maketrans("\u2212\u2013", "--")
+BEHIND = re.compile(r"(?:(.*[0-9.,])-|[(](.*)[)])")  # 12.50- and (12.50)
 SIGN = re.compile("|".join([*map(re.escape, CURRENCIES), *(rf"\b{code}\b" for code in CURRENCIES.values()), r"\bEuro?\b"]), re.I)
 
 
@@ -54,8 +58,24 @@ def _shape(decimal: str, thousands: str) -> re.Pattern[str]:
 
 
 def without_sign(text: str) -> str:
-    """Remove a currency sign and the blanks around a number, as a run does."""
-    return re.sub(CURRENCY, "", text.strip())
+    """Remove what stands around a number, as a run does: blanks, an apostrophe, a currency, and a sign in another shape."""
+    text = text.strip(BLANKS + "\0").removeprefix("'")
+    text = re.sub(CURRENCY, "", text.translate(MINUS)).strip(BLANKS)
+    behind = BEHIND.fullmatch(text)
+    return re.sub(CURRENCY, "", f"-{behind[1] or behind[2]}") if behind else text
+
+
+def grouped_by_three(values: Collection[str]) -> str:
+    """Return "thousands" or "decimals" for numbers like 1.250, of which the digits alone say what the mark is; else empty."""
+    bare = [without_sign(value).lstrip("-") for value in values]
+    marked = [text for text in bare if re.fullmatch(r"[0-9]{1,3}(?:[.,][0-9]{3})+", text)]
+    plain = [text for text in bare if text.isdigit()]
+    if not marked or len(marked) + len(plain) < len(bare) or any(len(text) > 3 for text in plain):
+        return "decimals"
+    if any(text.startswith("0") for text in marked):
+        return "decimals"
+    round_sums = all(text.endswith(("00", "50")) for text in marked)
+    return "thousands" if len(set(marked)) > 4 and round_sums else ""
 
 
 def sign_in(text: str) -> str:
@@ -68,7 +88,7 @@ def sign_in(text: str) -> str:
 # ── dates ────────────────────────────────────────────────────────────
 FIELDS = {"%Y": "(?P<y>[0-9]{4})", "%y": "(?P<y>[0-9]{2})", "%m": "(?P<m>[0-9]{1,2})", "%d": "(?P<d>[0-9]{1,2})"}
 FIELDS["%b"] = r"(?P<m>[^\W\d_]{3,10})[.]?"
-ISO = "%Y-%m-%d"
+ISO, WEEK = "%Y-%m-%d", "%G-W%V"
 MONTH_OF = {name: month for month, names in MONTHS.items() for name in names.split("|")}
 ORDERS = (  # of year, month and day, the usual ones first
     "%Y{0}%m{0}%d", "%d{0}%m{0}%Y", "%m{0}%d{0}%Y", "%d{0}%m{0}%y", "%m{0}%d{0}%y", "%y{0}%m{0}%d",
@@ -77,17 +97,17 @@ ORDERS = (  # of year, month and day, the usual ones first
 PATTERNS = (
     *(order.format(mark) for order in ORDERS for mark in "-./ "),
     "%Y%m%d", "%d%m%Y", "%m%d%Y",
-    "%b %d, %Y",
+    "%b %d, %Y", WEEK,
 )  # fmt: skip
 KINDS = 200  # shapes of dates that are compared with each pattern
 OLDEST = 1970  # sales before this year are as implausible as those after today
 TIME = r"(?:(?:[ T]|, ?).*)?"
 CLOCK = re.compile(r"[T ,]+[0-9]{1,2}:[0-9]{2}(?P<rest>.*)$")
 OFFSET = re.compile(r"(?P<zone>Z|UTC|GMT|[+-][0-9]{2}:?[0-9]{2})$")
-OTHERS = {  # numbers that other programs use for dates
-    r"[0-9]{10}(?:[.][0-9]+)?": "seconds since 1970",
-    r"[0-9]{13}": "milliseconds since 1970",
-    r"[34][0-9]{4}(?:[.,][0-9]+)?": "day numbers of a spreadsheet",
+COUNTED = {  # numbers that other programs use for days, and how they are read
+    "epoch": (re.compile("([0-9]{9,10})(?:[.][0-9]+)?"), lambda number: dt.date(1970, 1, 1) + dt.timedelta(seconds=number)),
+    "epoch_ms": (re.compile("([0-9]{12,13})"), lambda number: dt.date(1970, 1, 1) + dt.timedelta(milliseconds=number)),
+    "serial": (re.compile("([2-6][0-9]{4})(?:[.,][0-9]+)?"), lambda number: dt.date(1899, 12, 30) + dt.timedelta(days=number)),
 }
 
 
@@ -98,20 +118,77 @@ class Dates(NamedTuple):
     share: float  # of the values that it reads
     other: str  # a second pattern that is as plausible
     reason: str
+    also: tuple[str, ...] = ()  # patterns of most other values
+    swapped: bool = False  # days and months of a part were swapped by a spreadsheet
+    months: str = ""  # language of the names of months, if it is not one of those always known
 
 
 def dates_of(values: Mapping[str, int], today: dt.date | None = None) -> Dates:
     """Detect how the values of a column write dates."""
     days, rows = _days(values), sum(values.values()) or 1
     kinds = list(dict.fromkeys(re.sub("[0-9]", "9", text) for text in days))[:KINDS]
-    read = {pattern: _read(days, pattern) for pattern in PATTERNS if any(map(_date_shape(pattern).fullmatch, kinds))}
+    read = {
+        pattern: _read(days, pattern)
+        for pattern in PATTERNS
+        if pattern == WEEK or any(map(_date_shape(pattern).fullmatch, kinds))
+    }
     shares = {pattern: sum(days[text] for text in found) / rows for pattern, found in read.items()}
     best = max(shares.values(), default=0.0)
     alike = [pattern for pattern, share in shares.items() if share >= best - 0.0005 and share > 0]
+    counted = {name: sum(days[text] for text in days if _counted(text, name)) / rows for name in COUNTED}
+    if max(counted.values()) > best:
+        name = max(counted, key=counted.__getitem__)
+        return Dates(name, counted[name], "", f"the values are numbers that programs use for days ({name})")
     if not alike:
-        return Dates("", 0.0, "", _others(values))
+        return Dates("", 0.0, "", "no known date format reads the values")
     chosen = min(alike, key=lambda one: (*_strangeness(set(read[one].values()), today), PATTERNS.index(one)))
-    return Dates(chosen, best, *_doubt(chosen, alike, read, today))
+    found = Dates(chosen, best, *_doubt(chosen, alike, read, today))
+    return found if best == 1 else _mixed(found, days, read)
+
+
+def _mixed(found: Dates, days: Mapping[str, int], read: Mapping[str, Mapping[str, dt.date]]) -> Dates:
+    """Add the patterns of the values that the first one does not read, if their shapes exclude each other."""
+    own, also = read[found.pattern], []
+    left = {text: count for text, count in days.items() if text not in own}
+    for pattern in sorted(read, key=lambda one: -sum(left.get(text, 0) for text in read[one])):
+        fits = {text for text in left if text in read[pattern]}
+        if (
+            not fits
+            or sum(map(left.__getitem__, fits)) < 0.5 * sum(left.values())
+            or sum(left.values()) < 0.002 * sum(days.values())
+        ):
+            continue
+        if _swapped(own.values(), [read[pattern][text] for text in fits]):
+            return found._replace(swapped=True, other=pattern)
+        if _marks(found.pattern) == _marks(pattern) and not all(_unlike(text, pattern, found.pattern) for text in fits):
+            continue
+        also.append(pattern)
+        left = {text: count for text, count in left.items() if text not in fits}
+    return found._replace(also=tuple(also), reason=f"{found.reason}; others like {', '.join(also)}") if also else found
+
+
+def _marks(pattern: str) -> str:
+    return re.sub("%.", "", pattern)
+
+
+def _unlike(text: str, pattern: str, first: str) -> bool:
+    """Return True if a text can be read one way alone: the year comes first, or the month has a name."""
+    fields = [re.sub("[^Yymbd]", "", one) for one in (pattern, first)]
+    return fields[0][0] == "Y" != fields[1][0] or fields[1][0] == "Y" != fields[0][0] or ("b" in fields[0]) != ("b" in fields[1])
+
+
+def _swapped(read: Collection[dt.date], left: Collection[dt.date]) -> bool:
+    """Return True if one part has days up to 12 alone and the other has later ones alone: opened in another order of dates."""
+    early, late = sorted(({day.day for day in read}, {day.day for day in left}), key=min)
+    return min(len(early), len(late)) >= 5 and max(early) <= 12 < min(late)
+
+
+def _counted(text: str, name: str) -> dt.date | None:
+    """Return the day that a number stands for; None if it is none, or not of a likely year."""
+    shape, day_of = COUNTED[name]
+    found = shape.fullmatch(text.strip())
+    day = day_of(int(found[1])) if found else None
+    return day if day and 1990 <= day.year <= 2079 else None
 
 
 def _doubt(chosen: str, alike: list[str], read: Mapping[str, Mapping[str, dt.date]], today: dt.date | None) -> tuple[str, str]:
@@ -161,6 +238,11 @@ def _date_shape(pattern: str) -> re.Pattern[str]:
 
 def date_of(text: str, pattern: str) -> dt.date | None:
     """Parse a day; return None if the pattern does not read it. Years of two digits are 1969 to 2068."""
+    if pattern in COUNTED:
+        return _counted(text, pattern)
+    if pattern == WEEK:
+        found = re.fullmatch("([0-9]{4})-?W([0-9]{2})", text.strip())
+        return dt.date.fromisocalendar(int(found[1]), int(found[2]), 1) if found and 0 < int(found[2]) < 53 else None
     found = _date_shape(pattern).fullmatch(text.strip())
     if not found:
         return None
@@ -188,9 +270,21 @@ def zones(values: Mapping[str, int]) -> dict[str, int]:
     return found
 
 
-def _others(values: Mapping[str, int]) -> str:
-    """Explain why values are not dates."""
-    for pattern, meaning in OTHERS.items():
-        if values and all(re.fullmatch(pattern, value.strip()) for value in values):
-            return f"the values are {meaning}; export them as dates"
-    return "no known date format reads the values"
+# ── codes ────────────────────────────────────────────────────────────
+def shapes_of(codes: Sequence[str]) -> list[str]:
+    """Return regular expressions for the shapes of codes, the most frequent first; none if there are too many."""
+    shapes = Counter(map(_shape_of, codes))
+    frequent = [shape for shape, count in shapes.most_common() if count >= 0.02 * len(codes)]
+    covered = sum(shapes[shape] for shape in frequent)
+    return frequent if len(frequent) <= 5 and covered >= 0.9 * len(codes) else []
+
+
+def _shape_of(code: str) -> str:
+    """Return a regular expression for codes like this one: letters, digits and the marks between them."""
+    return "".join(map(_part, re.findall("[0-9]+|[A-Za-z]+|[^0-9A-Za-z]", code.strip())))
+
+
+def _part(part: str) -> str:
+    if part.isascii() and part.isalnum():
+        return "[0-9]+" if part.isdigit() else "[A-Za-z]+"
+    return f"[{part}]" if part in ".+*?()|${}" else f"\\{part}" if part in "^[]\\" else part

@@ -249,6 +249,12 @@ class Sample:
         frames = [one.lines.to_pandas(types_mapper=pd.ArrowDtype) for one in self.glances.values()]
         return pd.concat(frames, ignore_index=True)
 
+    @property
+    def sources(self) -> pd.Series:
+        """File of each line."""
+        names = [name for name, one in self.glances.items() for _ in range(one.lines.num_rows)]
+        return pd.Series(pd.Categorical(names), dtype="category")
+
 
 def silent(what: str, done: int, of: int | None) -> None:
     """Ignore the progress of a check."""

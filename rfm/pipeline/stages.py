@@ -149,13 +149,32 @@ def recount_quality(lake: Lake, settings: Settings, processing_dates: list[dt.da
 
 
 def warn_of_quality(lake: Lake, settings: Settings, run_date: dt.date) -> pd.DataFrame:
-    """Write and return the warnings about lines, days and shares far from the shop's own past."""
+    """Write and return the warnings about lines, days and money far from the shop's own past, or from its settings' files."""
+    import pandas as pd
+
     from rfm.analysis.quality import anomalies
 
     files, volume = lake.frame(LEDGER, layer="bronze", until=run_date), lake.frame(tables.DAILY_VOLUME, until=run_date)
     odd = anomalies.warnings(run_date, files, volume, lake.frame(tables.QUALITY_METRICS), settings.quality)
+    if settings.baseline.made or settings.columns.extras:
+        odd = pd.concat([odd, _departures(lake, settings, run_date)], ignore_index=True)
     lake.replace(RUN_WARNINGS, odd, run_date=run_date, stage=CLEAN.name)
     return odd
+
+
+def _departures(lake: Lake, settings: Settings, run_date: dt.date) -> pd.DataFrame:
+    """Return the warnings of a run that leaves what its settings were made from."""
+    from rfm.analysis.cleaning import judge
+    from rfm.analysis.quality import baseline
+
+    rules, pattern = settings.rules, settings.rules.stock_code_pattern
+    refused = judge(lake.read(QUARANTINE, processing_date=run_date), dialect=settings.dialect)
+    kept = lake.read(SILVER, processing_date=run_date)
+    found = baseline.facts(refused, kept, run_date, stock_code_pattern=pattern, revenue=rules.revenue)
+    counts_again = settings.columns.invoice and settings.files.overlap == "add" and found.first
+    silver = lake.read(SILVER, until=run_date)
+    twice = baseline.repeated_orders(silver, run_date, found, stock_code_pattern=pattern) if counts_again else None
+    return baseline.departures(run_date, found, settings.baseline, settings.shop.currency, twice)
 
 
 def check_quality(lake: Lake, settings: Settings, run_date: dt.date) -> float:

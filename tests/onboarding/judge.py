@@ -29,7 +29,7 @@ from tests.onboarding.shop_orders import Customer, Shop, plain
 from tests.onboarding.shop_spec import PLAIN, Spec, described, features, sensible
 from tests.onboarding.shops import make, write
 
-FINDING = re.compile(r"^ *[!✗] ", re.MULTILINE)  # what `rfm init` marks as a doubt, or as a reason to refuse
+FINDING = re.compile(r"^ *[!?✗] ", re.MULTILINE)  # what `rfm init` marks as a doubt, a question, or a reason to refuse
 VERDICTS = ("right", "asked", "warned", "refused", "SILENT", "BROKEN")  # asked: where no reading of the files is certain
 
 
@@ -89,7 +89,7 @@ def judge(shop: Shop, run: Callable[[Settings, dt.date], list[dict[str, Any]]] =
 
 def _reason(shown: Any) -> str:
     """Return what `rfm init` found or summed up, or the error that it ended with."""
-    said = re.search(r"(?s)\n *(?:Findings|Summary)\n(.+?)(?:\n *For rfm.toml|$)", shown.output)
+    said = re.search(r"(?s)\n *(?:Unsure|Verdict)\n(.+?)(?:\n *(?:Notes|Columns)\n|$)", shown.output)
     return " ".join(said[1].split())[:200] if said else f"{shown.exception}"[:200]
 
 

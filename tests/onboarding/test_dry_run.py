@@ -24,7 +24,7 @@ from rfm.cli import main
 from rfm.cli.options import app
 from rfm.datasets.sample import make_sample
 from rfm.onboarding import check, columns
-from rfm.onboarding.wizard import QUESTIONS
+from rfm.onboarding.questions import QUESTIONS
 from rfm.pipeline import backfill
 from rfm.settings import load_settings
 
@@ -54,8 +54,9 @@ def german(i: int) -> str:
 
 
 def american(i: int) -> str:
-    when, status = f"{1 + i % 9}/{1 + i % 28}/2026 {1 + i % 12}:05 PM", "refunded" if i % 40 == 5 else "paid"
-    return f"#{1000 + i // 2},{when},u{i % 23}@example.com,TS-{i % 30:04},{1 + i % 3},{i % 50}.99,{status}"
+    order, status = i // 2, "refunded" if i % 40 == 5 else "paid"
+    when = f"{1 + order % 9}/{1 + order % 28}/2026 {1 + order % 12}:05 PM"
+    return f"#{1000 + order},{when},u{order % 23}@example.com,TS-{i % 30:04},{1 + i % 3},{i % 50}.99,{status}"
 
 
 def french(i: int) -> str:
@@ -317,7 +318,7 @@ def test_check_shows_all_in_eighty_columns(home):
     shown = CliRunner().invoke(app, ["check", "Umsatz.csv"])
     assert shown.exit_code == 1
     assert max(map(len, shown.output.splitlines())) <= 80
-    for part in ("Windows-1252, separated by semicolon", "Kunde        customer", "7 arrived"):
+    for part in ("Windows-1252, separated by semicolon", "Kunde        customer", "7 lines arrived"):
         assert part in shown.output
     assert "For rfm.toml" in shown.output
 
@@ -328,7 +329,7 @@ def test_check_json_has_the_same_results(home):
     told = json.loads(shown.stdout)
     assert (shown.exit_code, told["status"]) == (1, 1)
     assert told["lines"] == {"arrived": 7, "kept": 5, "dropped": 2, "guests": 0.142857, "repeated": 0}
-    assert (told["sales"]["customers"], told["sales"]["purchases"], told["sales"]["revenue"]) == (2, 3, "3004.00")
+    assert (told["counted"]["customers"], told["counted"]["orders"], told["counted"]["revenue"]) == (2, 3, "3004.00")
     assert {one["column"]: one["taken_for"] for one in told["columns"]}["Stück"] == "quantity"
     assert tomllib.loads(told["rfm_toml"])["format"]["decimal"] == ","
     assert [path.name for path in home.iterdir()] == ["Umsatz.csv"]  # nothing was written

@@ -14,19 +14,13 @@ from hypothesis import strategies as st
 from rfm.config import Format
 from rfm.onboarding import columns as words
 from rfm.onboarding import config_table, config_toml, nested
-from rfm.onboarding.columns import match
-from rfm.onboarding.formats import MARKS, PATTERNS, date_of, dates_of, number_of, numbers_of, zones
-from rfm.onboarding.guesses import (
-    LANDED,
-    Profile,
-    cancel_prefix,
-    is_no_product,
-    pattern_of,
-    placeholder_customers,
-    shapes_of,
-    totals_for_prices,
-)
+from rfm.onboarding.columns import is_no_product, match
+from rfm.onboarding.evidence import cancel_prefix, placeholder_customers
+from rfm.onboarding.formats import MARKS, PATTERNS, date_of, dates_of, number_of, numbers_of, shapes_of, zones
+from rfm.onboarding.guesses import Profile, pattern_of
 from rfm.onboarding.guesses import guesses as guessed
+from rfm.onboarding.money import totals_for_prices
+from rfm.onboarding.profile import LANDED
 
 TODAY = dt.date(2026, 11, 23)
 
@@ -37,8 +31,8 @@ def counts(*values: str) -> dict[str, int]:
 
 
 # ── the table of words ─────────────────────────────────────────────────────────────────────────────
-def test_words_are_written_as_they_are_compared():
-    assert [word for role in words.WORDS.values() for word in role if words.plain_words(word) != word] == []
+def test_words_are_compared_in_their_plain_letters():
+    assert [word for word in words.PARTS if words.plain_words(word) != word or not word] == []
 
 
 def test_every_column_that_can_be_set_has_words():
@@ -123,12 +117,31 @@ def test_every_pattern_of_dates_is_one_that_a_run_knows(pattern):
 
 
 @pytest.mark.parametrize(
-    ("value", "said"),
-    [("1291191960", "seconds since 1970"), ("40513", "day numbers of a spreadsheet"), ("soon", "no known date format")],
+    ("values", "pattern"),
+    [
+        (["1736931600", "1736935200.5"], "epoch"),
+        (["1736931600000"], "epoch_ms"),
+        (["45672", "45673,25"], "serial"),
+        (["2025-W03", "2025-W04"], "%G-W%V"),
+        (["soon"], ""),
+        (["12", "13"], ""),
+    ],
 )
-def test_values_that_are_not_dates_are_explained(value, said):
-    found = dates_of(counts(value))
-    assert (found.pattern, said in found.reason) == ("", True)
+def test_days_that_programs_count_are_known(values, pattern):
+    assert dates_of(counts(*values)).pattern == pattern
+
+
+def test_a_second_pattern_is_added_if_shapes_exclude_each_other():
+    found = dates_of(counts("2025-01-13", "2025-01-14", "15.01.2025"))
+    assert (found.pattern, found.also, found.swapped) == ("%Y-%m-%d", ("%d.%m.%Y",), False)
+    assert dates_of(counts("13/01/2025", "14/01/2025", "01/15/2025")).also == ()  # 02/03/2025 could be either
+
+
+def test_days_that_a_spreadsheet_swapped_are_no_second_pattern():
+    early = [f"2025-{month:02}-{day:02}" for month in (1, 2) for day in range(1, 13)]
+    late = [f"{day}/01/2025" for day in range(13, 29)]
+    found = dates_of(counts(*early, *late))
+    assert (found.also, found.swapped) == ((), True)
 
 
 def test_utc_offsets_of_times_are_counted():
@@ -173,8 +186,8 @@ def test_letters_of_cancellations_have_negative_lines():
     assert cancel_prefix(["FA1", "FA2"], [False, True]) == ""
 
 
-def test_shapes_of_codes_leave_out_what_is_no_product():
-    assert shapes_of([f"SKU-{i:04}" for i in range(60)] + ["POST", "Versand"]) == ["[A-Za-z]+-[0-9]+"]
+def test_codes_have_a_few_shapes_or_none():
+    assert shapes_of([f"SKU-{i:04}" for i in range(60)]) == ["[A-Za-z]+-[0-9]+"]
     assert shapes_of([f"{'x-' * i}{i}" for i in range(60)]) == []
     assert not is_no_product("85048")
 
@@ -265,12 +278,12 @@ def test_price_and_amount(column, values, setting, value):
     assert guesses[setting].value == value
 
 
-def test_column_of_flags_marks_cancellations_last():
-    lines = pd.DataFrame(
-        {"Customer": ["1", "2"], "Date": ["2025-01-31"] * 2, "Total": ["1.5", "2.5"], "Status": ["paid", "refunded"]}
-    )
+def test_a_column_of_flags_marks_cancellations_last():
+    lines = pd.DataFrame({"Customer": ["1", "2"], "Date": ["2025-01-31"] * 2, "Total": ["1.5", "2.5"], "Storno": ["nein", "ja"]})
     offer = nested(config_table(guessed(Profile(lines, today=TODAY))))
-    assert (offer["columns"]["cancelled"], offer["rules"]["cancellation"]) == ("Status", "flag")
+    assert (offer["columns"]["cancelled"], offer["rules"]["cancellation"]) == ("Storno", "flag")
+    below = lines.assign(Total=["1.5", "-2.5"])
+    assert "cancelled" not in nested(config_table(guessed(Profile(below, today=TODAY))))["columns"]
 
 
 def test_times_in_utc_belong_to_the_zone_of_most_customers():

@@ -6,6 +6,7 @@ The functions take rows of any processing dates; a daily run passes only the new
 from __future__ import annotations
 
 from rfm.analysis.quality.anomalies import unsteady, warnings
+from rfm.analysis.quality.baseline import departures, facts
 from rfm.analysis.quality.gate import guard, money_flow
 from rfm.analysis.quality.tables import (
     bronze_quality,
@@ -18,5 +19,5 @@ from rfm.analysis.quality.tables import (
 )
 from rfm.config import REPEATS, severities
 
-__all__ = ["REPEATS", "guard", "measure", "money_flow", "severities", "unsteady", "warnings"]
+__all__ = ["REPEATS", "departures", "facts", "guard", "measure", "money_flow", "severities", "unsteady", "warnings"]
 __all__ += ["bronze_quality", "daily_counts", "daily_volume", "dq_comparison", "expectation_results", "quality_metrics"]

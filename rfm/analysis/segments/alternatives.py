@@ -122,11 +122,12 @@ def agreement(ways: pd.DataFrame, run_date: dt.date) -> pd.DataFrame:
     1  segments  scores          0.24
     """
     from sklearn.metrics import adjusted_rand_score
+    from sklearn.metrics.cluster import contingency_matrix
 
     groups = {name: ways.groupby(columns).ngroup() for name, columns in WAYS.items()}
     rows = []
     for first, second in permutations(WAYS, 2):
-        pairs = pd.crosstab(groups[first], groups[second])
+        pairs = contingency_matrix(groups[first], groups[second])
         guessed = float(pairs.max(axis=1).sum() / len(ways))
         rows.append((run_date, first, second, adjusted_rand_score(groups[first], groups[second]), guessed))
     return pd.DataFrame(rows, columns=TABLES["segmentation_agreement"].names)

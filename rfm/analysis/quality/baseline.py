@@ -1,0 +1,374 @@
+"""What the lines of each file are worth, and warnings when a run leaves what the settings were made from, in money.
+
+A warning compares file by file, so that one odd file shows in a run of many. Lines that cannot be read are valued at the
+average line that counts. Nothing of a customer's line is repeated: digits are shown as 9, letters as x.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from itertools import combinations
+from typing import Any, Literal, NamedTuple
+
+import narwhals as nw
+import pandas as pd
+
+from rfm.analysis.formatting import count, exact_amount
+from rfm.analysis.quality.anomalies import COLUMNS, TYPES
+from rfm.analysis.quality.gate import COUNTED, _exact, _kept_steps, _rows, _step
+from rfm.config import Rules
+from rfm.contracts import TABLES, arrow_typed
+
+DOUBT = Decimal("0.005")  # of the revenue: a smaller doubt is none
+ASIDE = r'"_kind": "|order_counted_once'  # titles, totals, and orders of an earlier file are no sales
+DAMAGED = r"^[0-9](?:[.,][0-9]+)?[Ee][+]?[0-9]{1,2}$"  # a long number that a spreadsheet has rounded
+UNKNOWN = {"known_status": "unknown_status", "known_currency": "unknown_currency"}  # rule: kind of warning
+CHECKED = {  # rule of a line that cannot be read: its raw column, in words
+    "valid_unit_price": ("raw_Price", "price"),
+    "valid_quantity": ("raw_Quantity", "quantity"),
+    "valid_invoice_date": ("raw_InvoiceDate", "date"),
+    "valid_invoice_no": ("raw_Invoice", "order number"),
+    "valid_stock_code": ("raw_StockCode", "product code"),
+}
+LARGEST_SHAPE = 24
+
+
+class Facts(NamedTuple):
+    """Counts and cents of lines per file, and what unreadable values look like."""
+
+    files: pd.DataFrame
+    like: str
+    first: dt.date | None  # day of a sale that counts
+
+    def total(self, name: str) -> int:
+        """Return a count or an amount of all files."""
+        return int(self.files[name].sum())
+
+    @property
+    def line_cents(self) -> float:
+        """Average cents of a line that counts."""
+        return self.total("cents") / max(self.total("counted"), 1)
+
+    @property
+    def unread_cents(self) -> int:
+        """Return the money of lines that cannot be read or break a rule."""
+        return self.total("known_cents") + round(self.total("unvalued") * self.line_cents)
+
+
+NUMBERS = ("lines", "unread", "unvalued", "known_cents", *UNKNOWN.values(), "damaged", "damaged_cents")
+NUMBERS += ("guests", "guest_cents", "counted", "cents", "orders", "days")
+
+
+def facts(
+    refused: Any,
+    silver: Any,
+    as_of: dt.date,
+    *,
+    stock_code_pattern: str = Rules().stock_code_pattern,
+    revenue: Literal["gross", "net"] = "gross",
+) -> Facts:
+    """Count lines and money per file, from judged rows of the quarantine and rows of silver; parameters as for `money_flow`."""
+    lost = _lost(nw.from_native(refused), stock_code_pattern)
+    rows: Any = nw.from_native(arrow_typed(TABLES["retail_transactions_silver"], silver))
+    rows = rows.with_columns(nw.col("InvoiceDate").cast(nw.Date))
+    kept = rows.with_columns(Step=_step(_kept_steps(as_of, stock_code_pattern, revenue)))
+    found: dict[str, dict[str, int]] = {}
+    (days,) = _rows(kept.filter(nw.col("Step") == COUNTED.name).select(nw.col("InvoiceDate").min()))
+    for file, named in (*_of_refused(lost), *_of_kept(kept)):
+        of_file = found.setdefault(file, dict.fromkeys(NUMBERS, 0))
+        for name, number in named.items():
+            of_file[name] += number
+    files = pd.DataFrame.from_dict(found, orient="index", columns=list(NUMBERS)).fillna(0).astype("int64")
+    return Facts(files, _like(lost) if len(files) and files["unread"].sum() else "", days["InvoiceDate"])
+
+
+def _lost(judged: Any, stock_code_pattern: str) -> Any:
+    """Return the refused lines of products that are no returns, with their cents where these can be read."""
+    if "_rescued_data" in judged.collect_schema().names():
+        aside = nw.concat_str(nw.col("_rescued_data").cast(nw.String), nw.col("failed_expectations"), ignore_nulls=True)
+        judged = judged.filter(~aside.str.contains(ASIDE))
+    product = nw.col("StockCode").is_null() | nw.col("StockCode").str.contains(stock_code_pattern)
+    returned = (nw.col("Quantity") < 0) & ~nw.col("TotalCents").is_null()
+    return judged.filter(product, ~nw.when(returned).then(nw.lit(True)).otherwise(nw.lit(False)))
+
+
+def _of_refused(lost: Any) -> Iterator[tuple[str, dict[str, int]]]:
+    """Yield the counts of lines that cannot be read, per file."""
+    cents = nw.col("TotalCents")
+    unvalued = nw.when(cents.is_null()).then(nw.lit(1)).otherwise(nw.lit(0))
+    rows = lost.with_columns(Unvalued=unvalued, Cents=nw.when(cents < 0).then(-cents).otherwise(cents))
+    grouped = rows.group_by("source_file", "failed_expectations")
+    for row in _rows(grouped.agg(nw.len().alias("Lines"), nw.col("Unvalued", "Cents").sum())):
+        lines, rules = int(row["Lines"]), row["failed_expectations"] or ""
+        money = {"unvalued": int(row["Unvalued"] or 0), "known_cents": int(row["Cents"] or 0)}
+        kinds = {kind: lines for rule, kind in UNKNOWN.items() if rule in rules}
+        yield row["source_file"], {"lines": lines, "unread": lines, **money, **kinds}
+
+
+def _of_kept(kept: Any) -> Iterator[tuple[str, dict[str, int]]]:
+    """Yield the counts of lines of silver, per file."""
+    named = {"guests": ("guests", "guest_cents"), COUNTED.name: ("counted", "cents")}
+    sums = nw.len().alias("Lines"), nw.col("TotalPrice").sum().alias("Amount")
+    for row in _rows(kept.group_by("source_file", "Step").agg(*sums)):
+        lines, cents = named.get(row["Step"], ("", ""))
+        both = {lines: int(row["Lines"]), cents: _cents(row["Amount"])} if lines else {}
+        yield row["source_file"], {"lines": int(row["Lines"]), **both}
+    counted = kept.filter(nw.col("Step") == COUNTED.name)
+    for row in _rows(counted.group_by("source_file").agg(nw.col("InvoiceNo", "InvoiceDate").n_unique())):
+        yield row["source_file"], {"orders": int(row["InvoiceNo"]), "days": int(row["InvoiceDate"])}
+    for row in _rows(counted.filter(nw.col("CustomerID").str.contains(DAMAGED)).group_by("source_file").agg(*sums)):
+        yield row["source_file"], {"damaged": int(row["Lines"]), "damaged_cents": _cents(row["Amount"])}
+
+
+def _cents(amount: Any) -> int:
+    return int(_exact(amount, "TotalPrice") * 100)
+
+
+def _like(lost: Any) -> str:
+    """Return what most unreadable values look like: ``price like 9,999.99``."""
+    rules = nw.col("failed_expectations")
+    most: tuple[int, str] = (0, "")
+    for rule, (raw, said) in CHECKED.items():
+        shape = nw.col(raw).str.replace_all("[0-9]", "9").str.replace_all(r"\pL", "x")
+        shapes = lost.filter(rules.str.contains(rule)).with_columns(Shape=shape).group_by("Shape").agg(nw.len().alias("Lines"))
+        for row in _rows(shapes):
+            text = "" if row["Shape"] is None else " ".join(str(row["Shape"]).split())[:LARGEST_SHAPE]
+            most = max(most, (int(row["Lines"]), f"{said} like {text}" if text else f"no {said}"))
+    return most[1]
+
+
+# ── what counts ─────────────────────────────────────────────────────────
+class Totals(NamedTuple):
+    """What counts, for the shop to compare with its own figures."""
+
+    customers: int
+    repeat_customers: int
+    orders: int
+    revenue: Decimal
+    first_day: dt.date
+    last_day: dt.date
+    days: int
+    best_customer: str
+    best_revenue: Decimal
+
+
+class LeftOut(NamedTuple):
+    """A reason why lines do not count, with their number and money."""
+
+    step: str
+    said: str
+    lines: int
+    amount: Decimal
+
+
+def left_out(flow: pd.DataFrame) -> list[LeftOut]:
+    """Return the reasons why lines do not count, from `money_flow`."""
+    steps = flow[(flow["Kind"] == "step") & (flow["Lines"] != 0)]
+    return [LeftOut(one["Step"], one["Label"], -int(one["Lines"]), -one["Amount"]) for one in steps.to_dict("records")]
+
+
+def totals(gold: pd.DataFrame, found: Facts, days: int) -> Totals:
+    """Return what counts, from the customers of a day."""
+    best = gold.sort_values(["Monetary", "CustomerID"], ascending=[False, True]).iloc[0]
+    again, orders, last = int((gold["Frequency"] > 1).sum()), int(gold["Frequency"].sum()), max(gold["MaxInvoiceDate"])
+    named = str(best["CustomerID"]), Decimal(best["Monetary"])
+    return Totals(len(gold), again, orders, Decimal(gold["Monetary"].sum()), found.first or last, last, days, *named)
+
+
+def explained(flow: pd.DataFrame, values: Mapping[str, Mapping[str, Orders]], missing: Decimal) -> tuple[str, ...]:
+    """Return the reason, or the two, whose money is exactly the revenue that is missing (or too much, below 0)."""
+    rows = flow[(flow["Kind"] != "start") & (flow["Kind"] != "end") & (flow["Amount"] != 0)].to_dict("records")
+    parts = {one["Label"]: -one["Amount"] if one["Kind"] == "step" else -abs(one["Amount"]) for one in rows}
+    for column, each in values.items():
+        parts |= {f"{column} {value!r}": one.amount for value, one in each.items()}
+    fitting = (some for n in (1, 2) for some in combinations(parts, n) if sum(parts[one] for one in some) == missing)
+    return next(fitting, ())
+
+
+# ── orders that are not one order ───────────────────────────────────────
+class Orders(NamedTuple):
+    """A number of orders or lines, and their money."""
+
+    orders: int
+    amount: Decimal
+
+
+def order_faults(silver: Any, as_of: dt.date, *, stock_code_pattern: str = Rules().stock_code_pattern) -> dict[str, Orders]:
+    """Count orders with several ``customers`` or ``days``, and those that several ``files`` hold, of the lines that count."""
+    rows: Any = nw.from_native(arrow_typed(TABLES["retail_transactions_silver"], silver))
+    kept = rows.with_columns(nw.col("InvoiceDate").cast(nw.Date), Step=_step(_kept_steps(as_of, stock_code_pattern)))
+    key, total = ("InvoiceNo", "CustomerID", "InvoiceDate"), nw.col("TotalPrice").sum()
+    files = kept.filter(nw.col("Step") == COUNTED.name).group_by(*key, "source_file").agg(total)
+    same = files.group_by(*key).agg(total, nw.len().alias("files"), nw.col("TotalPrice").max().alias("once"))
+    ones = same.group_by("InvoiceNo").agg(total, nw.col("CustomerID", "InvoiceDate").n_unique())
+    wrong = {
+        "customers": ones.filter(nw.col("CustomerID") > 1),
+        "days": ones.filter(nw.col("CustomerID") == 1, nw.col("InvoiceDate") > 1),
+        "files": same.filter(nw.col("files") > 1),
+    }
+    return {name: _orders(found) for name, found in wrong.items()}
+
+
+def repeated_orders(
+    silver: Any, run_date: dt.date, found: Facts, *, stock_code_pattern: str = Rules().stock_code_pattern
+) -> Orders:
+    """Count orders of a run's files that other files hold too; `silver` has the rows of earlier runs as well."""
+    rows: Any = nw.from_native(arrow_typed(TABLES["retail_transactions_silver"], silver))
+    rows = rows.with_columns(nw.col("InvoiceDate", "processing_date").cast(nw.Date))
+    since = rows.filter(nw.col("InvoiceDate") >= nw.lit(found.first or run_date))
+    counted = since.with_columns(Step=_step(_kept_steps(run_date, stock_code_pattern))).filter(nw.col("Step") == COUNTED.name)
+    key, newest = ("InvoiceNo", "CustomerID", "InvoiceDate"), nw.col("processing_date").max()
+    files = counted.group_by(*key, "source_file").agg(nw.col("TotalPrice").sum(), newest)
+    same = files.group_by(*key).agg(
+        nw.col("TotalPrice").sum(), nw.len().alias("files"), nw.col("TotalPrice").max().alias("once"), newest.alias("day")
+    )
+    twice = same.filter(nw.col("files") > 1, nw.col("day") == nw.lit(run_date))
+    return _orders(twice)
+
+
+def _orders(found: Any) -> Orders:
+    """Return the number of orders, and their money beyond that of the file that holds most of each."""
+    beyond = ["TotalPrice"] + ["once"] * ("once" in found.collect_schema().names())
+    (row,) = _rows(found.select(nw.len().alias("Orders"), nw.col(*beyond).sum()))
+    amount, *once = (_exact(row[name], "TotalPrice") for name in beyond)
+    return Orders(int(row["Orders"]), amount - sum(once))
+
+
+def other_codes(silver: Any, as_of: dt.date, *, stock_code_pattern: str = Rules().stock_code_pattern) -> dict[str, Orders]:
+    """Return lines and money of each stock code that is no product, of sales to customers."""
+    rows: Any = nw.from_native(arrow_typed(TABLES["retail_transactions_silver"], silver))
+    kept = rows.with_columns(nw.col("InvoiceDate").cast(nw.Date), Step=_step(_kept_steps(as_of, stock_code_pattern)))
+    found = kept.filter(nw.col("Step") == "non_products").group_by("StockCode").agg(nw.len(), nw.col("TotalPrice").sum())
+    return {row["StockCode"]: Orders(int(row["len"]), _exact(row["TotalPrice"], "TotalPrice")) for row in _rows(found)}
+
+
+def by_value(judged: Any, key: str) -> dict[str, Orders]:
+    """Return lines and money of each value of a further column, which `_rescued_data` has under a key; most lines first."""
+    text = nw.col("_rescued_data").cast(nw.String)
+    there: Any = nw.from_native(judged).filter(text.str.contains(f'"{key}": "'))
+    rows = there.with_columns(Value=text.str.replace_all(f'^.*?"{key}": "', "").str.replace_all('".*$', ""))
+    found = _rows(rows.group_by("Value").agg(nw.len(), nw.col("TotalCents").sum()))
+    each = {str(row["Value"] or ""): Orders(int(row["len"]), _exact(row["TotalCents"], "TotalCents")) for row in found}
+    return dict(sorted(each.items(), key=lambda one: (-one[1].orders, one[0])))
+
+
+# ── a run against the baseline ──────────────────────────────────────────
+SIGMAS, LEAST_SHIFT, FACTOR, LEAST_ORDERS = 3, 0.1, 3.0, 10
+OTHER_FILES = "see whether the export of these files changed, and run `rfm check` on them"
+
+
+def departures(run_date: dt.date, found: Facts, baseline: Any, currency: str = "", twice: Orders | None = None) -> pd.DataFrame:
+    """Return ``run_warnings`` of a run whose money, customers or unreadable lines leave the ``[baseline]`` of the settings.
+
+    `twice` are orders of the run that silver has from other files.
+
+    Examples
+    --------
+    >>> import datetime
+    >>> import rfm
+    >>> refused, silver = rfm.judge(rfm.example("retail_transactions_quarantine")), rfm.example("retail_transactions_silver")
+    >>> found, day = rfm.quality.facts(refused, silver, datetime.date(2025, 10, 23)), datetime.date(2025, 10, 23)
+    >>> rfm.quality.departures(day, found, rfm.load_settings().baseline)["message"].tolist()
+    []
+    """
+    money = found.total("cents") + found.unread_cents
+    said = [
+        *_unread(found, baseline, currency, money),
+        *_unknown(found, currency, money),
+        *_shares(found, baseline, currency),
+        *_values(found, baseline, currency),
+        *_damaged(found, currency, money),
+    ]
+    if twice and twice.amount > DOUBT * Decimal(money) / 100:
+        amount = exact_amount(twice.amount, currency)
+        advice = 'if files overlap, set files.overlap = "once" and start with an empty lake'
+        said.append(("overlap", f"{count(twice.orders, 'order')}, {amount}, are in other files too, and count again; {advice}"))
+    rows = [(run_date, "2_silver", kind, "warning", message) for kind, message in said]
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(TYPES)
+
+
+def _worth(cents: float, currency: str) -> str:
+    return exact_amount(Decimal(round(cents)).scaleb(-2), currency)
+
+
+def _in(files: pd.DataFrame, all_files: pd.DataFrame) -> str:
+    """Name the file, or the first of several; empty if all files are meant."""
+    if len(files) == len(all_files):
+        return ""
+    more = f" and {len(files) - 1} other files" if len(files) > 2 else " and 1 other file" if len(files) == 2 else ""
+    return f" in {files.index[0]}{more}"
+
+
+Said = Iterator[tuple[str, str]]
+
+
+def _unread(found: Facts, baseline: Any, currency: str, money: int) -> Said:
+    """Warn of files of which more lines cannot be read than of those the settings were made from."""
+    if baseline.unread is None:
+        return
+    usual = baseline.unread * found.files["lines"]
+    odd = found.files[found.files["unread"] > usual + SIGMAS * usual**0.5]
+    cents = (odd["known_cents"] + odd["unvalued"] * found.line_cents).sum()
+    if cents > float(DOUBT) * money:
+        lines, of = int(odd["unread"].sum()), int(odd["lines"].sum())
+        read = (
+            f"{lines:,} of {of:,} lines{_in(odd, found.files)}, about {_worth(cents, currency)}, cannot be read or break a rule"
+        )
+        yield "baseline_unread", f"{read}: {found.like or 'see failed_expectations'}; {OTHER_FILES}"
+
+
+def _unknown(found: Facts, currency: str, money: int) -> Said:
+    """Warn of lines whose status or currency the settings do not know; they do not count."""
+    sets = {"unknown_status": "rules.sold, not_sold or refunds", "unknown_currency": "[currencies], with its rate"}
+    for kind in UNKNOWN.values():
+        if lines := found.total(kind):
+            cents = lines * found.line_cents
+            said = (
+                f"{count(lines, 'line')}, about {_worth(cents, currency)}, have a {kind.removeprefix('unknown_')} that no setting"
+            )
+            yield kind, f"{said} names, and do not count; add it to {sets[kind]}"
+
+
+def _shares(found: Facts, baseline: Any, currency: str) -> Said:
+    """Warn of files in which the share of lines without a customer has changed."""
+    if baseline.guests is None:
+        return
+    usual = baseline.guests
+    spread = (usual * (1 - usual) / found.files["lines"].clip(lower=1)) ** 0.5
+    share = found.files["guests"] / found.files["lines"].clip(lower=1)
+    odd = found.files[((share - usual).abs() > LEAST_SHIFT) & ((share - usual).abs() > SIGMAS * spread + 1e-9)]
+    odd = odd[odd["lines"] >= LEAST_ORDERS]
+    if len(odd):
+        now, cents = odd["guests"].sum() / odd["lines"].sum(), odd["guest_cents"].sum()
+        said = f"{now:.0%} of the lines{_in(odd, found.files)}, {_worth(cents, currency)}, have no customer; it was {usual:.0%}"
+        yield "baseline_guests", f"{said} when the settings were made; {OTHER_FILES}"
+
+
+def _values(found: Facts, baseline: Any, currency: str) -> Said:
+    """Warn of files whose average order, or revenue per day, is a multiple or a fraction of the usual."""
+    measures: Mapping[str, tuple[float | None, str, str]] = {
+        "order_value": (baseline.order_value, "orders", "the average order"),
+        "revenue": (baseline.revenue_per_day, "days", "the revenue per day"),
+    }
+    files = found.files[found.files["orders"] >= LEAST_ORDERS]
+    for kind, (usual, per, said) in measures.items():
+        each = files["cents"] / files[per].clip(lower=1) / 100
+        factor = FACTOR if kind == "order_value" else 2 * FACTOR
+        odd = files[(each > usual * factor) | (each < usual / factor)] if usual else files[:0]
+        if len(odd):
+            now = _worth(odd["cents"].sum() / odd[per].sum(), currency)
+            before = _worth((usual or 0) * 100, currency)
+            yield (
+                f"baseline_{kind}",
+                f"{said}{_in(odd, found.files)} is {now}; it was {before} when the settings were made; {OTHER_FILES}",
+            )
+            return  # the day follows its orders
+
+
+def _damaged(found: Facts, currency: str, money: int) -> Said:
+    """Warn of customers whose long numbers a spreadsheet has rounded: different customers become one."""
+    if found.total("damaged_cents") > float(DOUBT) * money:
+        said = f"{count(found.total('damaged'), 'line')}, {_worth(found.total('damaged_cents'), currency)}, have customers like"
+        yield "damaged_ids", f"{said} 9.99999E+99, rounded by a spreadsheet, so different customers are one; export them as text"

@@ -1,0 +1,295 @@
+"""Find the columns of the money: by what multiplies or adds up to what, then by their names."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
+from itertools import permutations
+from typing import TYPE_CHECKING, NamedTuple
+
+import pandas as pd
+
+from rfm.onboarding.columns import HEAD, MADE, PART, WEAK, Facts, Match, is_other, name_score
+from rfm.onboarding.formats import number_of, sign_in, without_sign
+from rfm.onboarding.questions import Doubt, Guess, Option, Question
+
+if TYPE_CHECKING:
+    from rfm.onboarding.profile import Profile
+
+Found = Iterator[Guess | Question | Doubt]
+SMALL = 0.005  # of the money: what is less is no question
+HOLDS, LINES, CENT = 0.95, 20, 0.011  # share of the lines, and least number of lines, of a relation; rounding
+REPEATED = 5  # orders of several lines that show an order's total
+MULTIPLIED, ADDED = "price × quantity is {!r} on each line", "the amounts of an order's lines add up to {!r}"
+GROWS = "it grows with the quantity, so it is the amount of the line"
+ON_EACH = "the same on each line of an order, so it is the order's total"
+
+
+class Money(NamedTuple):
+    """The columns of the money; `total` if the price is the order's, on each of its lines."""
+
+    price: Match | None = None
+    quantity: Match | None = None
+    total: bool = False
+    rivals: tuple[tuple[str, str], ...] = ()  # other prices and quantities that fit as well
+
+
+class NumericColumns(NamedTuple):
+    """The numeric columns of the lines, and the order and the product of each line."""
+
+    values: pd.DataFrame
+    facts: Mapping[str, Facts]
+    orders: pd.Series
+    products: pd.Series | None
+
+    @property
+    def several(self) -> pd.Series:
+        """True for each line of an order that has several."""
+        return self.orders.map(self.orders.value_counts()) > 1
+
+    def per_order(self, column: str) -> bool:
+        """Return True if a column has one value for all lines of an order, in orders of several lines."""
+        groups = self.values[column][self.several].groupby(self.orders[self.several]).nunique()
+        return len(groups) >= REPEATED and float((groups <= 1).mean()) >= HOLDS
+
+    def adds_up(self, amounts: pd.Series, total: str) -> bool:
+        """Return True if the amounts of the lines of an order add up to the column of its total."""
+        some = self.several & amounts.notna()
+        sums = amounts[some].groupby(self.orders[some]).sum()
+        totals = self.values[total][some].groupby(self.orders[some]).first()
+        return len(sums) >= REPEATED and float(((sums - totals).abs() <= 0.051).mean()) >= HOLDS
+
+
+def money_of(numbers: NumericColumns, named: Mapping[str, Match]) -> Money:
+    """Return the columns of the money, the first answer that the lines give."""
+    ways = (_multiplied, _added, _of_lines, _of_orders, _by_name)
+    return next((found for way in ways if (found := way(numbers, named))), Money())
+
+
+def _usable(numbers: NumericColumns) -> list[str]:
+    return [name for name in numbers.values if not is_other(name)]
+
+
+def _multiplied(numbers: NumericColumns, named: Mapping[str, Match]) -> Money | None:
+    """Return price and quantity if their product is a third column."""
+    found = []
+    for price, quantity, amount in permutations(_usable(numbers), 3):
+        names = name_score("price", price) + name_score("quantity", quantity) + name_score("amount", amount)
+        if names < WEAK or name_score("quantity", price) > name_score("price", price):
+            continue
+        p, q, a = (numbers.values[name] for name in (price, quantity, amount))
+        telling = p.notna() & q.notna() & a.notna() & (q.abs() != 1) & (q != 0) & (p != 0)
+        if telling.sum() >= 5 and len(p) >= LINES and _holds(p * q, a, telling) and numbers.facts[quantity].money:
+            found.append((names, price, quantity, amount))
+    if not found:
+        return None
+    _, price, quantity, amount = max(found)
+    reason = MULTIPLIED.format(amount)
+    return Money(Match(price, "sure", reason), Match(quantity, "sure", reason))
+
+
+def _holds(left: pd.Series, right: pd.Series, where: pd.Series) -> bool:
+    return float(((left[where] - right[where]).abs() <= CENT).mean()) >= HOLDS
+
+
+def _added(numbers: NumericColumns, named: Mapping[str, Match]) -> Money | None:
+    """Return the price, alone or with the quantity, whose sum over an order is a third column."""
+    quantity = named.get("quantity")
+    lines = [name for name in _usable(numbers) if _says_money(name) > PART and not numbers.per_order(name)]
+    totals = [name for name in _usable(numbers) if _says_money(name) and numbers.per_order(name)]
+    for price in sorted(lines, key=_says_money, reverse=True):
+        amounts = numbers.values[price]
+        for total in totals:
+            reason = ADDED.format(total)
+            if numbers.adds_up(amounts, total):
+                return Money(Match(price, "sure", reason))
+            if (
+                quantity
+                and quantity.column in set(numbers.values) - {price}
+                and numbers.adds_up(amounts * numbers.values[quantity.column], total)
+            ):
+                return Money(Match(price, "sure", reason), quantity)
+    return None
+
+
+def _says_money(column: str) -> float:
+    return max(name_score("price", column), name_score("amount", column))
+
+
+def _of_lines(numbers: NumericColumns, named: Mapping[str, Match]) -> Money | None:
+    """Return a price per piece with its quantity, or the amount of a line."""
+    repeated = {name for name in _usable(numbers) if numbers.per_order(name)}
+    price, amount, quantity = (
+        one if (one := named.get(role)) and one.column not in repeated else None for role in ("price", "amount", "quantity")
+    )
+    if price and quantity:
+        if _grows(numbers, price.column, quantity.column):
+            return Money(price._replace(sure="likely", reason=f"{price.reason}; {GROWS}"))
+        if numbers.products is None and not numbers.several.any() and not _is_of_a_piece(price.column, quantity.column):
+            return Money(price, rivals=((price.column, quantity.column),))
+        rivals = ((amount.column, ""),) if amount and name_score("amount", amount.column) >= HEAD else ()
+        return Money(price, quantity, rivals=rivals)
+    if price and amount and name_score("price", price.column) >= MADE > name_score("amount", amount.column):
+        amount = None
+    found = amount or price
+    if not found or found.column in repeated:
+        return None
+    rival = [one.column for one in (price, amount) if one and one.column != found.column]
+    return Money(found, rivals=tuple((one, "") for one in rival))
+
+
+def _is_of_a_piece(price: str, quantity: str) -> bool:
+    return name_score("price", price) >= MADE and name_score("quantity", quantity) >= MADE
+
+
+def _grows(numbers: NumericColumns, price: str, quantity: str) -> bool:
+    if numbers.products is None or not {price, quantity} <= set(numbers.values):
+        return False
+    lines = {"product": numbers.products, "quantity": numbers.values[quantity], "price": numbers.values[price]}
+    return totals_for_prices(pd.DataFrame(lines).dropna())
+
+
+def totals_for_prices(lines: pd.DataFrame) -> bool:
+    """Return True if prices are amounts of lines: for one product, they grow with the quantity."""
+    sold = lines[(lines["quantity"] > 0) & (lines["price"] > 0)].drop_duplicates()
+    groups = sold.groupby("product")
+    several = sold[(groups["quantity"].transform("nunique") > 1)]
+    if several["product"].nunique() < 3:
+        return False
+    each = several.assign(each=several["price"] / several["quantity"]).groupby("product")[["price", "each"]]
+    spread = each.std() / each.mean()
+    return bool((spread["each"] < 0.5 * spread["price"]).mean() > 0.7)
+
+
+def _of_orders(numbers: NumericColumns, named: Mapping[str, Match]) -> Money | None:
+    """Return the total of an order that stands on each of its lines."""
+    there = [one for role in ("amount", "price") if (one := named.get(role)) and one.column in numbers.values]
+    totals = [one for one in there if numbers.per_order(one.column)]
+    return Money(totals[0]._replace(reason=ON_EACH), total=True) if totals else None
+
+
+def _by_name(numbers: NumericColumns, named: Mapping[str, Match]) -> Money | None:
+    found = named.get("amount") or named.get("price")
+    return Money(found) if found else Money(quantity=named.get("quantity"))
+
+
+def line_amounts(values: pd.DataFrame, money: Money, orders: pd.Series) -> pd.Series:
+    """Return the amount of each line; of an order's total, on its first line alone."""
+    if not money.price:
+        return values[money.quantity.column] if money.quantity else pd.Series(1.0, index=orders.index)
+    amounts = values[money.price.column]
+    if money.quantity:
+        amounts = amounts * values[money.quantity.column]
+    return amounts.where(~orders.duplicated(), 0.0) if money.total else amounts
+
+
+def cash(amount: float) -> Decimal:
+    """Return an amount of the sample in cents."""
+    return Decimal(f"{amount:.2f}")
+
+
+def totals(lines: Profile, amounts: pd.Series) -> tuple[int, int, Decimal]:
+    """Return customers, orders and revenue of the lines above 0 that have a customer."""
+    counts = (amounts > 0) & (lines.text("customer_id") != "")
+    return lines.text("customer_id")[counts].nunique(), lines.orders[counts].nunique(), cash(float(amounts[counts].sum()))
+
+
+def weighty(lines: Profile, amount: float) -> bool:
+    """Return True if an amount is more than half a percent of the money."""
+    return abs(amount) > SMALL * float(lines.amounts.abs().sum())
+
+
+def some(texts: Sequence[str]) -> str:
+    """Return the first of some texts."""
+    return ", ".join(list(texts)[:3]) + (" …" if len(texts) > 3 else "")
+
+
+# ── rules of evidence about the money ─────────────────────────────────
+def order_totals(lines: Profile) -> Found:
+    """Count an amount once that stands on each line of its order."""
+    if lines.money.total:
+        yield Guess("rules.order_total", True, "likely", lines.money.price.reason if lines.money.price else "")
+
+
+def rival_amounts(lines: Profile) -> Found:
+    """Ask which column is the money, if names and relations leave it open and the totals differ."""
+    counted = totals(lines, lines.amounts)
+    for price, quantity in lines.money.rivals if "columns.price" not in lines.known else ():
+        other = lines.parsed(price) * (lines.parsed(quantity) if quantity else 1.0)
+        differs = totals(lines, other.fillna(0.0))
+        column = lines.matches["price"].column
+        if weighty(lines, float(differs[2] - counted[2])):
+            setting = "columns.quantity" if quantity else "columns.price"
+            values = ("", quantity) if quantity else (column, price)
+            said = (
+                f"{column!r} is the amount of a line",
+                f"{price!r} is " + (f"multiplied by {quantity!r}" if quantity else "it"),
+            )
+            options = [
+                Option(value, text, one[2], one[0]) for value, text, one in zip(values, said, (counted, differs), strict=True)
+            ]
+            yield Question(setting, "Which column is the amount of a line?", options, "both fit, and their totals differ")
+            return
+
+
+def price_decimals(lines: Profile) -> Found:
+    """Keep the decimals of a price until it is multiplied."""
+    mark = lines.numbers.decimal
+    places = [len(one.rpartition(mark)[2]) for one in map(without_sign, lines.column("price")) if mark in one]
+    if places and max(places) > 2 and lines.numbers.thousands != mark and "quantity" in lines.matches:
+        yield Guess("format.price_decimals", min(max(places), 6), "likely", f"prices have up to {max(places)} decimals")
+
+
+def fractions(lines: Profile) -> Found:
+    """Read quantities that are no whole numbers."""
+    marks = (lines.numbers.decimal, lines.numbers.thousands)
+    read = (number_of(without_sign(one), *marks) for one in lines.column("quantity"))
+    if any(number is not None and number != int(number) for number in read):
+        yield Guess("format.fractions", True, "likely", "some quantities are no whole numbers")
+
+
+def unsure_marks(lines: Profile) -> Found:
+    """Ask what 1.250 is, if the digits do not say it."""
+    if lines.numbers.sure or "price" not in lines.matches or {"format.decimal", "format.thousands"} & lines.known.keys():
+        return
+    mark = lines.numbers.decimal
+    other = "," if mark == "." else "."
+    sample = next((one for one in lines.column("price") if mark in one), "")
+    money = totals(lines, lines.amounts)
+    options = [
+        Option(other, f"{sample} is more than a thousand", money[2] * 1000, money[0]),
+        Option(mark, f"{sample} has three decimals", money[2], money[0]),
+    ]
+    yield Question("format.decimal", "What is the decimal mark?", options, "the mark could separate decimals or thousands")
+
+
+def currencies(lines: Profile) -> Found:
+    """Never add up several currencies."""
+    codes = lines.column("currency")
+    if "currency" in lines.matches and codes and lines.facts[lines.matches["currency"].column].codes > 0.9:
+        whole = all(lines.text("currency") != "")
+        plain = list(codes)
+        if len(plain) == 1 and whole:
+            (code,) = plain
+            yield Guess("columns.currency", lines.matches["currency"].column, "likely", f"all amounts are in {code}")
+            yield Guess(f"currencies.{code}", 1.0, "likely", "another currency needs its rate")
+        if len(plain) > 1:
+            yield Guess("columns.currency", lines.matches["currency"].column, "likely", f"amounts are in {some(list(codes))}")
+            yield _which_currency(lines, {code: lines.text("currency") == code for code in codes}, "currencies")
+        return
+    signs = Counter(sign for value in lines.column("price") if (sign := sign_in(value)))
+    if len(signs) > 1:
+        where = lines.text("price").map({value: sign_in(value) for value in lines.column("price")})
+        yield _which_currency(lines, {sign: where == sign for sign in signs}, "currencies")
+
+
+def _which_currency(lines: Profile, where: Mapping[str, pd.Series], setting: str) -> Question:
+    options = []
+    for code, lines_of in sorted(where.items(), key=lambda one: -int(one[1].sum())):
+        customers, _, revenue = totals(lines, lines.amounts.where(lines_of, 0.0))
+        options.append(Option({code: 1.0}, f"count {code} alone; or give the rates of the others", revenue, customers))
+    return Question(setting, "Which currency counts?", options, f"amounts are in {some(list(where))}, and are never added up")
+
+
+RULES = (order_totals, rival_amounts, price_decimals, fractions, unsure_marks, currencies)
