@@ -114,7 +114,7 @@ def _names(row: Sequence[str]) -> set[str]:
 def _fit(rows: list[list[str]]) -> tuple[bool, int, int]:
     """Return whether most lines have as many columns as the header, more than one; how many columns, and how many such lines."""
     rows = rows[find_header(rows) :]
-    width = len(rows[0]) if rows else 0
+    width = len(_as_wide(rows[0], rows[1 : 1 + BELOW])) if rows else 0
     fitting = sum(len(row) == width for row in rows)
     return width > 1 and 2 * fitting >= len(rows), width, fitting
 

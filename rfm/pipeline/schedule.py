@@ -292,7 +292,7 @@ def _pieces(settings: Settings, refused: list[str]) -> Iterator[Any]:
     for file in list_files(settings.landing, settings.files.pattern):
         try:
             with system.open(f"{root}/{file.source_file}", "rb") as source:
-                yield from iter_tables(source, file.source_file, *given, columns, further=False)
+                yield from iter_tables(source, file.source_file, *given, columns, False, settings.files.fill_down)
         except InputError as error:
             refused.append(str(error))
 
