@@ -24,8 +24,7 @@ ROOT = Path(__file__).parents[1]
 # ── the plan, as data; a module is written without the leading `rfm.` ──────────────────────────────
 BASE = {  # a module that all rooms may import: what it imports of rfm itself
     "errors": set(),
-    "schema.lines": set(),
-    "schema": {"schema.lines"},
+    "schema": set(),
     "contracts": {"errors", "schema"},
     "config": {"errors"},
     "settings": {"config", "errors"},

@@ -169,7 +169,7 @@ def test_a_column_of_the_files_is_added_in_three_places(tmp_path):
     date, text = "    invoice_date: ", "    Channel: pl.String = Field(nullable=True, description='where it was sold')\n    "
     changes = {
         "config.py": {date: f'    channel: str = _raw("Channel", "sales channel", "")\n{date}'},
-        "schema/lines.py": {"    rescued: ": f"{text}rescued: ", "    IsCancellation: ": f"{text}IsCancellation: "},
+        "schema.py": {"    rescued: ": f"{text}rescued: ", "    IsCancellation: ": f"{text}IsCancellation: "},
         "onboarding/vocabulary.toml": {"currency = ": 'channel = "channel kanal"\ncurrency = '},
     }
     for name, changed in changes.items():
