@@ -229,7 +229,6 @@ def run_date(settings: Settings) -> dt.date:
     """Return the run date: the one that was set, or the newest day in the names of the landing files.
 
     Where no name has a date, it is the day of the newest sale in the files, and a Python warning says so. Days
-    before 1990 or after today do not count for that.
     before 1990 or after today do not count for that. Without any date it raises SettingsError.
 
     Examples
