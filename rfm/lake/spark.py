@@ -122,11 +122,6 @@ class Cluster:
             except PySparkException as error:
                 raise InputError(f"{self.home}.{table.name}: the server refuses {verb} ({first_line(error)})") from None
 
-    def fetch(self, rows: Any) -> pa.Table:
-        """Return the rows of a frame of Spark or narwhals as an Arrow table."""
-        native = nw.to_native(rows, pass_through=True)
-        return native if isinstance(native, pa.Table) else native.toArrow()
-
     def _conform(self, table: Table, rows: Any) -> Any:
         """Return a Spark frame with the columns of a contract, in their order; refuse other types."""
         native = frame(self.session, rows) if isinstance(rows, pa.Table) else nw.to_native(rows, pass_through=True)
@@ -239,7 +234,8 @@ class SparkLake(Lake):
 
     def _fetch(self, rows: Any) -> pl.DataFrame:
         """Return rows of the cluster in memory."""
-        return pl.DataFrame(pl.from_arrow(self.cluster.fetch(rows)))
+        native = nw.to_native(rows, pass_through=True)
+        return pl.DataFrame(pl.from_arrow(native if isinstance(native, pa.Table) else native.toArrow()))
 
     def _local(self, rows: Any) -> Any:
         """Return rows of this machine as they are, those of the cluster in memory."""

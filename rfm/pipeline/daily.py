@@ -127,14 +127,11 @@ JOB = "daily"
 
 
 class Monitor:
-    """Keep the log and the lineage of a run, and its record up to date."""
+    """Keep the log and the lineage of a run, and its record up to date, from the start of the run on."""
 
     def __init__(self, settings: Settings, record: RunRecord) -> None:
         self.settings, self.record, self.lake = settings, record, open_lake(settings)
         self.emitter = lineage.EventEmitter(lineage_file(settings, record.run_date, record.run_id))
-
-    def begin(self) -> None:
-        """Record the start of the run."""
         self.record.warn(run_record.log_rows(self.lake, self.record))
         self._emit("START", None)
 
@@ -217,7 +214,6 @@ class Monitor:
 def monitored(settings: Settings, record: RunRecord) -> Iterator[Monitor]:
     """Log a run and its lineage from the first stage to the end."""
     watch = Monitor(settings, record)
-    watch.begin()
     try:
         yield watch
     except BaseException as error:

@@ -4,25 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import PurePath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from rfm.analysis import figures, sales
 from rfm.analysis.cleaning import judge
 from rfm.analysis.quality.gate import money_flow
-from rfm.contracts import (
-    BRONZE_QUALITY,
-    Column,
-    DAILY_COUNTS,
-    DAILY_VOLUME,
-    EXPECTATION_RESULTS,
-    LEDGER,
-    QUARANTINE,
-    SILVER,
-    TABLES,
-)
+from rfm.contracts import BRONZE_QUALITY, DAILY_COUNTS, DAILY_VOLUME, EXPECTATION_RESULTS, LEDGER, QUARANTINE, SILVER, TABLES
 from rfm.report.render import RunTables, drawn, rows_of
+
+if TYPE_CHECKING:
+    from rfm.contracts import Column
 
 # ── lineage ────────────────────────────────────────────────────────────
 LANDING = "landing files"
