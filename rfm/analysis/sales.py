@@ -1,4 +1,7 @@
-"""Sales by time, country, basket and product, and customers who come back or stay away; guests always separate."""
+"""Sales by time, country, basket and product, and customers who come back or stay away; guests always separate.
+
+Silver is filtered as for gold, so the customers' revenue equals that of the segments, unless ``revenue = "net"``.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +51,7 @@ def _usual_name(named: pd.DataFrame) -> pd.Series:
 
 
 def _sold(silver: Any, as_of: dt.date, stock_code_pattern: str) -> Any:
-    """Return the lines that count, filtered as for gold: products sold to customers and guests up to a date."""
+    """Return the lines that count: products sold to customers and guests up to a date."""
     rows: Any = nw.from_native(arrow_typed(TABLES["retail_transactions_silver"], silver))
     product = nw.col("StockCode").str.contains(stock_code_pattern)
     dated = rows.with_columns(nw.col("InvoiceDate").cast(nw.Date))

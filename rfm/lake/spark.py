@@ -95,10 +95,6 @@ class Cluster:
             return nw.from_native(self.session.read.table(self._name(table)))
         return nw.from_native(self.session.read.format("delta").load(f"{self.home}/{table.name}"))
 
-    def empty(self, schema: pa.Schema) -> nw.LazyFrame[Any]:
-        """Return a frame without rows, with the columns of a schema."""
-        return nw.from_native(frame(self.session, schema.empty_table()))
-
     def write(self, table: Table, rows: Any, where: str | None) -> None:
         """Replace the rows that meet a condition, or all, in one commit."""
         frame = self._conform(table, rows)
@@ -226,7 +222,8 @@ class SparkLake(Lake):
         """Return some rows of a table as a frame of the cluster."""
         self._handles.path(name)  # refuses an unknown name
         there = self.cluster.exists(TABLES[name]) if self.cluster.named else self.open(name)
-        rows = self.cluster.read(TABLES[name]) if there else self.cluster.empty(arrow_schema(TABLES[name]))
+        none = arrow_schema(TABLES[name]).empty_table()
+        rows = self.cluster.read(TABLES[name]) if there else nw.from_native(frame(self.cluster.session, none))
         for column, value in equal.items():
             rows = rows.filter(nw.col(column).is_in(value) if isinstance(value, list) else nw.col(column) == value)
         later = self._files_after(until, ledger) if until else []

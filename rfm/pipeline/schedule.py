@@ -184,8 +184,6 @@ def catch_up(settings: Settings) -> Iterator[CaughtUp]:
 
 
 # ── waiting ────────────────────────────────────────────────────────────
-
-
 def wait_for_files(settings: Settings, act: Callable[[], bool], every: float, say: Callable[[str], None]) -> None:
     """Run whenever a landing file is new or changed and has not grown for one interval; once at the start, too."""
     said: list[str] = []
