@@ -33,7 +33,7 @@ def _run(inputs: Inputs, name: str, first: int, last: int) -> None:
     for place in range(first, last):
         to_bronze(settings, lake, inputs.day(place))
         to_silver(settings, lake, inputs.day(place))
-        lake.tend(settings.care.optimize_every, settings.care.retain_days)
+        lake.maintain(settings.care.optimize_every, settings.care.retain_days)
 
 
 def days(inputs: Inputs, scratch: Path, *, start: str) -> Work:

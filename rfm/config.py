@@ -81,9 +81,7 @@ class Rules(Section):
         "prefix", description="mark of a cancellation: its invoice number, a quantity or amount below 0, or a column"
     )
     cancellation_pattern: str = Field("^[Cc]", description="invoice numbers of cancellations, for prefix")
-    revenue: Literal["gross", "net"] = Field(
-        "gross", description="net: returns reduce a customer's Monetary; after a change, start with an empty lake"
-    )
+    revenue: Literal["gross", "net"] = Field("gross", description="net: returns reduce Monetary; after a change, empty the lake")
 
     _compiles = field_validator("stock_code_pattern", "invoice_pattern", "cancellation_pattern")(_pattern)
 
@@ -129,11 +127,9 @@ class Clusters(Section):
 class Cutoffs(Section):
     """Where the bands of the segments end, as multiples of the median customer's: ``[cutoffs]``."""
 
-    monetary: tuple[Positive, Positive, Positive] = Field(
-        (1.0, 2.0, 4.0), description="cut-offs as multiples of the median spend,"
-    )
-    frequency: tuple[Positive, Positive] = Field((1.0, 2.0), description="of the median number of invoices,")
-    recency: Positive = Field(1.0, description="and of the median days since the last purchase; below is recent")
+    monetary: tuple[Positive, Positive, Positive] = Field((1.0, 2.0, 4.0), description="cut-offs, multiples of the median spend")
+    frequency: tuple[Positive, Positive] = Field((1.0, 2.0), description="cut-offs, multiples of the median number of invoices")
+    recency: Positive = Field(1.0, description="cut-off, a multiple of the median days since the last purchase; below is recent")
 
     @field_validator("monetary", "frequency")
     @classmethod
@@ -292,7 +288,7 @@ class Columns(Section):
     @property
     def headers(self) -> dict[str, str]:
         """Header of each column of bronze; empty where the files have none."""
-        return {raw: getattr(self, field) for raw, field in FIELDS.items()}
+        return {one.bronze: getattr(self, name) for name, one in LANDING_COLUMNS.items()}
 
     @property
     def own(self) -> bool:
@@ -302,7 +298,7 @@ class Columns(Section):
     @model_validator(mode="after")
     def _once(self) -> Columns:
         names = Counter(plain_name(name) for name in (*self.headers.values(), self.cancelled) if name)
-        twice = [field for field in (*FIELDS.values(), FLAG) if names[plain_name(getattr(self, field))] > 1]
+        twice = [field for field in (*LANDING_COLUMNS, FLAG) if names[plain_name(getattr(self, field))] > 1]
         if twice:
             raise ValueError(f"{' and '.join(twice)} have the same name; give each the header of its own column")
         return self
@@ -314,10 +310,7 @@ LANDING_COLUMNS: dict[str, LandingColumn] = {
     if isinstance(one.json_schema_extra, dict)
 }
 """The columns of the files by their setting."""
-FIELDS = {one.bronze: name for name, one in LANDING_COLUMNS.items()}
-"""Columns of bronze, and the setting that names each one's header in the files."""
-RAW = tuple(FIELDS)
-"""The columns of bronze that hold the text of the files."""
+RAW = tuple(one.bronze for one in LANDING_COLUMNS.values())  # columns of bronze that hold the text of the files
 
 
 class Format(Section):

@@ -15,17 +15,24 @@ from pandera.polars import DataFrameModel, Field, check
 Money = Annotated[pl.Decimal, 18, 2]
 Timestamp = Annotated[pl.Datetime, "us", "UTC"]
 
-BYTES, CURRENCY, CUSTOMERS, DAYS, FILES, INVOICES, ITEMS, PERCENT, ROWS, SECONDS = (
-    {"unit": unit} for unit in ("bytes", "currency", "customers", "days", "files", "invoices", "items", "%", "rows", "seconds")
+CURRENCY, CUSTOMERS, DAYS, INVOICES, PERCENT, ROWS = (
+    {"unit": unit} for unit in ("currency", "customers", "days", "invoices", "%", "rows")
 )
 
 # columns that several tables share, under one name each: a Field remembers its own
+CLUSTER = Field(ge=-3, description="0, 1, … by falling median Monetary; -1, -2, -3 are outliers")
 CUSTOMER = Field(description="the customer")
+EXPLANATION = Field(description="the median customer, and the cut-offs that give the segment")
 INGESTED = Field(description="when the row was ingested, UTC")
 PROCESSING_DATE = Field(description="run date of the run that ingested the rows")
+RECOMMENDATION = Field(description="recommended action")
 SEGMENT = Field(description="segment")
 SOURCE_FILE = Field(description="path of the file under the landing folder")
+TIER = Field(description="group of segments: premium, high value, active engagement, risk, growth and new")
 UPDATE_DATE = Field(description="run date")
+
+MODELS: dict[str, type[TableModel]] = {}
+"""The models by the name of their table, in the order of the road."""
 
 
 class TableModel(DataFrameModel):
@@ -35,6 +42,8 @@ class TableModel(DataFrameModel):
     def __init_subclass__(cls, name: str = "", unique: list[str] | None = None) -> None:
         cls.Config = type("Config", (cls.Config,), {"name": name, "unique": unique, "strict": True, "ordered": True})
         super().__init_subclass__()
+        if name:
+            MODELS[name] = cls
 
 
 class LandingFiles(TableModel, name="landing_files", unique=["source_file", "layer"]):
@@ -43,7 +52,7 @@ class LandingFiles(TableModel, name="landing_files", unique=["source_file", "lay
     source_file: pl.String = SOURCE_FILE
     layer: pl.String = Field(description="bronze, silver or quarantine; changed: new content waits to be restated")
     file_date: pl.Date = Field(nullable=True, description="date in the file's name")
-    bytes: pl.Int64 = Field(ge=0, metadata=BYTES, description="size when it was read")
+    bytes: pl.Int64 = Field(ge=0, metadata={"unit": "bytes"}, description="size when it was read")
     sha256: pl.String = Field(description="digest of the content when it was read")
     processing_date: pl.Date = Field(description="run date of the run that read it")
     rows: pl.Int64 = Field(ge=0, metadata=ROWS, description="rows of the file in the layer")
@@ -69,7 +78,7 @@ class PipelineRuns(TableModel, name="pipeline_runs", unique=["run_id", "stage"])
     stage: pl.String = Field(description="notebook, e.g. 1_bronze; `run` for all of them, `backfill` for a day without notebooks")
     status: pl.String = Field(description="running, done or failed; a killed run stays running")
     started: Timestamp = Field(description="start, UTC")
-    seconds: pl.Float64 = Field(ge=0, metadata=SECONDS, description="duration; 0 while it is running")
+    seconds: pl.Float64 = Field(ge=0, metadata={"unit": "seconds"}, description="duration; 0 while it is running")
     rows_read: pl.Int64 = Field(ge=0, metadata=ROWS, description="rows read")
     rows_written: pl.Int64 = Field(ge=0, metadata=ROWS, description="rows written")
     versions: pl.String = Field(description="JSON: version of each table that it read and wrote")
@@ -104,7 +113,7 @@ class RetailTransactionsSilver(TableModel, name="retail_transactions_silver"):
     InvoiceNo: pl.String = Field(description="invoice, 6 or 7 characters unless the shop's rules differ")
     StockCode: pl.String = Field(description="product or special code")
     Description: pl.String = Field(nullable=True, description="product name")
-    Quantity: pl.Int32 = Field(metadata=ITEMS, description="items; below 0 for a return")
+    Quantity: pl.Int32 = Field(metadata={"unit": "items"}, description="items; below 0 for a return")
     UnitPrice: Annotated[pl.Decimal, 10, 2] = Field(ge=0, metadata=CURRENCY, description="price of one item, rounded half up")
     CustomerID: pl.String = Field(nullable=True, description="the customer; null for guests")
     Country: pl.String = Field(nullable=True, description="where the customer lives")
@@ -167,7 +176,7 @@ class CustomerRfmGold(TableModel, name="customer_rfm_gold", unique=["CustomerID"
 class CustomerRfmKmeansClustered(CustomerRfmGold, name="customer_rfm_kmeans_clustered", unique=["CustomerID"]):
     """A customer as of the run date."""
 
-    Cluster: pl.Int32 = Field(ge=-3, description="0, 1, … by falling median Monetary; -1, -2, -3 are outliers")
+    Cluster: pl.Int32 = CLUSTER
     UpdateDate: pl.Date = UPDATE_DATE
 
 
@@ -232,7 +241,7 @@ class SegmentStability(TableModel, name="segment_stability", unique=["UpdateDate
 class ClusterSummary(TableModel, name="cluster_summary", unique=["Cluster"]):
     """A cluster."""
 
-    Cluster: pl.Int32 = Field(ge=-3, description="0, 1, … by falling median Monetary; -1, -2, -3 are outliers")
+    Cluster: pl.Int32 = CLUSTER
     Count: pl.Int64 = Field(ge=1, metadata=CUSTOMERS, description="customers")
     AverageMonetary: pl.Float64 = Field(metadata=CURRENCY, description="average Monetary, rounded to 2")
     MedianMonetary: pl.Float64 = Field(metadata=CURRENCY, description="median Monetary, rounded to 2")
@@ -246,10 +255,10 @@ class ClusterDescriptionAndRecommendation(ClusterSummary, name="cluster_descript
     """A cluster."""
 
     Cluster_Description: pl.String = SEGMENT
-    Tier: pl.String = Field(description="group of segments: premium, high value, active engagement, risk, growth and new")
-    Cluster_Recommendation: pl.String = Field(description="recommended action")
+    Tier: pl.String = TIER
+    Cluster_Recommendation: pl.String = RECOMMENDATION
     Cluster_Label: pl.String = Field(description="segment, with the kind of outlier or a number where clusters share it")
-    Explanation: pl.String = Field(description="the median customer, and the cut-offs that give the segment")
+    Explanation: pl.String = EXPLANATION
 
 
 class CustomerRfmDescriptionAndRecommendation(
@@ -257,15 +266,15 @@ class CustomerRfmDescriptionAndRecommendation(
 ):
     """A customer as of the run date."""
 
-    Tier: pl.String = Field(description="group of segments: premium, high value, active engagement, risk, growth and new")
-    Cluster_Recommendation: pl.String = Field(description="recommended action")
+    Tier: pl.String = TIER
+    Cluster_Recommendation: pl.String = RECOMMENDATION
 
 
 class SegmentSummary(TableModel, name="segment_summary", unique=["Cluster_Description"]):
     """A segment."""
 
     Cluster_Description: pl.String = SEGMENT
-    Tier: pl.String = Field(description="group of segments: premium, high value, active engagement, risk, growth and new")
+    Tier: pl.String = TIER
     Customers: pl.Int64 = Field(ge=1, metadata=CUSTOMERS, description="customers")
     AverageMonetary: pl.Float64 = Field(metadata=CURRENCY, description="average Monetary, rounded to 2")
     MedianMonetary: pl.Float64 = Field(metadata=CURRENCY, description="median Monetary, rounded to 2")
@@ -276,8 +285,8 @@ class SegmentSummary(TableModel, name="segment_summary", unique=["Cluster_Descri
     CustomerShare: pl.Float64 = Field(ge=0, le=1, description="share of all customers")
     Revenue: Money = Field(ge=0, metadata=CURRENCY, description="sum of Monetary, exact")
     RevenueShare: pl.Float64 = Field(ge=0, le=1, description="share of all revenue")
-    Cluster_Recommendation: pl.String = Field(description="recommended action")
-    Explanation: pl.String = Field(description="the median customer, and the cut-offs that give the segment")
+    Cluster_Recommendation: pl.String = RECOMMENDATION
+    Explanation: pl.String = EXPLANATION
 
 
 class CustomerSegmentations(TableModel, name="customer_segmentations", unique=["CustomerID"]):
@@ -322,7 +331,7 @@ class BronzeDailyQuality(TableModel, name="bronze_daily_quality", unique=["proce
 
     processing_date: pl.Date = PROCESSING_DATE
     total_records: pl.Int64 = Field(ge=0, metadata=ROWS, description="rows")
-    files_processed: pl.Int64 = Field(ge=0, metadata=FILES, description="files they came from")
+    files_processed: pl.Int64 = Field(ge=0, metadata={"unit": "files"}, description="files they came from")
     distinct_invoice_date: pl.Int64 = Field(ge=0, metadata=DAYS, description="distinct invoice dates")
     valid_records: pl.Int64 = Field(ge=0, metadata=ROWS, description="rows that fit the header")
     null_invoices: pl.Int64 = Field(ge=0, metadata=ROWS, description="rows without invoice")
@@ -389,11 +398,3 @@ class DailyVolume(TableModel, name="daily_volume", unique=["InvoiceDate", "sourc
     invoices: pl.Int64 = Field(ge=0, metadata=INVOICES, description="distinct invoices")
     customers: pl.Int64 = Field(ge=0, metadata=CUSTOMERS, description="distinct customers")
     revenue: Money = Field(metadata=CURRENCY, description="sum of TotalPrice, exact")
-
-
-MODELS = {
-    str(one.Config.name): one
-    for one in list(vars().values())
-    if isinstance(one, type) and issubclass(one, TableModel) and one not in (TableModel, _Raw)
-}
-"""The models by the name of their table, in the order of the road."""

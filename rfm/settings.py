@@ -74,15 +74,9 @@ class Settings(BaseSettings):
     on_failure: OnFailure = OnFailure()
     archive: Archive = Archive()
     expectations: dict[str, Literal["drop", "warn", "fail"]] = Field(
-        {},
-        description="drop: quarantine the row; warn: count it; fail: quarantine it and stop before gold",
-        examples=['known_country = "warn"'],
+        {}, description="drop: quarantine the row; warn: count it; fail: quarantine it and stop before gold"
     )
-    recommendations: dict[str, str] = Field(
-        {},
-        description="segment = the shop's own recommended action",
-        examples=['"Champions" = "Our own words for what to do with this segment."'],
-    )
+    recommendations: dict[str, str] = Field({}, description="segment = the shop's own recommended action")
 
     @classmethod
     def settings_customise_sources(  # type: ignore[override]  # unused sources stay unnamed

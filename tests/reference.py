@@ -1,4 +1,4 @@
-"""`notebooks/REFERENCE.md`, made from the settings, the commands, the docstrings and the tables; `rfm/schema.json` too."""
+"""`notebooks/REFERENCE.md`, `rfm/schema.json` and `rfm.example.toml`, made from settings, commands, docstrings and tables."""
 
 from __future__ import annotations
 
@@ -112,6 +112,10 @@ EXAMPLE_HEAD = """\
 # The command line (--date, --landing, --lake, --reports) overrides this file, and so does the environment (RFM_LANDING,
 # RFM_CLUSTERS__SEED …).
 """
+EXAMPLES = {
+    "expectations": 'known_country = "warn"',
+    "recommendations": '"Champions" = "Our own words for what to do with this segment."',
+}
 
 
 def example() -> str:
@@ -125,7 +129,7 @@ def example() -> str:
             shown = [setting(one, own) for one, own in type(field.default).model_fields.items()]
         elif isinstance(field.default, dict):
             said = str(field.description)
-            shown = [f"# {line}" for line in field.examples or ()]
+            shown = [f"# {EXAMPLES[name]}"]
         else:
             continue
         parts += ["", commented(f"[{name}]", said[0].lower() + said[1:]), *shown]

@@ -164,6 +164,39 @@ def test_a_rule_or_segment_is_added_in_one_place(tmp_path):
     assert said == ["1", "plausible_quantity", "Newcomers", "growth_and_new", "True"]
 
 
+def test_a_column_of_the_files_is_added_in_three_places(tmp_path):
+    shutil.copytree(ROOT / "rfm", tmp_path / "rfm", ignore=shutil.ignore_patterns("__pycache__"))
+    date, text = "    invoice_date: ", "    Channel: pl.String = Field(nullable=True, description='where it was sold')\n    "
+    changes = {
+        "config.py": {date: f'    channel: str = _raw("Channel", "sales channel", "")\n{date}'},
+        "schema.py": {"    rescued: ": f"{text}rescued: ", "    IsCancellation: ": f"{text}IsCancellation: "},
+        "onboarding/vocabulary.toml": {"currency = ": 'channel = "channel kanal"\ncurrency = '},
+    }
+    for name, changed in changes.items():
+        file = tmp_path / "rfm" / name
+        for old, new in changed.items():
+            file.write_text(file.read_text(encoding="utf-8").replace(old, new, 1), encoding="utf-8")
+    describe = "from tests.reference import described; open('rfm/schema.json', 'w', encoding='utf-8').write(described())"
+    program = """if True:
+        import rfm
+        from rfm.landing.csv import parse
+        from rfm.onboarding.columns import match
+        header = "Invoice,StockCode,Description,Quantity,Price,Customer ID,Country,InvoiceDate"
+        line = "489434,85048,BALL,12,6.95,13085,EIRE,2025-06-26"
+        for end, value in ((",Channel", ", web "), ("", "")):
+            silver, _ = rfm.clean(parse(f"{header}{end}\\n{line}{value}\\n".encode(), "x.csv").to_pandas())
+            print(silver["Channel"].fillna("none").item())
+        print(match({"Kanal": {"web": 3}})["channel"].sure)
+    """
+    surroundings = os.environ | {"PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
+    for code in (describe, program):
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=tmp_path, env=surroundings, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["web", "none", "sure"]
+
+
 @pytest.mark.parametrize("code", [code for code in blocks("python") if ">>>" not in code])
 def test_python_of_the_pages_runs(code):
     exec(code, {})

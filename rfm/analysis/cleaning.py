@@ -60,8 +60,7 @@ EXPECTATIONS: tuple[Expectation, ...] = (
 SEVERITIES: dict[str, Severity] = {rule.name: rule.severity for rule in EXPECTATIONS}
 
 _STRINGS = {column.name for column in TABLES[SILVER].columns if column.type == "STRING"}
-TEXTS = {one.silver: one.bronze for one in LANDING_COLUMNS.values() if one.silver in _STRINGS}
-"""Columns of silver that are the trimmed text of a column of bronze."""
+TEXTS = {one.silver: one.bronze for one in LANDING_COLUMNS.values() if one.silver in _STRINGS}  # trimmed text, from bronze
 
 
 # ── casts and rules ─────────────────────────────────────────────────────

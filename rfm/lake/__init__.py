@@ -30,8 +30,7 @@ def open_lake(settings: Settings) -> Lake:
     """
     if settings.engine == "polars":
         return Lake(settings.lake)
-    lake: Lake = import_module(f"rfm.lake.{settings.engine}").open_lake(settings)  # imports no other engine
-    return lake
+    return import_module(f"rfm.lake.{settings.engine}").open_lake(settings)  # imports no other engine
 
 
 def open_lake_log(settings: Settings, what: str) -> Lake:

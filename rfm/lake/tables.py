@@ -265,7 +265,7 @@ class Lake:
         """Join small files and remove those no recent version needs; see `rfm.lake.delta.optimize`."""
         return delta.optimize(self._handles, name, retain_days)
 
-    def tend(self, every: int, retain_days: int = delta.RETAIN_DAYS) -> list[str]:
+    def maintain(self, every: int, retain_days: int = delta.RETAIN_DAYS) -> list[str]:
         """Optimize each table that has had ``every`` commits since the last time; see `rfm.lake.delta.maintain`."""
         return delta.maintain(self._handles, every, retain_days)
 

@@ -16,6 +16,7 @@ _VOCABULARY = tomllib.loads(Path(__file__).with_name("vocabulary.toml").read_tex
 WORDS = {role: tuple(words.split()) for role, words in _VOCABULARY["words"].items()}
 NOBODY, FLAGS, NO_PRODUCT = (tuple(_VOCABULARY["values"][name].split()) for name in ("nobody", "flags", "no_product"))
 ZONES = {country: zone for zone, countries in _VOCABULARY["zones"].items() for country in countries.split()}
+MONEY = dict.fromkeys(ZONES.values(), "€") | _VOCABULARY["money"]
 
 
 def plain_words(text: object) -> str:
@@ -78,16 +79,8 @@ def _identity(values: Values) -> float:
     return 0.0 if _fractions(values) or (_dates(values) > 0.5 and not digits) else 1.0 - sentences
 
 
-def _document_numbers(values: Values) -> float:
-    return min(_identity(values), _share(values, lambda value: re.search("[0-9]", value)))
-
-
 def _places(values: Values) -> float:
     return _share(values, lambda value: not re.search("[0-9]", value) and len(value) < 40)
-
-
-def _flags(values: Values) -> float:
-    return _share(values, lambda value: plain_words(value) in FLAGS) if len(values) <= 12 else 0.0
 
 
 ROLES: dict[str, Role] = {
@@ -95,11 +88,13 @@ ROLES: dict[str, Role] = {
     "price": Role(lambda values: numbers_of(values).share, 0.3, "numbers"),
     "amount": Role(lambda values: numbers_of(values).share, 0.3, "numbers", 0.9),
     "quantity": Role(_whole, 0.3, "whole numbers"),
-    "invoice": Role(_document_numbers, 0.8, "invoice numbers"),
+    "invoice": Role(lambda values: min(_identity(values), _share(values, re.compile("[0-9]").search)), 0.8, "invoice numbers"),
     "stock_code": Role(_identity, 0.5, "codes"),
     "customer_id": Role(_identity, 0.5, "ids", 0.9),
     "country": Role(_places, 0.5, "places"),
-    "cancelled": Role(_flags, 0.8, "marks"),
+    "cancelled": Role(
+        lambda values: _share(values, lambda one: plain_words(one) in FLAGS) if len(values) <= 12 else 0.0, 0.8, "marks"
+    ),
     "description": Role(lambda values: 1.0 - _dates(values), 0.5, "texts"),
     "currency": Role(lambda values: float(len(values) <= 20) * _places(values), 0.5, "currencies"),
 }

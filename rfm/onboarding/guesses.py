@@ -17,7 +17,7 @@ import pandas as pd
 from rfm.analysis.parsing import CURRENCIES
 from rfm.config import FLAG, LANDING_COLUMNS, YES, Columns, Files, Rules, Shop
 from rfm.config import plain_name as header_plain
-from rfm.onboarding.columns import NO_PRODUCT, NOBODY, ZONES, Match, Sure, match, plain_words
+from rfm.onboarding.columns import MONEY, NO_PRODUCT, NOBODY, ZONES, Match, Sure, match, plain_words
 from rfm.onboarding.formats import Dates, Numbers, dates_of, number_of, numbers_of, sign_in, without_sign, zones
 
 # ── file names ───────────────────────────────────────────────────────
@@ -229,12 +229,6 @@ def totals_for_prices(lines: pd.DataFrame) -> bool:
 
 # ── guesses ──────────────────────────────────────────────────────────
 WITHOUT = {name: one.without for name, one in LANDING_COLUMNS.items() if one.without is not None}
-MONEY = dict.fromkeys(ZONES.values(), "€") | {  # of a time zone
-    "Europe/London": "£",
-    "Europe/Zurich": "Fr.",
-    "Europe/Warsaw": "zł",
-    **dict.fromkeys(("Europe/Stockholm", "Europe/Oslo", "Europe/Copenhagen"), "kr"),
-}
 NOT_CANCELLED = "no cancelled line was found"
 MOST_LINES = 0.99
 

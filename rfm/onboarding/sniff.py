@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from rfm.analysis.cleaning import EXPECTATIONS
 from rfm.analysis.quality.gate import FITS_HEADER, QuarantineReason
-from rfm.config import FIELDS, Columns, plain_name
+from rfm.config import Columns, plain_name
 from rfm.errors import InputError, SettingsError, friendly_io_errors
 from rfm.landing.csv import (
     BLANK,
@@ -301,5 +301,5 @@ def example_of(reason: QuarantineReason, place: Input, settings: Settings, betwe
     raw = COLUMN.get(rule, "")
     path = f"{place.root}/{file}"
     (line,) = _line_numbers(place.system, path, [row], settings.columns, between, settings.files.encoding)
-    named = getattr(settings.columns, FIELDS[raw], raw) if raw else ""
+    named = settings.columns.headers[raw] if raw else ""
     return Example(rule, MEANINGS.get(rule, ""), reason.rows, file, line, named, row.get(raw))

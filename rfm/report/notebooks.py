@@ -84,7 +84,8 @@ def _set_table(table: Any) -> None:
     _join_heads([row(["td", "th"]) for row in table.select("thead tr")])
     rows = [row(["td", "th"]) for row in table("tr")]
     body = [row(["td", "th"]) for row in table.select("tbody tr")]
-    if body and len(rows) == len(body) + 1 and _is_running([_text(row[0]) for row in rows if row]):
+    running = ["", *map(str, range(len(body)))]  # the default index of pandas: no name, then 0, 1, 2
+    if body and [_text(row[0]) for row in rows if row] == running:
         for row in rows:
             row.pop(0).decompose()
         body = rows[1:]
@@ -106,17 +107,8 @@ def _join_heads(heads: list[list[Any]]) -> None:
         heads[1][0].parent.decompose()
 
 
-def _is_running(column: list[str]) -> bool:
-    """Return True if a column has no name and counts 0, 1, 2: the default index of pandas."""
-    return column == ["", *map(str, range(len(column) - 1))]
-
-
 def _text(cell: Any) -> str:
     return cell.get_text(strip=True)
-
-
-def _markdown(source: str) -> Markup:
-    return safe_html(_renderer()(source))
 
 
 @cache
@@ -139,7 +131,7 @@ CELL_FILTERS: dict[str, Callable[..., Any]] = {
     "base64": lambda text: base64.b64encode(text.encode()).decode(),
     "figure": figure,
     "highlight": _highlight,
-    "markdown": _markdown,
+    "markdown": lambda source: safe_html(_renderer()(source)),
     "no_ansi": lambda text: ANSI.sub("", text),
     "safe_html": safe_html,
     "shown_kind": lambda data: next((kind for kind in MIMES if kind in data), None),

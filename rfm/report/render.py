@@ -17,19 +17,18 @@ from decimal import ROUND_FLOOR, Decimal, InvalidOperation
 from functools import cache, cached_property
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from rfm.analysis import formatting, sales
+from rfm.analysis.figures.style import TIER_COLOURS
+from rfm.analysis.segments.rules import AT_RISK
 from rfm.config import Clusters, Rules
 from rfm.contracts import CLUSTERED, LEDGER, SILVER, TABLES
 from rfm.errors import InputError, first_line
-from rfm.lake import open_lake
+from rfm.lake import Lake, open_lake
 from rfm.settings import Settings, is_catalog_name
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from rfm.lake.tables import Lake
 
 
 def _shown(form: Callable[..., str]) -> Callable[..., str]:
@@ -82,10 +81,6 @@ def _short(day: str) -> str:
     return f"{(date := dt.date.fromisoformat(day)).day} {date:%b}"
 
 
-def _moment(moment: str | None) -> str:
-    return f"{_day(moment[:10])} at {moment[11:16]} UTC" if moment else "at an unknown time"
-
-
 def _precise(number: Decimal) -> str:
     """Return a share to two decimals, never rounded up: 100% means all of them."""
     return f"{(100 * number).quantize(Decimal('0.01'), ROUND_FLOOR)}%"
@@ -116,8 +111,6 @@ def headline(summary: Mapping[str, Any] | None) -> str:
 
 def note(summary: Mapping[str, Any], currency: str) -> str:
     """Return a sentence about the risk tier; empty if it has no customers."""
-    from rfm.analysis.segments.rules import AT_RISK
-
     risk = [row for row in summary["segments"] if row["tier"] == AT_RISK]
     if not risk:
         return ""
@@ -153,7 +146,7 @@ PAGE_FILTERS: dict[str, Callable[..., Any]] = {
     "seconds": _shown(lambda number: f"{number:.1f} s"),
     "width": _shown(lambda number, among: f"{100 * number / (Decimal(str(max(among))) or 1):.2f}"),
     "day": _day,
-    "moment": _moment,
+    "moment": lambda moment: f"{_day(moment[:10])} at {moment[11:16]} UTC" if moment else "at an unknown time",
     "short": _short,
     "headline": headline,
     "note": note,
@@ -195,8 +188,6 @@ def links(folder: str, content: str) -> dict[str, Any]:
 @cache
 def assets() -> dict[str, tuple[str, bytes]]:
     """Return name and content of each file that all pages share; its name in the site holds the hash of its content."""
-    from rfm.analysis.figures.style import TIER_COLOURS
-
     plotly = files("plotly") / "package_data" / "plotly.min.js"
     found = {path.name: path.read_bytes() for path in (*(TEMPLATE / name for name in OWN), plotly)}
     found["page.css"] += "".join(f".{slug(tier)} {{ --tier: {colour}; }}\n" for tier, colour in TIER_COLOURS.items()).encode()

@@ -57,23 +57,23 @@ def settings(tmp_path: Path, days: int, every: int) -> Settings:
 
 def test_a_table_is_due_every_so_many_commits(lake):
     written(lake, 4)
-    assert lake.tend(5) == []
+    assert lake.maintain(5) == []
     written(lake, 1)
-    assert lake.tend(5) == [MODELS]
+    assert lake.maintain(5) == [MODELS]
     assert data_files(lake, MODELS) == 1
-    assert lake.tend(5) == []
+    assert lake.maintain(5) == []
     written(lake, 3)
-    assert lake.tend(5) == []
+    assert lake.maintain(5) == []
     written(lake, 2)
-    assert lake.tend(5) == [MODELS]
-    assert lake.tend(0) == []
+    assert lake.maintain(5) == [MODELS]
+    assert lake.maintain(0) == []
 
 
 def test_a_table_of_one_file_is_due_as_often_as_any_other(lake):
     for _ in range(6):
         lake.replace(MODELS, model(FIRST))
-    assert lake.tend(5) == [MODELS]
-    assert lake.tend(5) == []
+    assert lake.maintain(5) == [MODELS]
+    assert lake.maintain(5) == []
 
 
 def test_a_table_that_is_being_written_waits_for_the_next_run(lake, monkeypatch):
@@ -84,8 +84,8 @@ def test_a_table_that_is_being_written_waits_for_the_next_run(lake, monkeypatch)
 
     with monkeypatch.context() as patch:
         patch.setattr(delta, "optimize", busy)
-        assert lake.tend(5) == []
-    assert lake.tend(5) == [MODELS]
+        assert lake.maintain(5) == []
+    assert lake.maintain(5) == [MODELS]
 
 
 def test_maintenance_bounds_files_and_changes_no_row(tmp_path):
@@ -158,8 +158,8 @@ def test_a_version_that_is_not_there_is_refused_not_empty(lake):
 def test_between_two_cares_a_checkpoint_keeps_the_log_short(lake):
     written(lake, delta.SHORT_LOG)
     pointer = Path(lake.url) / MODELS / "_delta_log" / "_last_checkpoint"
-    assert lake.tend(50) == []
+    assert lake.maintain(50) == []
     assert json.loads(pointer.read_text())["version"] == deltalake.DeltaTable(f"{lake.url}/{MODELS}").version()
     assert data_files(lake, MODELS) == delta.SHORT_LOG  # nothing is joined before its time
     written(lake, 50 - delta.SHORT_LOG)
-    assert lake.tend(50) == [MODELS]
+    assert lake.maintain(50) == [MODELS]
