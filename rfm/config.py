@@ -10,6 +10,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from rfm.dialect import AROUND as AROUND
 from rfm.dialect import BLANKS as BLANKS
 from rfm.dialect import DATE_TOKENS as DATE_TOKENS
 from rfm.dialect import DISCOUNT_LINE as DISCOUNT_LINE
@@ -17,9 +18,11 @@ from rfm.dialect import EXTRA_KEYS as EXTRA_KEYS
 from rfm.dialect import FLAG as FLAG
 from rfm.dialect import LANDING_COLUMNS as LANDING_COLUMNS
 from rfm.dialect import NEUTRAL as NEUTRAL
+from rfm.dialect import ONCE as ONCE
 from rfm.dialect import OTHER_LINE as OTHER_LINE
 from rfm.dialect import RAGGED as RAGGED
 from rfm.dialect import RAW as RAW
+from rfm.dialect import UNUSUAL_DATES as UNUSUAL_DATES
 from rfm.dialect import YES as YES
 from rfm.dialect import Columns as Columns
 from rfm.dialect import Customers as Customers

@@ -50,6 +50,10 @@ EXTRA_KEYS = {FLAG: FLAG} | {name: f"_{name}" for name in ("status", "line_type"
 """Settings of the further columns that have a meaning, and the names of their values in ``_rescued_data``."""
 RAGGED = '^[{]"_(?:raw|line)": '
 """Start of ``_rescued_data`` for a line with more or fewer fields than the header."""
+AROUND = '^[{]"_(?:raw|line)".*"_kind": "'
+"""A line around the table, such as a title or a total, in ``_rescued_data``."""
+ONCE = "order_counted_once"
+"""Reason of quarantined lines whose order is in an earlier file, by files.overlap = "once"."""
 BLANKS = " \t\n\v\f\r\u00a0"
 """Characters stripped around a value; listed, because engines disagree on what whitespace is."""
 YES = (
@@ -242,6 +246,9 @@ class Rules(Section):
     discount_pattern: str = Field("", description="product code or description of lines below 0 that reduce their order")
     other_lines: str = Field("", description="product code or description of lines that are no products, such as shipping")
     order_total: bool = Field(False, description="true: the amount is the order's, repeated on its lines; the first counts")
+    order_amounts: bool = Field(
+        True, description="columns.refunded and discount: true: of the order, so its first line's counts; false: of the line"
+    )
     invoice_restarts: Literal["never", "year", "month", "day"] = Field("never", description="when order numbers start again")
     code_required: bool = Field(True, description="false: a line without product code counts")
 
@@ -264,7 +271,7 @@ class Rules(Section):
     @property
     def keeps_returns(self) -> bool:
         """Whether silver keeps cancellations with a quantity below 0; by default they go to the quarantine."""
-        return (self.cancellation, self.revenue) != ("prefix", "gross")
+        return bool(self.not_sold or self.refunds) or (self.cancellation, self.revenue) != ("prefix", "gross")
 
 
 class Customers(Section):
@@ -291,3 +298,13 @@ class Dialect(Section):
     rules: Rules = Rules()
     customers: Customers = Customers()
     currencies: dict[str, Positive] = {}
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """Columns of bronze that tell orders apart, if the first line of an order differs from the others; else none."""
+        rules = self.rules
+        if not (rules.order_total or rules.order_amounts and {"refunded", "discount"} & self.columns.extras.keys()):
+            return ()
+        if not self.columns.invoice:
+            return ("CustomerID", "InvoiceDate")
+        return ("Invoice",) if rules.invoice_restarts == "never" else ("Invoice", "InvoiceDate")

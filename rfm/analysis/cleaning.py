@@ -9,15 +9,15 @@ from typing import Any, Literal
 import narwhals as nw
 from narwhals.typing import IntoFrameT
 
-from rfm.analysis.parsing import calendar_date, cents, local_day, money, normalize, whole_number
-from rfm.config import BLANKS, FLAG, LANDING_COLUMNS, RAGGED, RAW, YES, Columns, Dialect
+from rfm.analysis.dates import calendar_date, local_day
+from rfm.analysis.meaning import LARGEST_PRICE, invoice_and_product, priced, with_extras, with_flags
+from rfm.analysis.parsing import customer_id, money, normalize, numbers
+from rfm.config import BLANKS, LANDING_COLUMNS, ONCE, RAGGED, RAW, Columns, Dialect
 from rfm.contracts import SILVER, TABLES
 from rfm.errors import InputError
 
 # ── expectations ────────────────────────────────────────────────────────
 Severity = Literal["drop", "warn", "fail"]
-
-LARGEST_PRICE, LARGEST_TOTAL = 10**10 - 1, 10**12 - 1  # cents in DECIMAL(10,2) and DECIMAL(12,2)
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,23 @@ EXPECTATIONS: tuple[Expectation, ...] = (
 
 SEVERITIES: dict[str, Severity] = {rule.name: rule.severity for rule in EXPECTATIONS}
 
+FURTHER = {  # rules of shops with these columns: any of them switches the rule on
+    ("status", "line_type"): Expectation("known_status", "its status and type are in a list of [rules]", nw.col("KnownStatus")),
+    ("currency",): Expectation("known_currency", "its currency has a rate in [currencies]", nw.col("KnownCurrency")),
+    ("refunded", "discount"): Expectation("valid_amounts", "amounts paid back or taken off are numbers", nw.col("AmountsFit")),
+}
+
+
+def expectations_of(dialect: Dialect) -> tuple[Expectation, ...]:
+    """Return the rules for the lines of a shop: those of all shops, and those of its further columns."""
+    return (*EXPECTATIONS, *(rule for names, rule in FURTHER.items() if dialect.columns.extras.keys() & names))
+
+
+def severities_of(dialect: Dialect) -> dict[str, Severity]:
+    """Return the severity of each rule for the lines of a shop."""
+    return {rule.name: rule.severity for rule in expectations_of(dialect)}
+
+
 _STRINGS = {column.name for column in TABLES[SILVER].columns if column.type == "STRING"}
 TEXTS = {one.silver: one.bronze for one in LANDING_COLUMNS.values() if one.silver in _STRINGS}  # trimmed text, from bronze
 
@@ -69,6 +86,7 @@ def clean(
     expectations: tuple[Expectation, ...] | None = None,
     severities: Mapping[str, str] | None = None,
     dialect: Dialect = Dialect(),
+    earlier: Any = None,
 ) -> tuple[IntoFrameT, IntoFrameT]:
     """Cast bronze rows to typed columns; return valid rows and quarantined rows.
 
@@ -81,6 +99,8 @@ def clean(
         Severity by rule name, where it differs from the rule's own.
     dialect
         How the shop writes its lines and which columns it has: ``settings.dialect``.
+    earlier
+        Rows of silver: an order that another file has there, or an earlier one here, is quarantined as counted once.
 
     Returns
     -------
@@ -102,10 +122,30 @@ def clean(
     """
     rows: Any = nw.from_native(judge(bronze, expectations, dialect))
     chosen = severities or {}
-    rules = EXPECTATIONS if expectations is None else expectations
+    rules = expectations_of(dialect) if expectations is None else expectations
     names = [rule.name for rule in rules if chosen.get(rule.name, rule.severity) != "warn"]
-    valid = nw.all_horizontal(*(nw.col(name) for name in names), ignore_nulls=False)
+    if earlier is not None:
+        rows, names = once_per_order(rows, nw.from_native(earlier), _all_of(names)), [*names, ONCE]
+    valid = _all_of(names)
     return _silver(rows.filter(valid)).to_native(), _quarantine(rows.filter(~valid), names).to_native()
+
+
+def _all_of(names: list[str]) -> nw.Expr:
+    return nw.all_horizontal(*(nw.col(name) for name in names), ignore_nulls=False)
+
+
+def once_per_order(rows: Any, earlier: Any, valid: nw.Expr) -> Any:
+    """Mark the valid rows whose order no earlier file has: earlier are those of silver, then those first by name."""
+    order = ["InvoiceNo", "InvoiceDate", "Buyer"]
+    buyer = nw.when(~nw.col("CustomerID").is_null()).then(nw.col("CustomerID")).otherwise(nw.lit(""))
+    rows = rows.with_columns(Buyer=buyer)
+    first = rows.filter(valid).group_by(order).agg(nw.col("source_file").min().alias("FirstFile"))
+    others = earlier.join(rows.select("source_file").unique(), on="source_file", how="anti").with_columns(Buyer=buyer)
+    known = others.select(order).unique().with_columns(Known=nw.lit(True))
+    rows = rows.join(first, on=order, how="left").join(known, on=order, how="left")
+    counts = ~valid | (nw.col("source_file") == nw.col("FirstFile")) & nw.col("Known").is_null()
+    marked = nw.when(counts).then(nw.lit(True)).otherwise(nw.lit(False))
+    return rows.with_columns(marked.alias(ONCE)).drop("Buyer", "FirstFile", "Known")
 
 
 def judge(bronze: IntoFrameT, expectations: tuple[Expectation, ...] | None = None, dialect: Dialect = Dialect()) -> IntoFrameT:
@@ -122,7 +162,7 @@ def judge(bronze: IntoFrameT, expectations: tuple[Expectation, ...] | None = Non
     >>> int((~judged["valid_quantity"]).sum())
     98
     """
-    rules = EXPECTATIONS if expectations is None else expectations
+    rules = expectations_of(dialect) if expectations is None else expectations
     rows = _typed(_as_text(bronze), dialect)
     return rows.with_columns(**{rule.name: _passes(rule, dialect) for rule in rules}).to_native()
 
@@ -139,28 +179,15 @@ def _typed(raw: nw.LazyFrame, dialect: Dialect) -> nw.LazyFrame:
     form = dialect.format
     rows = normalize(raw.rename({name: f"raw_{name}" for name in RAW}), form)
     rows = rows.with_columns(**{silver: _text(f"raw_{bronze}") for silver, bronze in TEXTS.items()})
-    rows = rows.with_columns(
-        Quantity=whole_number(nw.col("plain_Quantity")),
-        Cents=cents(nw.col("plain_Price")),
-        CustomerID=_present(nw.col("raw_CustomerID").str.strip_chars(BLANKS).str.replace_all(r"[.]0$", "")),
+    rows = numbers(rows, form).with_columns(
+        CustomerID=customer_id(nw.col("raw_CustomerID"), dialect.customers),
         InvoiceDate=calendar_date(nw.col("plain_InvoiceDate")),
     )
     rows = local_day(rows, form.timezone) if form.timezone else rows
-    rows = rows.drop("plain_Quantity", "plain_Price", "plain_InvoiceDate").with_columns(**_invoice_and_product(dialect.columns))
-    quantity, price = nw.col("Quantity"), nw.col("Cents")
-    # compared as floats, because the product of integers may overflow
-    fits = (quantity.cast(nw.Float64) * price.cast(nw.Float64)).is_between(-LARGEST_TOTAL, LARGEST_TOTAL)
-    return _with_flags(rows, dialect).with_columns(TotalCents=nw.when(fits).then(quantity) * price)
-
-
-def _with_flags(rows: nw.LazyFrame, dialect: Dialect) -> nw.LazyFrame:
-    """Add the flags IsCancellation, IsReturn, InvoiceFits and FitsHeader, and quantity and price in the shop's terms."""
-    names = rows.collect_schema().names()
-    fits = nw.col("InvoiceNo").str.contains(dialect.rules.invoice_pattern) if dialect.columns.invoice else nw.lit(True)
-    flags = {"IsCancellation": _is_cancellation(dialect, names), "FitsHeader": _fits_header(dialect.columns, names)}
-    rows = rows.with_columns(**flags, InvoiceFits=fits).with_columns(**_quantity_and_cents(dialect))
-    returned = nw.col("IsCancellation") & (nw.col("Quantity") < 0) if dialect.rules.keeps_returns else nw.lit(False)
-    return rows.with_columns(IsReturn=returned)
+    rows = rows.drop("plain_Quantity", "plain_Price", "plain_InvoiceDate").with_columns(
+        **invoice_and_product(dialect), FitsHeader=_fits_header(dialect.columns, raw.collect_schema().names())
+    )
+    return priced(with_flags(with_extras(rows, dialect), dialect), dialect)
 
 
 def _as_text(bronze: Any) -> nw.LazyFrame:
@@ -216,37 +243,7 @@ def _present_columns(rows: nw.LazyFrame, table: str) -> list[str]:
     return [name for name in TABLES[table].names if name in present]
 
 
-# ── columns that the shop does not have, and its rules ──────────────────
-def _invoice_and_product(columns: Columns) -> dict[str, nw.Expr]:
-    """Return invoice and product; without such a column one invoice per customer and day, and the product ``-``."""
-    day = nw.when(~nw.col("InvoiceDate").is_null()).then(nw.col("InvoiceDate").cast(nw.String)).otherwise(nw.lit(""))
-    customer = nw.when(~nw.col("CustomerID").is_null()).then(nw.col("CustomerID")).otherwise(nw.lit("guest"))
-    return {
-        "InvoiceNo": nw.col("InvoiceNo") if columns.invoice else nw.concat_str(customer, day, separator=" "),
-        "StockCode": nw.col("StockCode") if columns.stock_code else nw.lit("-"),
-    }
-
-
-def _is_cancellation(dialect: Dialect, names: list[str]) -> nw.Expr:
-    """Return True for a cancellation, by the shop's rule."""
-    columns, rules = dialect.columns, dialect.rules
-    flagged = f'^[{{]"{FLAG}": "(?i: *(?:{YES}) *)"'
-    found = {
-        "prefix": nw.col("InvoiceNo").str.contains(rules.cancellation_pattern) if columns.invoice else nw.lit(False),
-        "negative": nw.col("Quantity" if columns.quantity else "Cents") < 0,
-        "flag": nw.col("_rescued_data").cast(nw.String).str.contains(flagged) if "_rescued_data" in names else nw.lit(False),
-    }
-    return nw.when(found[rules.cancellation]).then(nw.lit(True)).otherwise(nw.lit(False))
-
-
-def _quantity_and_cents(dialect: Dialect) -> dict[str, nw.Expr]:
-    """Return quantity and price; without a quantity column one piece, and −1 for a return, which has an amount below 0."""
-    cents = nw.col("Cents") if dialect.columns.price else nw.lit(100).cast(nw.Int64)
-    if dialect.columns.quantity:
-        return {"Quantity": nw.col("Quantity"), "Cents": cents}
-    returned = nw.col("IsCancellation") & (nw.col("Cents") < 0) if dialect.rules.keeps_returns else nw.lit(False)
-    one = nw.when(returned).then(nw.lit(-1)).otherwise(nw.lit(1)).cast(nw.Int64)
-    return {"Quantity": one, "Cents": nw.when(returned).then(-nw.col("Cents")).otherwise(cents)}
+_BY_THE_READER = '^[{]"_(?:order_line|filled)": '  # what the reader noted, in files with the columns of the example
 
 
 def _fits_header(columns: Columns, names: list[str]) -> nw.Expr:
@@ -254,5 +251,5 @@ def _fits_header(columns: Columns, names: list[str]) -> nw.Expr:
     if "_rescued_data" not in names:
         return nw.lit(True)
     text = nw.col("_rescued_data").cast(nw.String)
-    odd = text.str.contains(RAGGED) if columns.own else ~text.is_null()
+    odd = text.str.contains(RAGGED) if columns.own else ~text.is_null() & ~text.str.contains(_BY_THE_READER)
     return nw.when(odd).then(nw.lit(False)).otherwise(nw.lit(True))

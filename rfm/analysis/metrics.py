@@ -12,7 +12,7 @@ from typing import Any, Literal
 import narwhals as nw
 from narwhals.typing import IntoFrameT
 
-from rfm.analysis.parsing import day_number
+from rfm.analysis.dates import day_number
 from rfm.config import Rules
 from rfm.contracts import TABLES, arrow_typed
 
@@ -46,7 +46,7 @@ def rfm_metrics(
     stock_code_pattern
         Regular expression for stock codes of products; other lines are ignored.
     revenue
-        ``net`` subtracts cancellations from Monetary, which stays at 0 or more; Recency and Frequency are the same.
+        ``net`` subtracts cancellations from Monetary; Recency and Frequency are the same. Monetary stays at 0 or more.
 
     Examples
     --------
@@ -68,9 +68,10 @@ def rfm_metrics(
         Frequency=nw.col("Purchases").cast(nw.Int32),
         Monetary=nw.col("TotalPrice").cast(nw.Decimal(38, 2)).cast(nw.Decimal(18, 2)),
     )
-    if revenue == "net":
-        zero = nw.lit(0).cast(nw.Decimal(38, 2)).cast(nw.Decimal(18, 2))
-        customers = customers.with_columns(nw.when(nw.col("Monetary") > zero).then(nw.col("Monetary")).otherwise(zero))
+    zero = (
+        nw.lit(0).cast(nw.Decimal(38, 2)).cast(nw.Decimal(18, 2))
+    )  # returns and discounts may be more than what was bought here
+    customers = customers.with_columns(nw.when(nw.col("Monetary") > zero).then(nw.col("Monetary")).otherwise(zero))
     gold = customers.select(TABLES["customer_rfm_gold"].names).sort("CustomerID")
     return gold if isinstance(silver, nw.LazyFrame) else gold.to_native()
 

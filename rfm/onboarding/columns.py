@@ -41,10 +41,8 @@ FLAGS, NO_PRODUCT, DISCOUNT, SHIPPING = (
 NOBODY = frozenset(_plain(_VOCABULARY["values"]["nobody"]))
 ZONES = {country: zone for zone, countries in _VOCABULARY["zones"].items() for country in countries.split()}
 MONEY = dict.fromkeys(ZONES.values(), "€") | _VOCABULARY["money"]
-PARTS: dict[str, frozenset[str]] = {}
-for _part, _languages in _VOCABULARY["parts"].items():
-    for _word in _plain(" ".join(_languages.values())):
-        PARTS[_word] = PARTS.get(_word, frozenset()) | {_part}
+_MEANT = [(word, part) for part, languages in _VOCABULARY["parts"].items() for word in _plain(" ".join(languages.values()))]
+PARTS = {word: frozenset(part for one, part in _MEANT if one == word) for word, _ in _MEANT}
 
 Sure = Literal["sure", "likely", "unsure"]
 Values = Mapping[str, int]
@@ -102,9 +100,14 @@ class Facts(NamedTuple):
         return self.distinct == 1 and self.rows >= FEW
 
     @property
+    def counts(self) -> float:
+        """Share of numbers, if they are no row numbers and no ids."""
+        return 0.0 if self.counting or self.long_digits else self.numbers
+
+    @property
     def money(self) -> bool:
-        """True if the values can be amounts: no row numbers, no ids."""
-        return self.numbers >= 0.9 and not self.counting and not self.long_digits
+        """True if the values can be amounts."""
+        return self.counts >= 0.9
 
 
 def facts_of(values: Values) -> Facts:
@@ -177,15 +180,11 @@ def _identity(facts: Facts) -> float:
     return 0.0 if decimals or facts.dates > 0.5 and facts.whole < 0.9 else 1.0 - facts.sentences
 
 
-def _money(facts: Facts) -> float:
-    return facts.numbers if facts.numbers < 0.9 or facts.money else 0.0
-
-
 ROLES: dict[str, Role] = {
     "invoice_date": Role(lambda facts: facts.dates, 0.3, "dates", 0.9),
-    "price": Role(_money, 0.3, "numbers"),
-    "amount": Role(_money, 0.3, "numbers", 0.9),
-    "quantity": Role(lambda facts: facts.numbers if facts.money else 0.0, 0.3, "numbers"),
+    "price": Role(lambda facts: facts.counts, 0.3, "numbers"),
+    "amount": Role(lambda facts: facts.counts, 0.3, "numbers", 0.9),
+    "quantity": Role(lambda facts: facts.counts, 0.3, "numbers"),
     "invoice": Role(lambda facts: min(_identity(facts), facts.digits), 0.8, "invoice numbers"),
     "stock_code": Role(_identity, 0.5, "codes"),
     "customer_id": Role(lambda facts: 0.0 if facts.constant else _identity(facts), 0.5, "ids", 0.9),
@@ -229,7 +228,7 @@ def _score(role: str, column: str, facts: Facts) -> tuple[float, bool, float] | 
     word = name_score(role, column)
     if not word or not facts.rows:
         return (word, word > HEAD, 0.0) if word > HEAD and not facts.rows else None
-    fits = ROLES[role].fits(facts)
+    fits = ROLES[role].fits(facts) or (facts.numbers if role in ("price", "amount") and word >= MADE else 0.0)
     return (word + FITS * fits, word > HEAD, fits) if fits >= ROLES[role].least else None
 
 

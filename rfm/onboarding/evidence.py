@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -13,11 +12,8 @@ from rfm.config import FLAG, YES, Rules
 from rfm.onboarding import money
 from rfm.onboarding.columns import DISCOUNT, NOBODY, is_no_product, meaning_of, plain_words
 from rfm.onboarding.formats import shapes_of
-from rfm.onboarding.money import Found, cash, some, totals, weighty
+from rfm.onboarding.money import Found, Lines, cash, some, totals, weighty
 from rfm.onboarding.questions import Doubt, Guess, Option, Question
-
-if TYPE_CHECKING:
-    from rfm.onboarding.profile import Profile
 
 MOSTLY, MOST_LINES = 0.9, 0.99
 LETTERS = re.compile(r"^([A-Za-z]{1,4})(?=[-_]?[0-9])")
@@ -28,13 +24,13 @@ NO_VALUE = {plain_words(one) for one in ("NULL", "N/A", "#N/A", "NaN", "None", "
 
 
 # ── where lines begin and files overlap ───────────────────────────────
-def blank_repeats(lines: Profile) -> Found:
+def blank_repeats(lines: Lines) -> Found:
     """Fill what stands on the first line of an order alone."""
     if filled := lines.fill_down:
         yield Guess("files.fill_down", filled, "likely", "filled on the first line of each order alone")
 
 
-def overlaps(lines: Profile) -> Found:
+def overlaps(lines: Lines) -> Found:
     """Count orders once that several files have."""
     if lines.all_sources.nunique() < 2 or not {"invoice", "invoice_date", "customer_id"} <= lines.matches.keys():
         return
@@ -47,7 +43,7 @@ def overlaps(lines: Profile) -> Found:
 
 
 # ── what was sold ─────────────────────────────────────────────────────
-def statuses(lines: Profile) -> Found:
+def statuses(lines: Lines) -> Found:
     """List what became of orders, and ask what unknown words mean."""
     meant: dict[str, str] = {}
     columns = []
@@ -87,7 +83,7 @@ def sold_of(meant: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(value.lower() for value, meaning in meant.items() if meaning == "sold"))
 
 
-def _meaning(value: str, role: str, lines: Profile) -> str:
+def _meaning(value: str, role: str, lines: Lines) -> str:
     """Return the list that a value belongs to; empty if it is unknown."""
     meaning = meaning_of(value)
     if role == "status" and meaning == "refunds":
@@ -101,23 +97,23 @@ def _meaning(value: str, role: str, lines: Profile) -> str:
 REFUND_TYPES = frozenset({"refund", "refunded", "erstattet", "reembolso", "rimborso", "remboursement"})
 
 
-def _amount_of(lines: Profile, roles: Sequence[str], values: Sequence[str]) -> float:
+def _amount_of(lines: Lines, roles: Sequence[str], values: Sequence[str]) -> float:
     wanted = set(map(str.lower, values))
     return float(sum(lines.amounts[lines.text(role).str.lower().isin(wanted)].abs().sum() for role in roles))
 
 
-def _worth_of(lines: Profile, roles: Sequence[str], values: Sequence[str]) -> str:
+def _worth_of(lines: Lines, roles: Sequence[str], values: Sequence[str]) -> str:
     found = sum(int(lines.text(role).str.lower().isin(set(values)).sum()) for role in roles)
     return f"{found:,} lines, {cash(_amount_of(lines, roles, values)):,}" if values else "no such value"
 
 
-def refunds(lines: Profile) -> Found:
+def refunds(lines: Lines) -> Found:
     """Name the column of what was paid back."""
     if "refunded" in lines.matches and lines.facts[lines.matches["refunded"].column].largest > 0:
         yield Guess("columns.refunded", lines.matches["refunded"].column, "likely", "taken off if revenue is net")
 
 
-def cancellations(lines: Profile) -> Found:
+def cancellations(lines: Lines) -> Found:
     """Say how cancelled lines are marked, by what the lines show alone."""
     prefix, how, why, pattern = _prefix(lines), "negative", NOT_CANCELLED, ""
     flags = lines.column(FLAG)
@@ -137,7 +133,7 @@ def cancellations(lines: Profile) -> Found:
     yield Guess("rules.cancellation_pattern", pattern, "likely", why)
 
 
-def _prefix(lines: Profile) -> str:
+def _prefix(lines: Lines) -> str:
     """Return the letters before the numbers of cancelled invoices; empty if no letters mark them."""
     invoices = lines.text("invoice").tolist()
     if marked := cancel_prefix(invoices, lines.negative):
@@ -160,7 +156,7 @@ def cancel_prefix(invoices: Sequence[str], negative: Sequence[bool]) -> str:
     return max(marks, key=lines.__getitem__) if marks and rest else ""
 
 
-def _of_the_example(lines: Profile) -> bool:
+def _of_the_example(lines: Lines) -> bool:
     """Return True if invoices and product codes look as in the data of the example, whose rules then hold."""
     invoices, codes = list(lines.column("invoice")), list(lines.column("stock_code"))
     return (
@@ -174,7 +170,7 @@ def _share(values: Sequence[str], pattern: str) -> float:
     return sum(bool(re.search(pattern, value)) for value in values) / max(len(values), 1)
 
 
-def invoice_numbers(lines: Profile) -> Found:
+def invoice_numbers(lines: Lines) -> Found:
     """Keep the pattern of the example for its numbers alone."""
     usual = Rules().invoice_pattern
     if "invoice" not in lines.matches or _of_the_example(lines):
@@ -183,7 +179,7 @@ def invoice_numbers(lines: Profile) -> Found:
         yield Guess("rules.invoice_pattern", ".", "likely", "any number is valid")
 
 
-def product_codes(lines: Profile) -> Found:
+def product_codes(lines: Lines) -> Found:
     """Offer a pattern of products only if what it leaves out is known to be none."""
     codes, default = lines.text("stock_code"), Rules().stock_code_pattern
     if "stock_code" not in lines.matches:
@@ -197,23 +193,21 @@ def product_codes(lines: Profile) -> Found:
     products = [code for code in lines.column("stock_code") if not is_no_product(code)]
     known = [code for code in lines.column("stock_code") if is_no_product(code)]
     shapes = shapes_of(products) if known else []
-    pattern = (
-        f"^(?:{'|'.join(shapes)})$".replace("(?:", "", 1).replace(")$", "$") if len(shapes) == 1 else f"^(?:{'|'.join(shapes)})$"
-    )
+    pattern = f"^{shapes[0]}$" if len(shapes) == 1 else f"^(?:{'|'.join(shapes)})$"
     if shapes and all(re.search(pattern, code) for code in products) and not any(re.search(pattern, code) for code in known):
         yield Guess("rules.stock_code_pattern", pattern, "likely", f"codes like {some(products)}; not {some(known)}")
     else:
         yield Guess("rules.stock_code_pattern", "", "likely", "all codes count as products")
 
 
-def _leaves_out(lines: Profile, pattern: str) -> float:
+def _leaves_out(lines: Lines, pattern: str) -> float:
     """Return the share of the money of codes that a pattern leaves out, apart from those known to be no products."""
     fits = {code: bool(re.search(pattern, code)) or is_no_product(code) for code in lines.column("stock_code")}
     out = ~lines.text("stock_code").map(fits).fillna(True).astype(bool)
     return float(lines.amounts[out].abs().sum()) / (float(lines.amounts.abs().sum()) or 1.0)
 
 
-def discounts(lines: Profile) -> Found:
+def discounts(lines: Lines) -> Found:
     """Let lines below 0 lower their order, if their words say so and the rest of the order is more."""
     below = pd.Series(lines.negative, index=lines.filled.index)
     sums = lines.amounts.groupby(lines.orders).transform("sum")
@@ -245,7 +239,7 @@ def discounts(lines: Profile) -> Found:
 PERIODS = {"never": 0, "year": 4, "month": 7, "day": 10}  # characters of a day
 
 
-def restarts(lines: Profile) -> Found:
+def restarts(lines: Lines) -> Found:
     """Tell orders apart whose numbers start again each day, or in each till."""
     if "invoice" not in lines.matches:
         return
@@ -278,12 +272,12 @@ def restarts(lines: Profile) -> Found:
         yield Guess("rules.invoice_restarts", period, "likely", f"{found['', 'never']:.0%} of the order numbers come again")
 
 
-def _store(lines: Profile) -> str:
+def _store(lines: Lines) -> str:
     return lines.matches["store"].column if "store" in lines.matches else ""
 
 
 # ── who bought ────────────────────────────────────────────────────────
-def stand_ins(lines: Profile) -> Found:
+def stand_ins(lines: Lines) -> Found:
     """Leave out ids that stand for no customer, by their words or by what they do."""
     customers = lines.column("customer_id")
     nobody = list(placeholder_customers(customers))
@@ -323,7 +317,7 @@ def placeholder_customers(customers: Mapping[str, int]) -> dict[str, int]:
     return {one: count for one, count in customers.items() if stands(one)}
 
 
-def damaged_ids(lines: Profile) -> Found:
+def damaged_ids(lines: Lines) -> Found:
     """Warn of ids that a spreadsheet has rounded, and restore leading zeros."""
     customers = lines.column("customer_id")
     broken = [one for one in customers if SCIENTIFIC.fullmatch(one)]
@@ -344,7 +338,7 @@ def damaged_ids(lines: Profile) -> Found:
             yield Guess("customers.width", width, "likely", f"leading zeros are lost in places; this joins {joined:,} customers")
 
 
-def spellings(lines: Profile) -> Found:
+def spellings(lines: Lines) -> Found:
     """Compare e-mail addresses and phone numbers as one, however they are written."""
     customers = lines.column("customer_id")
     if not customers:
@@ -379,7 +373,7 @@ def _country_prefix(numbers: Sequence[str]) -> str:
 
 
 # ── when ──────────────────────────────────────────────────────────────
-def swapped_days(lines: Profile) -> Found:
+def swapped_days(lines: Lines) -> Found:
     """Refuse days of which a spreadsheet has swapped a part."""
     if lines.dates.swapped:
         said = "a part of the dates was read in another order by a spreadsheet: days up to 12 one way, later days the other"
@@ -390,7 +384,7 @@ def swapped_days(lines: Profile) -> Found:
         yield Guess("format.also", lines.dates.also, "likely", "the other dates are written so")
 
 
-Rule = Callable[["Profile"], Any]
+Rule = Callable[[Lines], Found]
 RULES: tuple[Rule, ...] = (
     blank_repeats, overlaps, *money.RULES,
     statuses, refunds, cancellations, invoice_numbers, product_codes, discounts, restarts,

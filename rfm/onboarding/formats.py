@@ -9,14 +9,16 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from typing import NamedTuple
 
-from rfm.analysis.parsing import CURRENCIES, CURRENCY, FIRST_OF_LAST_CENTURY, GROUPED, MONTHS, number_shape
-from rfm.config import BLANKS
+from rfm.analysis.dates import FIRST_OF_LAST_CENTURY, MONTHS
+from rfm.analysis.parsing import CURRENCIES, CURRENCY, GROUPED, SIGNED, SPACES, TIDY, number_shape
+from rfm.config import month_names
 
 MARKS = ((".", ""), (",", ""), (".", ","), (",", "."), (",", " "), (".", " "), (".", "'"), (",", "'"))  # the simplest first
 MARKED = (".", ",")  # for the simplest numbers, if a currency sign is beside them
-MINUS = str.maketrans("\u2212\u2013", "--")
-BEHIND = re.compile(r"(?:(.*[0-9.,])-|[(](.*)[)])")  # 12.50- and (12.50)
-SIGN = re.compile("|".join([*map(re.escape, CURRENCIES), *(rf"\b{code}\b" for code in CURRENCIES.values()), r"\bEuro?\b"]), re.I)
+CODE_OF = {sign.upper(): code for sign, code in CURRENCIES.items()}
+SIGN_OF = {code: sign for sign, code in reversed(CURRENCIES.items())} | {"EURO": "€"}  # the first of several
+_SIGNS = (*sorted(CURRENCIES, key=len, reverse=True), *SIGN_OF)
+SIGN = re.compile("|".join(rf"\b{one}\b" if one.isalpha() else re.escape(one) for one in _SIGNS), re.IGNORECASE)
 
 
 class Numbers(NamedTuple):
@@ -59,10 +61,12 @@ def _shape(decimal: str, thousands: str) -> re.Pattern[str]:
 
 def without_sign(text: str) -> str:
     """Remove what stands around a number, as a run does: blanks, an apostrophe, a currency, and a sign in another shape."""
-    text = text.strip(BLANKS + "\0").removeprefix("'")
-    text = re.sub(CURRENCY, "", text.translate(MINUS)).strip(BLANKS)
-    behind = BEHIND.fullmatch(text)
-    return re.sub(CURRENCY, "", f"-{behind[1] or behind[2]}") if behind else text
+    for pattern, better in TIDY:
+        text = re.sub(pattern, better, text)
+    if re.search(SIGNED, text):
+        sign = "" if text.startswith("+") else "-"
+        text = sign + re.sub(CURRENCY, "", text.strip("()+-").strip(SPACES))
+    return re.sub("^(-?)(?=[.,][0-9])", r"\g<1>0", text)
 
 
 def grouped_by_three(values: Collection[str]) -> str:
@@ -81,15 +85,15 @@ def grouped_by_three(values: Collection[str]) -> str:
 def sign_in(text: str) -> str:
     """Return the currency sign in a text, also for a currency code; empty if there is none."""
     found = SIGN.search(text)
-    codes = {code: sign for sign, code in CURRENCIES.items()} | {"EURO": "€", "EUR": "€"}
-    return codes.get(found.group().upper(), found.group()) if found else ""
+    named = found.group().upper() if found else ""
+    return SIGN_OF.get(CODE_OF.get(named, named), named)
 
 
 # ── dates ────────────────────────────────────────────────────────────
 FIELDS = {"%Y": "(?P<y>[0-9]{4})", "%y": "(?P<y>[0-9]{2})", "%m": "(?P<m>[0-9]{1,2})", "%d": "(?P<d>[0-9]{1,2})"}
-FIELDS["%b"] = r"(?P<m>[^\W\d_]{3,10})[.]?"
+FIELDS["%b"] = r"(?P<m>[^\W\d_]{3,12})[.]?"
 ISO, WEEK = "%Y-%m-%d", "%G-W%V"
-MONTH_OF = {name: month for month, names in MONTHS.items() for name in names.split("|")}
+MONTH_OF = {name: int(digits) for digits, names in MONTHS.items() for name in names.split("|")}
 ORDERS = (  # of year, month and day, the usual ones first
     "%Y{0}%m{0}%d", "%d{0}%m{0}%Y", "%m{0}%d{0}%Y", "%d{0}%m{0}%y", "%m{0}%d{0}%y", "%y{0}%m{0}%d",
     "%d{0}%b{0}%Y", "%d{0}%b{0}%y", "%b{0}%d{0}%Y", "%Y{0}%b{0}%d",
@@ -126,6 +130,7 @@ class Dates(NamedTuple):
 def dates_of(values: Mapping[str, int], today: dt.date | None = None) -> Dates:
     """Detect how the values of a column write dates."""
     days, rows = _days(values), sum(values.values()) or 1
+    months = _language_of(days)
     kinds = list(dict.fromkeys(re.sub("[0-9]", "9", text) for text in days))[:KINDS]
     read = {
         pattern: _read(days, pattern)
@@ -142,7 +147,7 @@ def dates_of(values: Mapping[str, int], today: dt.date | None = None) -> Dates:
     if not alike:
         return Dates("", 0.0, "", "no known date format reads the values")
     chosen = min(alike, key=lambda one: (*_strangeness(set(read[one].values()), today), PATTERNS.index(one)))
-    found = Dates(chosen, best, *_doubt(chosen, alike, read, today))
+    found = Dates(chosen, best, *_doubt(chosen, alike, read, today), months=months)
     return found if best == 1 else _mixed(found, days, read)
 
 
@@ -223,8 +228,23 @@ def _days(values: Mapping[str, int]) -> dict[str, int]:
     return days
 
 
-def _read(days: Collection[str], pattern: str) -> dict[str, dt.date]:
-    return {text: day for text in days if (day := date_of(text, pattern))}
+def _read(days: Collection[str], pattern: str, months: str = "") -> dict[str, dt.date]:
+    return {text: day for text in days if (day := date_of(text, pattern, months))}
+
+
+@cache
+def _months_in(language: str) -> dict[str, int]:
+    """Return the names of the months in a language, full and short, with their numbers."""
+    named = month_names()[language]
+    return {name: month for month, names in enumerate(named, 1) for name in names.split("|")}
+
+
+def _language_of(days: Collection[str]) -> str:
+    """Return the language of the names of months; empty without names, or if the usual languages have them all."""
+    names = {name.casefold() for text in days for name in re.findall(r"[^\W\d_]{3,12}", text)}
+    if not names or len(names) > 60 or all(any(name[:size] in MONTH_OF for size in (4, 3)) for name in names):
+        return ""
+    return next((language for language in month_names() if names <= _months_in(language).keys()), "")
 
 
 @cache
@@ -236,7 +256,7 @@ def _date_shape(pattern: str) -> re.Pattern[str]:
     return re.compile((shape.replace("{1,2}", "{2}") if exact else shape) + TIME)
 
 
-def date_of(text: str, pattern: str) -> dt.date | None:
+def date_of(text: str, pattern: str, months: str = "") -> dt.date | None:
     """Parse a day; return None if the pattern does not read it. Years of two digits are 1969 to 2068."""
     if pattern in COUNTED:
         return _counted(text, pattern)
@@ -251,7 +271,8 @@ def date_of(text: str, pattern: str) -> dt.date | None:
         year += 2000 if year < FIRST_OF_LAST_CENTURY else 1900
     if not month.isdigit():  # a name, in full or shortened
         name = month.casefold()
-        month = next((MONTH_OF[name[:size]] for size in (4, 3) if name[:size] in MONTH_OF), 0)
+        usual = next((MONTH_OF[name[:size]] for size in (4, 3) if name[:size] in MONTH_OF), 0)
+        month = _months_in(months).get(name, 0) if months else usual
     try:
         return dt.date(year, int(month), int(found["d"]))
     except ValueError:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from itertools import permutations
-from typing import TYPE_CHECKING, NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -14,9 +14,7 @@ from rfm.onboarding.columns import HEAD, MADE, PART, WEAK, Facts, Match, is_othe
 from rfm.onboarding.formats import number_of, sign_in, without_sign
 from rfm.onboarding.questions import Doubt, Guess, Option, Question
 
-if TYPE_CHECKING:
-    from rfm.onboarding.profile import Profile
-
+Lines = Any  # a `Profile`, whose module imports this one
 Found = Iterator[Guess | Question | Doubt]
 SMALL = 0.005  # of the money: what is less is no question
 HOLDS, LINES, CENT = 0.95, 20, 0.011  # share of the lines, and least number of lines, of a relation; rounding
@@ -189,13 +187,13 @@ def cash(amount: float) -> Decimal:
     return Decimal(f"{amount:.2f}")
 
 
-def totals(lines: Profile, amounts: pd.Series) -> tuple[int, int, Decimal]:
+def totals(lines: Lines, amounts: pd.Series) -> tuple[int, int, Decimal]:
     """Return customers, orders and revenue of the lines above 0 that have a customer."""
     counts = (amounts > 0) & (lines.text("customer_id") != "")
     return lines.text("customer_id")[counts].nunique(), lines.orders[counts].nunique(), cash(float(amounts[counts].sum()))
 
 
-def weighty(lines: Profile, amount: float) -> bool:
+def weighty(lines: Lines, amount: float) -> bool:
     """Return True if an amount is more than half a percent of the money."""
     return abs(amount) > SMALL * float(lines.amounts.abs().sum())
 
@@ -206,13 +204,13 @@ def some(texts: Sequence[str]) -> str:
 
 
 # ── rules of evidence about the money ─────────────────────────────────
-def order_totals(lines: Profile) -> Found:
+def order_totals(lines: Lines) -> Found:
     """Count an amount once that stands on each line of its order."""
     if lines.money.total:
         yield Guess("rules.order_total", True, "likely", lines.money.price.reason if lines.money.price else "")
 
 
-def rival_amounts(lines: Profile) -> Found:
+def rival_amounts(lines: Lines) -> Found:
     """Ask which column is the money, if names and relations leave it open and the totals differ."""
     counted = totals(lines, lines.amounts)
     for price, quantity in lines.money.rivals if "columns.price" not in lines.known else ():
@@ -233,7 +231,7 @@ def rival_amounts(lines: Profile) -> Found:
             return
 
 
-def price_decimals(lines: Profile) -> Found:
+def price_decimals(lines: Lines) -> Found:
     """Keep the decimals of a price until it is multiplied."""
     mark = lines.numbers.decimal
     places = [len(one.rpartition(mark)[2]) for one in map(without_sign, lines.column("price")) if mark in one]
@@ -241,7 +239,7 @@ def price_decimals(lines: Profile) -> Found:
         yield Guess("format.price_decimals", min(max(places), 6), "likely", f"prices have up to {max(places)} decimals")
 
 
-def fractions(lines: Profile) -> Found:
+def fractions(lines: Lines) -> Found:
     """Read quantities that are no whole numbers."""
     marks = (lines.numbers.decimal, lines.numbers.thousands)
     read = (number_of(without_sign(one), *marks) for one in lines.column("quantity"))
@@ -249,7 +247,7 @@ def fractions(lines: Profile) -> Found:
         yield Guess("format.fractions", True, "likely", "some quantities are no whole numbers")
 
 
-def unsure_marks(lines: Profile) -> Found:
+def unsure_marks(lines: Lines) -> Found:
     """Ask what 1.250 is, if the digits do not say it."""
     if lines.numbers.sure or "price" not in lines.matches or {"format.decimal", "format.thousands"} & lines.known.keys():
         return
@@ -264,7 +262,7 @@ def unsure_marks(lines: Profile) -> Found:
     yield Question("format.decimal", "What is the decimal mark?", options, "the mark could separate decimals or thousands")
 
 
-def currencies(lines: Profile) -> Found:
+def currencies(lines: Lines) -> Found:
     """Never add up several currencies."""
     codes = lines.column("currency")
     if "currency" in lines.matches and codes and lines.facts[lines.matches["currency"].column].codes > 0.9:
@@ -284,7 +282,7 @@ def currencies(lines: Profile) -> Found:
         yield _which_currency(lines, {sign: where == sign for sign in signs}, "currencies")
 
 
-def _which_currency(lines: Profile, where: Mapping[str, pd.Series], setting: str) -> Question:
+def _which_currency(lines: Lines, where: Mapping[str, pd.Series], setting: str) -> Question:
     options = []
     for code, lines_of in sorted(where.items(), key=lambda one: -int(one[1].sum())):
         customers, _, revenue = totals(lines, lines.amounts.where(lines_of, 0.0))

@@ -183,7 +183,9 @@ class Profile:
         """The columns of numbers, with the order and the product of each line."""
         numeric = ("price", "amount", "quantity", "refunded", "discount")
         taken = {one.column for role, one in self._named_columns.items() if role not in numeric}
-        names = [name for name, facts in self.facts.items() if facts.money and name not in taken]
+        named = {one.column for role, one in self._named_columns.items() if role in numeric}
+        there = {name for name, facts in self.facts.items() if facts.money or name in named and facts.numbers >= 0.9}
+        names = [name for name in self.facts if name in there - taken]
         product = self._named_columns.get("stock_code") or self._named_columns.get("description")
         products = self.filled[product.column] if product else None
         values = pd.DataFrame({name: self.parsed(name) for name in names}, index=self.filled.index)
@@ -227,7 +229,7 @@ class Profile:
     def days(self) -> pd.Series:
         """The day of each line as text; blank where it cannot be read."""
         texts = self.text("invoice_date") if "invoice_date" in self._named_columns else pd.Series("", index=self.filled.index)
-        read = partial(_day_of, patterns=(self.dates.pattern, *self.dates.also))
+        read = partial(_day_of, patterns=(self.dates.pattern, *self.dates.also), months=self.dates.months)
         return texts.map({text: read(text) for text in texts.unique()}).astype(object)
 
     @cached_property
@@ -312,5 +314,7 @@ def _filled(column: pd.Series, blank: pd.Series) -> pd.Series:
     return column.where(~blank).ffill().fillna("")
 
 
-def _day_of(text: str, patterns: Sequence[str]) -> str:
-    return next((day.isoformat() for pattern in patterns if pattern and (day := date_of(CLOCK.sub("", text), pattern))), "")
+def _day_of(text: str, patterns: Sequence[str], months: str) -> str:
+    return next(
+        (day.isoformat() for pattern in patterns if pattern and (day := date_of(CLOCK.sub("", text), pattern, months))), ""
+    )

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import deltalake
 import polars as pl
 
-from rfm.analysis.cleaning import SEVERITIES, clean
+from rfm.analysis.cleaning import clean, severities_of
 from rfm.analysis.formatting import as_it_was, harmless
 from rfm.config import RAW, severities
 from rfm.contracts import QUARANTINE, RELEASED_ROWS, SILVER, TABLES, conform
@@ -243,7 +243,7 @@ def _read(path: str) -> dict[str, Raw]:
 
 def _cleaner(settings: Settings) -> Callable[[Any], Any]:
     """Return the function that parts rows of bronze, by the shop's severities."""
-    chosen = severities(SEVERITIES, settings.expectations)
+    chosen = severities(severities_of(settings.dialect), settings.expectations)
     return lambda rows: clean(rows, severities=chosen, dialect=settings.dialect)
 
 

@@ -115,31 +115,25 @@ def ingest_files(
         separator=given.separator,
         columns=settings.columns,
         fill_down=given.fill_down,
-        count_orders=_told_apart(settings),
+        count_orders=settings.dialect.order,
     )
     if progress:
         reading.progress = progress
     return Ingested(new, ingest.write_bronze(lake, reading, restate=restate), reading.refused, reading.left_out)
 
 
-def _told_apart(settings: Settings) -> tuple[str, ...]:
-    """Return the columns that tell orders apart, if an amount of the order stands on each of its lines."""
-    rules, columns = settings.rules, settings.columns
-    if not (rules.order_total or columns.refunded or columns.discount):
-        return ()
-    return ("Invoice",) if rules.invoice_restarts == "never" else ("Invoice", "InvoiceDate")
-
-
 # ── silver ────────────────────────────────────────────────────────────
 def clean_files(lake: Lake, settings: Settings, files: Sequence[str] | None = None) -> dict[str, int]:
     """Clean the files that silver does not have yet; return their rows by layer."""
-    from rfm.analysis.cleaning import SEVERITIES, clean
+    from rfm.analysis.cleaning import clean, severities_of
     from rfm.config import severities
     from rfm.lake import ingest
 
     new = ingest.files_to_clean(lake) if files is None else files
-    chosen = severities(SEVERITIES, settings.expectations)
-    valid, refused = clean(lake.read(BRONZE, source_file=new), severities=chosen, dialect=settings.dialect)
+    chosen = severities(severities_of(settings.dialect), settings.expectations)
+    earlier = lake.read(SILVER) if settings.files.overlap == "once" else None
+    arrived = lake.read(BRONZE, source_file=new)
+    valid, refused = clean(arrived, severities=chosen, dialect=settings.dialect, earlier=earlier)
     return ingest.write_silver(lake, valid, refused, new)
 
 
@@ -154,11 +148,11 @@ def count_quality(lake: Lake, settings: Settings, *run_dates: dt.date) -> dict[s
 
 def recount_quality(lake: Lake, settings: Settings, processing_dates: list[dt.date]) -> dict[str, int]:
     """Write the quality tables of some processing dates; return their rows by table."""
-    from rfm.analysis.cleaning import SEVERITIES, judge
+    from rfm.analysis.cleaning import judge, severities_of
     from rfm.analysis.quality import tables
     from rfm.config import severities
 
-    chosen = severities(SEVERITIES, settings.expectations)
+    chosen = severities(severities_of(settings.dialect), settings.expectations)
     arrived = judge(lake.read(BRONZE, processing_date=processing_dates), dialect=settings.dialect)
     kept = lake.read(SILVER, processing_date=processing_dates)
     return lake.replace_each(tables.measure(arrived, kept, chosen), processing_date=processing_dates)
@@ -200,7 +194,8 @@ def check_quality(lake: Lake, settings: Settings, run_date: dt.date) -> float:
 
     results = lake.frame(tables.EXPECTATION_RESULTS, processing_date=run_date)
     comparison = lake.frame(tables.DQ_COMPARISON, processing_date=run_date)
-    share = gate.guard(results, comparison, settings.rules.max_dropped_share)
+    aside = gate.set_aside(lake.read(QUARANTINE, processing_date=run_date))
+    share = gate.guard(results, comparison, settings.rules.max_dropped_share, aside)
     ingest.stop_if_refused(lake, run_date, settings.files.on_refused)
     return share
 

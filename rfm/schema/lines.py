@@ -102,8 +102,12 @@ class RetailTransactionsSilver(TableModel, name="retail_transactions_silver"):
     CustomerID: pl.String = Field(nullable=True, description="the customer; null for guests")
     Country: pl.String = Field(nullable=True, description="where the customer lives")
     InvoiceDate: pl.Date = Field(description="day of the sale")
-    IsCancellation: pl.Boolean = Field(description="invoice starts with C or c unless the shop's rules differ")
-    TotalPrice: Annotated[pl.Decimal, 12, 2] = Field(metadata=CURRENCY, description="Quantity × UnitPrice; below 0 for a return")
+    IsCancellation: pl.Boolean = Field(
+        description="cancelled, not sold or paid back: invoice starts with C or c unless the shop's rules differ"
+    )
+    TotalPrice: Annotated[pl.Decimal, 12, 2] = Field(
+        metadata=CURRENCY, description="what the line counts: Quantity × UnitPrice, less discounts; below 0 for a return"
+    )
     Year: pl.Int32 = Field(description="year of InvoiceDate")
     Month: pl.Int32 = Field(ge=1, le=12, description="month of InvoiceDate")
     DayOfWeek: pl.Int32 = Field(ge=1, le=7, description="1 = Sunday … 7 = Saturday")
@@ -112,16 +116,11 @@ class RetailTransactionsSilver(TableModel, name="retail_transactions_silver"):
     source_file: pl.String = SOURCE_FILE
     processing_date: pl.Date = PROCESSING_DATE
 
-    # bounds that hold for sales only, which Field(ge=…) cannot say
+    # a bound that holds for sales only, which Field(ge=…) cannot say
     @check("Quantity", statistics={"min_value": 1, "unless": "IsCancellation"})
     def at_least_1_unless_cancelled(cls, data: PolarsData) -> pl.LazyFrame:
         """Return True per row that sells something."""
         return data.lazyframe.select((pl.col("Quantity") >= 1) | pl.col("IsCancellation"))
-
-    @check("TotalPrice", statistics={"min_value": 0, "unless": "IsCancellation"})
-    def at_least_0_unless_cancelled(cls, data: PolarsData) -> pl.LazyFrame:
-        """Return True per row that costs nothing or more."""
-        return data.lazyframe.select((pl.col("TotalPrice") >= 0) | pl.col("IsCancellation"))
 
 
 class RetailTransactionsQuarantine(_Raw, name="retail_transactions_quarantine"):

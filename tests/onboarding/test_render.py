@@ -229,6 +229,7 @@ def test_an_option_is_chosen_by_its_number_or_value(text, value):
         ("rules.order_total=true", {"rules.order_total": True}),
         ("customers.width=12", {"customers.width": 12}),
         ("currencies.USD=0.92", {"currencies.USD": 0.92}),
+        ("currencies={EUR=1.0, USD=0.92}", {"currencies.EUR": 1.0, "currencies.USD": 0.92}),
     ],
 )
 def test_an_assignment_is_a_value_of_rfm_toml_or_text(pair, found):

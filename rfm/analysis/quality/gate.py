@@ -9,13 +9,15 @@ from typing import Any, Literal, NamedTuple
 import narwhals as nw
 import pandas as pd
 
-from rfm.config import LANDING_COLUMNS, RAGGED, RAW, Rules
+from rfm.config import AROUND, LANDING_COLUMNS, ONCE, RAGGED, RAW, Rules
 from rfm.contracts import TABLES, arrow_typed
 from rfm.errors import InputError
 
 
-def guard(results: pd.DataFrame, comparison: pd.DataFrame, max_dropped_share: float) -> float:
+def guard(results: pd.DataFrame, comparison: pd.DataFrame, max_dropped_share: float, set_aside: int = 0) -> float:
     """Return the share of rows that silver dropped, from ``expectation_results`` and ``bronze_silver_dq_comparison``.
+
+    Rows that were set aside are in the quarantine, but no line that failed: `set_aside` counts them.
 
     Raises
     ------
@@ -32,14 +34,22 @@ def guard(results: pd.DataFrame, comparison: pd.DataFrame, max_dropped_share: fl
     if fatal := _broken(results, "fail"):
         raise InputError(f"stopped before gold: {fatal}; correct the files, or change the rule's severity")
     totals = comparison.groupby("layer")["total_records"].sum()
-    rows, kept = int(totals.get("bronze", 0)), int(totals.get("silver", 0))
+    rows, kept = int(totals.get("bronze", 0)) - set_aside, int(totals.get("silver", 0))
     share = (rows - kept) / rows if rows else 0.0
     if share > max_dropped_share:
         raise InputError(
             f"stopped before gold: {rows - kept} of {rows} rows dropped ({share:.1%}, limit {max_dropped_share:.0%}), "
-            f"{_broken(results, 'drop')}; correct the files, or raise rules.max_dropped_share"
+            f"{_broken(results, 'drop')}; correct the files, or how they are read (see `rfm check`), not rules.max_dropped_share"
         )
     return share
+
+
+def set_aside(quarantine: Any) -> int:
+    """Return how many quarantined rows are no sales lines (titles, totals) or were counted from an earlier file."""
+    rows: Any = nw.from_native(quarantine)
+    around, twice = nw.col("_rescued_data").cast(nw.String).str.contains(AROUND), nw.col("failed_expectations") == ONCE
+    counted = rows.filter(nw.any_horizontal(around, twice, ignore_nulls=True)).select(nw.len().alias("rows"))
+    return int(_rows(counted)[0]["rows"])
 
 
 def _broken(results: pd.DataFrame, severity: str) -> str:
@@ -101,6 +111,7 @@ class Step(NamedTuple):
     taken: nw.Expr
 
 
+AGAIN = Step("again", "Counted from an earlier file", nw.col("failed_expectations") == ONCE)
 REFUSED = (  # of the quarantine
     Step("unreadable", "Unreadable", nw.col("TotalCents").is_null()),
     Step("returns", "Returns set aside", nw.col("Quantity") < 0),
@@ -165,14 +176,15 @@ def money_flow(
     dated = rows.with_columns(nw.col("InvoiceDate").cast(nw.Date))
     steps = _kept_steps(as_of, stock_code_pattern, revenue)
     kept = dated.with_columns(Step=_step(steps))
-    left = _sums(judged.with_columns(Step=_step(REFUSED)), "TotalCents") | _sums(kept, "TotalPrice")
-    changes = [(step, *left.get(step.name, NONE)) for step in (*REFUSED, *steps[:-1])]
+    reasons = (AGAIN, *REFUSED) if "failed_expectations" in judged.collect_schema().names() else REFUSED
+    left = _sums(judged.with_columns(Step=_step(reasons)), "TotalCents") | _sums(kept, "TotalPrice")
+    reasons = reasons if AGAIN.name in left else REFUSED
+    changes = [(step, *left.get(step.name, NONE)) for step in (*reasons, *steps[:-1])]
     out = [(step.name, step.label, "step", NONE[0] - amount, -lines) for step, amount, lines in changes]
     total = tuple(sum(values) for values in zip(NONE, *left.values(), strict=True))
     amount, lines = left.get(COUNTED.name, NONE)
     counted = kept.filter(nw.col("Step") == COUNTED.name)
-    if revenue == "net":  # Monetary does not fall below 0
-        beyond = _beyond(counted)
+    if (beyond := _beyond(counted)) or revenue == "net":  # Monetary does not fall below 0
         out, amount = [*out, ("beyond", "Returns beyond purchases", "step", beyond, 0)], amount + beyond
     end = (COUNTED.name, COUNTED.label, "end", amount, lines)
     noted = _notes(judged, kept, counted, stock_code_pattern)
@@ -197,7 +209,12 @@ def _sums(rows: Any, amount: str) -> dict[str, tuple[Decimal, int]]:
 
 def _beyond(counted: Any) -> Decimal:
     """Return the amount of returns beyond purchases, which Monetary does not subtract."""
-    customers = counted.group_by("CustomerID").agg(nw.col("TotalPrice").sum().alias("Amount"))
+    customers = counted.filter(nw.col("TotalPrice") < 0).select("CustomerID").unique()
+    customers = (
+        counted.join(customers, on="CustomerID", how="inner")
+        .group_by("CustomerID")
+        .agg(nw.col("TotalPrice").sum().alias("Amount"))
+    )
     return sum((max(-Decimal(row["Amount"]), Decimal(0)) for row in _rows(customers)), NONE[0])
 
 
