@@ -330,15 +330,24 @@ def line_apart(cells: Sequence[str | None], line: int, kind: str, separator: str
     """Return a row as a line that is none of sales."""
     text = io.StringIO()
     csv.writer(text, delimiter=separator, lineterminator="").writerow(["" if cell is None else cell for cell in cells])
-    return {"_raw": text.getvalue(), "_line": line, "_kind": kind}
+    return {"_raw": text.getvalue(), "_line": line} | ({"_kind": kind} if kind else {})
 
 
 def above_of(layout: Layout) -> list[dict]:
-    """Return the lines above a header as lines that are none of sales."""
+    """Return the lines above a header as lines that are no rows, with their kind unless they look like sales."""
     texts = [line.decode("utf-8", "replace").rstrip("\r\n") for line in layout.above]
-    records = {text for text in texts if RECORD.search(re.split(r"\W", text.lstrip('"'), maxsplit=1)[0])}
+    rows: list[list[str]] = [next(whitespace_reader([text.replace("\0", "")], layout.separator), []) for text in texts]
     return [
-        {"_raw": text, "_line": line, "_kind": "record" if text in records else "title"}
-        for line, text in enumerate(texts, 1)
-        if text.strip(f' \t"{layout.separator}')
+        {"_raw": text, "_line": line} | ({"_kind": kind} if (kind := kind_above(row, layout.header)) else {})
+        for line, (text, row) in enumerate(zip(texts, rows, strict=True), 1)
+        if any(map(str.strip, row))
     ]
+
+
+def kind_above(row: Sequence[str], header: Sequence[str]) -> str:
+    """Return the kind of a line above a header; nothing for one with values, which may be a sale under another header."""
+    cells = [cell.strip() for cell in row if cell.strip()]
+    values = sum(bool(VALUE.search(cell)) for cell in cells)
+    if RECORD.search(cells[0]):
+        return "record"
+    return "" if values > 1 and len(cells) >= max(3, len(header) // 2) else "title"

@@ -25,6 +25,7 @@ from rfm.landing.header import (
     Rows,
     check_header,
     find_header,
+    kind_above,
     line_apart,
     plain_names,
     required,
@@ -228,8 +229,9 @@ def rows_of_sheets(sheets: Iterator[Sheet], name: str, columns: Columns, notes: 
 def _table_of(sheet: Sheet, at: int, name: str, columns: Columns) -> Iterator[Rows]:
     """Yield the rows of a sheet below its header."""
     rows = sheet.rows()
-    above = [line_apart(cells, number, "title") for number, cells in islice(rows, at)]
+    titles = list(islice(rows, at))
     header = check_header(next(rows)[1], name, columns)
+    above = [line_apart(cells, number, kind_above(cells, header)) for number, cells in titles]
     yield text_rows(header, [])._replace(bad=above, first=True)
     while some := list(islice(rows, ROWS)):
         table = text_rows(header, [cells for _, cells in some]).table

@@ -93,6 +93,13 @@ def test_a_line_cut_off_is_none_of_these():
     assert "_kind" not in found
 
 
+def test_sales_above_the_header_are_no_titles():
+    """Lines under another header, which lacks a column, are unread sales: they count as dropped."""
+    old = ["Order", "Day", "Sum"], *([number, day, money] for number, day, _, money in LINES[:9])
+    found = apart(text(*([*line, "1"] for line in old), NAMES, *LINES))
+    assert [one.get("_kind") for one in found] == ["title", *[None] * 9]
+
+
 def test_hidden_customers_are_not_in_the_lines_around(monkeypatch):
     monkeypatch.setenv("RFM_CUSTOMER_KEY", "key")
     raw = text(["Sales to Jane"], NAMES, *LINES, ["", "", "Total", "9"], ["TRL", "Jane"])
