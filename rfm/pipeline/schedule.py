@@ -184,8 +184,6 @@ def catch_up(settings: Settings) -> Iterator[CaughtUp]:
 
 
 # ── waiting ────────────────────────────────────────────────────────────
-
-
 def wait_for_files(settings: Settings, act: Callable[[], bool], every: float, say: Callable[[str], None]) -> None:
     """Run whenever a landing file is new or changed and has not grown for one interval; once at the start, too."""
     said: list[str] = []
@@ -229,7 +227,6 @@ def run_date(settings: Settings) -> dt.date:
     """Return the run date: the one that was set, or the newest day in the names of the landing files.
 
     Where no name has a date, it is the day of the newest sale in the files, and a Python warning says so. Days
-    before 1990 or after today do not count for that.
     before 1990 or after today do not count for that. Without any date it raises SettingsError.
 
     Examples

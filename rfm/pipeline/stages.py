@@ -83,11 +83,12 @@ RESULTS = (GOLD, CLUSTERED, CLUSTER_MODELS, *OF_THE_DAY)
 
 # ── bronze ────────────────────────────────────────────────────────────
 class Ingested(NamedTuple):
-    """The new files, the lines they brought into bronze, and why other files were refused."""
+    """The new files, the lines they brought into bronze, why other files were refused, and sheets that were not read."""
 
     files: list[Any]
     lines: int
     refused: list[str]
+    left_out: list[str]
 
 
 def ingest_files(
@@ -118,7 +119,7 @@ def ingest_files(
     )
     if progress:
         reading.progress = progress
-    return Ingested(new, ingest.write_bronze(lake, reading, restate=restate), reading.refused)
+    return Ingested(new, ingest.write_bronze(lake, reading, restate=restate), reading.refused, reading.left_out)
 
 
 # ── silver ────────────────────────────────────────────────────────────
