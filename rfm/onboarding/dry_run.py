@@ -340,14 +340,15 @@ def try_files(settings: Settings, place: Input, today: dt.date, tell: Tell) -> D
 
 
 def _ingest(settings: Settings, lake: Lake, place: Input, today: dt.date, tell: Tell) -> list[str]:
-    """Take files in as notebook 1 does; return why some were refused."""
+    """Take files in as notebook 1 does; return why some, or some of their sheets, are not read."""
 
     def progress(done: int) -> None:
         tell("reading files", done, len(place.names))
 
     progress(0)
     there = settings.model_copy(update={"landing": place.landing})
-    return stages.ingest_files(lake, there, today, files=place.names, progress=progress).refused
+    found = stages.ingest_files(lake, there, today, files=place.names, progress=progress)
+    return [*found.refused, *found.left_out]
 
 
 def _measure(settings: Settings, lake: Lake, trial: DryRun, today: dt.date) -> None:
