@@ -50,7 +50,7 @@ EXTRA_KEYS = {FLAG: FLAG} | {name: f"_{name}" for name in ("status", "line_type"
 """Settings of the further columns that have a meaning, and the names of their values in ``_rescued_data``."""
 RAGGED = '^[{]"_(?:raw|line)": '
 """Start of ``_rescued_data`` for a line with more or fewer fields than the header."""
-AROUND = '^[{]"_raw".*"_kind": "'
+AROUND = '^[{]"_(?:raw|line)".*"_kind": "'
 """A line around the table, such as a title or a total, in ``_rescued_data``."""
 ONCE = "order_counted_once"
 """Reason of quarantined lines whose order is in an earlier file, by files.overlap = "once"."""
@@ -298,3 +298,13 @@ class Dialect(Section):
     rules: Rules = Rules()
     customers: Customers = Customers()
     currencies: dict[str, Positive] = {}
+
+    @property
+    def order(self) -> tuple[str, ...]:
+        """Columns of bronze that tell orders apart, if the first line of an order differs from the others; else none."""
+        rules = self.rules
+        if not (rules.order_total or rules.order_amounts and {"refunded", "discount"} & self.columns.extras.keys()):
+            return ()
+        if not self.columns.invoice:
+            return ("CustomerID", "InvoiceDate")
+        return ("Invoice",) if rules.invoice_restarts == "never" else ("Invoice", "InvoiceDate")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from rfm.config import Columns, Dialect, Rules
+from rfm.config import NEUTRAL, Columns, Dialect, Format, Rules
 from rfm.errors import SettingsError
 from rfm.settings import EXAMPLE_FILE, PATHS, Settings, absolute, artifacts_dir, load_settings, packaged, shop_file
 
@@ -280,3 +280,72 @@ def test_settings_cannot_be_changed():
 def test_settings_of_the_same_sources_are_equal():
     assert load_settings() == load_settings()
     assert isinstance(load_settings(), Settings)
+
+
+# ── what lines mean ────────────────────────────────────────────────────────────────────────────────
+OWN = {"invoice": "Order", "customer_id": "Buyer"}
+
+
+def test_own_columns_get_rules_that_say_nothing():
+    rules = load_settings(columns=OWN).rules
+    assert {name: getattr(rules, name) for name in NEUTRAL} == NEUTRAL
+    assert rules.model_fields_set == set()
+    assert load_settings(columns={"hash_customers": True}).rules == Rules()
+
+
+def test_rules_that_are_named_stay_as_they_are():
+    rules = load_settings(columns=OWN, rules={"stock_code_pattern": "^TEA", "cancellation": "none"}).rules
+    assert (rules.stock_code_pattern, rules.cancellation, rules.invoice_pattern) == ("^TEA", "none", ".")
+    assert rules.model_fields_set == {"stock_code_pattern", "cancellation"}
+
+
+@pytest.mark.parametrize(
+    ("pattern", "discount", "other", "wanted"),
+    [
+        ("^TEA", "^D", "", "^TEA|^DISCOUNT$"),
+        ("", "^D", "", ""),
+        ("", "", "post", "[^~]"),
+        ("^TEA", "^D", "post", "^TEA|^DISCOUNT$"),
+        (".", "^D", "post", "[^~]"),
+    ],
+)
+def test_product_codes_hold_discounts_but_no_other_lines(pattern, discount, other, wanted):
+    given = {"stock_code_pattern": pattern, "discount_pattern": discount, "other_lines": other}
+    rules = load_settings(columns=OWN, rules=given).rules
+    assert rules.stock_code_pattern == wanted
+    assert load_settings(columns=OWN, rules=given | {"stock_code_pattern": wanted}).rules == rules
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"rules": {"sold": ["paid"]}}, "rules: sold, not_sold or refunds, and the column of their values"),
+        ({"columns": {"status": "State"}}, "go together"),
+        ({"columns": {"status": "S"}, "rules": {"sold": ["Paid"], "not_sold": [" paid"]}}, "have 'paid' twice"),
+        ({"columns": {"currency": "Cur"}}, "currencies: the rates and columns.currency go together"),
+        ({"currencies": {"EUR": 1}}, "go together"),
+        ({"columns": {"currency": "Cur"}, "currencies": {"EUR": 0}}, "currencies.EUR: Input should be greater than 0"),
+        ({"columns": {"status": "Invoice"}}, "invoice and status have the same name"),
+        ({"format": {"also": ["%Y-%m-%d"]}}, "holds a pattern twice, or that of format.date"),
+        ({"format": {"also": ["%d.%m"]}}, "must hold a year"),
+        ({"format": {"months": "xx"}}, "is not one of en, de"),
+        ({"format": {"price_decimals": 7}}, "less than or equal to 6"),
+        ({"rules": {"discount_pattern": "("}}, "is not a regular expression"),
+        ({"rules": {"other_lines": "post", "stock_code_pattern": "^[^0-9]"}}, "must not match ~"),
+        ({"customers": {"country_prefix": "+49"}}, "country_prefix"),
+    ],
+)
+def test_settings_of_lines_that_contradict_are_refused(given, said):
+    assert said in refusal(**given)
+
+
+def test_further_columns_have_an_order():
+    columns = Columns(store="Till", status="State", cancelled="Off")
+    assert columns.extras == {"cancelled": "Off", "status": "State", "store": "Till"}
+    assert columns.own
+    assert columns.headers == Columns().headers
+
+
+@pytest.mark.parametrize("date", ["serial", "epoch", "epoch_ms", "%G-W%V"])
+def test_dates_that_are_numbers_are_formats_too(date):
+    assert Format(date=date, also=["%d.%m.%Y %H:%M"]).also == ("%d.%m.%Y",)

@@ -8,20 +8,11 @@ import narwhals as nw
 
 from rfm.config import BLANKS, DATE_TOKENS, UNUSUAL_DATES, Format, month_names
 
-MONTHS = (  # first letters of their names in English, German, French, Spanish, Italian and Dutch
-    ("01", "jan|ene|gen"),
-    ("02", "feb|f\u00e9v|fev"),
-    ("03", "mar|m\u00e4r|mrz|mrt|maa"),
-    ("04", "apr|avr|abr"),
-    ("05", "may|mai|mag|mei"),
-    ("06", "jun|juin|giu"),
-    ("07", "jul|juil|lug"),
-    ("08", "aug|ao\u00fb|aou|ago"),
-    ("09", "sep|set"),
-    ("10", "oct|okt|ott"),
-    ("11", "nov"),
-    ("12", "dec|dez|d\u00e9c|dic"),
+_MONTHS = (  # first letters of their names in English, German, French, Spanish, Italian and Dutch
+    "jan|ene|gen feb|fév|fev mar|mär|mrz|mrt|maa apr|avr|abr may|mai|mag|mei jun|juin|giu jul|juil|lug "
+    "aug|aoû|aou|ago sep|set oct|okt|ott nov dec|dez|déc|dic"
 )
+MONTHS = dict(enumerate(_MONTHS.split(), 1))
 FIRST_OF_LAST_CENTURY = 69  # for years of two digits, as in POSIX: 69 is 1969, 68 is 2068
 
 _PLACEHOLDERS = "0001-01-01 1899-12-30 1899-12-31 1900-01-01 1970-01-01 2099-12-31 9999-12-31"
@@ -145,8 +136,8 @@ def _months_as_digits(text: nw.Expr, pattern: str, language: str) -> nw.Expr:
     """Replace month names, full or short, by two digits; the point of a short name too, unless the pattern has it."""
     end = "" if "%b." in pattern else "[.]?"
     if not language:
-        for digits, names in MONTHS:
-            text = text.str.replace_all(f"(?i)\\b(?:{names})\\p{{L}}*{end}", digits)
+        for month, names in MONTHS.items():
+            text = text.str.replace_all(f"(?i)\\b(?:{names})\\p{{L}}*{end}", f"{month:02}")
         return text
     found = [(name, f"{month:02}") for month, names in enumerate(month_names()[language], 1) for name in names.split("|")]
     text = text.str.to_lowercase()

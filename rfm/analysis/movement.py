@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
+from rfm.analysis.clustering.model import Model
 from rfm.analysis.metrics import purchased_since
 from rfm.contracts import TABLES, arrow_typed
-
-if TYPE_CHECKING:
-    from rfm.analysis.clustering.model import Model
 
 PERIODS = (1, 7, 30)
 CAUSES = {  # column of ``segment_movement``: how it is worded

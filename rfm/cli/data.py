@@ -248,7 +248,7 @@ def init(
     if yes and report.questions and report.status == 1:
         _stop_at(report, files)
     while report.questions and report.status == 1:
-        chosen |= {question.setting: _choose(question, report) for question in report.questions}
+        chosen |= questions.flat({question.setting: _choose(question, report) for question in report.questions})
         report = read({}, chosen)
     answers = {} if yes or not report.lines else _ask_all(report)
     values, tried = onboarding.choices(report, answers), report

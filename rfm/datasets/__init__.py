@@ -47,7 +47,9 @@ def _tables() -> dict[str, pd.DataFrame]:
     """Create the shop's files, run two days on them with the default settings, and keep the tables in memory."""
     with scratch("rfm-example-") as folder:
         make_sample(Path(folder, "landing"), days=30, end=RUN_DATES[-1], customers=400, lines=4_000)
-        settings = _defaults(folder)
+        # the default of every section, whatever rfm.toml says
+        sections = {name: one.default for name, one in Settings.model_fields.items() if isinstance(one.default, Section)}
+        settings = load_settings(landing=f"{folder}/landing", lake=f"{folder}/lake", engine="polars", **sections)
         list(backfill(settings, *RUN_DATES))
         lake = Lake(settings.lake)
         return {name: _sorted(lake.rows(name), TABLES[name]) for name in lake.state()}
@@ -59,9 +61,3 @@ def _sorted(rows: Any, table: Table) -> pd.DataFrame:
     whole = table.key and not any(column.type == "DATE" for column in table.columns if column.name in table.key)
     ordered = rows if whole else rows.sort(list(table.key) or rows.columns)
     return ordered.to_pandas(use_pyarrow_extension_array=True)
-
-
-def _defaults(folder: str) -> Settings:
-    """Return the default settings for a folder, without those of rfm.toml."""
-    sections = {name: one.default for name, one in Settings.model_fields.items() if isinstance(one.default, Section)}
-    return load_settings(landing=f"{folder}/landing", lake=f"{folder}/lake", engine="polars", **sections)

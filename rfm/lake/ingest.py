@@ -136,8 +136,10 @@ def _compare(lake: Lake, read: pl.DataFrame) -> pl.DataFrame:
     read = read.join(known, on="source_file", how="left", maintain_order="left")
     read = read.with_columns(begun=half, new=pl.col("old").is_null())
     read = read.with_columns(changed=~pl.col("new") & ((pl.col("old") != pl.col("sha256")) | pl.col("begun")))
-    waits = read.filter("changed").with_columns(processing_date="day")
-    record_changed(lake, waits.drop("was", "old", "day", "begun", "new", "changed"))
+    waits = read.filter("changed").with_columns(processing_date="day").drop("was", "old", "day", "begun", "new", "changed")
+    if len(waits):
+        rows = waits.with_columns(layer=pl.lit(CHANGED), rows=pl.lit(0), version=pl.lit(None, pl.Int64))
+        lake.replace(LEDGER, rows, layer=CHANGED, source_file=waits["source_file"].to_list())
     return read
 
 
@@ -235,13 +237,6 @@ def _with_held_digest(noted: pl.DataFrame) -> pl.DataFrame:
     other = noted["sha256"] != pl.Series(digests, dtype=pl.String)
     token = pl.when(~other).then(pl.col("token"))
     return noted.with_columns(token, sha256=pl.Series(digests, dtype=pl.String))
-
-
-def record_changed(lake: Lake, files: pl.DataFrame) -> None:
-    """Record that files have another content than the one in bronze."""
-    if len(files):
-        rows = files.with_columns(layer=pl.lit(CHANGED), rows=pl.lit(0), version=pl.lit(None, pl.Int64))
-        lake.replace(LEDGER, rows, layer=CHANGED, source_file=files["source_file"].to_list())
 
 
 def clear_changed(lake: Lake, files: Iterable[str]) -> None:

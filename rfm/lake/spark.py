@@ -95,10 +95,6 @@ class Cluster:
             return nw.from_native(self.session.read.table(self._name(table)))
         return nw.from_native(self.session.read.format("delta").load(f"{self.home}/{table.name}"))
 
-    def empty(self, schema: pa.Schema) -> nw.LazyFrame[Any]:
-        """Return a frame without rows, with the columns of a schema."""
-        return nw.from_native(frame(self.session, schema.empty_table()))
-
     def write(self, table: Table, rows: Any, where: str | None) -> None:
         """Replace the rows that meet a condition, or all, in one commit."""
         frame = self._conform(table, rows)
@@ -121,11 +117,6 @@ class Cluster:
                 self.session.sql(f"{verb} {self._name(table)}").collect()
             except PySparkException as error:
                 raise InputError(f"{self.home}.{table.name}: the server refuses {verb} ({first_line(error)})") from None
-
-    def fetch(self, rows: Any) -> pa.Table:
-        """Return the rows of a frame of Spark or narwhals as an Arrow table."""
-        native = nw.to_native(rows, pass_through=True)
-        return native if isinstance(native, pa.Table) else native.toArrow()
 
     def _conform(self, table: Table, rows: Any) -> Any:
         """Return a Spark frame with the columns of a contract, in their order; refuse other types."""
@@ -231,7 +222,8 @@ class SparkLake(Lake):
         """Return some rows of a table as a frame of the cluster."""
         self._handles.path(name)  # refuses an unknown name
         there = self.cluster.exists(TABLES[name]) if self.cluster.named else self.open(name)
-        rows = self.cluster.read(TABLES[name]) if there else self.cluster.empty(arrow_schema(TABLES[name]))
+        none = arrow_schema(TABLES[name]).empty_table()
+        rows = self.cluster.read(TABLES[name]) if there else nw.from_native(frame(self.cluster.session, none))
         for column, value in equal.items():
             rows = rows.filter(nw.col(column).is_in(value) if isinstance(value, list) else nw.col(column) == value)
         later = self._files_after(until, ledger) if until else []
@@ -239,7 +231,8 @@ class SparkLake(Lake):
 
     def _fetch(self, rows: Any) -> pl.DataFrame:
         """Return rows of the cluster in memory."""
-        return pl.DataFrame(pl.from_arrow(self.cluster.fetch(rows)))
+        native = nw.to_native(rows, pass_through=True)
+        return pl.DataFrame(pl.from_arrow(native if isinstance(native, pa.Table) else native.toArrow()))
 
     def _local(self, rows: Any) -> Any:
         """Return rows of this machine as they are, those of the cluster in memory."""

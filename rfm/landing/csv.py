@@ -325,8 +325,7 @@ class Bronze:
             return table, []
         row = pa.table([pa.array([self.above.get(name)], pa.string()) for name in header], table.column_names)
         table = pa.concat_tables([row, table]).combine_chunks()
-        known = {i: _known(table[i]) for i in range(len(header))}
-        empty = ~np.logical_or.reduce(list(known.values()))
+        known = {i: _known(table[i]) for i in {*places, *([] if order is None else [order])}}
         at = np.arange(table.num_rows)
         start, texts = np.zeros_like(at), []
         if order is not None:  # a blank order is that of the line above
@@ -338,7 +337,6 @@ class Bronze:
             last = np.maximum.accumulate(np.where(known[i], at, -1))
             takes = ~known[i] & (last >= (0 if i == order else start))
             self.above[header[i]] = table[i][int(last[-1] if takes[-1] else at[-1])].as_py()
-            takes &= ~empty
             table = table.set_column(i, table.column_names[i], table[i].take(pa.array(np.where(takes, last, at))))
             texts.append(pc.if_else(pa.array(takes), f",{header[i]}", ""))
         joined = pc.utf8_slice_codeunits(pc.binary_join_element_wise(*texts, ""), 1)

@@ -114,7 +114,7 @@ def _names(row: Sequence[str]) -> set[str]:
 def _fit(rows: list[list[str]]) -> tuple[bool, int, int]:
     """Return whether most lines have as many columns as the header, more than one; how many columns, and how many such lines."""
     rows = rows[find_header(rows) :]
-    width = len(rows[0]) if rows else 0
+    width = len(_as_wide(rows[0], rows[1 : 1 + BELOW])) if rows else 0
     fitting = sum(len(row) == width for row in rows)
     return width > 1 and 2 * fitting >= len(rows), width, fitting
 
@@ -131,10 +131,15 @@ VALUE = re.compile(r"^[-+(]?[0-9][0-9.,:/TZ -]*\)?$")  # a number or a date
 
 def find_header(rows: Sequence[Sequence[str]], wanted: Collection[str] = ()) -> int:
     """Return the place of the header among the first rows of a file; 0 if none looks like one."""
-    rows = rows[:HEAD]
-    if wanted:
-        return max(range(len(rows[:FIRST_LINES])), key=lambda at: len(_names(rows[at]).intersection(wanted)), default=0)
-    return next((at for at in range(len(rows[:FIRST_LINES])) if _is_header(at, rows)), 0)
+    places = range(len(rows[:FIRST_LINES]))
+    if not wanted:
+        return next((at for at in places if _is_header(at, rows)), 0)
+    found = 0, 0
+    for at in places:
+        found = max(found, (len(_names(rows[at]).intersection(wanted)), -at))
+        if found[0] == len(wanted):
+            break
+    return -found[1]
 
 
 def _is_header(at: int, rows: Sequence[Sequence[str]]) -> bool:
@@ -169,7 +174,7 @@ def place_header(lines: Sequence[bytes], separator: str, wanted: Collection[str]
 
 def _as_wide(header: list[str], below: Sequence[Sequence[str]]) -> list[str]:
     """Return a header with or without a last name that is empty, as the lines below end with a separator or not."""
-    width, widths = len(header), Counter(len(row) for row in below if _names(row) != _names(header))
+    width, widths = len(header), Counter(len(row) for row in below if row[0] != header[0])  # not the header again
     longer = sum(len(row) == width + 1 and not row[-1].strip() for row in below)
     if widths[width] or not below:
         return header
@@ -244,14 +249,16 @@ RECORD = re.compile(r"^(?:HDR|HEADER|HEAD|TRL|TRAILER|TRLR|TLR|FTR|FOOTER|EOF)$"
 
 
 def kind_of(cells: Sequence[str | None], header: Sequence[str], ragged: bool = False) -> str:
-    """Return what a row is that is no sale: the header again, a total, a record of the program; empty for others."""
+    """Return what a row is that is no sale: empty, the header again, a total, a record of the program; nothing for others."""
     texts = [(cell or "").strip() for cell in cells]
-    while ragged and texts and not texts[-1]:
+    if not any(texts):
+        return "empty" if len(texts) > 1 else ""
+    while ragged and not texts[-1]:
         texts.pop()
     pairs = [(text, name) for text, name in zip(texts, header, strict=False) if text]
     if len(pairs) > 1 and len(texts) >= len(header) - 1 and all(plain_name(text) == plain_name(name) for text, name in pairs):
         return "header"
-    if ragged and texts and RECORD.search(texts[0]):
+    if ragged and RECORD.search(texts[0]):
         return "record"
     named = next((text for text in texts if any(map(str.isalpha, text))), "")
     return "total" if TOTAL.search(named) else ""
@@ -323,15 +330,24 @@ def line_apart(cells: Sequence[str | None], line: int, kind: str, separator: str
     """Return a row as a line that is none of sales."""
     text = io.StringIO()
     csv.writer(text, delimiter=separator, lineterminator="").writerow(["" if cell is None else cell for cell in cells])
-    return {"_raw": text.getvalue(), "_line": line, "_kind": kind}
+    return {"_raw": text.getvalue(), "_line": line} | ({"_kind": kind} if kind else {})
 
 
 def above_of(layout: Layout) -> list[dict]:
-    """Return the lines above a header as lines that are none of sales."""
+    """Return the lines above a header as lines that are no rows, with their kind unless they look like sales."""
     texts = [line.decode("utf-8", "replace").rstrip("\r\n") for line in layout.above]
-    records = {text for text in texts if RECORD.search(re.split(r"\W", text.lstrip('"'), maxsplit=1)[0])}
+    rows: list[list[str]] = [next(whitespace_reader([text.replace("\0", "")], layout.separator), []) for text in texts]
     return [
-        {"_raw": text, "_line": line, "_kind": "record" if text in records else "title"}
-        for line, text in enumerate(texts, 1)
-        if text.strip(f' \t"{layout.separator}')
+        {"_raw": text, "_line": line} | ({"_kind": kind} if (kind := kind_above(row, layout.header)) else {})
+        for line, (text, row) in enumerate(zip(texts, rows, strict=True), 1)
+        if any(map(str.strip, row))
     ]
+
+
+def kind_above(row: Sequence[str], header: Sequence[str]) -> str:
+    """Return the kind of a line above a header; nothing for one with values, which may be a sale under another header."""
+    cells = [cell.strip() for cell in row if cell.strip()]
+    values = sum(bool(VALUE.search(cell)) for cell in cells)
+    if RECORD.search(cells[0]):
+        return "record"
+    return "" if values > 1 and len(cells) >= max(3, len(header) // 2) else "title"

@@ -25,6 +25,7 @@ from rfm.landing.header import (
     Rows,
     check_header,
     find_header,
+    kind_above,
     line_apart,
     plain_names,
     required,
@@ -37,6 +38,7 @@ PIECE, ROWS = 8 << 20, 50_000  # bytes, and rows of a workbook or a Parquet file
 DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError, ValueError)
 MOST_MEMBERS, MOST_RATIO, SMALL, MOST_BYTES = 20, 200, 1 << 24, 4 << 30  # of an archive: files; how far it may unpack
 MOST_CELLS, MOST_REPEATED = 50_000_000, 1000  # of a sheet: cells of the rectangle that holds all; how often a value repeats
+FEW_VALUES, SMALL_SHEET = 5, 5  # values in a sheet that has no table; how often a sheet is in another that matters more
 CELL = re.compile(rb'[ ]r="([A-Z]{1,3})([0-9]{1,7})"')
 REPEATED = re.compile(rb'<table:table-cell(?=[^>]*office:value-type)[^>]*table:number-columns-repeated="([0-9]+)"')
 ROW = re.compile(
@@ -154,7 +156,7 @@ def main_sheets(sheets: Sequence[Sheet]) -> tuple[list[tuple[Sheet, int]], dict[
         one for one in tables if one is not best and 4 * len(names[best.name] - names[one.name]) <= len(names[best.name])
     ]
     kept.sort(key=sheets.index)
-    reasons = {one.name: "read" if one in kept else why_not(heads[one.name], one in tables) for one in sheets}
+    reasons = {one.name: "read" if one in kept else why_not(heads[one.name]) for one in sheets}
     return [(one, places[one.name]) for one in kept], reasons
 
 
@@ -164,9 +166,10 @@ def _is_table(head: list[list[str]], at: int) -> bool:
     return sum(map(bool, head[at])) > 1 and any(map(VALUE.search, below)) if head else False
 
 
-def why_not(head: list[list[str]], table: bool) -> str:
+def why_not(head: list[list[str]]) -> str:
     """Return why a sheet is not read."""
-    return "is empty" if not head else "has other columns" if table else "has no table"
+    values = sum(bool(VALUE.search(cell)) for row in head for cell in row)
+    return "is empty" if not head else "has other columns" if values >= FEW_VALUES else "has no table"
 
 
 def as_csv(sheets: Sequence[Sheet], reasons: dict[str, str]) -> Iterator[bytes]:
@@ -197,32 +200,38 @@ def plain_order(header: list[str]) -> list[str]:
 
 
 def rows_of_sheets(sheets: Iterator[Sheet], name: str, columns: Columns, notes: list[str]) -> Iterator[Rows]:
-    """Yield the rows of all sheets that have the columns of sales; note the others."""
-    needed, kept = plain_names(required(columns)), False
-    left: list[tuple[int, str, list[str]]] = []
+    """Yield the rows of all sheets that have the columns of sales; note others that are not small."""
+    needed, read = plain_names(required(columns)), 0
+    left: list[tuple[int, Sheet, list[str]]] = []
     for sheet in sheets:
         if head := sheet.head():
             at = find_header(head, needed)
             has = len(needed & plain_names([*head[at], *with_places(head[at])]))
             if has < len(needed):
-                left.append((has, sheet.name, head[at]))
+                left.append((has, sheet, head[at]))
                 continue
-            kept = True
+            read += sheet.size
             yield from _table_of(sheet, at, f"{name}: sheet {sheet.name!r}", columns)
-    if left and not kept:
+    if left and not read:
         _, best, header = max(left, key=itemgetter(0))
-        others = f" (the other sheets: {', '.join(one for _, one, _ in left if one != best)})" if len(left) > 1 else ""
-        check_header(header, f"{name}: sheet {best!r}{others}", columns)
-    if not left and not kept:
+        others = f" (the other sheets: {', '.join(one.name for _, one, _ in left if one is not best)})" if len(left) > 1 else ""
+        check_header(header, f"{name}: sheet {best.name!r}{others}", columns)
+    if not left and not read:
         yield text_rows([], [])
-    notes += [f"{name}: sheet {one!r} is not read: it lacks {len(needed) - has} of {len(needed)} columns" for has, one, _ in left]
+    notes += [
+        f"{name}: sheet {sheet.name!r} is not read: it lacks {len(needed) - has} of the {len(needed)} columns; "
+        "give it the same header as the others if it has sales"
+        for has, sheet, _ in left
+        if sheet.size * SMALL_SHEET >= read and why_not(sheet.head()) == "has other columns"
+    ]
 
 
 def _table_of(sheet: Sheet, at: int, name: str, columns: Columns) -> Iterator[Rows]:
     """Yield the rows of a sheet below its header."""
     rows = sheet.rows()
-    above = [line_apart(cells, number, "title") for number, cells in islice(rows, at)]
+    titles = list(islice(rows, at))
     header = check_header(next(rows)[1], name, columns)
+    above = [line_apart(cells, number, kind_above(cells, header)) for number, cells in titles]
     yield text_rows(header, [])._replace(bad=above, first=True)
     while some := list(islice(rows, ROWS)):
         table = text_rows(header, [cells for _, cells in some]).table

@@ -96,7 +96,7 @@ def check(
         sample.lines, names, today, encoding=first.codec, separator=first.separator, known=known, sources=sample.sources
     )
     found_out = guesses(lines)
-    asked = [one for one in _questions(lines) if one.setting not in known]
+    asked = [one for one in _questions(lines) if not questions.is_answered(one, known)]
     found = [*gone, *sample_findings(sample, lines, {one.setting for one in asked})]
     found += [Finding("ask", parts(one.setting)[1], one.asked) for one in asked]
     changes = [guess for guess in config_table(found_out) if not same(guess.value, _value_in(settings, guess.setting))]

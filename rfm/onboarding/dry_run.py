@@ -11,25 +11,25 @@ from typing import Any
 
 import pandas as pd
 
-from rfm.analysis.cleaning import judge
+from rfm.analysis.cleaning import judge, severities_of
 from rfm.analysis.formatting import count, exact_amount
-from rfm.analysis.quality import baseline
+from rfm.analysis.quality import baseline, tables
 from rfm.analysis.quality.baseline import Facts, LeftOut, Orders, Totals
-from rfm.analysis.quality.gate import QuarantineReason, money_flow
+from rfm.analysis.quality.gate import QuarantineReason, guard, money_flow, set_aside
 from rfm.analysis.quality.gate import quarantine_reasons as reasons
-from rfm.config import EXTRA_KEYS, OTHER_LINE, Rules
-from rfm.contracts import BRONZE, DAILY_VOLUME, LEDGER, QUALITY_METRICS, QUARANTINE, SILVER
+from rfm.config import EXTRA_KEYS, OTHER_LINE, REPEATS, Rules, severities
+from rfm.contracts import BRONZE, LEDGER, QUARANTINE, SILVER
 from rfm.errors import InputError
 from rfm.lake import Lake
 from rfm.lake.delta import scratch
 from rfm.landing.files import date_in
-from rfm.onboarding import guesses
-from rfm.onboarding.columns import named_for
+from rfm.onboarding.columns import is_no_product, named_for
+from rfm.onboarding.evidence import placeholder_customers
 from rfm.onboarding.formats import dates_of, number_of, without_sign, zones
 from rfm.onboarding.guesses import GROWS, Profile
 from rfm.onboarding.questions import Finding
 from rfm.onboarding.sniff import Input, Sample, Tell
-from rfm.pipeline import backfill, stages
+from rfm.pipeline import stages
 from rfm.pipeline.schedule import NEWEST_SALE, OLDEST, newest
 from rfm.settings import Settings
 
@@ -119,11 +119,7 @@ def _of_prices(lines: Profile) -> Iterator[Finding]:
 def _of_customers(lines: Profile) -> Iterator[Finding]:
     customers = lines.column("customer_id")
     rows = sum(customers.values()) or 1
-    nobody = guesses.placeholder_customers(customers)
-    if sum(nobody.values()) > 1:
-        ids = ", ".join(map(repr, list(nobody)[:3]))
-        said = f"{sum(nobody.values()):,} lines have {ids} as customer; leave the field empty for guests"
-        yield Finding("mend", "customers", said)
+    nobody = placeholder_customers(customers)
     top = max((one for one in customers if one not in nobody), key=customers.__getitem__, default="")
     if len(customers) > 20 and customers[top] > ONE_CUSTOMER * rows:
         said = f"customer {top!r} has {customers[top] / rows:.0%} of the lines; check whether that is one customer"
@@ -194,7 +190,7 @@ def _of_money(trial: DryRun, found: Facts) -> Iterator[Finding]:
 
 def _of_steps(trial: DryRun) -> Iterator[Finding]:
     """Yield doubts about product codes that do not count, though no word says that they are no products."""
-    known = {code for code in trial.codes if code.startswith(OTHER_LINE) or guesses.is_no_product(code)}
+    known = {code for code in trial.codes if code.startswith(OTHER_LINE) or is_no_product(code)}
     codes = {code: one for code, one in trial.codes.items() if code not in known}
     if codes:
         amount = sum((one.amount for one in codes.values()), Decimal(0))
@@ -249,21 +245,9 @@ def _of_copies(trial: DryRun) -> Iterator[Finding]:
         yield Finding("mend", "copies", said)
 
 
-def _metric(trial: DryRun, metric: str, column: str = "*") -> tuple[int, int]:
-    """Return the count of a measure, and the number of lines checked."""
-    found = trial.metrics[(trial.metrics["metric"] == metric) & (trial.metrics["column"] == column)]
-    return int(found["counted"].sum()), int(found["checked"].sum())
-
-
 def guests(trial: DryRun) -> float:
     """Return the share of lines without a customer."""
-    counted, checked = _metric(trial, "completeness", "CustomerID")
-    return 1 - counted / checked if checked else 0.0
-
-
-def repeated(trial: DryRun) -> int:
-    """Return the number of lines that repeat another."""
-    return _metric(trial, "repeated_lines")[0]
+    return trial.facts.total("guests") / max(trial.lines, 1) if trial.facts else 0.0
 
 
 def worth(trial: DryRun) -> Finding:
@@ -307,7 +291,6 @@ class DryRun:
     refused: list[str] = field(default_factory=list)
     stopped: str = ""
     volume: pd.DataFrame = field(default_factory=pd.DataFrame)
-    metrics: pd.DataFrame = field(default_factory=pd.DataFrame)
     ledger: pd.DataFrame = field(default_factory=pd.DataFrame)
     money: pd.DataFrame = field(default_factory=pd.DataFrame)
     gold: pd.DataFrame = field(default_factory=pd.DataFrame)
@@ -349,10 +332,7 @@ def try_files(settings: Settings, place: Input, today: dt.date, tell: Tell) -> D
         lake = Lake(folder)
         trial = DryRun(refused=_ingest(settings, lake, place, today, tell), rules=settings.rules)
         tell("cleaning lines", 0, None)
-        try:
-            backfill.to_silver(settings, lake, today)
-        except InputError as error:
-            trial.stopped = str(error)
+        stages.clean_files(lake, settings)
         tell("adding up sales", 0, None)
         _measure(settings, lake, trial, today)
         return trial
@@ -372,10 +352,10 @@ def _ingest(settings: Settings, lake: Lake, place: Input, today: dt.date, tell: 
 def _measure(settings: Settings, lake: Lake, trial: DryRun, today: dt.date) -> None:
     """Add what the tables say to the result."""
     trial.ledger = lake.frame(LEDGER, layer="bronze")
-    trial.volume, trial.metrics = lake.frame(DAILY_VOLUME), lake.frame(QUALITY_METRICS)
     sizes = {name: state.rows for name, state in lake.state((BRONZE, SILVER)).items()}
     trial.lines, trial.kept = sizes.get(BRONZE, 0), sizes.get(SILVER, 0)
-    trial.reasons = reasons(lake.read(QUARANTINE))
+    trial.volume, trial.reasons = baseline.days_of(lake.read(SILVER)), reasons(lake.read(QUARANTINE))
+    trial.stopped = _stopped(settings, lake)
     past = [day for day in trial.volume["InvoiceDate"].dropna() if day <= today]
     trial.as_of = newest(past, today) or max(past, default=None)
     if trial.as_of:
@@ -390,6 +370,21 @@ def _measure(settings: Settings, lake: Lake, trial: DryRun, today: dt.date) -> N
         trial.values = _values(settings, lake)
         gold = stages.customer_metrics(silver, settings, trial.as_of)
         trial.gold = gold.collect().to_pandas(use_pyarrow_extension_array=True)
+
+
+def _stopped(settings: Settings, lake: Lake) -> str:
+    """Return why a run would stop before gold; empty if it would not."""
+    # only quarantined rows are counted: a run counts all, for a fifth of the time of a check
+    arrived, kept = judge(lake.read(QUARANTINE), dialect=settings.dialect), lake.read(SILVER)
+    chosen = severities(severities_of(settings.dialect), settings.expectations)
+    results = tables.expectation_results(arrived, kept if chosen[REPEATS] == "fail" else kept.head(0), chosen)
+    sizes = lake.state((BRONZE, SILVER))
+    totals = pd.DataFrame({"layer": ["bronze", "silver"], "total_records": [sizes[name].rows for name in (BRONZE, SILVER)]})
+    try:
+        guard(results.collect().to_pandas(), totals, settings.rules.max_dropped_share, set_aside(lake.read(QUARANTINE)))
+    except InputError as error:
+        return str(error)
+    return ""
 
 
 def _values(settings: Settings, lake: Lake) -> dict[str, dict[str, Orders]]:

@@ -112,7 +112,7 @@ def sign_in(text: str) -> str:
 FIELDS = {"%Y": "(?P<y>[0-9]{4})", "%y": "(?P<y>[0-9]{2})", "%m": "(?P<m>[0-9]{1,2})", "%d": "(?P<d>[0-9]{1,2})"}
 FIELDS["%b"] = r"(?P<m>[^\W\d_]{3,12})[.]?"
 ISO, WEEK = "%Y-%m-%d", "%G-W%V"
-MONTH_OF = {name: int(digits) for digits, names in MONTHS for name in names.split("|")}
+MONTH_OF = {name: int(digits) for digits, names in MONTHS.items() for name in names.split("|")}
 ORDERS = (  # of year, month and day, the usual ones first
     "%Y{0}%m{0}%d", "%d{0}%m{0}%Y", "%m{0}%d{0}%Y", "%d{0}%m{0}%y", "%m{0}%d{0}%y", "%y{0}%m{0}%d",
     "%d{0}%b{0}%Y", "%d{0}%b{0}%y", "%b{0}%d{0}%Y", "%Y{0}%b{0}%d",

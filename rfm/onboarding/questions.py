@@ -203,18 +203,31 @@ def is_needless(setting: str, answers: Mapping[str, Any]) -> bool:
 # ── answers on the command line ──────────────────────────────────────
 def assigned(pairs: Sequence[str]) -> dict[str, Any]:
     """Return the settings of ``--set NAME=VALUE``: a value as in rfm.toml, or else plain text."""
-    found = {}
+    found: dict[str, Any] = {}
     for pair in pairs:
         name, sign, text = (part.strip() for part in pair.partition("="))
         known = [f"{section}.{one}" for section, model in SECTIONS.items() for one in type(model).model_fields]
         if not sign:
             raise SettingsError(f"--set {pair!r} is not NAME=VALUE, such as columns.price=Total")
-        if name not in known and parts(name)[0] != CURRENCIES:
+        if name not in known and CURRENCIES not in (name, parts(name)[0]):
             raise SettingsError(f"--set: {unknown('setting', [name], known)}")
-        found[name] = _value(text, default_of(name))
+        found |= flat({name: _value(text, default_of(name))})
     for section, values in nested(found.items()).items():
         _check(section, values)
     return found
+
+
+def flat(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings with the rate of each currency as a setting of its own."""
+    rates = values.get(CURRENCIES, {})
+    own = {name: value for name, value in values.items() if name != CURRENCIES}
+    return own | {f"{CURRENCIES}.{name}": rate for name, rate in rates.items()}
+
+
+def is_answered(question: Question, known: Mapping[str, Any]) -> bool:
+    """Return True if the settings that are known answer a question."""
+    rates = question.setting == CURRENCIES and any(parts(name)[0] == CURRENCIES for name in known)
+    return rates or question.setting in known
 
 
 def _value(text: str, default: Any) -> Any:
@@ -243,5 +256,7 @@ def _check(section: str, values: Mapping[str, Any]) -> None:
 
 def option(setting: str, value: Any) -> str:
     """Return the option of `rfm init` that answers a question: ``--set columns.price="Order Total"``."""
+    if isinstance(value, dict):
+        return " ".join(option(f"{setting}.{name}", one) for name, one in value.items())
     text = str(value) if isinstance(value, str) else tomlkit.item(value).as_string()
     return f"--set {setting}={shlex.quote(text)}"

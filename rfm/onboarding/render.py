@@ -18,7 +18,7 @@ from rfm.config import BLANKS, Rules
 from rfm.errors import printable
 from rfm.landing.decode import FORMATS
 from rfm.onboarding import Report
-from rfm.onboarding.dry_run import guests, repeated
+from rfm.onboarding.dry_run import guests
 from rfm.onboarding.guesses import NOT_CANCELLED, WITHOUT
 from rfm.onboarding.questions import Finding, Option, Question, default_of, option
 from rfm.onboarding.sniff import Example
@@ -362,5 +362,5 @@ def _lines_json(report: Report) -> dict[str, Any]:
     trial = report.trial
     if not trial:
         return {}
-    shares = {"guests": round(guests(trial), 6), "repeated": repeated(trial)}
-    return {"arrived": trial.lines, "kept": trial.kept, "dropped": trial.lines - trial.kept, **shares}
+    counts = {"arrived": trial.lines, "kept": trial.kept, "dropped": trial.lines - trial.kept}
+    return {**counts, "guests": round(guests(trial), 6)}

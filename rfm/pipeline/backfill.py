@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -62,11 +62,12 @@ def backfill(
     for some in (run_dates[i : i + DAYS_AT_ONCE] for i in range(0, len(run_dates), DAYS_AT_ONCE)):
         before = table_versions(lake, WRITTEN)
         ahead = clean_ahead(settings, lake, some) if len(some) > 1 and not restate else {}
-        with _latest(lake, settings.engine) as held:
+        kept = _Latest.names if settings.engine == "polars" else ()  # frames of a cluster are not kept
+        with closing(_Latest(lake, kept)) as held:
             for run_date in some:
                 found, last_one = ahead.get(run_date), run_date == some[-1]
                 with logged(lake, run_date, before if found else None, found.lines if found else 0):
-                    home = lake if last_one else held  # the last day writes as it goes, its model after its tables
+                    home: Any = lake if last_one else held  # the last day writes as it goes, its model after its tables
                     headline = run_day(settings, home, run_date, restate, refit and run_date == first, found)
                 if last_one:
                     held.kept.clear()
@@ -120,20 +121,10 @@ class _Latest:
             return self.lake.frame(name, **wanted)
         return self.kept[name].filter(**wanted).to_pandas(use_pyarrow_extension_array=True)
 
-    def flush(self) -> None:
+    def close(self) -> None:
         """Write all kept tables at once."""
         if self.kept:
             self.lake.replace_each(self.kept)
-
-
-@contextmanager
-def _latest(lake: Lake, engine: str) -> Iterator[Any]:
-    """Yield a lake that keeps what each day overwrites, and writes it at the end; frames of a cluster are not kept."""
-    held = _Latest(lake) if engine == "polars" else _Latest(lake, names=())
-    try:
-        yield held
-    finally:
-        held.flush()
 
 
 def warnings_of(settings: Settings, first: dt.date, last: dt.date) -> tuple[list[str], bool]:

@@ -60,7 +60,7 @@ def run(
         with locked(settings, day), monitored(settings, record) as watch, beside as worker:
             _run_stages(watch, given, work, worker, kernels, on_stage, on_begin)
             vars(record).update(vars(worker.ask("conclude", record)))
-            watch.settle()
+            watch.warn(watch.emitter.said())  # before the record is published
             run_record.write_record(work, record)
             address = worker.ask("publish", record.to_json())
     watch.lake.maintain(settings.care.optimize_every, settings.care.retain_days)
@@ -127,14 +127,11 @@ JOB = "daily"
 
 
 class Monitor:
-    """Keep the log and the lineage of a run, and its record up to date."""
+    """Keep the log and the lineage of a run, and its record up to date, from the start of the run on."""
 
     def __init__(self, settings: Settings, record: RunRecord) -> None:
         self.settings, self.record, self.lake = settings, record, open_lake(settings)
         self.emitter = lineage.EventEmitter(lineage_file(settings, record.run_date, record.run_id))
-
-    def begin(self) -> None:
-        """Record the start of the run."""
         self.record.warn(run_record.log_rows(self.lake, self.record))
         self._emit("START", None)
 
@@ -157,10 +154,6 @@ class Monitor:
         self._emit("FAIL" if noted.error else "COMPLETE", noted)
         self.record.stages.append(noted)
 
-    def settle(self) -> None:
-        """Add failures of the lineage so far to the warnings, before the record is published."""
-        self._warn(self.emitter.said())
-
     def end(self, error: BaseException | None = None) -> None:
         """Record the end of the run, done or failed, then call the hooks."""
         if error:
@@ -168,10 +161,11 @@ class Monitor:
             with self._forgiving("warnings"):
                 run_record.add_warnings(self.lake, self.record)
         self._emit("FAIL" if error else "COMPLETE", None)
-        self._warn([*run_record.log_rows(self.lake, self.record), *self.emitter.close()])
-        self._warn(notify(self.settings.on_failure, self.record.to_json()))
+        self.warn([*run_record.log_rows(self.lake, self.record), *self.emitter.close()])
+        self.warn(notify(self.settings.on_failure, self.record.to_json()))
 
-    def _warn(self, lines: Iterable[str]) -> None:
+    def warn(self, lines: Iterable[str]) -> None:
+        """Add printable warnings to the record."""
         self.record.warn(map(printable, lines))
 
     @contextmanager
@@ -180,7 +174,7 @@ class Monitor:
         try:
             yield
         except Exception as error:  # noqa: BLE001 (a run never fails because of its monitor)
-            self._warn([f"{what}: {redact(first_line(error))}"])
+            self.warn([f"{what}: {redact(first_line(error))}"])
 
     def _emit(self, kind: Any, noted: StageRecord | None) -> None:
         """Send a lineage event of a stage, or of the whole run."""
@@ -217,7 +211,6 @@ class Monitor:
 def monitored(settings: Settings, record: RunRecord) -> Iterator[Monitor]:
     """Log a run and its lineage from the first stage to the end."""
     watch = Monitor(settings, record)
-    watch.begin()
     try:
         yield watch
     except BaseException as error:

@@ -1,7 +1,4 @@
-"""Send what a run read and wrote as OpenLineage events, to a file in the lake or to an OpenLineage server.
-
-The run makes light `RunEvent`s; an `EventEmitter` turns them into events of the client in a thread of its own.
-"""
+"""Send what a run read and wrote as OpenLineage events, to a file in the lake or to an OpenLineage server."""
 
 from __future__ import annotations
 
@@ -262,7 +259,7 @@ CONFIGURED = ("OPENLINEAGE_URL", "OPENLINEAGE_CONFIG", "OPENLINEAGE__TRANSPORT")
 
 
 class EventEmitter:
-    """Send the events of one run in order, in a thread; stop after the first failure."""
+    """Send the events of one run in order, in a thread that makes them those of the client; stop after the first failure."""
 
     def __init__(self, target: str) -> None:
         self.target, self.trouble = target, ""

@@ -184,8 +184,6 @@ def catch_up(settings: Settings) -> Iterator[CaughtUp]:
 
 
 # ── waiting ────────────────────────────────────────────────────────────
-
-
 def wait_for_files(settings: Settings, act: Callable[[], bool], every: float, say: Callable[[str], None]) -> None:
     """Run whenever a landing file is new or changed and has not grown for one interval; once at the start, too."""
     said: list[str] = []
@@ -229,7 +227,6 @@ def run_date(settings: Settings) -> dt.date:
     """Return the run date: the one that was set, or the newest day in the names of the landing files.
 
     Where no name has a date, it is the day of the newest sale in the files, and a Python warning says so. Days
-    before 1990 or after today do not count for that.
     before 1990 or after today do not count for that. Without any date it raises SettingsError.
 
     Examples
@@ -287,12 +284,12 @@ def _pieces(settings: Settings, refused: list[str]) -> Iterator[Any]:
     from rfm.landing.csv import iter_tables
 
     system, root = filesystem(settings.landing)
-    given = settings.files.encoding, settings.files.separator
+    given, filled = (settings.files.encoding, settings.files.separator), settings.files.fill_down
     columns = settings.columns.model_copy(update={"hash_customers": False})  # the rows are not kept
     for file in list_files(settings.landing, settings.files.pattern):
         try:
             with system.open(f"{root}/{file.source_file}", "rb") as source:
-                yield from iter_tables(source, file.source_file, *given, columns, further=False)
+                yield from iter_tables(source, file.source_file, *given, columns, further=False, fill_down=filled)
         except InputError as error:
             refused.append(str(error))
 

@@ -83,11 +83,12 @@ RESULTS = (GOLD, CLUSTERED, CLUSTER_MODELS, *OF_THE_DAY)
 
 # ── bronze ────────────────────────────────────────────────────────────
 class Ingested(NamedTuple):
-    """The new files, the lines they brought into bronze, and why other files were refused."""
+    """The new files, the lines they brought into bronze, why other files were refused, and sheets that were not read."""
 
     files: list[Any]
     lines: int
     refused: list[str]
+    left_out: list[str]
 
 
 def ingest_files(
@@ -107,11 +108,18 @@ def ingest_files(
     new = ingest.new_files(lake, seen, restate=restate)
     given = settings.files
     reading = read_files(
-        settings.landing, new, run_date, encoding=given.encoding, separator=given.separator, columns=settings.columns
+        settings.landing,
+        new,
+        run_date,
+        encoding=given.encoding,
+        separator=given.separator,
+        columns=settings.columns,
+        fill_down=given.fill_down,
+        count_orders=settings.dialect.order,
     )
     if progress:
         reading.progress = progress
-    return Ingested(new, ingest.write_bronze(lake, reading, restate=restate), reading.refused)
+    return Ingested(new, ingest.write_bronze(lake, reading, restate=restate), reading.refused, reading.left_out)
 
 
 # ── silver ────────────────────────────────────────────────────────────

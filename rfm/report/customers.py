@@ -8,7 +8,7 @@ import io
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from itertools import repeat
 from pathlib import Path
 from typing import Any
@@ -44,21 +44,15 @@ COLUMNS: dict[str, tuple[str, int, str]] = {  # of a list: heading, width in Exc
 }
 
 
-def export_lists(customers: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Yield each list with its title: all customers, those who entered a risk segment, and one per segment."""
-    yield "Customers", customers
-    yield "Entered risk", customers[customers["Entered_Risk"].astype(bool)]
-    for segment, rows in customers.groupby("Cluster_Description", sort=True):
-        yield str(segment), rows
-
-
 def write_exports(customers: pd.DataFrame, folder: Path, day: dt.date) -> None:
     """Write the lists as CSV files and as one workbook, and all customers as Parquet; the same customers give the same bytes."""
     folder.mkdir(parents=True, exist_ok=True)
     customers.to_parquet(folder / f"{ALL}.parquet", index=False)
     safe = escape_formulas(customers[list(COLUMNS)])
     headed = safe.rename(columns={column: heading for column, (heading, _, _) in COLUMNS.items()})
-    lists = [(title, rows.index) for title, rows in export_lists(customers.reset_index(drop=True))]
+    whole = customers.reset_index(drop=True)
+    lists = [("Customers", whole.index), ("Entered risk", whole.index[whole["Entered_Risk"].astype(bool)])]
+    lists += [(str(segment), rows.index) for segment, rows in whole.groupby("Cluster_Description", sort=True)]
     for title, places in lists:
         headed.iloc[places].to_csv(folder / f"{slug(title)}.csv", index=False, encoding="utf-8-sig", lineterminator="\r\n")
     if len(customers) <= MOST_IN_EXCEL:
@@ -188,10 +182,9 @@ def _columns(rows: pd.DataFrame) -> dict[str, Any]:
         "cents": [int(amount.scaleb(2)) for amount in rows["Monetary"]],
         "rfm": rows["RFMScore"].fillna("").tolist(),
     }
-    coded = {name: _coding(rows[column].fillna("").tolist()) for column, name in CODED.items()}
-    return (
-        numbers | {name: codes for name, (_, codes) in coded.items()} | {"names": {name: one[0] for name, one in coded.items()}}
-    )
+    coded = {name: pd.factorize(rows[column].fillna("").to_numpy(object), sort=True) for column, name in CODED.items()}
+    names = {name: found.tolist() for name, (_, found) in coded.items()}
+    return numbers | {name: codes.tolist() for name, (codes, _) in coded.items()} | {"names": names}
 
 
 def _details(tables: RunTables, rows: pd.DataFrame) -> dict[str, Any]:
@@ -241,13 +234,6 @@ def _in_turn(rows: Iterable[tuple[str, int, int]]) -> dict[str, list[int]]:
     for id, one, other in rows:
         found.setdefault(id, []).extend((int(one), int(other)))
     return found
-
-
-def _coding(values: list[str]) -> tuple[list[str], list[int]]:
-    """Return the sorted names, and the position of each value among them."""
-    names = sorted(set(values))
-    at = {name: place for place, name in enumerate(names)}
-    return names, [at[value] for value in values]
 
 
 def renamed(page: str, name: Callable[[str], str]) -> str:

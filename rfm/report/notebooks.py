@@ -84,7 +84,8 @@ def _set_table(table: Any) -> None:
     _join_heads([row(["td", "th"]) for row in table.select("thead tr")])
     rows = [row(["td", "th"]) for row in table("tr")]
     body = [row(["td", "th"]) for row in table.select("tbody tr")]
-    if body and len(rows) == len(body) + 1 and _is_running([_text(row[0]) for row in rows if row]):
+    running = ["", *map(str, range(len(body)))]  # the default index of pandas: no name, then 0, 1, 2
+    if body and [_text(row[0]) for row in rows if row] == running:
         for row in rows:
             row.pop(0).decompose()
         body = rows[1:]
@@ -104,11 +105,6 @@ def _join_heads(heads: list[list[Any]]) -> None:
         for above, below in zip(*heads, strict=True):
             above.string = _text(above) or _text(below)
         heads[1][0].parent.decompose()
-
-
-def _is_running(column: list[str]) -> bool:
-    """Return True if a column has no name and counts 0, 1, 2: the default index of pandas."""
-    return column == ["", *map(str, range(len(column) - 1))]
 
 
 def _text(cell: Any) -> str:

@@ -6,9 +6,12 @@ import datetime as dt
 import json
 from collections.abc import Callable
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
+
+import pandas as pd
 
 from rfm import contracts
+from rfm.analysis import figures
 from rfm.analysis.movement import largest_moves
 from rfm.analysis.sales import ACTIVE_DAYS, kpis
 from rfm.analysis.segments.profiles import medians_of
@@ -16,9 +19,6 @@ from rfm.analysis.segments.rules import RISK, TIER_OF
 from rfm.pipeline.stages import CLEAN, TABLES_STAND
 from rfm.report import customers, pages_data
 from rfm.report.render import RunTables, drawn, slug
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 MOST_MOVES = 3
 MONTH = 30  # days
@@ -129,35 +129,29 @@ def segments_page(tables: RunTables) -> dict[str, Any]:
 
 
 def _how_they_differ(tables: RunTables, summary: pd.DataFrame) -> list[dict[str, Any]]:
-    from rfm.analysis.figures import clusters, segments
-
     described = tables.frame(contracts.DESCRIBED_CLUSTERS)
     clustered, scored = tables.frame(contracts.CLUSTERED), tables.frame(contracts.SEGMENTATIONS)
     shown = [
-        drawn(segments.segment_shares(summary), "Each segment's share of customers beside its share of revenue", summary, SHARES),
-        drawn(segments.segment_treemap(summary, tables.currency), table=summary, columns=SHARES),
-        drawn(clusters.cluster_profiles(described, medians_of(clustered)), table=described, columns=PROFILES),
+        drawn(figures.segment_shares(summary), "Each segment's share of customers beside its share of revenue", summary, SHARES),
+        drawn(figures.segment_treemap(summary, tables.currency), table=summary, columns=SHARES),
+        drawn(figures.cluster_profiles(described, medians_of(clustered)), table=described, columns=PROFILES),
     ]
     if len(scored):
-        shown.append(drawn(segments.score_map(scored, clustered, tables.currency)))
-        shown.append(drawn(segments.agreement(scored)))
-    return [*shown, drawn(clusters.distributions(clustered, clustered["Cluster"]))]
+        shown.append(drawn(figures.score_map(scored, clustered, tables.currency)))
+        shown.append(drawn(figures.agreement(scored)))
+    return [*shown, drawn(figures.distributions(clustered, clustered["Cluster"]))]
 
 
 def _how_they_were_found(tables: RunTables) -> list[dict[str, Any]]:
-    import pandas as pd
-
-    from rfm.analysis.figures import clusters, segments
-
     clustered = tables.frame(contracts.CLUSTERED)
     model = tables.frame(contracts.CLUSTER_MODELS, UpdateDate=tables.day).iloc[0]
     k, scores = int(model["k"]), pd.DataFrame(json.loads(model["model"])["scores"])
     regular = clustered["Cluster"].where(clustered["Cluster"] < 0, 0)
     return [
-        drawn(clusters.outlier_fences(clustered, regular, tables.clusters.iqr_factor)),
-        drawn(clusters.k_selection(scores, k), table=scores, columns=SCORES),
-        drawn(segments.clusters_3d(clustered), "A point for each customer in the space of recency, orders and spending"),
-        drawn(segments.boxes(clustered, clustered["Cluster"])),
+        drawn(figures.outlier_fences(clustered, regular, tables.clusters.iqr_factor)),
+        drawn(figures.k_selection(scores, k), table=scores, columns=SCORES),
+        drawn(figures.clusters_3d(clustered), "A point for each customer in the space of recency, orders and spending"),
+        drawn(figures.boxes(clustered, clustered["Cluster"])),
     ]
 
 
@@ -195,8 +189,6 @@ def movement_page(tables: RunTables) -> dict[str, Any]:
 
 
 def _period(tables: RunTables, moves: pd.DataFrame, id: str, title: str) -> dict[str, Any]:
-    from rfm.analysis.figures import segments
-
     moved = moves[moves["From_Segment"] != moves["To_Segment"]].sort_values("Customers", ascending=False)
     named = moved.assign(From_Segment=moved["From_Segment"].replace("", "(new customer)"))
     return {
@@ -205,19 +197,17 @@ def _period(tables: RunTables, moves: pd.DataFrame, id: str, title: str) -> dict
         "hint": f"Compared with the run of {moves['Since'].iloc[0]:%-d %B %Y}. Of the customers of that run, "
         f"{moves.loc[moves['From_Segment'] == moves['To_Segment'], 'Customers'].sum():,} stayed in their segment.",
         "says": largest_moves(moves, MOST, tables.currency, int(moves["Days"].iloc[0])),
-        "figures": [drawn(segments.movement(moves, TIER_OF), table=named, columns=MOVES)] if len(moved) else [],
+        "figures": [drawn(figures.movement(moves, TIER_OF), table=named, columns=MOVES)] if len(moved) else [],
     }
 
 
 def _stability(tables: RunTables) -> list[dict[str, Any]]:
-    from rfm.analysis.figures import segments
-
     runs = tables.frame(contracts.SEGMENT_STABILITY)
     runs = runs[runs["UpdateDate"] <= tables.day].sort_values("UpdateDate", ascending=False)
     if len(runs) < 2:
         return []
     hint = "Customers without a purchase since the previous run should keep their segment; this is how many did not."
-    shown = drawn(segments.stability(runs), table=runs, columns=STEADY)
+    shown = drawn(figures.stability(runs), table=runs, columns=STEADY)
     return [{"id": "stability", "title": "How steady the names are", "hint": hint, "figures": [shown]}]
 
 

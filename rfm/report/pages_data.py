@@ -6,15 +6,15 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
-from rfm.analysis import sales
+import pandas as pd
+
+from rfm.analysis import figures, sales
 from rfm.analysis.cleaning import judge
 from rfm.analysis.quality.gate import money_flow
 from rfm.contracts import BRONZE_QUALITY, DAILY_COUNTS, DAILY_VOLUME, EXPECTATION_RESULTS, LEDGER, QUARANTINE, SILVER, TABLES
 from rfm.report.render import RunTables, drawn, rows_of
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from rfm.contracts import Column
 
 # ── lineage ────────────────────────────────────────────────────────────
@@ -122,13 +122,11 @@ def quality_page(tables: RunTables) -> dict[str, Any]:
 
 def money(tables: RunTables) -> list[dict[str, Any]]:
     """Return the figure of the money of all lines on its way to the revenue in the segments, to the cent."""
-    from rfm.analysis.figures import quality
-
     refused, silver = judge(tables.read(QUARANTINE), dialect=tables.settings.dialect), tables.read(SILVER)
     flow = money_flow(
         refused, silver, tables.day, stock_code_pattern=tables.rules.stock_code_pattern, revenue=tables.rules.revenue
     )
-    return [drawn(quality.money_waterfall(flow, tables.currency), table=flow, columns=FLOW)]
+    return [drawn(figures.money_waterfall(flow, tables.currency), table=flow, columns=FLOW)]
 
 
 def _column(column: Column) -> dict[str, Any]:
@@ -156,15 +154,13 @@ def _reasons(tables: RunTables) -> list[dict[str, Any]]:
 
 
 def _over_time(tables: RunTables, results: pd.DataFrame) -> list[dict[str, Any]]:
-    from rfm.analysis.figures import quality
-
     days, volume = tables.frame(DAILY_COUNTS), tables.frame(DAILY_VOLUME)
     rates = results.assign(Passed=1 - results["failed"] / results["checked"].clip(lower=1)).iloc[::-1]
     return [
-        drawn(quality.layers_by_day(days), table=days.sort_values("InvoiceDate", ascending=False), columns=LAYERS),
-        drawn(quality.pass_rates(results), table=rates, columns=RATES),
-        drawn(quality.refusals(results), table=rates[rates["severity"] == "drop"], columns=RATES),
-        drawn(quality.weekday_volume(volume), table=volume.sort_values("InvoiceDate", ascending=False), columns=VOLUME),
+        drawn(figures.layers_by_day(days), table=days.sort_values("InvoiceDate", ascending=False), columns=LAYERS),
+        drawn(figures.pass_rates(results), table=rates, columns=RATES),
+        drawn(figures.refusals(results), table=rates[rates["severity"] == "drop"], columns=RATES),
+        drawn(figures.weekday_volume(volume), table=volume.sort_values("InvoiceDate", ascending=False), columns=VOLUME),
     ]
 
 
@@ -221,65 +217,49 @@ BASKETS = {"Who": ("Who", "text"), "Orders": ("Orders", "count")} | {
 def trade_page(tables: RunTables) -> dict[str, Any]:
     """Return the values of the trade page."""
     found = sales.kpis(tables.orders, tables.day)
-    parts = [{"id": id, "title": title, "hint": hint, **part(tables)} for id, title, hint, part in PARTS] if found.orders else []
+    parts = [{"id": id, "title": title, "hint": hint, "figures": part(tables)} for id, title, hint, part in PARTS if found.orders]
     guests = {"revenue": str(found.guest_revenue), "orders": found.guest_orders}
     return {"guests": guests, "parts": parts, "net": tables.rules.revenue == "net"}
 
 
-def _by_month(tables: RunTables) -> dict[str, Any]:
-    from rfm.analysis.figures import sales as figures
-
+def _by_month(tables: RunTables) -> list[dict[str, Any]]:
     months, days = (sales.periods(tables.orders, tables.day, unit) for unit in ("month", "day"))
-    return {
-        "figures": [
-            drawn(figures.revenue_by_month(months, tables.currency), table=months.iloc[::-1], columns=MONTHS),
-            drawn(figures.revenue_by_day(days, tables.currency), table=days.iloc[::-1], columns=DAYS),
-        ]
-    }
+    return [
+        drawn(figures.revenue_by_month(months, tables.currency), table=months.iloc[::-1], columns=MONTHS),
+        drawn(figures.revenue_by_day(days, tables.currency), table=days.iloc[::-1], columns=DAYS),
+    ]
 
 
-def _coming(tables: RunTables) -> dict[str, Any]:
-    from rfm.analysis.figures import sales as figures
-
+def _coming(tables: RunTables) -> list[dict[str, Any]]:
     months, cohorts = sales.customer_months(tables.orders, tables.day), sales.cohorts(tables.orders, tables.day)
     gaps = sales.days_between(tables.orders, tables.day)
-    return {
-        "figures": [
-            drawn(figures.customers_by_month(months), table=months.iloc[::-1], columns=COMING),
-            drawn(figures.retention(cohorts), table=cohorts, columns=COHORTS),
-            drawn(figures.purchase_gaps(gaps), table=gaps, columns=GAPS),
-        ]
-    }
+    return [
+        drawn(figures.customers_by_month(months), table=months.iloc[::-1], columns=COMING),
+        drawn(figures.retention(cohorts), table=cohorts, columns=COHORTS),
+        drawn(figures.purchase_gaps(gaps), table=gaps, columns=GAPS),
+    ]
 
 
-def _countries(tables: RunTables) -> dict[str, Any]:
-    from rfm.analysis.figures import sales as figures
-
+def _countries(tables: RunTables) -> list[dict[str, Any]]:
     found = sales.countries(tables.orders, tables.day)
-    return {"figures": [drawn(figures.countries(found, tables.currency), table=found.head(BEST), columns=COUNTRIES)]}
+    return [drawn(figures.countries(found, tables.currency), table=found.head(BEST), columns=COUNTRIES)]
 
 
-def _products(tables: RunTables) -> dict[str, Any]:
-    from rfm.analysis.figures import sales as figures
-
+def _products(tables: RunTables) -> list[dict[str, Any]]:
     found = sales.products(tables.read(SILVER), tables.day, stock_code_pattern=tables.rules.stock_code_pattern)
     often = found.sort_values(["Units", "StockCode"], ascending=[False, True])
-    return {
-        "figures": [
-            drawn(figures.best_products(found, "Revenue", tables.currency), table=found.head(BEST), columns=PRODUCTS),
-            drawn(figures.best_products(found, "Units", tables.currency), table=often.head(BEST), columns=PRODUCTS),
-        ]
-    }
+    return [
+        drawn(figures.best_products(found, "Revenue", tables.currency), table=found.head(BEST), columns=PRODUCTS),
+        drawn(figures.best_products(found, "Units", tables.currency), table=often.head(BEST), columns=PRODUCTS),
+    ]
 
 
-def _baskets(tables: RunTables) -> dict[str, Any]:
-    from rfm.analysis.figures import sales as figures
-
+def _baskets(tables: RunTables) -> list[dict[str, Any]]:
     found = sales.baskets(tables.orders, tables.day)
-    return {"figures": [drawn(figures.basket_size(tables.orders), table=found, columns=BASKETS)]}
+    return [drawn(figures.basket_size(tables.orders), table=found, columns=BASKETS)]
 
 
-PARTS: tuple[tuple[str, str, str, Callable[[RunTables], dict[str, Any]]], ...] = (  # id, title, hint, builder
+PARTS: tuple[tuple[str, str, str, Callable[[RunTables], list[dict[str, Any]]]], ...] = (  # id, title, hint, builder
     ("months", "Revenue and orders", "Growth is against the month before, where both months are whole.", _by_month),
     (
         "coming",

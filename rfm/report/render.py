@@ -17,7 +17,9 @@ from decimal import ROUND_FLOOR, Decimal, InvalidOperation
 from functools import cache, cached_property
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from rfm.analysis import formatting, sales
 from rfm.analysis.figures.style import TIER_COLOURS
@@ -25,13 +27,8 @@ from rfm.analysis.segments.rules import AT_RISK
 from rfm.config import Clusters, Rules
 from rfm.contracts import CLUSTERED, LEDGER, SILVER, TABLES
 from rfm.errors import InputError, first_line
-from rfm.lake import open_lake
+from rfm.lake import Lake, open_lake
 from rfm.settings import Settings, is_catalog_name
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from rfm.lake.tables import Lake
 
 
 def _shown(form: Callable[..., str]) -> Callable[..., str]:

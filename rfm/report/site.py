@@ -36,16 +36,13 @@ def sparkline(points: Sequence[tuple[str, float]]) -> dict[str, Any]:
 
 def month_labels(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return a calendar of the months that have runs, newest first."""
-    of = {run["run_date"]: run for run in runs}
-    found = sorted({day[:7] for day in of}, reverse=True)
-    return [_month(int(month[:4]), int(month[5:]), of) for month in found]
-
-
-def _month(year: int, month: int, of: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the weeks of a month with their runs."""
-    days = calendar.Calendar().monthdayscalendar(year, month)
-    weeks = [[{"number": day, "run": of.get(f"{year}-{month:02}-{day:02}")} for day in week] for week in days]
-    return {"name": f"{dt.date(year, month, 1):%B %Y}", "weeks": weeks}
+    of, months = {run["run_date"]: run for run in runs}, []
+    for month in sorted({day[:7] for day in of}, reverse=True):
+        first = dt.date.fromisoformat(f"{month}-01")
+        days = calendar.Calendar().monthdayscalendar(first.year, first.month)
+        weeks = [[{"number": day, "run": of.get(f"{month}-{day:02}")} for day in week] for week in days]
+        months.append({"name": f"{first:%B %Y}", "weeks": weeks})
+    return months
 
 
 # ── front page ────────────────────────────────────────────────────────────

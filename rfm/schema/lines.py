@@ -116,7 +116,7 @@ class RetailTransactionsSilver(TableModel, name="retail_transactions_silver"):
     source_file: pl.String = SOURCE_FILE
     processing_date: pl.Date = PROCESSING_DATE
 
-    # bounds that hold for sales only, which Field(ge=…) cannot say
+    # a bound that holds for sales only, which Field(ge=…) cannot say
     @check("Quantity", statistics={"min_value": 1, "unless": "IsCancellation"})
     def at_least_1_unless_cancelled(cls, data: PolarsData) -> pl.LazyFrame:
         """Return True per row that sells something."""

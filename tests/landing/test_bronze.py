@@ -126,7 +126,7 @@ def test_a_row_says_which_cells_were_filled():
 
 def test_empty_lines_and_totals_are_not_filled():
     lines = [GROUPED[0], ",,,,,,,", ",,Total,9,,,,", GROUPED[1]]
-    assert filled(*lines) == [("1", "2025-01-05", "C1"), (None, None, None), ("1", "2025-01-05", "C1"), (None, None, None)]
+    assert filled(*lines) == [("1", "2025-01-05", "C1")] * 2 + [(None, None, None)] * 2
 
 
 def test_a_value_on_the_first_line_only_is_filled_for_its_order():

@@ -110,7 +110,7 @@ READ: dict[str, tuple[bytes, Fate]] = {
     "a field too many": (table(LINE + ",7"), ONE_RESCUED),
     "a field too few": (table(LINE.rpartition(",")[0]), ONE_RESCUED),
     "a comma unquoted": (table(with_(Description="BALL, RED")), ONE_RESCUED),
-    "separators alone": (table(",,,,,,,"), ONE_BAD),
+    "separators alone": (table(",,,,,,,"), ONE_RESCUED),
     "a total below": (table("Total,,,12"), ONE_RESCUED),
     "a remark below": (table("# made by the till"), ONE_RESCUED),
     "many ragged lines": (table(*["a,b"] * 50), Fate(1, 50, 50)),

@@ -15,6 +15,7 @@ import rfm
 from rfm.cli.options import app
 from rfm.errors import SettingsError
 from rfm.landing import csv
+from rfm.landing.files import date_in
 from rfm.onboarding import check
 from rfm.pipeline import daily
 from rfm.pipeline.schedule import missed, named_date, newest_sale, run_date
@@ -174,3 +175,20 @@ def test_daily_takes_the_newest_sale_and_says_so_first(landing, monkeypatch):
     put(landing, "2025-03-04_transactions.csv", "2025-03-03")
     again = CliRunner().invoke(app, ["daily"], env={"RFM_NOTEBOOKS": str(ROOT / "notebooks")})
     assert (again.output.splitlines()[0], seen[1]) == ("2025-03-04: 1 customer. Report: r", dt.date(2025, 3, 4))
+
+
+@pytest.mark.parametrize(
+    ("name", "day"),
+    [
+        ("2025-01-01_2025-01-31.csv", (2025, 1, 31)),
+        ("orders 20250101-20250131.csv", (2025, 1, 31)),
+        ("orders_01.01.2025 bis 31.01.2025.csv", (2025, 1, 31)),
+        ("2025-01-01 to 2025-01-31_transactions.csv", (2025, 1, 31)),
+        ("2025-01-31_2025-01-01.csv", (2025, 1, 31)),  # made on a day, from a day
+        ("2025-01-05 copy of 2025-02-01.csv", (2025, 1, 5)),
+        ("2025-02-30_2025-01-05.csv", (2025, 1, 5)),
+        ("2025-01-05.csv", (2025, 1, 5)),
+    ],
+)
+def test_a_range_in_a_name_is_its_last_day(name, day):
+    assert date_in(name) == dt.date(*day)

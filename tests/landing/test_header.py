@@ -50,6 +50,7 @@ AROUND: dict[str, tuple[list[list[str]], int, list[tuple[str, int]]]] = {
     "a total in the first column": ([NAMES, *LINES, ["Summe", "", "", "99.00"]], 120, [("total", 122)]),
     "a total in the column of the day": ([NAMES, *LINES, ["", "Grand Total", "", "99.00"]], 120, [("total", 122)]),
     "a short total": ([NAMES, *LINES, ["Razem", "99.00"]], 120, [("total", 122)]),
+    "empty lines": ([NAMES, *LINES, ["", "", "", ""], [" ", ""]], 120, [("empty", 122), ("empty", 123)]),
     "records": ([["HDR", "2025", "SALES"], NAMES, *LINES, ["TRL", "120"]], 120, [("record", 1), ("record", 123)]),
     "all at once": (
         [["HDR", "1"], ["Sales"], NAMES, *LINES[:50], NAMES, *LINES[50:], ["Total", "", "", "9"], ["EOF"]],
@@ -90,6 +91,13 @@ def test_a_customer_called_total_is_no_total():
 def test_a_line_cut_off_is_none_of_these():
     (found,) = apart(text(NAMES, *LINES, ["A900", "2025-01-05"]))
     assert "_kind" not in found
+
+
+def test_sales_above_the_header_are_no_titles():
+    """Lines under another header, which lacks a column, are unread sales: they count as dropped."""
+    old = ["Order", "Day", "Sum"], *([number, day, money] for number, day, _, money in LINES[:9])
+    found = apart(text(*([*line, "1"] for line in old), NAMES, *LINES))
+    assert [one.get("_kind") for one in found] == ["title", *[None] * 9]
 
 
 def test_hidden_customers_are_not_in_the_lines_around(monkeypatch):
@@ -160,3 +168,8 @@ def test_the_separator_is_that_of_the_table_not_of_its_title():
     raw = text(["Sales, by order, day, buyer"], []) + text(NAMES, *LINES, separator=";")
     assert detect_separator(raw) == ";"
     assert detect_separator(raw, ["order", "day", "buyer", "sum"]) == ";"
+
+
+def test_the_separator_is_found_below_titles_where_all_lines_end_with_one():
+    raw = text(["HDR 2025"], ["Sales report of"]) + text(NAMES, *([*line, ""] for line in LINES), separator=";")
+    assert detect_separator(raw, blanks=True) == ";"

@@ -318,7 +318,7 @@ WAYS = {
         stop_at_drops,
         "2_silver",
         r"stopped before gold: \d+ of \d+ rows dropped \([0-9.]+%, limit 0%\), valid_quantity by \d+ row\(s\)"
-        r"; correct the files, or raise rules.max_dropped_share",
+        r"; correct the files, or how they are read \(see `rfm check`\), not rules.max_dropped_share",
         {},
     ),
     "kernel": Way(

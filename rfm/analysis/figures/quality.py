@@ -36,7 +36,8 @@ def money_waterfall(flow: pd.DataFrame, currency: str = "") -> go.Figure:
     moved = rows["Kind"] == "step"
     base = (after - amounts).where(moved & (amounts >= 0), after.where(moved, 0)).round(2)
     labels = [_step_label(*row, currency) for row in zip(rows["Kind"], amounts, rows["Lines"], strict=True)]
-    colours = [_step_colour(*row) for row in zip(rows["Kind"], amounts, strict=True)]
+    looks = {"step": style.RED, "gain": style.GREEN, "note": style.GREY}
+    colours = rows["Kind"].mask(moved & (amounts > 0), "gain").map(looks).fillna(style.BLUE).tolist()
     marker = hatched(colours, ["/" if kind == "note" else "" for kind in rows["Kind"]])
     lengths = amounts.abs().round(2).tolist()
     figure = named_bars(go.Figure(), rows["Label"].tolist(), lengths, labels, base=base.tolist(), marker=marker)
@@ -48,10 +49,6 @@ def _step_label(kind: str, amount: float, lines: int, currency: str) -> str:
     """Return the label at the end of a step; a change has its sign."""
     sign = "+" if kind == "step" and amount > 0 else ""
     return f"{sign}{short(float(amount), currency)} · {abs(lines):,} lines"
-
-
-def _step_colour(kind: str, amount: float) -> str:
-    return {"step": style.GREEN if amount > 0 else style.RED, "note": style.GREY}.get(kind, style.BLUE)
 
 
 def pass_rates(results: pd.DataFrame) -> go.Figure:

@@ -52,7 +52,8 @@ def revenue_by_month(months: pd.DataFrame, currency: str = "") -> go.Figure:
         ]
         figure.add_bar(x=x, y=y, name=name, marker=hatched(colour, hatch), hovertext=hover, hoverinfo="text+x")
     top = (months["Revenue"].astype(float) + months["GuestRevenue"].astype(float)).round(2).tolist()
-    growth = ["part" if part else _growth(grown) for part, grown in zip(hatch, months["RevenueGrowth"], strict=True)]
+    grown = months["RevenueGrowth"].map(lambda share: "" if pd.isna(share) else f"{share:+.0%}")
+    growth = ["part" if part else text for part, text in zip(hatch, grown, strict=True)]
     labels = {"text": growth, "mode": "text", "textposition": "top center", "hoverinfo": "skip", "cliponaxis": False}
     figure.add_scatter(x=x, y=top, showlegend=False, **labels)
     figure.update_layout(barmode="stack", bargap=0.25)
@@ -60,10 +61,6 @@ def revenue_by_month(months: pd.DataFrame, currency: str = "") -> go.Figure:
     figure.update_yaxes(tickprefix=currency, rangemode="tozero")
     alt = f"Revenue by month, last {short(top[-1], currency)}" if top else ""
     return finish(figure, "How does revenue grow from month to month?", alt=alt)
-
-
-def _growth(share: float) -> str:
-    return "" if pd.isna(share) else f"{share:+.0%}"
 
 
 def revenue_by_day(days: pd.DataFrame, currency: str = "") -> go.Figure:

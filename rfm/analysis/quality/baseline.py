@@ -18,11 +18,10 @@ import pandas as pd
 from rfm.analysis.formatting import count, exact_amount
 from rfm.analysis.quality.anomalies import COLUMNS, TYPES
 from rfm.analysis.quality.gate import COUNTED, _exact, _kept_steps, _rows, _step
-from rfm.config import Rules
+from rfm.config import AROUND, ONCE, Rules
 from rfm.contracts import TABLES, arrow_typed
 
 DOUBT = Decimal("0.005")  # of the revenue: a smaller doubt is none
-ASIDE = r'"_kind": "|order_counted_once'  # titles, totals, and orders of an earlier file are no sales
 DAMAGED = r"^[0-9](?:[.,][0-9]+)?[Ee][+]?[0-9]{1,2}$"  # a long number that a spreadsheet has rounded
 UNKNOWN = {"known_status": "unknown_status", "known_currency": "unknown_currency"}  # rule: kind of warning
 CHECKED = {  # rule of a line that cannot be read: its raw column, in words
@@ -87,8 +86,9 @@ def facts(
 def _lost(judged: Any, stock_code_pattern: str) -> Any:
     """Return the refused lines of products that are no returns, with their cents where these can be read."""
     if "_rescued_data" in judged.collect_schema().names():
-        aside = nw.concat_str(nw.col("_rescued_data").cast(nw.String), nw.col("failed_expectations"), ignore_nulls=True)
-        judged = judged.filter(~aside.str.contains(ASIDE))
+        around, twice = nw.col("_rescued_data").cast(nw.String).str.contains(AROUND), nw.col("failed_expectations") == ONCE
+        aside = nw.any_horizontal(around, twice, ignore_nulls=True)
+        judged = judged.filter(~nw.when(aside).then(nw.lit(True)).otherwise(nw.lit(False)))
     product = nw.col("StockCode").is_null() | nw.col("StockCode").str.contains(stock_code_pattern)
     returned = (nw.col("Quantity") < 0) & ~nw.col("TotalCents").is_null()
     return judged.filter(product, ~nw.when(returned).then(nw.lit(True)).otherwise(nw.lit(False)))
@@ -137,6 +137,14 @@ def _like(lost: Any) -> str:
             text = "" if row["Shape"] is None else " ".join(str(row["Shape"]).split())[:LARGEST_SHAPE]
             most = max(most, (int(row["Lines"]), f"{said} like {text}" if text else f"no {said}"))
     return most[1]
+
+
+def days_of(silver: Any) -> pd.DataFrame:
+    """Count the lines of each InvoiceDate and source_file."""
+    rows: Any = nw.from_native(arrow_typed(TABLES["retail_transactions_silver"], silver))
+    dated = rows.with_columns(nw.col("InvoiceDate").cast(nw.Date))
+    found = _rows(dated.group_by("InvoiceDate", "source_file").agg(nw.len().alias("lines")))
+    return pd.DataFrame(found, columns=["InvoiceDate", "source_file", "lines"])
 
 
 # ── what counts ─────────────────────────────────────────────────────────

@@ -39,7 +39,7 @@ def guard(results: pd.DataFrame, comparison: pd.DataFrame, max_dropped_share: fl
     if share > max_dropped_share:
         raise InputError(
             f"stopped before gold: {rows - kept} of {rows} rows dropped ({share:.1%}, limit {max_dropped_share:.0%}), "
-            f"{_broken(results, 'drop')}; correct the files, or how they are read: `rfm check` shows examples"
+            f"{_broken(results, 'drop')}; correct the files, or how they are read (see `rfm check`), not rules.max_dropped_share"
         )
     return share
 
@@ -47,7 +47,7 @@ def guard(results: pd.DataFrame, comparison: pd.DataFrame, max_dropped_share: fl
 def set_aside(quarantine: Any) -> int:
     """Return how many quarantined rows are no sales lines (titles, totals) or were counted from an earlier file."""
     rows: Any = nw.from_native(quarantine)
-    around, twice = nw.col("_rescued_data").str.contains(AROUND), nw.col("failed_expectations") == ONCE
+    around, twice = nw.col("_rescued_data").cast(nw.String).str.contains(AROUND), nw.col("failed_expectations") == ONCE
     counted = rows.filter(nw.any_horizontal(around, twice, ignore_nulls=True)).select(nw.len().alias("rows"))
     return int(_rows(counted)[0]["rows"])
 

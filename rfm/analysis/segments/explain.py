@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from rfm.analysis.clustering.model import Model
 from rfm.analysis.formatting import ago, amount, count, number, times
 from rfm.analysis.outliers import LABELS, words_of
 from rfm.analysis.segments.rules import METRICS, decision_of, plain_name, segment_of
 from rfm.config import Cutoffs
 from rfm.contracts import TABLES
-
-if TYPE_CHECKING:
-    from rfm.analysis.clustering.model import Model
 
 
 def cluster_labels(clusters: Sequence[int], segments: Sequence[str]) -> list[str]:

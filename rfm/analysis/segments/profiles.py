@@ -5,18 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
+from rfm.analysis.clustering.model import Model
 from rfm.analysis.segments.explain import cluster_labels, explanation
 from rfm.analysis.segments.rules import METRICS, TIER_OF, recommended_actions, steady_segment
 from rfm.config import Clusters, Cutoffs
 from rfm.contracts import TABLES
 from rfm.errors import InputError
-
-if TYPE_CHECKING:
-    from rfm.analysis.clustering.model import Model
 
 MEDIANS = [f"Median{name}" for name in METRICS]
 

@@ -153,3 +153,10 @@ def test_real_lines_lead_to_gold(real_files: Path, day: dt.date, repeated: tuple
     assert (found.loc["arrived", "Amount"] * 100, found.loc["arrived", "Lines"]) == (arrived, bronze.height)
     assert found.loc["counted", "Amount"] == rfm_metrics(silver.lazy(), day).collect()["Monetary"].sum()
     assert repeated is None or steps_of(flow)["repeated"] == repeated
+
+
+def test_lines_set_aside_are_no_share_of_the_dropped() -> None:
+    results, comparison = results_of(valid_quantity=60), comparison_of(100, 40)
+    assert quality.guard(results, comparison, 0.25, set_aside=50) == 0.2
+    with pytest.raises(InputError, match=r"10 of 50 rows dropped"):
+        quality.guard(results, comparison, 0.1, set_aside=50)
