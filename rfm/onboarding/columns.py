@@ -6,7 +6,7 @@ import re
 import tomllib
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -21,7 +21,9 @@ FOLDED = str.maketrans(
 
 def plain_words(text: object) -> str:
     """Return a text in lower case, without accents, blanks and marks; letters of every script stay."""
-    letters = unicodedata.normalize("NFD", str(text).translate(FOLDED).casefold())
+    if (plain := str(text)).isascii():
+        return re.sub(r"[\W_]", "", plain.lower())
+    letters = unicodedata.normalize("NFD", plain.translate(FOLDED).casefold())
     kept = "".join(letter for letter in letters if unicodedata.category(letter) != "Mn")
     return re.sub(r"[\W_]", "", unicodedata.normalize("NFC", kept))
 
@@ -150,6 +152,7 @@ def meaning_of(value: str) -> str:
     return next((meaning for meaning, words in STATUSES.items() if plain in words), "")
 
 
+@lru_cache(maxsize=1 << 14)
 def is_no_product(code: str) -> bool:
     """Return True if a stock code is known to be postage, a fee, a voucher or similar."""
     bare = plain_words(code)
