@@ -40,7 +40,7 @@ STATUSES = {meaning: frozenset(_plain(words)) for meaning, words in _VOCABULARY[
 FLAGS, NO_PRODUCT, DISCOUNT, SHIPPING = (
     _plain(_VOCABULARY["values"][name]) for name in ("flags", "no_product", "discount", "shipping")
 )
-NOBODY = frozenset(_plain(_VOCABULARY["values"]["nobody"]))
+NOBODY = frozenset(_plain(_VOCABULARY["values"]["nobody"])) - {"1"}  # -1 without its mark
 ZONES = {country: zone for zone, countries in _VOCABULARY["zones"].items() for country in countries.split()}
 MONEY = dict.fromkeys(ZONES.values(), "€") | _VOCABULARY["money"]
 _MEANT = [(word, part) for part, languages in _VOCABULARY["parts"].items() for word in _plain(" ".join(languages.values()))]

@@ -11,7 +11,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from rfm.analysis.dates import FIRST_OF_LAST_CENTURY, MONTHS
-from rfm.analysis.parsing import CURRENCIES, CURRENCY, GROUPED, SIGNED, SPACES, TIDY, number_shape
+from rfm.analysis.parsing import CURRENCIES, CURRENCY, GROUPED, SPACES, TIDY, number_shape
 from rfm.config import month_names
 
 MARKS = ((".", ""), (",", ""), (".", ","), (",", "."), (",", " "), (".", " "), (".", "'"), (",", "'"))  # the simplest first
@@ -71,6 +71,7 @@ def _shape(decimal: str, thousands: str) -> re.Pattern[str]:
 
 
 NINES, SEEN = str.maketrans("012345678", "9" * 9), 2000
+AROUND = f"()+-{SPACES}"
 LONGEST, DIGIT = 40, re.compile("[0-9]")  # of a number with all that is around it
 PLAIN = re.compile("-?[0-9](?:[0-9.,]*[0-9])?")
 
@@ -82,10 +83,9 @@ def without_sign(text: str) -> str:
         return text
     for pattern, better in TIDY:
         text = re.sub(pattern, better, text)
-    if re.search(SIGNED, text):
-        sign = "" if text.startswith("+") else "-"
-        text = sign + re.sub(CURRENCY, "", text.strip("()+-").strip(SPACES))
-    return re.sub("^(-?)(?=[.,][0-9])", r"\g<1>0", text)
+    sign = re.sub("[^()-]", "", text).replace("()", "-")
+    digits = re.sub(CURRENCY, "", text.strip(AROUND)).strip(AROUND)
+    return sign + re.sub("^(?=[.,])", "0", digits)
 
 
 def grouped_by_three(values: Collection[str]) -> str:

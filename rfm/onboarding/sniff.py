@@ -42,7 +42,7 @@ from rfm.settings import Settings, absolute
 # ── the beginning of a file ──────────────────────────────────────────
 GLANCE = 8 << 20  # bytes that are read
 CODECS = ("cp1252", "cp850", "mac_roman")  # with one byte per character, the most likely first
-LETTERS = frozenset("äöüÄÖÜßéèêëÉÈàâçîïôûùœñÑáíóúìò€£°’‘–§")  # expected in text of these codecs
+LETTERS = frozenset("äöüÄÖÜßéèêëÉÈàâçîïôûùœñÑáíóúìò€£°’‘–§\u00a0")  # expected in text of these codecs
 
 
 class FileProfile(NamedTuple):
