@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import pandas as pd
 
-from rfm.config import FLAG, YES, Rules
+from rfm.config import FLAG, YES, Columns, Rules, plain_name
 from rfm.onboarding import money
 from rfm.onboarding.columns import DISCOUNT, NOBODY, is_no_product, meaning_of, plain_words
 from rfm.onboarding.formats import shapes_of
@@ -157,13 +157,20 @@ def cancel_prefix(invoices: Sequence[str], negative: Sequence[bool]) -> str:
 
 
 def _of_the_example(lines: Lines) -> bool:
-    """Return True if invoices and product codes look as in the data of the example, whose rules then hold."""
+    """Return True for files with the header of the example, or its invoices and product codes: its rules then hold."""
+    if _has_its_header(lines):
+        return True
     invoices, codes = list(lines.column("invoice")), list(lines.column("stock_code"))
     return (
         bool(invoices and codes)
         and _share(invoices, r"^[Cc]?[0-9]{6}$") >= MOST_LINES
         and _share(codes, r"^[0-9]{5}[A-Za-z]*$") >= MOSTLY
     )
+
+
+def _has_its_header(lines: Lines) -> bool:
+    header = {plain_name(name) for name in lines.values}
+    return all(plain_name(name) in header for name in Columns().headers.values())
 
 
 def _share(values: Sequence[str], pattern: str) -> float:
@@ -187,7 +194,7 @@ def product_codes(lines: Lines) -> Found:
     blank = codes == ""
     if blank.any():
         yield Guess("rules.code_required", False, "likely", f"{int(blank.sum()):,} lines have no product code, and count")
-    if _leaves_out(lines, default) <= 0.02 and _of_the_example(lines):
+    if _has_its_header(lines) or _of_the_example(lines) and _leaves_out(lines, default) <= 0.02:
         yield Guess("rules.stock_code_pattern", default, "sure", "fits the product codes")
         return
     products = [code for code in lines.column("stock_code") if not is_no_product(code)]
