@@ -6,7 +6,7 @@ import re
 
 import narwhals as nw
 
-from rfm.config import BLANKS, DATE_TOKENS, UNUSUAL_DATES, Format, month_names
+from rfm.config import DATE_TOKENS, UNUSUAL_DATES, Format, month_names
 
 _MONTHS = (  # first letters of their names in English, German, French, Spanish, Italian and Dutch
     "jan|ene|gen feb|fév|fev mar|mär|mrz|mrt|maa apr|avr|abr may|mai|mag|mei jun|juin|giu jul|juil|lug "
@@ -26,7 +26,6 @@ _TEXT = "plain_InvoiceDate"
 
 def plain_dates(rows: nw.LazyFrame, form: Format) -> nw.LazyFrame:
     """Rewrite dates as ``2025-12-31`` by the first pattern that they match; null where they match none."""
-    rows = rows.with_columns(nw.col(_TEXT).str.strip_chars(BLANKS))
     patterns = (form.date, *form.also)
     for place, pattern in enumerate(patterns):
         rows = rows.with_columns(part=nw.col(_TEXT), time=nw.lit(""))
@@ -156,7 +155,6 @@ _FIRST_DAY = 1_753_470  # the Julian day before 0001-01-01, and the 32,045 days 
 
 def calendar_date(text: nw.Expr) -> nw.Expr:
     """Cast ``YYYY-MM-DD`` to a date, ignoring a time after it; null where there is no such day."""
-    text = text.str.strip_chars(BLANKS)
     day = text.str.slice(0, 10)
     return nw.when(text.str.contains(_ISO_DATE) & ~day.is_in(PLACEHOLDERS)).then(day).str.to_date("%Y-%m-%d")
 

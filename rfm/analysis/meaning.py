@@ -135,7 +135,7 @@ def priced(rows: nw.LazyFrame, dialect: Dialect) -> nw.LazyFrame:
         known = nw.col("KnownCurrency")
         worth = {name: whole_cents(nw.col(name).cast(nw.Float64) * nw.col("Rate")) for name in ("Cents", "TotalCents")}
         rows = rows.with_columns(nw.when(known).then(cents).otherwise(nw.col(name)).alias(name) for name, cents in worth.items())
-    drop = [name for name in rows.collect_schema().names() if name.startswith(("of_", "is_"))]
+    drop = [name for name in rows.collect_schema().names() if name.startswith(("of_", "has_"))]
     return rows.drop(*drop, *({"NotSold", "Refund", "Millionths", "Rate", "FirstLine"} & set(names)))
 
 

@@ -7,7 +7,7 @@ and text that does not match the settings is null: a point is never read as a co
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Mapping
 
 import narwhals as nw
 
@@ -48,9 +48,8 @@ def normalize(rows: nw.LazyFrame, form: Format) -> nw.LazyFrame:
     """Add ``plain_…``: quantity and price as ``1234.50``, the date as ``2025-12-31``, what follows it as ``plain_time``."""
     # One with_columns per step: an engine that does not share common expressions would repeat each step many times.
     raw = {name: nw.col(f"raw_{name}") for name in (*_NUMBERS, _DATE)}
-    rows = rows.with_columns(**{f"plain_{name}": text for name, text in raw.items()})
+    rows = rows.with_columns(**{f"plain_{name}": text.str.strip_chars(BLANKS) for name, text in raw.items()})
     if not _is_plain(form):
-        rows = rows.with_columns(nw.col(f"plain_{name}").str.strip_chars(BLANKS) for name in _NUMBERS)
         rows = rows.with_columns(_plain_number(nw.col(f"plain_{name}"), form) for name in _NUMBERS)
     return rows if (form.date, form.also, form.timezone) == ("%Y-%m-%d", (), "") else plain_dates(rows, form)
 
@@ -70,69 +69,55 @@ def _plain_number(text: nw.Expr, form: Format) -> nw.Expr:
     return number.str.replace_all(form.decimal, ".", literal=True)
 
 
+_AROUND = f"()+-{SPACES}"
 TIDY = (
     (f"[\0]|^[{BLANKS}{SPACES}]+|[{BLANKS}{SPACES}]+$", ""),
     ("^'", ""),
     ("[\u2212\u2013]", "-"),
-    ("[.,]-$", ""),
-    (CURRENCY, ""),
+    ("[.,]-(?:[^0-9]|$)", ""),
 )
-"""What is around a number: blanks, an apostrophe against formulas, other minus signs, ``12,-``, a currency."""
-SIGNED = f"^(?:[+-][^()+-]+|[^()+-]*[0-9][{SPACES}]*-|[(][^()+-]+[)])$"
-"""A number with a sign before or after it, or in parentheses."""
+"""What is around a number: blanks, an apostrophe against formulas, other minus signs, ``12,-``."""
 
 
 def tidy(rows: nw.LazyFrame, names: list[str], form: Format) -> nw.LazyFrame:
     """Rewrite numbers that have a currency, a sign behind them or parentheses as ``-1234.50``, in these columns of text."""
-
-    def each(change: Callable[[nw.Expr], nw.Expr]) -> dict[str, nw.Expr]:
-        return {name: change(nw.col(name)) for name in names}
+    # Each step uses each column as seldom as it can: an engine that merges steps repeats what is used twice.
 
     def bare(text: nw.Expr) -> nw.Expr:
         for pattern, better in TIDY:
             text = text.str.replace_all(pattern, better)
         return text
 
-    def unsigned(text: nw.Expr) -> nw.Expr:
-        return text.str.strip_chars("()+-").str.strip_chars(SPACES).str.replace_all(CURRENCY, "")
+    def digits(text: nw.Expr) -> nw.Expr:
+        text = text.str.strip_chars(_AROUND).str.replace_all(CURRENCY, "").str.strip_chars(_AROUND)
+        return text.str.replace_all(f"^[{form.decimal}]", f"0{form.decimal}")
 
-    rows = rows.with_columns(**each(bare))
-    rows = rows.with_columns(**{f"signed_{name}": nw.col(name).str.contains(SIGNED) for name in names})
-    rows = rows.with_columns(
-        **{f"below_{name}": nw.col(f"signed_{name}") & ~nw.col(name).str.starts_with("+") for name in names},
-        **{name: nw.when(nw.col(f"signed_{name}")).then(unsigned(nw.col(name))).otherwise(nw.col(name)) for name in names},
-    )
-    rows = rows.with_columns(**each(lambda text: nw.when(~text.str.contains("^[+-]")).then(text)))
-    short = f"^[{form.decimal}][0-9]"
-    rows = rows.with_columns(
-        **each(lambda text: nw.when(text.str.contains(short)).then(nw.concat_str(nw.lit("0"), text)).otherwise(text))
-    )
-    rows = rows.with_columns(**each(lambda text: _plain_number(text, form)))
-    below = {name: nw.concat_str(nw.lit("-"), nw.col(name)) for name in names}
-    rows = rows.with_columns(
-        **{name: nw.when(nw.col(f"below_{name}")).then(below[name]).otherwise(nw.col(name)) for name in names}
-    )
-    return rows.drop(*(f"{flag}_{name}" for flag in ("signed", "below") for name in names))
+    def sign(text: nw.Expr) -> nw.Expr:  # more than one remains, and makes it no number
+        return text.str.replace_all("[^()-]", "").str.replace_all("()", "-", literal=True)
+
+    rows = rows.with_columns(bare(nw.col(name)).alias(name) for name in names)
+    signs = {f"sign_{name}": sign(nw.col(name)) for name in names}
+    rows = rows.with_columns(**signs, **{name: digits(nw.col(name)) for name in names})
+    if not _is_plain(form):
+        rows = rows.with_columns(_plain_number(nw.col(name), form).alias(name) for name in names)
+    rows = rows.with_columns(nw.concat_str(f"sign_{name}", name).alias(name) for name in names)
+    return rows.drop(*signs)
 
 
 # ── casts ────────────────────────────────────────────────────────────
 _WHOLE_NUMBER = "^[+-]?[0-9]{1,9}(?:[.]0*)?$"
 _PRICE = "^[+-]?[0-9]{1,8}(?:[.][0-9]*)?$"
-_FRACTION = "^[+-]?[0-9]{1,9}(?:[.][0-9]*)?$"
+_PIECES = "^[+-]?[0-9]{1,9}(?:[.][0-9]*)?$"
 _FLOAT_ERROR = 1e-7  # a half may be a little less as a float
 
 
 def whole_number(text: nw.Expr) -> nw.Expr:
-    """Cast text such as ``12`` or ``12.0``, up to nine digits, to an integer; null for anything else."""
-    text = text.str.strip_chars(BLANKS)
-    # not every engine reads a leading plus
-    return nw.when(text.str.contains(_WHOLE_NUMBER)).then(text.str.strip_chars("+")).cast(nw.Float64).cast(nw.Int64)
+    """Cast a number as `plain_numbers` leaves it, such as ``12`` or ``12.0``, to an integer."""
+    return text.str.strip_chars("+").cast(nw.Float64).cast(nw.Int64)  # not every engine reads a leading plus
 
 
-def cents(text: nw.Expr) -> nw.Expr:
-    """Cast a price to whole cents, rounding half away from zero; null for anything else."""
-    text = text.str.strip_chars(BLANKS)
-    price = nw.when(text.str.contains(_PRICE)).then(text)
+def cents(price: nw.Expr) -> nw.Expr:
+    """Cast a number as `plain_numbers` leaves it to whole cents, rounding half away from zero; null if there are too many."""
     long = price.str.contains("[.][0-9]{7}")
     return nw.when(long).then(_cents_of_text(nw.when(long).then(price))).otherwise(_cents_of_number(nw.when(~long).then(price)))
 
@@ -153,24 +138,16 @@ def _cents_of_text(price: nw.Expr) -> nw.Expr:
     return sign * (units * 100 + (decimals + 5) // 10)
 
 
-def millionths(text: nw.Expr, decimals: int) -> nw.Expr:
-    """Cast a price to millionths, rounded half up to some decimals; null for anything else."""
-    text = text.str.strip_chars(BLANKS)
-    price = nw.when(text.str.contains(_PRICE)).then(text.str.strip_chars("+"))
+def millionths(price: nw.Expr, decimals: int) -> nw.Expr:
+    """Cast a number as `plain_numbers` leaves it to millionths, rounded half up to some decimals."""
     unit = 10 ** (6 - decimals)
-    return half_up((price.cast(nw.Float64) * 1_000_000).round(0).cast(nw.Int64), unit) * unit
+    return half_up((price.str.strip_chars("+").cast(nw.Float64) * 1_000_000).round(0).cast(nw.Int64), unit) * unit
 
 
 def half_up(number: nw.Expr, unit: int) -> nw.Expr:
     """Divide a whole number, rounding half away from zero."""
     sign = nw.when(number < 0).then(nw.lit(-1)).otherwise(nw.lit(1))
     return sign * ((sign * number + unit // 2) // unit)
-
-
-def fraction(text: nw.Expr) -> nw.Expr:
-    """Cast a number with or without decimals, up to nine digits before them, to a float; null for anything else."""
-    text = text.str.strip_chars(BLANKS)
-    return nw.when(text.str.contains(_FRACTION)).then(text.str.strip_chars("+")).cast(nw.Float64)
 
 
 def whole_cents(amount: nw.Expr) -> nw.Expr:
@@ -187,25 +164,28 @@ def money(cents: nw.Expr, precision: int) -> nw.Expr:
 # ── numbers of a line ─────────────────────────────────────────────────
 def numbers(rows: nw.LazyFrame, form: Format) -> nw.LazyFrame:
     """Add Quantity and Cents, and Millionths of a price with more than two decimals, from ``plain_…`` and ``raw_…``."""
-    rows = rows.with_columns(Quantity=whole_number(nw.col("plain_Quantity")), Cents=cents(nw.col("plain_Price")))
-    return _in_full(_unusual_numbers(rows, form), form)
+    pieces = nw.col("plain_Quantity")
+    rows = plain_numbers(rows, {"plain_Quantity": _PIECES if form.fractions else _WHOLE_NUMBER, "plain_Price": _PRICE}, form)
+    whole = nw.when(pieces.str.contains(_WHOLE_NUMBER)).then(pieces) if form.fractions else pieces
+    rows = rows.with_columns(Quantity=whole_number(whole), Cents=cents(nw.col("plain_Price")))
+    return _in_full(rows, form)
 
 
-def _unusual_numbers(rows: nw.LazyFrame, form: Format) -> nw.LazyFrame:
-    """Read the numbers that have a currency, another sign or parentheses; few have, so the others do not wait for it."""
-    quantity, price = nw.col("Quantity"), nw.col("Cents")
+def plain_numbers(rows: nw.LazyFrame, shapes: Mapping[str, str], form: Format) -> nw.LazyFrame:
+    """Leave what has a shape in columns of text, rewrite other numbers, and null what is none."""
+    # Few numbers have a currency, another sign or parentheses: the others are looked at once.
+    plain = {name: nw.col(name).str.contains(shape) for name, shape in shapes.items()}
+    nothing, raw = nw.lit(None, nw.String), {name: nw.col(name.replace("plain_", "raw_")) for name in shapes}
+    odd = {f"odd_{name}": nw.when(nw.col(f"is_{name}")).then(nothing).otherwise(raw[name]) for name in shapes}
+    rows = rows.with_columns(**{f"is_{name}": fits for name, fits in plain.items()}).with_columns(**odd)
+    rows = tidy(rows, list(odd), form)
+    better = {
+        name: nw.when(nw.col(f"odd_{name}").str.contains(shape)).then(nw.col(f"odd_{name}")) for name, shape in shapes.items()
+    }
     rows = rows.with_columns(
-        odd_Quantity=nw.when(quantity.is_null()).then(nw.col("raw_Quantity")),
-        odd_Price=nw.when(price.is_null()).then(nw.col("raw_Price")),
+        **{name: nw.when(nw.col(f"is_{name}")).then(nw.col(name)).otherwise(better[name]) for name in shapes}
     )
-    rows = tidy(rows, ["odd_Quantity", "odd_Price"], form)
-    rows = rows.with_columns(
-        plain_Quantity=nw.when(quantity.is_null()).then(nw.col("odd_Quantity")).otherwise(nw.col("plain_Quantity")),
-        plain_Price=nw.when(price.is_null()).then(nw.col("odd_Price")).otherwise(nw.col("plain_Price")),
-        Quantity=nw.when(quantity.is_null()).then(whole_number(nw.col("odd_Quantity"))).otherwise(quantity),
-        Cents=nw.when(price.is_null()).then(cents(nw.col("odd_Price"))).otherwise(price),
-    )
-    return rows.drop("odd_Quantity", "odd_Price")
+    return rows.drop(*odd, *(f"is_{name}" for name in shapes))
 
 
 def _in_full(rows: nw.LazyFrame, form: Format) -> nw.LazyFrame:
@@ -216,7 +196,9 @@ def _in_full(rows: nw.LazyFrame, form: Format) -> nw.LazyFrame:
     rows = rows.with_columns(Millionths=millionths(nw.col("plain_Price"), form.price_decimals))
     if not form.fractions:
         return rows
-    rows = rows.with_columns(Pieces=nw.when(quantity.is_null()).then(fraction(nw.col("plain_Quantity"))))
+    rows = rows.with_columns(
+        Pieces=nw.when(quantity.is_null()).then(nw.col("plain_Quantity").str.strip_chars("+").cast(nw.Float64))
+    )
     sign = nw.when(pieces < 0).then(nw.lit(-1)).otherwise(nw.lit(1))
     rows = rows.with_columns(Amount=whole_cents(sign * pieces * price.cast(nw.Float64) / 10_000))
     parted = ~pieces.is_null()
@@ -229,9 +211,10 @@ def _in_full(rows: nw.LazyFrame, form: Format) -> nw.LazyFrame:
 
 def amounts(rows: nw.LazyFrame, names: list[str], form: Format) -> nw.LazyFrame:
     """Read the amounts of further columns as cents, 0 where there is none, and add AmountsFit."""
-    rows = rows.with_columns(**{f"is_{name}": nw.col(name) != "" for name in names})
-    rows = tidy(rows, names, form).with_columns(cents(nw.col(name)).abs().alias(name) for name in names)
-    fit = [~nw.col(f"is_{name}") | ~nw.col(name).is_null() for name in names]
+    rows = rows.with_columns(**{f"has_{name}": nw.col(name) != "" for name in names})
+    rows = plain_numbers(rows, dict.fromkeys(names, _PRICE), form)
+    rows = rows.with_columns(cents(nw.col(name)).abs().alias(name) for name in names)
+    fit = [~nw.col(f"has_{name}") | ~nw.col(name).is_null() for name in names]
     rows = rows.with_columns(AmountsFit=nw.all_horizontal(*fit, ignore_nulls=False))
     return rows.with_columns(nw.col(name).fill_null(0) for name in names)
 
