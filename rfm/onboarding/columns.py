@@ -6,7 +6,7 @@ import re
 import tomllib
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -21,7 +21,9 @@ FOLDED = str.maketrans(
 
 def plain_words(text: object) -> str:
     """Return a text in lower case, without accents, blanks and marks; letters of every script stay."""
-    letters = unicodedata.normalize("NFD", str(text).translate(FOLDED).casefold())
+    if (plain := str(text)).isascii():
+        return re.sub(r"[\W_]", "", plain.lower())
+    letters = unicodedata.normalize("NFD", plain.translate(FOLDED).casefold())
     kept = "".join(letter for letter in letters if unicodedata.category(letter) != "Mn")
     return re.sub(r"[\W_]", "", unicodedata.normalize("NFC", kept))
 
@@ -38,7 +40,7 @@ STATUSES = {meaning: frozenset(_plain(words)) for meaning, words in _VOCABULARY[
 FLAGS, NO_PRODUCT, DISCOUNT, SHIPPING = (
     _plain(_VOCABULARY["values"][name]) for name in ("flags", "no_product", "discount", "shipping")
 )
-NOBODY = frozenset(_plain(_VOCABULARY["values"]["nobody"]))
+NOBODY = frozenset(_plain(_VOCABULARY["values"]["nobody"])) - {"1"}  # -1 without its mark
 ZONES = {country: zone for zone, countries in _VOCABULARY["zones"].items() for country in countries.split()}
 MONEY = dict.fromkeys(ZONES.values(), "€") | _VOCABULARY["money"]
 _MEANT = [(word, part) for part, languages in _VOCABULARY["parts"].items() for word in _plain(" ".join(languages.values()))]
@@ -150,6 +152,7 @@ def meaning_of(value: str) -> str:
     return next((meaning for meaning, words in STATUSES.items() if plain in words), "")
 
 
+@lru_cache(maxsize=1 << 14)
 def is_no_product(code: str) -> bool:
     """Return True if a stock code is known to be postage, a fee, a voucher or similar."""
     bare = plain_words(code)

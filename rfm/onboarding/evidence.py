@@ -347,7 +347,8 @@ def spellings(lines: Lines) -> Found:
         joined = len(customers) - len({one.lower() for one in customers})
         yield Guess("customers.compare", "case", "likely", f"e-mail addresses; this joins {joined:,} customers")
         return
-    known = [one for one in customers if one not in placeholder_customers(customers)]
+    nobody = placeholder_customers(customers)
+    known = [one for one in customers if one not in nobody]
     written = [one for one in known if TELEPHONE.fullmatch(one)]
     if len(written) < MOSTLY * len(known) or not any(re.search(r"[ ()/+\-]", one) for one in written):
         return

@@ -6,11 +6,12 @@ import datetime as dt
 import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
+from itertools import islice
 from typing import NamedTuple
 
 from rfm.analysis.dates import FIRST_OF_LAST_CENTURY, MONTHS
-from rfm.analysis.parsing import CURRENCIES, CURRENCY, GROUPED, SIGNED, SPACES, TIDY, number_shape
+from rfm.analysis.parsing import CURRENCIES, CURRENCY, GROUPED, SPACES, TIDY, number_shape
 from rfm.config import month_names
 
 MARKS = ((".", ""), (",", ""), (".", ","), (",", "."), (",", " "), (".", " "), (".", "'"), (",", "'"))  # the simplest first
@@ -33,16 +34,26 @@ class Numbers(NamedTuple):
 
 def numbers_of(values: Mapping[str, int]) -> Numbers:
     """Detect how the values of a column write numbers."""
-    rows = sum(values.values()) or 1
+    rows, signs, seen = sum(values.values()) or 1, Counter(map(sign_in, islice(values, SEEN))), min(len(values), SEEN)
+    del signs[""]
+    values = _kinds(values)
     bare = {value: without_sign(value) for value in values}
     shares = [sum(count for value, count in values.items() if number_of(bare[value], *marks) is not None) for marks in MARKS]
     best = shares.index(max(shares))
     alike = [marks for marks, share in zip(MARKS, shares, strict=True) if share == shares[best]]
     sure = all(number_of(value, *MARKS[best]) == number_of(value, *marks) for marks in alike for value in bare.values())
-    signs = [sign for value in values if (sign := sign_in(value))]
-    sign = max(set(signs), key=signs.count) if len(signs) * 20 > len(values) else ""
+    sign = max(signs, key=signs.__getitem__) if signs.total() * 20 > seen else ""
     marks = MARKED if sign and not best else MARKS[best]
     return Numbers(*marks, shares[best] / rows, sure, sign)
+
+
+def _kinds(values: Mapping[str, int]) -> dict[str, int]:
+    """Return one text for all values that differ by their digits alone: marks read all of them, or none."""
+    kinds: dict[str, int] = {}
+    for value, count in values.items():
+        kind = value.translate(NINES)
+        kinds[kind] = kinds.get(kind, 0) + count
+    return kinds
 
 
 def number_of(text: str, decimal: str = ".", thousands: str = "") -> float | None:
@@ -50,7 +61,7 @@ def number_of(text: str, decimal: str = ".", thousands: str = "") -> float | Non
     text = text.strip()
     if not _shape(decimal, thousands).fullmatch(text):
         return None
-    digits = re.sub(GROUPED.get(thousands, re.escape(thousands)), "", text)
+    digits = re.sub(GROUPED.get(thousands, re.escape(thousands)), "", text) if thousands else text
     return float(digits.replace(decimal, "."))
 
 
@@ -59,14 +70,22 @@ def _shape(decimal: str, thousands: str) -> re.Pattern[str]:
     return re.compile(number_shape(decimal, thousands))
 
 
+NINES, SEEN = str.maketrans("012345678", "9" * 9), 2000
+AROUND = f"()+-{SPACES}"
+LONGEST, DIGIT = 40, re.compile("[0-9]")  # of a number with all that is around it
+PLAIN = re.compile("-?[0-9](?:[0-9.,]*[0-9])?")
+
+
+@lru_cache(maxsize=1 << 16)
 def without_sign(text: str) -> str:
     """Remove what stands around a number, as a run does: blanks, an apostrophe, a currency, and a sign in another shape."""
+    if PLAIN.fullmatch(text) or len(text) > LONGEST or not DIGIT.search(text):
+        return text
     for pattern, better in TIDY:
         text = re.sub(pattern, better, text)
-    if re.search(SIGNED, text):
-        sign = "" if text.startswith("+") else "-"
-        text = sign + re.sub(CURRENCY, "", text.strip("()+-").strip(SPACES))
-    return re.sub("^(-?)(?=[.,][0-9])", r"\g<1>0", text)
+    sign = re.sub("[^()-]", "", text).replace("()", "-")
+    digits = re.sub(CURRENCY, "", text.strip(AROUND)).strip(AROUND)
+    return sign + re.sub("^(?=[.,])", "0", digits)
 
 
 def grouped_by_three(values: Collection[str]) -> str:

@@ -11,7 +11,6 @@ from rfm.analysis.parsing import CURRENCIES
 from rfm.config import EXTRA_KEYS, FLAG, LANDING_COLUMNS, Columns, Files, Shop
 from rfm.config import plain_name as header_plain
 from rfm.onboarding.columns import MONEY, Sure
-from rfm.onboarding.columns import is_no_product as is_no_product
 from rfm.onboarding.evidence import NOT_CANCELLED as NOT_CANCELLED
 from rfm.onboarding.evidence import placeholder_customers as placeholder_customers
 from rfm.onboarding.evidence import some

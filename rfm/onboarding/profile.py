@@ -42,6 +42,7 @@ class Profile:
     ) -> None:
         self.lines, self.files, self.today, self.known = lines, files, today, known or {}
         self.given = {"encoding": encoding, "separator": separator}
+        self._parsed: dict[str, pd.Series] = {}
         self.all_sources = pd.Series("", index=lines.index) if sources is None else sources
 
     # ── the sample ──────────────────────────────────────────────────
@@ -126,12 +127,21 @@ class Profile:
     @cached_property
     def values(self) -> dict[str, dict[str, int]]:
         """Values of each column, with their counts."""
-        return {name: _counts(self.filled[name]) for name in self.filled}
+        return self._table_values | {name: _counts(self.filled[name]) for name in self.firsts}
 
     @cached_property
     def facts(self) -> dict[str, Facts]:
         """Facts about the values of each column."""
-        return {name: facts_of(values) for name, values in self.values.items()}
+        changed = {name: facts_of(self.values[name]) for name in self.firsts}
+        return self._table_facts | changed
+
+    @cached_property
+    def _table_values(self) -> dict[str, dict[str, int]]:
+        return {name: _counts(self.table[name]) for name in self.table}
+
+    @cached_property
+    def _table_facts(self) -> dict[str, Facts]:
+        return {name: facts_of(values) for name, values in self._table_values.items()}
 
     # ── the columns ─────────────────────────────────────────────────
     @cached_property
@@ -164,9 +174,8 @@ class Profile:
     def _named_columns(self) -> dict[str, Match]:
         """Column of each role by names and values, before the money is looked at."""
         given = {one.column for one in self._given_columns.values()}
-        values = {name: _counts(self.table[name]) for name in self.table}
-        free = {name: facts_of(one) for name, one in values.items() if name not in given}
-        found = {role: one for role, one in match(values, free).items() if role not in self._given_columns}
+        free = {name: facts for name, facts in self._table_facts.items() if name not in given}
+        found = {role: one for role, one in match(self._table_values, free).items() if role not in self._given_columns}
         return found | {role: one for role, one in self._given_columns.items() if one.column}
 
     @cached_property
@@ -201,11 +210,14 @@ class Profile:
 
     def parsed(self, column: str) -> pd.Series:
         """Return the numbers of a column."""
+        if column in self._parsed:
+            return self._parsed[column]
         marks = numbers_of(self.values[column])[:2]
         if column in {one.column for role, one in self._named_columns.items() if role in ("price", "amount")}:
             marks = _marks(self.values[column])[:2]
         numbers = {text: number_of(without_sign(text), *marks) for text in self.values[column]}
-        return self.filled[column].map(numbers).astype(float)
+        self._parsed[column] = self.filled[column].map(numbers).astype(float)
+        return self._parsed[column]
 
     def column(self, role: str) -> dict[str, int]:
         """Return the values of a role's column with their counts; empty without such a column."""

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from rfm.config import Format
 from rfm.onboarding import columns as words
-from rfm.onboarding import config_table, config_toml, nested
+from rfm.onboarding import config_table, config_toml
 from rfm.onboarding.columns import is_no_product, match
 from rfm.onboarding.evidence import cancel_prefix, placeholder_customers
 from rfm.onboarding.formats import MARKS, PATTERNS, date_of, dates_of, number_of, numbers_of, shapes_of, zones
@@ -21,8 +21,14 @@ from rfm.onboarding.guesses import Profile, pattern_of
 from rfm.onboarding.guesses import guesses as guessed
 from rfm.onboarding.money import totals_for_prices
 from rfm.onboarding.profile import LANDED
+from rfm.onboarding.questions import nested
 
 TODAY = dt.date(2026, 11, 23)
+
+
+def settings(guesses):
+    """Return guesses as settings, section by section."""
+    return nested((guess.setting, guess.value) for guess in guesses)
 
 
 def counts(*values: str) -> dict[str, int]:
@@ -238,7 +244,7 @@ LINES = pd.DataFrame(
 
 def test_guesses_that_differ_from_the_defaults_are_offered():
     guesses = guessed(Profile(LINES, ["Umsatz_2025-02.csv"], TODAY))
-    assert nested(config_table(guesses)) == {
+    assert settings(config_table(guesses)) == {
         "files": {"pattern": "Umsatz_*.csv"},
         "columns": {
             "invoice": "Rechnungsnr.",
@@ -254,7 +260,7 @@ def test_guesses_that_differ_from_the_defaults_are_offered():
         "rules": {"cancellation_pattern": "^GS", "invoice_pattern": ".", "stock_code_pattern": "^[A-Za-z]+-[0-9]+$"},
         "shop": {"currency": "€"},
     }
-    assert tomllib.loads(config_toml(guesses)) == nested(config_table(guesses))
+    assert tomllib.loads(config_toml(guesses)) == settings(config_table(guesses))
 
 
 def test_chosen_settings_are_not_guessed():
@@ -280,10 +286,10 @@ def test_price_and_amount(column, values, setting, value):
 
 def test_a_column_of_flags_marks_cancellations_last():
     lines = pd.DataFrame({"Customer": ["1", "2"], "Date": ["2025-01-31"] * 2, "Total": ["1.5", "2.5"], "Storno": ["nein", "ja"]})
-    offer = nested(config_table(guessed(Profile(lines, today=TODAY))))
+    offer = settings(config_table(guessed(Profile(lines, today=TODAY))))
     assert (offer["columns"]["cancelled"], offer["rules"]["cancellation"]) == ("Storno", "flag")
     below = lines.assign(Total=["1.5", "-2.5"])
-    assert "cancelled" not in nested(config_table(guessed(Profile(below, today=TODAY))))["columns"]
+    assert "cancelled" not in settings(config_table(guessed(Profile(below, today=TODAY))))["columns"]
 
 
 def test_times_in_utc_belong_to_the_zone_of_most_customers():
