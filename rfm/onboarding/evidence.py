@@ -157,20 +157,13 @@ def cancel_prefix(invoices: Sequence[str], negative: Sequence[bool]) -> str:
 
 
 def _of_the_example(lines: Lines) -> bool:
-    """Return True for files with the header of the example, or its invoices and product codes: its rules then hold."""
-    if _has_its_header(lines):
-        return True
+    """Return True if the headers, or all numbers and codes, are those of the example, whose rules then hold."""
     invoices, codes = list(lines.column("invoice")), list(lines.column("stock_code"))
-    return (
-        bool(invoices and codes)
-        and _share(invoices, r"^[Cc]?[0-9]{6}$") >= MOST_LINES
-        and _share(codes, r"^[0-9]{5}[A-Za-z]*$") >= MOSTLY
-    )
-
-
-def _has_its_header(lines: Lines) -> bool:
-    header = {plain_name(name) for name in lines.values}
-    return all(plain_name(name) in header for name in Columns().headers.values())
+    usual = {plain_name(header) for header in Columns().headers.values()}
+    named = usual <= {plain_name(one.column) for one in lines.matches.values()}
+    least = (0.5, 0.5) if named else (MOST_LINES, MOSTLY)
+    fits = (_share(invoices, r"^[Cc]?[0-9]{6}$"), _share(codes, r"^[0-9]{5}[A-Za-z]*$"))
+    return bool(invoices and codes) and fits[0] >= least[0] and fits[1] >= least[1]
 
 
 def _share(values: Sequence[str], pattern: str) -> float:
@@ -194,7 +187,7 @@ def product_codes(lines: Lines) -> Found:
     blank = codes == ""
     if blank.any():
         yield Guess("rules.code_required", False, "likely", f"{int(blank.sum()):,} lines have no product code, and count")
-    if _has_its_header(lines) or _of_the_example(lines) and _leaves_out(lines, default) <= 0.02:
+    if _of_the_example(lines) and _leaves_out(lines, default) <= 0.02:
         yield Guess("rules.stock_code_pattern", default, "sure", "fits the product codes")
         return
     products = [code for code in lines.column("stock_code") if not is_no_product(code)]
@@ -208,10 +201,11 @@ def product_codes(lines: Lines) -> Found:
 
 
 def _leaves_out(lines: Lines, pattern: str) -> float:
-    """Return the share of the money of codes that a pattern leaves out, apart from those known to be no products."""
+    """Return the share of the sales of codes that a pattern leaves out, apart from those known to be no products."""
     fits = {code: bool(re.search(pattern, code)) or is_no_product(code) for code in lines.column("stock_code")}
     out = ~lines.text("stock_code").map(fits).fillna(True).astype(bool)
-    return float(lines.amounts[out].abs().sum()) / (float(lines.amounts.abs().sum()) or 1.0)
+    sold = lines.amounts.clip(lower=0.0)
+    return float(sold[out].sum()) / (float(sold.sum()) or 1.0)
 
 
 def discounts(lines: Lines) -> Found:
