@@ -70,7 +70,7 @@ FILES: dict[str, tuple[bytes, int, dict]] = {  # name: content, exit status, and
         0,
         {
             "format": {"date": "%d.%m.%Y", "decimal": ",", "thousands": "."},
-            "rules": {"cancellation_pattern": "^ST", "invoice_pattern": ".", "stock_code_pattern": "^[A-Za-z]+-[0-9]+$"},
+            "rules": {"cancellation_pattern": "^ST", "invoice_pattern": ".", "stock_code_pattern": ""},
             "shop": {"currency": "€"},
         },
     ),
@@ -85,7 +85,7 @@ FILES: dict[str, tuple[bytes, int, dict]] = {  # name: content, exit status, and
                 "stock_code": "Lineitem sku",
                 "quantity": "Lineitem quantity",
                 "price": "Lineitem price",
-                "cancelled": "Financial Status",
+                "status": "Financial Status",
                 "country": "",
                 "description": "",
             },
@@ -99,7 +99,7 @@ FILES: dict[str, tuple[bytes, int, dict]] = {  # name: content, exit status, and
         0,
         {
             "format": {"date": "%d/%m/%Y", "decimal": ",", "thousands": " "},
-            "rules": {"cancellation": "negative", "stock_code_pattern": "^[A-Za-z]+[0-9]+$"},
+            "rules": {"cancellation": "negative", "stock_code_pattern": ""},
             "shop": {"currency": "€"},
         },
     ),
@@ -108,7 +108,7 @@ FILES: dict[str, tuple[bytes, int, dict]] = {  # name: content, exit status, and
             "order_id|user_id|country|created_at|total",
             lambda i: f"{70000 + i}|{i % 23}|DE|2026-{1 + i % 9:02}-{1 + i % 28:02}T23:30:00Z|{i % 90}.99",
         ),
-        1,
+        0,
         {
             "columns": {
                 "invoice": "order_id",
@@ -124,7 +124,7 @@ FILES: dict[str, tuple[bytes, int, dict]] = {  # name: content, exit status, and
     ),
     "payments.csv": (
         repeat("customer,date,amount", lambda i: f"{i % 23},2026{1 + i % 9:02}{1 + i % 28:02},{i % 90}.99"),
-        1,
+        0,
         {
             "columns": {
                 "customer_id": "customer",
@@ -141,7 +141,7 @@ FILES: dict[str, tuple[bytes, int, dict]] = {  # name: content, exit status, and
     ),
     "dollars.csv": (
         repeat("customer,date,amount", lambda i: f"{i % 23},2026-01-{1 + i % 28:02},${i}.99"),
-        1,
+        0,
         {"shop": {"currency": "$"}, "format": {"thousands": ","}},
     ),
 }
@@ -155,7 +155,6 @@ USELESS: dict[str, tuple[bytes, str]] = {  # name: content, and what is said of 
     "countries.csv": (b"code,name,capital\nDE,Germany,Berlin\nFR,France,Paris\n", "no column for the date of the sale"),
     "no header.csv": (repeat("7,2026-01-31,1.99", lambda i: f"{i % 23},2026-01-{1 + i % 28:02},{i}.99"), "no header"),
     "colons.csv": (repeat("customer:date:amount", lambda i: f"{i % 23}:2026-01-31:{i}.99"), "only one column"),
-    "epoch.csv": (repeat("customer,date,amount", lambda i: f"{i % 23},12911919{i % 60:02},{i}.99"), "seconds since 1970"),
     "page.html": (b"<!DOCTYPE html><html><body>Sign in</body></html>", "an HTML page"),
 }
 
@@ -250,7 +249,6 @@ ODD = ["0 2026-01-01 1 1", "0 2026-01-02 1 1", "7 2026-01-01 1 1", "8 2026-02-01
 ODD_SAID = [
     "1 lines are dated after today, up to 2027-01-01",
     "no sale for 29 days, from 2026-01-02 to 2026-02-01",
-    "2 lines have '0' as customer",
     "1 of 6 lines cannot be read or break a rule",
 ]
 
@@ -260,7 +258,7 @@ ODD_SAID = [
     [
         (ODD, ODD_SAID),
         (
-            [f"7 1900-01-01 1 {price}" for price in range(150, 180)],
+            [f"7 1985-01-01 1 {price}" for price in range(150, 180)],
             ["may be in pence or cents", "30 lines are dated before 1990"],
         ),
     ],
@@ -279,7 +277,7 @@ def test_repeated_and_different_files_are_reported(home):
     said = " ".join(one.said for one in check([str(home)], TODAY).findings)
     assert "2026-01-01_transactions.csv and 2026-01-02_transactions.csv have the same content" in said
     assert "2026-01-03_transactions.csv has other columns than most files ('code,name')" in said
-    assert "1 of 3 files have sales after the day in their name, such as 2026-01-04_transactions.csv up to 2026-01-05" in said
+    assert "1 of 2 files have sales after the day in their name, such as 2026-01-04_transactions.csv up to 2026-01-05" in said
 
 
 def test_the_daily_files_of_the_sample_need_nothing(home):

@@ -111,7 +111,7 @@ def test_a_product_code_never_leaves_its_comment(home, code):
     init("exports", "--yes")
     written = tomllib.loads((home / "rfm.toml").read_text(encoding="utf-8"))
     assert written.keys() <= {"landing", "notebooks", *SECTIONS}
-    assert (load_settings().on_failure.command, load_settings().columns.stock_code) == ("", "Artikel")
+    assert (load_settings().on_failure.command, load_settings().columns.description) == ("", "Artikel")
 
 
 # ── what was set before stays ──────────────────────────────────────────────────────────────────────
@@ -152,7 +152,7 @@ def test_forced_init_takes_back_what_no_longer_holds(home):
     (home / "rfm.toml").write_text('[files]\nseparator = "|"\npattern = "*.txt"\n[columns]\ndescription = "Text"\n')
     init("exports", "--yes", "--force")
     assert (load_settings().files.separator, load_settings().files.pattern) == ("auto", "Umsatz*.csv")
-    assert load_settings().columns.description == ""
+    assert load_settings().columns.description == "Artikel"
 
 
 def test_a_new_file_shows_all_other_settings_as_comments(home):
