@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rfm.analysis.cleaning import EXPECTATIONS, SEVERITIES, Expectation, clean, judge
+from rfm.analysis.dates import PLACEHOLDERS
 from rfm.config import RAW
 from rfm.contracts import TABLES
 from rfm.errors import InputError
@@ -297,13 +298,15 @@ def test_numbers_instead_of_text_are_read_in_pandas() -> None:
 
 # ── any line at all: what the rules say in plain Python ────────────────────────────────────────────
 def number(text: str | None, pattern: str) -> Decimal | None:
-    found = re.fullmatch(pattern, (text or "").strip(" \t"), re.ASCII)
+    plain = re.sub("^£|£$", "", (text or "").strip(" \t").removeprefix("'"))
+    found = re.fullmatch(pattern, re.sub("^[.]", "0.", plain), re.ASCII)
     return Decimal(found.group()) if found else None
 
 
 def day(text: str | None) -> dt.date | None:
     try:
-        return dt.datetime.strptime((text or "").strip(" \t")[:10], "%Y-%m-%d").date()
+        found = dt.datetime.strptime((text or "").strip(" \t")[:10], "%Y-%m-%d").date()
+        return None if str(found) in PLACEHOLDERS else found
     except ValueError:
         return None
 
