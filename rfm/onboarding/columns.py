@@ -190,7 +190,7 @@ ROLES: dict[str, Role] = {
     "quantity": Role(lambda facts: facts.counts, 0.3, "numbers"),
     "invoice": Role(lambda facts: min(_identity(facts), facts.digits), 0.8, "invoice numbers"),
     "stock_code": Role(_identity, 0.5, "codes"),
-    "customer_id": Role(lambda facts: 0.0 if facts.constant else _identity(facts), 0.5, "ids", 0.9),
+    "customer_id": Role(lambda facts: _identity(facts) * (0.5 if facts.constant else 1.0), 0.5, "ids", 0.9),
     "country": Role(lambda facts: facts.names, 0.5, "places"),
     "cancelled": Role(lambda facts: facts.flags, 0.8, "marks"),
     "description": Role(lambda facts: 1.0 - facts.dates, 0.5, "texts"),

@@ -30,7 +30,7 @@ TODAY = dt.date(2026, 11, 23)
 ROOT = Path(__file__).parents[2]
 ORIGINAL = packaged(EXAMPLE_FILE).read_text(encoding="utf-8")
 COMMAND = '\n[on_failure]\ncommand = "touch ran"\n'
-SHOP = "Beleg;Kunde;Artikelnr;Menge;Preis;Datum\n" + "".join(
+SHOP = "Beleg;Kunde;Artikel;Menge;Preis;Datum\n" + "".join(
     f"10{i};K{i % 7};A-{i % 5};{1 + i % 3};{i},50;{1 + i % 28:02}.0{1 + i // 28}.2026\n" for i in range(50)
 )
 
@@ -106,13 +106,12 @@ def test_comments_show_what_cannot_be_seen():
 
 @pytest.mark.parametrize("code", [f"A-1{COMMAND}", "Tisch\nrund", "A\r\nlanding = 'x'", '"]\n[lake', "A\x00\n\x1b]0;x\x07"])
 def test_a_product_code_never_leaves_its_comment(home, code):
-    codes = code.replace('"', '""'), "B-2"
-    lines = [f'10{i};K{i % 7};"{codes[i % 2]}";1;{i},50;{1 + i % 28:02}.01.2026' for i in range(40)]
+    lines = [f'10{i};K{i % 7};"{code.replace(chr(34), chr(34) * 2)}";1;{i},50;{1 + i % 28:02}.01.2026' for i in range(40)]
     (home / "exports" / "Umsatz.csv").write_text("\n".join([SHOP.splitlines()[0], *lines]), encoding="utf-8", newline="")
     init("exports", "--yes")
     written = tomllib.loads((home / "rfm.toml").read_text(encoding="utf-8"))
     assert written.keys() <= {"landing", "notebooks", *SECTIONS}
-    assert (load_settings().on_failure.command, load_settings().columns.stock_code) == ("", "Artikelnr")
+    assert (load_settings().on_failure.command, load_settings().columns.description) == ("", "Artikel")
 
 
 # ── what was set before stays ──────────────────────────────────────────────────────────────────────
@@ -153,7 +152,7 @@ def test_forced_init_takes_back_what_no_longer_holds(home):
     (home / "rfm.toml").write_text('[files]\nseparator = "|"\npattern = "*.txt"\n[columns]\ndescription = "Text"\n')
     init("exports", "--yes", "--force")
     assert (load_settings().files.separator, load_settings().files.pattern) == ("auto", "Umsatz*.csv")
-    assert load_settings().columns.description == ""
+    assert load_settings().columns.description == "Artikel"
 
 
 def test_a_new_file_shows_all_other_settings_as_comments(home):
