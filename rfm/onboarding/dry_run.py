@@ -347,7 +347,8 @@ def _ingest(settings: Settings, lake: Lake, place: Input, today: dt.date, tell: 
 
     progress(0)
     there = settings.model_copy(update={"landing": place.landing})
-    found = stages.ingest_files(lake, there, today, files=place.names, progress=progress)
+    further = not settings.columns.own  # a line of the example's header with a further column does not fit it
+    found = stages.ingest_files(lake, there, today, files=place.names, progress=progress, further=further)
     return [*found.refused, *found.left_out]
 
 

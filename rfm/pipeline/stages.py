@@ -98,8 +98,12 @@ def ingest_files(
     restate: bool = False,
     files: Sequence[Any] | None = None,
     progress: Callable[[int], None] | None = None,
+    further: bool = True,
 ) -> Ingested:
-    """Read the files that bronze does not have yet, of those dated up to the run date, and write their lines once."""
+    """Read the files that bronze does not have yet, of those dated up to the run date, and write their lines once.
+
+    ``further=False`` leaves out columns without a meaning, which only a lake that is kept needs.
+    """
     from rfm.lake import ingest
     from rfm.landing.files import list_files
     from rfm.landing.reader import read_files
@@ -114,6 +118,7 @@ def ingest_files(
         encoding=given.encoding,
         separator=given.separator,
         columns=settings.columns,
+        further=further,
         fill_down=given.fill_down,
         count_orders=settings.dialect.order,
     )
