@@ -257,7 +257,12 @@ def test_guesses_that_differ_from_the_defaults_are_offered():
             "invoice_date": "Datum",
         },
         "format": {"date": "%d.%m.%Y", "decimal": ",", "thousands": "."},
-        "rules": {"cancellation": "prefix", "cancellation_pattern": "^GS", "invoice_pattern": ".", "stock_code_pattern": "^[A-Za-z]+-[0-9]+$"},
+        "rules": {
+            "cancellation": "prefix",
+            "cancellation_pattern": "^GS",
+            "invoice_pattern": ".",
+            "stock_code_pattern": "^[A-Za-z]+-[0-9]+$",
+        },
         "shop": {"currency": "€"},
     }
     assert tomllib.loads(config_toml(guesses)) == settings(config_table(guesses))
