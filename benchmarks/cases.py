@@ -194,6 +194,7 @@ CASES: tuple[Case, ...] = (
         needs="sampled",
         options={"landing": "sampled"},
     ),
+    Case("check.million", "`rfm check` of an unknown shop, 1,000,000 lines", "benchmarks.runs:check", (), "lines"),
     Case("gold.exact", "CSV → gold, pandas, the same work", "benchmarks.gold:exact", ("pandas",), "lines", "gold"),
     Case(
         *("gold.plain", "CSV → gold, pandas, floats and no quarantine", "benchmarks.gold:plain", ("pandas",), "lines", "gold"),

@@ -62,6 +62,26 @@ def backfill_day(inputs: Inputs, scratch: Path, *, start: str) -> Work:
     return run, lambda _: Outcome(sums(rfm.Lake(str(scratch / "lake")).read("customer_rfm_gold").collect()), 1)
 
 
+def orders(file: Path, lines: int) -> None:
+    """Write the export of an invented shop: five lines an order, one further column, as `rfm check` has never seen it."""
+    with file.open("w", encoding="utf-8") as export:
+        export.write("Order No,Order Date,Customer No,Item Code,Item Name,Qty,Unit Price,Country,Channel\n")
+        for line in range(lines):
+            order, item = line // 5, line * 7919 % 4000
+            day = f"2025-{1 + order * 31 % 12:02}-{1 + order * 17 % 28:02}"
+            who, what = f"K{order * 7907 % 60_000:06}", f"SKU-{item:05},Product number {item}"
+            price, channel = f"{1 + item * 37 % 4999 / 100:.2f}", "web" if order % 3 else "shop"
+            export.write(f"{100_000 + order},{day},{who},{what},{1 + line % 9},{price},Germany,{channel}\n")
+
+
+def check(_: Inputs, scratch: Path, *, lines: int = 1_000_000) -> Work:
+    """Run `rfm check` on a large export of an unknown shop, from its start to its end."""
+    orders(scratch / "orders.csv", lines)
+    command = [sys.executable, "-c", "from rfm.cli import main; main()", "check", "orders.csv", "--json"]
+    run = lambda: subprocess.run(command, check=False, capture_output=True, cwd=scratch, env=os.environ)
+    return run, lambda done: Outcome({"counted": json.loads(done.stdout)["counted"]}, lines)
+
+
 def _settings(inputs: Inputs, folder: Path, lake: str) -> Any:
     """Return settings with everything in one folder."""
     import rfm

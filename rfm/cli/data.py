@@ -256,6 +256,8 @@ def init(
         tried = read(values, {})
         screen.print(render.summary(tried), soft_wrap=False)
     if tried.status > 1:
+        why = next(one.said for one in tried.findings if one.weight == "unusable")
+        screen.print("", f"Not written: {why}", sep="\n", markup=False)
         raise typer.Exit(tried.status)
     onboarding.write_settings(target, report, answers, tried, chosen)
     screen.print("", f"Written: {target}", *onboarding.next_step(report).splitlines(), sep="\n", markup=False)

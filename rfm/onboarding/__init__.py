@@ -129,9 +129,11 @@ def _value_in(settings: Settings, setting: str) -> Any:
 
 
 def _tried(report: Report, today: dt.date, tell: Tell) -> Report:
-    """Add the results of a dry run to a report."""
+    """Add the results of a dry run to a report; a question is taken to have its first answer."""
+    likely = {one.setting: one.options[0].value for one in report.questions if one.options}
+    tried = questions.flat(likely | {guess.setting: guess.value for guess in report.guesses})
     try:
-        settings = load_settings(**nested((guess.setting, guess.value) for guess in report.guesses))
+        settings = load_settings(**nested(tried.items()))
     except SettingsError as error:
         wrong = Finding("unusable", "settings", str(error))
         return replace(report, findings=[*report.findings, wrong])

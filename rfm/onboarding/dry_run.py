@@ -17,7 +17,7 @@ from rfm.analysis.quality import baseline, tables
 from rfm.analysis.quality.baseline import Facts, LeftOut, Orders, Totals
 from rfm.analysis.quality.gate import QuarantineReason, guard, money_flow, set_aside
 from rfm.analysis.quality.gate import quarantine_reasons as reasons
-from rfm.config import EXTRA_KEYS, OTHER_LINE, REPEATS, Rules, severities
+from rfm.config import EXTRA_KEYS, ONCE, OTHER_LINE, REPEATS, Dialect, severities
 from rfm.contracts import BRONZE, LEDGER, QUARANTINE, SILVER
 from rfm.errors import InputError
 from rfm.lake import Lake
@@ -297,8 +297,9 @@ class DryRun:
     facts: Facts | None = None
     faults: dict[str, Orders] = field(default_factory=dict)
     codes: dict[str, Orders] = field(default_factory=dict)  # that are no products
-    values: dict[str, dict[str, Orders]] = field(default_factory=dict)  # of the columns of states and kinds
-    rules: Rules = Rules()
+    values: dict[str, dict[str, Orders]] = field(default_factory=dict)  # of the columns of states, kinds and currencies
+    around: dict[str, Orders] = field(default_factory=dict)  # kinds of lines that are no sales: titles, totals
+    dialect: Dialect = Dialect()
 
     @property
     def revenue(self) -> Decimal:
@@ -330,7 +331,7 @@ def try_files(settings: Settings, place: Input, today: dt.date, tell: Tell) -> D
     """Run files up to gold in a temporary folder."""
     with scratch("rfm-check-") as folder:
         lake = Lake(folder)
-        trial = DryRun(refused=_ingest(settings, lake, place, today, tell), rules=settings.rules)
+        trial = DryRun(refused=_ingest(settings, lake, place, today, tell), dialect=settings.dialect)
         tell("cleaning lines", 0, None)
         stages.clean_files(lake, settings)
         tell("adding up sales", 0, None)
@@ -339,14 +340,15 @@ def try_files(settings: Settings, place: Input, today: dt.date, tell: Tell) -> D
 
 
 def _ingest(settings: Settings, lake: Lake, place: Input, today: dt.date, tell: Tell) -> list[str]:
-    """Take files in as notebook 1 does; return why some were refused."""
+    """Take files in as notebook 1 does; return why some, or some of their sheets, are not read."""
 
     def progress(done: int) -> None:
         tell("reading files", done, len(place.names))
 
     progress(0)
     there = settings.model_copy(update={"landing": place.landing})
-    return stages.ingest_files(lake, there, today, files=place.names, progress=progress).refused
+    found = stages.ingest_files(lake, there, today, files=place.names, progress=progress)
+    return [*found.refused, *found.left_out]
 
 
 def _measure(settings: Settings, lake: Lake, trial: DryRun, today: dt.date) -> None:
@@ -354,13 +356,15 @@ def _measure(settings: Settings, lake: Lake, trial: DryRun, today: dt.date) -> N
     trial.ledger = lake.frame(LEDGER, layer="bronze")
     sizes = {name: state.rows for name, state in lake.state((BRONZE, SILVER)).items()}
     trial.lines, trial.kept = sizes.get(BRONZE, 0), sizes.get(SILVER, 0)
-    trial.volume, trial.reasons = baseline.days_of(lake.read(SILVER)), reasons(lake.read(QUARANTINE))
+    sold = baseline.without_around(lake.read(QUARANTINE))
+    trial.volume, trial.reasons = baseline.days_of(lake.read(SILVER)), [one for one in reasons(sold) if one.rule != ONCE]
+    trial.around = baseline.by_value(lake.read(QUARANTINE), "_kind", money="")
     trial.stopped = _stopped(settings, lake)
     past = [day for day in trial.volume["InvoiceDate"].dropna() if day <= today]
     trial.as_of = newest(past, today) or max(past, default=None)
     if trial.as_of:
         silver = lake.read(SILVER)
-        refused = judge(lake.read(QUARANTINE), dialect=settings.dialect)
+        refused = judge(sold, dialect=settings.dialect)
         pattern, revenue = settings.rules.stock_code_pattern, settings.rules.revenue
         trial.money = money_flow(refused, silver, trial.as_of, stock_code_pattern=pattern, revenue=revenue)
         given: Any = {"stock_code_pattern": pattern, "revenue": revenue}
@@ -389,6 +393,6 @@ def _stopped(settings: Settings, lake: Lake) -> str:
 
 def _values(settings: Settings, lake: Lake) -> dict[str, dict[str, Orders]]:
     """Return lines and money of each value in the columns of states and kinds."""
-    columns = [name for name in ("status", "line_type") if getattr(settings.columns, name)]
+    columns = [name for name in ("status", "line_type", "currency") if getattr(settings.columns, name)]
     arrived = judge(lake.read(BRONZE), dialect=settings.dialect) if columns else None
     return {name: baseline.by_value(arrived, EXTRA_KEYS[name]) for name in columns}

@@ -14,13 +14,13 @@ from rich.syntax import Syntax
 from rich.table import Table as Grid
 
 from rfm.analysis.formatting import count, exact_amount, file_size
-from rfm.config import BLANKS, Rules
+from rfm.config import BLANKS, Dialect
 from rfm.errors import printable
 from rfm.landing.decode import FORMATS
 from rfm.onboarding import Report
 from rfm.onboarding.dry_run import guests
 from rfm.onboarding.guesses import NOT_CANCELLED, WITHOUT
-from rfm.onboarding.questions import Finding, Option, Question, default_of, option
+from rfm.onboarding.questions import CURRENCIES, Finding, Option, Question, default_of, option
 from rfm.onboarding.sniff import Example
 
 MARKS = {"note": "[dim]·[/]", "mend": "[yellow]![/]", "ask": "[yellow]?[/]", "unusable": "[red]✗[/]"}
@@ -28,6 +28,13 @@ SURE = {"sure": "[green]sure[/]", "likely": "likely", "unsure": "[yellow]unsure[
 LABELS = {"invoice_date": "date", "customer_id": "customer", "stock_code": "product"}
 SAMPLES, WIDEST_SAMPLE, WIDEST_NAME, WIDEST_ID = 3, 30, 24, 40
 REST = 29  # width of a row besides the column's name and the samples
+AROUND = {  # kinds of lines that are no sales
+    "": "Lines around the table",
+    "title": "Titles and notes",
+    "header": "The header again",
+    "total": "Totals",
+    "record": "Records around the lines",
+}
 MOST_VALUES = 20  # of a column of states
 
 
@@ -120,7 +127,9 @@ def _left_out(report: Report) -> Iterator[Any]:
     for one in trial.left_out:
         codes = _codes(report) if one.step == "non_products" else ""
         grid.add_row(f"{one.lines:,}", _money(one.amount, report.currency), literal(one.said) + codes)
-    if trial.left_out:
+    for kind, found in trial.around.items():
+        grid.add_row(f"{found.orders:,}", "", AROUND.get(kind, kind))
+    if trial.left_out or trial.around:
         yield _indented(grid)
     for column, values in trial.values.items():
         yield from _values(report, column, values)
@@ -133,10 +142,11 @@ def _values(report: Report, column: str, values: Any) -> Iterator[Any]:
     """Yield each value of a column of states or kinds, with its lines and money, and what it is taken for."""
     assert report.trial
     grid = _grid("lines", "amount", column.replace("_", " "), "taken for", justify=("right", "right", "left", "left"))
+    sign = "" if column == "currency" else report.currency
     for value, one in islice(values.items(), MOST_VALUES):
-        meaning = taken_for(value, report.trial.rules)
+        meaning = taken_for(column, value, report.trial.dialect)
         said = f"[yellow]{meaning}[/]" if meaning == UNKNOWN else meaning
-        grid.add_row(f"{one.orders:,}", _money(one.amount, report.currency), _cut(value, WIDEST_SAMPLE) or "[dim]blank[/]", said)
+        grid.add_row(f"{one.orders:,}", _money(one.amount, sign), _cut(value, WIDEST_SAMPLE) or "[dim]blank[/]", said)
     yield ""
     yield _indented(grid)
 
@@ -144,9 +154,12 @@ def _values(report: Report, column: str, values: Any) -> Iterator[Any]:
 UNKNOWN = "unknown, in quarantine"
 
 
-def taken_for(value: str, rules: Rules) -> str:
-    """Return what a state or a kind of lines is taken for."""
-    plain = value.strip(BLANKS).lower()
+def taken_for(column: str, value: str, dialect: Dialect) -> str:
+    """Return what a state, a kind of lines or a currency is taken for."""
+    rules, plain = dialect.rules, value.strip(BLANKS).lower()
+    if column == "currency":
+        rates = {name.lower(): rate for name, rate in dialect.currencies.items()}
+        return f"money, at a rate of {rates[plain]:g}" if plain in rates else UNKNOWN
     lists = {"sold": rules.sold, "not sold": rules.not_sold, "paid back": rules.refunds}
     return next((said for said, values in lists.items() if plain in values), UNKNOWN)
 
@@ -179,6 +192,7 @@ def asked(question: Question, currency: str, whole: bool = True) -> Group:
     """Return a question, its options with the totals they give, and how to answer it."""
     why = f"  [dim]{literal(question.why)}[/]" if question.why else ""
     grid = _grid("", "", "", "", justify=("right", "left", "right", "left"))
+    currency = "" if question.setting == CURRENCIES else currency  # each answer has its own
     for number, one in enumerate(question.options, 1):
         grid.add_row(f"[bold]{number}[/]", literal(one.said), *_worth(one, currency))
     given = option(question.setting, question.options[0].value) if question.options else ""
@@ -340,9 +354,11 @@ def to_json(report: Report) -> dict[str, Any]:
 
 def _values_json(report: Report) -> list[dict[str, Any]]:
     found = []
-    for column, values in report.trial.values.items() if report.trial else ():
+    if not report.trial:
+        return []
+    for column, values in report.trial.values.items():
         for value, one in values.items():
-            taken = taken_for(value, report.trial.rules) if report.trial else ""
+            taken = taken_for(column, value, report.trial.dialect)
             found.append({"column": column, "value": value, "lines": one.orders, "amount": one.amount, "taken_for": taken})
     return found
 

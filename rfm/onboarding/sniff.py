@@ -16,9 +16,9 @@ import fsspec
 import pandas as pd
 import pyarrow as pa
 
-from rfm.analysis.cleaning import EXPECTATIONS
+from rfm.analysis.cleaning import EXPECTATIONS, FURTHER
 from rfm.analysis.quality.gate import FITS_HEADER, QuarantineReason
-from rfm.config import Columns, plain_name
+from rfm.config import EXTRA_KEYS, Columns, plain_name
 from rfm.errors import InputError, SettingsError, friendly_io_errors
 from rfm.landing.csv import read_records, records_of
 from rfm.landing.decode import FORMATS, GZIP_MAGIC, UTF8_BOM, UTF16_BOMS, after_last_line, decode_stream, detect_format
@@ -316,8 +316,11 @@ def example_of(reason: QuarantineReason, place: Input, settings: Settings, betwe
     file = str(row["source_file"])
     if rule == FITS_HEADER:
         return Example(rule, MEANINGS[rule], reason.rows, file, rescued.get("_line"), "", rescued.get("_raw"))
+    (line,) = _line_numbers(place.system, f"{place.root}/{file}", [row], settings.columns, between, settings.files.encoding)
+    further = [(names, one.meaning) for names, one in FURTHER.items() if one.name == rule]
+    for names, meaning in further:
+        name, header = next((name, header) for name, header in settings.columns.extras.items() if name in names)
+        return Example(rule, meaning, reason.rows, file, line, header, rescued.get(EXTRA_KEYS[name]))
     raw = COLUMN.get(rule, "")
-    path = f"{place.root}/{file}"
-    (line,) = _line_numbers(place.system, path, [row], settings.columns, between, settings.files.encoding)
     named = settings.columns.headers[raw] if raw else ""
     return Example(rule, MEANINGS.get(rule, ""), reason.rows, file, line, named, row.get(raw))

@@ -16,7 +16,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from rfm.cli.options import app
-from rfm.config import Rules
+from rfm.config import Dialect, Rules
 from rfm.onboarding import check
 from rfm.onboarding.questions import Doubt, Option, Question, assigned, chosen_option, option
 from rfm.onboarding.render import asked, render, taken_for
@@ -284,11 +284,30 @@ def test_an_expected_revenue_that_is_no_amount_is_wrong_use(home):
 
 # ── values of columns of states ────────────────────────────────────────────────────────────────────
 @pytest.mark.parametrize(
-    ("value", "meaning"),
-    [(" Paid ", "sold"), ("failed", "not sold"), ("REFUND", "paid back"), ("", "sold"), ("new", "unknown, in quarantine")],
+    ("column", "value", "meaning"),
+    [
+        ("status", " Paid ", "sold"),
+        ("status", "", "sold"),
+        ("status", "failed", "not sold"),
+        ("line_type", "REFUND", "paid back"),
+        ("status", "new", "unknown, in quarantine"),
+        ("currency", "usd", "money, at a rate of 0.92"),
+        ("currency", "JPY", "unknown, in quarantine"),
+    ],
 )
-def test_a_state_is_taken_for_what_the_rules_say(value, meaning):
-    assert taken_for(value, Rules(sold=("paid", ""), not_sold=("failed",), refunds=("refund",))) == meaning
+def test_a_value_is_taken_for_what_the_settings_say(column, value, meaning):
+    rules = Rules(sold=("paid", ""), not_sold=("failed",), refunds=("refund",))
+    assert taken_for(column, value, Dialect(rules=rules, currencies={"USD": 0.92})) == meaning
+
+
+STATES = "order,customer,product,date,quantity,price,Status\n"
+
+
+def test_each_state_has_its_lines_money_and_meaning(home):
+    write(home, *[f"{line},{'Paid' if i % 10 else 'Failed'}" for i, line in enumerate(plain())], header=STATES)
+    said = run("check", "exports")[1]
+    assert "90 £900.00 Paid sold 10 £100.00 Failed not sold" in said
+    assert "10 £100.00 Other cancellations" in said
 
 
 # ── JSON ───────────────────────────────────────────────────────────────────────────────────────────

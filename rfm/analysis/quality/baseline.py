@@ -86,12 +86,18 @@ def facts(
 def _lost(judged: Any, stock_code_pattern: str) -> Any:
     """Return the refused lines of products that are no returns, with their cents where these can be read."""
     if "_rescued_data" in judged.collect_schema().names():
-        around, twice = nw.col("_rescued_data").cast(nw.String).str.contains(AROUND), nw.col("failed_expectations") == ONCE
-        aside = nw.any_horizontal(around, twice, ignore_nulls=True)
-        judged = judged.filter(~nw.when(aside).then(nw.lit(True)).otherwise(nw.lit(False)))
+        judged = nw.from_native(without_around(judged.to_native()))
+    judged = judged.filter(nw.col("failed_expectations") != ONCE)
     product = nw.col("StockCode").is_null() | nw.col("StockCode").str.contains(stock_code_pattern)
     returned = (nw.col("Quantity") < 0) & ~nw.col("TotalCents").is_null()
     return judged.filter(product, ~nw.when(returned).then(nw.lit(True)).otherwise(nw.lit(False)))
+
+
+def without_around(quarantine: Any) -> Any:
+    """Return quarantined rows without titles, totals and other lines around the sales."""
+    around = nw.col("_rescued_data").cast(nw.String).str.contains(AROUND)
+    found: Any = nw.from_native(quarantine).filter(~nw.when(around).then(nw.lit(True)).otherwise(nw.lit(False)))
+    return found.to_native()
 
 
 def _of_refused(lost: Any) -> Iterator[tuple[str, dict[str, int]]]:
@@ -103,6 +109,8 @@ def _of_refused(lost: Any) -> Iterator[tuple[str, dict[str, int]]]:
     for row in _rows(grouped.agg(nw.len().alias("Lines"), nw.col("Unvalued", "Cents").sum())):
         lines, rules = int(row["Lines"]), row["failed_expectations"] or ""
         money = {"unvalued": int(row["Unvalued"] or 0), "known_cents": int(row["Cents"] or 0)}
+        if "known_currency" in rules:  # cents of another currency
+            money = {"unvalued": lines, "known_cents": 0}
         kinds = {kind: lines for rule, kind in UNKNOWN.items() if rule in rules}
         yield row["source_file"], {"lines": lines, "unread": lines, **money, **kinds}
 
@@ -252,13 +260,13 @@ def other_codes(silver: Any, as_of: dt.date, *, stock_code_pattern: str = Rules(
     return {row["StockCode"]: Orders(int(row["len"]), _exact(row["TotalPrice"], "TotalPrice")) for row in _rows(found)}
 
 
-def by_value(judged: Any, key: str) -> dict[str, Orders]:
-    """Return lines and money of each value of a further column, which `_rescued_data` has under a key; most lines first."""
+def by_value(judged: Any, key: str, money: str = "TotalCents") -> dict[str, Orders]:
+    """Return lines and money of each value that `_rescued_data` has under a key, most lines first."""
     text = nw.col("_rescued_data").cast(nw.String)
     there: Any = nw.from_native(judged).filter(text.str.contains(f'"{key}": "'))
     rows = there.with_columns(Value=text.str.replace_all(f'^.*?"{key}": "', "").str.replace_all('".*$', ""))
-    found = _rows(rows.group_by("Value").agg(nw.len(), nw.col("TotalCents").sum()))
-    each = {str(row["Value"] or ""): Orders(int(row["len"]), _exact(row["TotalCents"], "TotalCents")) for row in found}
+    found = _rows(rows.group_by("Value").agg(nw.len(), *[nw.col(money).sum()] * bool(money)))
+    each = {str(row["Value"] or ""): Orders(int(row["len"]), _exact(row.get(money), "TotalCents")) for row in found}
     return dict(sorted(each.items(), key=lambda one: (-one[1].orders, one[0])))
 
 
