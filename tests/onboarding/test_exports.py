@@ -15,8 +15,8 @@ from rfm.onboarding.questions import nested
 TODAY = dt.date(2026, 11, 23)
 HEADS = {  # headers as documented, and one line with {n} for a number, {c} for a customer and {d} for a day of a month
     "Shopify": (
-        "Name,Email,Financial Status,Currency,Subtotal,Total,Created at,Lineitem quantity,Lineitem name,Lineitem price,Lineitem sku",
-        "#{n},u{c}@example.org,paid,EUR,19.00,23.90,2026-03-{d} 08:15:26 +0100,2,Mug,9.50,MUG-1",
+        "Name,Email,Financial Status,Currency,Total,Created at,Lineitem quantity,Lineitem name,Lineitem price,Lineitem sku",
+        "#{n},u{c}@example.org,paid,EUR,23.90,2026-03-{d} 08:15:26 +0100,2,Mug,9.50,MUG-1",
     ),
     "WooCommerce": (
         "Order Number,Order Status,Order Date,Customer Note,Email (Billing),Order Total Amount",
