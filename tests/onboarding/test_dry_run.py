@@ -6,10 +6,7 @@ import datetime as dt
 import io
 import json
 import os
-import resource
 import shutil
-import subprocess
-import sys
 import tomllib
 from collections.abc import Callable
 from decimal import Decimal
@@ -23,7 +20,6 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 import rfm
-from benchmarks.runs import orders
 from rfm.cli import main
 from rfm.cli.options import app
 from rfm.datasets.sample import make_sample
@@ -502,16 +498,3 @@ def test_real_days_in_another_format_give_the_same_gold(home, real_files):
     (home / "rfm.toml").write_text(report.offer)
     pd.testing.assert_frame_equal(gold_of(home / "own" / "landing", last), wanted)
     assert (len(report.trial.gold), report.trial.gold["Frequency"].sum()) == (len(wanted), wanted["Frequency"].sum())
-
-
-# ── a large file ───────────────────────────────────────────────────────────────────────────────────
-@pytest.mark.long
-def test_a_million_lines_are_checked_in_ten_seconds(home):
-    orders(home / "orders.csv", 1_000_000)
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run([sys.executable, "-c", "from rfm.cli import main; main()", "check", "orders.csv", "--json"], stdout=-1)
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    told = json.loads(done.stdout)
-    assert (told["lines"]["arrived"], told["lines"]["dropped"], told["counted"]["orders"]) == (1_000_000, 0, 200_000)
-    assert used.ru_utime + used.ru_stime - before.ru_utime - before.ru_stime < 10
-    assert used.ru_maxrss < 1 << 20  # KB, of the largest process that has ended
