@@ -181,9 +181,16 @@ def test_numbers_that_start_again_are_told_apart():
 
 
 def test_stand_ins_are_nobody():
-    found = values(shop(Customer=lambda i: ["Walk-in Customer", "0", "K7", "K8", "K9"][i % 5]))
-    assert found["customers.nobody"] == ("walk-in customer", "0")
+    busy = shop(Customer=lambda i: ["Walk-in Customer", "0", "0", f"K{i % 20}"][i % 4])
+    assert values(busy)["customers.nobody"] == ("0", "walk-in customer")
+    assert [one.about for one in busy.doubts] == ["customers"]
     assert "customers.nobody" not in values(shop())
+
+
+def test_a_number_that_buys_like_others_stays_a_customer():
+    profile = shop(Customer=lambda i: str(i % 12))
+    assert "customers.nobody" not in values(profile)
+    assert [one.about for one in profile.doubts] == ["customers"]
 
 
 def test_one_customer_with_most_orders_is_asked_for():
