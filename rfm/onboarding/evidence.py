@@ -279,33 +279,38 @@ def _store(lines: Lines) -> str:
 
 # ── who bought ────────────────────────────────────────────────────────
 def stand_ins(lines: Lines) -> Found:
-    """Leave out ids that stand for no customer, by their words or by what they do."""
-    customers = lines.column("customer_id")
-    nobody = list(placeholder_customers(customers))
+    """Leave out ids that stand for no customer, by their words or by what they do; doubt it where that is money."""
+    found = list(placeholder_customers(lines.column("customer_id")))
+    orders = lines.orders.groupby(lines.text("customer_id")).nunique().drop("", errors="ignore").sort_values(ascending=False)
+    others = orders.drop(found, errors="ignore")
+    kept = [one for one in found if one[-1:].isdigit() and not _is_busy(orders, others, one)]
+    nobody = tuple(dict.fromkeys(one.lower() for one in found if one not in kept))
     if nobody:
-        count = sum(customers[one] for one in nobody)
-        yield Guess(
-            "customers.nobody", tuple(dict.fromkeys(map(str.lower, nobody))), "likely", f"{count:,} lines of {some(nobody)}"
-        )
-    orders = (
-        lines.orders.groupby(lines.text("customer_id"))
-        .nunique()
-        .drop(["", *nobody], errors="ignore")
-        .sort_values(ascending=False)
-    )
-    if len(orders) > 20 and orders.iloc[0] >= 20 * orders.median() and orders.iloc[0] >= 5 * orders.iloc[1]:
-        top = str(orders.index[0])
-        amounts = lines.amounts.where(lines.text("customer_id") != top, 0.0)
-        options = [
-            Option([*map(str.lower, nobody), top.lower()], f"{top} is nobody", *totals(lines, amounts)[::-2]),
-            Option(list(map(str.lower, nobody)), f"{top} is a customer", *totals(lines, lines.amounts)[::-2]),
-        ]
-        yield Question(
-            "customers.nobody",
-            f"Does {top} stand for all customers without a name?",
-            options,
-            f"it has {orders.iloc[0]:,} orders",
-        )
+        yield Guess("customers.nobody", nobody, "likely", f"{some(nobody)} is no customer")
+    for ids, said in (
+        (kept, "is counted as a customer, but can stand for none"),
+        (set(found) - set(kept), "is counted as no customer"),
+    ):
+        amount = float(lines.amounts[lines.text("customer_id").isin(set(ids))].abs().sum())
+        if ids and weighty(lines, amount):
+            yield Doubt("customers", f"{some(list(ids))} {said}; see customers.nobody", cash(amount))
+    if len(others) > 20 and others.iloc[0] >= max(20 * others.median(), 5 * others.iloc[1]):
+        yield _ask_of(lines, str(others.index[0]), nobody)
+
+
+def _is_busy(orders: pd.Series, others: pd.Series, one: str) -> bool:
+    """Return True if a number has more orders than any customer, and three times those of most."""
+    return others.empty or orders.get(one, 0) > others.iloc[0] and orders[one] >= 3 * others.median()
+
+
+def _ask_of(lines: Lines, top: str, nobody: Sequence[str]) -> Question:
+    amounts = lines.amounts.where(lines.text("customer_id") != top, 0.0)
+    options = [
+        Option([*nobody, top.lower()], f"{top} is nobody", *totals(lines, amounts)[::-2]),
+        Option(list(nobody), f"{top} is a customer", *totals(lines, lines.amounts)[::-2]),
+    ]
+    why = "it has far more orders than any other"
+    return Question("customers.nobody", f"Does {top} stand for all customers without a name?", options, why)
 
 
 def placeholder_customers(customers: Mapping[str, int]) -> dict[str, int]:
