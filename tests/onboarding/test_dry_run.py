@@ -112,7 +112,7 @@ FILES: dict[str, tuple[bytes, int, dict]] = {  # name: content, exit status, and
             "order_id|user_id|country|created_at|total",
             lambda i: f"{70000 + i}|{i % 23}|DE|2026-{1 + i % 9:02}-{1 + i % 28:02}T23:30:00Z|{i % 90}.99",
         ),
-        0,
+        1,
         {
             "columns": {
                 "invoice": "order_id",
@@ -128,7 +128,7 @@ FILES: dict[str, tuple[bytes, int, dict]] = {  # name: content, exit status, and
     ),
     "payments.csv": (
         repeat("customer,date,amount", lambda i: f"{i % 23},2026{1 + i % 9:02}{1 + i % 28:02},{i % 90}.99"),
-        0,
+        1,
         {
             "columns": {
                 "customer_id": "customer",
@@ -145,7 +145,7 @@ FILES: dict[str, tuple[bytes, int, dict]] = {  # name: content, exit status, and
     ),
     "dollars.csv": (
         repeat("customer,date,amount", lambda i: f"{i % 23},2026-01-{1 + i % 28:02},${i}.99"),
-        0,
+        1,
         {"shop": {"currency": "$"}, "format": {"thousands": ","}},
     ),
 }
