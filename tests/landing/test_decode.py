@@ -120,12 +120,12 @@ def test_a_day_is_the_same_as_csv_parquet_and_json_lines(tmp_path):
 @pytest.mark.parametrize("kind", ["parquet", "jsonl"])
 def test_check_reads_a_folder_of_the_format(tmp_path, kind):
     lines = [[f"{489434 + i}", "85048", "BALL", 2, 1.5, 13085 + i % 50, "EIRE", f"2025-06-{i % 28 + 1:02}"] for i in range(400)]
-    lines[6][1] = None
+    lines[6][7] = "2025-02-30"
     folder = land(tmp_path, pl.DataFrame(lines, schema=COLUMNS, orient="row"))[kind]
     report = check([str(folder)], DAY + dt.timedelta(days=9))
     settings = {one.setting: one.value for one in report.guesses}
     assert (report.status, settings["files.pattern"]) == (0, f"*_transactions.{kind}")
-    assert [(one.rule, one.line) for one in report.dropped] == [("valid_stock_code", 7)]
+    assert [(one.rule, one.line) for one in report.dropped] == [("valid_invoice_date", 7)]
 
 
 # ── Parquet ────────────────────────────────────────────────────────────────────────────────────────
