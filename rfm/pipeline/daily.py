@@ -56,8 +56,11 @@ def run(
         wanted = {"date": day.isoformat(), "landing": settings.landing, "lake": settings.lake, **(parameters or {})}
         given = {name: {one: wanted[one] for one in names} for name, names in notebooks.declared(settings, list(wanted)).items()}
         record = run_record.new_record(settings, day, wanted)
-        beside = kernels.worker(BESIDE, settings, work)
-        with locked(settings, day), monitored(settings, record) as watch, beside as worker:
+        with (
+            locked(settings, day),
+            monitored(settings, record) as watch,
+            kernels.worker(BESIDE, settings, work) as worker,
+        ):
             _run_stages(watch, given, work, worker, kernels, on_stage, on_begin)
             vars(record).update(vars(worker.ask("conclude", record)))
             watch.warn(watch.emitter.said())  # before the record is published

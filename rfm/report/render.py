@@ -9,7 +9,9 @@ import datetime as dt
 import hashlib
 import html
 import json
+import os
 import re
+import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -171,9 +173,11 @@ def _environment() -> Any:
     """Return Jinja with our filters; it keeps what it has compiled, so pages share the frame."""
     from jinja2 import Environment, FileSystemBytecodeCache, FileSystemLoader
 
-    cache = None
-    with suppress(RuntimeError, OSError):  # no temporary folder of this user alone: the templates are compiled again
-        cache = FileSystemBytecodeCache()
+    compiled = TEMPLATE / "__pycache__"  # as Python keeps its modules, where it may
+    with suppress(OSError):
+        compiled.mkdir(exist_ok=True)
+    keep = not sys.dont_write_bytecode and os.access(compiled, os.W_OK)
+    cache = FileSystemBytecodeCache(str(compiled)) if keep else None
     environment = Environment(loader=FileSystemLoader(TEMPLATE), autoescape=True, trim_blocks=True, bytecode_cache=cache)
     environment.filters.update(PAGE_FILTERS)
     return environment

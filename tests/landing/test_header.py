@@ -170,6 +170,6 @@ def test_the_separator_is_that_of_the_table_not_of_its_title():
     assert detect_separator(raw, ["order", "day", "buyer", "sum"]) == ";"
 
 
-def test_the_separator_is_found_below_titles_where_all_lines_end_with_one():
+def test_the_separator_is_found_where_all_lines_end_with_one():
     raw = text(["HDR 2025"], ["Sales report of"]) + text(NAMES, *([*line, ""] for line in LINES), separator=";")
     assert detect_separator(raw, blanks=True) == ";"

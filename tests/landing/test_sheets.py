@@ -79,7 +79,7 @@ def test_a_sheet_of_other_columns_is_named():
     assert notes == [said]
 
 
-def test_all_sheets_with_the_columns_are_read_in_any_order_and_letters():
+def test_all_sheets_with_the_columns_are_read_in_any_order():
     second = [[str(cell).upper() for cell in row][::-1] for row in SALES]
     assert orders(workbook(One=SALES, Two=second)) == ALL * 2
 
@@ -89,7 +89,7 @@ def test_a_workbook_without_sales_says_which_sheets_it_has():
         rows(workbook(A=[["Notes"], ["x"]], B=[["Order", "Day"], ["A1", "2025-01-05"]]))
 
 
-def test_text_of_a_workbook_has_the_sheets_with_the_largest_table():
+def test_text_of_a_workbook_has_its_largest_table():
     raw = workbook(Notes=[["a"], ["b"]], One=SALES, Two=[row[::-1] for row in SALES], Stock=[["Item", "Left"], ["x", 5]])
     assert to_utf8(raw, "x") == csv(SALES) + csv(LINES)
 

@@ -88,7 +88,7 @@ def test_no_line_is_wider_than_the_terminal(home, width):
     assert "\x1b" not in screen.getvalue()
 
 
-def test_a_customer_with_markup_and_control_characters_is_harmless(home):
+def test_a_customer_with_markup_and_controls_is_harmless(home):
     bad = "[red]x[/]\x1b[31m"
     write(home, *plain(), sold(3, customer=bad, price="9999.00"))
     said = run("check", "exports")[1]

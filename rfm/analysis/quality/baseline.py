@@ -68,7 +68,17 @@ def facts(
     stock_code_pattern: str = Rules().stock_code_pattern,
     revenue: Literal["gross", "net"] = "gross",
 ) -> Facts:
-    """Count lines and money per file, from judged rows of the quarantine and rows of silver; parameters as for `money_flow`."""
+    """Count lines and money per file, from judged rows of the quarantine and rows of silver; parameters as for `money_flow`.
+
+    Examples
+    --------
+    >>> import datetime
+    >>> import rfm
+    >>> refused, silver = rfm.judge(rfm.example("retail_transactions_quarantine")), rfm.example("retail_transactions_silver")
+    >>> found = rfm.quality.facts(refused, silver, datetime.date(2025, 10, 23))
+    >>> bool(found.total("cents") > 0)
+    True
+    """
     lost = _lost(nw.from_native(refused), stock_code_pattern)
     rows: Any = nw.from_native(arrow_typed(TABLES["retail_transactions_silver"], silver))
     rows = rows.with_columns(nw.col("InvoiceDate").cast(nw.Date))
