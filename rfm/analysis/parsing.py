@@ -90,6 +90,7 @@ def tidy(rows: nw.LazyFrame, names: list[str], form: Format) -> nw.LazyFrame:
 
     def digits(text: nw.Expr) -> nw.Expr:
         text = text.str.strip_chars(_AROUND).str.replace_all(CURRENCY, "").str.strip_chars(_AROUND)
+        text = text.str.replace_all(f"^[{form.decimal}]$", "?")  # a mark alone is no number
         return text.str.replace_all(f"^[{form.decimal}]", f"0{form.decimal}")
 
     def sign(text: nw.Expr) -> nw.Expr:  # more than one remains, and makes it no number

@@ -12,7 +12,8 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from rfm.analysis import quality
-from rfm.analysis.cleaning import EXPECTATIONS, LARGEST_TOTAL, SEVERITIES, clean, judge
+from rfm.analysis.cleaning import EXPECTATIONS, SEVERITIES, clean, judge
+from rfm.analysis.meaning import LARGEST_TOTAL
 from rfm.analysis.metrics import rfm_metrics
 from rfm.analysis.parsing import money
 from rfm.contracts import TABLES

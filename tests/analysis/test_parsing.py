@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from rfm.analysis import quality
 from rfm.analysis.cleaning import SEVERITIES, clean, judge
 from rfm.analysis.metrics import rfm_metrics
-from rfm.config import LANDING_COLUMNS, RAW, Columns, Dialect, Format, plain_name
+from rfm.config import LANDING_COLUMNS, RAW, Columns, Dialect, Format, Rules, plain_name
 from rfm.contracts import TABLES
 from rfm.datasets.sample import make_sample
 from rfm.errors import InputError, SettingsError
@@ -49,6 +49,9 @@ class Shop(NamedTuple):
     encoding: str = "utf-8"
 
 
+EXAMPLE_RULES = {  # a shop with headers of its own has to name them
+    name: getattr(Rules(), name) for name in ("stock_code_pattern", "invoice_pattern", "cancellation", "cancellation_pattern")
+}
 SHOPS = {
     "German export": Shop(
         # 2 · 1.234,50 + 1 · 0,005 → 2469.00 + 0.01; Müller's 3 · 9,99 = 29.97; C1003 is a cancellation; 30.02. is no day
@@ -73,6 +76,7 @@ C10003;12345;Stühle;-1;1.234,50;K1;Österreich;02.01.2026
                 "invoice_date": "Rechnungsdatum",
             },
             "format": {"date": "%d.%m.%Y", "decimal": ",", "thousands": "."},
+            "rules": EXAMPLE_RULES,
         },
         {"K1": (5, 1, "2469.01"), "Müller": (4, 1, "29.97")},
         ["valid_quantity", "valid_invoice_date", "valid_unit_price"],
@@ -106,6 +110,7 @@ C10003;12345;Stühle;-1;1.234,50;K1;Österreich;02.01.2026
                 "cancellation": "negative",
                 "revenue": "net",
                 "stock_code_pattern": "^TEA",
+                "code_required": True,
             },
         },
         {"ann@example.com": (3, 2, "1260.00"), "bob@example.com": (2, 1, "0.00")},
@@ -152,6 +157,7 @@ C9 19970103 0.99
                 "price": "Amount",
             },
             "format": {"date": "%Y%m%d"},
+            "rules": {"cancellation": "none"},
         },
         {"00001": (10596, 2, "28.77"), "C9": (10594, 1, "0.99")},
         ["valid_unit_price"],
@@ -543,7 +549,11 @@ HEADERS = [
     ),
     ("Datum;Kunde;Betrag\n", {"country": "Land"}, "lacks 1 required column(s): Land; found Datum, Kunde, Betrag"),
     ("Datum;Kunde;Betrag\n", {"cancelled": "Storno"}, "lacks 1 required column(s): Storno; found"),
-    ("Datum;Kunde;Betrag;betrag\n", {}, "column(s) Betrag, betrag appear twice; found Datum, Kunde, Betrag, betrag"),
+    (
+        "Datum;Kunde;Betrag;betrag\n",
+        {},
+        "column(s) Betrag appear twice; found Datum, Kunde, Betrag (column 3), betrag (column 4)",
+    ),
 ]
 SHORT = dict.fromkeys(["invoice", "stock_code", "description", "quantity", "country"], "")
 SHORT |= {"customer_id": "Kunde", "invoice_date": "Datum", "price": "Betrag"}
@@ -567,6 +577,7 @@ GERMAN = {
     "files": {"pattern": "*.csv", "separator": ";"},
     "columns": dict(zip(LANDING_COLUMNS, ["Beleg", "Artikel", "Text", "Menge", "Preis", "Kunde", "Land", "Datum"], strict=True)),
     "format": {"date": "%d.%m.%Y", "decimal": ",", "thousands": "."},
+    "rules": EXAMPLE_RULES,
 }
 FIRST, LAST = dt.date(2025, 10, 22), dt.date(2025, 10, 23)
 SECRET = "K-4711-Pfannkuchen"
