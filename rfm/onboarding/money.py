@@ -290,4 +290,17 @@ def _which_currency(lines: Lines, where: Mapping[str, pd.Series], setting: str) 
     return Question(setting, "Which currency counts?", options, f"amounts are in {some(list(where))}, and are never added up")
 
 
-RULES = (order_totals, rival_amounts, price_decimals, fractions, unsure_marks, currencies)
+def discounts_left_on(lines: Lines) -> Found:
+    """Doubt discounts that are not taken off: a column does not say if the amounts are before it, and of what it is a part."""
+    if "columns.discount" in lines.known:
+        return
+    used = {one.column for role, one in lines.matches.items() if role != "discount"}
+    for column in lines.facts:
+        if column not in used and name_score("discount", column) >= HEAD:
+            given = lines.filled[column].str.contains("[1-9]", na=False)
+            said = f"{int(given.sum()):,} lines have a {column!r} that is not taken off; see columns.discount"
+            if given.any():
+                yield Doubt("discount", said, cash(lines.amounts[given].abs().sum()))
+
+
+RULES = (order_totals, rival_amounts, price_decimals, fractions, unsure_marks, currencies, discounts_left_on)

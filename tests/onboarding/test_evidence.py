@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from decimal import Decimal
 from typing import Any
 
 import pandas as pd
@@ -236,3 +237,11 @@ def test_orders_in_several_files_are_counted_once():
     assert values(Profile(twice, today=TODAY, sources=sources))["files.overlap"] == "once"
     other = pd.concat([lines, lines.assign(**{"Order ID": [f"9{one}" for one in lines["Order ID"]]})], ignore_index=True)
     assert "files.overlap" not in values(Profile(other, today=TODAY, sources=sources))
+
+
+def test_a_discount_that_is_not_taken_off_is_a_doubt():
+    table = {"Order": range(40), "Date": "2025-03-04", "Customer": [f"K{i % 9}" for i in range(40)], "Price": "10.00"}
+    lines = pd.DataFrame(table | {"Discount": ["5 %", "0", "", "0.00"] * 10}).astype(str)
+    (doubt,) = [one for one in Profile(lines).doubts if one.about == "discount"]
+    assert (doubt.said.split(" ")[0], doubt.amount) == ("10", Decimal("100.00"))
+    assert not [one for one in Profile(lines, known={"columns.discount": "Discount"}).doubts if one.about == "discount"]
