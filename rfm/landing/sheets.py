@@ -35,7 +35,8 @@ from rfm.landing.header import (
 )
 
 PIECE, ROWS = 8 << 20, 50_000  # bytes, and rows of a workbook or a Parquet file, that are worked on at a time
-DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError, ValueError)
+# What the libraries raise for bytes that they cannot read; OSError for a place that is not in them, RuntimeError for a password.
+DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, OSError, ValueError)
 MOST_MEMBERS, MOST_RATIO, SMALL, MOST_BYTES = 20, 200, 1 << 24, 4 << 30  # of an archive: files; how far it may unpack
 MOST_CELLS, MOST_REPEATED = 50_000_000, 1000  # of a sheet: cells of the rectangle that holds all; how often a value repeats
 FEW_VALUES, SMALL_SHEET = 5, 5  # values in a sheet that has no table; how often a sheet is in another that matters more
@@ -245,10 +246,10 @@ def read_archive(chunks: Iterator[bytes], name: str, encoding: str) -> Iterator[
         f"{name}: not a sales file but a ZIP archive that cannot be read",
         "; send it again, or the files in it, without a password",
     )
-    with SpooledTemporaryFile(8 * PIECE) as held, _readable(said, remedy):  # the list of files is at the end
-        held.writelines(chunks)
+    with SpooledTemporaryFile(8 * PIECE) as held:
+        held.writelines(chunks)  # the list of files is at the end; a source or a disk that fails here is no damaged archive
         packed = held.tell()
-        with zipfile.ZipFile(held) as archive:
+        with _readable(said, remedy), zipfile.ZipFile(held) as archive:
             members = [one for one in archive.infolist() if not one.is_dir() and not _is_hidden(one.filename)]
             if not members:
                 raise InputError(f"{name}: a ZIP archive without a file; export it again")

@@ -16,6 +16,7 @@ from rfm.errors import InputError
 from rfm.landing.csv import iter_tables, parse
 from rfm.landing.decode import to_utf8
 from rfm.landing.reader import read_files
+from rfm.landing.sheets import read_archive
 
 DAY = dt.date(2025, 3, 1)
 NAMES = ["Order", "Day", "Buyer", "Sum"]
@@ -205,3 +206,12 @@ def test_hidden_customers_of_a_sheet_are_in_no_title(monkeypatch):
 
 def test_parse_takes_archives_as_well():
     assert parse(archive(a__csv=csv(SALES)), "x", columns=COLUMNS).num_rows == len(LINES)
+
+
+def test_a_source_that_fails_is_no_damaged_archive():
+    def chunks() -> Any:
+        yield b"PK\x03\x04"
+        raise ConnectionResetError("the bucket hung up")
+
+    with pytest.raises(ConnectionResetError):
+        next(read_archive(chunks(), "sales.zip", "auto"))
