@@ -89,7 +89,7 @@ class Clusters(Section):
     iqr_factor: float = Field(1.5, gt=0, description="distance of the outlier fences from the quartiles, in interquartile ranges")
     n_init: int = Field(10, ge=1, description="number of starts of K-means; the best result is kept")
     seed: int = Field(42, ge=0, description="seed of K-means")
-    stability: Literal["steady", "off"] = Field("steady", description="start from the previous model; off: fit anew each day")
+    stability: Literal["steady", "off"] = Field("steady", description="steady starts from the previous model, off fits every day")
     band: Share = Field(0.05, description="a customer moves only to a cluster that is nearer by more than this share")
     name_band: Share = Field(0.3, description="a cluster is renamed only if its medians pass a cut-off by more than this share")
     max_drift: float = Field(0.1, gt=0, description="how far a centroid may move in a run, in standard deviations")

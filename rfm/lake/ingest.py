@@ -254,7 +254,7 @@ PAUSE = 0.25  # seconds
 
 def audit(lake: Lake) -> dict[str, int]:
     """Return the rows that bronze, silver and quarantine hold; refuse to go on if files lost or gained rows."""
-    # The totals stand in the tables' logs, so comparing them is cheap. Rows are counted by file only where they differ.
+    # The tables' logs hold the totals, so comparing them is cheap. Rows are counted by file only where they differ.
     for look in range(LOOKS):
         noted = lake.read(LEDGER).filter(pl.col("layer").is_in(list(LAYERS))).collect()
         states = lake.state(LAYERS.values())

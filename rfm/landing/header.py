@@ -163,7 +163,7 @@ def _is_numeric(cell: str) -> bool:
 
 
 def place_header(lines: Sequence[bytes], separator: str, wanted: Collection[str] = ()) -> Layout:
-    """Return where the header stands in the first lines of a file, and its names, as many as the lines below have fields."""
+    """Return the place of the header in the first lines of a file, and one name for each field of the lines below."""
     rows, ends = _rows_of(lines, separator)
     if not rows:
         return Layout(separator, [], (), len(lines[0]))

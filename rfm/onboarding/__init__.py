@@ -106,7 +106,7 @@ def check(
 
 def _questions(lines: Profile) -> list[Question]:
     """Return what the files leave open, each setting once."""
-    found: list[Question] = [*getattr(lines, "questions", []), *questions.own(lines)]
+    found: list[Question] = [*lines.questions, *questions.own(lines)]
     return list({one.setting: one for one in reversed(found)}.values())[::-1]
 
 
@@ -155,7 +155,7 @@ def _doubts(report: Report, trial: DryRun) -> list[Finding]:
             return Finding("mend", one.about, one.said)
         return dry_run.doubt(trial, one.about, one.said, one.amount * more)
 
-    return [money(one) for one in getattr(report.lines, "doubts", [])]
+    return [money(one) for one in report.lines.doubts]
 
 
 def _in_force(settings: Settings, sample: Sample) -> tuple[dict[str, Any], list[Finding]]:

@@ -5,12 +5,10 @@ from __future__ import annotations
 import io
 import zipfile
 from pathlib import Path
-from typing import Any
-
-import xlsxwriter
 
 from rfm.landing.header import AUTO
 from rfm.onboarding.sniff import FileProfile, input_of, look_at
+from tests.landing.test_sheets import workbook
 
 NAMES = ["Order", "Day", "Buyer", "Sum"]
 LINES = [[f"A{number}", "2025-01-05", f"C{number % 7}", f"{number}.50"] for number in range(60)]
@@ -27,17 +25,6 @@ def profile(folder: Path, name: str, raw: bytes) -> FileProfile:
 def text(*lines: list[str], separator: str = ",") -> bytes:
     """Return lines as CSV."""
     return "".join(f"{separator.join(line)}\n" for line in lines).encode()
-
-
-def workbook(**sheets: list[list[Any]]) -> bytes:
-    """Return a workbook of sheets."""
-    written = io.BytesIO()
-    with xlsxwriter.Workbook(written, {"in_memory": True}) as book:
-        for name, rows in sheets.items():
-            sheet = book.add_worksheet(name)
-            for at, row in enumerate(rows):
-                sheet.write_row(at, 0, row)
-    return written.getvalue()
 
 
 def test_lines_around_the_table_are_no_samples(tmp_path):
