@@ -346,7 +346,8 @@ def _ingest(settings: Settings, lake: Lake, place: Input, today: dt.date, tell: 
         tell("reading files", done, len(place.names))
 
     progress(0)
-    there = settings.model_copy(update={"landing": place.landing})
+    whatever = settings.files.model_copy(update={"settle_seconds": 0})  # is there is read
+    there = settings.model_copy(update={"landing": place.landing, "files": whatever})
     further = not settings.columns.own  # a line of the example's header with a further column does not fit it
     found = stages.ingest_files(lake, there, today, files=place.names, progress=progress, further=further)
     return [*found.refused, *found.left_out]

@@ -130,7 +130,7 @@ class _Latest:
 def warnings_of(settings: Settings, first: dt.date, last: dt.date) -> tuple[list[str], bool]:
     """Return the warnings of some days' runs, and whether a file was refused."""
     said = open_lake(settings).frame(RUN_WARNINGS, run_date=days(first, last))
-    return list(dict.fromkeys(said["message"])), bool((said["severity"] == "error").any())
+    return list(dict.fromkeys(said.loc[said["severity"] != "note", "message"])), bool((said["severity"] == "error").any())
 
 
 def results(settings: Settings, headlines: Mapping[dt.date, str]) -> list[dict[str, Any]]:
@@ -170,7 +170,7 @@ def to_bronze(
 ) -> None:
     """Run the stage of notebook 1."""
     found = ahead or stages.ingest_files(lake, settings, run_date, restate)
-    ingest.warn(lake, run_date, found.refused)
+    ingest.warn(lake, run_date, found.refused, found.skipped)
 
 
 def to_silver(settings: Settings, lake: Lake, run_date: dt.date, ahead: bool = False) -> None:

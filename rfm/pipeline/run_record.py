@@ -96,6 +96,7 @@ class RunRecord:
     stability: dict[str, Any] | None = None
     seconds: float | None = None
     errors: list[str] | None = None
+    noted: list[str] | None = None
     error: str | None = None
 
     def warn(self, lines: Iterable[str]) -> None:
@@ -167,9 +168,11 @@ def _stability(lake: Lake, run_date: dt.date) -> dict[str, Any]:
 
 
 def add_warnings(lake: Lake, record: RunRecord) -> None:
-    """Add the warnings that the stages have written for the run date; those of severity ``error`` also under ``errors``."""
+    """Add the warnings that the stages have written for the run date; errors also under ``errors``, notes under ``noted``."""
     said = lake.frame(RUN_WARNINGS, run_date=record.run_date).sort_values(["severity", "stage", "kind", "message"])
-    record.warn(said["message"])
+    noted = said["severity"] == "note"
+    record.warn(said.loc[~noted, "message"])
+    record.noted = list(said.loc[noted, "message"])
     record.errors = list(said.loc[said["severity"] == "error", "message"])
 
 

@@ -412,7 +412,10 @@ def test_the_pattern_of_names_is_the_shops(tmp_path):
 
 @pytest.mark.parametrize(
     ("made", "said"),
-    [(True, r"holds no file like \*_transactions\.csv\* \(1 other file\(s\)\)"), (False, "there is no such folder")],
+    [
+        (True, r"holds no file like \*_transactions\.csv\* \(1 not like \[files\] pattern: notes\.txt\)"),
+        (False, "there is no such folder"),
+    ],
     ids=["empty", "missing"],
 )
 def test_an_empty_or_missing_folder_says_what_to_do(tmp_path, made, said):
