@@ -22,7 +22,7 @@ from typing import Any
 
 from rfm.config import VERSION
 from rfm.contracts import BRONZE, CLUSTER_MODELS, GOLD, HISTORY, PIPELINE_RUNS, RUN_WARNINGS, SEGMENT_STABILITY, SEGMENT_SUMMARY
-from rfm.errors import first_line, redact
+from rfm.errors import first_line
 from rfm.lake import Lake
 from rfm.lake.tables import rows_added
 from rfm.lake.tables import table_versions as versions
@@ -226,7 +226,7 @@ def log_rows(lake: Lake, record: RunRecord, whole: StageRecord | None = None) ->
     try:
         lake.replace(PIPELINE_RUNS, pl.DataFrame(rows), run_id=record.run_id)
     except Exception as error:  # noqa: BLE001 (a run never fails because of its log)
-        return [f"run log: not written: {redact(first_line(error))}"]
+        return [f"run log: not written: {first_line(error)}"]
     return []
 
 
@@ -268,7 +268,7 @@ def logged(lake: Lake, run_date: dt.date, ahead: Mapping[str, int] | None = None
 
 def reason_of(error: BaseException) -> str:
     """Return in one line why a run ended."""
-    return redact(first_line(error)) if isinstance(error, Exception) else f"stopped ({type(error).__name__})"
+    return first_line(error) if isinstance(error, Exception) else f"stopped ({type(error).__name__})"
 
 
 def _count_written(lake: Lake, whole: StageRecord, before: Mapping[str, int], ahead: Mapping[str, int], lines: int) -> None:

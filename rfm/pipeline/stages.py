@@ -122,7 +122,7 @@ def ingest_files(
         further=further,
         fill_down=given.fill_down,
         count_orders=settings.dialect.order,
-        settle=given.settle_seconds,
+        settle=0 if any(isinstance(file, str) for file in new) else given.settle_seconds,  # `rfm check` reads what is there
     )
     if progress:
         reading.progress = progress
