@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import datetime as dt
 import re
 import shlex
@@ -35,6 +36,13 @@ from rfm.dialect import plain_name as plain_name
 from rfm.errors import SettingsError, printable, unknown
 
 VERSION = "0.1.0"
+NO_TEXT = (
+    "idna",
+    "punycode",
+    "undefined",
+    "unicode-escape",
+    "raw-unicode-escape",
+)  # codecs of Python that are no encodings of files
 
 
 class Files(Section):
@@ -61,9 +69,12 @@ class Files(Section):
     @classmethod
     def _is_codec(cls, encoding: str) -> str:
         try:
-            "".encode(encoding if encoding != "auto" else "utf-8")
-        except LookupError:
-            raise ValueError("is not a text encoding; write auto, utf-8, cp1252 …") from None
+            "".encode(encoding if encoding != "auto" else "utf-8")  # LookupError: also for a codec of bytes, such as base64
+            strange = encoding != "auto" and codecs.lookup(encoding).name in NO_TEXT
+        except (LookupError, ValueError):
+            strange = True
+        if strange:
+            raise ValueError("is not a text encoding; write auto, utf-8, cp1252 …")
         return encoding
 
 

@@ -39,6 +39,7 @@ MASKED = {  # patterns of what no message repeats, and what stands in its place
 QUOTED = re.compile(r"\[[^\[\]]*[\"',][^\[\]]*\]|(?<=value )(?:'[^']*'|\"[^\"]*\")|(?<=string )(?:'[^']*'|\"[^\"]*\")")
 # control characters, marks that turn the direction of text, zero-width characters and lone surrogates
 UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]")
+NO_MEMORY = "there is too little memory; close other programs, or take a larger computer, then run again"
 NETWORK = ("botocore", "aiobotocore", "aiohttp")  # packages whose errors come from outside the code
 TROUBLES = {  # pattern in an error's text: what it means and what to do; the first match counts
     r"NoCredentials|locate credentials|PartialCredentials|169\.254\.169\.254|ProfileNotFound|no providers in chain": (
@@ -116,7 +117,7 @@ def printable(text: str, keep: str = "") -> str:
     return UNSEEN.sub(lambda found: found[0] if found[0] in keep else json.dumps(found[0])[1:-1], text)
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """Return the first line of an error's message, without secrets and the values that a library quotes."""
     own = isinstance(error, RfmError)
     said = (Exception.__str__(error) if own else str(error)).strip()  # not yet in one line
@@ -124,14 +125,14 @@ def first_line(error: Exception) -> str:
     return printable(redact(line if own else QUOTED.sub("…", line)))
 
 
-def explain_cloud_error(error: Exception | str) -> str | None:
+def explain_cloud_error(error: BaseException | str) -> str | None:
     """Return the cause of an error of a bucket, a network or a Spark server, and its remedy; None for others."""
     # the server's own text is not repeated: it may hold a token
     text = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
     return next((said for pattern, said in TROUBLES.items() if re.search(pattern, text)), None)
 
 
-def as_user_error(error: Exception, said: str, remedy: str = "", *more: type[Exception]) -> Exception:
+def as_user_error(error: BaseException, said: str, remedy: str = "", *more: type[Exception]) -> BaseException:
     """Return an InputError for an error of a disk, a network or a missing package; any other error as it is."""
     outside = isinstance(error, (OSError, ImportError, *more)) or type(error).__module__.startswith(NETWORK)
     if isinstance(error, RfmError) or not outside:
