@@ -82,9 +82,11 @@ class Quality(Section):
     """When a run warns: ``[quality]``."""
 
     z: float = Field(4.0, gt=0, description="warn if a volume or share is this many robust standard deviations from normal")
-    history: int = Field(6, ge=2, description="number of earlier same weekdays, or runs, needed before a run warns")
-    days: int = Field(14, ge=1, description="number of days up to the run date that are checked")
-    fresh_days: int = Field(2, ge=0, description="warn if the newest sale is more than this many days before the run date")
+    history: int = Field(6, ge=2, le=10_000, description="number of earlier same weekdays, or runs, needed before a run warns")
+    days: int = Field(14, ge=1, le=3660, description="number of days up to the run date that are checked")
+    fresh_days: int = Field(
+        2, ge=0, le=36_600, description="warn if the newest sale is more than this many days before the run date"
+    )
 
 
 class Baseline(Section):
@@ -104,15 +106,15 @@ class Clusters(Section):
     k_max: int = Field(12, le=50, description="largest number of clusters tried")
     silhouette_weight: Share = Field(0.6, description="weight of the silhouette in the score of a k; the elbow has the rest")
     iqr_factor: float = Field(1.5, gt=0, description="distance of the outlier fences from the quartiles, in interquartile ranges")
-    n_init: int = Field(10, ge=1, description="number of starts of K-means; the best result is kept")
-    seed: int = Field(42, ge=0, description="seed of K-means")
+    n_init: int = Field(10, ge=1, le=1000, description="number of starts of K-means; the best result is kept")
+    seed: int = Field(42, ge=0, le=2**32 - 1, description="seed of K-means")
     stability: Literal["steady", "off"] = Field("steady", description="steady starts from the previous model, off fits every day")
     band: Share = Field(0.05, description="a customer moves only to a cluster that is nearer by more than this share")
     name_band: Share = Field(0.3, description="a cluster is renamed only if its medians pass a cut-off by more than this share")
     max_drift: float = Field(0.1, gt=0, description="how far a centroid may move in a run, in standard deviations")
     k_margin: float = Field(0.05, ge=0, description="another k is chosen only if its score is better by this share")
-    k_days: int = Field(7, ge=1, description="for this many days in a row")
-    gap_days: int = Field(7, ge=1, description="fit a new model if the previous run is more than this many days ago")
+    k_days: int = Field(7, ge=1, le=36_600, description="for this many days in a row")
+    gap_days: int = Field(7, ge=1, le=36_600, description="fit a new model if the previous run is more than this many days ago")
 
     @model_validator(mode="after")
     def _range(self) -> Clusters:
@@ -140,7 +142,9 @@ class Exclusions(Section):
     """Which customers are kept out of the fit, and assigned to a cluster all the same: ``[exclusions]``."""
 
     bulk_amount: float = Field(0, ge=0, description="an invoice above this amount is a bulk order; 0: none")
-    bulk_quantity: int = Field(0, ge=0, description="an invoice with more pieces than this is a bulk order; 0: none")
+    bulk_quantity: int = Field(
+        0, ge=0, le=2**31 - 1, description="an invoice with more pieces than this is a bulk order; 0: none"
+    )
     test_pattern: str = Field("", description='stock codes of test transactions, as a regular expression, such as "^TEST"')
 
     _compiles = field_validator("test_pattern")(compiles)
@@ -154,8 +158,10 @@ class Exclusions(Section):
 class Care(Section):
     """How tables are maintained: ``[care]``."""
 
-    optimize_every: int = Field(50, ge=0, description="a run compacts a table after this many commits; 0: never")
-    retain_days: int = Field(7, ge=7, description="number of days that a past version of a table stays readable (at least 7)")
+    optimize_every: int = Field(50, ge=0, le=1_000_000, description="a run compacts a table after this many commits; 0: never")
+    retain_days: int = Field(
+        7, ge=7, le=36_600, description="number of days that a past version of a table stays readable (at least 7)"
+    )
 
 
 class OnFailure(Section):

@@ -62,6 +62,22 @@ TROUBLES = {  # pattern in an error's text: what it means and what to do; the fi
 }
 
 
+GROUND = {  # the same for what happens on this computer
+    r"No space left|os error 28\b|Errno 28\b|[Qq]uota exceeded": "the disk is full; free some space, then run again",
+    r"Too many open files|os error 24\b|Errno 24\b": (
+        "too few files may be open at once; raise the limit, as with `ulimit -n 1024`, then run again"
+    ),
+    r"Read-only file system|os error 30\b|Errno 30\b": "the disk is read-only; name another place, then run again",
+    r"Permission denied|os error 13\b|Errno 13\b": "no permission; choose another folder or change its rights",
+    r"MemoryError|[Oo]ut of memory|annot allocate memory|os error 12\b|bad_alloc|malloc of size|Unable to allocate": NO_MEMORY,
+    r"(?:No such file|not found)[^\n]*\.parquet|\.parquet[^\n]*(?:No such file|not found)|out of spec|range\.end as u64|"
+    r"(?i:parquet (?:file|magic|error|footer)|eof while reading parquet|invalid parquet)": (
+        "a data file of the lake is missing or damaged; `rfm repair` says what it can rebuild, and does"
+    ),
+}
+TABLE_FILE = re.compile(r"(\w+)/(?:[^/\s]+/)?[^/\s]+\.parquet")
+
+
 class RfmError(Exception):
     """Any error that users can fix; its one line names file, column, count and remedy.
 
@@ -130,6 +146,16 @@ def explain_cloud_error(error: BaseException | str) -> str | None:
     # the server's own text is not repeated: it may hold a token
     text = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
     return next((said for pattern, said in TROUBLES.items() if re.search(pattern, text)), None)
+
+
+def in_words(error: BaseException | str) -> str | None:
+    """Return in a sentence what went wrong outside the program, and its remedy; None for any other error."""
+    if known := explain_cloud_error(error):
+        return f"a service failed: {known}"
+    text = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
+    said = next((said for pattern, said in GROUND.items() if re.search(pattern, text)), None)
+    table = TABLE_FILE.search(text)
+    return f"{table[1]}: {said}" if said and table and "rfm repair" in said else said
 
 
 def as_user_error(error: BaseException, said: str, remedy: str = "", *more: type[Exception]) -> BaseException:
