@@ -94,13 +94,13 @@ class Ingested(NamedTuple):
 def ingest_files(
     lake: Lake,
     settings: Settings,
-    run_date: dt.date,
+    run_date: dt.date | Sequence[dt.date],
     restate: bool = False,
     files: Sequence[Any] | None = None,
     progress: Callable[[int], None] | None = None,
     further: bool = True,
 ) -> Ingested:
-    """Read the files that bronze does not have yet, of those dated up to the run date, and write their lines once.
+    """Read the files that bronze does not have yet, of those dated up to the last run date, and write their lines once.
 
     ``further=False`` leaves out columns without a meaning, which only a lake that is kept needs.
     """
@@ -108,7 +108,8 @@ def ingest_files(
     from rfm.landing.files import list_files
     from rfm.landing.reader import read_files
 
-    seen = list_files(settings.landing, settings.files.pattern, until=run_date) if files is None else files
+    until = run_date if isinstance(run_date, dt.date) else run_date[-1]
+    seen = list_files(settings.landing, settings.files.pattern, until=until) if files is None else files
     new = ingest.new_files(lake, seen, restate=restate)
     given = settings.files
     reading = read_files(
