@@ -52,8 +52,6 @@ RAGGED = '^[{]"_(?:raw|line)": '
 """Start of ``_rescued_data`` for a line with more or fewer fields than the header."""
 AROUND = '^[{]"_(?:raw|line)".*"_kind": "'
 """A line around the table, such as a title or a total, in ``_rescued_data``."""
-ONCE = "order_counted_once"
-"""Reason of quarantined lines whose order is in an earlier file, by files.overlap = "once"."""
 BLANKS = " \t\n\v\f\r\u00a0"
 """Characters stripped around a value; listed, because engines disagree on what whitespace is."""
 YES = (
