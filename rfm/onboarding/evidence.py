@@ -30,6 +30,9 @@ def blank_repeats(lines: Lines) -> Found:
 # ── what was sold ─────────────────────────────────────────────────────
 def statuses(lines: Lines) -> Found:
     """List what became of orders, and ask what unknown words mean."""
+    if state := identity.event_of(lines):
+        yield from identity.events(lines, state)
+        return
     meant: dict[str, str] = {}
     columns = []
     for role in ("status", "line_type"):
