@@ -289,7 +289,7 @@ COUNTED = ["CustomerID", "InvoiceNo", "StockCode", "Quantity", "InvoiceDate", "I
 
 def run_backtest(settings: Settings, first: dt.date | None = None, last: dt.date | None = None, every: int = 7) -> pd.DataFrame:
     """Segment many past days in every way and measure how well each way predicted what followed."""
-    silver = open_lake(settings).rows(SILVER, columns=COUNTED)
+    silver = open_lake(settings).rows(SILVER, until=dt.date.max, columns=COUNTED)
     if silver.is_empty():
         raise InputError(f"{settings.lake}: {SILVER} has 0 rows; run `rfm daily` first")
     invoices = purchases(silver, dt.date.max, stock_code_pattern=settings.rules.stock_code_pattern).to_pandas()

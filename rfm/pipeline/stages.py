@@ -137,9 +137,7 @@ def clean_files(lake: Lake, settings: Settings, files: Sequence[str] | None = No
 
     new = ingest.files_to_clean(lake) if files is None else files
     chosen = severities(severities_of(settings.dialect), settings.expectations)
-    earlier = lake.read(SILVER) if settings.files.overlap == "once" else None
-    arrived = lake.read(BRONZE, source_file=new)
-    valid, refused = clean(arrived, severities=chosen, dialect=settings.dialect, earlier=earlier)
+    valid, refused = clean(lake.read(BRONZE, source_file=new), severities=chosen, dialect=settings.dialect)
     return ingest.write_silver(lake, valid, refused, new)
 
 
