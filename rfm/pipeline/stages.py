@@ -106,14 +106,23 @@ def ingest_files(
     """
     from rfm.lake import ingest
     from rfm.landing.files import list_files
-    from rfm.landing.reader import read_files
 
     seen = list_files(settings.landing, settings.files.pattern, until=run_date) if files is None else files
     new = ingest.new_files(lake, seen, restate=restate)
+    reading = read_landing(settings, new, run_date, further)
+    if progress:
+        reading.progress = progress
+    return Ingested(new, ingest.write_bronze(lake, reading, restate=restate), reading.refused, reading.left_out)
+
+
+def read_landing(settings: Settings, files: Sequence[Any], run_date: dt.date, further: bool = True) -> Any:
+    """Return landing files as `read_files` reads them, by the settings of the shop."""
+    from rfm.landing.reader import read_files
+
     given = settings.files
-    reading = read_files(
+    return read_files(
         settings.landing,
-        new,
+        files,
         run_date,
         encoding=given.encoding,
         separator=given.separator,
@@ -122,24 +131,25 @@ def ingest_files(
         fill_down=given.fill_down,
         count_orders=settings.dialect.order,
     )
-    if progress:
-        reading.progress = progress
-    return Ingested(new, ingest.write_bronze(lake, reading, restate=restate), reading.refused, reading.left_out)
 
 
 # ── silver ────────────────────────────────────────────────────────────
 def clean_files(lake: Lake, settings: Settings, files: Sequence[str] | None = None) -> dict[str, int]:
     """Clean the files that silver does not have yet; return their rows by layer."""
-    from rfm.analysis.cleaning import clean, severities_of
-    from rfm.config import severities
     from rfm.lake import ingest
 
     new = ingest.files_to_clean(lake) if files is None else files
-    chosen = severities(severities_of(settings.dialect), settings.expectations)
-    earlier = lake.read(SILVER) if settings.files.overlap == "once" else None
-    arrived = lake.read(BRONZE, source_file=new)
-    valid, refused = clean(arrived, severities=chosen, dialect=settings.dialect, earlier=earlier)
+    valid, refused = clean_rows(lake, settings, new, lake.read(SILVER) if settings.files.overlap == "once" else None)
     return ingest.write_silver(lake, valid, refused, new)
+
+
+def clean_rows(lake: Lake, settings: Settings, files: Sequence[str], earlier: Any = None) -> tuple[Any, Any]:
+    """Return the rows of some files of bronze as those of silver and of the quarantine."""
+    from rfm.analysis.cleaning import clean, severities_of
+    from rfm.config import severities
+
+    chosen = severities(severities_of(settings.dialect), settings.expectations)
+    return clean(lake.read(BRONZE, source_file=files), severities=chosen, dialect=settings.dialect, earlier=earlier)
 
 
 def count_quality(lake: Lake, settings: Settings, *run_dates: dt.date) -> dict[str, int]:
