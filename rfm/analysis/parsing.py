@@ -236,7 +236,7 @@ def customer_id(text: nw.Expr, customers: Customers) -> nw.Expr:
     nobody = given.is_in(["", *NO_VALUE])
     if customers.nobody:
         nobody = nobody | given.str.to_lowercase().is_in(customers.nobody)
-    plain = given.str.to_lowercase() if customers.compare == "case" else given
+    plain = given.str.to_lowercase().str.replace_all(f"[{BLANKS}]+", " ") if customers.compare == "case" else given
     plain = _phone(given, customers.country_prefix) if customers.compare == "phone" else plain
     if customers.width:
         plain = nw.when(plain.str.contains("^[0-9]+$")).then(plain.str.zfill(customers.width)).otherwise(plain)

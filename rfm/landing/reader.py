@@ -151,7 +151,7 @@ class Reading:
 
     landing: str
     files: Sequence[LandingFile]
-    run_date: dt.date
+    run_dates: Sequence[dt.date]
     encoding: str = AUTO
     separator: str = AUTO
     columns: Columns = Columns()
@@ -212,21 +212,22 @@ class Reading:
         name = file.source_file
         given = self.encoding, self.separator, self.columns, self.further, self.fill_down, self.count_orders, self.notes
         reader = FileReader(system, f"{root}/{name}", name, file.bytes, *given)
+        run_date = next((day for day in self.run_dates if file.file_date is None or file.file_date <= day), self.run_dates[-1])
         try:
-            content, rows = reader.rows(self.run_date)
+            content, rows = reader.rows(run_date)
         except InputError as error:
             return _reason(name, error)
         except Exception as error:  # a file that is not there is refused; a bucket out of reach stops the run
             if isinstance(error, OSError) and not explain_cloud_error(error):
                 return _reason(name, error)
             raise as_user_error(error, f"{self.landing}: {name} cannot be read") from None
-        return (name, file.file_date, content.bytes, content.sha256, self.run_date, file.token), rows
+        return (name, file.file_date, content.bytes, content.sha256, run_date, file.token), rows
 
 
 def read_files(
     landing: str,
     files: Iterable[LandingFile | str],
-    run_date: dt.date,
+    run_date: dt.date | Sequence[dt.date],
     *,
     encoding: str = AUTO,
     separator: str = AUTO,
@@ -237,11 +238,12 @@ def read_files(
 ) -> Reading:
     """Read landing files of any format as text, in batches of about 64 MB.
 
-    ``files`` are those of `list_files`, or their paths. Iterate over the result: pairs of files (rows of ``landing_files``)
-    and their rows of ``retail_transactions_bronze``; afterwards ``refused`` says which files were not read, and why, and
-    ``left_out`` which sheets of workbooks. ``further=False`` leaves out columns without a meaning. Blank cells under the headers
-    in ``fill_down`` take the value above. ``count_orders`` names the columns of bronze that tell orders apart, such as
-    ``("Invoice",)``: then ``_rescued_data`` has the number of each line within its order.
+    ``files`` are those of `list_files`, or their paths; of several run dates, a file belongs to the first that sees it. Iterate
+    over the result: pairs of files (rows of ``landing_files``) and their rows of ``retail_transactions_bronze``; afterwards
+    ``refused`` says which files were not read, and why, and ``left_out`` which sheets of workbooks. ``further=False`` leaves out
+    columns without a meaning. Blank cells under the headers in ``fill_down`` take the value above. ``count_orders`` names the
+    columns of bronze that tell orders apart, such as ``("Invoice",)``: then ``_rescued_data`` has the number of each line within
+    its order.
 
     Examples
     --------
@@ -257,7 +259,8 @@ def read_files(
     (2, 101, ['Invoice', 'StockCode', 'Description'])
     """
     listed = [file if isinstance(file, LandingFile) else LandingFile(file, date_in(file), 0) for file in files]
-    return Reading(landing, listed, run_date, encoding, separator, columns, further, fill_down, count_orders)
+    run_dates = [run_date] if isinstance(run_date, dt.date) else run_date
+    return Reading(landing, listed, run_dates, encoding, separator, columns, further, fill_down, count_orders)
 
 
 def _reason(name: str, error: Exception) -> str:

@@ -37,6 +37,7 @@ from rfm.errors import InputError, RfmError, SettingsError, first_line
 from rfm.lake import Lake, ingest, open_lake, open_lake_log, verify
 from rfm.lake.delta import scratch
 from rfm.lake.tables import table_versions
+from rfm.landing.files import list_files
 from rfm.pipeline import stages
 from rfm.pipeline.models import as_rows, keep_model
 from rfm.pipeline.run_record import BACKFILL, GROUPS, WRITTEN, digests, logged
@@ -68,10 +69,10 @@ def backfill(
         kept = _Latest.names if settings.engine == "polars" else ()  # frames of a cluster are not kept
         with closing(_Latest(lake, kept)) as held:
             for run_date in some:
-                found, last_one = ahead.get(run_date), run_date == some[-1]
-                with logged(lake, run_date, before if found else None, found.lines if found else 0):
+                last_one = run_date == some[-1]
+                with logged(lake, run_date, before if ahead else None, ahead.get(run_date, 0)):
                     home: Any = lake if last_one else held  # the last day writes as it goes, its model after its tables
-                    headline = run_day(settings, home, run_date, restate, refit and run_date == first, found)
+                    headline = run_day(settings, home, run_date, restate, refit and run_date == first, bool(ahead))
                 if last_one:
                     held.kept.clear()
                 yield run_date, headline
@@ -80,19 +81,21 @@ def backfill(
             verify.note_tables(lake)
 
 
-def clean_ahead(settings: Settings, lake: Lake, run_dates: list[dt.date]) -> dict[dt.date, stages.Ingested]:
-    """Read the files of several days, each by the first day that sees it, then clean and count all in one commit per table."""
-    # A day sees files by their dates, so those of later days change none of its results. Days with changed files, and days
-    # that fail here, run one by one.
+def clean_ahead(settings: Settings, lake: Lake, run_dates: list[dt.date]) -> dict[dt.date, int]:
+    """Read, clean and count the files of several days in one commit per table; return the lines of each day."""
+    # A day sees files by their dates, so those of later days change none of its results. Days with changed or refused files,
+    # and days that fail here, run one by one.
     try:
-        found = {run_date: stages.ingest_files(lake, settings, run_date) for run_date in run_dates}
-        if len(ingest.changed_files(lake)):
+        list_files(settings.landing, settings.files.pattern, until=run_dates[0])  # raises if the first day has no file yet
+        found = stages.ingest_files(lake, settings, run_dates)
+        if found.refused or len(ingest.changed_files(lake)):
             return {}
         stages.clean_files(lake, settings)
         stages.count_quality(lake, settings, *run_dates)
     except RfmError:
         return {}
-    return found
+    lines = ingest.read_entries(lake, "bronze", [file.source_file for file in found.files])
+    return {day: int(lines.filter(processing_date=day)["rows"].sum()) for day in run_dates}
 
 
 @dataclass(frozen=True)
@@ -165,22 +168,20 @@ def run_day(
     run_date: dt.date,
     restate: bool = False,
     refit: bool = False,
-    ahead: stages.Ingested | None = None,
+    ahead: bool = False,
 ) -> str:
     """Run stages 1 to 5 for one run date; return the headline. ``ahead`` says that its files are clean and counted already."""
     to_bronze(settings, lake, run_date, restate, ahead)
-    to_silver(settings, lake, run_date, ahead is not None)
+    to_silver(settings, lake, run_date, ahead)
     to_gold(settings, lake, run_date)
     to_clusters(settings, lake, run_date, refit)
     return to_segments(settings, lake, run_date)
 
 
-def to_bronze(
-    settings: Settings, lake: Lake, run_date: dt.date, restate: bool = False, ahead: stages.Ingested | None = None
-) -> None:
+def to_bronze(settings: Settings, lake: Lake, run_date: dt.date, restate: bool = False, ahead: bool = False) -> None:
     """Run the stage of notebook 1."""
-    found = ahead or stages.ingest_files(lake, settings, run_date, restate)
-    ingest.warn(lake, run_date, found.refused)
+    refused = [] if ahead else stages.ingest_files(lake, settings, run_date, restate).refused
+    ingest.warn(lake, run_date, refused)
 
 
 def to_silver(settings: Settings, lake: Lake, run_date: dt.date, ahead: bool = False) -> None:
@@ -298,7 +299,7 @@ COUNTED = ["CustomerID", "InvoiceNo", "StockCode", "Quantity", "InvoiceDate", "I
 
 def run_backtest(settings: Settings, first: dt.date | None = None, last: dt.date | None = None, every: int = 7) -> pd.DataFrame:
     """Segment many past days in every way and measure how well each way predicted what followed."""
-    silver = open_lake(settings).rows(SILVER, columns=COUNTED)
+    silver = open_lake(settings).rows(SILVER, until=dt.date.max, columns=COUNTED)
     if silver.is_empty():
         raise InputError(f"{settings.lake}: {SILVER} has 0 rows; run `rfm daily` first")
     invoices = purchases(silver, dt.date.max, stock_code_pattern=settings.rules.stock_code_pattern).to_pandas()

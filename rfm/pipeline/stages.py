@@ -94,20 +94,21 @@ class Ingested(NamedTuple):
 def ingest_files(
     lake: Lake,
     settings: Settings,
-    run_date: dt.date,
+    run_date: dt.date | Sequence[dt.date],
     restate: bool = False,
     files: Sequence[Any] | None = None,
     progress: Callable[[int], None] | None = None,
     further: bool = True,
 ) -> Ingested:
-    """Read the files that bronze does not have yet, of those dated up to the run date, and write their lines once.
+    """Read the files that bronze does not have yet, of those dated up to the last run date, and write their lines once.
 
     ``further=False`` leaves out columns without a meaning, which only a lake that is kept needs.
     """
     from rfm.lake import ingest
     from rfm.landing.files import list_files
 
-    seen = list_files(settings.landing, settings.files.pattern, until=run_date) if files is None else files
+    until = run_date if isinstance(run_date, dt.date) else run_date[-1]
+    seen = list_files(settings.landing, settings.files.pattern, until=until) if files is None else files
     new = ingest.new_files(lake, seen, restate=restate)
     reading = read_landing(settings, new, run_date, further)
     if progress:
@@ -115,7 +116,7 @@ def ingest_files(
     return Ingested(new, ingest.write_bronze(lake, reading, restate=restate), reading.refused, reading.left_out)
 
 
-def read_landing(settings: Settings, files: Sequence[Any], run_date: dt.date, further: bool = True) -> Any:
+def read_landing(settings: Settings, files: Sequence[Any], run_date: dt.date | Sequence[dt.date], further: bool = True) -> Any:
     """Return landing files as `read_files` reads them, by the settings of the shop."""
     from rfm.landing.reader import read_files
 
@@ -139,17 +140,17 @@ def clean_files(lake: Lake, settings: Settings, files: Sequence[str] | None = No
     from rfm.lake import ingest
 
     new = ingest.files_to_clean(lake) if files is None else files
-    valid, refused = clean_rows(lake, settings, new, lake.read(SILVER) if settings.files.overlap == "once" else None)
+    valid, refused = clean_rows(lake, settings, new)
     return ingest.write_silver(lake, valid, refused, new)
 
 
-def clean_rows(lake: Lake, settings: Settings, files: Sequence[str], earlier: Any = None) -> tuple[Any, Any]:
+def clean_rows(lake: Lake, settings: Settings, files: Sequence[str]) -> tuple[Any, Any]:
     """Return the rows of some files of bronze as those of silver and of the quarantine."""
     from rfm.analysis.cleaning import clean, severities_of
     from rfm.config import severities
 
     chosen = severities(severities_of(settings.dialect), settings.expectations)
-    return clean(lake.read(BRONZE, source_file=files), severities=chosen, dialect=settings.dialect, earlier=earlier)
+    return clean(lake.read(BRONZE, source_file=files), severities=chosen, dialect=settings.dialect)
 
 
 def count_quality(lake: Lake, settings: Settings, *run_dates: dt.date) -> dict[str, int]:
