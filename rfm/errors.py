@@ -39,6 +39,7 @@ MASKED = {  # patterns of what no message repeats, and what stands in its place
 QUOTED = re.compile(r"\[[^\[\]]*[\"',][^\[\]]*\]|(?<=value )(?:'[^']*'|\"[^\"]*\")|(?<=string )(?:'[^']*'|\"[^\"]*\")")
 # control characters, marks that turn the direction of text, zero-width characters and lone surrogates
 UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]")
+REPAIR = "`rfm repair`"  # what messages about damaged tables advise
 NETWORK = ("botocore", "aiobotocore", "aiohttp")  # packages whose errors come from outside the code
 TROUBLES = {  # pattern in an error's text: what it means and what to do; the first match counts
     r"NoCredentials|locate credentials|PartialCredentials|169\.254\.169\.254|ProfileNotFound|no providers in chain": (

@@ -34,7 +34,7 @@ from rfm.contracts import (
     conform,
 )
 from rfm.errors import InputError, RfmError, SettingsError, first_line
-from rfm.lake import Lake, ingest, open_lake, open_lake_log
+from rfm.lake import Lake, ingest, open_lake, open_lake_log, verify
 from rfm.lake.delta import scratch
 from rfm.lake.tables import table_versions
 from rfm.landing.files import list_files
@@ -43,7 +43,7 @@ from rfm.pipeline.models import as_rows, keep_model
 from rfm.pipeline.run_record import BACKFILL, GROUPS, WRITTEN, digests, logged
 from rfm.pipeline.stages import OF_THE_DAY, RESULTS
 from rfm.report.publish import published_record
-from rfm.settings import Settings
+from rfm.settings import Settings, is_catalog_name
 
 DAYS_AT_ONCE = 31  # days whose files are read, cleaned and counted together
 
@@ -60,6 +60,9 @@ def backfill(
 ) -> Iterator[tuple[dt.date, str]]:
     """Run every day from the first to the last; leave the tables that `rfm daily` of each day would leave."""
     lake, run_dates = open_lake(settings), days(first, last)
+    guarded = not is_catalog_name(settings.lake)
+    if guarded:
+        verify.refuse_damage(lake, verify.find_damage(lake))
     for some in (run_dates[i : i + DAYS_AT_ONCE] for i in range(0, len(run_dates), DAYS_AT_ONCE)):
         before = table_versions(lake, WRITTEN)
         ahead = clean_ahead(settings, lake, some) if len(some) > 1 and not restate else {}
@@ -74,6 +77,8 @@ def backfill(
                     held.kept.clear()
                 yield run_date, headline
         lake.maintain(settings.care.optimize_every, settings.care.retain_days)
+        if guarded:
+            verify.note_tables(lake)
 
 
 def clean_ahead(settings: Settings, lake: Lake, run_dates: list[dt.date]) -> dict[dt.date, stages.Ingested]:
@@ -129,6 +134,11 @@ class _Latest:
         """Write all kept tables at once."""
         if self.kept:
             self.lake.replace_each(self.kept)
+
+
+def kept_latest(lake: Lake) -> _Latest:
+    """Return a lake that keeps in memory what the next day overwrites."""
+    return _Latest(lake)
 
 
 def warnings_of(settings: Settings, first: dt.date, last: dt.date) -> tuple[list[str], bool]:
