@@ -52,16 +52,15 @@ RAGGED = '^[{]"_(?:raw|line)": '
 """Start of ``_rescued_data`` for a line with more or fewer fields than the header."""
 AROUND = '^[{]"_(?:raw|line)".*"_kind": "'
 """A line around the table, such as a title or a total, in ``_rescued_data``."""
-ONCE = "order_counted_once"
-"""Reason of quarantined lines whose order is in an earlier file, by files.overlap = "once"."""
 BLANKS = " \t\n\v\f\r\u00a0"
 """Characters stripped around a value; listed, because engines disagree on what whitespace is."""
 YES = (
     "1|true|t|yes|y|x|ja|j|wahr|oui|o|vrai|si|sí|s|verdadero|vero|waar|cancell?ed|cancellation|returned|return|refunded|refund|"
     "void|voided|storno|storniert|retoure|gutschrift|annulée?|annulee?|retour|avoir|cancelad[oa]|anulad[oa]|devuelt[oa]|"
-    "annullat[oa]|stornat[oa]|reso|geannuleerd"
+    "annullat[oa]|stornat[oa]|reso|geannuleerd|"
+    "[0-9]{1,4}[-./][0-9]{1,2}[-./](?:[1-9][0-9]|0[1-9])[0-9:.T Z+-]*"
 )
-"""Values of a flag that mean cancelled, in any case."""
+"""Values of a flag that mean cancelled, in any case: words, and the day on which it was."""
 
 DISCOUNT_LINE, OTHER_LINE = "DISCOUNT", "~"
 """Product codes in silver of lines that reduce their order, and of lines that are no products."""
@@ -279,7 +278,7 @@ class Customers(Section):
 
     nobody: tuple[str, ...] = Field((), description='ids that stand for no customer, such as "walk-in" or "0"')
     compare: Literal["exact", "case", "phone"] = Field(
-        "exact", description="case: in lower case, for e-mails; phone: digits, without country_prefix"
+        "exact", description="case: in lower case, blanks as one, for e-mails; phone: digits, without country_prefix"
     )
     country_prefix: str = Field("", pattern="^[0-9]*$", description="of phone numbers of the own country, such as 49")
     width: int = Field(0, ge=0, le=30, description="numbers with fewer digits get leading zeros; 0: none")

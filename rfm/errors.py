@@ -40,6 +40,7 @@ QUOTED = re.compile(r"\[[^\[\]]*[\"',][^\[\]]*\]|(?<=value )(?:'[^']*'|\"[^\"]*\
 # control characters, marks that turn the direction of text, zero-width characters and lone surrogates
 UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]")
 NO_MEMORY = "there is too little memory; close other programs, or take a larger computer, then run again"
+REPAIR = "`rfm repair`"  # what messages about damaged tables advise
 NETWORK = ("botocore", "aiobotocore", "aiohttp")  # packages whose errors come from outside the code
 TROUBLES = {  # pattern in an error's text: what it means and what to do; the first match counts
     r"NoCredentials|locate credentials|PartialCredentials|169\.254\.169\.254|ProfileNotFound|no providers in chain": (
@@ -72,7 +73,7 @@ GROUND = {  # the same for what happens on this computer
     r"MemoryError|[Oo]ut of memory|annot allocate memory|os error 12\b|bad_alloc|malloc of size|Unable to allocate": NO_MEMORY,
     r"(?:No such file|not found)[^\n]*\.parquet|\.parquet[^\n]*(?:No such file|not found)|out of spec|range\.end as u64|"
     r"(?i:parquet (?:file|magic|error|footer)|eof while reading parquet|invalid parquet)": (
-        "a data file of the lake is missing or damaged; `rfm repair` says what it can rebuild, and does"
+        f"a data file of the lake is missing or damaged; {REPAIR} says what it can rebuild, and does"
     ),
 }
 TABLE_FILE = re.compile(r"(\w+)/(?:[^/\s]+/)?[^/\s]+\.parquet")
@@ -155,7 +156,7 @@ def in_words(error: BaseException | str) -> str | None:
     text = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
     said = next((said for pattern, said in GROUND.items() if re.search(pattern, text)), None)
     table = TABLE_FILE.search(text)
-    return f"{table[1]}: {said}" if said and table and "rfm repair" in said else said
+    return f"{table[1]}: {said}" if said and table and REPAIR in said else said
 
 
 def as_user_error(error: BaseException, said: str, remedy: str = "", *more: type[Exception]) -> BaseException:

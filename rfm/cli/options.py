@@ -78,7 +78,7 @@ PANELS = {  # heading in the help: its verbs, in their order
     "Run": ("daily", "backfill", "watch"),
     "Your own files": ("check", "init", "upload"),
     "Reports": ("report", "publish", "serve"),
-    "Tables and models": ("status", "optimize", "release", "score", "backtest"),
+    "Tables and models": ("status", "verify", "repair", "optimize", "release", "score", "backtest"),
     "Example data and notebooks": ("sample", "prepare", "notebooks"),
 }
 COMMON = ("quiet", "verbose", "help")  # options of `rfm` that may come before or after the verb

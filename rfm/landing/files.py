@@ -6,6 +6,7 @@ import datetime as dt
 import fnmatch
 import hashlib
 import itertools
+import mimetypes
 import os
 import re
 import signal
@@ -42,6 +43,20 @@ def filesystem(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
     if bucket:
         system.retries = 1  # PATIENCE says how often; s3fs would do all of that five times
     return system, root
+
+
+def write_file(fs: Any, path: str, content: bytes) -> None:
+    """Write a file atomically: readers see the old content or the new."""
+    if "local" not in fs.protocol:
+        kind = mimetypes.guess_type(path)[0] or "application/octet-stream"
+        return fs.pipe_file(path, content, **({"ContentType": kind} if "s3" in fs.protocol else {}))
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    part = Path(f"{path}.{os.getpid()}.part")
+    try:
+        part.write_bytes(content)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def check_bucket_reachable(system: fsspec.AbstractFileSystem, root: str) -> None:

@@ -158,6 +158,30 @@ def _is_header(at: int, rows: Sequence[Sequence[str]]) -> bool:
     return len(row) in (width, width - 1, width + 1) and len(nameless) <= 1
 
 
+def join_headers(rows: Sequence[list[str]]) -> list[list[str]]:
+    """Return rows with names of two rows in the lower: groups above (``Order, , Customer``), names below (``ID, Date, ID``)."""
+    found = list(rows)
+    for at, (groups, names) in enumerate(zip(rows, rows[1:FIRST_LINES], strict=False)):
+        cells = [*map(str.strip, groups), *[""] * (len(names) - len(groups))]
+        if len(cells) == len(names) and _groups(cells, names) and _is_header(at + 1, rows):
+            whole = [next((one for one in reversed(cells[: place + 1]) if one), "") for place in range(len(names))]
+            pairs = zip(whole, names, strict=True)
+            found[at + 1] = [name if plain_name(one) in plain_name(name) else f"{one} {name.strip()}" for one, name in pairs]
+            break
+    return found
+
+
+def _groups(cells: Sequence[str], names: Sequence[str]) -> bool:
+    """Return True if a row has the groups of the names below it: merged cells, blank but for the first, or repeated."""
+    there = [place for place, cell in enumerate(cells) if cell]
+    again = any(cell and cell == after for cell, after in zip(cells, cells[1:], strict=False))
+    if len(there) < 2 or len(there) == len(cells) and not again or any(map(_is_numeric, cells)):
+        return False
+    merged = again or there[-1] - there[0] >= len(there)
+    several = len(plain_names(names)) < len(names)
+    return merged and (several or again or len(there) > 2) and all(map(str.strip, names))
+
+
 def _is_numeric(cell: str) -> bool:
     """Return True if a third of a cell is digits, as in ``€ 12.00`` and ``Jan 3, 2025``."""
     return 3 * sum(map(str.isdigit, cell)) >= len(cell) > 0
@@ -168,9 +192,17 @@ def place_header(lines: Sequence[bytes], separator: str, wanted: Collection[str]
     rows, ends = _rows_of(lines, separator)
     if not rows:
         return Layout(separator, [], (), len(lines[0]))
+    joined = join_headers(rows) if separator != BLANK else rows
+    if not wanted or _met(joined, wanted) >= _met(rows, wanted):  # settings may name the lower row alone
+        rows = joined
     at = 0 if separator == BLANK else find_header(rows, wanted)
     header = _as_wide(rows[at], rows[at + 1 : at + 1 + BELOW])
     return Layout(separator, header, tuple(lines[: ends[at] - 1]), sum(map(len, lines[: ends[at]])))
+
+
+def _met(rows: Sequence[Sequence[str]], wanted: Collection[str]) -> int:
+    """Return the most of the wanted names that a row has."""
+    return max((len(_names(row).intersection(wanted)) for row in rows[:FIRST_LINES]), default=0)
 
 
 def _as_wide(header: list[str], below: Sequence[Sequence[str]]) -> list[str]:

@@ -155,7 +155,7 @@ class Reading:
 
     landing: str
     files: Sequence[LandingFile]
-    run_date: dt.date
+    run_dates: Sequence[dt.date]
     encoding: str = AUTO
     separator: str = AUTO
     columns: Columns = Columns()
@@ -219,11 +219,12 @@ class Reading:
         name = file.source_file
         given = self.encoding, self.separator, self.columns, self.further, self.fill_down, self.count_orders, self.notes
         reader = FileReader(system, f"{root}/{name}", name, file.bytes, *given)
+        run_date = next((day for day in self.run_dates if file.file_date is None or file.file_date <= day), self.run_dates[-1])
         settle = self.settle if "local" in system.protocol else 0  # an object in a bucket is there when it is whole
         try:
             if settle and (why := still_arriving(reader.path, file)):
                 return Waiting(f"{name}: {why}; left for the next run")
-            content, rows = reader.rows(self.run_date)
+            content, rows = reader.rows(run_date)
             if settle and (why := still_arriving(reader.path, file) or is_cut(reader.path, settle)):
                 return Waiting(f"{name}: {why}; left for the next run")
         except InputError as error:
@@ -234,13 +235,13 @@ class Reading:
             if explain_cloud_error(error):  # a bucket out of reach stops the run
                 raise as_user_error(error, f"{self.landing}: {name} cannot be read") from None
             return why_not_read(name, error)
-        return (name, file.file_date, content.bytes, content.sha256, self.run_date, file.token), rows
+        return (name, file.file_date, content.bytes, content.sha256, run_date, file.token), rows
 
 
 def read_files(
     landing: str,
     files: Iterable[LandingFile | str],
-    run_date: dt.date,
+    run_date: dt.date | Sequence[dt.date],
     *,
     encoding: str = AUTO,
     separator: str = AUTO,
@@ -252,14 +253,13 @@ def read_files(
 ) -> Reading:
     """Read landing files of any format as text, in batches of about 64 MB.
 
-    ``files`` are those of `list_files`, or their paths. Iterate over the result: pairs of files (rows of ``landing_files``)
-    and their rows of ``retail_transactions_bronze``; afterwards ``refused`` says which files were not read, and why, and
-    ``left_out`` which sheets of workbooks. ``further=False`` leaves out columns without a meaning. Blank cells under the headers
-    in ``fill_down`` take the value above. ``count_orders`` names the columns of bronze that tell orders apart, such as
-    ``("Invoice",)``: then ``_rescued_data`` has the number of each line within its
-    order. ``settle`` leaves files on a disk that are not whole yet for the next run, and names
-    them in ``waiting``: those that change while they are read, that a program writes, or that were changed within so many seconds
-    and end within a line.
+    ``files`` are those of `list_files`, or their paths; of several run dates, a file belongs to the first that sees it. Iterate
+    over the result: pairs of files (rows of ``landing_files``) and their rows of ``retail_transactions_bronze``; afterwards
+    ``refused`` says which files were not read, and why, and ``left_out`` which sheets of workbooks. ``further=False`` leaves out
+    columns without a meaning. Blank cells under the headers in ``fill_down`` take the value above. ``count_orders`` names the
+    columns of bronze that tell orders apart, such as ``("Invoice",)``: then ``_rescued_data`` has the number of each line within
+    its order. ``settle`` leaves files on a disk that are not whole yet for the next run, and names them in ``waiting``: those
+    that change while they are read, that a program writes, or that were changed within so many seconds and end within a line.
 
     Examples
     --------
@@ -275,7 +275,8 @@ def read_files(
     (2, 101, ['Invoice', 'StockCode', 'Description'])
     """
     listed = [file if isinstance(file, LandingFile) else LandingFile(file, date_in(file), 0) for file in files]
-    return Reading(landing, listed, run_date, encoding, separator, columns, further, fill_down, count_orders, settle=settle)
+    run_dates = [run_date] if isinstance(run_date, dt.date) else run_date
+    return Reading(landing, listed, run_dates, encoding, separator, columns, further, fill_down, count_orders, settle=settle)
 
 
 def why_not_read(name: str, error: BaseException) -> str:

@@ -17,16 +17,16 @@ from rfm.analysis.quality import baseline, tables
 from rfm.analysis.quality.baseline import Facts, LeftOut, Orders, Totals
 from rfm.analysis.quality.gate import QuarantineReason, guard, money_flow, set_aside
 from rfm.analysis.quality.gate import quarantine_reasons as reasons
-from rfm.config import EXTRA_KEYS, ONCE, OTHER_LINE, REPEATS, Dialect, severities
+from rfm.config import EXTRA_KEYS, OTHER_LINE, REPEATS, Dialect, severities
 from rfm.contracts import BRONZE, LEDGER, QUARANTINE, SILVER
 from rfm.errors import InputError
 from rfm.lake import Lake
 from rfm.lake.delta import scratch
 from rfm.landing.files import date_in
 from rfm.onboarding.columns import is_no_product, named_for
-from rfm.onboarding.evidence import placeholder_customers
 from rfm.onboarding.formats import dates_of, number_of, without_sign, zones
 from rfm.onboarding.guesses import GROWS, Profile
+from rfm.onboarding.identity import placeholder_customers
 from rfm.onboarding.questions import Finding
 from rfm.onboarding.sniff import Input, Sample, Tell
 from rfm.pipeline import stages
@@ -330,7 +330,7 @@ class DryRun:
 def try_files(settings: Settings, place: Input, today: dt.date, tell: Tell) -> DryRun:
     """Run files up to gold in a temporary folder."""
     with scratch("rfm-check-") as folder:
-        lake = Lake(folder)
+        lake = Lake(folder, once=settings.files.overlap == "once")
         trial = DryRun(refused=_ingest(settings, lake, place, today, tell), dialect=settings.dialect)
         tell("cleaning lines", 0, None)
         stages.clean_files(lake, settings)
@@ -358,17 +358,18 @@ def _measure(settings: Settings, lake: Lake, trial: DryRun, today: dt.date) -> N
     sizes = {name: state.rows for name, state in lake.state((BRONZE, SILVER)).items()}
     trial.lines, trial.kept = sizes.get(BRONZE, 0), sizes.get(SILVER, 0)
     sold = baseline.without_around(lake.read(QUARANTINE))
-    trial.volume, trial.reasons = baseline.days_of(lake.read(SILVER)), [one for one in reasons(sold) if one.rule != ONCE]
+    silver = lake.read(SILVER, until=dt.date.max)
+    trial.volume, trial.reasons = baseline.days_of(silver), reasons(sold)
     trial.around = baseline.by_value(lake.read(QUARANTINE), "_kind", money="")
     trial.stopped = _stopped(settings, lake)
     past = [day for day in trial.volume["InvoiceDate"].dropna() if day <= today]
     trial.as_of = newest(past, today) or max(past, default=None)
     if trial.as_of:
-        silver = lake.read(SILVER)
         refused = judge(sold, dialect=settings.dialect)
         pattern, revenue = settings.rules.stock_code_pattern, settings.rules.revenue
-        trial.money = money_flow(refused, silver, trial.as_of, stock_code_pattern=pattern, revenue=revenue)
         given: Any = {"stock_code_pattern": pattern, "revenue": revenue}
+        written = lake.read(SILVER) if lake.once else None
+        trial.money = money_flow(refused, silver, trial.as_of, **given, written=written)
         trial.facts = baseline.facts(refused, silver, trial.as_of, **given)
         trial.faults = baseline.order_faults(silver, trial.as_of, stock_code_pattern=pattern) if settings.columns.invoice else {}
         trial.codes = baseline.other_codes(silver, trial.as_of, stock_code_pattern=pattern) if settings.columns.stock_code else {}

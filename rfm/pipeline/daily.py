@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 from rfm.config import OnFailure
 from rfm.contracts import EXPECTATION_RESULTS, LEDGER
 from rfm.errors import LEAST, StageError, first_line, printable, redact
-from rfm.lake import Lake, kernel_environment, open_lake
+from rfm.lake import Lake, kernel_environment, open_lake, verify
 from rfm.lake.tables import rows_added
 from rfm.pipeline import lineage, notebooks, run_record, stages
 from rfm.pipeline.kernels import Kernels, Worker, warm_kernels
@@ -43,7 +43,8 @@ def run(
     """Run all stages for one run date and publish the report; return the record as in ``run.json``, with its address."""
     if not kernels:  # the command line checks before it warms them
         notebooks.check(settings, parameters or {})
-    if not is_catalog_name(settings.lake):
+    kept_here = not is_catalog_name(settings.lake)
+    if kept_here:
         Lake(settings.lake).open(LEDGER)  # a place where no table can be kept is refused before anything runs
     warm = nullcontext(kernels) if kernels else warm_kernels()
     with kernel_environment(settings), warm as kernels, tempfile.TemporaryDirectory(prefix="rfm-run-") as folder:
@@ -56,17 +57,19 @@ def run(
         wanted = {"date": day.isoformat(), "landing": settings.landing, "lake": settings.lake, **(parameters or {})}
         given = {name: {one: wanted[one] for one in names} for name, names in notebooks.declared(settings, list(wanted)).items()}
         record = run_record.new_record(settings, day, wanted)
-        with (
-            locked(settings, day),
-            monitored(settings, record) as watch,
-            kernels.worker(BESIDE, settings, work) as worker,
-        ):
-            _run_stages(watch, given, work, worker, kernels, on_stage, on_begin)
-            vars(record).update(vars(worker.ask("conclude", record)))
-            watch.warn(watch.emitter.said())  # before the record is published
-            run_record.write_record(work, record)
-            address = worker.ask("publish", record.to_json())
-    watch.lake.maintain(settings.care.optimize_every, settings.care.retain_days)
+        with locked(settings, day):
+            damage = verify.find_damage(Lake(settings.lake)) if kept_here else []  # before the run itself writes its log
+            with monitored(settings, record) as watch:
+                verify.refuse_damage(watch.lake, damage)
+                with kernels.worker(BESIDE, settings, work) as worker:
+                    _run_stages(watch, given, work, worker, kernels, on_stage, on_begin)
+                    vars(record).update(vars(worker.ask("conclude", record)))
+                    watch.warn(watch.emitter.said())  # before the record is published
+                    run_record.write_record(work, record)
+                    address = worker.ask("publish", record.to_json())
+            watch.lake.maintain(settings.care.optimize_every, settings.care.retain_days)
+            if kept_here:
+                verify.note_tables(watch.lake)
     return record.to_json() | {"report": address}
 
 

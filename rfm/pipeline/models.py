@@ -20,10 +20,9 @@ from rfm.config import plain_name
 from rfm.errors import InputError, friendly_io_errors
 from rfm.landing.csv import parse
 from rfm.landing.decode import to_utf8
-from rfm.landing.files import filesystem
+from rfm.landing.files import filesystem, write_file
 from rfm.landing.header import detect_separator
 from rfm.pipeline.stages import customer_metrics
-from rfm.report.publish import write_file
 from rfm.settings import Settings, artifacts_dir
 
 FOLDER = "models"

@@ -249,10 +249,12 @@ def _whole(record: RunRecord) -> StageRecord:
 @contextmanager
 def logged(lake: Lake, run_date: dt.date, ahead: Mapping[str, int] | None = None, lines: int = 0) -> Iterator[None]:
     """Log a day that runs without notebooks: one row, with the rows that arrived and the rows written."""
-    # Where the lines of the day are in the layers already, `ahead` holds the versions of the tables before that.
+    # Where the lines of the day are in the layers already, `ahead` holds the versions of the tables before that. Such a day
+    # takes under a second: it is logged when it ends.
     now, clock = dt.datetime.now(dt.UTC).isoformat(), time.monotonic()
     record, whole = RunRecord(run_date, run_id(str(run_date), now), "running", now), StageRecord(BACKFILL, started=now)
-    log_rows(lake, record, whole)
+    if ahead is None:
+        log_rows(lake, record, whole)
     before = versions(lake, WRITTEN)
     try:
         yield

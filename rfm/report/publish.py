@@ -11,7 +11,6 @@ import errno
 import hashlib
 import io
 import json
-import mimetypes
 import os
 import re
 import sys
@@ -30,7 +29,7 @@ from rfm import errors
 from rfm.config import Publish, Rules
 from rfm.errors import InputError, SettingsError
 from rfm.landing.decode import pseudonymize
-from rfm.landing.files import check_bucket_reachable, filesystem
+from rfm.landing.files import check_bucket_reachable, filesystem, write_file
 from rfm.report import customers as exports
 from rfm.report.customers import renamed
 from rfm.report.notebooks import FOLDER as NOTEBOOKS
@@ -49,20 +48,6 @@ def open_site(reports: str) -> tuple[Any, str]:
     except SettingsError as error:
         raise InputError(f"{reports}: is neither a folder nor a known URL ({error})") from None
     return fs, root.rstrip("/")
-
-
-def write_file(fs: Any, path: str, content: bytes) -> None:
-    """Write a file atomically: readers see the old content or the new."""
-    if "local" not in fs.protocol:
-        kind = mimetypes.guess_type(path)[0] or "application/octet-stream"
-        return fs.pipe_file(path, content, **({"ContentType": kind} if "s3" in fs.protocol else {}))
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    part = Path(f"{path}.{os.getpid()}.part")
-    try:
-        part.write_bytes(content)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def read_runs(fs: Any, root: str) -> dict[str, Any]:
