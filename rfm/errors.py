@@ -76,7 +76,7 @@ GROUND = {  # the same for what happens on this computer
         f"a data file of the lake is missing or damaged; {REPAIR} says what it can rebuild, and does"
     ),
 }
-TABLE_FILE = re.compile(r"(\w+)/(?:[^/\s]+/)?[^/\s]+\.parquet")
+TABLE_FILE = re.compile(r"(\w+)/[^/\s]+\.parquet")
 
 
 class RfmError(Exception):

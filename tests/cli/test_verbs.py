@@ -197,7 +197,7 @@ def test_an_empty_landing_folder(refused, home):
     for arguments in (["daily"], ["backfill", "--from", "2025-10-23", "--to", "2025-10-23"]):
         status, complaint = refused(*arguments, "--landing", "landing")
         assert status == 2
-        assert "(1 other file(s)); put daily files there, or make some with `rfm sample`" in complaint
+        assert "(1 not like [files] pattern: notes.txt); put daily files there, or make some with `rfm sample`" in complaint
 
 
 @pytest.mark.parametrize("verb", [["daily", "--date", "2025-10-17"], ["backfill", "--from", "2025-10-17", "--to", "2025-10-18"]])
