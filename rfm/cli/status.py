@@ -147,7 +147,9 @@ def overview(settings: Settings) -> dict[str, Any]:
         "stages": _stages([row for row in logged if row["run_id"] == newest]),
         "tables": {name: size._asdict() for name, size in table_sizes(lake).items()},
         "quality": _quality(lake),
-        "warnings": [row for row in _rows(lake, RUN_WARNINGS) if str(row["run_date"]) == newest_date],
+        "warnings": [
+            row for row in _rows(lake, RUN_WARNINGS) if str(row["run_date"]) == newest_date and row["severity"] != "note"
+        ],
         "freshness": _freshness(lake, runs),
     }
     return json.loads(json.dumps(found, default=lambda moment: moment.isoformat()))

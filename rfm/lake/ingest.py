@@ -29,8 +29,9 @@ from typing import Any, TypeVar
 import polars as pl
 import pyarrow as pa
 
+from rfm.config import RAW
 from rfm.contracts import BRONZE, LEDGER, QUARANTINE, RUN_WARNINGS, SILVER, TABLES
-from rfm.errors import REPAIR, ContractError, InputError, printable
+from rfm.errors import REPAIR, ContractError, InputError, printable, redact
 from rfm.lake.tables import DIGEST_BITS, Lake, revision_of, version_of
 from rfm.landing.files import LandingFile
 
@@ -78,15 +79,25 @@ def files_to_clean(lake: Lake) -> Pending:
     return Pending({name: bronze[name] for name in behind - (half_restated(lake) if behind else set())})
 
 
-def write_bronze(lake: Lake, batches: Iterable[tuple[pa.Table, pa.Table | Iterable[pa.Table]]], *, restate: bool = False) -> int:
+def write_bronze(
+    lake: Lake,
+    batches: Iterable[tuple[pa.Table, pa.Table | Iterable[pa.Table]]],
+    *,
+    restate: bool = False,
+    refused: list[str] | None = None,
+) -> int:
     """Write landing files to bronze exactly once; return the rows that were written.
 
-    A changed file is recorded and left out, unless ``restate`` replaces it, or a run died while it restated it.
+    A changed file is recorded and left out, unless ``restate`` replaces it, or a run died while it restated it. With
+    ``refused``, a file with the rows of another one is left out, too, and the list gets one line about each.
     """
     written = 0
     for files, rows in batches:
         read = _compare(lake, pl.DataFrame(files))
         due = read.filter(pl.col("new") | pl.col("changed") & (pl.lit(restate) | pl.col("begun")))
+        if refused is not None and (same := repeated(lake, due, rows)):
+            due = due.filter(~pl.col("source_file").is_in(list(same)))
+            refused += same.values()
         put = lake.put_files(BRONZE, rows_of(rows, due, len(files)), _versions(lake, due))
         record_layer(lake, "bronze", due.select(files.column_names), put.held)
         _refresh(lake, read.filter(~pl.col("new") & ~pl.col("changed")))
@@ -150,6 +161,38 @@ def _versions(lake: Lake, due: pl.DataFrame) -> dict[str, int]:
     was = dict(due.filter("changed").select("source_file", pl.col("was").fill_null(1)).rows())
     seen = {name: revision_of(max(held.get(name, 1), version)) for name, version in was.items()}
     return {name: version_of(sha, seen.get(name, 0) + 1) for name, sha in due.select("source_file", "sha256").iter_rows()}
+
+
+BOTH = "remove one of them, or put both into one file if both count"
+
+
+def repeated(lake: Lake, due: pl.DataFrame, rows: pa.Table | Iterable[pa.Table]) -> dict[str, str]:
+    """Return the files whose rows another file has, too, in bronze or before them here; each with why it is refused."""
+    files, known = due["source_file"].to_list(), read_entries(lake, "bronze").filter(pl.col("rows") > 0)
+    known = known.filter(~pl.col("source_file").is_in(files))
+    if not isinstance(rows, pa.Table):  # too large to hold: its bytes are compared
+        same = due.join(known.select("sha256", first="source_file"), on="sha256", how="inner")
+        return _said_twice(same)
+    found = _digests(pl.from_arrow(rows).lazy(), files)  # type: ignore[union-attr]  # a frame
+    alike = known.filter(pl.col("rows").is_in(found["rows"].to_list()))["source_file"].to_list() if len(found) else []
+    held = _digests(lake.read(BRONZE, source_file=alike), alike) if alike else found.head(0)
+    first = pl.col("source_file").first().over("rows", "one", "two").alias("first")
+    same = pl.concat([held, found]).with_columns(first).filter(pl.col("source_file").is_in(files))
+    return _said_twice(same.filter(pl.col("source_file") != pl.col("first")))
+
+
+def _said_twice(same: pl.DataFrame) -> dict[str, str]:
+    """Return why files are refused of which the lines are in another file."""
+    pairs = same.select("source_file", "first").rows()
+    return {name: f"{name}: has the same lines as {first}, so it is not read; {BOTH}" for name, first in pairs}
+
+
+def _digests(rows: pl.LazyFrame, files: Sequence[str]) -> pl.DataFrame:
+    """Return the number of rows of each file, in the order of the files, and two sums of the hashes of its rows."""
+    line = pl.struct(*RAW, "_rescued_data")
+    sums = {name: (line.hash(seed) % (1 << 40)).sum() for seed, name in enumerate(("one", "two"))}
+    each = rows.group_by("source_file").agg(pl.len().cast(pl.Int64).alias("rows"), **sums).collect()
+    return pl.DataFrame({"source_file": list(files)}, schema={"source_file": pl.String}).join(each, on="source_file")
 
 
 def rows_of(rows: pa.Table | Iterable[pa.Table], due: pl.DataFrame, files: int) -> pl.DataFrame | Iterable[pa.Table]:
@@ -320,8 +363,11 @@ def clear_restatements(lake: Lake) -> None:
     clear_changed(lake, _restated(lake)["source_file"].to_list())
 
 
-def warn(lake: Lake, run_date: dt.date, refused: Sequence[str]) -> list[str]:
-    """Write the warnings of the first stage (refused, changed and repeated files), and return them."""
+def warn(lake: Lake, run_date: dt.date, refused: Sequence[str], skipped: Sequence[tuple[str, str]] = ()) -> list[str]:
+    """Write what the first stage did not read (refused, changed, skipped files), and return it.
+
+    ``skipped`` has severity and sentence of what is left; a sentence of severity ``note`` is kept, but is no warning.
+    """
     changed = [
         f"{name}: its content changed after it was read ({size:,} bytes now); the tables keep the old one, "
         "run again with --restate to replace it"
@@ -329,25 +375,11 @@ def warn(lake: Lake, run_date: dt.date, refused: Sequence[str]) -> list[str]:
     ]
     said = [("refused_file", "error", line) for line in dict.fromkeys(refused)]
     said += [("changed_file", "warning", line) for line in changed]
-    said += [("repeated_file", "warning", line) for line in _repeated(lake, run_date)]
-    said = [(kind, severity, printable(line)) for kind, severity, line in said]
+    said += [("skipped_file", severity, line) for severity, line in skipped]
+    said = [(kind, severity, printable(redact(line))) for kind, severity, line in said]
     rows = pl.DataFrame([(run_date, STAGE, *one) for one in said], schema=TABLES[RUN_WARNINGS].polars, orient="row")
     lake.replace(RUN_WARNINGS, rows, run_date=run_date, stage=STAGE)
     return [line for _, _, line in said]
-
-
-def _repeated(lake: Lake, run_date: dt.date) -> list[str]:
-    """Return a warning for each new file that has the content of another file, as both count."""
-    files = read_entries(lake, "bronze").filter(pl.col("rows") > 0, pl.col("processing_date") <= run_date)
-    came = files.sort("processing_date", "file_date", "source_file")
-    later = came.with_columns(first=pl.col("source_file").first().over("sha256")).filter(
-        pl.col("source_file") != pl.col("first"), pl.col("processing_date") == run_date
-    )
-    return [
-        f"{name}: has the same content as {first}, so its {rows:,} line(s) count twice; "
-        "if one of them is too many, leave only its header in it and run again with --restate"
-        for name, first, rows in later.select("source_file", "first", "rows").iter_rows()
-    ]
 
 
 def stop_if_refused(lake: Lake, run_date: dt.date, on_refused: str) -> None:

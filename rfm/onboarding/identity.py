@@ -142,9 +142,9 @@ def stand_ins(lines: Lines) -> Found:
     if len(others) > 20 and others.iloc[0] >= max(20 * others.median(), 5 * others.iloc[1]):
         yield _ask_of(lines, str(others.index[0]), nobody)
     elif len(others) >= 10 and (odd := _odd_buyers(lines, others)):
-        amount = cash(float(lines.amounts[lines.text("customer_id").isin(odd)].abs().sum()))
+        worth = cash(float(lines.amounts[lines.text("customer_id").isin(odd)].abs().sum()))
         said = f"{some(odd)} buys unlike any other customer, and can stand for several; see customers.nobody"
-        yield Doubt("customers", said, amount)
+        yield Doubt("customers", said, worth)
 
 
 def _odd_buyers(lines: Lines, orders: pd.Series) -> list[str]:

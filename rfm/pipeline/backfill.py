@@ -69,10 +69,10 @@ def backfill(
         kept = _Latest.names if settings.engine == "polars" else ()  # frames of a cluster are not kept
         with closing(_Latest(lake, kept)) as held:
             for run_date in some:
-                last_one = run_date == some[-1]
-                with logged(lake, run_date, before if ahead else None, ahead.get(run_date, 0)):
+                brought, last_one = ahead.get(run_date), run_date == some[-1]
+                with logged(lake, run_date, before if brought else None, brought.lines if brought else 0):
                     home: Any = lake if last_one else held  # the last day writes as it goes, its model after its tables
-                    headline = run_day(settings, home, run_date, restate, refit and run_date == first, bool(ahead))
+                    headline = run_day(settings, home, run_date, restate, refit and run_date == first, brought)
                 if last_one:
                     held.kept.clear()
                 yield run_date, headline
@@ -81,21 +81,22 @@ def backfill(
             verify.note_tables(lake)
 
 
-def clean_ahead(settings: Settings, lake: Lake, run_dates: list[dt.date]) -> dict[dt.date, int]:
-    """Read, clean and count the files of several days in one commit per table; return the lines of each day."""
-    # A day sees files by their dates, so those of later days change none of its results. Days with changed or refused files,
-    # and days that fail here, run one by one.
+def clean_ahead(settings: Settings, lake: Lake, run_dates: list[dt.date]) -> dict[dt.date, stages.Ingested]:
+    """Read, clean and count the files of several days in one commit per table; return what each day brought."""
+    # A day sees files by their dates, so those of later days change none of its results. Days with files that are changed,
+    # refused or not whole yet, and days that fail here, run one by one.
     try:
         list_files(settings.landing, settings.files.pattern, until=run_dates[0])  # raises if the first day has no file yet
         found = stages.ingest_files(lake, settings, run_dates)
-        if found.refused or len(ingest.changed_files(lake)):
+        left = any(severity != "note" for severity, _ in found.skipped)
+        if found.refused or left or len(ingest.changed_files(lake)):
             return {}
         stages.clean_files(lake, settings)
         stages.count_quality(lake, settings, *run_dates)
     except RfmError:
         return {}
     lines = ingest.read_entries(lake, "bronze", [file.source_file for file in found.files])
-    return {day: int(lines.filter(processing_date=day)["rows"].sum()) for day in run_dates}
+    return {day: found._replace(lines=int(lines.filter(processing_date=day)["rows"].sum())) for day in run_dates}
 
 
 @dataclass(frozen=True)
@@ -143,7 +144,7 @@ def kept_latest(lake: Lake) -> _Latest:
 def warnings_of(settings: Settings, first: dt.date, last: dt.date) -> tuple[list[str], bool]:
     """Return the warnings of some days' runs, and whether a file was refused."""
     said = open_lake(settings).frame(RUN_WARNINGS, run_date=days(first, last))
-    return list(dict.fromkeys(said["message"])), bool((said["severity"] == "error").any())
+    return list(dict.fromkeys(said.loc[said["severity"] != "note", "message"])), bool((said["severity"] == "error").any())
 
 
 def results(settings: Settings, headlines: Mapping[dt.date, str]) -> list[dict[str, Any]]:
@@ -168,20 +169,22 @@ def run_day(
     run_date: dt.date,
     restate: bool = False,
     refit: bool = False,
-    ahead: bool = False,
+    ahead: stages.Ingested | None = None,
 ) -> str:
     """Run stages 1 to 5 for one run date; return the headline. ``ahead`` says that its files are clean and counted already."""
     to_bronze(settings, lake, run_date, restate, ahead)
-    to_silver(settings, lake, run_date, ahead)
+    to_silver(settings, lake, run_date, ahead is not None)
     to_gold(settings, lake, run_date)
     to_clusters(settings, lake, run_date, refit)
     return to_segments(settings, lake, run_date)
 
 
-def to_bronze(settings: Settings, lake: Lake, run_date: dt.date, restate: bool = False, ahead: bool = False) -> None:
+def to_bronze(
+    settings: Settings, lake: Lake, run_date: dt.date, restate: bool = False, ahead: stages.Ingested | None = None
+) -> None:
     """Run the stage of notebook 1."""
-    refused = [] if ahead else stages.ingest_files(lake, settings, run_date, restate).refused
-    ingest.warn(lake, run_date, refused)
+    found = ahead or stages.ingest_files(lake, settings, run_date, restate)
+    ingest.warn(lake, run_date, found.refused, found.skipped)
 
 
 def to_silver(settings: Settings, lake: Lake, run_date: dt.date, ahead: bool = False) -> None:

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 from rfm.config import OnFailure
 from rfm.contracts import EXPECTATION_RESULTS, LEDGER
-from rfm.errors import StageError, first_line, printable, redact
+from rfm.errors import LEAST, StageError, first_line, printable, redact
 from rfm.lake import Lake, kernel_environment, open_lake, verify
 from rfm.lake.tables import rows_added
 from rfm.pipeline import lineage, notebooks, run_record, stages
@@ -171,8 +171,8 @@ class Monitor:
         self.warn(notify(self.settings.on_failure, self.record.to_json()))
 
     def warn(self, lines: Iterable[str]) -> None:
-        """Add printable warnings to the record."""
-        self.record.warn(map(printable, lines))
+        """Add printable warnings without secrets to the record."""
+        self.record.warn(printable(redact(line)) for line in lines)
 
     @contextmanager
     def _forgiving(self, what: str) -> Iterator[None]:
@@ -180,7 +180,7 @@ class Monitor:
         try:
             yield
         except Exception as error:  # noqa: BLE001 (a run never fails because of its monitor)
-            self.warn([f"{what}: {redact(first_line(error))}"])
+            self.warn([f"{what}: {first_line(error)}"])
 
     def _emit(self, kind: Any, noted: StageRecord | None) -> None:
         """Send a lineage event of a stage, or of the whole run."""
@@ -272,13 +272,18 @@ def _troubles(target: str, kind: str, hook: Callable[[str, bytes], None], body: 
     try:
         hook(target, body)
     except subprocess.TimeoutExpired:
-        return f"{kind} {shown}: no end within {PATIENCE:g} seconds"
+        said = f"no end within {PATIENCE:g} seconds"
     except subprocess.CalledProcessError as error:
-        said = (error.stderr or b"").decode(errors="replace").strip().splitlines()
-        return f"{kind} {shown}: exit status {error.returncode}" + (f" ({said[-1]})" if said else "")
+        words = (error.stderr or b"").decode(errors="replace").strip().splitlines()
+        said = f"exit status {error.returncode}" + (f" ({words[-1]})" if words else "")
     except Exception as error:  # noqa: BLE001 (a hook may fail as it likes)
-        return f"{kind} {shown}: {type(error).__name__}: {first_line(error)}"
-    return ""
+        said = f"{type(error).__name__}: {first_line(error)}"
+    else:
+        return ""
+    secret = [urlsplit(target).path] if kind == "webhook" else shlex.split(target)[1:]
+    for word in sorted(secret, key=len, reverse=True):
+        said = said.replace(word, "***") if len(word) >= LEAST else said
+    return f"{kind} {shown}: {said}"
 
 
 def _run(command: str, body: bytes) -> None:

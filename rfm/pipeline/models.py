@@ -164,8 +164,7 @@ def _read(file: Path, encoding: str) -> pd.DataFrame:
     except FileNotFoundError:
         raise InputError(f"{file}: there is no such file; correct its name") from None
     except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{file}: cannot be read ({reason}); give a CSV in UTF-8 or a Parquet file") from None
+        raise InputError(f"{file}: cannot be read ({type(error).__name__}); give a CSV in UTF-8 or a Parquet file") from None
 
 
 def _numbers(values: pd.Series, file: str, low: float) -> pd.Series:
@@ -173,11 +172,9 @@ def _numbers(values: pd.Series, file: str, low: float) -> pd.Series:
     numbers = pd.to_numeric(values.astype(str), errors="coerce")
     bad = ~(numbers.between(low, float("inf"), inclusive="left"))
     if bad.any():
-        place, found = int(bad.to_numpy().argmax()) + 1, values[bad].iloc[0]
+        place = int(bad.to_numpy().argmax()) + 1
         counted = f"{int(bad.sum()):,} of {len(values):,} value(s) are no number from {low} on"
-        raise InputError(
-            f"{file}: column {values.name}: {counted}, the first {str(found)!r} in row {place}; correct or remove them"
-        )
+        raise InputError(f"{file}: column {values.name}: {counted}, the first in row {place}; correct or remove them")
     return numbers.astype(float)
 
 

@@ -83,12 +83,13 @@ RESULTS = (GOLD, CLUSTERED, CLUSTER_MODELS, *OF_THE_DAY)
 
 # ── bronze ────────────────────────────────────────────────────────────
 class Ingested(NamedTuple):
-    """The new files, the lines they brought into bronze, why other files were refused, and sheets that were not read."""
+    """The new files, the lines they brought into bronze, why others were refused, sheets not read, and files left for now."""
 
     files: list[Any]
     lines: int
     refused: list[str]
     left_out: list[str]
+    skipped: list[tuple[str, str]] = []  # severity and sentence
 
 
 def ingest_files(
@@ -113,7 +114,9 @@ def ingest_files(
     reading = read_landing(settings, new, run_date, further)
     if progress:
         reading.progress = progress
-    return Ingested(new, ingest.write_bronze(lake, reading, restate=restate), reading.refused, reading.left_out)
+    lines = ingest.write_bronze(lake, reading, restate=restate, refused=reading.refused)
+    skipped = [*getattr(seen, "said", []), *(("warning", line) for line in reading.waiting)]
+    return Ingested(new, lines, reading.refused, reading.left_out, skipped)
 
 
 def read_landing(settings: Settings, files: Sequence[Any], run_date: dt.date | Sequence[dt.date], further: bool = True) -> Any:
@@ -131,6 +134,7 @@ def read_landing(settings: Settings, files: Sequence[Any], run_date: dt.date | S
         further=further,
         fill_down=given.fill_down,
         count_orders=settings.dialect.order,
+        settle=0 if any(isinstance(file, str) for file in files) else given.settle_seconds,  # `rfm check` reads what is there
     )
 
 

@@ -68,7 +68,7 @@ def run_date_of(record: Mapping[str, Any]) -> str:
     try:
         return dt.date.fromisoformat(str(given)).isoformat()
     except ValueError:
-        raise InputError(f"run record: run_date is {given!r}, not a date like 2025-10-23") from None
+        raise InputError(f"run record: run_date is {errors.shown(given)}, not a date like 2025-10-23") from None
 
 
 def published_record(reports: str, day: dt.date) -> dict[str, Any]:
@@ -101,6 +101,7 @@ def _checked(record: dict[str, Any], day: dt.date) -> dict[str, Any]:
 # ── publish ────────────────────────────────────────────────────────────
 MANIFEST = "published.json"  # at the target: the files sent there, and the hashes of their content
 KEY = "RFM_PUBLISH_KEY"  # environment variable
+SHORTEST_KEY = 16  # characters; a shorter one is found by trying
 DAY = re.compile(r"(\d{4}-\d\d-\d\d)/(.+)")
 OPEN = {*(page.file for page in PAGES if not page.private), "run.json"}  # of a day; everybody may read them
 CUSTOMERS = {page.file for page in PAGES if page.private}
@@ -170,8 +171,10 @@ def _without(page: bytes, hidden: set[str]) -> bytes:
 def _hashed(files: Mapping[str, bytes]) -> Iterator[tuple[str, bytes]]:
     """Yield files with each customer id as a keyed hash; the lists are written again from the file of all customers."""
     key = os.environ.get(KEY, "").encode()
-    if not key:
-        raise SettingsError(f"[publish] hash_ids needs a key: set {KEY} in the environment, and keep it")
+    if len(key) < SHORTEST_KEY:
+        raise SettingsError(
+            f"[publish] hash_ids needs a key: set {KEY} in the environment to {SHORTEST_KEY} characters or more, and keep it"
+        )
     for name, content in files.items():
         day, _, file = name.partition("/")
         if file in CUSTOMERS:

@@ -52,7 +52,7 @@ class RunWarnings(TableModel, name="run_warnings", unique=["run_date", "stage", 
     run_date: pl.Date = Field(description="run date of the run that warns")
     stage: pl.String = Field(description="notebook that warns, e.g. 1_bronze")
     kind: pl.String = Field(description="what it is about, e.g. refused_file")
-    severity: pl.String = Field(description="warning or error; an error makes the run end with exit status 1")
+    severity: pl.String = Field(description="note, warning or error; an error makes the run end with exit status 1")
     message: pl.String = Field(description="one line: what, how many, what to do")
 
 
