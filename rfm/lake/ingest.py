@@ -292,8 +292,7 @@ def clear_changed(lake: Lake, files: Iterable[str]) -> None:
 
 
 # ── audit ────────────────────────────────────────────────────────────
-LOOKS = 4  # another run may write between two looks
-PAUSE = 0.25  # seconds
+LOOKS, PAUSE = 4, 0.25  # another run may write between two looks; seconds
 
 
 def audit(lake: Lake) -> dict[str, int]:
@@ -308,7 +307,7 @@ def audit(lake: Lake) -> dict[str, int]:
 
 def differences(lake: Lake, each: bool = False) -> tuple[dict[str, int], list[tuple[str, str]]]:
     """Return the rows of each layer, and the tables that differ from the ledger, each with how, as text."""
-    # The tables' logs hold the totals, so comparing them is cheap. Rows are counted by file only where they differ, or if asked.
+    # logs hold totals, so comparing them is cheap; rows are counted by file only where they differ, or if asked
     noted = lake.read(LEDGER).filter(pl.col("layer").is_in([*LAYERS, LOST])).collect()
     states = lake.state(LAYERS.values())
     held = {layer: states[name].rows if name in states else 0 for layer, name in LAYERS.items()}
