@@ -143,6 +143,9 @@ class Care(Section):
     """How tables are maintained: ``[care]``."""
 
     optimize_every: int = Field(50, ge=0, description="a run compacts a table after this many commits; 0: never")
+    lock: Literal["auto", "none"] = Field(
+        "auto", description="none: no lock of runs, where only one program ever writes to the tables"
+    )
     retain_days: int = Field(7, ge=7, description="number of days that a past version of a table stays readable (at least 7)")
 
 
