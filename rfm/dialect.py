@@ -36,7 +36,7 @@ def compiles(cls: type[Section], pattern: str, given: ValidationInfo) -> str:
 class Section(BaseModel):
     """A section of rfm.toml: unknown names are rejected, values are read-only."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     def __repr_args__(self) -> list[tuple[str | None, Any]]:
         # sections are defaults of many functions, whose help shows them above its first line

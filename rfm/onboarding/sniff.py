@@ -23,7 +23,7 @@ from rfm.config import EXTRA_KEYS, Columns, plain_name
 from rfm.errors import InputError, SettingsError, friendly_io_errors
 from rfm.landing.csv import read_records, records_of
 from rfm.landing.decode import FORMATS, GZIP_MAGIC, UTF8_BOM, UTF16_BOMS, after_last_line, decode_stream, detect_format
-from rfm.landing.files import filesystem, outside_reports, temporary, walk
+from rfm.landing.files import filesystem, outside_reports, spelled, temporary, walk
 from rfm.landing.header import (
     AUTO,
     BLANK,
@@ -38,6 +38,7 @@ from rfm.landing.header import (
     whitespace_reader,
     with_places,
 )
+from rfm.landing.reader import why_not_read
 from rfm.onboarding.columns import MADE, ROLES, name_score
 from rfm.settings import Settings, absolute
 
@@ -247,7 +248,7 @@ def input_of(files: Sequence[str], pattern: str) -> Input:
     folders = [one.rpartition("/")[0] for one in found]
     landing = folders[0] if len(set(folders)) == 1 else _common(folders)
     system, root = filesystem(landing)
-    return Input(landing, system, root, [one.removeprefix(f"{landing}/") for one in dict.fromkeys(found)])
+    return Input(landing, system, root, [spelled(one.removeprefix(f"{landing}/")) for one in dict.fromkeys(found)])
 
 
 def _common(folders: Sequence[str]) -> str:
@@ -316,11 +317,10 @@ def look_at(place: Input, tell: Tell = silent) -> Sample:
     for done, name in enumerate(names):
         tell("sampling files", done, len(names))
         try:
-            with friendly_io_errors(f"{name}: cannot be read"):
-                path = f"{place.root}/{name}"
-                sample.glances[name] = sniff(place.system, path, PurePosixPath(name).name, GLANCE // len(names))
-        except InputError as error:
-            sample.refused[name] = str(error)
+            path = f"{place.root}/{name}"
+            sample.glances[name] = sniff(place.system, path, PurePosixPath(name).name, GLANCE // len(names))
+        except Exception as error:  # noqa: BLE001 (one file never stops the others)
+            sample.refused[name] = why_not_read(name, error)
     return _of_one_kind(sample)
 
 
