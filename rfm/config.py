@@ -18,7 +18,6 @@ from rfm.dialect import EXTRA_KEYS as EXTRA_KEYS
 from rfm.dialect import FLAG as FLAG
 from rfm.dialect import LANDING_COLUMNS as LANDING_COLUMNS
 from rfm.dialect import NEUTRAL as NEUTRAL
-from rfm.dialect import ONCE as ONCE
 from rfm.dialect import OTHER_LINE as OTHER_LINE
 from rfm.dialect import RAGGED as RAGGED
 from rfm.dialect import RAW as RAW
@@ -46,7 +45,13 @@ class Files(Section):
         "auto", description="between two fields, a blank for one or more; auto: detected in the header"
     )
     fill_down: tuple[str, ...] = Field((), description="headers whose blank cells take the value of the line above")
-    overlap: Literal["add", "once"] = Field("add", description="once: an order that an earlier file has is not counted again")
+    overlap: Literal["add", "once"] = Field("add", description="once: an order counts as the newest file has it")
+    settle_seconds: float = Field(
+        5,
+        ge=0,
+        le=3600,
+        description="a file changed within so many seconds is left for the next run if it ends within a line; 0: off",
+    )
     on_refused: Literal["after", "before"] = Field(
         "after", description="a refused file ends the run with status 1: after publishing, or before gold changes"
     )

@@ -52,8 +52,6 @@ RAGGED = '^[{]"_(?:raw|line)": '
 """Start of ``_rescued_data`` for a line with more or fewer fields than the header."""
 AROUND = '^[{]"_(?:raw|line)".*"_kind": "'
 """A line around the table, such as a title or a total, in ``_rescued_data``."""
-ONCE = "order_counted_once"
-"""Reason of quarantined lines whose order is in an earlier file, by files.overlap = "once"."""
 BLANKS = " \t\n\v\f\r\u00a0"
 """Characters stripped around a value; listed, because engines disagree on what whitespace is."""
 YES = (
@@ -280,7 +278,7 @@ class Customers(Section):
 
     nobody: tuple[str, ...] = Field((), description='ids that stand for no customer, such as "walk-in" or "0"')
     compare: Literal["exact", "case", "phone"] = Field(
-        "exact", description="case: in lower case, for e-mails; phone: digits, without country_prefix"
+        "exact", description="case: in lower case, blanks as one, for e-mails; phone: digits, without country_prefix"
     )
     country_prefix: str = Field("", pattern="^[0-9]*$", description="of phone numbers of the own country, such as 49")
     width: int = Field(0, ge=0, le=30, description="numbers with fewer digits get leading zeros; 0: none")

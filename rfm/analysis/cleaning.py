@@ -12,7 +12,7 @@ from narwhals.typing import IntoFrameT
 from rfm.analysis.dates import calendar_date, local_day
 from rfm.analysis.meaning import LARGEST_PRICE, invoice_and_product, priced, with_extras, with_flags
 from rfm.analysis.parsing import customer_id, money, normalize, numbers
-from rfm.config import BLANKS, LANDING_COLUMNS, ONCE, RAGGED, RAW, Columns, Dialect
+from rfm.config import BLANKS, LANDING_COLUMNS, RAGGED, RAW, Columns, Dialect
 from rfm.contracts import SILVER, TABLES
 from rfm.errors import InputError
 
@@ -86,7 +86,6 @@ def clean(
     expectations: tuple[Expectation, ...] | None = None,
     severities: Mapping[str, str] | None = None,
     dialect: Dialect = Dialect(),
-    earlier: Any = None,
 ) -> tuple[IntoFrameT, IntoFrameT]:
     """Cast bronze rows to typed columns; return valid rows and quarantined rows.
 
@@ -99,8 +98,6 @@ def clean(
         Severity by rule name, where it differs from the rule's own.
     dialect
         How the shop writes its lines and which columns it has: ``settings.dialect``.
-    earlier
-        Rows of silver: an order that another file has there, or an earlier one here, is quarantined as counted once.
 
     Returns
     -------
@@ -124,28 +121,8 @@ def clean(
     chosen = severities or {}
     rules = expectations_of(dialect) if expectations is None else expectations
     names = [rule.name for rule in rules if chosen.get(rule.name, rule.severity) != "warn"]
-    if earlier is not None:
-        rows, names = once_per_order(rows, nw.from_native(earlier), _all_of(names)), [*names, ONCE]
-    valid = _all_of(names)
+    valid = nw.all_horizontal(*(nw.col(name) for name in names), ignore_nulls=False)
     return _silver(rows.filter(valid)).to_native(), _quarantine(rows.filter(~valid), names).to_native()
-
-
-def _all_of(names: list[str]) -> nw.Expr:
-    return nw.all_horizontal(*(nw.col(name) for name in names), ignore_nulls=False)
-
-
-def once_per_order(rows: Any, earlier: Any, valid: nw.Expr) -> Any:
-    """Mark the valid rows whose order no earlier file has: earlier are those of silver, then those first by name."""
-    order = ["InvoiceNo", "InvoiceDate", "Buyer"]
-    buyer = nw.when(~nw.col("CustomerID").is_null()).then(nw.col("CustomerID")).otherwise(nw.lit(""))
-    rows = rows.with_columns(Buyer=buyer)
-    first = rows.filter(valid).group_by(order).agg(nw.col("source_file").min().alias("FirstFile"))
-    others = earlier.join(rows.select("source_file").unique(), on="source_file", how="anti").with_columns(Buyer=buyer)
-    known = others.select(order).unique().with_columns(Known=nw.lit(True))
-    rows = rows.join(first, on=order, how="left").join(known, on=order, how="left")
-    counts = ~valid | (nw.col("source_file") == nw.col("FirstFile")) & nw.col("Known").is_null()
-    marked = nw.when(counts).then(nw.lit(True)).otherwise(nw.lit(False))
-    return rows.with_columns(marked.alias(ONCE)).drop("Buyer", "FirstFile", "Known")
 
 
 def judge(bronze: IntoFrameT, expectations: tuple[Expectation, ...] | None = None, dialect: Dialect = Dialect()) -> IntoFrameT:

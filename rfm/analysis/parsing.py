@@ -14,11 +14,18 @@ import narwhals as nw
 from rfm.analysis.dates import plain_dates
 from rfm.config import BLANKS, Customers, Format
 
+_WORDS = (
+    "TL=TRY руб.=RUB руб=RUB р.=RUB грн.=UAH грн=UAH лв.=BGN лв=BGN дин.=RSD din.=RSD din=RSD kn=HRK Euro=EUR euros=EUR zl=PLN "
+    "Kc=CZK forint=HUF dollars=USD rubles=RUB 元=CNY 円=JPY 원=KRW đ=VND DH=MAD dhs=AED "
+    "درهم=AED د.إ=AED ر.س=SAR ريال=SAR جنيه=EGP S/=PEN S/.=PEN Bs=VES Bs.=VES "
+    "сом=KGS тг=KZT тенге=KZT so'm=UZS so‘m=UZS SFr.=CHF Rs/-=INR"
+)
 CURRENCIES = {  # sign: code; a sign that several currencies share stands for the most common one
     **{"£": "GBP", "€": "EUR", "$": "USD", "¥": "JPY", "zł": "PLN", "kr": "SEK", "Fr.": "CHF", "₹": "INR", "R$": "BRL"},
     **{"US$": "USD", "A$": "AUD", "C$": "CAD", "NZ$": "NZD", "HK$": "HKD", "S$": "SGD", "MX$": "MXN", "kr.": "DKK", "Kč": "CZK"},
     **{"Ft": "HUF", "lei": "RON", "RM": "MYR", "Rp": "IDR", "Rs.": "INR", "Rs": "INR", "₺": "TRY", "₽": "RUB", "₩": "KRW"},
-    **{"฿": "THB", "₫": "VND", "₱": "PHP", "₪": "ILS", "₴": "UAH", "₦": "NGN"},
+    **{"฿": "THB", "₫": "VND", "₱": "PHP", "₪": "ILS", "₴": "UAH", "₦": "NGN", "₸": "KZT", "₼": "AZN", "₾": "GEL", "₵": "GHS"},
+    **dict(one.split("=") for one in _WORDS.split()),
 }
 CODES = (
     "AED ARS AUD BDT BGN BHD BRL CAD CHF CLP CNY COP CRC CZK DKK DOP EGP EUR GBP GEL GHS GTQ HKD HRK HUF IDR ILS INR ISK JOD JPY "
@@ -236,7 +243,7 @@ def customer_id(text: nw.Expr, customers: Customers) -> nw.Expr:
     nobody = given.is_in(["", *NO_VALUE])
     if customers.nobody:
         nobody = nobody | given.str.to_lowercase().is_in(customers.nobody)
-    plain = given.str.to_lowercase() if customers.compare == "case" else given
+    plain = given.str.to_lowercase().str.replace_all(f"[{BLANKS}]+", " ") if customers.compare == "case" else given
     plain = _phone(given, customers.country_prefix) if customers.compare == "phone" else plain
     if customers.width:
         plain = nw.when(plain.str.contains("^[0-9]+$")).then(plain.str.zfill(customers.width)).otherwise(plain)

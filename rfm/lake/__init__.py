@@ -29,7 +29,7 @@ def open_lake(settings: Settings) -> Lake:
     ['CustomerID', 'MaxInvoiceDate', 'Recency', 'Frequency', 'Monetary']
     """
     if settings.engine == "polars":
-        return Lake(settings.lake)
+        return Lake(settings.lake, once=settings.files.overlap == "once")
     return import_module(f"rfm.lake.{settings.engine}").open_lake(settings)  # imports no other engine
 
 
@@ -39,7 +39,7 @@ def open_lake_log(settings: Settings, what: str) -> Lake:
         raise SettingsError(
             f"lake {settings.lake}: {what} needs Delta's log, which a catalog keeps; name the tables' folder or URL"
         )
-    return Lake(settings.lake)
+    return Lake(settings.lake, once=settings.files.overlap == "once")
 
 
 @contextmanager

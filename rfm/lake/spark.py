@@ -22,11 +22,11 @@ import narwhals as nw
 import polars as pl
 import pyarrow as pa
 
-from rfm.contracts import BRONZE, TABLES, Table, conform
+from rfm.contracts import BRONZE, SILVER, TABLES, Table, conform
 from rfm.errors import ContractError, InputError, SettingsError, first_line
 from rfm.lake import delta, ingest
 from rfm.lake.delta import IN_SPARK, arrow_schema, sql_equals
-from rfm.lake.tables import Lake, State, WriteResult, revision_of
+from rfm.lake.tables import Lake, State, WriteResult, newest_per_order, revision_of
 from rfm.settings import Settings, is_catalog_name
 
 PORT = 15002  # of a server whose address names none
@@ -167,12 +167,13 @@ class SparkLake(Lake):
         """Return the version of each landing file that a table holds; parameters as for `Lake.held`."""
         return super().held(name, files) if self._logs_files(name) else ingest.versions_in_layer(self, LAYER[name], files)
 
-    def put_files(self, name: str, rows: Any, versions: Mapping[str, int]) -> WriteResult:
+    def put_files(self, name: str, rows: Any, versions: Mapping[str, int], again: bool = False) -> WriteResult:
         """Write the rows of landing files in one commit; parameters as for `Lake.put_files`."""
         if self._logs_files(name):
-            return super().put_files(name, rows, versions)
+            return super().put_files(name, rows, versions, again)
         held = self.held(name, versions)
-        due = [file for file, version in versions.items() if file not in held or revision_of(held[file]) < revision_of(version)]
+        newer = [file for file, version in versions.items() if file not in held or revision_of(held[file]) < revision_of(version)]
+        due = list(versions) if again else newer
         if not due:
             return WriteResult(0, held)
         self._ensure(name)
@@ -227,7 +228,10 @@ class SparkLake(Lake):
         for column, value in equal.items():
             rows = rows.filter(nw.col(column).is_in(value) if isinstance(value, list) else nw.col(column) == value)
         later = self._files_after(until, ledger) if until else []
-        return rows.filter(~nw.col("source_file").is_in(later)) if later else rows
+        rows = rows.filter(~nw.col("source_file").is_in(later)) if later else rows
+        if not (self.once and until and name == SILVER):
+            return rows
+        return nw.from_native(newest_per_order(rows, frame(self.cluster.session, _arrow(self._ranks(ledger)))))
 
     def _fetch(self, rows: Any) -> pl.DataFrame:
         """Return rows of the cluster in memory."""
@@ -253,7 +257,8 @@ class SparkLake(Lake):
 
 def open_lake(settings: Settings) -> Lake:
     """Return the lake of the settings, with its large tables on the cluster at ``remote``."""
-    return SparkLake(settings.lake, Cluster(settings.remote, settings.lake, named=is_catalog_name(settings.lake)))
+    cluster = Cluster(settings.remote, settings.lake, named=is_catalog_name(settings.lake))
+    return SparkLake(settings.lake, cluster, once=settings.files.overlap == "once")
 
 
 def _of_files(name: str, rows: Any, files: list[str]) -> Any:

@@ -10,14 +10,15 @@ import datetime as dt
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import deltalake
+import narwhals as nw
 import polars as pl
 
-from rfm.contracts import BRONZE, LEDGER, TABLES, conform
+from rfm.contracts import BRONZE, LEDGER, SILVER, TABLES, conform
 from rfm.errors import InputError
 from rfm.lake import delta
 from rfm.lake.delta import CHUNK_ROWS, LEAN, Rows, Stream, TableCache, retried, scan, sql_equals
@@ -94,19 +95,25 @@ def revision_of(version: int) -> int:
     return max(1, version >> DIGEST_BITS)
 
 
-def write_exactly_once(handles: TableCache, name: str, rows: Rows, versions: Mapping[str, int]) -> WriteResult:
-    """Write the rows of landing files in one commit, except files of which the table holds this revision or a later one."""
+def write_exactly_once(
+    handles: TableCache, name: str, rows: Rows, versions: Mapping[str, int], again: bool = False
+) -> WriteResult:
+    """Write the rows of landing files in one commit, except files of which the table holds this revision or a later one.
+
+    ``again`` replaces the rows of all of them.
+    """
 
     def attempt() -> WriteResult:
         table = handles.ensure(name)
         held = {file: version for file in versions if (version := table.transaction_version(file)) is not None}
-        due = [file for file, version in versions.items() if file not in held or revision_of(held[file]) < revision_of(version)]
+        newer = [file for file, version in versions.items() if file not in held or revision_of(held[file]) < revision_of(version)]
+        due = list(versions) if again else newer
         if not due:
             return WriteResult(0, held)
         some = isinstance(rows, pl.DataFrame | pl.LazyFrame) and len(due) < len(versions)
         wanted = rows.filter(pl.col("source_file").is_in(due)) if some else rows  # type: ignore[union-attr]
         ids = [deltalake.Transaction(file, versions[file]) for file in due]
-        replaced = [file for file in due if file in held]
+        replaced = again or [file for file in due if file in held]
         written = _write(table, name, wanted, ids, due if replaced else [])
         return WriteResult(written, held | {file: versions[file] for file in due})
 
@@ -125,6 +132,19 @@ def _write(table: deltalake.DeltaTable, name: str, rows: Rows, ids: list[deltala
     except Exception as error:
         raise (stream.refusal or error) from None
     return stream.rows
+
+
+def newest_per_order(silver: Any, ranks: Any) -> Any:
+    """Return the rows of each order that are of the newest file that has it; a file without a rank comes first."""
+    # decided when silver is read, not when it is written: a run of an earlier day sees the file that was the newest then
+    order, rows = ["InvoiceNo", "InvoiceDate", "Buyer"], nw.from_native(silver)
+    names, customer = rows.collect_schema().names(), nw.col("CustomerID")
+    ranked = rows.join(nw.from_native(ranks), on="source_file", how="left").with_columns(
+        Buyer=nw.when(~customer.is_null()).then(customer).otherwise(nw.lit("")), Rank=nw.col("Rank").cast(nw.Int64).fill_null(0)
+    )
+    newest = ranked.group_by(*order).agg(nw.col("Rank").max().alias("Newest"))
+    found: Any = ranked.join(newest, on=order, how="left").filter(nw.col("Rank") == nw.col("Newest")).select(names)
+    return found.to_native()
 
 
 # ── tables ────────────────────────────────────────────────────────────
@@ -159,6 +179,7 @@ class Lake:
     """
 
     url: str
+    once: bool = field(default=False, kw_only=True)  # silver until a day has each order as the newest file has it
 
     @cached_property
     def _handles(self) -> TableCache:
@@ -183,7 +204,8 @@ class Lake:
         if until and name == LEDGER:
             return rows.filter(pl.col("file_date").is_null() | (pl.col("file_date") <= until))
         later = self._files_after(until, ledger) if until else []
-        return rows.filter(~pl.col("source_file").is_in(later)) if later else rows
+        rows = rows.filter(~pl.col("source_file").is_in(later)) if later else rows
+        return newest_per_order(rows, self._ranks(ledger).lazy()) if self.once and until and name == SILVER else rows
 
     def rows(self, name: str, *, columns: Sequence[str] = (), **wanted: Any) -> pl.DataFrame:
         """Return rows of a table in memory, only some columns if they are named; parameters as for `read`."""
@@ -200,9 +222,9 @@ class Lake:
         found = self.read(name, **some).group_by("source_file")
         return found.agg(pl.len().cast(pl.Int64).alias("rows")).collect()
 
-    def put_files(self, name: str, rows: Rows, versions: Mapping[str, int]) -> WriteResult:
+    def put_files(self, name: str, rows: Rows, versions: Mapping[str, int], again: bool = False) -> WriteResult:
         """Write the rows of landing files in one commit; parameters as for `rfm.lake.tables.write_exactly_once`."""
-        return write_exactly_once(self._handles, name, rows, versions)
+        return write_exactly_once(self._handles, name, rows, versions, again)
 
     def open(self, name: str) -> deltalake.DeltaTable | None:
         """Return a handle on the newest version of a table, None if there is no table."""
@@ -280,3 +302,8 @@ class Lake:
         """Return the landing files that are dated after a day."""
         later = self.read(LEDGER, version=version, layer="bronze").filter(pl.col("file_date") > until)
         return later.select("source_file").collect()["source_file"].to_list()
+
+    def _ranks(self, version: int | None = None) -> pl.DataFrame:
+        """Return the place of each landing file in the order of dates and names."""
+        files = self.read(LEDGER, version=version, layer="bronze").select("source_file", "file_date").collect()
+        return files.sort("file_date", "source_file", nulls_last=False).select("source_file").with_row_index("Rank", 1)

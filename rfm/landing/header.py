@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rfm.config import LANDING_COLUMNS, Columns, plain_name
-from rfm.errors import InputError
+from rfm.errors import DATA, InputError
 
 AUTO, BLANK = "auto", " "
 SEPARATORS = (",", ";", "\t", "|")
@@ -157,6 +157,30 @@ def _is_header(at: int, rows: Sequence[Sequence[str]]) -> bool:
     return len(row) in (width, width - 1, width + 1) and len(nameless) <= 1
 
 
+def join_headers(rows: Sequence[list[str]]) -> list[list[str]]:
+    """Return rows with names of two rows in the lower: groups above (``Order, , Customer``), names below (``ID, Date, ID``)."""
+    found = list(rows)
+    for at, (groups, names) in enumerate(zip(rows, rows[1:FIRST_LINES], strict=False)):
+        cells = [*map(str.strip, groups), *[""] * (len(names) - len(groups))]
+        if len(cells) == len(names) and _groups(cells, names) and _is_header(at + 1, rows):
+            whole = [next((one for one in reversed(cells[: place + 1]) if one), "") for place in range(len(names))]
+            pairs = zip(whole, names, strict=True)
+            found[at + 1] = [name if plain_name(one) in plain_name(name) else f"{one} {name.strip()}" for one, name in pairs]
+            break
+    return found
+
+
+def _groups(cells: Sequence[str], names: Sequence[str]) -> bool:
+    """Return True if a row has the groups of the names below it: merged cells, blank but for the first, or repeated."""
+    there = [place for place, cell in enumerate(cells) if cell]
+    again = any(cell and cell == after for cell, after in zip(cells, cells[1:], strict=False))
+    if len(there) < 2 or len(there) == len(cells) and not again or any(map(_is_numeric, cells)):
+        return False
+    merged = again or there[-1] - there[0] >= len(there)
+    several = len(plain_names(names)) < len(names)
+    return merged and (several or again or len(there) > 2) and all(map(str.strip, names))
+
+
 def _is_numeric(cell: str) -> bool:
     """Return True if a third of a cell is digits, as in ``€ 12.00`` and ``Jan 3, 2025``."""
     return 3 * sum(map(str.isdigit, cell)) >= len(cell) > 0
@@ -167,9 +191,17 @@ def place_header(lines: Sequence[bytes], separator: str, wanted: Collection[str]
     rows, ends = _rows_of(lines, separator)
     if not rows:
         return Layout(separator, [], (), len(lines[0]))
+    joined = join_headers(rows) if separator != BLANK else rows
+    if not wanted or _met(joined, wanted) >= _met(rows, wanted):  # settings may name the lower row alone
+        rows = joined
     at = 0 if separator == BLANK else find_header(rows, wanted)
     header = _as_wide(rows[at], rows[at + 1 : at + 1 + BELOW])
     return Layout(separator, header, tuple(lines[: ends[at] - 1]), sum(map(len, lines[: ends[at]])))
+
+
+def _met(rows: Sequence[Sequence[str]], wanted: Collection[str]) -> int:
+    """Return the most of the wanted names that a row has."""
+    return max((len(_names(row).intersection(wanted)) for row in rows[:FIRST_LINES]), default=0)
 
 
 def _as_wide(header: list[str], below: Sequence[Sequence[str]]) -> list[str]:
@@ -188,22 +220,22 @@ def layout_of(lines: Sequence[bytes], name: str, separator: str, columns: Column
     if separator == AUTO:
         separator = detect_separator(b"".join(lines), _wanted(columns))
     layout = place_header(lines, separator, plain_names(required(columns)))
-    header = check_header(layout.header, name, columns, lines[0].decode("utf-8", "replace").strip()[:60])
+    header = check_header(layout.header, name, columns)
     if re.search(r"[\r\n]", "".join(header)):
         raise InputError(f"{name}: a column name spans lines; write the header in one line")
     return layout._replace(header=header)
 
 
-def check_header(found: list[str], name: str, columns: Columns, line: str = "") -> list[str]:
+def check_header(found: list[str], name: str, columns: Columns) -> list[str]:
     """Return the names in a header, each once; refuse a header that is not one of sales."""
     wanted, names = _wanted(columns), Counter(map(plain_name, found))
     if not wanted.keys() & names.keys():
-        shown = f", first line {line!r}" if line and not columns.hash_customers else ""
-        raise InputError(
-            f"{name}: not a sales file{shown}; wanted {', '.join(wanted.values())}, or what [columns] in rfm.toml calls them"
+        raise InputError(  # without the first line, which may be a sale
+            f"{name}: not a sales file, none of its {len(found)} column(s) is known; "
+            f"wanted {', '.join(wanted.values())}, or what [columns] in rfm.toml calls them"
         )
     header = with_places(found)
-    shown = f"found {', '.join(header)}"
+    shown = f"found {', '.join(f'column {i}' if DATA.search(one) else one[:40] for i, one in enumerate(header[:50], 1))}"
     if missing := [name for name in required(columns) if plain_name(name) not in plain_names([*found, *header])]:
         raise InputError(
             f"{name}: lacks {len(missing)} required column(s): {', '.join(missing)}; {shown}; "

@@ -25,6 +25,7 @@ from rfm.landing.header import (
     Rows,
     check_header,
     find_header,
+    join_headers,
     kind_above,
     line_apart,
     plain_names,
@@ -56,8 +57,8 @@ class Sheet(NamedTuple):
     rows: Callable[[], Iterator[tuple[int, list[str]]]]
 
     def head(self) -> list[list[str]]:
-        """Return the first rows."""
-        return [cells for _, cells in islice(self.rows(), HEAD)]
+        """Return the first rows, with a header of two rows in the lower."""
+        return join_headers([cells for _, cells in islice(self.rows(), HEAD)])
 
 
 # ── workbooks ────────────────────────────────────────────────────────
@@ -231,7 +232,8 @@ def _table_of(sheet: Sheet, at: int, name: str, columns: Columns) -> Iterator[Ro
     """Yield the rows of a sheet below its header."""
     rows = sheet.rows()
     titles = list(islice(rows, at))
-    header = check_header(next(rows)[1], name, columns)
+    next(rows)
+    header = check_header(sheet.head()[at], name, columns)
     above = [line_apart(cells, number, kind_above(cells, header)) for number, cells in titles]
     yield text_rows(header, [])._replace(bad=above, first=True)
     while some := list(islice(rows, ROWS)):

@@ -41,6 +41,7 @@ VALUES = {name: _plain(words) for name, words in _VOCABULARY["values"].items()}
 TELLING = {name: _plain(words) for name, words in _VOCABULARY["telling"].items()}
 FLAGS, NO_PRODUCT, DISCOUNT = VALUES["flags"], VALUES["no_product"], VALUES["discount"]
 NOBODY = frozenset(VALUES["nobody"]) - {"1"}  # -1 without its mark
+STAND_INS = frozenset(VALUES["stand_ins"])
 ZONES = {country: zone for zone, countries in _VOCABULARY["zones"].items() for country in countries.split()}
 MONEY = dict.fromkeys(ZONES.values(), "€") | _VOCABULARY["money"]
 _MEANT = [(word, part) for part, languages in _VOCABULARY["parts"].items() for word in _plain(" ".join(languages.values()))]
@@ -149,7 +150,7 @@ def _share(values: Values, test: Callable[[str], object]) -> float:
 def meaning_of(value: str) -> str:
     """Return what a status or a kind of line means: a key of `STATUSES`; empty if unknown."""
     plain = plain_words(re.sub(r"^wc-", "", value.strip()))
-    return next((meaning for meaning, words in STATUSES.items() if plain in words), "")
+    return next((meaning for meaning, words in STATUSES.items() if meaning != "early" and plain in words), "")
 
 
 @lru_cache(maxsize=1 << 14)
@@ -327,7 +328,7 @@ def _close(scores: Mapping[tuple[str, str], tuple[float, bool, float]], role: st
 
 def _lone(role: str, columns: Mapping[str, Facts]) -> str:
     """Return the only column whose values fit a role without a fitting name; empty if there is none or more than one."""
-    free = {name: facts for name, facts in columns.items() if facts.rows and not is_other(name)}
+    free = {name: facts for name, facts in columns.items() if facts.rows and (role == "invoice_date" or not is_other(name))}
     if role == "amount":
         fitting = [name for name, facts in free.items() if facts.money and facts.whole < 0.9]
     else:

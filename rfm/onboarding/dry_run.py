@@ -17,16 +17,16 @@ from rfm.analysis.quality import baseline, tables
 from rfm.analysis.quality.baseline import Facts, LeftOut, Orders, Totals
 from rfm.analysis.quality.gate import QuarantineReason, guard, money_flow, set_aside
 from rfm.analysis.quality.gate import quarantine_reasons as reasons
-from rfm.config import EXTRA_KEYS, ONCE, OTHER_LINE, REPEATS, Dialect, severities
+from rfm.config import EXTRA_KEYS, OTHER_LINE, REPEATS, Dialect, severities
 from rfm.contracts import BRONZE, LEDGER, QUARANTINE, SILVER
 from rfm.errors import InputError
 from rfm.lake import Lake
 from rfm.lake.delta import scratch
 from rfm.landing.files import date_in
 from rfm.onboarding.columns import is_no_product, named_for
-from rfm.onboarding.evidence import placeholder_customers
 from rfm.onboarding.formats import dates_of, number_of, without_sign, zones
 from rfm.onboarding.guesses import GROWS, Profile
+from rfm.onboarding.identity import placeholder_customers
 from rfm.onboarding.questions import Finding
 from rfm.onboarding.sniff import Input, Sample, Tell
 from rfm.pipeline import stages
@@ -69,12 +69,12 @@ def sample_findings(sample: Sample, lines: Profile, asked: Collection[str] = ())
 
 def _of_header(sample: Sample, lines: Profile) -> Finding | None:
     """Return why the header, or the lines below it, cannot be used; None if they can."""
-    cells, first = list(sample.first.lines.column_names), _short(sample.first.header)
+    cells = list(sample.first.lines.column_names)
     missing = {role: named for role, named in NEEDED.items() if role not in lines.matches}
     if any(VALUE.search(cell) for cell in cells) and all(match.sure == "unsure" for match in lines.matches.values()):
-        return Finding("unusable", "columns", f"no header: the first line is {first}; add a line with the column names above it")
+        return Finding("unusable", "columns", "no header: the first line has values; add a line with the column names above it")
     if len(cells) == 1:
-        said = f"only one column, {first}; remove lines above the header, and separate fields by comma, semicolon, tab or bar"
+        said = "only one column; remove lines above the header, and separate fields by comma, semicolon, tab or bar"
         return Finding("unusable", "columns", said)
     if lines.lines.empty and len(missing) < len(NEEDED):
         return Finding("unusable", "lines", "no line below the header; use files that have sales")
@@ -89,7 +89,7 @@ def _of_header(sample: Sample, lines: Profile) -> Finding | None:
 
 def _unlike(role: str, column: str, values: Mapping[str, int]) -> str:
     reason = dates_of(values).reason if role == "invoice_date" else "check whether another column of the export has them"
-    return f"column {column!r} is named like {NAMED[role]}, but its values, such as {next(iter(values))!r}, do not fit: {reason}"
+    return f"column {column!r} is named like {NAMED[role]}, but its values do not fit: {reason}"
 
 
 def _of_zones(lines: Profile) -> Iterator[Finding]:
@@ -330,7 +330,7 @@ class DryRun:
 def try_files(settings: Settings, place: Input, today: dt.date, tell: Tell) -> DryRun:
     """Run files up to gold in a temporary folder."""
     with scratch("rfm-check-") as folder:
-        lake = Lake(folder)
+        lake = Lake(folder, once=settings.files.overlap == "once")
         trial = DryRun(refused=_ingest(settings, lake, place, today, tell), dialect=settings.dialect)
         tell("cleaning lines", 0, None)
         stages.clean_files(lake, settings)
@@ -358,17 +358,18 @@ def _measure(settings: Settings, lake: Lake, trial: DryRun, today: dt.date) -> N
     sizes = {name: state.rows for name, state in lake.state((BRONZE, SILVER)).items()}
     trial.lines, trial.kept = sizes.get(BRONZE, 0), sizes.get(SILVER, 0)
     sold = baseline.without_around(lake.read(QUARANTINE))
-    trial.volume, trial.reasons = baseline.days_of(lake.read(SILVER)), [one for one in reasons(sold) if one.rule != ONCE]
+    silver = lake.read(SILVER, until=dt.date.max)
+    trial.volume, trial.reasons = baseline.days_of(silver), reasons(sold)
     trial.around = baseline.by_value(lake.read(QUARANTINE), "_kind", money="")
     trial.stopped = _stopped(settings, lake)
     past = [day for day in trial.volume["InvoiceDate"].dropna() if day <= today]
     trial.as_of = newest(past, today) or max(past, default=None)
     if trial.as_of:
-        silver = lake.read(SILVER)
         refused = judge(sold, dialect=settings.dialect)
         pattern, revenue = settings.rules.stock_code_pattern, settings.rules.revenue
-        trial.money = money_flow(refused, silver, trial.as_of, stock_code_pattern=pattern, revenue=revenue)
         given: Any = {"stock_code_pattern": pattern, "revenue": revenue}
+        written = lake.read(SILVER) if lake.once else None
+        trial.money = money_flow(refused, silver, trial.as_of, **given, written=written)
         trial.facts = baseline.facts(refused, silver, trial.as_of, **given)
         trial.faults = baseline.order_faults(silver, trial.as_of, stock_code_pattern=pattern) if settings.columns.invoice else {}
         trial.codes = baseline.other_codes(silver, trial.as_of, stock_code_pattern=pattern) if settings.columns.stock_code else {}

@@ -204,7 +204,8 @@ def _unlike(text: str, pattern: str, first: str) -> bool:
 def _swapped(read: Collection[dt.date], left: Collection[dt.date]) -> bool:
     """Return True if one part has days up to 12 alone and the other has later ones alone: opened in another order of dates."""
     early, late = sorted(({day.day for day in read}, {day.day for day in left}), key=min)
-    return min(len(early), len(late)) >= 5 and max(early) <= 12 < min(late)
+    telling = len(late) >= 5 and len(early) >= 5 or len(late) >= 8  # months in the place of days are few
+    return telling and max(early) <= 12 < min(late)
 
 
 def _counted(text: str, name: str) -> dt.date | None:

@@ -12,7 +12,6 @@ from rfm.config import EXTRA_KEYS, FLAG, LANDING_COLUMNS, Columns, Files, Shop
 from rfm.config import plain_name as header_plain
 from rfm.onboarding.columns import MONEY, Sure
 from rfm.onboarding.evidence import NOT_CANCELLED as NOT_CANCELLED
-from rfm.onboarding.evidence import placeholder_customers as placeholder_customers
 from rfm.onboarding.evidence import some
 from rfm.onboarding.formats import sign_in, without_sign, zones
 from rfm.onboarding.money import GROWS as GROWS

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from rfm.onboarding import identity
 from rfm.onboarding.columns import DISCOUNT, HEAD, VALUES, meaning_of, name_score, plain_words
 from rfm.onboarding.money import HOLDS, Found, Lines, cash, some, weighty
 from rfm.onboarding.questions import Doubt, Guess, Option, Question
@@ -219,6 +220,9 @@ def _unknown_types(lines: Lines) -> str:
 
 def statuses(lines: Lines) -> Found:
     """List what became of orders, and ask what unknown words mean."""
+    if state := identity.event_of(lines):
+        yield from identity.events(lines, state)
+        return
     meant: dict[str, str] = {}
     columns = []
     for role, (column, reason) in states_of(lines).items():

@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 
 from rfm.analysis.cleaning import clean
 from rfm.analysis.metrics import rfm_metrics
-from rfm.analysis.quality import gate
-from rfm.config import EXTRA_KEYS, ONCE, Columns, Customers, Dialect, Format, Rules
+from rfm.config import EXTRA_KEYS, Columns, Customers, Dialect, Format, Rules
 from rfm.contracts import BRONZE, TABLES
 from tests.conftest import ARRIVAL, Engine
 
@@ -307,7 +306,7 @@ def test_a_line_without_code_counts_if_none_is_required(engine: Engine) -> None:
     assert refused["failed_expectations"].to_list() == ["valid_stock_code"]
 
 
-# ── order numbers, currencies, overlaps ────────────────────────────────────────────────────────────
+# ── order numbers, currencies ──────────────────────────────────────────────────────────────────────
 @pytest.mark.parametrize(("restarts", "numbers"), [("never", 1), ("year", 2), ("month", 3), ("day", 4)])
 def test_order_numbers_that_start_again(engine: Engine, restarts: str, numbers: int) -> None:
     days = ["2024-06-26", "2025-06-26", "2025-07-01", "2025-07-02"]
@@ -327,47 +326,6 @@ def test_currencies_are_never_added_up(engine: Engine) -> None:
     silver, quarantine = cleaned(engine, dialect, *lines)
     assert [str(total) for total in silver.sort("InvoiceNo")["TotalPrice"]] == ["10.00", "9.15"]
     assert quarantine["failed_expectations"].to_list() == ["known_currency"] * 2
-
-
-FILES = [
-    [line(source_file="1.csv"), line(source_file="1.csv", StockCode="CUP"), line(source_file="1.csv", Invoice="2")],
-    [
-        line(source_file="2.csv"),
-        line(source_file="2.csv", StockCode="CUP"),
-        line(source_file="2.csv", Invoice="3", CustomerID=None),
-    ],
-    [line(source_file="3.csv", Invoice="3", CustomerID=None), line(source_file="3.csv", CustomerID="bob")],
-]
-
-
-@pytest.mark.parametrize("batches", [[3], [1, 2], [1, 1, 1], [2, 1]])
-def test_an_order_in_two_files_counts_once(engine: Engine, batches: list[int]) -> None:
-    silver, refused, left = pl.DataFrame(), pl.DataFrame(), list(FILES)
-    silver = cleaned(engine, shop(), line(source_file="0.csv", Invoice="0"))[0]
-    for size in batches:
-        lines = [one for file in left[:size] for one in file]
-        left = left[size:]
-        earlier = engine.load(silver)
-        new, aside = cleaned(engine, shop(), *lines, earlier=earlier)
-        silver, refused = (
-            pl.concat([silver, new]),
-            pl.concat([refused, aside.select("source_file", "failed_expectations")], how="diagonal"),
-        )
-    found = sorted(
-        (row["source_file"], row["InvoiceNo"], row["CustomerID"]) for row in silver.to_dicts() if row["InvoiceNo"] != "0"
-    )
-    assert found == [
-        ("1.csv", "1", "ann"),
-        ("1.csv", "1", "ann"),
-        ("1.csv", "2", "ann"),
-        ("2.csv", "3", None),
-        ("3.csv", "1", "bob"),
-    ]
-    assert set(refused["failed_expectations"]) == {ONCE}
-    titles = [
-        {"failed_expectations": "valid_quantity", "_rescued_data": kind} for kind in ('{"_raw": "x", "_kind": "total"}', None)
-    ]
-    assert gate.set_aside(pl.concat([refused, pl.DataFrame(titles)], how="diagonal")) == 4
 
 
 # ── everything at once ─────────────────────────────────────────────────────────────────────────────

@@ -19,11 +19,13 @@ from deltalake.exceptions import CommitFailedError
 from rfm.analysis.cleaning import clean
 from rfm.contracts import TABLES, conform
 from rfm.errors import ContractError, InputError
-from rfm.lake import delta, ingest
+from rfm.lake import delta, ingest, open_lake
 from rfm.lake.ingest import BRONZE, QUARANTINE, SILVER
-from rfm.lake.tables import LEDGER, Lake, State
+from rfm.lake.tables import LEDGER, Lake, State, newest_per_order
 from rfm.landing.files import list_files
 from rfm.landing.reader import read_files
+from rfm.pipeline import stages
+from rfm.settings import load_settings
 
 GOLD, HISTORY = "customer_rfm_gold", "customer_rfm_kmeans_clustered_history"
 DAY = dt.date(2025, 6, 26)
@@ -235,7 +237,7 @@ def test_an_unreadable_table_is_an_input_error_in_one_line(lake, text):
     log.mkdir(parents=True)
     (log / "00000000000000000000.json").write_text(text)
     for verb in (lambda: lake.read(GOLD), lambda: lake.state(), lambda: lake.replace(GOLD, gold()), lambda: lake.optimize(GOLD)):
-        with pytest.raises(InputError, match="the table cannot be read .*; restore it or remove the folder") as caught:
+        with pytest.raises(InputError, match="the table cannot be read .*; run `rfm repair`") as caught:
             verb()
         assert f"{lake.url}/{GOLD}" in str(caught.value)
         assert "\n" not in str(caught.value)
@@ -534,3 +536,42 @@ def test_deltalake_raises_a_conflict_after_a_compaction(tmp_path, second):
     with pytest.raises(CommitFailedError):
         second(stale)
     assert pl.scan_delta(path).collect()["x"].sort().to_list() == [0, 1, 2, 3]
+
+
+# ── files that overlap ─────────────────────────────────────────────────────────────────────────────
+EXPORTS = {  # file: order, amount
+    "2025-06-26_transactions.csv": [("1", "10"), ("2", "20")],
+    "2025-06-27_transactions.csv": [("1", "10"), ("2", "25"), ("3", "30")],
+    "2025-06-28_transactions.csv": [("2", "0"), ("4", "40")],
+}
+MONEY = [30, 65, 80]  # of each day, counting each order as the newest file has it
+
+
+@pytest.mark.parametrize("batches", [[0, 1, 2], [2, 1, 0], [[0, 1, 2]], [[1, 2], 0], [0, [2, 1]]])
+def test_an_order_counts_as_the_newest_file_has_it(tmp_path, batches):
+    landing = tmp_path / "landing"
+    landing.mkdir()
+    rules = {"invoice_pattern": ".", "stock_code_pattern": ""}
+    settings = load_settings(
+        lake=str(tmp_path / "lake"), landing=str(landing), columns={"quantity": ""}, files={"overlap": "once"}, rules=rules
+    )
+    lake, names = open_lake(settings), list(EXPORTS)
+    for batch in batches:
+        for place in batch if isinstance(batch, list) else [batch]:
+            lines = [f"{order},P,B,1,{amount},K{order},EIRE,2025-06-26" for order, amount in EXPORTS[names[place]]]
+            put(landing, names[place], *lines)
+        stages.ingest_files(lake, settings, DAY + dt.timedelta(2))
+        assert set(stages.clean_files(lake, settings)) == {"bronze", "silver", "quarantine"}
+    days = [DAY + dt.timedelta(one) for one in range(3)]
+    gold = [stages.customer_metrics(lake.read(SILVER, until=day), settings, day).collect() for day in days]
+    assert [int(one["Monetary"].sum()) for one in gold] == MONEY
+    assert lake.count(SILVER)["rows"].sum() == 7  # the table has every line
+
+
+def test_engines_agree_which_file_is_the_newest(engine):
+    lines = [("1", "a", "x", 1), ("1", "a", "y", 2), ("1", None, "x", 3), ("2", "a", "z", 4)]
+    names = ("InvoiceNo", "CustomerID", "source_file", "TotalPrice")
+    rows = [dict(zip(names, one, strict=True)) | {"InvoiceDate": DAY} for one in lines]
+    ranks = pl.DataFrame({"source_file": ["y", "x"], "Rank": [1, 2]})
+    found = engine.collect(newest_per_order(engine.load(pl.DataFrame(rows)), engine.load(ranks)))
+    assert sorted(map(int, found["TotalPrice"])) == [1, 3, 4]

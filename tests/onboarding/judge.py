@@ -23,7 +23,7 @@ from rfm.analysis.quality import gate
 from rfm.cli.options import app
 from rfm.contracts import GOLD, QUARANTINE, SILVER
 from rfm.errors import InputError, RfmError
-from rfm.lake import Lake, open_lake
+from rfm.lake import open_lake
 from rfm.pipeline import backfill, stages
 from rfm.settings import SHOP_FILE, Settings, load_settings
 from tests.onboarding.shop_orders import Customer, Shop, plain
@@ -48,15 +48,15 @@ class Judged(NamedTuple):
 
 def gold_of(settings: Settings, day: dt.date) -> list[dict[str, Any]]:
     """Run the stages up to gold, without the quality tables and clusters, which cost more than the rest."""
-    lake = Lake(settings.lake)
+    lake = open_lake(settings)
     if refused := stages.ingest_files(lake, settings, day).refused:
         raise InputError("; ".join(refused))
     stages.clean_files(lake, settings)
     kept, dropped = (lake.state((name,))[name].rows for name in (SILVER, QUARANTINE))
-    dropped -= gate.set_aside(lake.read(QUARANTINE))  # titles, totals, orders that an earlier file has
+    dropped -= gate.set_aside(lake.read(QUARANTINE))  # titles, totals
     if dropped > settings.rules.max_dropped_share * (kept + dropped):
         raise InputError(f"{dropped} of {kept + dropped} lines dropped, more than max_dropped_share")
-    return stages.customer_metrics(lake.read(SILVER), settings, day).collect().to_dicts()
+    return stages.customer_metrics(lake.read(SILVER, until=dt.date.max), settings, day).collect().to_dicts()
 
 
 def backfilled(settings: Settings, day: dt.date) -> list[dict[str, Any]]:

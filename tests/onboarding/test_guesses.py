@@ -15,10 +15,11 @@ from rfm.config import Format
 from rfm.onboarding import columns as words
 from rfm.onboarding import config_table, config_toml
 from rfm.onboarding.columns import is_no_product, match
-from rfm.onboarding.evidence import cancel_prefix, placeholder_customers
+from rfm.onboarding.evidence import cancel_prefix
 from rfm.onboarding.formats import MARKS, PATTERNS, date_of, dates_of, number_of, numbers_of, shapes_of, zones
 from rfm.onboarding.guesses import Profile, pattern_of
 from rfm.onboarding.guesses import guesses as guessed
+from rfm.onboarding.identity import placeholder_customers
 from rfm.onboarding.money import totals_for_prices
 from rfm.onboarding.profile import LANDED
 from rfm.onboarding.questions import nested

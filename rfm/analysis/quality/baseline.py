@@ -18,7 +18,7 @@ import pandas as pd
 from rfm.analysis.formatting import count, exact_amount
 from rfm.analysis.quality.anomalies import COLUMNS, TYPES
 from rfm.analysis.quality.gate import COUNTED, _exact, _kept_steps, _rows, _step
-from rfm.config import AROUND, ONCE, Rules
+from rfm.config import AROUND, Rules
 from rfm.contracts import TABLES, arrow_typed
 
 DOUBT = Decimal("0.005")  # of the revenue: a smaller doubt is none
@@ -97,7 +97,6 @@ def _lost(judged: Any, stock_code_pattern: str) -> Any:
     """Return the refused lines of products that are no returns, with their cents where these can be read."""
     if "_rescued_data" in judged.collect_schema().names():
         judged = nw.from_native(without_around(judged.to_native()))
-    judged = judged.filter(nw.col("failed_expectations") != ONCE)
     product = nw.col("StockCode").is_null() | nw.col("StockCode").str.contains(stock_code_pattern)
     returned = (nw.col("Quantity") < 0) & ~nw.col("TotalCents").is_null()
     return judged.filter(product, ~nw.when(returned).then(nw.lit(True)).otherwise(nw.lit(False)))

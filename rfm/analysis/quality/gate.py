@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 import narwhals as nw
 import pandas as pd
 
-from rfm.config import AROUND, LANDING_COLUMNS, ONCE, RAGGED, RAW, Rules
+from rfm.config import AROUND, LANDING_COLUMNS, RAGGED, RAW, Rules
 from rfm.contracts import TABLES, arrow_typed
 from rfm.errors import InputError
 
@@ -45,10 +45,10 @@ def guard(results: pd.DataFrame, comparison: pd.DataFrame, max_dropped_share: fl
 
 
 def set_aside(quarantine: Any) -> int:
-    """Return how many quarantined rows are no sales lines (titles, totals) or were counted from an earlier file."""
+    """Return how many quarantined rows are no sales lines, such as titles and totals."""
     rows: Any = nw.from_native(quarantine)
-    around, twice = nw.col("_rescued_data").cast(nw.String).str.contains(AROUND), nw.col("failed_expectations") == ONCE
-    counted = rows.filter(nw.any_horizontal(around, twice, ignore_nulls=True)).select(nw.len().alias("rows"))
+    around = nw.col("_rescued_data").cast(nw.String).str.contains(AROUND)
+    counted = rows.filter(around).select(nw.len().alias("rows"))
     return int(_rows(counted)[0]["rows"])
 
 
@@ -111,7 +111,7 @@ class Step(NamedTuple):
     taken: nw.Expr
 
 
-AGAIN = Step("again", "Counted from an earlier file", nw.col("failed_expectations") == ONCE)
+OLDER = Step("older", "Orders as older files have them", nw.lit(True))
 REFUSED = (  # of the quarantine
     Step("unreadable", "Unreadable", nw.col("TotalCents").is_null()),
     Step("returns", "Returns set aside", nw.col("Quantity") < 0),
@@ -142,6 +142,7 @@ def money_flow(
     *,
     stock_code_pattern: str = Rules().stock_code_pattern,
     revenue: Literal["gross", "net"] = "gross",
+    written: Any = None,
 ) -> pd.DataFrame:
     """Follow the money of every arrived line to the revenue in the segments.
 
@@ -151,6 +152,8 @@ def money_flow(
         Judged rows of ``retail_transactions_quarantine``.
     silver
         Rows of ``retail_transactions_silver``. The other parameters are those of `rfm_metrics`.
+    written
+        Rows of silver with the orders of older files that a newer file has too, if `silver` is without them.
 
     Returns
     -------
@@ -176,10 +179,12 @@ def money_flow(
     dated = rows.with_columns(nw.col("InvoiceDate").cast(nw.Date))
     steps = _kept_steps(as_of, stock_code_pattern, revenue)
     kept = dated.with_columns(Step=_step(steps))
-    reasons = (AGAIN, *REFUSED) if "failed_expectations" in judged.collect_schema().names() else REFUSED
-    left = _sums(judged.with_columns(Step=_step(reasons)), "TotalCents") | _sums(kept, "TotalPrice")
-    reasons = reasons if AGAIN.name in left else REFUSED
-    changes = [(step, *left.get(step.name, NONE)) for step in (*reasons, *steps[:-1])]
+    left = _sums(judged.with_columns(Step=_step(REFUSED)), "TotalCents") | _sums(kept, "TotalPrice")
+    if written is not None:
+        (both,) = _sums(nw.from_native(written).with_columns(Step=nw.lit("")), "TotalPrice").values()
+        here = [sum(each) for each in zip(NONE, *_sums(kept, "TotalPrice").values(), strict=True)]
+        left["older"] = (both[0] - here[0], both[1] - here[1])
+    changes = [(step, *left.get(step.name, NONE)) for step in (*[OLDER] * ("older" in left), *REFUSED, *steps[:-1])]
     out = [(step.name, step.label, "step", NONE[0] - amount, -lines) for step, amount, lines in changes]
     total = tuple(sum(values) for values in zip(NONE, *left.values(), strict=True))
     amount, lines = left.get(COUNTED.name, NONE)

@@ -1,0 +1,274 @@
+"""Rules of evidence about identity: which lines are one order, and who bought."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from rfm.landing.files import date_in
+from rfm.onboarding.columns import NOBODY, PARTS, STAND_INS, STATUSES, meaning_of, plain_words
+from rfm.onboarding.money import Found, Lines, cash, some, totals, weighty
+from rfm.onboarding.questions import Doubt, Guess, Option, Question
+
+MOSTLY = 0.9
+SCIENTIFIC = re.compile(r"[0-9][.,][0-9]+E[+][0-9]+", re.IGNORECASE)
+TELEPHONE = re.compile(r"[+(]?[0-9][0-9 ().\-/]{5,19}")
+NO_VALUE = {plain_words(one) for one in ("NULL", "N/A", "#N/A", "NaN", "None", "nil")} | {""}
+
+
+# ── which order ───────────────────────────────────────────────────────
+def overlaps(lines: Lines) -> Found:
+    """Count orders once that several files have; those of which a later file has less are no repeats, such as returns."""
+    if lines.all_sources.nunique() < 2 or not {"invoice", "invoice_date", "customer_id"} <= lines.matches.keys():
+        return
+    names = [lines.matches[role].column for role in ("invoice", "invoice_date", "customer_id")]
+    files = lines.all_sources.astype(str)
+    rank = {name: place for place, name in enumerate(sorted(files.unique(), key=lambda one: (str(date_in(one) or ""), one)))}
+    there = lines.lines[names].assign(file=files.map(rank))[lines.lines[names[0]].notna()]
+    sizes = there.groupby([*names, "file"], observed=True).size().reset_index(level="file", name="lines")
+    orders = sizes.groupby(names, observed=True)["lines"]
+    several, shared = orders.size() > 1, there.drop_duplicates().groupby(names[0], observed=True)["file"].nunique() > 1
+    twice = int((several & (orders.last() >= orders.first())).sum())
+    if twice > 0.02 * len(several) and twice >= 0.5 * max(several.sum(), shared.sum()):
+        said = f"{twice:,} of {len(several):,} orders are in several files; the newest counts"
+        yield Guess("files.overlap", "once", "likely", said)
+
+
+PERIODS = {"never": 0, "year": 4, "month": 7, "day": 10}  # characters of a day
+
+
+def restarts(lines: Lines) -> Found:
+    """Tell orders apart whose numbers start again each day, or in each till."""
+    if "invoice" not in lines.matches or event_of(lines):
+        return
+    sold = (lines.amounts > 0) & (lines.text("invoice") != "")
+    numbers, days = lines.text("invoice")[sold], lines.days[sold]
+    buyers = days + "\0" + lines.text("customer_id")[sold]
+    stores = {name: lines.filled[name][sold] for name in [_store(lines)] if name}
+    found = {}
+    for store in ("", *stores):
+        for period, size in PERIODS.items():
+            key = numbers + "\0" + days.str[:size] + ("\0" + stores[store] if store else "")
+            several = buyers.groupby(key).nunique() > 1
+            found[store, period] = float(several.mean()) if len(several) else 0.0
+    if found["", "never"] < 0.02:
+        return
+    store, period = next(
+        (one for one in sorted(found, key=lambda one: (list(PERIODS).index(one[1]), one[0])) if found[one] <= 0.02), ("", "")
+    )
+    if not period:
+        store, period = min(found, key=lambda one: (found[one], list(PERIODS).index(one[1])))
+        mixed = numbers[buyers.groupby(numbers).transform("nunique") > 1]
+        of_file = buyers.groupby(numbers + "\0" + lines.sources[sold].astype(str)).nunique() > 1
+        shops = lines.sources.nunique() > 1 and of_file.mean() <= 0.02
+        why = "; each file has its own, as of several shops: add a column with the shop, and set columns.store" if shops else ""
+        said = f"{found[store, period]:.0%} of the order numbers have several customers or days{why}"
+        yield Doubt("orders", said, cash(float(lines.amounts[mixed.index].sum())))
+    if found["", "never"] >= 0.2 or store:
+        if store:
+            yield Guess("columns.store", store, "likely", "each shop or till has order numbers of its own")
+        yield Guess("rules.invoice_restarts", period, "likely", f"{found['', 'never']:.0%} of the order numbers come again")
+
+
+def _store(lines: Lines) -> str:
+    return lines.matches["store"].column if "store" in lines.matches else ""
+
+
+def event_of(lines: Lines) -> str:
+    """Return the state that each order has once, if lines are what happened to orders: paid, shipped …; else an empty text."""
+    role = next((one for one in ("status", "line_type") if one in lines.matches), "")
+    if not role or not {"invoice", "price"} <= lines.matches.keys():
+        return ""
+    table = pd.DataFrame({"state": lines.text(role), "product": lines.text("stock_code") + lines.text("description")})
+    table["amount"], table["buyer"] = lines.parsed(lines.matches["price"].column), lines.text("customer_id")
+    orders = table.groupby(lines.text("invoice"))
+    sizes, kinds = orders.size(), orders.nunique()
+    several = sizes > 1
+    same = (kinds["state"] == sizes) & (kinds[["product", "amount", "buyer"]] <= 1).all(axis=1)
+    if several.sum() < max(5, 0.5 * len(sizes)) or same[several].mean() < 0.95:
+        return ""
+    states = table["state"].value_counts()
+    found = [one for one in states.index if one and meaning_of(one) in ("sold", "open", "") and states[one] >= 0.8 * len(sizes)]
+    return str(max(found, key=lambda one: (meaning_of(one) == "sold", states[one]), default=""))
+
+
+def events(lines: Lines, state: str) -> Found:
+    """Count each order of a list of what happened to orders by one state; doubt those that were cancelled or paid back later."""
+    role = "status" if "status" in lines.matches else "line_type"
+    states = lines.text(role)
+    others = tuple(dict.fromkeys(one.lower() for one in states if one.lower() != state.lower()))
+    yield Guess(f"columns.{role}", lines.matches[role].column, "sure", lines.matches[role].reason)
+    yield Guess(
+        "rules.sold", (state.lower(),), "likely", f"a line for each state of an order; each is counted when it is {state}"
+    )
+    yield Guess("rules.not_sold", others, "likely", "the same orders in other states")
+    yield Guess("rules.order_total", False, "likely", "one line of each order counts")
+    back = lines.text("invoice")[states.map(meaning_of).isin(("not_sold", "refunds")) & ~states.map(_is_early)]
+    never = set(lines.text("invoice")) - set(lines.text("invoice")[states == state])
+    amounts = lines.parsed(lines.matches["price"].column).groupby(lines.text("invoice")).first()
+    for orders, said in (
+        (set(back), "were cancelled or paid back later, but count"),
+        (never, f"were never {state}, and do not count"),
+    ):
+        if orders:
+            yield Doubt("status", f"{len(orders):,} orders {said}", cash(float(amounts[list(orders)].abs().sum())))
+
+
+def _is_early(state: str) -> bool:
+    """Return True for a state before a sale."""
+    return plain_words(state) in STATUSES["early"]
+
+
+# ── who bought ────────────────────────────────────────────────────────
+def stand_ins(lines: Lines) -> Found:
+    """Leave out ids that stand for no customer, by their words or by what they do; doubt it where that is money."""
+    found = list(placeholder_customers(lines.column("customer_id")))
+    orders = lines.orders.groupby(lines.text("customer_id")).nunique().drop("", errors="ignore").sort_values(ascending=False)
+    others = orders.drop(found, errors="ignore")
+    kept = [one for one in found if not any(map(str.isalpha, one)) and not _is_busy(orders, others, one)]
+    nobody = tuple(dict.fromkeys(one.lower() for one in found if one not in kept))
+    if nobody:
+        yield Guess("customers.nobody", nobody, "likely", f"{some(nobody)} is no customer")
+    for ids, said in (
+        (kept, "is counted as a customer, but can stand for none"),
+        (set(found) - set(kept), "is counted as no customer"),
+    ):
+        amount = float(lines.amounts[lines.text("customer_id").isin(set(ids))].abs().sum())
+        if ids and weighty(lines, amount):
+            yield Doubt("customers", f"{some(list(ids))} {said}; see customers.nobody", cash(amount))
+    if len(others) > 20 and others.iloc[0] >= max(20 * others.median(), 5 * others.iloc[1]):
+        yield _ask_of(lines, str(others.index[0]), nobody)
+    elif len(others) >= 10 and (odd := _odd_buyers(lines, others)):
+        worth = cash(float(lines.amounts[lines.text("customer_id").isin(odd)].abs().sum()))
+        said = f"{some(odd)} buys unlike any other customer, and can stand for several; see customers.nobody"
+        yield Doubt("customers", said, worth)
+
+
+def _odd_buyers(lines: Lines, orders: pd.Series) -> list[str]:
+    """Return customers with many orders, far more than the next or several on one day, and words among numbers."""
+    bought = pd.DataFrame({"who": lines.text("customer_id"), "day": lines.days, "order": lines.orders}).drop_duplicates()
+    again = bought.groupby(["who", "day"]).size() > 1
+    busy, usual = again.groupby(level="who").mean(), orders.median()
+    rest = again[~again.index.get_level_values("who").isin(orders.index[:3])].mean()
+    crowded = [one for one in orders.index[:3] if orders[one] >= max(5, 3 * usual) and busy[one] >= 0.3 and rest <= 0.05]
+    alone = [orders.index[0]] if orders.iloc[0] >= max(3 * orders.iloc[1], 5 * usual) else []
+    words = [one for one in orders.index if not re.search("[0-9]", one)]
+    words = [one for one in words if orders[one] >= 2 * usual] if len(words) <= 0.05 * len(orders) else []
+    return list(dict.fromkeys(map(str, (*crowded, *alone, *words))))
+
+
+def _is_busy(orders: pd.Series, others: pd.Series, one: str) -> bool:
+    """Return True if a number has more orders than any customer, and three times those of most."""
+    return others.empty or orders.get(one, 0) > others.iloc[0] and orders[one] >= 3 * others.median()
+
+
+def _ask_of(lines: Lines, top: str, nobody: Sequence[str]) -> Question:
+    amounts = lines.amounts.where(lines.text("customer_id") != top, 0.0)
+    options = [
+        Option([*nobody, top.lower()], f"{top} is nobody", *totals(lines, amounts)[::-2]),
+        Option(list(nobody), f"{top} is a customer", *totals(lines, lines.amounts)[::-2]),
+    ]
+    why = "it has far more orders than any other"
+    return Question("customers.nobody", f"Does {top} stand for all customers without a name?", options, why)
+
+
+def placeholder_customers(customers: Mapping[str, int]) -> dict[str, int]:
+    """Return the ids that mean no customer, with their numbers of lines."""
+
+    def stands(one: str) -> bool:
+        plain = plain_words(one.strip().removesuffix(".0"))
+        named = plain in NOBODY and plain not in NO_VALUE or _is_made_of(one)
+        return named or one.strip() == "-1" or bool(re.fullmatch("0+(?:[.]0+)?", one.strip()))
+
+    return {one: count for one, count in customers.items() if stands(one)}
+
+
+def _is_made_of(customer: str) -> bool:
+    """Return True for a till or a kind of customer: ``Kasse 1``, ``Online Customer``; all its words are of such names."""
+    words = [plain_words(one) for one in re.findall(r"[^\W\d_]+|[0-9]+", customer)]
+    named = [one for one in words if one in STAND_INS]
+    beside = {"customer", "order", "filler"}
+    return bool(named) and all(
+        one in STAND_INS or one.isdigit() and len(one) < 3 or PARTS.get(one, beside) < beside for one in words
+    )
+
+
+def damaged_ids(lines: Lines) -> Found:
+    """Warn of ids that a spreadsheet has rounded, and restore leading zeros."""
+    customers = lines.column("customer_id")
+    broken = [one for one in customers if SCIENTIFIC.fullmatch(one)]
+    if broken and sum(map(customers.__getitem__, broken)) >= 0.01 * sum(customers.values()):
+        amount = float(lines.amounts[lines.text("customer_id").isin(set(broken))].abs().sum())
+        yield Doubt(
+            "customers",
+            f"ids like {broken[0]} were rounded by a spreadsheet, so several customers are one; export them as text",
+            cash(amount),
+        )
+    whole = lines.text("customer_id").str.replace(r"[.]0$", "", regex=True)
+    spelled = pd.DataFrame({"id": whole, "plain": whole.str.lstrip("0"), "file": lines.sources.astype(str)}).drop_duplicates()
+    spelled = spelled[spelled["id"].str.isdigit() & (spelled["plain"] != "")]
+    each = spelled.groupby("plain")["id"].nunique()
+    joined = int((each > 1).sum())
+    if not joined or spelled["id"].nunique() < MOSTLY * whole[whole != ""].nunique():
+        return
+    width, zeros = int(spelled["id"].str.len().max()), spelled["id"].str.startswith("0")
+    alike = bool((spelled["id"][zeros].str.len() == width).all())
+    if alike or (spelled.groupby(["plain", "file"])["id"].nunique() == 1).all():
+        yield Guess("customers.width", width, "likely", f"leading zeros are lost in places; this joins {joined:,} customers")
+    else:
+        amount = lines.amounts[whole.str.lstrip("0").isin(each.index[each > 1])].abs().sum()
+        said = f"{joined:,} customers are written with and without leading zeros; customers.width = {width} joins them"
+        yield Doubt("customers", said, cash(float(amount)))
+
+
+def spellings(lines: Lines) -> Found:
+    """Compare e-mail addresses and phone numbers as one, however they are written."""
+    customers = lines.column("customer_id")
+    if not customers:
+        return
+    if sum(count for one, count in customers.items() if "@" in one) >= 0.5 * sum(customers.values()):
+        joined = len(customers) - len({one.lower() for one in customers})
+        yield Guess("customers.compare", "case", "likely", f"e-mail addresses; this joins {joined:,} customers")
+        return
+    nobody = placeholder_customers(customers)
+    known = [one for one in customers if one not in nobody]
+    written = [one for one in known if TELEPHONE.fullmatch(one)]
+    if len(written) < MOSTLY * len(known) or not any(re.search(r"[ ()/+\-]", one) for one in written):
+        yield from _of_names(lines, known)
+        return
+    prefix = _country_prefix(written)
+    joined = len(known) - len({_dialled(one, prefix) for one in known})
+    if joined:
+        yield Guess("customers.compare", "phone", "likely", f"phone numbers; this joins {joined:,} customers")
+        if prefix:
+            yield Guess("customers.country_prefix", prefix, "likely", f"numbers begin with +{prefix} or 0")
+
+
+def _of_names(lines: Lines, known: Sequence[str]) -> Found:
+    """Doubt customers that differ by letter case and blanks alone."""
+    plain = {one: " ".join(one.lower().split()) for one in known}
+    several = {one for one, count in Counter(plain.values()).items() if count > 1}
+    if several and "customers.compare" not in lines.known:
+        joined = len(known) - len(set(plain.values()))
+        amount = lines.amounts[lines.text("customer_id").map(plain).isin(several)].abs().sum()
+        said = f"{joined:,} customers differ from another by letter case or blanks alone"
+        yield Doubt("customers", f'{said}; customers.compare = "case" joins them', cash(float(amount)))
+
+
+def _dialled(number: str, prefix: str) -> str:
+    digits = re.sub("[^0-9]", "", re.sub(r"^\s*[+]", "00", number))
+    return re.sub(f"^(?:00{prefix}|0)" if prefix else "^00", "", digits).lstrip("0")
+
+
+def _country_prefix(numbers: Sequence[str]) -> str:
+    """Return the digits after + that, removed, join the most numbers with those that begin with 0."""
+    abroad = [re.sub("[^0-9]", "", one) for one in numbers if one.strip().startswith("+")]
+    home = {re.sub("[^0-9]", "", one).lstrip("0") for one in numbers if not one.strip().startswith("+")}
+    counts = Counter(one[:size] for one in abroad for size in (1, 2, 3) if one[size:].lstrip("0") in home)
+    return counts.most_common(1)[0][0] if counts else ""
+
+
+RULES = (overlaps, restarts, stand_ins, damaged_ids, spellings)
