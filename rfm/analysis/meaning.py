@@ -151,6 +151,13 @@ def _other_lines(rows: nw.LazyFrame, rules: Rules) -> nw.LazyFrame:
     code, total = nw.col("StockCode"), nw.col("TotalCents")
     if rules.other_lines:
         rows = rows.with_columns(StockCode=nw.when(named(rules.other_lines)).then(nw.lit(OTHER_LINE)).otherwise(code))
+    if rules.other_lines or rules.not_sold:  # what is set aside needs neither quantity nor price
+        aside = nw.col("NotSold") | (nw.col("StockCode") == OTHER_LINE)
+        missing = {"Quantity": 1, "Cents": 0, "TotalCents": 0}
+        rows = rows.with_columns(
+            nw.when(aside & nw.col(name).is_null()).then(nw.lit(value)).otherwise(nw.col(name)).cast(nw.Int64).alias(name)
+            for name, value in missing.items()
+        )
     if not rules.discount_pattern:
         return rows
     below = named(rules.discount_pattern) & (total < 0) & ~nw.col("NotSold") & ~nw.col("Refund")

@@ -243,7 +243,7 @@ def name_score(role: str, column: str) -> float:
     for name in (header, "".join(tokens)):
         if name in words:
             return (WEAK if name in VAGUE else WORD) - 0.1 * words.index(name) / len(words)
-    if header in WORDS["other"]:
+    if header in WORDS["other"] or role == "description" and header in WORDS["line_type"]:
         return 0.0
     if role == "customer_id" and header in WORDS["contact"]:
         return CONTACT

@@ -348,7 +348,7 @@ def units(lines: Lines) -> Found:
     if large and (hundred or not quantity or SMALL_UNITS & set(_words(quantity.column))):
         said = f"{price.column!r} is a price of another unit than the quantity"
         yield Doubt("units", said, cash(float(lines.amounts.abs().sum())))
-    if not quantity:
+    if not quantity and name_score("price", price.column) <= name_score("amount", price.column):
         return
     used = {one.column for one in lines.matches.values()}
     for column in lines.values:
