@@ -175,8 +175,13 @@ def numbers(rows: nw.LazyFrame, form: Format) -> nw.LazyFrame:
     pieces = nw.col("plain_Quantity")
     rows = plain_numbers(rows, {"plain_Quantity": _PIECES if form.fractions else _WHOLE_NUMBER, "plain_Price": _PRICE}, form)
     whole = nw.when(pieces.str.contains(_WHOLE_NUMBER)).then(pieces) if form.fractions else pieces
-    rows = rows.with_columns(Quantity=whole_number(whole), Cents=cents(nw.col("plain_Price")))
+    rows = rows.with_columns(Quantity=whole_number(whole), Cents=_of_unit(cents(nw.col("plain_Price")), form))
     return _in_full(rows, form)
+
+
+def _of_unit(amount: nw.Expr, form: Format) -> nw.Expr:
+    """Return an amount that is written in cents, or as it is."""
+    return half_up(amount, 100) if form.cents else amount
 
 
 def plain_numbers(rows: nw.LazyFrame, shapes: Mapping[str, str], form: Format) -> nw.LazyFrame:
@@ -201,7 +206,7 @@ def _in_full(rows: nw.LazyFrame, form: Format) -> nw.LazyFrame:
     if (form.price_decimals, form.fractions) == (2, False):
         return rows
     price, pieces, quantity = nw.col("Millionths"), nw.col("Pieces"), nw.col("Quantity")
-    rows = rows.with_columns(Millionths=millionths(nw.col("plain_Price"), form.price_decimals))
+    rows = rows.with_columns(Millionths=_of_unit(millionths(nw.col("plain_Price"), form.price_decimals), form))
     if not form.fractions:
         return rows
     rows = rows.with_columns(
@@ -221,7 +226,7 @@ def amounts(rows: nw.LazyFrame, names: list[str], form: Format) -> nw.LazyFrame:
     """Read the amounts of further columns as cents, 0 where there is none, and add AmountsFit."""
     rows = rows.with_columns(**{f"has_{name}": nw.col(name) != "" for name in names})
     rows = plain_numbers(rows, dict.fromkeys(names, _PRICE), form)
-    rows = rows.with_columns(cents(nw.col(name)).abs().alias(name) for name in names)
+    rows = rows.with_columns(_of_unit(cents(nw.col(name)), form).abs().alias(name) for name in names)
     fit = [~nw.col(f"has_{name}") | ~nw.col(name).is_null() for name in names]
     rows = rows.with_columns(AmountsFit=nw.all_horizontal(*fit, ignore_nulls=False))
     return rows.with_columns(nw.col(name).fill_null(0) for name in names)
