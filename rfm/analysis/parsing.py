@@ -126,22 +126,20 @@ def whole_number(text: nw.Expr) -> nw.Expr:
 
 def cents(price: nw.Expr) -> nw.Expr:
     """Cast a number as `plain_numbers` leaves it to whole cents, rounding half away from zero; null if there are too many."""
+    # each use of the price costs: an engine that merges steps repeats all that it was made by
     long = price.str.contains("[.][0-9]{7}")
-    return nw.when(long).then(_cents_of_text(nw.when(long).then(price))).otherwise(_cents_of_number(nw.when(~long).then(price)))
+    return nw.when(long).then(_cents_of_text(price, long)).otherwise(_cents_of_number(price))
 
 
 def _cents_of_number(price: nw.Expr) -> nw.Expr:
     """Return cents of prices with at most six decimals."""
-    millionths = (price.str.strip_chars("+").cast(nw.Float64) * 1_000_000).round(0).cast(nw.Int64)
-    sign = nw.when(millionths < 0).then(nw.lit(-1)).otherwise(nw.lit(1))
-    return sign * ((sign * millionths // 1000 + 5) // 10)
+    return half_up((price.str.strip_chars("+").cast(nw.Float64) * 1_000_000).round(0).cast(nw.Int64), 10_000)
 
 
-def _cents_of_text(price: nw.Expr) -> nw.Expr:
-    """Return cents of prices with any number of decimals."""
-    digits = price.str.strip_chars("+-")
-    units = digits.str.replace_all("[.].*$", "").cast(nw.Int64)
-    decimals = digits.str.replace_all("^[0-9]*[.]", "").str.slice(0, 3).cast(nw.Int64)
+def _cents_of_text(price: nw.Expr, long: nw.Expr) -> nw.Expr:
+    """Return cents of prices with more decimals."""
+    units = price.str.strip_chars("+-").str.replace_all("[.].*$", "").cast(nw.Int64)
+    decimals = nw.when(long).then(price).str.replace_all("^[^.]*[.]", "").str.slice(0, 3).cast(nw.Int64)
     sign = nw.when(price.str.starts_with("-")).then(nw.lit(-1)).otherwise(nw.lit(1))
     return sign * (units * 100 + (decimals + 5) // 10)
 
@@ -155,7 +153,7 @@ def millionths(price: nw.Expr, decimals: int) -> nw.Expr:
 def half_up(number: nw.Expr, unit: int) -> nw.Expr:
     """Divide a whole number, rounding half away from zero."""
     sign = nw.when(number < 0).then(nw.lit(-1)).otherwise(nw.lit(1))
-    return sign * ((sign * number + unit // 2) // unit)
+    return sign * ((number.abs() + unit // 2) // unit)
 
 
 def whole_cents(amount: nw.Expr) -> nw.Expr:

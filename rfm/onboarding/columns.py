@@ -41,6 +41,7 @@ FLAGS, NO_PRODUCT, DISCOUNT, SHIPPING = (
     _plain(_VOCABULARY["values"][name]) for name in ("flags", "no_product", "discount", "shipping")
 )
 NOBODY = frozenset(_plain(_VOCABULARY["values"]["nobody"])) - {"1"}  # -1 without its mark
+EARLY = frozenset(_plain(_VOCABULARY["values"]["early"]))
 STAND_INS = frozenset(_plain(_VOCABULARY["values"]["stand_ins"]))
 ZONES = {country: zone for zone, countries in _VOCABULARY["zones"].items() for country in countries.split()}
 MONEY = dict.fromkeys(ZONES.values(), "€") | _VOCABULARY["money"]
@@ -150,7 +151,7 @@ def _share(values: Values, test: Callable[[str], object]) -> float:
 def meaning_of(value: str) -> str:
     """Return what a status or a kind of line means: a key of `STATUSES`; empty if unknown."""
     plain = plain_words(re.sub(r"^wc-", "", value.strip()))
-    return next((meaning for meaning, words in STATUSES.items() if meaning != "early" and plain in words), "")
+    return next((meaning for meaning, words in STATUSES.items() if plain in words), "")
 
 
 @lru_cache(maxsize=1 << 14)
