@@ -47,6 +47,12 @@ class Files(Section):
     )
     fill_down: tuple[str, ...] = Field((), description="headers whose blank cells take the value of the line above")
     overlap: Literal["add", "once"] = Field("add", description="once: an order counts as the newest file has it")
+    settle_seconds: float = Field(
+        5,
+        ge=0,
+        le=3600,
+        description="a file changed within so many seconds is left for the next run if it ends within a line; 0: off",
+    )
     on_refused: Literal["after", "before"] = Field(
         "after", description="a refused file ends the run with status 1: after publishing, or before gold changes"
     )

@@ -57,9 +57,10 @@ BLANKS = " \t\n\v\f\r\u00a0"
 YES = (
     "1|true|t|yes|y|x|ja|j|wahr|oui|o|vrai|si|sí|s|verdadero|vero|waar|cancell?ed|cancellation|returned|return|refunded|refund|"
     "void|voided|storno|storniert|retoure|gutschrift|annulée?|annulee?|retour|avoir|cancelad[oa]|anulad[oa]|devuelt[oa]|"
-    "annullat[oa]|stornat[oa]|reso|geannuleerd"
+    "annullat[oa]|stornat[oa]|reso|geannuleerd|"
+    "[0-9]{1,4}[-./][0-9]{1,2}[-./](?:[1-9][0-9]|0[1-9])[0-9:.T Z+-]*"
 )
-"""Values of a flag that mean cancelled, in any case."""
+"""Values of a flag that mean cancelled, in any case: words, and the day on which it was."""
 
 DISCOUNT_LINE, OTHER_LINE = "DISCOUNT", "~"
 """Product codes in silver of lines that reduce their order, and of lines that are no products."""

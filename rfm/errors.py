@@ -8,11 +8,38 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-LOGIN = re.compile(r"://[^/@]*:(?![0-9]+/)[^@]*@")  # user:password@ in a URL, but not host:port/
-SECRETS = ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "OPENLINEAGE_API_KEY", "RFM_WEBHOOK_SECRET", "RFM_CUSTOMER_KEY")
+LOGIN = re.compile(
+    r"://(?:[^/?#@\s'\"]*@|[^/@\s]*:(?![0-9]+/)[^@\s]*@)"
+)  # what stands before @ in a URL: user, password or token
+# names of settings whose values are secret, in rfm.toml and in the environment, and variables that are secret as a whole
+SECRET_SETTINGS = ("remote", "on_failure.webhook", "on_failure.command")
+SECRETS = (
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "OPENLINEAGE_API_KEY",
+    "RFM_WEBHOOK_SECRET",
+    "RFM_CUSTOMER_KEY",
+    "RFM_PUBLISH_KEY",
+)
+LEAST = 4  # characters of a secret that is masked: a shorter one is in any text
+ADDRESS = re.compile(
+    r"(?P<host>\w+://[^/\s'\"]+)/\S+"
+)  # the path of a webhook, and the parameters of a Spark server, hold tokens
 ECHO = re.compile(r"<Token-0>.*?(?:</Token-0>|$)", re.DOTALL)  # servers repeat a token that they refuse
+MASKED = {  # patterns of what no message repeats, and what stands in its place
+    LOGIN: "://***@",
+    ECHO: "<Token-0>***",
+    re.compile(
+        r"(?i)\b((?:[\w-]*(?:token|secret|passw(?:or)?d|api_?key|signature|credentials?)|sig|key)=)(?!\*)[^;&\s'\",)]+"
+    ): r"\1***",
+    re.compile(r"(?i)\b(bearer\s+)(?!token\b)[\w.~+/=-]{8,}"): r"\1***",
+    re.compile(r"([\w+])[\w.+-]*@([\w-]+(?:\.[\w-]+)+)"): r"\1***@\2",  # e-mail addresses
+}
+# how libraries quote the values that they cannot convert
+QUOTED = re.compile(r"\[[^\[\]]*[\"',][^\[\]]*\]|(?<=value )(?:'[^']*'|\"[^\"]*\")|(?<=string )(?:'[^']*'|\"[^\"]*\")")
 # control characters, marks that turn the direction of text, zero-width characters and lone surrogates
 UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]")
+REPAIR = "`rfm repair`"  # what messages about damaged tables advise
 NETWORK = ("botocore", "aiobotocore", "aiohttp")  # packages whose errors come from outside the code
 TROUBLES = {  # pattern in an error's text: what it means and what to do; the first match counts
     r"NoCredentials|locate credentials|PartialCredentials|169\.254\.169\.254|ProfileNotFound|no providers in chain": (
@@ -51,8 +78,8 @@ class RfmError(Exception):
     exit_status = 1
 
     def __str__(self) -> str:
-        """Return the message in one line."""
-        return printable(super().__str__())
+        """Return the message in one line, without secrets."""
+        return printable(redact(super().__str__()))
 
 
 class SettingsError(RfmError):
@@ -91,9 +118,11 @@ def printable(text: str, keep: str = "") -> str:
 
 
 def first_line(error: Exception) -> str:
-    """Return the first line of an error's message."""
-    said = (Exception.__str__(error) if isinstance(error, RfmError) else str(error)).strip()  # not yet in one line
-    return printable(said.splitlines()[0]) if said else type(error).__name__
+    """Return the first line of an error's message, without secrets and the values that a library quotes."""
+    own = isinstance(error, RfmError)
+    said = (Exception.__str__(error) if own else str(error)).strip()  # not yet in one line
+    line = said.splitlines()[0] if said else type(error).__name__
+    return printable(redact(line if own else QUOTED.sub("…", line)))
 
 
 def explain_cloud_error(error: Exception | str) -> str | None:
@@ -109,7 +138,7 @@ def as_user_error(error: Exception, said: str, remedy: str = "", *more: type[Exc
     if isinstance(error, RfmError) or not outside:
         return error
     known = explain_cloud_error(error)
-    reason = known or redact(first_line(error))
+    reason = known or first_line(error)
     return InputError(f"{said} ({reason})" + (f"; {remedy}" if remedy and not known else ""))
 
 
@@ -123,10 +152,33 @@ def friendly_io_errors(said: str, remedy: str = "") -> Iterator[None]:
 
 
 def redact(text: str) -> str:
-    """Return a text with the secrets of the environment masked."""
-    for secret in filter(None, map(os.environ.get, SECRETS)):
-        text = text.replace(secret, "***")
-    return ECHO.sub("<Token-0>***", text)
+    """Return a text without secrets and e-mail addresses; everything that is shown, logged or kept passes here."""
+    for name in SECRETS:
+        if len(secret := os.environ.get(name, "")) >= LEAST:
+            text = text.replace(secret, "***")
+    for name in SECRET_SETTINGS:
+        if given := os.environ.get(f"RFM_{name.replace('.', '__').upper()}"):
+            text = text.replace(given, hide(given))
+    for pattern, instead in MASKED.items():
+        text = pattern.sub(instead, text)
+    return text
+
+
+def hide(value: str) -> str:
+    """Return the value of a secret setting as it may be shown: of an address the host, of anything else nothing."""
+    found = ADDRESS.match(LOGIN.sub("://", value))
+    return f"{found['host']}/***" if found else value if re.fullmatch(r"\w+://[\w.:-]+/?", value) else "***"
+
+
+def shown(value: object) -> str:
+    """Return a value that a setting or a file holds as it may be shown: a number, or a short text without figures."""
+    text = repr(value)
+    if isinstance(value, bool | int | float) or (len(text) <= 60 and not DATA.search(text)):
+        return text
+    return f"a text of {len(value):,} characters" if isinstance(value, str) else f"a {type(value).__name__}"
+
+
+DATA = re.compile(r"@|[0-9]{4}(?!-[0-9]{2})|[\r\n]")  # in what may be a customer's: an address, or a number that is no year
 
 
 def reject_credentials(address: str) -> str:
@@ -134,4 +186,6 @@ def reject_credentials(address: str) -> str:
     if not LOGIN.search(address):
         return address
     shown = f"{address.partition('://')[0]}://***@{address.rpartition('@')[2]}"
-    raise SettingsError(f"{shown}: a URL must not hold a password; remove it and use the environment, a profile or a role")
+    raise SettingsError(
+        f"{shown}: a URL must not hold a password or a token; remove it and use the environment, a profile or a role"
+    )

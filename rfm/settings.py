@@ -36,7 +36,7 @@ from rfm.config import (
     Rules,
     Shop,
 )
-from rfm.errors import SettingsError, reject_credentials
+from rfm.errors import SECRET_SETTINGS, SettingsError, hide, reject_credentials, shown
 
 SHOP_FILE, EXAMPLE_FILE = "rfm.toml", "rfm.example.toml"
 CATALOG_NAME = re.compile(r"[A-Za-z_]\w*\.[A-Za-z_]\w*")
@@ -257,9 +257,11 @@ def _sentence(error: Any) -> str:
     name = ".".join(str(part) for part in error["loc"]) or "settings"
     if error["type"] == "extra_forbidden":
         return f"setting {name}: there is no such setting{_meant(error['loc'])}"
+    secret = any(name == one or one.startswith(f"{name}.") for one in SECRET_SETTINGS)
+    found = hide(str(error["input"])) if secret else shown(error["input"])
     if error["type"].startswith("date"):
-        return f"setting {name}: must be a date, YYYY-MM-DD, found {error['input']!r}"
-    return f"setting {name}: {error['msg'].removeprefix('Value error, ')}, found {error['input']!r}"
+        return f"setting {name}: must be a date, YYYY-MM-DD, found {found}"
+    return f"setting {name}: {error['msg'].removeprefix('Value error, ')}, found {found}"
 
 
 def _meant(path: tuple[Any, ...]) -> str:

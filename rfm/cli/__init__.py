@@ -13,7 +13,7 @@ import typer
 
 from rfm.cli import data, run, status
 from rfm.cli.options import app, errors, notes, screen, spell_unknown_characters
-from rfm.errors import RfmError, explain_cloud_error, redact
+from rfm.errors import RfmError, explain_cloud_error
 
 __all__ = ["app", "data", "errors", "main", "notes", "run", "screen", "status"]
 
@@ -42,7 +42,7 @@ def _errors_in_one_line() -> Iterator[None]:
         yield
     except RfmError as error:
         lines = [f"rfm: {error}", *getattr(error, "__notes__", ())]
-        errors.print(*map(redact, lines), sep="\n", markup=False)
+        errors.print(*lines, sep="\n", markup=False)
         sys.exit(error.exit_status)
     except UsageError as error:
         command = error.ctx.command_path if error.ctx else "rfm"

@@ -22,7 +22,7 @@ from rich.segment import Segment
 from typer.core import TyperGroup
 
 from rfm.config import VERSION
-from rfm.errors import SettingsError, printable
+from rfm.errors import SettingsError, printable, redact
 from rfm.settings import Settings, load_settings
 
 SPELLED = {"✓": "ok", "✗": "failed", "…": "...", "·": "-", "→": "->", "×": "x", "≥": ">=", "≤": "<="} | dict.fromkeys("−–—", "-")
@@ -51,7 +51,7 @@ class Terminal(Console):
 
     def print(self, *objects: Any, **given: Any) -> None:
         """Print texts, each on one line, and tables; parameters as for `Console`."""
-        super().print(*(printable(one) if isinstance(one, str) else one for one in objects), **given)
+        super().print(*(printable(redact(one)) if isinstance(one, str) else one for one in objects), **given)
 
     def render(self, renderable: Any, options: Any = None) -> Iterable[Segment]:
         """Render without control characters other than the console's own; parameters as for `Console`."""
@@ -78,7 +78,7 @@ PANELS = {  # heading in the help: its verbs, in their order
     "Run": ("daily", "backfill", "watch"),
     "Your own files": ("check", "init", "upload"),
     "Reports": ("report", "publish", "serve"),
-    "Tables and models": ("status", "optimize", "release", "score", "backtest"),
+    "Tables and models": ("status", "verify", "repair", "optimize", "release", "score", "backtest"),
     "Example data and notebooks": ("sample", "prepare", "notebooks"),
 }
 COMMON = ("quiet", "verbose", "help")  # options of `rfm` that may come before or after the verb

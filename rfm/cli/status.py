@@ -14,9 +14,9 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table as Grid
 
-from rfm.cli.options import Json, app, option, print_json, screen, with_settings
+from rfm.cli.options import Json, app, notes, option, print_json, screen, with_settings
 from rfm.contracts import DAILY_COUNTS, DQ_COMPARISON, EXPECTATION_RESULTS, LEDGER, PIPELINE_RUNS, RUN_WARNINGS
-from rfm.errors import printable
+from rfm.errors import REPAIR, printable
 from rfm.pipeline.stages import BACKFILL, RUN
 
 if TYPE_CHECKING:
@@ -54,6 +54,58 @@ def optimize(
         done = home.optimize(name, settings.care.retain_days)
         counts = f"{done['before']} file(s) → {done['after']}, {done['removed']} old one(s) removed" if done else "done in Spark"
         screen.print(f"{name}: {counts}")
+
+
+@app.command(epilog="Examples: `rfm verify` · `rfm verify --json`")
+@with_settings("lake", "reports", "engine", "remote")
+def verify(settings: Any, as_json: Json = False) -> None:
+    """Check the tables against their logs, the ledger and each other, the models, and the records of published runs.
+
+    The status is 1 if something is damaged. `--json` prints the `damage`, each with `table`, `what` and `remedy`.
+    """
+    with notes.status("checking the tables"):
+        from rfm.pipeline import repair as repairs
+
+        found = repairs.verify_lake(settings)
+    if as_json:
+        print_json({"lake": settings.lake, "damage": [one._asdict() for one in found]})
+    else:
+        lines = [str(one) for one in found] or [f"No damage: {settings.lake}"]
+        screen.print(*lines, sep="\n", markup=False)
+    if found:
+        raise typer.Exit(1)
+
+
+@app.command(epilog="Examples: `rfm repair --dry-run` · `rfm repair`")
+@with_settings("landing", "lake", "reports")
+def repair(
+    settings: Any,
+    dry_run: Annotated[bool, option("--dry-run", None, "Show what is damaged and what would be done; write nothing.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Rebuild damaged tables from the landing files and from each other; what is damaged is set aside, nothing is deleted.
+
+    The status is 1 if rows cannot come back, or damage is left. `--json` prints the `damage` that was found, the `steps`,
+    what is `gone` for good, and the damage that is `left`.
+    """
+    from rfm.pipeline import repair as repairs
+    from rfm.pipeline.schedule import locked
+
+    with nullcontext() if dry_run else locked(settings, REPAIR), notes.status("checking the tables") as line:
+        done = repairs.repair(settings, dry_run, line.update)
+        left = done.found if dry_run else repairs.verify_lake(settings)
+    if as_json:
+        print_json({"damage": done.found, "steps": done.steps, "gone": done.gone, "left": left})
+    else:
+        would = "would " if dry_run else "did "
+        lines = [f"damage: {one.table}: {one.what}" for one in done.found] or [
+            f"No damage that {REPAIR} repairs: {settings.lake}"
+        ]
+        lines += [f"{would}{step}" for step in done.steps] + [f"cannot come back: {one}" for one in done.gone]
+        lines += [] if dry_run else [f"left: {one}" for one in left]
+        screen.print(*lines, sep="\n", markup=False)
+    if done.gone or left:
+        raise typer.Exit(1)
 
 
 _DAY = Annotated[str | None, option("--date", "DATE", "Export rows of this run date only; or the date of the release.")]
@@ -95,7 +147,9 @@ def overview(settings: Settings) -> dict[str, Any]:
         "stages": _stages([row for row in logged if row["run_id"] == newest]),
         "tables": {name: size._asdict() for name, size in table_sizes(lake).items()},
         "quality": _quality(lake),
-        "warnings": [row for row in _rows(lake, RUN_WARNINGS) if str(row["run_date"]) == newest_date],
+        "warnings": [
+            row for row in _rows(lake, RUN_WARNINGS) if str(row["run_date"]) == newest_date and row["severity"] != "note"
+        ],
         "freshness": _freshness(lake, runs),
     }
     return json.loads(json.dumps(found, default=lambda moment: moment.isoformat()))

@@ -179,8 +179,9 @@ def _day(place: str, number: int, value: Any) -> dt.date:
     try:
         return value.date() if isinstance(value, dt.datetime) else _date(str(value))
     except ValueError:
-        said = f"{place}, line {number}: InvoiceDate is {value!r}"
-        raise InputError(f"{said}, not a date like 2009-12-01 07:45:00; correct the column") from None
+        raise InputError(
+            f"{place}, line {number}: InvoiceDate is not a date like 2009-12-01 07:45:00; correct the column"
+        ) from None
 
 
 @cache

@@ -22,7 +22,7 @@ import pyarrow as pa
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from rfm.contracts import TABLES, Table, conform
-from rfm.errors import ContractError, InputError, as_user_error, explain_cloud_error
+from rfm.errors import REPAIR, ContractError, InputError, as_user_error, explain_cloud_error
 from rfm.landing.files import S3, filesystem
 from rfm.settings import NO_DELTA, NO_DELTA_ON_DISK, real_path
 
@@ -135,11 +135,13 @@ class TableCache:
                 self._kept[name] = self._handle(name)
             return self._kept[name]
         except TableNotFoundError:
+            if "://" not in path and any(Path(path).glob("*.parquet")):
+                raise InputError(f"{path}: its log is gone; run {REPAIR}") from None
             return None
         except Exception as error:
             self._kept.pop(name, None)
             said = f"{path}: the table cannot be read"
-            raise as_user_error(error, said, "restore it or remove the folder", DeltaError, ValueError) from None
+            raise as_user_error(error, said, f"run {REPAIR}", DeltaError, ValueError) from None
 
     def forget(self, name: str) -> None:
         """Drop a kept handle: after a checkpoint a new one is smaller and quicker."""

@@ -29,8 +29,9 @@ from typing import Any, TypeVar
 import polars as pl
 import pyarrow as pa
 
+from rfm.config import RAW
 from rfm.contracts import BRONZE, LEDGER, QUARANTINE, RUN_WARNINGS, SILVER, TABLES
-from rfm.errors import ContractError, InputError, printable
+from rfm.errors import REPAIR, ContractError, InputError, printable, redact
 from rfm.lake.tables import DIGEST_BITS, Lake, revision_of, version_of
 from rfm.landing.files import LandingFile
 
@@ -51,6 +52,7 @@ __all__ = [
 File = TypeVar("File", bound="str | LandingFile")
 LAYERS = {"bronze": BRONZE, "silver": SILVER, "quarantine": QUARANTINE}
 CHANGED = "changed"
+LOST = "lost"  # rows of bronze that are gone for good, while silver or the quarantine holds them
 
 
 # ── files ────────────────────────────────────────────────────────────
@@ -77,16 +79,26 @@ def files_to_clean(lake: Lake) -> Pending:
     return Pending({name: bronze[name] for name in behind - (half_restated(lake) if behind else set())})
 
 
-def write_bronze(lake: Lake, batches: Iterable[tuple[pa.Table, pa.Table | Iterable[pa.Table]]], *, restate: bool = False) -> int:
+def write_bronze(
+    lake: Lake,
+    batches: Iterable[tuple[pa.Table, pa.Table | Iterable[pa.Table]]],
+    *,
+    restate: bool = False,
+    refused: list[str] | None = None,
+) -> int:
     """Write landing files to bronze exactly once; return the rows that were written.
 
-    A changed file is recorded and left out, unless ``restate`` replaces it, or a run died while it restated it.
+    A changed file is recorded and left out, unless ``restate`` replaces it, or a run died while it restated it. With
+    ``refused``, a file with the rows of another one is left out, too, and the list gets one line about each.
     """
     written = 0
     for files, rows in batches:
         read = _compare(lake, pl.DataFrame(files))
         due = read.filter(pl.col("new") | pl.col("changed") & (pl.lit(restate) | pl.col("begun")))
-        put = lake.put_files(BRONZE, _rows_of(rows, due, len(files)), _versions(lake, due))
+        if refused is not None and (same := _repeated(lake, due, rows)):
+            due = due.filter(~pl.col("source_file").is_in(list(same)))
+            refused += [f"{name}: has the same lines as {first}, so it is not read; {BOTH}" for name, first in same.items()]
+        put = lake.put_files(BRONZE, rows_of(rows, due, len(files)), _versions(lake, due))
         record_layer(lake, "bronze", due.select(files.column_names), put.held)
         _refresh(lake, read.filter(~pl.col("new") & ~pl.col("changed")))
         written += put.rows
@@ -115,9 +127,9 @@ def reconcile(lake: Lake, files: Sequence[str] | None = None) -> dict[str, int]:
     """
     if files is None:
         files = sorted(set.intersection(*(set(versions_in_layer(lake, layer)) for layer in ("silver", "quarantine"))))
-    noted = lake.read(LEDGER, source_file=list(files)).filter(pl.col("layer").is_in(list(LAYERS))).collect()
+    noted = lake.read(LEDGER, source_file=list(files)).filter(pl.col("layer").is_in([*LAYERS, LOST])).collect()
     if wrong := unbalanced(noted):
-        raise ContractError(f"{lake.url}: {wrong}; restore the tables, or start an empty lake and run again")
+        raise ContractError(f"{lake.url}: {wrong}; run {REPAIR}")
     return totals(noted)
 
 
@@ -151,7 +163,33 @@ def _versions(lake: Lake, due: pl.DataFrame) -> dict[str, int]:
     return {name: version_of(sha, seen.get(name, 0) + 1) for name, sha in due.select("source_file", "sha256").iter_rows()}
 
 
-def _rows_of(rows: pa.Table | Iterable[pa.Table], due: pl.DataFrame, files: int) -> pl.DataFrame | Iterable[pa.Table]:
+BOTH = "remove one of them, or put both into one file if both count"
+
+
+def _repeated(lake: Lake, due: pl.DataFrame, rows: pa.Table | Iterable[pa.Table]) -> dict[str, str]:
+    """Return the files whose rows another file has, too, with the name of that one: the one that bronze holds, or the first."""
+    files, known = due["source_file"].to_list(), read_entries(lake, "bronze").filter(pl.col("rows") > 0)
+    known = known.filter(~pl.col("source_file").is_in(files))
+    if not isinstance(rows, pa.Table):  # too large to hold: its bytes are compared
+        same = due.join(known.select("sha256", first="source_file"), on="sha256", how="inner")
+        return dict(same.select("source_file", "first").rows())
+    found = _digests(pl.from_arrow(rows).lazy(), files)  # type: ignore[union-attr]  # a frame
+    alike = known.filter(pl.col("rows").is_in(found["rows"].to_list()))["source_file"].to_list() if len(found) else []
+    held = _digests(lake.rows(BRONZE, source_file=alike).lazy(), alike) if alike else found.head(0)
+    first = pl.col("source_file").first().over("rows", "one", "two").alias("first")
+    same = pl.concat([held, found]).with_columns(first).filter(pl.col("source_file").is_in(files))
+    return dict(same.filter(pl.col("source_file") != pl.col("first")).select("source_file", "first").rows())
+
+
+def _digests(rows: pl.LazyFrame, files: Sequence[str]) -> pl.DataFrame:
+    """Return the number of rows of each file, in the order of the files, and two sums of the hashes of its rows."""
+    line = pl.struct(*RAW, "_rescued_data")
+    sums = {name: (line.hash(seed) % (1 << 40)).sum() for seed, name in enumerate(("one", "two"))}
+    each = rows.group_by("source_file").agg(pl.len().cast(pl.Int64).alias("rows"), **sums).collect()
+    return pl.DataFrame({"source_file": list(files)}, schema={"source_file": pl.String}).join(each, on="source_file")
+
+
+def rows_of(rows: pa.Table | Iterable[pa.Table], due: pl.DataFrame, files: int) -> pl.DataFrame | Iterable[pa.Table]:
     """Return the rows of the files that are due."""
     if not isinstance(rows, pa.Table):
         return rows
@@ -254,16 +292,24 @@ PAUSE = 0.25  # seconds
 
 def audit(lake: Lake) -> dict[str, int]:
     """Return the rows that bronze, silver and quarantine hold; refuse to go on if files lost or gained rows."""
-    # The tables' logs hold the totals, so comparing them is cheap. Rows are counted by file only where they differ.
     for look in range(LOOKS):
-        noted = lake.read(LEDGER).filter(pl.col("layer").is_in(list(LAYERS))).collect()
-        states = lake.state(LAYERS.values())
-        held = {layer: states[name].rows if name in states else 0 for layer, name in LAYERS.items()}
-        wrong = unbalanced(noted) or ("" if held == totals(noted) else _differing(lake, noted))
+        held, wrong = differences(lake)
         if not wrong:
             return held
         time.sleep(PAUSE * look)
-    raise ContractError(f"{lake.url}: {wrong}; restore the tables, or start an empty lake and run again")
+    raise ContractError(f"{lake.url}: {wrong[0][1]}; run {REPAIR}")
+
+
+def differences(lake: Lake, each: bool = False) -> tuple[dict[str, int], list[tuple[str, str]]]:
+    """Return the rows of each layer, and the tables that differ from the ledger, each with how, as text."""
+    # The tables' logs hold the totals, so comparing them is cheap. Rows are counted by file only where they differ, or if asked.
+    noted = lake.read(LEDGER).filter(pl.col("layer").is_in([*LAYERS, LOST])).collect()
+    states = lake.state(LAYERS.values())
+    held = {layer: states[name].rows if name in states else 0 for layer, name in LAYERS.items()}
+    same = held == totals(noted) and not each
+    wrong = [] if same else [(name, said) for layer, name in LAYERS.items() if (said := _differing(lake, layer, name, noted))]
+    odd = unbalanced(noted)
+    return held, [(LEDGER, odd), *wrong] if odd else wrong
 
 
 def totals(noted: pl.DataFrame) -> dict[str, int]:
@@ -273,27 +319,27 @@ def totals(noted: pl.DataFrame) -> dict[str, int]:
 
 def unbalanced(noted: pl.DataFrame) -> str:
     """Return which files' rows do not add up, as text; files that are on their way are left out."""
-    files = noted.group_by("source_file").agg(
-        pl.len().alias("layers"),
-        pl.col("version").n_unique().alias("contents"),
-        *(pl.col("rows").filter(pl.col("layer") == layer).sum().alias(layer) for layer in LAYERS),
+    noted = noted.with_columns(pl.col("version").fill_null(1))
+    same = noted.join(noted.filter(layer="bronze"), on=["source_file", "version"], how="semi")
+    files = same.group_by("source_file").agg(
+        pl.col("layer").is_in(list(LAYERS)).sum().alias("layers"),
+        *(pl.col("rows").filter(pl.col("layer") == layer).sum().alias(layer) for layer in (*LAYERS, LOST)),
     )
-    through = files.filter(pl.col("layers") == len(LAYERS), pl.col("contents") == 1).sort("source_file")
-    odd = through.filter(pl.col("bronze") != pl.col("silver") + pl.col("quarantine"))
+    through = files.filter(pl.col("layers") == len(LAYERS)).sort("source_file")
+    odd = through.filter(pl.col("bronze") + pl.col(LOST) != pl.col("silver") + pl.col("quarantine"))
     first = odd.select("source_file", *LAYERS).head(1).to_dicts()
     return f"bronze = silver + quarantine fails for {len(odd)} file(s), first {first[0]}" if first else ""
 
 
-def _differing(lake: Lake, noted: pl.DataFrame) -> str:
-    """Return which layer holds another number of rows of a file than the ledger, as text."""
-    for layer, name in LAYERS.items():
-        here = noted.filter(pl.col("layer") == layer).sort("source_file")
-        rows = lake.count(name).rename({"rows": "held"})
-        both = here.join(rows, on="source_file", how="left", maintain_order="left").with_columns(pl.col("held").fill_null(0))
-        odd = both.filter(pl.col("rows") != pl.col("held")).select("source_file", "rows", "held", "version")
-        for file, wanted, found, version in odd.rows():
-            if lake.held(name, [file]).get(file) == (version or 1):
-                return f"{layer} holds {found} rows of {file}, but {wanted} were written ({len(odd)} such file(s))"
+def _differing(lake: Lake, layer: str, name: str, noted: pl.DataFrame) -> str:
+    """Return of which file a layer holds another number of rows than the ledger, as text."""
+    # A table is written before the ledger: only a later content than the ledger's is on its way.
+    here = noted.filter(layer=layer).sort("source_file").with_columns(pl.col("version").fill_null(1))
+    both = here.join(lake.count(name).rename({"rows": "held"}), on="source_file", how="left", maintain_order="left")
+    odd = both.with_columns(pl.col("held").fill_null(0)).filter(pl.col("rows") != pl.col("held"))
+    for file, wanted, found, version in odd.select("source_file", "rows", "held", "version").rows():
+        if revision_of(lake.held(name, [file]).get(file, 1)) <= revision_of(version):
+            return f"{layer} holds {found} rows of {file}, but {wanted} were written ({len(odd)} such file(s))"
     return ""
 
 
@@ -311,8 +357,11 @@ def clear_restatements(lake: Lake) -> None:
     clear_changed(lake, _restated(lake)["source_file"].to_list())
 
 
-def warn(lake: Lake, run_date: dt.date, refused: Sequence[str]) -> list[str]:
-    """Write the warnings of the first stage (refused, changed and repeated files), and return them."""
+def warn(lake: Lake, run_date: dt.date, refused: Sequence[str], skipped: Sequence[tuple[str, str]] = ()) -> list[str]:
+    """Write what the first stage did not read (refused, changed, skipped files), and return it.
+
+    ``skipped`` has severity and sentence of what is left; a sentence of severity ``note`` is kept, but is no warning.
+    """
     changed = [
         f"{name}: its content changed after it was read ({size:,} bytes now); the tables keep the old one, "
         "run again with --restate to replace it"
@@ -320,25 +369,11 @@ def warn(lake: Lake, run_date: dt.date, refused: Sequence[str]) -> list[str]:
     ]
     said = [("refused_file", "error", line) for line in dict.fromkeys(refused)]
     said += [("changed_file", "warning", line) for line in changed]
-    said += [("repeated_file", "warning", line) for line in _repeated(lake, run_date)]
-    said = [(kind, severity, printable(line)) for kind, severity, line in said]
+    said += [("skipped_file", severity, line) for severity, line in skipped]
+    said = [(kind, severity, printable(redact(line))) for kind, severity, line in said]
     rows = pl.DataFrame([(run_date, STAGE, *one) for one in said], schema=TABLES[RUN_WARNINGS].polars, orient="row")
     lake.replace(RUN_WARNINGS, rows, run_date=run_date, stage=STAGE)
     return [line for _, _, line in said]
-
-
-def _repeated(lake: Lake, run_date: dt.date) -> list[str]:
-    """Return a warning for each new file that has the content of another file, as both count."""
-    files = read_entries(lake, "bronze").filter(pl.col("rows") > 0, pl.col("processing_date") <= run_date)
-    came = files.sort("processing_date", "file_date", "source_file")
-    later = came.with_columns(first=pl.col("source_file").first().over("sha256")).filter(
-        pl.col("source_file") != pl.col("first"), pl.col("processing_date") == run_date
-    )
-    return [
-        f"{name}: has the same content as {first}, so its {rows:,} line(s) count twice; "
-        "if one of them is too many, leave only its header in it and run again with --restate"
-        for name, first, rows in later.select("source_file", "first", "rows").iter_rows()
-    ]
 
 
 def stop_if_refused(lake: Lake, run_date: dt.date, on_refused: str) -> None:

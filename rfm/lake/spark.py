@@ -167,12 +167,13 @@ class SparkLake(Lake):
         """Return the version of each landing file that a table holds; parameters as for `Lake.held`."""
         return super().held(name, files) if self._logs_files(name) else ingest.versions_in_layer(self, LAYER[name], files)
 
-    def put_files(self, name: str, rows: Any, versions: Mapping[str, int]) -> WriteResult:
+    def put_files(self, name: str, rows: Any, versions: Mapping[str, int], again: bool = False) -> WriteResult:
         """Write the rows of landing files in one commit; parameters as for `Lake.put_files`."""
         if self._logs_files(name):
-            return super().put_files(name, rows, versions)
+            return super().put_files(name, rows, versions, again)
         held = self.held(name, versions)
-        due = [file for file, version in versions.items() if file not in held or revision_of(held[file]) < revision_of(version)]
+        newer = [file for file, version in versions.items() if file not in held or revision_of(held[file]) < revision_of(version)]
+        due = list(versions) if again else newer
         if not due:
             return WriteResult(0, held)
         self._ensure(name)

@@ -95,19 +95,25 @@ def revision_of(version: int) -> int:
     return max(1, version >> DIGEST_BITS)
 
 
-def write_exactly_once(handles: TableCache, name: str, rows: Rows, versions: Mapping[str, int]) -> WriteResult:
-    """Write the rows of landing files in one commit, except files of which the table holds this revision or a later one."""
+def write_exactly_once(
+    handles: TableCache, name: str, rows: Rows, versions: Mapping[str, int], again: bool = False
+) -> WriteResult:
+    """Write the rows of landing files in one commit, except files of which the table holds this revision or a later one.
+
+    ``again`` replaces the rows of all of them.
+    """
 
     def attempt() -> WriteResult:
         table = handles.ensure(name)
         held = {file: version for file in versions if (version := table.transaction_version(file)) is not None}
-        due = [file for file, version in versions.items() if file not in held or revision_of(held[file]) < revision_of(version)]
+        newer = [file for file, version in versions.items() if file not in held or revision_of(held[file]) < revision_of(version)]
+        due = list(versions) if again else newer
         if not due:
             return WriteResult(0, held)
         some = isinstance(rows, pl.DataFrame | pl.LazyFrame) and len(due) < len(versions)
         wanted = rows.filter(pl.col("source_file").is_in(due)) if some else rows  # type: ignore[union-attr]
         ids = [deltalake.Transaction(file, versions[file]) for file in due]
-        replaced = [file for file in due if file in held]
+        replaced = again or [file for file in due if file in held]
         written = _write(table, name, wanted, ids, due if replaced else [])
         return WriteResult(written, held | {file: versions[file] for file in due})
 
@@ -216,9 +222,9 @@ class Lake:
         found = self.read(name, **some).group_by("source_file")
         return found.agg(pl.len().cast(pl.Int64).alias("rows")).collect()
 
-    def put_files(self, name: str, rows: Rows, versions: Mapping[str, int]) -> WriteResult:
+    def put_files(self, name: str, rows: Rows, versions: Mapping[str, int], again: bool = False) -> WriteResult:
         """Write the rows of landing files in one commit; parameters as for `rfm.lake.tables.write_exactly_once`."""
-        return write_exactly_once(self._handles, name, rows, versions)
+        return write_exactly_once(self._handles, name, rows, versions, again)
 
     def open(self, name: str) -> deltalake.DeltaTable | None:
         """Return a handle on the newest version of a table, None if there is no table."""

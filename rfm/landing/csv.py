@@ -257,7 +257,7 @@ def read_records(records: Records, layout: Layout, number: int, name: str) -> tu
         )
     except pa.ArrowInvalid as error:
         if "Empty CSV" not in str(error):
-            raise InputError(f"{name}: cannot be read as a table ({error}); send the file again") from None
+            raise InputError(f"{name}: cannot be read as a table; send the file again") from None
         table = pa.table([pa.array([], pa.string())] * len(names), names)
     return table, [_with_own_text(line, records.ragged, layout.separator) for line in bad]
 

@@ -6,11 +6,17 @@ import datetime as dt
 import fnmatch
 import hashlib
 import itertools
+import mimetypes
 import os
 import re
+import signal
+import stat
+import time
 import uuid
-from collections.abc import Iterable
+from collections import defaultdict, deque
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from operator import attrgetter
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
@@ -39,6 +45,20 @@ def filesystem(url: str) -> tuple[fsspec.AbstractFileSystem, str]:
     return system, root
 
 
+def write_file(fs: Any, path: str, content: bytes) -> None:
+    """Write a file atomically: readers see the old content or the new."""
+    if "local" not in fs.protocol:
+        kind = mimetypes.guess_type(path)[0] or "application/octet-stream"
+        return fs.pipe_file(path, content, **({"ContentType": kind} if "s3" in fs.protocol else {}))
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    part = Path(f"{path}.{os.getpid()}.part")
+    try:
+        part.write_bytes(content)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
 def check_bucket_reachable(system: fsspec.AbstractFileSystem, root: str) -> None:
     """Ask a bucket for one name under a path: unlike `exists`, that fails with the reason if the bucket is out of reach."""
     if "s3" in system.protocol:
@@ -59,6 +79,22 @@ DATES_IN_NAMES = {  # patterns of dates, and their formats; the first that is a 
 BETWEEN_DATES = re.compile(r"[\s_.-]*(?:to|until|bis|au|al|a|tot|til|till|do|–|—)?[\s_.-]*", re.IGNORECASE)  # in a range of days
 
 
+# Names that a file has while it is sent (1), and names of files that are not sales (0), as patterns; a folder may have them too
+TEMPORARY = {
+    r"\..+\.[A-Za-z0-9]{6}": 1,  # rsync
+    r"(?i).+\.(?:filepart|part|partial|tmp|temp|crdownload|download|opdownload|uploading)": 1,  # WinSCP, scp, FTP, browsers
+    r"[.].*": 0,  # macOS, vim, LibreOffice, and whatever else is hidden
+    r"~\$.*|#.*#|.*~|(?i:.*\.sw[a-p]|thumbs\.db|desktop\.ini)": 0,  # Office, Emacs, editors' copies, Windows
+}
+SENDING = "still being sent, as the name says; a run reads it when it has its own name"
+HIDDEN, OTHER = "hidden or temporary, as the name says", "not like [files] pattern"
+TWICE, OUTSIDE = "a link to what is read itself", "read through a link that leads out of the landing folder"
+NOWHERE = "a link to nothing, or no file; remove it"
+CLOSED = "may not be read; give the right to, then run again"
+SEVERITY = {SENDING: "warning", NOWHERE: "warning", CLOSED: "error"}  # of what is left; otherwise it is only noted
+NAMED = 3  # files that a sentence names
+
+
 class LandingFile(NamedTuple):
     """A landing file: its path under the folder, the date in its name, its size, and its token (ETag or time of change)."""
 
@@ -68,11 +104,29 @@ class LandingFile(NamedTuple):
     token: str | None = None
 
 
-def list_files(landing: str, pattern: str = "*_transactions.csv*", *, until: dt.date | None = None) -> list[LandingFile]:
+class Listing(list[LandingFile]):
+    """The landing files that are read; ``left`` names what is not, by reason."""
+
+    left: Mapping[str, list[str]] = {}
+
+    @property
+    def said(self) -> list[tuple[str, str]]:
+        """Severity and sentence of each reason."""
+        some = [(why, names) for why, names in self.left.items() if names]
+        return [(SEVERITY.get(why, "note"), f"{len(names)} file(s) {why}: {shown(names)}") for why, names in some]
+
+
+def shown(names: list[str]) -> str:
+    """Return the first names of some, and how many more there are."""
+    return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED:,} more" if len(names) > NAMED else "")
+
+
+def list_files(landing: str, pattern: str = "*_transactions.csv*", *, until: dt.date | None = None) -> Listing:
     """List the landing files that a run of a date sees.
 
-    They come in order of date and name, from the folder or URL itself or from folders in it. ``until`` leaves out files dated
-    later. A folder that is missing, or holds no such file, raises SettingsError.
+    They come in order of date and name, from the folder or URL itself or from folders in it, also through links. Files with a
+    name that senders and editors give while they work are left out; ``left`` of the result names them. ``until`` leaves out files
+    dated later. A folder that is missing, or holds no such file, raises SettingsError.
 
     Examples
     --------
@@ -84,33 +138,131 @@ def list_files(landing: str, pattern: str = "*_transactions.csv*", *, until: dt.
     [('2025-10-23_transactions.csv', 7)]
     """
     files = _find(landing, pattern)
-    seen = [file for file in files if until is None or file.file_date is None or file.file_date <= until]
+    seen = Listing(file for file in files if until is None or file.file_date is None or file.file_date <= until)
+    seen.left = files.left
     if not seen:
         first = min(file.file_date for file in files if file.file_date)
         raise SettingsError(f"{landing}: none of {len(files)} file(s) is dated up to {until}; the first is of {first}")
     return seen
 
 
-def _find(landing: str, pattern: str) -> list[LandingFile]:
+def _find(landing: str, pattern: str) -> Listing:
     """Return all landing files in order of date and name."""
     system, root = filesystem(landing)
-    try:
-        found = system.find(root, detail=True)
-    except Exception as error:
-        raise as_user_error(error, f"{landing}: cannot be listed", "", ValueError) from None
-    files = [
-        LandingFile(_spelled(path.removeprefix(root).lstrip("/")), date_in(path), int(info["size"] or 0), _token(info))
-        for path, info in ((path, found[path]) for path in outside_reports(found))
-        if info["type"] == "file" and fnmatch.fnmatch(PurePosixPath(path).name, pattern)
-    ]
-    if not files:
+    found, left = walk(landing)
+    names = {path: _spelled(path.removeprefix(root).lstrip("/")) for path in outside_reports(found)}
+    kept = {path: name for path, name in names.items() if not _set_aside(name, pattern, left)}
+    if not kept:
         if "://" not in landing and not Path(root).exists():
             raise SettingsError(f"{landing}: there is no such folder; put daily files there, or make some with `rfm sample`")
+        others = "; ".join(f"{len(some)} {why}: {shown(some)}" for why, some in left.items() if some) or "it is empty"
         raise SettingsError(
-            f"{landing}: holds no file like {pattern} ({len(found)} other file(s)); "
-            "put daily files there, or make some with `rfm sample`"
+            f"{landing}: holds no file like {pattern} ({others}); put daily files there, or make some with `rfm sample`"
         )
-    return sorted(files, key=lambda file: (file.file_date or dt.date.min, file.source_file))
+    listed = (LandingFile(name, date_in(name), int(found[path]["size"] or 0), _token(found[path])) for path, name in kept.items())
+    files = Listing(sorted(listed, key=lambda file: (file.file_date or dt.date.min, file.source_file)))
+    files.left = left
+    return files
+
+
+def _set_aside(name: str, pattern: str, left: dict[str, list[str]]) -> bool:
+    """Return True if a file is none to read, and note why."""
+    if not (why := temporary(name) or ("" if fnmatch.fnmatch(PurePosixPath(name).name, pattern) else OTHER)):
+        return False
+    left[why].append(name)
+    return True
+
+
+def temporary(name: str) -> str:
+    """Return what a path under a landing folder says of its file: that it is being sent, or no sales file; else nothing."""
+    for part in reversed(PurePosixPath(name).parts):
+        if (sent := next((sent for form, sent in TEMPORARY.items() if re.fullmatch(form, part)), None)) is not None:
+            return SENDING if sent else HIDDEN
+    return ""
+
+
+def walk(landing: str) -> tuple[dict[str, dict[str, Any]], dict[str, list[str]]]:
+    """Return all files under a folder or URL, each with its size and time, and what cannot be reached, by reason."""
+    system, root = filesystem(landing)
+    try:
+        if "local" in system.protocol:
+            return _walk_disk(root) if Path(root).is_dir() else ({}, defaultdict(list))
+        return {path: info for path, info in system.find(root, detail=True).items() if info["type"] == "file"}, defaultdict(list)
+    except Exception as error:
+        raise as_user_error(error, f"{landing}: cannot be listed", CLOSED.partition("; ")[2], ValueError) from None
+
+
+def _walk_disk(root: str) -> tuple[dict[str, dict[str, Any]], dict[str, list[str]]]:
+    """Return the files in a folder; links are followed last, each to what is not there already."""
+    top = os.path.realpath(root)
+    found: dict[str, dict[str, Any]] = {}
+    left: dict[str, list[str]] = defaultdict(list)
+    seen, waiting = set(), deque([(root, top, False)])
+    while waiting:
+        path, real, linked = waiting.popleft()
+        name = _spelled(path.removeprefix(root).lstrip("/"))
+        if linked and (real in seen or f"{top}/".startswith(f"{real.rstrip('/')}/")):
+            left[TWICE].append(name)
+            continue
+        try:
+            status = Path(path).stat()
+            inside = sorted(os.scandir(path), key=attrgetter("name")) if stat.S_ISDIR(status.st_mode) else []
+        except PermissionError:
+            if path == root:
+                raise
+            left[CLOSED].append(name)
+            continue
+        except OSError:  # a link to nothing, or a file that was renamed in this moment
+            left[NOWHERE] += [name] * linked
+            continue
+        seen.add(real)
+        links = [entry for entry in inside if entry.is_symlink()]
+        here = [(f"{path}/{entry.name}", f"{real}/{entry.name}", False) for entry in inside if not entry.is_symlink()]
+        waiting.extendleft(reversed(here))
+        waiting.extend((f"{path}/{entry.name}", os.path.realpath(entry), True) for entry in links)
+        if stat.S_ISREG(status.st_mode):
+            found[path] = {"size": status.st_size, "mtime": status.st_mtime}
+            left[OUTSIDE] += [name] * (not real.startswith(f"{top}/"))
+        elif not stat.S_ISDIR(status.st_mode):
+            left[NOWHERE].append(name)
+    return found, left
+
+
+def still_arriving(path: str, file: LandingFile) -> str:
+    """Return by what a file on a disk shows that it is not whole yet; nothing if it seems to be."""
+    status = Path(path).stat()
+    if file.token and (status.st_size, str(status.st_mtime)) != (file.bytes, file.token):
+        return "changes while it is read"
+    return "is open in a program that writes it" if _is_being_written(path) else ""
+
+
+def is_cut(path: str, settle: float) -> str:
+    """Return that text was changed a moment ago and ends within a line; nothing if not."""
+    age = abs(time.time() - Path(path).stat().st_mtime)  # the clock of another host may be ahead
+    with Path(path).open("rb") as content:
+        packed = content.read(4).startswith(PACKED)
+        size = content.seek(0, os.SEEK_END)
+        content.seek(max(0, size - 2))
+        ended = packed or any(byte in b"\r\n" for byte in content.read())
+    return "" if ended or age >= settle else f"changed {age:.0f} seconds ago and ends within a line"
+
+
+PACKED = (b"\x1f\x8b", b"PK", b"PAR1", b"\xd0\xcf\x11\xe0")  # do not end with a line; a cut one is damaged
+
+
+def _is_being_written(path: str) -> bool:
+    """Return True if a program on this computer has a file open to write it; False also where the system does not tell."""
+    try:
+        import fcntl
+
+        with Path(path).open("rb") as file:
+            fcntl.fcntl(file, fcntl.F_SETSIG, signal.SIGURG)  # which is ignored: who opens the file now must not end this run
+            fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+    except BlockingIOError:
+        return True
+    except (OSError, ImportError, AttributeError):  # another's file, a network disk, another system
+        return False
+    return False
 
 
 def outside_reports(paths: Iterable[str]) -> list[str]:
@@ -153,9 +305,8 @@ def _day(text: str, form: str) -> dt.date | None:
 
 def has_files(landing: str) -> bool:
     """Return True if a landing folder holds any file that is not hidden."""
-    system, root = filesystem(landing)
-    with friendly_io_errors(f"{landing}: cannot be listed"):
-        return any(not PurePosixPath(path).name.startswith(".") for path in system.find(root))
+    _, root = filesystem(landing)
+    return any(not temporary(path.removeprefix(root).lstrip("/")) for path in walk(landing)[0])
 
 
 # ── upload ────────────────────────────────────────────────────────────

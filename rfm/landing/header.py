@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from rfm.config import LANDING_COLUMNS, Columns, plain_name
-from rfm.errors import InputError
+from rfm.errors import DATA, InputError
 
 AUTO, BLANK = "auto", " "
 SEPARATORS = (",", ";", "\t", "|")
@@ -221,22 +221,22 @@ def layout_of(lines: Sequence[bytes], name: str, separator: str, columns: Column
     if separator == AUTO:
         separator = detect_separator(b"".join(lines), _wanted(columns))
     layout = place_header(lines, separator, plain_names(required(columns)))
-    header = check_header(layout.header, name, columns, lines[0].decode("utf-8", "replace").strip()[:60])
+    header = check_header(layout.header, name, columns)
     if re.search(r"[\r\n]", "".join(header)):
         raise InputError(f"{name}: a column name spans lines; write the header in one line")
     return layout._replace(header=header)
 
 
-def check_header(found: list[str], name: str, columns: Columns, line: str = "") -> list[str]:
+def check_header(found: list[str], name: str, columns: Columns) -> list[str]:
     """Return the names in a header, each once; refuse a header that is not one of sales."""
     wanted, names = _wanted(columns), Counter(map(plain_name, found))
     if not wanted.keys() & names.keys():
-        shown = f", first line {line!r}" if line and not columns.hash_customers else ""
-        raise InputError(
-            f"{name}: not a sales file{shown}; wanted {', '.join(wanted.values())}, or what [columns] in rfm.toml calls them"
+        raise InputError(  # without the first line, which may be a sale
+            f"{name}: not a sales file, none of its {len(found)} column(s) is known; "
+            f"wanted {', '.join(wanted.values())}, or what [columns] in rfm.toml calls them"
         )
     header = with_places(found)
-    shown = f"found {', '.join(header)}"
+    shown = f"found {', '.join(f'column {i}' if DATA.search(one) else one[:40] for i, one in enumerate(header[:50], 1))}"
     if missing := [name for name in required(columns) if plain_name(name) not in plain_names([*found, *header])]:
         raise InputError(
             f"{name}: lacks {len(missing)} required column(s): {', '.join(missing)}; {shown}; "

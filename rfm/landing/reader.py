@@ -18,7 +18,7 @@ from rfm.config import Columns
 from rfm.errors import InputError, as_user_error, explain_cloud_error
 from rfm.landing.csv import iter_tables
 from rfm.landing.decode import AUTO, PIECE, detect_format
-from rfm.landing.files import LandingFile, date_in, filesystem
+from rfm.landing.files import LandingFile, date_in, filesystem, is_cut, still_arriving
 
 WHOLE_BYTES = 32 << 20  # rows of a file that are held at once
 BATCH_BYTES = 64 << 20
@@ -138,6 +138,10 @@ class StreamedRows:
         return pa.concat_tables(self).__arrow_c_stream__(requested_schema)
 
 
+class Waiting(str):
+    """Why a file is left for the next run."""
+
+
 Read = tuple[tuple, pa.Table | StreamedRows]  # a file's row of the ledger, and its rows
 
 
@@ -145,13 +149,13 @@ Read = tuple[tuple, pa.Table | StreamedRows]  # a file's row of the ledger, and 
 class Reading:
     """Landing files while they are read: iterate over the batches.
 
-    ``refused`` gets one line per file that was not read, ``left_out`` one per sheet; ``progress`` is called with the number of
-    files that are done.
+    ``refused`` gets one line per file that was not read, ``waiting`` one per file that is not whole yet, ``left_out`` one per
+    sheet; ``progress`` is called with the number of files that are done.
     """
 
     landing: str
     files: Sequence[LandingFile]
-    run_date: dt.date
+    run_dates: Sequence[dt.date]
     encoding: str = AUTO
     separator: str = AUTO
     columns: Columns = Columns()
@@ -159,7 +163,9 @@ class Reading:
     fill_down: Sequence[str] = ()
     count_orders: Sequence[str] = ()
     notes: dict[str, list[str]] = field(default_factory=dict)
+    settle: float = 0
     refused: list[str] = field(default_factory=list)
+    waiting: list[str] = field(default_factory=list)
     progress: Callable[[int], None] = lambda files: None
 
     @property
@@ -188,9 +194,10 @@ class Reading:
     def _without_refused(self) -> Iterator[Read]:
         """Yield the files that can be read; list the others in ``refused``, and report progress."""
         self.refused.clear()
+        self.waiting.clear()
         for done, found in enumerate(self._read_ahead(), 1):
             if isinstance(found, str):
-                self.refused.append(found)
+                (self.waiting if isinstance(found, Waiting) else self.refused).append(found)
             else:
                 yield found
             self.progress(done)
@@ -212,21 +219,27 @@ class Reading:
         name = file.source_file
         given = self.encoding, self.separator, self.columns, self.further, self.fill_down, self.count_orders, self.notes
         reader = FileReader(system, f"{root}/{name}", name, file.bytes, *given)
+        run_date = next((day for day in self.run_dates if file.file_date is None or file.file_date <= day), self.run_dates[-1])
+        settle = self.settle if "local" in system.protocol else 0  # an object in a bucket is there when it is whole
         try:
-            content, rows = reader.rows(self.run_date)
+            if settle and (why := still_arriving(reader.path, file)):
+                return Waiting(f"{name}: {why}; left for the next run")
+            content, rows = reader.rows(run_date)
+            if settle and (why := still_arriving(reader.path, file) or is_cut(reader.path, settle)):
+                return Waiting(f"{name}: {why}; left for the next run")
         except InputError as error:
             return _reason(name, error)
         except Exception as error:  # a file that is not there is refused; a bucket out of reach stops the run
             if isinstance(error, OSError) and not explain_cloud_error(error):
                 return _reason(name, error)
             raise as_user_error(error, f"{self.landing}: {name} cannot be read") from None
-        return (name, file.file_date, content.bytes, content.sha256, self.run_date, file.token), rows
+        return (name, file.file_date, content.bytes, content.sha256, run_date, file.token), rows
 
 
 def read_files(
     landing: str,
     files: Iterable[LandingFile | str],
-    run_date: dt.date,
+    run_date: dt.date | Sequence[dt.date],
     *,
     encoding: str = AUTO,
     separator: str = AUTO,
@@ -234,14 +247,17 @@ def read_files(
     further: bool = True,
     fill_down: Sequence[str] = (),
     count_orders: Sequence[str] = (),
+    settle: float = 0,
 ) -> Reading:
     """Read landing files of any format as text, in batches of about 64 MB.
 
-    ``files`` are those of `list_files`, or their paths. Iterate over the result: pairs of files (rows of ``landing_files``)
-    and their rows of ``retail_transactions_bronze``; afterwards ``refused`` says which files were not read, and why, and
-    ``left_out`` which sheets of workbooks. ``further=False`` leaves out columns without a meaning. Blank cells under the headers
-    in ``fill_down`` take the value above. ``count_orders`` names the columns of bronze that tell orders apart, such as
-    ``("Invoice",)``: then ``_rescued_data`` has the number of each line within its order.
+    ``files`` are those of `list_files`, or their paths; of several run dates, a file belongs to the first that sees it. Iterate
+    over the result: pairs of files (rows of ``landing_files``) and their rows of ``retail_transactions_bronze``; afterwards
+    ``refused`` says which files were not read, and why, and ``left_out`` which sheets of workbooks. ``further=False`` leaves out
+    columns without a meaning. Blank cells under the headers in ``fill_down`` take the value above. ``count_orders`` names the
+    columns of bronze that tell orders apart, such as ``("Invoice",)``: then ``_rescued_data`` has the number of each line within
+    its order. ``settle`` leaves files on a disk that are not whole yet for the next run, and names them in ``waiting``: those
+    that change while they are read, that a program writes, or that were changed within so many seconds and end within a line.
 
     Examples
     --------
@@ -257,7 +273,8 @@ def read_files(
     (2, 101, ['Invoice', 'StockCode', 'Description'])
     """
     listed = [file if isinstance(file, LandingFile) else LandingFile(file, date_in(file), 0) for file in files]
-    return Reading(landing, listed, run_date, encoding, separator, columns, further, fill_down, count_orders)
+    run_dates = [run_date] if isinstance(run_date, dt.date) else run_date
+    return Reading(landing, listed, run_dates, encoding, separator, columns, further, fill_down, count_orders, settle=settle)
 
 
 def _reason(name: str, error: Exception) -> str:

@@ -59,7 +59,7 @@ class Report:
     @property
     def roles(self) -> dict[str, tuple[str, Match]]:
         """Role of each column that is used, with its match."""
-        return {match.column: (role, match) for role, match in self.lines.matches.items()} if self.lines else {}
+        return {match.column: (role, match) for role, match in self.lines.used.items()} if self.lines else {}
 
     @property
     def currency(self) -> str:
@@ -131,7 +131,7 @@ def _value_in(settings: Settings, setting: str) -> Any:
 def _tried(report: Report, today: dt.date, tell: Tell) -> Report:
     """Add the results of a dry run to a report; a question is taken to have its first answer."""
     likely = {one.setting: one.options[0].value for one in report.questions if one.options}
-    tried = questions.flat(likely | {guess.setting: guess.value for guess in report.guesses})
+    tried = questions.flat({guess.setting: guess.value for guess in report.guesses} | likely)
     try:
         settings = load_settings(**nested(tried.items()))
     except SettingsError as error:

@@ -37,12 +37,12 @@ def _plain(text: str) -> tuple[str, ...]:
 
 WORDS = {role: _plain(words) for role, words in _VOCABULARY["words"].items()}
 STATUSES = {meaning: frozenset(_plain(words)) for meaning, words in _VOCABULARY["statuses"].items()}
-FLAGS, NO_PRODUCT, DISCOUNT, SHIPPING = (
-    _plain(_VOCABULARY["values"][name]) for name in ("flags", "no_product", "discount", "shipping")
-)
-NOBODY = frozenset(_plain(_VOCABULARY["values"]["nobody"])) - {"1"}  # -1 without its mark
-EARLY = frozenset(_plain(_VOCABULARY["values"]["early"]))
-STAND_INS = frozenset(_plain(_VOCABULARY["values"]["stand_ins"]))
+VALUES = {name: _plain(words) for name, words in _VOCABULARY["values"].items()}
+TELLING = {name: _plain(words) for name, words in _VOCABULARY["telling"].items()}
+FLAGS, NO_PRODUCT, DISCOUNT = VALUES["flags"], VALUES["no_product"], VALUES["discount"]
+EARLY = frozenset(VALUES["early"])
+NOBODY = frozenset(VALUES["nobody"]) - {"1"}  # -1 without its mark
+STAND_INS = frozenset(VALUES["stand_ins"])
 ZONES = {country: zone for zone, countries in _VOCABULARY["zones"].items() for country in countries.split()}
 MONEY = dict.fromkeys(ZONES.values(), "€") | _VOCABULARY["money"]
 _MEANT = [(word, part) for part, languages in _VOCABULARY["parts"].items() for word in _plain(" ".join(languages.values()))]

@@ -69,13 +69,13 @@ def sample_findings(sample: Sample, lines: Profile, asked: Collection[str] = ())
 
 def _of_header(sample: Sample, lines: Profile) -> Finding | None:
     """Return why the header, or the lines below it, cannot be used; None if they can."""
-    cells, first = list(sample.first.lines.column_names), _short(sample.first.header)
+    cells = list(sample.first.lines.column_names)
     missing = {role: named for role, named in NEEDED.items() if role not in lines.matches}
     if any(VALUE.search(cell) for cell in cells) and all(match.sure == "unsure" for match in lines.matches.values()):
-        said = f"no header: the first line is {first}; add a line with the column names above it{header_for(sample.first.header)}"
+        said = f"no header: the first line has values; add a line with the column names above it{header_for(sample.first.header)}"
         return Finding("unusable", "columns", said)
     if len(cells) == 1:
-        said = f"only one column, {first}; remove lines above the header, and separate fields by comma, semicolon, tab or bar"
+        said = "only one column; remove lines above the header, and separate fields by comma, semicolon, tab or bar"
         return Finding("unusable", "columns", said)
     if lines.lines.empty and len(missing) < len(NEEDED):
         return Finding("unusable", "lines", "no line below the header; use files that have sales")
@@ -90,7 +90,7 @@ def _of_header(sample: Sample, lines: Profile) -> Finding | None:
 
 def _unlike(role: str, column: str, values: Mapping[str, int]) -> str:
     reason = dates_of(values).reason if role == "invoice_date" else "check whether another column of the export has them"
-    return f"column {column!r} is named like {NAMED[role]}, but its values, such as {next(iter(values))!r}, do not fit: {reason}"
+    return f"column {column!r} is named like {NAMED[role]}, but its values do not fit: {reason}"
 
 
 def _of_zones(lines: Profile) -> Iterator[Finding]:

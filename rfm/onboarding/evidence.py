@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
-import pandas as pd
-
-from rfm.config import FLAG, YES, Columns, Rules, plain_name
-from rfm.onboarding import identity, money
-from rfm.onboarding.columns import DISCOUNT, is_no_product, meaning_of, plain_words
+from rfm.config import YES, Columns, Rules, plain_name
+from rfm.onboarding import identity, kinds, money
+from rfm.onboarding.columns import is_no_product
+from rfm.onboarding.contradictions import credit_prefix, undone_flag
 from rfm.onboarding.formats import shapes_of
-from rfm.onboarding.money import Found, Lines, cash, some, weighty
-from rfm.onboarding.questions import Doubt, Guess, Option, Question
+from rfm.onboarding.money import Found, Lines, some
+from rfm.onboarding.questions import Guess, Option, Question
 
 MOSTLY, MOST_LINES = 0.9, 0.99
 LETTERS = re.compile(r"^([A-Za-z]{1,4})(?=[-_]?[0-9])")
@@ -27,84 +26,12 @@ def blank_repeats(lines: Lines) -> Found:
         yield Guess("files.fill_down", filled, "likely", "filled on the first line of each order alone")
 
 
-# ── what was sold ─────────────────────────────────────────────────────
-def statuses(lines: Lines) -> Found:
-    """List what became of orders, and ask what unknown words mean."""
-    if state := identity.event_of(lines):
-        yield from identity.events(lines, state)
-        return
-    meant: dict[str, str] = {}
-    columns = []
-    for role in ("status", "line_type"):
-        values = lines.column(role)
-        if not values or role == "status" and not any(map(meaning_of, values)) and len(values) < 2:
-            continue
-        columns.append(role)
-        for value in values:
-            meant[value] = _meaning(value, role, lines)
-        if (lines.text(role) == "").any():
-            meant[""] = "sold"
-    if not columns:
-        return
-    for role in columns:
-        yield Guess(f"columns.{role}", lines.matches[role].column, "sure", lines.matches[role].reason)
-    for name in ("sold", "not_sold", "refunds"):
-        listed = tuple(dict.fromkeys(value.lower() for value, meaning in meant.items() if meaning == name))
-        yield Guess(f"rules.{name}", listed, "likely", _worth_of(lines, columns, listed))
-    unknown = [value for value, meaning in meant.items() if not meaning]
-    amount = _amount_of(lines, columns, unknown)
-    if unknown and (weighty(lines, amount) or len(unknown) == len(meant)):
-        options = [
-            Option([*sold_of(meant), *map(str.lower, unknown)], f"{some(unknown)} counts"),
-            Option(list(sold_of(meant)), f"{some(unknown)} does not"),
-        ]
-        yield Question("rules.sold", f"Do lines with {some(unknown)} count as sold?", options, "the words are not known")
-    elif unknown:
-        yield Doubt("status", f"{some(unknown)} is not known, and does not count", cash(amount))
-    half = [value for role in columns for value in lines.column(role) if meaning_of(value) == "open"]
-    if half:
-        yield Doubt("status", f"{some(half)} counts as sold", cash(_amount_of(lines, columns, half)))
-
-
-def sold_of(meant: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the values that count, in lower case."""
-    return tuple(dict.fromkeys(value.lower() for value, meaning in meant.items() if meaning == "sold"))
-
-
-def _meaning(value: str, role: str, lines: Lines) -> str:
-    """Return the list that a value belongs to; empty if it is unknown."""
-    meaning = meaning_of(value)
-    if role == "status" and meaning == "refunds":
-        below = lines.amounts[lines.text(role) == value] < 0
-        return "refunds" if below.any() else "not_sold"
-    if role == "line_type" and plain_words(value) in REFUND_TYPES:
-        return "refunds"
-    return "sold" if meaning == "open" else meaning
-
-
-REFUND_TYPES = frozenset({"refund", "refunded", "erstattet", "reembolso", "rimborso", "remboursement"})
-
-
-def _amount_of(lines: Lines, roles: Sequence[str], values: Sequence[str]) -> float:
-    wanted = set(map(str.lower, values))
-    return float(sum(lines.amounts[lines.text(role).str.lower().isin(wanted)].abs().sum() for role in roles))
-
-
-def _worth_of(lines: Lines, roles: Sequence[str], values: Sequence[str]) -> str:
-    found = sum(int(lines.text(role).str.lower().isin(set(values)).sum()) for role in roles)
-    return f"{found:,} lines, {cash(_amount_of(lines, roles, values)):,}" if values else "no such value"
-
-
-def refunds(lines: Lines) -> Found:
-    """Name the column of what was paid back."""
-    if "refunded" in lines.matches and lines.facts[lines.matches["refunded"].column].largest > 0:
-        yield Guess("columns.refunded", lines.matches["refunded"].column, "likely", "taken off if revenue is net")
-
-
+# ── what was taken back, and what is a product ────────────────────────
 def cancellations(lines: Lines) -> Found:
     """Say how cancelled lines are marked, by what the lines show alone."""
     prefix, how, why, pattern = _prefix(lines), "negative", NOT_CANCELLED, ""
-    flags = lines.column(FLAG)
+    flag = undone_flag(lines)
+    flags = lines.values[flag] if flag else {}
     flagged = sum(count for value, count in flags.items() if re.fullmatch(YES, value, re.IGNORECASE))
     marked = bool(flagged) and not (prefix or any(lines.negative))
     if prefix:
@@ -116,7 +43,7 @@ def cancellations(lines: Lines) -> Found:
         why = f"{sum(lines.negative):,} lines are negative, and no letters mark their invoices"
     elif _of_the_example(lines):
         how, pattern = "prefix", Rules().cancellation_pattern
-    yield Guess("columns.cancelled", lines.matches[FLAG].column if marked else "", "sure", why)
+    yield Guess("columns.cancelled", flag if marked else "", "sure", why)
     yield Guess("rules.cancellation", how, "likely", why)
     yield Guess("rules.cancellation_pattern", pattern, "likely", why)
 
@@ -132,7 +59,7 @@ def _prefix(lines: Lines) -> str:
         named = sum(one.removeprefix(start).lstrip("-_") in numbers for one, begins in starts.items() if begins == start)
         if count <= 0.3 * len(numbers) and named >= 0.5 * count:
             return start
-    return ""
+    return "" if any(lines.negative) else credit_prefix(lines)
 
 
 def cancel_prefix(invoices: Sequence[str], negative: Sequence[bool]) -> str:
@@ -196,34 +123,6 @@ def _leaves_out(lines: Lines, pattern: str) -> float:
     return float(sold[out].sum()) / (float(sold.sum()) or 1.0)
 
 
-def discounts(lines: Lines) -> Found:
-    """Let lines below 0 lower their order, if their words say so and the rest of the order is more."""
-    below = pd.Series(lines.negative, index=lines.filled.index)
-    sums = lines.amounts.groupby(lines.orders).transform("sum")
-    inside = below & (sums > 0) & ("invoice" in lines.matches)
-    named = lines.text("description") + " " + lines.text("stock_code")
-    words = sorted(
-        {
-            word
-            for text in named[inside].unique()
-            for word in re.findall(r"[^\W\d_]+", text.lower())
-            if plain_words(word) in DISCOUNT
-        }
-    )
-    if words:
-        pattern = f"(?i)(?:{'|'.join(map(re.escape, words))})"
-        lowered = inside & named.str.contains(pattern)
-        if lowered.sum() == (named.str.contains(pattern)).sum():
-            yield Guess("rules.discount_pattern", pattern, "likely", f"{int(lowered.sum()):,} lines below 0 lower their order")
-            return
-    if inside.any() and weighty(lines, float(lines.amounts[inside].sum())):
-        yield Doubt(
-            "returns",
-            "lines below 0 stand in orders with sales; they count as returns",
-            cash(float(-lines.amounts[inside].sum())),
-        )
-
-
 # ── when ──────────────────────────────────────────────────────────────
 def swapped_days(lines: Lines) -> Found:
     """Refuse days of which a spreadsheet has swapped a part."""
@@ -236,9 +135,13 @@ def swapped_days(lines: Lines) -> Found:
         yield Guess("format.also", lines.dates.also, "likely", "the other dates are written so")
 
 
+# The order of the rules is that in which a reader would settle them: where lines begin, the money, which kind a line is,
+# which order it belongs to, who bought, and when. It matters twice. Of two guesses of one setting the later wins, of two
+# questions the earlier is asked, so a rule that knows more stands where its answer is kept. And the contradictions, which
+# `Profile` asks after all of these, weigh only the lines that still count by what was settled.
 Rule = Callable[[Lines], Found]
 RULES: tuple[Rule, ...] = (
-    blank_repeats, *money.RULES,
-    statuses, refunds, cancellations, invoice_numbers, product_codes, discounts,
+    blank_repeats, *money.RULES, *kinds.RULES,
+    cancellations, invoice_numbers, product_codes,
     *identity.RULES, swapped_days,
 )  # fmt: skip

@@ -6,12 +6,12 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
-from itertools import permutations
+from itertools import permutations, product
 from typing import Any, NamedTuple
 
 import pandas as pd
 
-from rfm.onboarding.columns import HEAD, MADE, PART, WEAK, Facts, Match, is_other, name_score
+from rfm.onboarding.columns import HEAD, MADE, PART, VALUES, WEAK, Facts, Match, is_other, name_score, plain_words
 from rfm.onboarding.formats import number_of, sign_in, without_sign
 from rfm.onboarding.questions import Doubt, Guess, Option, Question
 
@@ -21,8 +21,12 @@ SMALL = 0.005  # of the money: what is less is no question
 HOLDS, LINES, CENT = 0.95, 20, 0.011  # share of the lines, and least number of lines, of a relation; rounding
 REPEATED = 5  # orders of several lines that show an order's total
 MULTIPLIED, ADDED = "price × quantity is {!r} on each line", "the amounts of an order's lines add up to {!r}"
+SCALES, SCALED = (10.0, 12.0, 100.0, 1000.0, 0.1, 0.01, 0.001), "price × quantity is {} {!r} on each line"
 GROWS = "it grows with the quantity, so it is the amount of the line"
 ON_EACH = "the same on each line of an order, so it is the order's total"
+
+
+UNIT_WORDS, LARGE, SMALL_UNITS = (frozenset(VALUES[name]) for name in ("units", "large_units", "small_units"))
 
 
 class Money(NamedTuple):
@@ -32,6 +36,7 @@ class Money(NamedTuple):
     quantity: Match | None = None
     total: bool = False
     rivals: tuple[tuple[str, str], ...] = ()  # other prices and quantities that fit as well
+    explained: str = ""  # the discount that the amount has taken off
 
 
 class NumericColumns(NamedTuple):
@@ -62,7 +67,7 @@ class NumericColumns(NamedTuple):
 
 def money_of(numbers: NumericColumns, named: Mapping[str, Match]) -> Money:
     """Return the columns of the money, the first answer that the lines give."""
-    ways = (_multiplied, _added, _of_lines, _of_orders, _by_name)
+    ways = (_multiplied, _scaled, _added, _of_lines, _of_orders, _by_name)
     return next((found for way in ways if (found := way(numbers, named))), Money())
 
 
@@ -90,6 +95,35 @@ def _multiplied(numbers: NumericColumns, named: Mapping[str, Match]) -> Money | 
 
 def _holds(left: pd.Series, right: pd.Series, where: pd.Series) -> bool:
     return float(((left[where] - right[where]).abs() <= CENT).mean()) >= HOLDS
+
+
+def _scaled(numbers: NumericColumns, named: Mapping[str, Match]) -> Money | None:
+    """Return the amount of a line that is price × quantity per hundred, in packs, or less a discount."""
+    usable = _usable(numbers)
+    prices, quantities, amounts = (
+        [one for one in numbers.values if name_score(role, one) >= HEAD] for role in ("price", "quantity", "amount")
+    )
+    others = [one for one in numbers.values if one not in named or one not in usable]
+    for price, quantity, amount in product(prices, quantities, amounts):
+        if len({price, quantity, amount}) < 3 or amount not in usable:
+            continue
+        whole, left = numbers.values[price] * numbers.values[quantity], numbers.values[amount]
+        there = whole.notna() & left.notna() & (whole != 0) & (left != 0)
+        if there.sum() < LINES:
+            continue
+        ratio = float((whole[there] / left[there]).median())
+        if abs(ratio) in SCALES and _holds(whole / ratio, left, there):
+            return Money(Match(amount, "sure", SCALED.format(f"{ratio:,.3g} times", amount)))
+        for other in set(others) - {price, quantity, amount}:
+            more = numbers.values[other].fillna(0.0)
+            ways = {"/": whole / more.where(more != 0), "×": whole * more}
+            less = {"less": whole - more, "less %": whole * (1 - more / 100), "less share": whole * (1 - more)}
+            for how, made in (ways | less).items():
+                telling = there & (more != (0 if how in less else 1))
+                if telling.sum() >= 5 and _holds(made, left, there):
+                    reason = f"price × quantity {how} {other!r} is {amount!r} on each line"
+                    return Money(Match(amount, "sure", reason), explained=other if how in less else "")
+    return None
 
 
 def _added(numbers: NumericColumns, named: Mapping[str, Match]) -> Money | None:
@@ -322,7 +356,7 @@ def discounts_left_on(lines: Lines) -> Found:
     """Doubt discounts that are not taken off: a column does not say if the amounts are before it, and of what it is a part."""
     if "columns.discount" in lines.known:
         return
-    used = {one.column for role, one in lines.matches.items() if role != "discount"}
+    used = {one.column for role, one in lines.matches.items() if role != "discount"} | {lines.money.explained}
     for column in lines.facts:
         if column not in used and name_score("discount", column) >= HEAD:
             given = lines.filled[column].str.contains("[1-9]", na=False)
@@ -331,4 +365,36 @@ def discounts_left_on(lines: Lines) -> Found:
                 yield Doubt("discount", said, cash(lines.amounts[given].abs().sum()))
 
 
-RULES = (order_totals, rival_amounts, in_cents, price_decimals, fractions, unsure_marks, currencies, discounts_left_on)
+def units(lines: Lines) -> Found:
+    """Doubt quantities in grams with prices per kilogram, prices per hundred, and packs, where no amount of lines shows it."""
+    price, quantity = lines.matches.get("price"), lines.matches.get("quantity")
+    if not price or "× quantity" in price.reason or "columns.price" in lines.known:
+        return
+    hundred = bool(re.search("10+", price.column))
+    large = hundred or bool(LARGE & set(_words(price.column)))
+    if large and (hundred or not quantity or SMALL_UNITS & set(_words(quantity.column))):
+        said = f"{price.column!r} is a price of another unit than the quantity"
+        yield Doubt("units", said, cash(float(lines.amounts.abs().sum())))
+    if not quantity:
+        return
+    used = {one.column for one in lines.matches.values()}
+    for column in lines.values:
+        words = _words(column)
+        if column in used or not UNIT_WORDS & {*words, "".join(words)}:
+            continue
+        facts = lines.facts[column]
+        if facts.numbers >= HOLDS and facts.whole >= HOLDS and facts.distinct <= LINES:
+            other = lines.parsed(column).fillna(1.0) != 1
+        else:
+            values = lines.filled[column].str.lower()
+            other = values.isin(SMALL_UNITS) if large else values.isin(SMALL_UNITS) & (values.nunique() > 1)
+        if other.any():
+            said = f"{int(other.sum()):,} lines have a {column!r} that quantity × price leaves out"
+            yield Doubt("units", said, cash(float(lines.amounts[other].abs().sum())))
+
+
+def _words(column: str) -> list[str]:
+    return [plain_words(one) for one in re.split(r"[\W\d_]+", column) if one]
+
+
+RULES = (order_totals, rival_amounts, in_cents, price_decimals, fractions, unsure_marks, currencies, discounts_left_on, units)

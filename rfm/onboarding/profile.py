@@ -13,9 +13,10 @@ import numpy as np
 import pandas as pd
 
 from rfm.config import BLANKS, EXTRA_KEYS, FLAG, LANDING_COLUMNS, plain_name
-from rfm.onboarding import evidence
+from rfm.onboarding import contradictions, evidence
 from rfm.onboarding.columns import ZONES, Facts, Match, facts_of, match, plain_words
 from rfm.onboarding.formats import CLOCK, Dates, Numbers, date_of, dates_of, grouped_by_three, number_of, numbers_of, without_sign
+from rfm.onboarding.kinds import Sums, states_of, sums_of
 from rfm.onboarding.money import Money, NumericColumns, line_amounts, money_of
 from rfm.onboarding.questions import Doubt, Guess, Question
 
@@ -261,6 +262,20 @@ class Profile:
         return line_amounts(pd.DataFrame(values, index=self.filled.index), self.money, self.orders).fillna(0.0)
 
     @cached_property
+    def sums(self) -> Sums:
+        """Lines that are sums of others."""
+        return sums_of(self)
+
+    @property
+    def used(self) -> dict[str, Match]:
+        """Column of each role, with those that the kinds of lines show."""
+        return self.matches | {
+            role: Match(column, "likely", reason)
+            for role, (column, reason) in states_of(self).items()
+            if role not in self.matches
+        }
+
+    @cached_property
     def numbers(self) -> Numbers:
         """How prices and quantities are written."""
         price, both = _marks(self.column("price")), dict(self.column("price"))
@@ -290,6 +305,7 @@ class Profile:
         if self.lines.empty:
             return []
         answered = [one for rule in evidence.RULES for one in rule(self)]
+        answered += contradictions.found(self, {one.setting: one.value for one in answered if isinstance(one, Guess)})
         return [one for one in answered if not isinstance(one, Question) or one.setting not in self.known]
 
     @property

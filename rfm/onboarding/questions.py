@@ -24,7 +24,7 @@ from rfm.config import (
     Shop,
     plain_name,
 )
-from rfm.errors import SettingsError, unknown
+from rfm.errors import SettingsError, shown, unknown
 from rfm.onboarding.columns import Sure
 
 SECTIONS: dict[str, Section] = {
@@ -251,7 +251,7 @@ def _check(section: str, values: Mapping[str, Any]) -> None:
         for one in invalid.errors():
             if one["loc"]:  # others are about several settings, of which the files decide the rest
                 said = one["msg"].removeprefix("Value error, ")
-                raise SettingsError(f"--set {section}.{one['loc'][0]}: {said}, found {one['input']!r}") from None
+                raise SettingsError(f"--set {section}.{one['loc'][0]}: {said}, found {shown(one['input'])}") from None
 
 
 def option(setting: str, value: Any) -> str:

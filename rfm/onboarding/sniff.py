@@ -23,7 +23,7 @@ from rfm.config import EXTRA_KEYS, Columns, plain_name
 from rfm.errors import InputError, SettingsError, friendly_io_errors
 from rfm.landing.csv import read_records, records_of
 from rfm.landing.decode import after_last_line, decode_stream, detect_format
-from rfm.landing.files import filesystem, outside_reports
+from rfm.landing.files import filesystem, outside_reports, temporary, walk
 from rfm.landing.header import (
     AUTO,
     BLANK,
@@ -188,13 +188,13 @@ def _files(address: str, pattern: str) -> list[str]:
     system, root = filesystem(address)
     with friendly_io_errors(f"{address}: cannot be read"):
         there, folder = system.exists(root), system.isdir(root)
-        names = sorted(system.find(root)) if folder else []
+        names = sorted(walk(address)[0]) if folder else []
     if not there:
         raise SettingsError(f"{address}: there is no such file; correct its name")
     if not folder:
         return [address]
     shown = [name.removeprefix(root).lstrip("/") for name in outside_reports(names)]
-    kept = [name for name in shown if not any(part.startswith(".") for part in PurePosixPath(name).parts)]
+    kept = [name for name in shown if not temporary(name)]
     if not kept:
         raise SettingsError(f"{address}: the folder has no files; name another")
     seen = [name for name in kept if fnmatch.fnmatch(PurePosixPath(name).name, pattern)]

@@ -34,15 +34,16 @@ from rfm.contracts import (
     conform,
 )
 from rfm.errors import InputError, RfmError, SettingsError, first_line
-from rfm.lake import Lake, ingest, open_lake, open_lake_log
+from rfm.lake import Lake, ingest, open_lake, open_lake_log, verify
 from rfm.lake.delta import scratch
 from rfm.lake.tables import table_versions
+from rfm.landing.files import list_files
 from rfm.pipeline import stages
 from rfm.pipeline.models import as_rows, keep_model
 from rfm.pipeline.run_record import BACKFILL, GROUPS, WRITTEN, digests, logged
 from rfm.pipeline.stages import OF_THE_DAY, RESULTS
 from rfm.report.publish import published_record
-from rfm.settings import Settings
+from rfm.settings import Settings, is_catalog_name
 
 DAYS_AT_ONCE = 31  # days whose files are read, cleaned and counted together
 
@@ -59,35 +60,43 @@ def backfill(
 ) -> Iterator[tuple[dt.date, str]]:
     """Run every day from the first to the last; leave the tables that `rfm daily` of each day would leave."""
     lake, run_dates = open_lake(settings), days(first, last)
+    guarded = not is_catalog_name(settings.lake)
+    if guarded:
+        verify.refuse_damage(lake, verify.find_damage(lake))
     for some in (run_dates[i : i + DAYS_AT_ONCE] for i in range(0, len(run_dates), DAYS_AT_ONCE)):
         before = table_versions(lake, WRITTEN)
         ahead = clean_ahead(settings, lake, some) if len(some) > 1 and not restate else {}
         kept = _Latest.names if settings.engine == "polars" else ()  # frames of a cluster are not kept
         with closing(_Latest(lake, kept)) as held:
             for run_date in some:
-                found, last_one = ahead.get(run_date), run_date == some[-1]
-                with logged(lake, run_date, before if found else None, found.lines if found else 0):
+                brought, last_one = ahead.get(run_date), run_date == some[-1]
+                with logged(lake, run_date, before if brought else None, brought.lines if brought else 0):
                     home: Any = lake if last_one else held  # the last day writes as it goes, its model after its tables
-                    headline = run_day(settings, home, run_date, restate, refit and run_date == first, found)
+                    headline = run_day(settings, home, run_date, restate, refit and run_date == first, brought)
                 if last_one:
                     held.kept.clear()
                 yield run_date, headline
         lake.maintain(settings.care.optimize_every, settings.care.retain_days)
+        if guarded:
+            verify.note_tables(lake)
 
 
 def clean_ahead(settings: Settings, lake: Lake, run_dates: list[dt.date]) -> dict[dt.date, stages.Ingested]:
-    """Read the files of several days, each by the first day that sees it, then clean and count all in one commit per table."""
-    # A day sees files by their dates, so those of later days change none of its results. Days with changed files, and days
-    # that fail here, run one by one.
+    """Read, clean and count the files of several days in one commit per table; return what each day brought."""
+    # A day sees files by their dates, so those of later days change none of its results. Days with files that are changed,
+    # refused or not whole yet, and days that fail here, run one by one.
     try:
-        found = {run_date: stages.ingest_files(lake, settings, run_date) for run_date in run_dates}
-        if len(ingest.changed_files(lake)):
+        list_files(settings.landing, settings.files.pattern, until=run_dates[0])  # raises if the first day has no file yet
+        found = stages.ingest_files(lake, settings, run_dates)
+        left = any(severity != "note" for severity, _ in found.skipped)
+        if found.refused or left or len(ingest.changed_files(lake)):
             return {}
         stages.clean_files(lake, settings)
         stages.count_quality(lake, settings, *run_dates)
     except RfmError:
         return {}
-    return found
+    lines = ingest.read_entries(lake, "bronze", [file.source_file for file in found.files])
+    return {day: found._replace(lines=int(lines.filter(processing_date=day)["rows"].sum())) for day in run_dates}
 
 
 @dataclass(frozen=True)
@@ -127,10 +136,15 @@ class _Latest:
             self.lake.replace_each(self.kept)
 
 
+def kept_latest(lake: Lake) -> _Latest:
+    """Return a lake that keeps in memory what the next day overwrites."""
+    return _Latest(lake)
+
+
 def warnings_of(settings: Settings, first: dt.date, last: dt.date) -> tuple[list[str], bool]:
     """Return the warnings of some days' runs, and whether a file was refused."""
     said = open_lake(settings).frame(RUN_WARNINGS, run_date=days(first, last))
-    return list(dict.fromkeys(said["message"])), bool((said["severity"] == "error").any())
+    return list(dict.fromkeys(said.loc[said["severity"] != "note", "message"])), bool((said["severity"] == "error").any())
 
 
 def results(settings: Settings, headlines: Mapping[dt.date, str]) -> list[dict[str, Any]]:
@@ -170,7 +184,7 @@ def to_bronze(
 ) -> None:
     """Run the stage of notebook 1."""
     found = ahead or stages.ingest_files(lake, settings, run_date, restate)
-    ingest.warn(lake, run_date, found.refused)
+    ingest.warn(lake, run_date, found.refused, found.skipped)
 
 
 def to_silver(settings: Settings, lake: Lake, run_date: dt.date, ahead: bool = False) -> None:

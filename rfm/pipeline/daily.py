@@ -21,8 +21,8 @@ from urllib.parse import urlsplit
 
 from rfm.config import OnFailure
 from rfm.contracts import EXPECTATION_RESULTS, LEDGER
-from rfm.errors import StageError, first_line, printable, redact
-from rfm.lake import Lake, kernel_environment, open_lake
+from rfm.errors import LEAST, StageError, first_line, printable, redact
+from rfm.lake import Lake, kernel_environment, open_lake, verify
 from rfm.lake.tables import rows_added
 from rfm.pipeline import lineage, notebooks, run_record, stages
 from rfm.pipeline.kernels import Kernels, Worker, warm_kernels
@@ -43,7 +43,8 @@ def run(
     """Run all stages for one run date and publish the report; return the record as in ``run.json``, with its address."""
     if not kernels:  # the command line checks before it warms them
         notebooks.check(settings, parameters or {})
-    if not is_catalog_name(settings.lake):
+    kept_here = not is_catalog_name(settings.lake)
+    if kept_here:
         Lake(settings.lake).open(LEDGER)  # a place where no table can be kept is refused before anything runs
     warm = nullcontext(kernels) if kernels else warm_kernels()
     with kernel_environment(settings), warm as kernels, tempfile.TemporaryDirectory(prefix="rfm-run-") as folder:
@@ -56,17 +57,19 @@ def run(
         wanted = {"date": day.isoformat(), "landing": settings.landing, "lake": settings.lake, **(parameters or {})}
         given = {name: {one: wanted[one] for one in names} for name, names in notebooks.declared(settings, list(wanted)).items()}
         record = run_record.new_record(settings, day, wanted)
-        with (
-            locked(settings, day),
-            monitored(settings, record) as watch,
-            kernels.worker(BESIDE, settings, work) as worker,
-        ):
-            _run_stages(watch, given, work, worker, kernels, on_stage, on_begin)
-            vars(record).update(vars(worker.ask("conclude", record)))
-            watch.warn(watch.emitter.said())  # before the record is published
-            run_record.write_record(work, record)
-            address = worker.ask("publish", record.to_json())
-    watch.lake.maintain(settings.care.optimize_every, settings.care.retain_days)
+        with locked(settings, day):
+            damage = verify.find_damage(Lake(settings.lake)) if kept_here else []  # before the run itself writes its log
+            with monitored(settings, record) as watch:
+                verify.refuse_damage(watch.lake, damage)
+                with kernels.worker(BESIDE, settings, work) as worker:
+                    _run_stages(watch, given, work, worker, kernels, on_stage, on_begin)
+                    vars(record).update(vars(worker.ask("conclude", record)))
+                    watch.warn(watch.emitter.said())  # before the record is published
+                    run_record.write_record(work, record)
+                    address = worker.ask("publish", record.to_json())
+            watch.lake.maintain(settings.care.optimize_every, settings.care.retain_days)
+            if kept_here:
+                verify.note_tables(watch.lake)
     return record.to_json() | {"report": address}
 
 
@@ -168,8 +171,8 @@ class Monitor:
         self.warn(notify(self.settings.on_failure, self.record.to_json()))
 
     def warn(self, lines: Iterable[str]) -> None:
-        """Add printable warnings to the record."""
-        self.record.warn(map(printable, lines))
+        """Add printable warnings without secrets to the record."""
+        self.record.warn(printable(redact(line)) for line in lines)
 
     @contextmanager
     def _forgiving(self, what: str) -> Iterator[None]:
@@ -177,7 +180,7 @@ class Monitor:
         try:
             yield
         except Exception as error:  # noqa: BLE001 (a run never fails because of its monitor)
-            self.warn([f"{what}: {redact(first_line(error))}"])
+            self.warn([f"{what}: {first_line(error)}"])
 
     def _emit(self, kind: Any, noted: StageRecord | None) -> None:
         """Send a lineage event of a stage, or of the whole run."""
@@ -269,13 +272,18 @@ def _troubles(target: str, kind: str, hook: Callable[[str, bytes], None], body: 
     try:
         hook(target, body)
     except subprocess.TimeoutExpired:
-        return f"{kind} {shown}: no end within {PATIENCE:g} seconds"
+        said = f"no end within {PATIENCE:g} seconds"
     except subprocess.CalledProcessError as error:
-        said = (error.stderr or b"").decode(errors="replace").strip().splitlines()
-        return f"{kind} {shown}: exit status {error.returncode}" + (f" ({said[-1]})" if said else "")
+        words = (error.stderr or b"").decode(errors="replace").strip().splitlines()
+        said = f"exit status {error.returncode}" + (f" ({words[-1]})" if words else "")
     except Exception as error:  # noqa: BLE001 (a hook may fail as it likes)
-        return f"{kind} {shown}: {type(error).__name__}: {first_line(error)}"
-    return ""
+        said = f"{type(error).__name__}: {first_line(error)}"
+    else:
+        return ""
+    secret = [urlsplit(target).path] if kind == "webhook" else shlex.split(target)[1:]
+    for word in sorted(secret, key=len, reverse=True):
+        said = said.replace(word, "***") if len(word) >= LEAST else said
+    return f"{kind} {shown}: {said}"
 
 
 def _run(command: str, body: bytes) -> None:

@@ -20,10 +20,9 @@ from rfm.config import plain_name
 from rfm.errors import InputError, friendly_io_errors
 from rfm.landing.csv import parse
 from rfm.landing.decode import to_utf8
-from rfm.landing.files import filesystem
+from rfm.landing.files import filesystem, write_file
 from rfm.landing.header import detect_separator
 from rfm.pipeline.stages import customer_metrics
-from rfm.report.publish import write_file
 from rfm.settings import Settings, artifacts_dir
 
 FOLDER = "models"
@@ -165,8 +164,7 @@ def _read(file: Path, encoding: str) -> pd.DataFrame:
     except FileNotFoundError:
         raise InputError(f"{file}: there is no such file; correct its name") from None
     except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{file}: cannot be read ({reason}); give a CSV in UTF-8 or a Parquet file") from None
+        raise InputError(f"{file}: cannot be read ({type(error).__name__}); give a CSV in UTF-8 or a Parquet file") from None
 
 
 def _numbers(values: pd.Series, file: str, low: float) -> pd.Series:
@@ -174,11 +172,9 @@ def _numbers(values: pd.Series, file: str, low: float) -> pd.Series:
     numbers = pd.to_numeric(values.astype(str), errors="coerce")
     bad = ~(numbers.between(low, float("inf"), inclusive="left"))
     if bad.any():
-        place, found = int(bad.to_numpy().argmax()) + 1, values[bad].iloc[0]
+        place = int(bad.to_numpy().argmax()) + 1
         counted = f"{int(bad.sum()):,} of {len(values):,} value(s) are no number from {low} on"
-        raise InputError(
-            f"{file}: column {values.name}: {counted}, the first {str(found)!r} in row {place}; correct or remove them"
-        )
+        raise InputError(f"{file}: column {values.name}: {counted}, the first in row {place}; correct or remove them")
     return numbers.astype(float)
 
 

@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rfm.errors import RfmError, SettingsError, explain_cloud_error, friendly_io_errors, printable, redact, unknown
+from rfm.errors import QUOTED, RfmError, SettingsError, explain_cloud_error, friendly_io_errors, printable, redact, unknown
 from rfm.landing.decode import mask_of
 from rfm.landing.files import list_files
 from rfm.pipeline.stages import STAGES
@@ -158,7 +158,7 @@ def _reason(kind: str, said: str) -> str:
     if said and kind in OWN_ERRORS:
         return said
     known = explain_cloud_error(f"{kind}: {said}")  # Polars raises it when a bucket fails in the middle of a stage
-    return f"a service failed: {known}" if known else f"{kind}: {said}".removesuffix(": ")
+    return f"a service failed: {known}" if known else f"{kind}: {QUOTED.sub('…', said)}".removesuffix(": ")
 
 
 def _redact(notebook: Path) -> None:

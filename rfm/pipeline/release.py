@@ -45,10 +45,13 @@ class ReleaseResult(NamedTuple):
 def quarantined(lake: Lake, files: Iterable[str] | None = None) -> pl.DataFrame:
     """Return the rows of the quarantine with an id each that stays the same until the row is released."""
     some: dict[str, Any] = {} if files is None else {"source_file": sorted(files)}
-    rows = lake.rows(QUARANTINE, **some)
-    versions = ingest.versions_in_layer(lake, "quarantine")
+    return _with_ids(lake.rows(QUARANTINE, **some), ingest.versions_in_layer(lake, "quarantine"), _finished(lake))
+
+
+def _with_ids(rows: pl.DataFrame, versions: Mapping[str, int], finished: pl.DataFrame) -> pl.DataFrame:
+    """Return rows of the quarantine with ids that none of the rows has whose release is finished."""
     digests = [_digest([versions.get(row["source_file"], 1), *_identity(row)]) for row in rows.iter_rows(named=True)]
-    ids = _numbered(digests, _finished(lake))
+    ids = _numbered(digests, finished)
     known = [versions.get(name, 1) for name in rows["source_file"]]
     return rows.with_columns(row_id=pl.Series(ids, dtype=pl.String), version=pl.Series(known, dtype=pl.Int64))
 
@@ -91,6 +94,20 @@ def finish_release(lake: Lake, clean: Clean) -> ReleaseResult:
         moved, days = moved + len(left), days | set(left["processing_date"])
     _count(lake, noted.sort("released_timestamp").tail(1))  # where the last one died before it counted
     return ReleaseResult(moved, sorted(days))
+
+
+def released_again(
+    lake: Lake, refused: pl.DataFrame, versions: Mapping[str, int], clean: Clean
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Part the quarantined rows of files, made anew from bronze: those that were released, as rows of silver, and the others."""
+    noted = lake.rows(RELEASED_ROWS, source_file=list(versions))
+    rows = _with_ids(refused, versions, noted.head(0))
+    left = rows.filter(pl.col("row_id").is_in(noted["row_id"].to_list()))
+    good = clean(_corrected(left, noted).lazy())[0].collect() if len(left) else TABLES[SILVER].polars.to_frame()
+    if len(good) != len(left):
+        raise ContractError(f"{len(left) - len(good)} released row(s) break the rules of today; ease them, then repair again")
+    others = rows.filter(~pl.col("row_id").is_in(left["row_id"].to_list()))
+    return good.select(TABLES[SILVER].names), others.select(TABLES[QUARANTINE].names)
 
 
 def _identity(row: Mapping[str, object]) -> list[object]:
@@ -208,14 +225,14 @@ def export(settings: Settings, path: str) -> str:
 def release(settings: Settings, path: str) -> str:
     """Clean corrected rows by the same rules, and move those that pass into silver; return the message."""
     given, lake = _read(path), open_lake_log(settings, RELEASE)
-    late = finish_release(lake, _cleaner(settings))
+    late = finish_release(lake, cleaner(settings))
     rows = quarantined(lake)
     found = {row["row_id"]: row for row in rows.to_dicts() if row["row_id"] in given}
     wanted = _masked(settings, {one: given[one] for one in found}, found)
     passing, broken = _judged(settings, wanted, found)
     day = settings.date or max((row["processing_date"] for row in found.values()), default=dt.date.min)
     record_release(lake, rows.filter(rows["row_id"].is_in(list(passing))), passing, day)
-    done = finish_release(lake, _cleaner(settings))
+    done = finish_release(lake, cleaner(settings))
     if moved := sorted({*late.days, *done.days}):
         recount_quality(lake, settings, moved)
     return _said(late.rows + done.rows, len(given) - len(found), len(found) - len(passing), broken)
@@ -241,7 +258,7 @@ def _read(path: str) -> dict[str, Raw]:
     return {row["row_id"]: {name: as_it_was(row[name]) or None for name in RAW} for row in rows if row["row_id"]}
 
 
-def _cleaner(settings: Settings) -> Callable[[Any], Any]:
+def cleaner(settings: Settings) -> Callable[[Any], Any]:
     """Return the function that parts rows of bronze, by the shop's severities."""
     chosen = severities(severities_of(settings.dialect), settings.expectations)
     return lambda rows: clean(rows, severities=chosen, dialect=settings.dialect)
@@ -262,7 +279,7 @@ def _judged(settings: Settings, given: Mapping[str, Raw], found: Mapping[str, Ra
     if not given:
         return {}, Counter()
     rows = [{**values, "_rescued_data": found[one]["_rescued_data"], "source_file": one} for one, values in given.items()]
-    _, refused = _cleaner(settings)(pd.DataFrame(rows))
+    _, refused = cleaner(settings)(pd.DataFrame(rows))
     broken = Counter(name for names in refused["failed_expectations"] for name in names.split(","))
     left = set(refused["source_file"])
     return {one: values for one, values in given.items() if one not in left}, broken

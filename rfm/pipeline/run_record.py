@@ -22,7 +22,7 @@ from typing import Any
 
 from rfm.config import VERSION
 from rfm.contracts import BRONZE, CLUSTER_MODELS, GOLD, HISTORY, PIPELINE_RUNS, RUN_WARNINGS, SEGMENT_STABILITY, SEGMENT_SUMMARY
-from rfm.errors import first_line, redact
+from rfm.errors import first_line
 from rfm.lake import Lake
 from rfm.lake.tables import rows_added
 from rfm.lake.tables import table_versions as versions
@@ -96,6 +96,7 @@ class RunRecord:
     stability: dict[str, Any] | None = None
     seconds: float | None = None
     errors: list[str] | None = None
+    noted: list[str] | None = None
     error: str | None = None
 
     def warn(self, lines: Iterable[str]) -> None:
@@ -167,9 +168,11 @@ def _stability(lake: Lake, run_date: dt.date) -> dict[str, Any]:
 
 
 def add_warnings(lake: Lake, record: RunRecord) -> None:
-    """Add the warnings that the stages have written for the run date; those of severity ``error`` also under ``errors``."""
+    """Add the warnings that the stages have written for the run date; errors also under ``errors``, notes under ``noted``."""
     said = lake.frame(RUN_WARNINGS, run_date=record.run_date).sort_values(["severity", "stage", "kind", "message"])
-    record.warn(said["message"])
+    noted = said["severity"] == "note"
+    record.warn(said.loc[~noted, "message"])
+    record.noted = list(said.loc[noted, "message"])
     record.errors = list(said.loc[said["severity"] == "error", "message"])
 
 
@@ -223,7 +226,7 @@ def log_rows(lake: Lake, record: RunRecord, whole: StageRecord | None = None) ->
     try:
         lake.replace(PIPELINE_RUNS, pl.DataFrame(rows), run_id=record.run_id)
     except Exception as error:  # noqa: BLE001 (a run never fails because of its log)
-        return [f"run log: not written: {redact(first_line(error))}"]
+        return [f"run log: not written: {first_line(error)}"]
     return []
 
 
@@ -246,10 +249,12 @@ def _whole(record: RunRecord) -> StageRecord:
 @contextmanager
 def logged(lake: Lake, run_date: dt.date, ahead: Mapping[str, int] | None = None, lines: int = 0) -> Iterator[None]:
     """Log a day that runs without notebooks: one row, with the rows that arrived and the rows written."""
-    # Where the lines of the day are in the layers already, `ahead` holds the versions of the tables before that.
+    # Where the lines of the day are in the layers already, `ahead` holds the versions of the tables before that. Such a day
+    # takes under a second: it is logged when it ends.
     now, clock = dt.datetime.now(dt.UTC).isoformat(), time.monotonic()
     record, whole = RunRecord(run_date, run_id(str(run_date), now), "running", now), StageRecord(BACKFILL, started=now)
-    log_rows(lake, record, whole)
+    if ahead is None:
+        log_rows(lake, record, whole)
     before = versions(lake, WRITTEN)
     try:
         yield
@@ -265,7 +270,7 @@ def logged(lake: Lake, run_date: dt.date, ahead: Mapping[str, int] | None = None
 
 def reason_of(error: BaseException) -> str:
     """Return in one line why a run ended."""
-    return redact(first_line(error)) if isinstance(error, Exception) else f"stopped ({type(error).__name__})"
+    return first_line(error) if isinstance(error, Exception) else f"stopped ({type(error).__name__})"
 
 
 def _count_written(lake: Lake, whole: StageRecord, before: Mapping[str, int], ahead: Mapping[str, int], lines: int) -> None:

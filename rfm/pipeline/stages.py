@@ -83,37 +83,50 @@ RESULTS = (GOLD, CLUSTERED, CLUSTER_MODELS, *OF_THE_DAY)
 
 # ── bronze ────────────────────────────────────────────────────────────
 class Ingested(NamedTuple):
-    """The new files, the lines they brought into bronze, why other files were refused, and sheets that were not read."""
+    """The new files, the lines they brought into bronze, why others were refused, sheets not read, and files left for now."""
 
     files: list[Any]
     lines: int
     refused: list[str]
     left_out: list[str]
+    skipped: list[tuple[str, str]] = []  # severity and sentence
 
 
 def ingest_files(
     lake: Lake,
     settings: Settings,
-    run_date: dt.date,
+    run_date: dt.date | Sequence[dt.date],
     restate: bool = False,
     files: Sequence[Any] | None = None,
     progress: Callable[[int], None] | None = None,
     further: bool = True,
 ) -> Ingested:
-    """Read the files that bronze does not have yet, of those dated up to the run date, and write their lines once.
+    """Read the files that bronze does not have yet, of those dated up to the last run date, and write their lines once.
 
     ``further=False`` leaves out columns without a meaning, which only a lake that is kept needs.
     """
     from rfm.lake import ingest
     from rfm.landing.files import list_files
+
+    until = run_date if isinstance(run_date, dt.date) else run_date[-1]
+    seen = list_files(settings.landing, settings.files.pattern, until=until) if files is None else files
+    new = ingest.new_files(lake, seen, restate=restate)
+    reading = read_landing(settings, new, run_date, further)
+    if progress:
+        reading.progress = progress
+    lines = ingest.write_bronze(lake, reading, restate=restate, refused=reading.refused)
+    skipped = [*getattr(seen, "said", []), *(("warning", line) for line in reading.waiting)]
+    return Ingested(new, lines, reading.refused, reading.left_out, skipped)
+
+
+def read_landing(settings: Settings, files: Sequence[Any], run_date: dt.date | Sequence[dt.date], further: bool = True) -> Any:
+    """Return landing files as `read_files` reads them, by the settings of the shop."""
     from rfm.landing.reader import read_files
 
-    seen = list_files(settings.landing, settings.files.pattern, until=run_date) if files is None else files
-    new = ingest.new_files(lake, seen, restate=restate)
     given = settings.files
-    reading = read_files(
+    return read_files(
         settings.landing,
-        new,
+        files,
         run_date,
         encoding=given.encoding,
         separator=given.separator,
@@ -121,23 +134,27 @@ def ingest_files(
         further=further,
         fill_down=given.fill_down,
         count_orders=settings.dialect.order,
+        settle=0 if any(isinstance(file, str) for file in files) else given.settle_seconds,  # `rfm check` reads what is there
     )
-    if progress:
-        reading.progress = progress
-    return Ingested(new, ingest.write_bronze(lake, reading, restate=restate), reading.refused, reading.left_out)
 
 
 # ── silver ────────────────────────────────────────────────────────────
 def clean_files(lake: Lake, settings: Settings, files: Sequence[str] | None = None) -> dict[str, int]:
     """Clean the files that silver does not have yet; return their rows by layer."""
-    from rfm.analysis.cleaning import clean, severities_of
-    from rfm.config import severities
     from rfm.lake import ingest
 
     new = ingest.files_to_clean(lake) if files is None else files
-    chosen = severities(severities_of(settings.dialect), settings.expectations)
-    valid, refused = clean(lake.read(BRONZE, source_file=new), severities=chosen, dialect=settings.dialect)
+    valid, refused = clean_rows(lake, settings, new)
     return ingest.write_silver(lake, valid, refused, new)
+
+
+def clean_rows(lake: Lake, settings: Settings, files: Sequence[str]) -> tuple[Any, Any]:
+    """Return the rows of some files of bronze as those of silver and of the quarantine."""
+    from rfm.analysis.cleaning import clean, severities_of
+    from rfm.config import severities
+
+    chosen = severities(severities_of(settings.dialect), settings.expectations)
+    return clean(lake.read(BRONZE, source_file=files), severities=chosen, dialect=settings.dialect)
 
 
 def count_quality(lake: Lake, settings: Settings, *run_dates: dt.date) -> dict[str, int]:

@@ -11,7 +11,6 @@ import errno
 import hashlib
 import io
 import json
-import mimetypes
 import os
 import re
 import tempfile
@@ -29,7 +28,7 @@ from rfm import errors
 from rfm.config import Publish, Rules
 from rfm.errors import InputError, SettingsError
 from rfm.landing.decode import pseudonymize
-from rfm.landing.files import check_bucket_reachable, filesystem
+from rfm.landing.files import check_bucket_reachable, filesystem, write_file
 from rfm.report import customers as exports
 from rfm.report.customers import renamed
 from rfm.report.notebooks import FOLDER as NOTEBOOKS
@@ -48,20 +47,6 @@ def open_site(reports: str) -> tuple[Any, str]:
     except SettingsError as error:
         raise InputError(f"{reports}: is neither a folder nor a known URL ({error})") from None
     return fs, root.rstrip("/")
-
-
-def write_file(fs: Any, path: str, content: bytes) -> None:
-    """Write a file atomically: readers see the old content or the new."""
-    if "local" not in fs.protocol:
-        kind = mimetypes.guess_type(path)[0] or "application/octet-stream"
-        return fs.pipe_file(path, content, **({"ContentType": kind} if "s3" in fs.protocol else {}))
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    part = Path(f"{path}.{os.getpid()}.part")
-    try:
-        part.write_bytes(content)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def read_runs(fs: Any, root: str) -> dict[str, Any]:
@@ -83,7 +68,7 @@ def run_date_of(record: Mapping[str, Any]) -> str:
     try:
         return dt.date.fromisoformat(str(given)).isoformat()
     except ValueError:
-        raise InputError(f"run record: run_date is {given!r}, not a date like 2025-10-23") from None
+        raise InputError(f"run record: run_date is {errors.shown(given)}, not a date like 2025-10-23") from None
 
 
 def published_record(reports: str, day: dt.date) -> dict[str, Any]:
@@ -116,6 +101,7 @@ def _checked(record: dict[str, Any], day: dt.date) -> dict[str, Any]:
 # ── publish ────────────────────────────────────────────────────────────
 MANIFEST = "published.json"  # at the target: the files sent there, and the hashes of their content
 KEY = "RFM_PUBLISH_KEY"  # environment variable
+SHORTEST_KEY = 16  # characters; a shorter one is found by trying
 DAY = re.compile(r"(\d{4}-\d\d-\d\d)/(.+)")
 OPEN = {*(page.file for page in PAGES if not page.private), "run.json"}  # of a day; everybody may read them
 CUSTOMERS = {page.file for page in PAGES if page.private}
@@ -185,8 +171,10 @@ def _without(page: bytes, hidden: set[str]) -> bytes:
 def _hashed(files: Mapping[str, bytes]) -> Iterator[tuple[str, bytes]]:
     """Yield files with each customer id as a keyed hash; the lists are written again from the file of all customers."""
     key = os.environ.get(KEY, "").encode()
-    if not key:
-        raise SettingsError(f"[publish] hash_ids needs a key: set {KEY} in the environment, and keep it")
+    if len(key) < SHORTEST_KEY:
+        raise SettingsError(
+            f"[publish] hash_ids needs a key: set {KEY} in the environment to {SHORTEST_KEY} characters or more, and keep it"
+        )
     for name, content in files.items():
         day, _, file = name.partition("/")
         if file in CUSTOMERS:

@@ -13,11 +13,12 @@ from typing import Any
 from rfm.config import Publish, Shop
 from rfm.contracts import DAILY_COUNTS, LEDGER
 from rfm.errors import InputError
+from rfm.landing.files import write_file
 from rfm.pipeline.stages import TABLES_STAND
 from rfm.report import customers, notebooks
 from rfm.report.notebooks import FOLDER, convert_notebooks
 from rfm.report.pages import PAGES, Page
-from rfm.report.publish import open_site, publishable_files, published_record, reaching_site, read_runs, run_date_of, write_file
+from rfm.report.publish import open_site, publishable_files, published_record, reaching_site, read_runs, run_date_of
 from rfm.report.render import RunTables, assets, links, render
 from rfm.settings import Settings
 

@@ -34,7 +34,9 @@ class LandingFiles(TableModel, name="landing_files", unique=["source_file", "lay
     """A landing file in a layer."""
 
     source_file: pl.String = SOURCE_FILE
-    layer: pl.String = Field(description="bronze, silver or quarantine; changed: new content waits to be restated")
+    layer: pl.String = Field(
+        description="bronze, silver or quarantine; changed: content that waits; lost: bronze rows gone for good"
+    )
     file_date: pl.Date = Field(nullable=True, description="date in the file's name")
     bytes: pl.Int64 = Field(ge=0, metadata={"unit": "bytes"}, description="size when it was read")
     sha256: pl.String = Field(description="digest of the content when it was read")
@@ -50,7 +52,7 @@ class RunWarnings(TableModel, name="run_warnings", unique=["run_date", "stage", 
     run_date: pl.Date = Field(description="run date of the run that warns")
     stage: pl.String = Field(description="notebook that warns, e.g. 1_bronze")
     kind: pl.String = Field(description="what it is about, e.g. refused_file")
-    severity: pl.String = Field(description="warning or error; an error makes the run end with exit status 1")
+    severity: pl.String = Field(description="note, warning or error; an error makes the run end with exit status 1")
     message: pl.String = Field(description="one line: what, how many, what to do")
 
 

@@ -585,7 +585,7 @@ def test_names_ignore_case_blanks_underscores_and_bom() -> None:
 
 # ── headers that do not fit ────────────────────────────────────────────────────────────────────────
 HEADERS = [
-    ("a,b\n1,2\n", {}, "sales.csv: not a sales file, first line 'a,b'; wanted Invoice, "),
+    ("a,b\n1,2\n", {}, "sales.csv: not a sales file, none of its 2 column(s) is known; wanted Invoice, "),
     (
         "Datum;Kunde;Betrag\n",
         {"price": "Summe"},

@@ -237,7 +237,7 @@ def test_an_unreadable_table_is_an_input_error_in_one_line(lake, text):
     log.mkdir(parents=True)
     (log / "00000000000000000000.json").write_text(text)
     for verb in (lambda: lake.read(GOLD), lambda: lake.state(), lambda: lake.replace(GOLD, gold()), lambda: lake.optimize(GOLD)):
-        with pytest.raises(InputError, match="the table cannot be read .*; restore it or remove the folder") as caught:
+        with pytest.raises(InputError, match="the table cannot be read .*; run `rfm repair`") as caught:
             verb()
         assert f"{lake.url}/{GOLD}" in str(caught.value)
         assert "\n" not in str(caught.value)

@@ -176,7 +176,7 @@ def test_parquet_columns_are_named_and_kept_as_in_csv():
         (parquet(sales(SALE))[:-30], "a Parquet file that cannot be read"),
         (b"", "a Parquet file that cannot be read"),
         (b"Invoice,StockCode\n", "a Parquet file that cannot be read"),
-        (parquet({"a": [1]}), "not a sales file; wanted Invoice"),
+        (parquet({"a": [1]}), "not a sales file, none of its 1 column(s) is known; wanted Invoice"),
         (parquet({name: [1] for name in COLUMNS if name != "Price"}), "lacks 1 required column(s): Price"),
         (parquet({**sales(SALE), "price": [1]}), "appear twice"),
     ],

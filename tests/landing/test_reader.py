@@ -412,7 +412,10 @@ def test_the_pattern_of_names_is_the_shops(tmp_path):
 
 @pytest.mark.parametrize(
     ("made", "said"),
-    [(True, r"holds no file like \*_transactions\.csv\* \(1 other file\(s\)\)"), (False, "there is no such folder")],
+    [
+        (True, r"holds no file like \*_transactions\.csv\* \(1 not like \[files\] pattern: notes\.txt\)"),
+        (False, "there is no such folder"),
+    ],
     ids=["empty", "missing"],
 )
 def test_an_empty_or_missing_folder_says_what_to_do(tmp_path, made, said):
@@ -500,7 +503,7 @@ def test_refused_files_are_named_and_the_others_are_read(tmp_path):
     assert ledger["source_file"].to_pylist() == ["2_transactions.csv", "4_transactions.csv"]
     assert table.num_rows == 2
     assert [line.partition(":")[0] for line in reading.refused] == ["1_transactions.csv", "3_transactions.csv"]
-    assert "not a sales file, first line 'what'" in reading.refused[0]
+    assert "not a sales file, none of its 1 column(s) is known" in reading.refused[0]
     assert "lacks 1 required column(s): Price" in reading.refused[1]
     assert "\n" not in "".join(reading.refused)
 

@@ -206,7 +206,7 @@ def test_a_day_that_drops_too_much_stops_before_gold(again, tmp_path):
 
 def test_a_file_without_sales_is_named_and_can_be_corrected(again, tmp_path):
     landing = shutil.copytree(again.landing, tmp_path / "landing")
-    good = (landing / "2025-10-23_transactions.csv").read_text("utf-8")
+    good = (landing / "2025-10-23_transactions.csv").read_text("utf-8").replace("2025-10-23", "2025-10-24")
     (landing / "2025-10-24_transactions.csv").write_text("not a table\n")
     settings, day = load_settings(landing=str(landing), lake=again.lake), dt.date(2025, 10, 24)
     before = count(settings, "retail_transactions_bronze")

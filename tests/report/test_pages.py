@@ -307,11 +307,11 @@ def test_published_site_names_no_customer_and_breaks_no_link(project, tables, tm
 
 def test_published_ids_are_hashes_where_the_shop_wants_it(project, pages, tables, tmp_path, monkeypatch):
     plain = set(tables.frame("customer_rfm_gold")["CustomerID"])
-    monkeypatch.setenv("RFM_PUBLISH_KEY", "secret")
+    monkeypatch.setenv("RFM_PUBLISH_KEY", "secret of sixteen")
     publish(project[0].reports, str(tmp_path), Publish(customers=True, hash_ids=True))
     assert plain & set(ID.findall(read_all(tmp_path))) == set()
     page = BeautifulSoup((tmp_path / str(LAST) / "customers.html").read_text(), "html.parser")
-    ids = [customers.pseudonymize(id, b"secret") for id in data_of(pages["customers.html"])["id"]]
+    ids = [customers.pseudonymize(id, b"secret of sixteen") for id in data_of(pages["customers.html"])["id"]]
     assert data_of(page)["id"] == ids
     assert [row.th.text for row in page.select(".grid tbody tr")] == ids[: customers.FIRST]
     assert pd.read_csv(tmp_path / str(LAST) / "exports" / "customers.csv")["Customer"].tolist() == ids

@@ -152,7 +152,7 @@ def test_hashing_needs_a_key_and_withholds_notebooks(monkeypatch):
     monkeypatch.delenv("RFM_PUBLISH_KEY", raising=False)
     with pytest.raises(SettingsError, match="hash_ids needs a key: set RFM_PUBLISH_KEY"):
         publishable_files(files, choice)
-    monkeypatch.setenv("RFM_PUBLISH_KEY", "secret")
+    monkeypatch.setenv("RFM_PUBLISH_KEY", "secret of sixteen")
     assert publishable_files(files, choice) == {f"{DAYS[0]}/run.json": b""}
 
 

@@ -1,0 +1,179 @@
+"""What the lines say against the settings: columns without a use, numbers of orders, signs and copies that tell of no sale."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pandas as pd
+
+from rfm.config import FLAG, LANDING_COLUMNS, YES
+from rfm.onboarding.columns import PARTS, TELLING, VALUES, WORDS, meaning_of, name_score, plain_words, tokens_of
+from rfm.onboarding.kinds import FEWEST, MOST_KINDS, states_of
+from rfm.onboarding.money import Found, Lines, cash
+from rfm.onboarding.questions import Doubt
+
+NOTHING = frozenset(VALUES["nothing"])
+STATE_WORDS = frozenset((*WORDS["status"], *WORDS["line_type"]))
+PLAIN_PARTS = frozenset({"order", "line", "number", "filler"})
+ABILITY = ("able", "ing")  # returnable, returning customers
+SHORTEST_STEM = 5
+COPIED, MINORITY = 0.6, 0.3  # share of the lines of refunds that repeat a sale; most lines that are refunds
+SUFFIX = re.compile(r"[-_/ ]?[A-Za-z]{1,4}$")
+LETTERS = re.compile(r"^[A-Za-z]{1,4}(?=[-_]?[0-9])")
+
+
+def found(lines: Lines, settled: Mapping[str, Any]) -> Found:
+    """Yield doubts about lines that count by the settings, though something says that they are no sales."""
+    if "customer_id" not in lines.matches or "price" not in lines.matches:
+        return
+    counts = _counted(lines, settled)
+    for column in _unused(lines, settled):
+        if said := _telling(lines, column) or _referring(lines, column) or _state(lines, column):
+            why, where = said
+            yield from _doubt(lines, where & counts, f"{why} in {column!r}, which is not used")
+    yield from _of_numbers(lines, counts)
+    yield from _of_signs(lines, counts)
+
+
+def _doubt(lines: Lines, where: pd.Series, said: str) -> Found:
+    if where.any():
+        yield Doubt("kinds", f"{int(where.sum()):,} lines that count {said}", cash(float(lines.amounts[where].abs().sum())))
+
+
+def _counted(lines: Lines, settled: Mapping[str, Any]) -> pd.Series:
+    """Return the lines above 0 that count by the settings."""
+    counts = lines.amounts > 0
+    out = {*settled.get("rules.not_sold", ()), *settled.get("rules.refunds", ())}
+    for column, _ in states_of(lines).values():
+        counts &= ~lines.filled[column].str.lower().isin(out)
+    if settled.get("rules.cancellation") == "prefix" and settled.get("rules.cancellation_pattern"):
+        counts &= ~lines.text("invoice").str.contains(settled["rules.cancellation_pattern"])
+    if flag := settled.get("columns.cancelled"):
+        counts &= ~lines.filled[flag].str.fullmatch(f"(?i:{YES})")
+    return counts & ~lines.sums.where if len(lines.sums.where) else counts
+
+
+def _unused(lines: Lines, settled: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the columns that no setting names."""
+    used = {one.column for role, one in lines.matches.items() if role in LANDING_COLUMNS}
+    used |= {str(value) for name, value in {**settled, **lines.known}.items() if name.startswith("columns.")}
+    used |= {column for column, _ in states_of(lines).values()}
+    yield from (name for name in lines.values if name not in used and lines.filled[name].nunique() > 1)
+
+
+# ── columns that tell ─────────────────────────────────────────────────
+def tells(column: str, *kinds: str) -> bool:
+    """Return True if a header says that something was undone, given back or a part of another."""
+    header, tokens = "".join(tokens_of(column)), {one for one in tokens_of(column) if not one.endswith(ABILITY)}
+    stems = [stem for kind in kinds or TELLING for stem in TELLING[kind]]
+    long = tuple(stem for stem in stems if len(stem) >= SHORTEST_STEM or not stem.isascii())
+    return bool(tokens & set(stems)) or bool(tokens) and any(stem in header for stem in long) and not header.endswith(ABILITY)
+
+
+def filled_in(lines: Lines, column: str) -> pd.Series:
+    """Return the lines whose value says yes: a date, a word, a number that is not 0."""
+    texts = lines.filled[column]
+    plain = texts.map({text: plain_words(text).strip("0") for text in texts.unique()})
+    told = (plain != "") & ~plain.isin(NOTHING)
+    usual = texts.mode().iloc[0]
+    return told & (texts != usual) if told.mean() > 0.5 else told
+
+
+def _telling(lines: Lines, column: str) -> tuple[str, pd.Series] | None:
+    return ("have a value", filled_in(lines, column)) if tells(column) else None
+
+
+def _state(lines: Lines, column: str) -> tuple[str, pd.Series] | None:
+    """Return the lines with an unusual state, or that repeat others as refunds do, by a column of few values."""
+    texts, values = lines.filled[column], lines.values[column]
+    tokens = tokens_of(column)
+    further = [one for one in tokens if one not in STATE_WORDS]
+    if len(values) > MOST_KINDS:
+        return None
+    usual = texts.mode().iloc[0]
+    if len(further) < len(tokens) and all(PARTS.get(one, frozenset({""})) & PLAIN_PARTS for one in further):
+        known = {one: meaning_of(one) in ("sold", "open") or plain_words(one) in VALUES["channels"] for one in values}
+        return ("have an unusual value", (texts != usual) & ~texts.map(known).fillna(True).astype(bool))
+    for value in texts.unique():
+        if value != usual and repeats(lines, texts == value):
+            return (f"repeat sales as refunds do, with {value!r}", texts == value)
+    return None
+
+
+def _referring(lines: Lines, column: str) -> tuple[str, pd.Series] | None:
+    """Return the lines that name another order, or another product of their order."""
+    texts = lines.filled[column]
+    there, values = texts != "", set(lines.values[column])
+    if there.mean() > 0.9 or len(values) < 3:
+        return None
+    for role, said in (("invoice", "name another order"), ("stock_code", "name another product")):
+        own, known = lines.text(role), set(lines.column(role))
+        if len(values & known) >= 0.8 * len(values) and (own[there] != texts[there]).all():
+            return (said, there)
+    return None
+
+
+# ── lines that repeat others ──────────────────────────────────────────
+def repeats(lines: Lines, where: pd.Series) -> bool:
+    """Return True if most of some lines repeat a sale of the same customer, product and amount, and others do not."""
+    product = lines.text("stock_code") + "\0" + lines.text("description")
+    keys = lines.text("customer_id") + "\0" + product + "\0" + lines.amounts.abs().round(2).astype(str)
+    others, few = keys[~where], where.sum() >= FEWEST and where.mean() <= MINORITY
+    return bool(few and keys[where].isin(set(others)).mean() >= max(COPIED, 2 * others.duplicated(keep=False).mean()))
+
+
+def credit_prefix(lines: Lines) -> str:
+    """Return the letters before the numbers of lines that repeat sales, if they are usual for credit notes."""
+    return next((one for one, where in _prefixes(lines) if one.lower() in VALUES["credit_notes"] and repeats(lines, where)), "")
+
+
+def _prefixes(lines: Lines) -> Iterator[tuple[str, pd.Series]]:
+    starts = lines.text("invoice").str.extract(f"({LETTERS.pattern})", expand=False).fillna("")
+    rows = starts.value_counts()
+    for one in rows.index[1:] if len(rows) <= MOST_KINDS else ():
+        yield one, starts == one
+
+
+def _of_numbers(lines: Lines, counts: pd.Series) -> Found:
+    """Doubt orders whose numbers are usual for credit notes, or name another order."""
+    for start, where in _prefixes(lines):
+        if start and (start.lower() in VALUES["credit_notes"] or repeats(lines, where & counts)):
+            said = f"have invoices that begin with {start}, as credit notes do; see rules.cancellation"
+            yield from _doubt(lines, where & counts, said)
+    numbers = lines.text("invoice")
+    bases = {one: SUFFIX.sub("", one) for one in lines.column("invoice")}
+    known = {one: base for one, base in bases.items() if base != one and base in bases}
+    if known:
+        where = numbers.isin({*known, *known.values()})
+        yield from _doubt(lines, where & counts, "have numbers of orders that others name, as cancellations do")
+
+
+def _of_signs(lines: Lines, counts: pd.Series) -> Found:
+    """Doubt lines whose quantity and amount have different signs."""
+    for column in lines.numeric.values:
+        if max(name_score(role, column) for role in ("quantity", "amount")) < 0.5:
+            continue
+        below = lines.parsed(column) < 0
+        yield from _doubt(lines, below & counts, f"are below 0 in {column!r}")
+
+
+def undone_flag(lines: Lines) -> str:
+    """Return the column that marks lines as cancelled, by a date or a yes; empty if there is none."""
+    columns = [lines.matches[FLAG].column] if FLAG in lines.matches else []
+    taken = {one.column for one in lines.matches.values()}
+    columns += [one for one in lines.values if one not in taken and tells(one, "undone")]
+    return next((one for one in columns if _marks(lines.values[one]) and not _counts_pieces(one)), "")
+
+
+def _counts_pieces(column: str) -> bool:
+    """Return True for a header like "cancelled quantity", of which a part of a line can be meant."""
+    return any({"quantity", "amount"} & PARTS.get(one, frozenset()) or one in WORDS["quantity"] for one in tokens_of(column))
+
+
+def _marks(values: Mapping[str, int]) -> bool:
+    """Return True if some values mean cancelled, and the others mean nothing."""
+    yes = sum(count for value, count in values.items() if re.fullmatch(YES, value, re.IGNORECASE))
+    no = sum(count for value, count in values.items() if plain_words(value).strip("0") in {"", *NOTHING})
+    return bool(yes) and yes + no == sum(values.values())

@@ -1,0 +1,324 @@
+"""Which kind a line is: an item that was sold, the sum of other lines, a payment, a refund, or no product."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
+from typing import NamedTuple
+
+import pandas as pd
+
+from rfm.onboarding import identity
+from rfm.onboarding.columns import DISCOUNT, HEAD, VALUES, meaning_of, name_score, plain_words
+from rfm.onboarding.money import HOLDS, Found, Lines, cash, some, weighty
+from rfm.onboarding.questions import Doubt, Guess, Option, Question
+
+BETWEEN, AROUND = r"[\W\d_]+", r"[\d\s%.,:()/@+-]*"  # words of a text; what may stand around them
+FEWEST, MOST_ORDERS, MOST_KINDS = 5, 500, 9  # orders that show a relation; of the sample
+BESIDE = 0.8  # share of orders with other lines
+TOLERANCE, LARGEST_SHARE = 0.021, 0.35
+SUM_WORDS, EXTRA_WORDS, DEPOSIT_WORDS, CHANNELS = (frozenset(VALUES[name]) for name in ("sums", "extras", "deposits", "channels"))
+
+
+# ── lines that are sums of others ─────────────────────────────────────
+class Sums(NamedTuple):
+    """Kinds of lines that add up others: the column that tells them, empty for the product; their values, and how sure."""
+
+    column: str = ""
+    values: Mapping[str, str] = {}
+    pattern: str = ""
+    where: pd.Series = pd.Series(dtype=bool)
+
+
+def sums_of(lines: Lines) -> Sums:
+    """Return the lines whose amounts are the sum of other lines of their order, or a share of it."""
+    for column in _columns_of_kinds(lines):
+        kinds = lines.filled[column]
+        if found := _adding_up(kinds, lines):
+            return Sums(column, found, where=kinds.isin(set(found)))
+    for role in ("description", "stock_code"):
+        texts = lines.text(role)
+        keys = _keys(texts)
+        kinds = _candidates(keys, lines.orders)
+        if found := {one: how for one, how in _adding_up(kinds, lines).items() if one}:
+            where = kinds.isin(set(found))
+            return Sums("", found, _pattern_of(texts[where]), where)
+    return Sums()
+
+
+def _columns_of_kinds(lines: Lines) -> Iterator[str]:
+    """Yield the columns of few values that differ within orders, and have no other meaning."""
+    used = {one.column for role, one in lines.matches.items() if role not in ("status", "line_type", "store")}
+    for name, values in lines.values.items():
+        if name in used or len(values) > MOST_KINDS or lines.filled[name].nunique() < 2:
+            continue
+        if int((lines.filled[name].groupby(lines.orders).nunique() > 1).sum()) >= FEWEST:
+            yield name
+
+
+def _keys(texts: pd.Series) -> pd.Series:
+    """Return the letters of texts, in lower case."""
+    return texts.map({text: plain_words(re.sub(BETWEEN, "", text)) for text in texts.unique()})
+
+
+def says_sum(text: str) -> bool:
+    """Return True if all words of a text are those of a sum, a tax or a payment."""
+    words = [plain_words(word) for word in re.split(BETWEEN, text) if word]
+    return bool(words) and (all(word in SUM_WORDS for word in words) or "".join(words) in SUM_WORDS)
+
+
+def _candidates(keys: pd.Series, orders: pd.Series) -> pd.Series:
+    """Return the kind of each line: its key, if that stands once in many orders or says that it is a sum; else blank."""
+    sizes = orders.map(orders.value_counts())
+    several = int((sizes > 1).groupby(orders).first().sum())
+    rows, beside = keys.value_counts(), (sizes > 1).groupby(keys).mean()
+    per_order = orders.groupby(keys).nunique()
+    fits = [one for one in rows.index if one and rows[one] == per_order[one] >= FEWEST and beside[one] >= BESIDE]
+    words = [one for one in fits if says_sum(one)]
+    others = [one for one in fits if one not in words and rows[one] >= several / 2]
+    return keys.where(keys.isin({*words[:6], *others[:3]}), "")
+
+
+def _adding_up(kinds: pd.Series, lines: Lines) -> dict[str, str]:
+    """Return the kinds whose amounts are sums or shares of others in their order, or say so; with how that is known."""
+    orders = pd.Series(pd.factorize(lines.orders)[0], index=kinds.index)
+    some_of = orders < MOST_ORDERS
+    groups = lines.amounts[some_of].groupby([orders[some_of], kinds[some_of]])
+    amounts, counts = groups.sum().unstack(fill_value=0.0), groups.size().unstack(fill_value=0)
+    place = orders.groupby(orders).cumcount().groupby(kinds).mean()
+    ordered = sorted(counts, key=lambda one: (counts[one].sum(), -place[one]))
+    found: dict[str, str] = {}
+    if len(ordered) < 2:
+        return found
+    for size in (1, 2):
+        for group in combinations(ordered, size):
+            rest = [one for one in ordered if one not in found and one not in group]
+            if rest and not found.keys() & set(group) and (how := _relation(amounts, counts, list(group), rest)):
+                found |= dict.fromkeys(group, how)
+    for one in ordered:
+        rest = [other for other in ordered if other != one and not says_sum(other)]
+        beside = (counts[rest][counts[one] > 0] > 0).any(axis=1).mean() if rest else 0.0
+        if one not in found and says_sum(one) and beside >= BESIDE:
+            found[one] = "word"
+    return {one: "word and sum" if how == "share" and says_sum(one) else how for one, how in found.items()}
+
+
+def _relation(amounts: pd.DataFrame, counts: pd.DataFrame, group: list[str], rest: Sequence[str]) -> str:
+    """Return how the amounts of some kinds follow from those of others: their sum, a share of it; empty if not at all."""
+    there = (counts[group] > 0).any(axis=1)
+    sums, share = amounts.loc[there, group].sum(axis=1), ""
+    others = [one for one in rest if meaning_of(one) not in ("not_sold", "refunds", "open")]
+    for size in range(1, len(others) + 1 if there.sum() >= FEWEST else 0):
+        for chosen in combinations(others, size):
+            items = amounts.loc[there, list(chosen)].sum(axis=1)
+            if items.round(2).nunique() < FEWEST or (items <= 0).mean() > 0.1:
+                continue
+            fewer = counts[group].sum().max() <= counts.loc[there, list(chosen)].sum().max()
+            opposite = there.mean() >= BESIDE and _near(-sums, items)
+            if fewer and (_near(sums, items) or opposite):
+                return "sum"
+            ratio = float((sums / items.where(items != 0)).median())
+            if TOLERANCE < ratio < LARGEST_SHARE and len(group) == 1 and _near(sums, ratio * items):
+                share = "share"
+    return share
+
+
+def _near(left: pd.Series, right: pd.Series) -> bool:
+    return float(((left - right).abs() <= TOLERANCE).mean()) >= HOLDS
+
+
+def _pattern_of(texts: pd.Series) -> str:
+    """Return a pattern for texts that have the words of some, and any numbers around them."""
+    words = dict.fromkeys(BETWEEN.join(map(re.escape, filter(None, re.split(BETWEEN, text.lower())))) for text in texts.unique())
+    return f"(?i)^{AROUND}(?:{'|'.join(words)}){AROUND}$"
+
+
+def other_lines(lines: Lines) -> Found:
+    """Set aside lines that are sums of others, or no products; doubt it where the amounts do not show it."""
+    sums, extras = lines.sums, _extras(lines)
+    said = {"share": "are a fixed share of others, such as a tax", "word": "look like sums of others, but do not add up"}
+    for how, meaning in said.items():
+        if values := [one for one, found in sums.values.items() if found == how]:
+            kinds = lines.filled[sums.column] if sums.column else _keys(lines.text("description")).where(sums.where, "")
+            amount = float(lines.amounts[kinds.isin(set(values))].abs().sum())
+            yield Doubt("sums", f"lines like {some(values)} {meaning}, and do not count", cash(amount))
+    if extras.any():
+        named = some(list(lines.text("description")[extras].unique()))
+        said_extras = f"{int(extras.sum()):,} lines like {named} are no products, and do not count; see rules.other_lines"
+        yield Doubt("products", said_extras, cash(float(lines.amounts[extras].abs().sum())))
+    patterns = [one for one in (sums.pattern, _pattern_of(lines.text("description")[extras]) if extras.any() else "") if one]
+    if patterns:
+        where = extras | sums.where if sums.pattern else extras
+        reason = f"{int(where.sum()):,} lines are sums of others, or no products"
+        yield Guess("rules.other_lines", "|".join(patterns), "likely", reason)
+    paid = lines.text("description").map(_begins_with(lines.text("description"), DEPOSIT_WORDS)).astype(bool)
+    if paid.any():
+        said_paid = f"{int(paid.sum()):,} lines are deposits or final invoices; both count, so a sale may count twice"
+        yield Doubt("deposits", said_paid, cash(float(lines.amounts[paid].abs().sum())))
+
+
+def _extras(lines: Lines) -> pd.Series:
+    """Return the lines without a product code whose text says that they are no product, such as shipping."""
+    texts, codes = lines.text("description"), lines.text("stock_code")
+    named = texts.map(_begins_with(texts, EXTRA_WORDS)).astype(bool)
+    bare = (codes == "") | codes.map(_begins_with(codes, EXTRA_WORDS)).astype(bool)
+    several = lines.orders.map(lines.orders.value_counts()) > 1
+    return named & bare & (several if (codes == "").all() else True) & (lines.amounts > 0)
+
+
+def _begins_with(texts: pd.Series, words: frozenset[str]) -> dict[str, bool]:
+    """Return for each text whether its first words are among some."""
+
+    def begins(text: str) -> bool:
+        tokens = [plain_words(word) for word in re.split(BETWEEN, text) if word][:3]
+        return any("".join(tokens[:size]) in words for size in range(1, len(tokens) + 1))
+
+    return {text: begins(text) for text in texts.unique()}
+
+
+# ── what was sold ─────────────────────────────────────────────────────
+def states_of(lines: Lines) -> dict[str, tuple[str, str]]:
+    """Return the columns that say what became of a line, or which kind it is, by their roles, each with a reason."""
+    found = {role: (one.column, one.reason) for role in ("status", "line_type") if (one := lines.matches.get(role))}
+    columns = {column for column, _ in found.values()}
+    if lines.sums.column and lines.sums.column not in columns:
+        found["line_type"] = (lines.sums.column, "some kinds of lines are sums of others")
+    elif "line_type" not in found and (column := _unknown_types(lines)):
+        found["line_type"] = (column, "the name fits, but its values are not known")
+    return found
+
+
+def _unknown_types(lines: Lines) -> str:
+    """Return a column named like a kind of lines whose values are not known; empty if there is none."""
+    used = {one.column for one in lines.matches.values()}
+    for column, values in lines.values.items():
+        known = {plain_words(one) for one in values}
+        if (
+            column not in used
+            and name_score("line_type", column) >= HEAD
+            and 2 <= len(values) <= MOST_KINDS
+            and not known & CHANNELS
+        ):
+            return column
+    return ""
+
+
+def statuses(lines: Lines) -> Found:
+    """List what became of orders, and ask what unknown words mean."""
+    if state := identity.event_of(lines):
+        yield from identity.events(lines, state)
+        return
+    meant: dict[str, str] = {}
+    columns = []
+    for role, (column, reason) in states_of(lines).items():
+        values = lines.values[column]
+        if not values or role == "status" and not any(map(meaning_of, values)) and len(values) < 2:
+            continue
+        columns.append(column)
+        for value in values:
+            meant[value] = _meaning(value, role, column, lines)
+        if (lines.filled[column] == "").any():
+            meant[""] = "not_sold" if column == lines.sums.column and "" in lines.sums.values else "sold"
+        yield Guess(f"columns.{role}", column, "sure", reason)
+    if not columns:
+        return
+    for name in ("sold", "not_sold", "refunds"):
+        listed = tuple(dict.fromkeys(value.lower() for value, meaning in meant.items() if meaning == name))
+        yield Guess(f"rules.{name}", listed, "likely", _worth_of(lines, columns, listed))
+    unknown = [value for value, meaning in meant.items() if not meaning]
+    amount = _amount_of(lines, columns, unknown)
+    if unknown and (weighty(lines, amount) or len(unknown) == len(meant)):
+        yield _asked_of(lines, columns, meant, unknown)
+    elif unknown:
+        yield Doubt("status", f"{some(unknown)} is not known, and does not count", cash(amount))
+    half = [value for column in columns for value in lines.values[column] if meaning_of(value) == "open"]
+    if half:
+        yield Doubt("status", f"{some(half)} counts as sold", cash(_amount_of(lines, columns, half)))
+
+
+def _asked_of(lines: Lines, columns: Sequence[str], meant: Mapping[str, str], unknown: Sequence[str]) -> Question:
+    """Ask which of the unknown values count, with the money of each."""
+    known, first = list(sold_of(meant)), list(unknown[:1]) if len(unknown) > 1 and len(unknown) == len(meant) else []
+    options = [
+        Option([*known, *map(str.lower, unknown)], f"{some(unknown)} counts"),
+        Option([*known, *map(str.lower, first)], f"{some(first)} alone counts" if first else f"{some(unknown)} does not"),
+    ]
+    money = "; ".join(f"{one}: {_worth_of(lines, columns, [one.lower()])}" for one in unknown[:6])
+    return Question("rules.sold", f"Do lines with {some(unknown)} count as sold?", options, f"not known: {money}")
+
+
+def sold_of(meant: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the values that count, in lower case."""
+    return tuple(dict.fromkeys(value.lower() for value, meaning in meant.items() if meaning == "sold"))
+
+
+def _meaning(value: str, role: str, column: str, lines: Lines) -> str:
+    """Return the list that a value belongs to; empty if it is unknown."""
+    if column == lines.sums.column:
+        return "not_sold" if value in lines.sums.values else meaning_of(value) or "sold"
+    meaning = meaning_of(value)
+    if role == "status" and meaning == "refunds":
+        below = lines.amounts[lines.filled[column] == value] < 0
+        return "refunds" if below.any() else "not_sold"
+    if role == "line_type" and plain_words(value) in REFUND_TYPES:
+        return "refunds"
+    if not meaning and "rules.sold" in lines.known:  # it is answered, which values count
+        return "sold" if value.lower() in lines.known["rules.sold"] else "not_sold"
+    return "sold" if meaning == "open" else meaning
+
+
+REFUND_TYPES = frozenset({"refund", "refunded", "erstattet", "reembolso", "rimborso", "remboursement"})
+
+
+def _where(lines: Lines, columns: Sequence[str], values: Sequence[str]) -> list[pd.Series]:
+    wanted = set(map(str.lower, values))
+    return [lines.filled[column].str.lower().isin(wanted) for column in columns]
+
+
+def _amount_of(lines: Lines, columns: Sequence[str], values: Sequence[str]) -> float:
+    return float(sum(lines.amounts[where].abs().sum() for where in _where(lines, columns, values)))
+
+
+def _worth_of(lines: Lines, columns: Sequence[str], values: Sequence[str]) -> str:
+    found = sum(int(where.sum()) for where in _where(lines, columns, values))
+    return f"{found:,} lines, {cash(_amount_of(lines, columns, values)):,}" if values else "no such value"
+
+
+def refunds(lines: Lines) -> Found:
+    """Name the column of what was paid back."""
+    if "refunded" in lines.matches and lines.facts[lines.matches["refunded"].column].largest > 0:
+        yield Guess("columns.refunded", lines.matches["refunded"].column, "likely", "taken off if revenue is net")
+
+
+def discounts(lines: Lines) -> Found:
+    """Let lines below 0 lower their order, if their words say so and the rest of the order is more."""
+    below = pd.Series(lines.negative, index=lines.filled.index)
+    if len(lines.sums.where):
+        below &= ~lines.sums.where
+    sums = lines.amounts.groupby(lines.orders).transform("sum")
+    inside = below & (sums > 0) & ("invoice" in lines.matches)
+    named = lines.text("description") + " " + lines.text("stock_code")
+    words = sorted(
+        {
+            word
+            for text in named[inside].unique()
+            for word in re.findall(r"[^\W\d_]+", text.lower())
+            if plain_words(word) in DISCOUNT
+        }
+    )
+    if words:
+        pattern = f"(?i)(?:{'|'.join(map(re.escape, words))})"
+        lowered = inside & named.str.contains(pattern)
+        if lowered.sum() == (named.str.contains(pattern)).sum():
+            yield Guess("rules.discount_pattern", pattern, "likely", f"{int(lowered.sum()):,} lines below 0 lower their order")
+            return
+    if inside.any() and weighty(lines, float(lines.amounts[inside].sum())):
+        yield Doubt(
+            "returns",
+            "lines below 0 stand in orders with sales; they count as returns",
+            cash(float(-lines.amounts[inside].sum())),
+        )
+
+
+RULES = (other_lines, statuses, refunds, discounts)

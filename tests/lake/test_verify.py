@@ -1,0 +1,200 @@
+"""Damaged lakes: the very next run notices the damage and stops before gold; after `rfm repair` all is as if untouched.
+
+The damage is a table: each kind of damage, done to each table for which it makes a difference.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import deltalake
+import polars as pl
+import pytest
+
+from rfm.contracts import BRONZE, CLUSTER_MODELS, GOLD, HISTORY, LEDGER, PIPELINE_RUNS, QUARANTINE, RELEASED_ROWS, SILVER, TABLES
+from rfm.datasets.sample import make_sample
+from rfm.errors import RfmError
+from rfm.lake.tables import Lake
+from rfm.pipeline import release
+from rfm.pipeline.backfill import backfill
+from rfm.pipeline.repair import repair, verify_lake
+from rfm.settings import Settings, load_settings
+from tests.forks import contents, differing
+
+LAST = dt.date(2025, 10, 23)
+DAYS = [LAST - dt.timedelta(days=back) for back in (3, 2, 1, 0)]
+QUICK: dict[str, Any] = {"clusters": {"k_max": 4, "n_init": 1}, "care": {"optimize_every": 0}}
+
+
+class Shop(NamedTuple):
+    """A lake of three days that waits for the fourth, and the tables that an undisturbed fourth run leaves."""
+
+    folder: Path
+    undisturbed: dict[str, pl.DataFrame]
+
+
+def settings_of(folder: Path, **more: Any) -> Settings:
+    return load_settings(
+        landing=str(folder / "landing"), lake=str(folder / "lake"), reports=str(folder / "reports"), **QUICK, **more
+    )
+
+
+def run(folder: Path, *days: dt.date) -> None:
+    """Run some days, each in a call of its own, as every night does."""
+    for day in days:
+        list(backfill(settings_of(folder), day, day))
+
+
+def release_a_row(folder: Path) -> None:
+    """Correct and release a row of the quarantine."""
+    settings, lake = settings_of(folder), Lake(str(folder / "lake"))
+    rows = release.quarantined(lake)
+    row = next(row for row in rows.sort("row_id").to_dicts() if row["Invoice"] and row["StockCode"])
+    better = {name: row[name] for name in release.RAW} | {"Quantity": "2", "Price": "1.50", "InvoiceDate": "2025-10-20"}
+    better |= {"Invoice": "489434", "CustomerID": "13085"}
+    release.record_release(lake, rows.filter(row_id=row["row_id"]), {row["row_id"]: better}, DAYS[0])
+    assert release.finish_release(lake, release.cleaner(settings)).rows == 1
+    release.recount_quality(lake, settings, [row["processing_date"]])
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
+    """Run three days: after the first a row is released, after the second tables are compacted, so that there are checkpoints."""
+    folder = tmp_path_factory.mktemp("shop")
+    make_sample(folder / "landing", days=4, end=LAST, lines=900, customers=60)
+    (folder / "landing" / "2025-10-21_refused_transactions.csv").write_text("nothing,of,use\n1,2,3\n")
+    run(folder, DAYS[0])
+    release_a_row(folder)
+    run(folder, *DAYS[:2])  # the first day again, with the released row
+    lake = Lake(str(folder / "lake"))
+    for name in lake.state():
+        lake.optimize(name)
+    run(folder, DAYS[2])
+    assert verify_lake(settings_of(folder)) == []
+    quiet = Path(shutil.copytree(folder, tmp_path_factory.mktemp("quiet") / "shop"))
+    run(quiet, DAYS[3])
+    return Shop(folder, contents(str(quiet / "lake")))
+
+
+@pytest.fixture(autouse=True)
+def without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a check that finds damage not wait for other runs."""
+    monkeypatch.setattr("rfm.lake.verify.PAUSE", 0.0)
+    monkeypatch.setattr("rfm.lake.ingest.PAUSE", 0.0)
+
+
+# ── kinds of damage ────────────────────────────────────────────────────────────────────────────────
+def commits(table: Path) -> list[Path]:
+    return sorted((table / "_delta_log").glob("*.json"))
+
+
+def live(table: Path) -> list[Path]:
+    """Return the data files of a table, the largest first."""
+    paths = [Path(uri.removeprefix("file://")) for uri in deltalake.DeltaTable(str(table)).file_uris()]
+    return sorted(paths, key=lambda path: (-path.stat().st_size, path.name))
+
+
+def cut(path: Path) -> None:
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def swap(table: Path) -> None:
+    """Exchange the largest data file with one of another size, of this table or of another one."""
+    one, *others = live(table)
+    other = next(
+        path
+        for path in [*others, *live(table.parent / CLUSTER_MODELS), *live(table.parent / LEDGER)]
+        if path.stat().st_size != one.stat().st_size
+    )
+    content = one.read_bytes()
+    one.write_bytes(other.read_bytes())
+    other.write_bytes(content)
+
+
+KINDS: dict[str, Callable[[Path], Any]] = {
+    "folder gone": shutil.rmtree,
+    "log gone": lambda table: shutil.rmtree(table / "_delta_log"),
+    "newest commit gone": lambda table: commits(table)[-1].unlink(),
+    "newest commit empty": lambda table: os.truncate(commits(table)[-1], 0),
+    "newest commit cut": lambda table: cut(commits(table)[-1]),
+    "checkpoint cut": lambda table: cut(sorted((table / "_delta_log").glob("*.checkpoint.parquet"))[-1]),
+    "checkpoint gone": lambda table: sorted((table / "_delta_log").glob("*.checkpoint.parquet"))[-1].unlink(),
+    "data file gone": lambda table: live(table)[0].unlink(),
+    "data file cut": lambda table: cut(live(table)[0]),
+    "data file emptied": lambda table: os.truncate(live(table)[0], 0),
+    "data files swapped": swap,
+    "all data files gone": lambda table: [path.unlink() for path in live(table)],
+}
+EMPTY = {"fit_exclusions", "run_warnings"}  # tables without rows, or nearly, in such a small shop
+EVERY = [
+    (name, kind)
+    for name in TABLES
+    for kind in KINDS
+    if not (name == "fit_exclusions" and (kind.startswith(("data", "all", "newest"))))
+    and (name != RELEASED_ROWS or not kind.startswith("newest"))
+]
+FEW = [
+    (SILVER, "log gone"),
+    (SILVER, "newest commit gone"),
+    (SILVER, "folder gone"),
+    (QUARANTINE, "folder gone"),
+    (QUARANTINE, "newest commit empty"),
+    (BRONZE, "folder gone"),
+    (BRONZE, "data file cut"),
+    (LEDGER, "log gone"),
+    (LEDGER, "newest commit gone"),
+    (GOLD, "data file gone"),
+    (HISTORY, "folder gone"),
+    (CLUSTER_MODELS, "checkpoint cut"),
+]
+
+
+def damaged(shop: Shop, folder: Path, name: str, kind: str) -> Path:
+    """Return a copy of the shop with a damaged table."""
+    copy = Path(shutil.copytree(shop.folder, folder / "copy"))
+    KINDS[kind](copy / "lake" / name)
+    return copy
+
+
+def is_noticed_and_repaired(shop: Shop, copy: Path, name: str) -> None:
+    """Show that the next run stops and names table and remedy, that repair says what is gone, and that all else is back."""
+    before = gold_of(copy)
+    with pytest.raises(RfmError, match="`rfm repair`") as noticed:
+        run(copy, DAYS[3])
+    assert name in str(noticed.value)
+    assert gold_of(copy) == before
+    assert verify_lake(settings_of(copy)) != []
+    files = stored(copy)
+    done = repair(settings_of(copy))
+    assert verify_lake(settings_of(copy)) == [], done
+    run(copy, DAYS[3])
+    lost = {said.partition(":")[0] for said in done.gone}
+    assert lost <= {PIPELINE_RUNS, RELEASED_ROWS}, done.gone
+    found = differing(contents(str(copy / "lake")), shop.undisturbed)
+    assert set(found) <= lost
+    assert files - stored(copy) == set(), "a file that was there is gone"
+
+
+def gold_of(copy: Path) -> list[str]:
+    return sorted(path.name for path in (copy / "lake" / GOLD).rglob("*.parquet"))
+
+
+def stored(copy: Path) -> set[str]:
+    """Return the names of all data files, wherever they are now."""
+    return {path.name.partition(".parquet")[0] for path in (copy / "lake").rglob("*.parquet*") if "checkpoint" not in path.name}
+
+
+@pytest.mark.parametrize(("name", "kind"), FEW)
+def test_damage_is_noticed_and_repaired(shop, tmp_path, name, kind):
+    is_noticed_and_repaired(shop, damaged(shop, tmp_path, name, kind), name)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("name", "kind"), sorted(set(EVERY) - set(FEW)))
+def test_every_kind_of_damage_is_noticed_and_repaired(shop, tmp_path, name, kind):
+    is_noticed_and_repaired(shop, damaged(shop, tmp_path, name, kind), name)

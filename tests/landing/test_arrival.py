@@ -1,0 +1,218 @@
+"""Files on their way: sent, edited, linked, locked, or here under two names."""
+
+from __future__ import annotations
+
+import datetime as dt
+import gzip
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from rfm.contracts import BRONZE, RUN_WARNINGS
+from rfm.errors import RfmError
+from rfm.lake import Lake, ingest
+from rfm.landing import files
+from rfm.landing.files import list_files, temporary
+from rfm.pipeline import backfill
+from rfm.pipeline.run_record import RunRecord, add_warnings
+from rfm.pipeline.stages import ingest_files
+from rfm.settings import Settings, load_settings
+
+DAY = dt.date(2025, 6, 26)
+NAME, OTHER = "2025-06-26_transactions.csv", "2025-06-25_transactions.csv"
+HEADER = "Invoice,StockCode,Description,Quantity,Price,Customer ID,Country,InvoiceDate\n"
+LINES = "489434,85048,BALL,12,6.95,13085.0,EIRE,2025-06-26\n489435,85048,BOX,1,2.10,13086.0,EIRE,2025-06-26\n"
+WHOLE = HEADER + LINES
+SENT = [".{}.Xy12Ab", "{}.filepart", "{}.part", "{}.tmp", "{}.partial", "{}.crdownload", "{}.download"]
+EDITED = [".#{}", "{}~", "#{}#", ".{}.swp", "._{}", ".DS_Store", ".~lock.{}#", "~${}", ".hidden/{}", "Thumbs.db"]
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Settings:
+    """Return the settings of a shop with one whole file."""
+    settings = load_settings(landing=str(tmp_path / "landing"), lake=str(tmp_path / "lake"))
+    put(settings, NAME, WHOLE)
+    return settings
+
+
+def put(settings: Settings, name: str, text: str) -> Path:
+    """Write a file into the landing folder."""
+    path = Path(settings.landing) / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def arrive(settings: Settings) -> tuple[list[str], dict[str, list[str]]]:
+    """Run the first stage; return the files in bronze, and what the run's record says, by kind."""
+    lake = Lake(settings.lake)
+    backfill.to_bronze(settings, lake, DAY)
+    record = RunRecord(DAY, "", "done", "")
+    add_warnings(lake, record)
+    said = {"warnings": record.warnings, "errors": record.errors or [], "noted": record.noted or []}
+    return sorted(lake.count(BRONZE)["source_file"]), said
+
+
+# ── names ──────────────────────────────────────────────────────────────────────────────────────────
+@pytest.mark.parametrize("name", SENT + EDITED)
+def test_a_temporary_name_is_ignored_and_named(shop, name):
+    put(shop, name.format(NAME), HEADER + "489499" + LINES[6:])
+    read, said = arrive(shop)
+    assert read == [NAME]
+    kind = "warnings" if name in SENT else "noted"
+    assert [name.format(NAME) in line and line.startswith("1 file(s)") for line in said[kind]] == [True]
+    assert sum(map(len, said.values())) == 1
+
+
+@pytest.mark.parametrize(
+    "name", ["2025-06-26_transactions.csv.gz", "a.b_transactions.csv", "part_transactions.csv", "x/y.part.csv"]
+)
+def test_a_name_of_its_own_is_none(name):
+    assert temporary(name) == ""
+
+
+def test_a_folder_with_nothing_else_says_what_there_is(shop):
+    (Path(shop.landing) / NAME).rename(Path(shop.landing) / f"{NAME}.filepart")
+    with pytest.raises(RfmError, match=rf"holds no file like .*\(1 still being sent.*{NAME}\.filepart\)"):
+        list_files(shop.landing)
+
+
+def test_other_files_are_counted_in_the_record_only(shop):
+    for number in range(5):
+        put(shop, f"notes {number}.txt", "x")
+    _, said = arrive(shop)
+    assert said["warnings"] == []
+    assert said["noted"] == ["5 file(s) not like [files] pattern: notes 0.txt, notes 1.txt, notes 2.txt and 2 more"]
+
+
+# ── files that are not whole yet ───────────────────────────────────────────────────────────────────
+def test_a_young_file_that_ends_within_a_line_waits(shop):
+    path = put(shop, OTHER, WHOLE[:-5])
+    read, said = arrive(shop)
+    assert (read, said["errors"]) == ([NAME], [])
+    assert said["warnings"][0].startswith(f"{OTHER}: changed 0 seconds ago and ends within a line; left for the next run")
+    path.write_text(HEADER + "489436" + LINES[6:])
+    assert arrive(shop) == ([OTHER, NAME], {"warnings": [], "errors": [], "noted": []})
+
+
+@pytest.mark.parametrize(("settle", "age", "text"), [(0, 0, WHOLE[:-5]), (5, 9, WHOLE[:-5]), (5, 0, WHOLE)])
+def test_a_file_that_is_whole_as_far_as_seen_is_read(shop, settle, age, text):
+    path = put(shop, OTHER, text.replace("4894", "4895"))
+    os.utime(path, (time.time() - age,) * 2)
+    files = shop.files.model_copy(update={"settle_seconds": settle})
+    assert arrive(shop.model_copy(update={"files": files}))[0] == [OTHER, NAME]
+
+
+@pytest.mark.skipif(not hasattr(__import__("fcntl"), "F_SETLEASE"), reason="only Linux tells who writes a file")
+def test_a_file_that_a_program_writes_waits_at_any_age(shop):
+    path = put(shop, OTHER, HEADER + "489436" + LINES[6:])
+    os.utime(path, (1, 1))
+    with path.open("a"):
+        read, said = arrive(shop)
+    assert read == [NAME]
+    assert said["warnings"] == [f"{OTHER}: is open in a program that writes it; left for the next run"]
+    assert arrive(shop)[0] == [OTHER, NAME]
+
+
+def test_a_file_that_grows_while_it_is_read_waits(shop, monkeypatch):
+    path, looks, look = put(shop, OTHER, HEADER + "489436" + LINES[6:]), [], files.still_arriving
+
+    def grown(*given: object) -> str:
+        looks.append(given)
+        if len(looks) == 3:  # the first file had two looks, this one is before the second
+            path.write_text(WHOLE * 2)
+        return look(*given)
+
+    monkeypatch.setattr("rfm.landing.reader.still_arriving", grown)
+    monkeypatch.setattr("rfm.landing.reader.THREADS", 1)
+    put(shop, NAME, WHOLE)
+    found = ingest_files(Lake(shop.lake), shop, DAY, files=list_files(shop.landing)[::-1])
+    assert found.skipped == [("warning", f"{OTHER}: changes while it is read; left for the next run")]
+
+
+# ── the same lines twice ───────────────────────────────────────────────────────────────────────────
+@pytest.mark.parametrize("together", [True, False])
+@pytest.mark.parametrize("copy", ["plain", "gzip", "latin-1", "semicolons", "other order"])
+def test_the_same_lines_under_a_second_name_are_refused(shop, copy, together):
+    text = WHOLE.replace("BOX", "BÖX")
+    put(shop, NAME, text)
+    if not together:
+        arrive(shop)
+    again = Path(shop.landing) / f"2025-06-27_{NAME[11:]}"
+    bytes_of = {
+        "plain": text.encode(),
+        "gzip": gzip.compress(text.encode()),
+        "latin-1": text.encode("latin-1"),
+        "semicolons": text.replace(",", ";").encode(),
+        "other order": "".join([HEADER, *reversed(text.removeprefix(HEADER).splitlines(keepends=True))]).encode(),
+    }
+    again.write_bytes(bytes_of[copy])
+    shop = shop.model_copy(update={"date": DAY + dt.timedelta(days=1)})
+    lake = Lake(shop.lake)
+    backfill.to_bronze(shop, lake, DAY + dt.timedelta(days=1))
+    (said,) = lake.rows(RUN_WARNINGS, run_date=DAY + dt.timedelta(days=1)).rows(named=True)
+    assert (said["severity"], lake.count(BRONZE).rows()) == ("error", [(NAME, 2)])
+    assert said["message"] == f"{again.name}: has the same lines as {NAME}, so it is not read; {ingest.BOTH}"
+
+
+def test_files_that_share_some_lines_are_both_read(shop):
+    put(shop, OTHER, HEADER + LINES.replace("BOX", "BOXES"))
+    assert arrive(shop)[0] == [OTHER, NAME]
+
+
+# ── links and rights ───────────────────────────────────────────────────────────────────────────────
+def test_links_are_followed_and_each_file_read_once(shop, tmp_path):
+    away, landing = tmp_path / "away", Path(shop.landing)
+    away.mkdir()
+    (away / OTHER).write_text(HEADER + "489437" + LINES[6:])
+    (landing / "folder").symlink_to(away)
+    (landing / "latest_transactions.csv").symlink_to(landing / NAME)
+    (landing / "round").symlink_to(landing)
+    (landing / "up").symlink_to(tmp_path)
+    (landing / "gone_transactions.csv").symlink_to(tmp_path / "gone")
+    (landing / "again").symlink_to(away)
+    read, said = arrive(shop)
+    assert read == [NAME, f"again/{OTHER}"]
+    assert said["warnings"] == ["1 file(s) a link to nothing, or no file; remove it: gone_transactions.csv"]
+    assert sorted(said["noted"]) == [
+        f"1 file(s) read through a link that leads out of the landing folder: again/{OTHER}",
+        "4 file(s) a link to what is read itself: folder, latest_transactions.csv, round and 1 more",
+    ]
+
+
+def test_what_is_no_file_is_named_and_does_not_block(shop):
+    os.mkfifo(Path(shop.landing) / OTHER)
+    read, said = arrive(shop)
+    assert read == [NAME]
+    assert OTHER in said["warnings"][0]
+
+
+@pytest.fixture
+def closed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Take the right to list some folders away, also from root."""
+    names: list[str] = []
+    listed = os.scandir
+
+    def scandir(path: str) -> object:
+        if Path(path).name in names:
+            raise PermissionError(13, "Permission denied", str(path))
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    return names
+
+
+def test_a_folder_that_may_not_be_entered_is_an_error(shop, closed):
+    put(shop, f"inner/{OTHER}", WHOLE)
+    closed.append("inner")
+    read, said = arrive(shop)
+    assert read == [NAME]
+    assert said["errors"] == ["1 file(s) may not be read; give the right to, then run again: inner"]
+
+
+def test_a_landing_folder_that_may_not_be_read_is_no_empty_one(shop, closed):
+    closed.append("landing")
+    with pytest.raises(RfmError, match=r"landing: cannot be listed \(.*Permission denied.*\); give the right to, then run again"):
+        list_files(shop.landing)

@@ -1,0 +1,368 @@
+"""Exports whose lines are not all sales: the revenue is right, or it is asked about or doubted in money."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+import pytest
+
+from rfm.onboarding import check
+
+TODAY = dt.date(2026, 11, 23)
+Row = dict[str, Any]
+
+
+class Item(NamedTuple):
+    """A product of an order."""
+
+    code: str
+    name: str
+    quantity: int
+    price: Decimal
+
+    @property
+    def amount(self) -> Decimal:
+        """Amount of the line."""
+        return self.quantity * self.price
+
+
+class Order(NamedTuple):
+    """An order of a made shop."""
+
+    number: int
+    items: list[Item]
+
+    @property
+    def head(self) -> Row:
+        """What stands on each of its lines."""
+        day = dt.date(2026, 3, 1) + dt.timedelta(days=self.number % 90)
+        return {"Order": f"{5000 + self.number}", "Date": day.isoformat(), "Customer": f"K{self.number * 7 % 23:03}"}
+
+    @property
+    def total(self) -> Decimal:
+        """Amount of all items."""
+        return sum((one.amount for one in self.items), Decimal(0))
+
+    def lines(self, **more: Callable[[Item], Any]) -> list[Row]:
+        """Return its lines, with product, amount and further columns."""
+        usual: Row = {"SKU": lambda one: one.code, "Item": lambda one: one.name, "Amount": lambda one: one.amount}
+        return [self.head | {name: made(one) for name, made in (usual | more).items()} for one in self.items]
+
+    def line(self, name: str, amount: Decimal, **more: Any) -> Row:
+        """Return a line that is no item."""
+        return self.head | {"SKU": "", "Item": name, "Amount": f"{amount:.2f}"} | more
+
+
+def _item(seed: int) -> Item:
+    product = (seed * seed + 13 * seed) % 41
+    name, cents = ["Lamp", "Mug", "Box"][product % 3], 350 + 97 * product
+    return Item(f"A-{100 + product}", f"{name} {product}", 1 + seed * 7 % 5, Decimal(cents) / 100)
+
+
+ORDERS = [Order(number, [_item(number * 3 + i) for i in range(1 + number % 3)]) for number in range(90)]
+SOLD = sum((one.total for one in ORDERS), Decimal(0))
+PRICED = {"Qty": lambda one: one.quantity, "Price": lambda one: one.price}
+BARE = {"SKU": lambda one: "", "Amount": lambda one: ""}
+
+
+def rest(every: int = 9) -> list[Order]:
+    """Return some of the orders, which are later taken back."""
+    return [one for one in ORDERS if one.number % every == 4]
+
+
+def worth(orders: list[Order]) -> Decimal:
+    return sum((one.total for one in orders), Decimal(0))
+
+
+KINDS: dict[str, tuple[Callable[[], Iterator[Row]], tuple[Decimal, ...]]] = {}
+
+
+def kind(*right: Decimal) -> Callable[[Callable[[], Iterator[Row]]], Callable[[], Iterator[Row]]]:
+    """Register an export, and its right revenues."""
+
+    def register(made: Callable[[], Iterator[Row]]) -> Callable[[], Iterator[Row]]:
+        KINDS[made.__name__] = (made, right)
+        return made
+
+    return register
+
+
+# ── sums among the lines ───────────────────────────────────────────────────────────────────────────
+@kind(SOLD)
+def items_alone() -> Iterator[Row]:
+    for order in ORDERS:
+        yield from order.lines()
+
+
+@kind(SOLD)
+def subtotal_tax_and_total_by_name() -> Iterator[Row]:
+    for order in ORDERS:
+        tax = (order.total / 5).quantize(Decimal("0.01"))
+        yield from order.lines()
+        yield order.line("Subtotal", order.total)
+        yield order.line("VAT 20%", tax)
+        yield order.line("TOTAL", order.total + tax)
+
+
+@kind(SOLD)
+def a_german_sum_with_a_code() -> Iterator[Row]:
+    for order in ORDERS:
+        yield from order.lines()
+        yield order.line("Summe", order.total, SKU="SUM")
+
+
+@kind(SOLD)
+def a_sum_in_an_unknown_language() -> Iterator[Row]:
+    for order in ORDERS:
+        yield from order.lines()
+        yield order.line("Hqxwv", order.total, SKU="ZZ")
+
+
+@kind(SOLD)
+def a_sum_with_quantity_and_price() -> Iterator[Row]:
+    for order in ORDERS:
+        yield from order.lines(**PRICED)
+        yield order.line("Total", order.total, Qty=1, Price=order.total)
+
+
+@kind(SOLD, SOLD + sum(((one.total / 5).quantize(Decimal("0.01")) for one in ORDERS), Decimal(0)))
+def a_journal_of_a_till() -> Iterator[Row]:
+    for order in ORDERS:
+        tax = (order.total / 5).quantize(Decimal("0.01"))
+        yield from order.lines(RowType=lambda one: "ITEM")
+        yield order.line("", tax, RowType="TAX")
+        yield order.line("", order.total + tax, RowType="TENDER")
+
+
+@kind(SOLD)
+def cash_and_change() -> Iterator[Row]:
+    for order in ORDERS:
+        given = (order.total // 10 + 1) * 10
+        yield from order.lines(Type=lambda one: "SALE")
+        yield order.line("", given, Type="CASH")
+        yield order.line("", order.total - given, Type="CHANGE")
+
+
+@kind(SOLD)
+def unknown_codes_of_a_journal() -> Iterator[Row]:
+    for order in ORDERS:
+        yield from order.lines(Rec=lambda one: "10")
+        yield order.line("", order.total, Rec="30")
+
+
+@kind(SOLD)
+def payments_below_0() -> Iterator[Row]:
+    for order in ORDERS:
+        yield from order.lines(Rec=lambda one: "I")
+        yield order.line("", -order.total, Rec="P")
+
+
+# ── what was taken back ────────────────────────────────────────────────────────────────────────────
+def taken_back(number: Callable[[Order], str], **more: Any) -> Iterator[Row]:
+    """Yield all orders, and credit notes with amounts above 0 for some."""
+    usual = {name: value[0] for name, value in more.items()}
+    for order in ORDERS:
+        yield from (line | usual for line in order.lines())
+    for order in rest():
+        back = {name: value[1](order) for name, value in more.items()}
+        yield from (line | {"Order": number(order)} | back for line in order.lines())
+
+
+@kind(SOLD)
+def credit_notes_by_an_unknown_type() -> Iterator[Row]:
+    yield from taken_back(lambda one: f"{8000 + one.number}", DocType=("INV", lambda one: "CRN"))
+
+
+@kind(SOLD)
+def credit_notes_by_a_letter() -> Iterator[Row]:
+    yield from taken_back(lambda one: f"{8000 + one.number}", T=("S", lambda one: "R"))
+
+
+@kind(SOLD)
+def credit_notes_of_two_letters() -> Iterator[Row]:
+    for line in taken_back(lambda one: f"GS-{8000 + one.number}"):
+        yield line | {"Order": line["Order"] if line["Order"].startswith("GS") else f"RE-{line['Order']}"}
+
+
+@kind(SOLD)
+def credit_notes_by_their_number() -> Iterator[Row]:
+    yield from taken_back(lambda one: f"CN-{8000 + one.number}")
+
+
+@kind(SOLD)
+def credit_notes_of_unknown_letters() -> Iterator[Row]:
+    yield from taken_back(lambda one: f"QX{8000 + one.number}")
+
+
+@kind(SOLD)
+def credit_notes_that_name_an_invoice() -> Iterator[Row]:
+    yield from taken_back(lambda one: f"{8000 + one.number}", Refers_to=("", lambda one: one.head["Order"]))
+
+
+@kind(SOLD)
+def a_quantity_below_0_beside_an_amount_above() -> Iterator[Row]:
+    for order in ORDERS:
+        yield from order.lines(Qty=lambda one: one.quantity)
+    for order in rest():
+        yield from (line | {"Order": f"{8000 + order.number}"} for line in order.lines(Qty=lambda one: -one.quantity))
+
+
+@kind(SOLD)
+def an_amount_below_0_beside_a_quantity_above() -> Iterator[Row]:
+    for order in ORDERS:
+        yield from order.lines(**PRICED)
+    for order in rest():
+        back = order.lines(Amount=lambda one: -one.amount, **PRICED)
+        yield from (line | {"Order": f"{8000 + order.number}"} for line in back)
+
+
+@kind(SOLD - worth(rest()))
+def cancellations_and_new_bookings() -> Iterator[Row]:
+    for order in ORDERS:
+        yield from order.lines()
+    for order in rest():
+        for suffix, sign in (("S", -1), ("N", 1)):
+            lines = order.lines(Amount=lambda one, sign=sign: sign * one.amount)
+            yield from (line | {"Order": f"{line['Order']}-{suffix}"} for line in lines)
+
+
+# ── columns that tell what did not happen ──────────────────────────────────────────────────────────
+def telling(name: str, value: Callable[[Order], str], usual: str = "") -> Callable[[], Iterator[Row]]:
+    """Return an export with a column that is filled in some orders."""
+
+    def made() -> Iterator[Row]:
+        for order in ORDERS:
+            told = value(order) if order in rest() else usual
+            yield from (line | {name: told} for line in order.lines(Qty=lambda one: one.quantity))
+
+    return made
+
+
+for column, value, usual in (
+    ("cancelled_at", lambda one: f"{one.head['Date']} 10:00", ""),
+    ("deleted_at", lambda one: one.head["Date"], ""),
+    ("voided", lambda one: "1", "0"),
+    ("is_test", lambda one: "true", "false"),
+    ("Test order", lambda one: "yes", ""),
+    ("Qty Cancelled", lambda one: "1", "0"),
+    ("Qty Refunded", lambda one: "1", "0"),
+    ("Returned quantity", lambda one: "1", "0"),
+    ("Chargeback date", lambda one: one.head["Date"], ""),
+    ("Rückgabemenge", lambda one: "1", "0"),
+    ("Stornodatum", lambda one: one.head["Date"], ""),
+    ("Annulée le", lambda one: one.head["Date"], ""),
+    ("Fecha de anulación", lambda one: one.head["Date"], ""),
+    ("Anulowano", lambda one: one.head["Date"], ""),
+    ("Record state", lambda one: "X", "A"),
+):
+    KINDS[f"column {column}"] = (telling(column, value, usual), (SOLD - worth(rest()),))
+
+
+# ── units ──────────────────────────────────────────────────────────────────────────────────────────
+def priced(lines: Callable[[Item], Row], *, amount: bool) -> Callable[[], Iterator[Row]]:
+    """Return an export whose amounts are no plain products."""
+
+    def made() -> Iterator[Row]:
+        for order in ORDERS:
+            for one, line in zip(order.items, order.lines(), strict=True):
+                own = line | lines(one)
+                yield own if amount else {name: value for name, value in own.items() if name != "Amount"}
+
+    return made
+
+
+UNITS: dict[str, Callable[[Item], Row]] = {
+    "grams": lambda one: {"Weight (g)": one.quantity * 250, "Price per kg": one.price * 4},
+    "a unit": lambda one: {"Qty": one.quantity * 250, "Unit": "g", "Price/kg": one.price * 4},
+    "per 100": lambda one: {"Qty": one.quantity, "Unit price": one.price * 100, "Per": "100"},
+    "some per 100": lambda one: {
+        "Qty": one.quantity,
+        "Unit price": one.price * (100 if one.quantity > 2 else 1),
+        "Price unit": "100" if one.quantity > 2 else "1",
+    },
+    "packs": lambda one: {"Qty": one.quantity, "Pack size": "6", "Unit price": (one.price / 6).quantize(Decimal("0.000001"))},
+}
+for name, lines in UNITS.items():
+    for amount in (True, False):
+        KINDS[f"{name}, {'an' if amount else 'no'} amount"] = (priced(lines, amount=amount), (SOLD,))
+
+
+# ── lines that are no products ─────────────────────────────────────────────────────────────────────
+@kind(SOLD)
+def parts_of_a_set() -> Iterator[Row]:
+    for order in ORDERS:
+        for one, line in zip(order.items, order.lines(), strict=True):
+            yield line | {"Parent SKU": ""}
+            for part in "ab":
+                yield line | {"SKU": f"{one.code}{part}", "Amount": f"{one.amount / 2:.3f}", "Parent SKU": one.code}
+
+
+def extra(name: str, amount: Decimal = Decimal("4.90")) -> Callable[[], Iterator[Row]]:
+    """Return an export with a line that is no product in half of the orders."""
+
+    def made() -> Iterator[Row]:
+        for order in ORDERS:
+            yield from order.lines()
+            if order.number % 2:
+                yield order.line(name, amount)
+
+    return made
+
+
+for name in ("Shipping", "Versandkosten", "Frais de port", "Gastos de envío", "Gift card 25", "Geschenkgutschein", "Deposit",
+             "Anzahlung", "Doprava PPL", "Toimituskulut", "送料"):  # fmt: skip
+    KINDS[f"line {name}"] = (extra(name), (SOLD,))
+
+
+# ── discounts ──────────────────────────────────────────────────────────────────────────────────────
+def reduced(name: str, shown: Callable[[int, Item], str], *, amount: bool) -> Callable[[], Iterator[Row]]:
+    """Return an export with discounts of lines."""
+
+    def made() -> Iterator[Row]:
+        for order in ORDERS:
+            for one in order.items:
+                percent = 10 * (one.quantity % 3)
+                left = (one.amount * (100 - percent) / 100).quantize(Decimal("0.01"))
+                line = order.head | {"SKU": one.code, "Qty": one.quantity, "Price": one.price, name: shown(percent, one)}
+                yield line | ({"Line total": left} if amount else {})
+
+    return made
+
+
+LEFT = sum(
+    ((one.amount * (100 - 10 * (one.quantity % 3)) / 100).quantize(Decimal("0.01")) for order in ORDERS for one in order.items),
+    Decimal(0),
+)
+DISCOUNTS: dict[str, tuple[str, Callable[[int, Item], str]]] = {
+    "percent": ("Discount", lambda percent, one: str(percent)),
+    "percent with its sign": ("Discount", lambda percent, one: f"{percent}%"),
+    "share": ("Rabatt", lambda percent, one: f"{percent / 100}"),
+    "money": ("Discount", lambda percent, one: f"{one.amount * percent / 100:.2f}"),
+}
+for name, (header, shown) in DISCOUNTS.items():
+    for amount in (True, False):
+        KINDS[f"discount in {name}, {'an' if amount else 'no'} amount"] = (reduced(header, shown, amount=amount), (LEFT,))
+
+
+# ── who bought ─────────────────────────────────────────────────────────────────────────────────────
+@kind()
+def names_that_differ_by_case() -> Iterator[Row]:
+    for order in ORDERS:
+        name = f"Anna {'abcdefghijklmno'[order.number % 15]}miller"
+        yield from (line | {"Customer": name.upper() if order.number % 4 else name} for line in order.lines())
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_the_revenue_is_right_or_doubted(name, tmp_path: Path, monkeypatch):
+    made, right = KINDS[name]
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "exports").mkdir()
+    pd.DataFrame(made()).to_csv("exports/sales.csv", index=False)
+    found = check([str(tmp_path / "exports")], TODAY, {})
+    said = [(one.weight, one.about, one.said, one.amount) for one in found.findings]
+    assert found.status or found.trial and found.trial.revenue in right, said
