@@ -23,6 +23,7 @@ from rfm.dialect import OTHER_LINE as OTHER_LINE
 from rfm.dialect import RAGGED as RAGGED
 from rfm.dialect import RAW as RAW
 from rfm.dialect import UNUSUAL_DATES as UNUSUAL_DATES
+from rfm.dialect import WEEKDAY as WEEKDAY
 from rfm.dialect import YES as YES
 from rfm.dialect import Columns as Columns
 from rfm.dialect import Customers as Customers

@@ -121,7 +121,7 @@ def priced(rows: nw.LazyFrame, dialect: Dialect) -> nw.LazyFrame:
     """Add TotalCents, what the line counts: quantity × price, less what further lines and columns take off."""
     quantity, price, names = nw.col("Quantity"), nw.col("Cents"), rows.collect_schema().names()
     # compared as floats, because the product of integers may overflow
-    fits = (quantity.cast(nw.Float64) * price.cast(nw.Float64)).is_between(-LARGEST_TOTAL, LARGEST_TOTAL)
+    fits = (quantity.cast(nw.Float64) * price.cast(nw.Float64)).abs() <= LARGEST_TOTAL
     total: nw.Expr = nw.when(fits).then(quantity) * price
     if "Millionths" in names:
         total = half_up(nw.when(fits).then(quantity) * nw.col("Millionths"), 10_000)
