@@ -23,6 +23,7 @@ from rfm.dialect import OTHER_LINE as OTHER_LINE
 from rfm.dialect import RAGGED as RAGGED
 from rfm.dialect import RAW as RAW
 from rfm.dialect import UNUSUAL_DATES as UNUSUAL_DATES
+from rfm.dialect import WEEKDAY as WEEKDAY
 from rfm.dialect import YES as YES
 from rfm.dialect import Columns as Columns
 from rfm.dialect import Customers as Customers
@@ -158,6 +159,9 @@ class Care(Section):
     """How tables are maintained: ``[care]``."""
 
     optimize_every: int = Field(50, ge=0, le=1_000_000, description="a run compacts a table after this many commits; 0: never")
+    lock: Literal["auto", "none"] = Field(
+        "auto", description="none: no lock of runs, where only one program ever writes to the tables"
+    )
     retain_days: int = Field(
         7, ge=7, le=36_600, description="number of days that a past version of a table stays readable (at least 7)"
     )

@@ -95,9 +95,9 @@ def write_bronze(
     for files, rows in batches:
         read = _compare(lake, pl.DataFrame(files))
         due = read.filter(pl.col("new") | pl.col("changed") & (pl.lit(restate) | pl.col("begun")))
-        if refused is not None and (same := _repeated(lake, due, rows)):
+        if refused is not None and (same := repeated(lake, due, rows)):
             due = due.filter(~pl.col("source_file").is_in(list(same)))
-            refused += [f"{name}: has the same lines as {first}, so it is not read; {BOTH}" for name, first in same.items()]
+            refused += same.values()
         put = lake.put_files(BRONZE, rows_of(rows, due, len(files)), _versions(lake, due))
         record_layer(lake, "bronze", due.select(files.column_names), put.held)
         _refresh(lake, read.filter(~pl.col("new") & ~pl.col("changed")))
@@ -166,19 +166,25 @@ def _versions(lake: Lake, due: pl.DataFrame) -> dict[str, int]:
 BOTH = "remove one of them, or put both into one file if both count"
 
 
-def _repeated(lake: Lake, due: pl.DataFrame, rows: pa.Table | Iterable[pa.Table]) -> dict[str, str]:
-    """Return the files whose rows another file has, too, with the name of that one: the one that bronze holds, or the first."""
+def repeated(lake: Lake, due: pl.DataFrame, rows: pa.Table | Iterable[pa.Table]) -> dict[str, str]:
+    """Return the files whose rows another file has, too, in bronze or before them here; each with why it is refused."""
     files, known = due["source_file"].to_list(), read_entries(lake, "bronze").filter(pl.col("rows") > 0)
     known = known.filter(~pl.col("source_file").is_in(files))
     if not isinstance(rows, pa.Table):  # too large to hold: its bytes are compared
         same = due.join(known.select("sha256", first="source_file"), on="sha256", how="inner")
-        return dict(same.select("source_file", "first").rows())
+        return _said_twice(same)
     found = _digests(pl.from_arrow(rows).lazy(), files)  # type: ignore[union-attr]  # a frame
     alike = known.filter(pl.col("rows").is_in(found["rows"].to_list()))["source_file"].to_list() if len(found) else []
     held = _digests(lake.rows(BRONZE, source_file=alike).lazy(), alike) if alike else found.head(0)
     first = pl.col("source_file").first().over("rows", "one", "two").alias("first")
     same = pl.concat([held, found]).with_columns(first).filter(pl.col("source_file").is_in(files))
-    return dict(same.filter(pl.col("source_file") != pl.col("first")).select("source_file", "first").rows())
+    return _said_twice(same.filter(pl.col("source_file") != pl.col("first")))
+
+
+def _said_twice(same: pl.DataFrame) -> dict[str, str]:
+    """Return why files are refused of which the lines are in another file."""
+    pairs = same.select("source_file", "first").rows()
+    return {name: f"{name}: has the same lines as {first}, so it is not read; {BOTH}" for name, first in pairs}
 
 
 def _digests(rows: pl.LazyFrame, files: Sequence[str]) -> pl.DataFrame:
@@ -286,8 +292,7 @@ def clear_changed(lake: Lake, files: Iterable[str]) -> None:
 
 
 # ── audit ────────────────────────────────────────────────────────────
-LOOKS = 4  # another run may write between two looks
-PAUSE = 0.25  # seconds
+LOOKS, PAUSE = 4, 0.25  # another run may write between two looks; seconds
 
 
 def audit(lake: Lake) -> dict[str, int]:
@@ -302,7 +307,7 @@ def audit(lake: Lake) -> dict[str, int]:
 
 def differences(lake: Lake, each: bool = False) -> tuple[dict[str, int], list[tuple[str, str]]]:
     """Return the rows of each layer, and the tables that differ from the ledger, each with how, as text."""
-    # The tables' logs hold the totals, so comparing them is cheap. Rows are counted by file only where they differ, or if asked.
+    # logs hold totals, so comparing them is cheap; rows are counted by file only where they differ, or if asked
     noted = lake.read(LEDGER).filter(pl.col("layer").is_in([*LAYERS, LOST])).collect()
     states = lake.state(LAYERS.values())
     held = {layer: states[name].rows if name in states else 0 for layer, name in LAYERS.items()}

@@ -166,6 +166,7 @@ def join_headers(rows: Sequence[list[str]]) -> list[list[str]]:
         if len(cells) == len(names) and _groups(cells, names) and _is_header(at + 1, rows):
             whole = [next((one for one in reversed(cells[: place + 1]) if one), "") for place in range(len(names))]
             pairs = zip(whole, names, strict=True)
+            found[at] = []  # no header itself
             found[at + 1] = [name if plain_name(one) in plain_name(name) else f"{one} {name.strip()}" for one, name in pairs]
             break
     return found

@@ -278,19 +278,20 @@ def _run_again(work: Repair, home: Any, day: dt.date) -> None:
     settings, lake = work.settings, work.lake
     with logged(lake, day):
         if RUN_WARNINGS in work.tables:
-            ingest.warn(lake, day, _refused_files(work, day))
+            ingest.warn(lake, day, *_unread_files(work, day))
             stages.warn_of_quality(lake, settings, day)
         backfill.to_gold(settings, home, day)
         backfill.to_clusters(settings, home, day)
         backfill.to_segments(settings, home, day)
 
 
-def _refused_files(work: Repair, day: dt.date) -> list[str]:
-    """Return why files up to a day cannot be read, of those that bronze does not have."""
-    files = list_files(work.settings.landing, work.settings.files.pattern, until=day)
-    reading = stages.read_landing(work.settings, ingest.new_files(work.lake, files), day)
-    _ = [None for _ in reading]
-    return reading.refused
+def _unread_files(work: Repair, day: dt.date) -> tuple[list[str], list[tuple[str, str]]]:
+    """Return why files up to a day that bronze does not have are refused, and which are skipped."""
+    seen = list_files(work.settings.landing, work.settings.files.pattern, until=day)
+    reading = stages.read_landing(work.settings, ingest.new_files(work.lake, seen), day)
+    twice = [ingest.repeated(work.lake, pl.DataFrame(files), rows) for files, rows in reading]
+    refused = [*reading.refused, *(said for one in twice for said in one.values())]
+    return refused, [*seen.said, *(("warning", line) for line in reading.waiting)]
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import time
+import uuid
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -21,6 +22,7 @@ from rfm.settings import Settings, artifacts_dir
 # dies. In a bucket only one run can create the object; a lock left behind is taken over when its
 # process is gone, or after LONGEST.
 LOCK = "run.lock"
+PROBED = "conditional_puts"  # object beside the lock, once the bucket's server was seen to keep the conditions of puts
 LONGEST = dt.timedelta(hours=12)  # no run takes longer
 Release = Callable[[], None]
 
@@ -34,10 +36,12 @@ def locked(settings: Settings, work: dt.date | str) -> Iterator[None]:
     """Keep other runs from the lake during one; a place that is neither a disk nor S3 has no lock."""
     fs, root = filesystem(artifacts_dir(settings.lake))
     place, shown, owner = f"{root}/{LOCK}", f"{artifacts_dir(settings.lake)}/{LOCK}", _owner(work)
-    if isinstance(work, str) and "local" in fs.protocol and not Path(root).is_dir():
+    if settings.care.lock == "none" or (isinstance(work, str) and "local" in fs.protocol and not Path(root).is_dir()):
         yield
         return
     with friendly_io_errors(f"{shown}: cannot be written", "fix that first"):
+        if "s3" in fs.protocol:
+            _refuse_unconditional(fs, root, artifacts_dir(settings.lake))
         release = _in_bucket(fs, place, owner, shown) if "s3" in fs.protocol else _on_disk(fs, place, owner, shown)
     try:
         yield
@@ -92,6 +96,26 @@ def _in_bucket(fs: Any, place: str, owner: str, shown: str) -> Release:
                 fs.rm_file(place)
 
     return release
+
+
+def _refuse_unconditional(fs: Any, root: str, shown: str) -> None:
+    """Refuse a server that writes an object although it is there; a bucket is asked once, and remembers the answer."""
+    # the lock of runs and the commits of tables both rest on it
+    if fs.exists(f"{root}/{PROBED}"):
+        return
+    probe = f"{root}/{PROBED}.{uuid.uuid4().hex}"
+    try:
+        holds = _put(fs, probe, PROBED, IfNoneMatch="*") and not _put(fs, probe, PROBED, IfNoneMatch="*")
+    except OSError as error:
+        if "NotImplemented" not in repr(error) + repr(error.__cause__):
+            raise
+        holds = False
+    with suppress(OSError):
+        fs.rm_file(probe)
+    if not holds:
+        remedy = 'use a server that keeps them or, if only one program ever writes there, set lock = "none" under [care]'
+        raise InputError(f"{shown}: its server ignores conditional puts, so two runs at once would damage the tables; {remedy}")
+    fs.pipe_file(f"{root}/{PROBED}", b"hold")
 
 
 def _put(fs: Any, place: str, owner: str, **condition: str) -> bool:
