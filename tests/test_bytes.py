@@ -215,6 +215,7 @@ def test_any_list_of_runs(shop, data):
             from rfm.cli.status import overview, render_overview
 
             render_overview(overview(of(shop)), "lake", "reports")
+            site.index_page(site.read_runs(*site.open_site(str(shop / "reports"))))
 
         in_words(shown)
     finally:

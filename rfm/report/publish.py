@@ -57,8 +57,8 @@ def read_runs(fs: Any, root: str) -> dict[str, Any]:
         return {"runs": [], "newest": None}
     try:
         site = json.loads(fs.cat_file(f"{root}/runs.json"))
-        runs = [site["newest"], *site["runs"]]
-        _ = [(run_date_of(run), f"{run['status'] or '':s}", {**(run.get("segments") or {})}) for run in runs]
+        for run, shape in ((site["newest"], NEWEST), *((run, ENTRY) for run in site["runs"])):
+            _ = run_date_of(run), run["status"], _of_shape(run, shape)
         return site
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, InputError) as error:
         raise InputError(f"{root}/runs.json: is not a list of runs ({type(error).__name__}); move it away") from error
@@ -87,20 +87,34 @@ def published_record(reports: str, day: dt.date) -> dict[str, Any]:
         raise InputError(f"{place}: is not a run record ({type(error).__name__}); publish the day again") from None
 
 
-SHAPE = {"stages": list, "warnings": list, "errors": list, "status": str, "started": str, "seconds": int | float} | dict.fromkeys(
-    ("code", "parameters", "settings", "tables", "summary", "stability", "versions"), dict
-)
+# of what each kind is, if it is there: the parts of a record, of the newest run in the list of runs, and of the others in it
+SHAPE: dict[str, Any] = {
+    **{"stages": list, "warnings": list, "errors": list, "status": str, "started": str, "seconds": int | float},
+    **dict.fromkeys(("code", "parameters", "settings", "tables", "summary", "stability", "versions"), dict),
+}
+ENTRY: dict[str, Any] = {**SHAPE, "warnings": int, "segments": dict}
+NEWEST: dict[str, Any] = {**SHAPE, "figures": dict}
+NEVER_NULL = ("segments", "figures", "warnings")
+
+
+def _of_shape(record: Mapping[str, Any], shape: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a record whose parts are what they have to be; raise ValueError for another."""
+    for name, kind in shape.items():
+        found = record.get(name)
+        if name in record and not isinstance(found, kind) and (found is not None or name in NEVER_NULL):
+            raise ValueError(f"{name} is a {type(found).__name__}")
+    summary = record.get("summary", {"segments": []}) if shape is NEWEST else record.get("summary") or {"segments": []}
+    _ = [{**part} for part in (*(record.get("tables") or {}).values(), *summary["segments"])]
+    if (started := record.get("started")) is not None:
+        dt.datetime.fromisoformat(started)
+    return record
 
 
 def _checked(record: dict[str, Any], day: dt.date) -> dict[str, Any]:
     """Return the record if day, stages and settings are valid; a person may have edited it."""
     if run_date_of(record) != day.isoformat():
         raise ValueError(f"it is of {record['run_date']}")
-    for name, kind in SHAPE.items():
-        if record.get(name) is not None and not isinstance(record[name], kind):
-            raise ValueError(f"{name} is a {type(record[name]).__name__}")
-    for part in (*(record.get("tables") or {}).values(), *((record.get("summary") or {}).get("segments") or ())):
-        _ = {**part}
+    _of_shape(record, SHAPE)
     for stage in record.get("stages", ()):
         states = {**stage.get("reads", {}), **stage.get("writes", {})}
         _ = f"{stage['name']:s}", [int(state["version"]) for state in states.values()]
