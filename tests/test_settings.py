@@ -349,3 +349,22 @@ def test_further_columns_have_an_order():
 @pytest.mark.parametrize("date", ["serial", "epoch", "epoch_ms", "%G-W%V"])
 def test_dates_that_are_numbers_are_formats_too(date):
     assert Format(date=date, also=["%d.%m.%Y %H:%M"]).also == ("%d.%m.%Y",)
+
+
+@pytest.mark.parametrize(
+    ("section", "name", "value"),
+    [
+        ("quality", "days", 10**10),
+        ("clusters", "seed", 2**32),
+        ("clusters", "n_init", 10**9),
+        ("care", "retain_days", 10**9),
+        ("quality", "z", float("inf")),
+        ("files", "settle_seconds", float("nan")),
+        *(("files", "encoding", codec) for codec in ("idna", "punycode", "base64", "rot13", "undefined", "unicode_escape")),
+        *(("rules", "stock_code_pattern", pattern) for pattern in ("(?<=1)2", "(?<!1)2", "(?=x)", r"(a)\1")),
+        ("exclusions", "test_pattern", "(?<=1)2"),
+    ],
+)
+def test_a_value_that_no_run_can_use_is_refused(section, name, value):
+    with pytest.raises(SettingsError, match=f"setting {section}.{name}: "):
+        load_settings(**{section: {name: value}})

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 import gzip
+import io
 import os
+import re
+import struct
 import time
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -13,8 +17,10 @@ import pytest
 from rfm.contracts import BRONZE, RUN_WARNINGS
 from rfm.errors import RfmError
 from rfm.lake import Lake, ingest
-from rfm.landing import files
+from rfm.landing import files, sheets
 from rfm.landing.files import list_files, temporary
+from rfm.landing.reader import FileReader
+from rfm.onboarding import check
 from rfm.pipeline import backfill
 from rfm.pipeline.run_record import RunRecord, add_warnings
 from rfm.pipeline.stages import ingest_files
@@ -216,3 +222,103 @@ def test_a_landing_folder_that_may_not_be_read_is_no_empty_one(shop, closed):
     closed.append("landing")
     with pytest.raises(RfmError, match=r"landing: cannot be listed \(.*Permission denied.*\); give the right to, then run again"):
         list_files(shop.landing)
+
+
+# ── limits: one file never stops the others ────────────────────────────────────────────────────────
+FAR = '<row r="1"><c r="A1"><v>1</v></c></row><row r="{row}"><c{gap}r={quote}{cell}{quote}><v>1</v></c></row>'
+FAR_CELLS = {
+    "as Excel writes it": FAR.format(row=1048576, gap=" ", quote='"', cell="XFD1048576"),
+    "single quotes": FAR.format(row=1048576, gap=" ", quote="'", cell="XFD1048576"),
+    "a line end before": FAR.format(row=1048576, gap="\n", quote='"', cell="XFD1048576"),
+    "lower case": FAR.format(row=1048576, gap=" ", quote='"', cell="xfd1048576"),
+    "below any sheet": FAR.format(row=99999999, gap=" ", quote='"', cell="XFD99999999"),
+    "a prefix": '<x:row r="1"><x:c r="A1"/></x:row><x:row><x:c s="1" r="XFD1048576"/></x:row>',
+}
+
+
+def book(**parts: str | bytes) -> bytes:
+    """Return a workbook with these parts."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr("[Content_Types].xml", "")
+        for name, text in parts.items():
+            packed.writestr(name, text)
+    return content.getvalue()
+
+
+def record(kind: int, *numbers: int) -> bytes:
+    """Return a record of an XLSB workbook."""
+    head = bytes([kind]) if kind < 128 else bytes([kind & 127 | 128, kind >> 7])
+    return head + bytes([4 * len(numbers)]) + struct.pack(f"<{len(numbers)}I", *numbers)
+
+
+EMPTY = "<table:table><table:table-row>{}</table:table-row></table:table>"
+VALUE = '<table:table-cell office:value-type="float"/>'
+TOO_LARGE = {
+    **{f"xlsx, {name}": book(**{"xl/worksheets/sheet1.xml": cells}) for name, cells in FAR_CELLS.items()},
+    "xlsx, another part": book(**{"other/place.xml": FAR_CELLS["single quotes"]}),
+    "xlsb, cells": book(**{"xl/worksheets/sheet1.bin": record(129) + record(0, 1048575) + record(2, 16383)}),
+    "xlsb, declared": book(**{"xl/worksheets/sheet1.bin": record(129) + record(148, 0, 1048575, 0, 16383)}),
+    "ods, columns": book(
+        **{"content.xml": EMPTY.format('<table:table-cell table:number-columns-repeated="900000000"/>' + VALUE)}
+    ),
+    "ods, rows": book(
+        **{
+            "content.xml": '<table:table-row table:number-rows-repeated="2000000000"></table:table-row>'
+            + EMPTY.format(VALUE)[14:]
+        }
+    ),
+    "columns": ",".join(f"c{number}" for number in range(3000)).encode() + b"," + WHOLE.encode(),
+}
+
+
+@pytest.mark.parametrize("content", TOO_LARGE.values(), ids=TOO_LARGE)
+def test_what_no_export_has_is_refused_unread_and_the_rest_is_read(shop, content):
+    (Path(shop.landing) / OTHER).write_bytes(content)
+    read, said = arrive(shop)
+    assert read == [NAME]
+    assert len(said["errors"]) == 1
+    assert re.match(f"{OTHER}: (a workbook of more than 50 million cells|3,008 columns, and at most 2,000)", said["errors"][0])
+
+
+def test_cells_repeated_behind_the_last_value_are_no_size():
+    tail = '<table:table-cell table:number-columns-repeated="16000"/>'
+    rows = '<table:table-row table:number-rows-repeated="1048000">' + tail + "</table:table-row>"
+    assert sheets._extent_of_ods((EMPTY.format(VALUE + tail)[:-14] + rows).encode()) == (1, 1, 1)
+
+
+@pytest.mark.parametrize("place", [b"{}a,%s\n", b'{}a,"%s\n', b"%s\n{}"], ids=["ragged", "never closed", "above the header"])
+def test_a_long_line_is_looked_at_once(shop, place):
+    raw = place.replace(b"{}", WHOLE.encode()).replace(b"%s", b"x" * 300_000)
+    (Path(shop.landing) / OTHER).write_bytes(raw)
+    begun = time.process_time()
+    arrive(shop)
+    assert time.process_time() - begun < 20  # it took minutes
+
+
+def test_a_file_that_breaks_its_reader_does_not_stop_the_others(shop, monkeypatch):
+    class Panic(BaseException):
+        pass
+
+    def broken(reader: object, *given: object) -> object:
+        if reader.name == OTHER:  # type: ignore[attr-defined]
+            raise Panic("Alice")
+        return rows(reader, *given)
+
+    rows = FileReader.rows
+    put(shop, OTHER, WHOLE.replace("4894", "4895"))
+    monkeypatch.setattr(FileReader, "rows", broken)
+    read, said = arrive(shop)
+    assert read == [NAME]
+    assert said["errors"] == [f"{OTHER}: cannot be read (Panic); see whether it is there, whole, and may be read, then run again"]
+
+
+def test_a_name_in_latin_1_is_refused_by_a_printable_name(shop):
+    raw = os.fsencode(shop.landing) + b"/2025-06-25_caf\xe9_transactions.csv"
+    Path(os.fsdecode(raw)).write_text(WHOLE)
+    read, said = arrive(shop)
+    assert read == [NAME]
+    assert said["errors"] == [r"2025-06-25_caf\xe9_transactions.csv: its name is not UTF-8; rename it, then run again"]
+    report = check([shop.landing], DAY)
+    assert any(r"caf\xe9" in one.said for one in report.findings)
+    assert report.sample.glances.keys() == {NAME}
