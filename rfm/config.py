@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import datetime as dt
 import re
 import shlex
@@ -22,6 +23,7 @@ from rfm.dialect import OTHER_LINE as OTHER_LINE
 from rfm.dialect import RAGGED as RAGGED
 from rfm.dialect import RAW as RAW
 from rfm.dialect import UNUSUAL_DATES as UNUSUAL_DATES
+from rfm.dialect import WEEKDAY as WEEKDAY
 from rfm.dialect import YES as YES
 from rfm.dialect import Columns as Columns
 from rfm.dialect import Customers as Customers
@@ -34,6 +36,13 @@ from rfm.dialect import plain_name as plain_name
 from rfm.errors import SettingsError, printable, unknown
 
 VERSION = "0.1.0"
+NO_TEXT = (
+    "idna",
+    "punycode",
+    "undefined",
+    "unicode-escape",
+    "raw-unicode-escape",
+)  # codecs of Python that are no encodings of files
 
 
 class Files(Section):
@@ -60,9 +69,12 @@ class Files(Section):
     @classmethod
     def _is_codec(cls, encoding: str) -> str:
         try:
-            "".encode(encoding if encoding != "auto" else "utf-8")
-        except LookupError:
-            raise ValueError("is not a text encoding; write auto, utf-8, cp1252 …") from None
+            "".encode(encoding if encoding != "auto" else "utf-8")  # LookupError: also for a codec of bytes, such as base64
+            strange = encoding != "auto" and codecs.lookup(encoding).name in NO_TEXT
+        except (LookupError, ValueError):
+            strange = True
+        if strange:
+            raise ValueError("is not a text encoding; write auto, utf-8, cp1252 …")
         return encoding
 
 
@@ -70,9 +82,11 @@ class Quality(Section):
     """When a run warns: ``[quality]``."""
 
     z: float = Field(4.0, gt=0, description="warn if a volume or share is this many robust standard deviations from normal")
-    history: int = Field(6, ge=2, description="number of earlier same weekdays, or runs, needed before a run warns")
-    days: int = Field(14, ge=1, description="number of days up to the run date that are checked")
-    fresh_days: int = Field(2, ge=0, description="warn if the newest sale is more than this many days before the run date")
+    history: int = Field(6, ge=2, le=10_000, description="number of earlier same weekdays, or runs, needed before a run warns")
+    days: int = Field(14, ge=1, le=3660, description="number of days up to the run date that are checked")
+    fresh_days: int = Field(
+        2, ge=0, le=36_600, description="warn if the newest sale is more than this many days before the run date"
+    )
 
 
 class Baseline(Section):
@@ -92,15 +106,15 @@ class Clusters(Section):
     k_max: int = Field(12, le=50, description="largest number of clusters tried")
     silhouette_weight: Share = Field(0.6, description="weight of the silhouette in the score of a k; the elbow has the rest")
     iqr_factor: float = Field(1.5, gt=0, description="distance of the outlier fences from the quartiles, in interquartile ranges")
-    n_init: int = Field(10, ge=1, description="number of starts of K-means; the best result is kept")
-    seed: int = Field(42, ge=0, description="seed of K-means")
+    n_init: int = Field(10, ge=1, le=1000, description="number of starts of K-means; the best result is kept")
+    seed: int = Field(42, ge=0, le=2**32 - 1, description="seed of K-means")
     stability: Literal["steady", "off"] = Field("steady", description="steady starts from the previous model, off fits every day")
     band: Share = Field(0.05, description="a customer moves only to a cluster that is nearer by more than this share")
     name_band: Share = Field(0.3, description="a cluster is renamed only if its medians pass a cut-off by more than this share")
     max_drift: float = Field(0.1, gt=0, description="how far a centroid may move in a run, in standard deviations")
     k_margin: float = Field(0.05, ge=0, description="another k is chosen only if its score is better by this share")
-    k_days: int = Field(7, ge=1, description="for this many days in a row")
-    gap_days: int = Field(7, ge=1, description="fit a new model if the previous run is more than this many days ago")
+    k_days: int = Field(7, ge=1, le=36_600, description="for this many days in a row")
+    gap_days: int = Field(7, ge=1, le=36_600, description="fit a new model if the previous run is more than this many days ago")
 
     @model_validator(mode="after")
     def _range(self) -> Clusters:
@@ -128,7 +142,9 @@ class Exclusions(Section):
     """Which customers are kept out of the fit, and assigned to a cluster all the same: ``[exclusions]``."""
 
     bulk_amount: float = Field(0, ge=0, description="an invoice above this amount is a bulk order; 0: none")
-    bulk_quantity: int = Field(0, ge=0, description="an invoice with more pieces than this is a bulk order; 0: none")
+    bulk_quantity: int = Field(
+        0, ge=0, le=2**31 - 1, description="an invoice with more pieces than this is a bulk order; 0: none"
+    )
     test_pattern: str = Field("", description='stock codes of test transactions, as a regular expression, such as "^TEST"')
 
     _compiles = field_validator("test_pattern")(compiles)
@@ -142,11 +158,13 @@ class Exclusions(Section):
 class Care(Section):
     """How tables are maintained: ``[care]``."""
 
-    optimize_every: int = Field(50, ge=0, description="a run compacts a table after this many commits; 0: never")
+    optimize_every: int = Field(50, ge=0, le=1_000_000, description="a run compacts a table after this many commits; 0: never")
     lock: Literal["auto", "none"] = Field(
         "auto", description="none: no lock of runs, where only one program ever writes to the tables"
     )
-    retain_days: int = Field(7, ge=7, description="number of days that a past version of a table stays readable (at least 7)")
+    retain_days: int = Field(
+        7, ge=7, le=36_600, description="number of days that a past version of a table stays readable (at least 7)"
+    )
 
 
 class OnFailure(Section):

@@ -36,7 +36,7 @@ def compiles(cls: type[Section], pattern: str, given: ValidationInfo) -> str:
 class Section(BaseModel):
     """A section of rfm.toml: unknown names are rejected, values are read-only."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     def __repr_args__(self) -> list[tuple[str | None, Any]]:
         # sections are defaults of many functions, whose help shows them above its first line
@@ -74,6 +74,8 @@ NEUTRAL = {
 """Rules of a shop with columns of its own, where its rfm.toml has none: those of the example say nothing about it."""
 UNUSUAL_DATES = ("serial", "epoch", "epoch_ms", "%G-W%V")
 """Days since 1899-12-30, as in a spreadsheet; seconds and milliseconds since 1970; the Monday of an ISO week."""
+WEEKDAY = "%a "
+"""Start of the pattern of dates with a day of the week before them."""
 DATE_TOKENS = {"Y": "%Y", "y": "%Y", "m": "%m", "b": "%m", "d": "%d"}
 
 
@@ -170,13 +172,14 @@ class Format(Section):
 
     date: str = Field(
         "%Y-%m-%d",
-        description='of %Y %y %m %b %d, as in "%d.%m.%Y"; a time after it is ignored; or %G-W%V, serial, epoch, epoch_ms',
+        description='of %Y %y %m %b %d, as in "%d.%m.%Y", after %a; a time is ignored; or %G-W%V, serial, epoch, epoch_ms',
     )
     also: tuple[str, ...] = Field((), description="further date patterns, for dates that do not match the first")
     months: str = Field("", description='language of month names, such as "pl"; "" knows en, de, fr, es, it and nl')
     decimal: Literal[".", ","] = Field(".", description="decimal mark")
     thousands: Literal["", ".", ",", " ", "'"] = Field("", description="thousands separator")
     price_decimals: int = Field(2, ge=2, le=6, description="decimals of a price that are kept until it is multiplied")
+    cents: bool = Field(False, description="true: amounts are in cents, pence …: 1999 is 19.99")
     fractions: bool = Field(False, description="true: quantities may have decimals, such as kilograms")
     timezone: str = Field("", description='zone that defines a day, such as "Europe/Berlin", for times in UTC or with an offset')
 
@@ -186,7 +189,7 @@ class Format(Section):
         if pattern in UNUSUAL_DATES:
             return pattern
         pattern = re.sub(r",?[ T]*%[HI].*$", "", pattern)
-        tokens = re.findall(r"%(.?)", pattern)
+        tokens = re.findall(r"%(.?)", pattern.removeprefix(WEEKDAY))
         if sorted(DATE_TOKENS.get(token, "") for token in tokens) != ["%Y", "%d", "%m"]:
             raise ValueError("must hold a year (%Y or %y), a month (%m or %b) and a day (%d), once each, as in %d.%m.%Y")
         if re.search(r"%b[0-9A-Za-z]|%b%|%y%|%Y%|%[md]%", pattern) and pattern not in ("%Y%m%d", "%y%m%d", "%d%m%Y", "%m%d%Y"):

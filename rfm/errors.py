@@ -39,6 +39,7 @@ MASKED = {  # patterns of what no message repeats, and what stands in its place
 QUOTED = re.compile(r"\[[^\[\]]*[\"',][^\[\]]*\]|(?<=value )(?:'[^']*'|\"[^\"]*\")|(?<=string )(?:'[^']*'|\"[^\"]*\")")
 # control characters, marks that turn the direction of text, zero-width characters and lone surrogates
 UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]")
+NO_MEMORY = "there is too little memory; close other programs, or take a larger computer, then run again"
 REPAIR = "`rfm repair`"  # what messages about damaged tables advise
 NETWORK = ("botocore", "aiobotocore", "aiohttp")  # packages whose errors come from outside the code
 TROUBLES = {  # pattern in an error's text: what it means and what to do; the first match counts
@@ -60,6 +61,22 @@ TROUBLES = {  # pattern in an error's text: what it means and what to do; the fi
     ),
     r"^SparkConnectGrpcException": "the Spark server ended or is out of reach; see its log, then run the same day again",
 }
+
+
+GROUND = {  # the same for what happens on this computer
+    r"No space left|os error 28\b|Errno 28\b|[Qq]uota exceeded": "the disk is full; free some space, then run again",
+    r"Too many open files|os error 24\b|Errno 24\b": (
+        "too few files may be open at once; raise the limit, as with `ulimit -n 1024`, then run again"
+    ),
+    r"Read-only file system|os error 30\b|Errno 30\b": "the disk is read-only; name another place, then run again",
+    r"Permission denied|os error 13\b|Errno 13\b": "no permission; choose another folder or change its rights",
+    r"MemoryError|[Oo]ut of memory|annot allocate memory|os error 12\b|bad_alloc|malloc of size|Unable to allocate": NO_MEMORY,
+    r"(?:No such file|not found)[^\n]*\.parquet|\.parquet[^\n]*(?:No such file|not found)|out of spec|range\.end as u64|"
+    r"(?i:parquet (?:file|magic|error|footer)|eof while reading parquet|invalid parquet)": (
+        f"a data file of the lake is missing or damaged; {REPAIR} says what it can rebuild, and does"
+    ),
+}
+TABLE_FILE = re.compile(r"(\w+)/(?:[^/\s]+/)?[^/\s]+\.parquet")
 
 
 class RfmError(Exception):
@@ -117,7 +134,7 @@ def printable(text: str, keep: str = "") -> str:
     return UNSEEN.sub(lambda found: found[0] if found[0] in keep else json.dumps(found[0])[1:-1], text)
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """Return the first line of an error's message, without secrets and the values that a library quotes."""
     own = isinstance(error, RfmError)
     said = (Exception.__str__(error) if own else str(error)).strip()  # not yet in one line
@@ -125,14 +142,24 @@ def first_line(error: Exception) -> str:
     return printable(redact(line if own else QUOTED.sub("…", line)))
 
 
-def explain_cloud_error(error: Exception | str) -> str | None:
+def explain_cloud_error(error: BaseException | str) -> str | None:
     """Return the cause of an error of a bucket, a network or a Spark server, and its remedy; None for others."""
     # the server's own text is not repeated: it may hold a token
     text = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
     return next((said for pattern, said in TROUBLES.items() if re.search(pattern, text)), None)
 
 
-def as_user_error(error: Exception, said: str, remedy: str = "", *more: type[Exception]) -> Exception:
+def in_words(error: BaseException | str) -> str | None:
+    """Return in a sentence what went wrong outside the program, and its remedy; None for any other error."""
+    if known := explain_cloud_error(error):
+        return f"a service failed: {known}"
+    text = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
+    said = next((said for pattern, said in GROUND.items() if re.search(pattern, text)), None)
+    table = TABLE_FILE.search(text)
+    return f"{table[1]}: {said}" if said and table and REPAIR in said else said
+
+
+def as_user_error(error: BaseException, said: str, remedy: str = "", *more: type[Exception]) -> BaseException:
     """Return an InputError for an error of a disk, a network or a missing package; any other error as it is."""
     outside = isinstance(error, (OSError, ImportError, *more)) or type(error).__module__.startswith(NETWORK)
     if isinstance(error, RfmError) or not outside:

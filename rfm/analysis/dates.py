@@ -6,7 +6,7 @@ import re
 
 import narwhals as nw
 
-from rfm.config import DATE_TOKENS, UNUSUAL_DATES, Format, month_names
+from rfm.config import DATE_TOKENS, UNUSUAL_DATES, WEEKDAY, Format, month_names
 
 _MONTHS = (  # first letters of their names in English, German, French, Spanish, Italian and Dutch
     "jan|ene|gen feb|fév|fev mar|mär|mrz|mrt|maa apr|avr|abr may|mai|mag|mei jun|juin|giu jul|juil|lug "
@@ -20,6 +20,8 @@ PLACEHOLDERS = tuple(_PLACEHOLDERS.split())
 """Days that stand for no date in exports."""
 _WIDTHS = {"Y": 4, "y": 2, "m": 2, "d": 2, "b": 2}
 _LENIENT = {"m": "[0-9]{1,2}", "d": "[0-9]{1,2}"}  # if the pattern has separators
+BESIDE_NAMES = "(?:st|nd|rd|th|er|[ºª°])?(?:[ ,./-]|de |del |of )+"
+"""What a blank of a pattern stands for beside the name of a month: ``3rd of March``, ``3. März``, ``3 de marzo de 2025``."""
 _AFTER_DATE = ",?[ T]"  # between a date and a time
 _TEXT = "plain_InvoiceDate"
 
@@ -42,7 +44,11 @@ def plain_dates(rows: nw.LazyFrame, form: Format) -> nw.LazyFrame:
 
 def _plain_date(rows: nw.LazyFrame, pattern: str, form: Format) -> nw.LazyFrame:
     """Rewrite ``part`` as ``2025-12-31``, without checking the calendar, and set ``time`` to what follows it."""
-    text, shape = nw.col("part"), _shape(pattern)
+    text = nw.col("part")
+    if pattern.startswith(WEEKDAY):
+        pattern = pattern.removeprefix(WEEKDAY)
+        rows = rows.with_columns(part=text.str.replace_all(before_date(pattern), ""))
+    shape = _shape(pattern)
     if "%b" in pattern:
         rows = rows.with_columns(part=_months_as_digits(text, pattern, form.months))
     rows = rows.with_columns(part=nw.when(text.str.contains(f"^{shape}(?:{_AFTER_DATE}.*)?$")).then(text))
@@ -113,7 +119,14 @@ def _shape(pattern: str) -> str:
     exact = {token: f"[0-9]{{{width}}}" for token, width in _WIDTHS.items()}
     digits = exact if _compact(pattern) else exact | _LENIENT
     pieces = re.split("%(.)", pattern)  # text, token, text …
-    return "".join(digits[piece] if place % 2 else re.escape(piece) for place, piece in enumerate(pieces))
+    between = {" ": BESIDE_NAMES} if "%b" in pattern else {}
+    shape = "".join(digits[piece] if place % 2 else between.get(piece, re.escape(piece)) for place, piece in enumerate(pieces))
+    return f"{shape}(?:[0-9]{{6}})?" if pattern == "%Y%m%d" else shape  # the time may follow without a mark
+
+
+def before_date(pattern: str) -> str:
+    """Return the regular expression of the day of the week before a date: one word, or all before the first digit."""
+    return r"^\pL+[.,]* *" if pattern.startswith("%b") else "^[^0-9]+"
 
 
 def _parts(date: nw.Expr, pattern: str) -> dict[str, nw.Expr]:

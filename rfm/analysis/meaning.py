@@ -121,7 +121,7 @@ def priced(rows: nw.LazyFrame, dialect: Dialect) -> nw.LazyFrame:
     """Add TotalCents, what the line counts: quantity × price, less what further lines and columns take off."""
     quantity, price, names = nw.col("Quantity"), nw.col("Cents"), rows.collect_schema().names()
     # compared as floats, because the product of integers may overflow
-    fits = (quantity.cast(nw.Float64) * price.cast(nw.Float64)).is_between(-LARGEST_TOTAL, LARGEST_TOTAL)
+    fits = (quantity.cast(nw.Float64) * price.cast(nw.Float64)).abs() <= LARGEST_TOTAL
     total: nw.Expr = nw.when(fits).then(quantity) * price
     if "Millionths" in names:
         total = half_up(nw.when(fits).then(quantity) * nw.col("Millionths"), 10_000)
@@ -151,6 +151,13 @@ def _other_lines(rows: nw.LazyFrame, rules: Rules) -> nw.LazyFrame:
     code, total = nw.col("StockCode"), nw.col("TotalCents")
     if rules.other_lines:
         rows = rows.with_columns(StockCode=nw.when(named(rules.other_lines)).then(nw.lit(OTHER_LINE)).otherwise(code))
+    if rules.other_lines or rules.not_sold:  # what is set aside needs neither quantity nor price
+        aside = nw.col("NotSold") | (nw.col("StockCode") == OTHER_LINE)
+        missing = {"Quantity": 1, "Cents": 0, "TotalCents": 0}
+        rows = rows.with_columns(
+            nw.when(aside & nw.col(name).is_null()).then(nw.lit(value)).otherwise(nw.col(name)).cast(nw.Int64).alias(name)
+            for name, value in missing.items()
+        )
     if not rules.discount_pattern:
         return rows
     below = named(rules.discount_pattern) & (total < 0) & ~nw.col("NotSold") & ~nw.col("Refund")

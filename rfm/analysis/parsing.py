@@ -126,22 +126,20 @@ def whole_number(text: nw.Expr) -> nw.Expr:
 
 def cents(price: nw.Expr) -> nw.Expr:
     """Cast a number as `plain_numbers` leaves it to whole cents, rounding half away from zero; null if there are too many."""
+    # each use of the price costs: an engine that merges steps repeats all that it was made by
     long = price.str.contains("[.][0-9]{7}")
-    return nw.when(long).then(_cents_of_text(nw.when(long).then(price))).otherwise(_cents_of_number(nw.when(~long).then(price)))
+    return nw.when(long).then(_cents_of_text(price, long)).otherwise(_cents_of_number(price))
 
 
 def _cents_of_number(price: nw.Expr) -> nw.Expr:
     """Return cents of prices with at most six decimals."""
-    millionths = (price.str.strip_chars("+").cast(nw.Float64) * 1_000_000).round(0).cast(nw.Int64)
-    sign = nw.when(millionths < 0).then(nw.lit(-1)).otherwise(nw.lit(1))
-    return sign * ((sign * millionths // 1000 + 5) // 10)
+    return half_up((price.str.strip_chars("+").cast(nw.Float64) * 1_000_000).round(0).cast(nw.Int64), 10_000)
 
 
-def _cents_of_text(price: nw.Expr) -> nw.Expr:
-    """Return cents of prices with any number of decimals."""
-    digits = price.str.strip_chars("+-")
-    units = digits.str.replace_all("[.].*$", "").cast(nw.Int64)
-    decimals = digits.str.replace_all("^[0-9]*[.]", "").str.slice(0, 3).cast(nw.Int64)
+def _cents_of_text(price: nw.Expr, long: nw.Expr) -> nw.Expr:
+    """Return cents of prices with more decimals."""
+    units = price.str.strip_chars("+-").str.replace_all("[.].*$", "").cast(nw.Int64)
+    decimals = nw.when(long).then(price).str.replace_all("^[^.]*[.]", "").str.slice(0, 3).cast(nw.Int64)
     sign = nw.when(price.str.starts_with("-")).then(nw.lit(-1)).otherwise(nw.lit(1))
     return sign * (units * 100 + (decimals + 5) // 10)
 
@@ -155,7 +153,7 @@ def millionths(price: nw.Expr, decimals: int) -> nw.Expr:
 def half_up(number: nw.Expr, unit: int) -> nw.Expr:
     """Divide a whole number, rounding half away from zero."""
     sign = nw.when(number < 0).then(nw.lit(-1)).otherwise(nw.lit(1))
-    return sign * ((sign * number + unit // 2) // unit)
+    return sign * ((number.abs() + unit // 2) // unit)
 
 
 def whole_cents(amount: nw.Expr) -> nw.Expr:
@@ -175,8 +173,13 @@ def numbers(rows: nw.LazyFrame, form: Format) -> nw.LazyFrame:
     pieces = nw.col("plain_Quantity")
     rows = plain_numbers(rows, {"plain_Quantity": _PIECES if form.fractions else _WHOLE_NUMBER, "plain_Price": _PRICE}, form)
     whole = nw.when(pieces.str.contains(_WHOLE_NUMBER)).then(pieces) if form.fractions else pieces
-    rows = rows.with_columns(Quantity=whole_number(whole), Cents=cents(nw.col("plain_Price")))
+    rows = rows.with_columns(Quantity=whole_number(whole), Cents=_of_unit(cents(nw.col("plain_Price")), form))
     return _in_full(rows, form)
+
+
+def _of_unit(amount: nw.Expr, form: Format) -> nw.Expr:
+    """Return an amount that is written in cents, or as it is."""
+    return half_up(amount, 100) if form.cents else amount
 
 
 def plain_numbers(rows: nw.LazyFrame, shapes: Mapping[str, str], form: Format) -> nw.LazyFrame:
@@ -201,7 +204,7 @@ def _in_full(rows: nw.LazyFrame, form: Format) -> nw.LazyFrame:
     if (form.price_decimals, form.fractions) == (2, False):
         return rows
     price, pieces, quantity = nw.col("Millionths"), nw.col("Pieces"), nw.col("Quantity")
-    rows = rows.with_columns(Millionths=millionths(nw.col("plain_Price"), form.price_decimals))
+    rows = rows.with_columns(Millionths=_of_unit(millionths(nw.col("plain_Price"), form.price_decimals), form))
     if not form.fractions:
         return rows
     rows = rows.with_columns(
@@ -221,7 +224,7 @@ def amounts(rows: nw.LazyFrame, names: list[str], form: Format) -> nw.LazyFrame:
     """Read the amounts of further columns as cents, 0 where there is none, and add AmountsFit."""
     rows = rows.with_columns(**{f"has_{name}": nw.col(name) != "" for name in names})
     rows = plain_numbers(rows, dict.fromkeys(names, _PRICE), form)
-    rows = rows.with_columns(cents(nw.col(name)).abs().alias(name) for name in names)
+    rows = rows.with_columns(_of_unit(cents(nw.col(name)), form).abs().alias(name) for name in names)
     fit = [~nw.col(f"has_{name}") | ~nw.col(name).is_null() for name in names]
     rows = rows.with_columns(AmountsFit=nw.all_horizontal(*fit, ignore_nulls=False))
     return rows.with_columns(nw.col(name).fill_null(0) for name in names)

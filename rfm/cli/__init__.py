@@ -13,7 +13,7 @@ import typer
 
 from rfm.cli import data, run, status
 from rfm.cli.options import app, errors, notes, screen, spell_unknown_characters
-from rfm.errors import RfmError, explain_cloud_error
+from rfm.errors import RfmError, in_words
 
 __all__ = ["app", "data", "errors", "main", "notes", "run", "screen", "status"]
 
@@ -48,14 +48,14 @@ def _errors_in_one_line() -> Iterator[None]:
         command = error.ctx.command_path if error.ctx else "rfm"
         errors.print(f"rfm: {error.format_message().rstrip('.')}; see `{command} --help`", markup=False)
         sys.exit(error.exit_code)
-    except PermissionError as error:
-        errors.print(f"rfm: {error.filename}: no permission; choose another folder or change its rights", markup=False)
-        sys.exit(1)
     except (KeyboardInterrupt, typer.Abort):
         errors.print("rfm: stopped with Ctrl-C; run the same day again to finish it")
         sys.exit(STOPPED)
-    except Exception as error:
-        if not (explained := explain_cloud_error(error)):
+    except SystemExit:
+        raise
+    except BaseException as error:  # also what a library written in Rust raises
+        if not (said := in_words(error)):  # a defect of the program
             raise
-        errors.print(f"rfm: a service failed: {explained}", markup=False)
+        place = f"{error.filename}: " if isinstance(error, OSError) and isinstance(error.filename, str) else ""
+        errors.print(f"rfm: {place}{said}", markup=False)
         sys.exit(1)

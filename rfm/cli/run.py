@@ -250,7 +250,8 @@ def publish(
     counts = f"{len(done.sent):,} files sent ({done.size / 1e6:,.1f} MB), {done.seen - len(done.sent):,} unchanged"
     counts += f", {len(done.removed):,} removed" if done.removed else ""
     withheld = {(False, False): "without individual customers", (True, True): "customer ids hashed, without notebooks"}
-    included = withheld.get(tuple(settings.publish.model_dump().values()), "with all customers")
+    shown = settings.publish.customers, settings.publish.customers and settings.publish.hash_ids
+    included = withheld.get(shown, "with all customers")
     screen.print(f"Published {done.address}: {counts}; {included}", markup=False)
 
 

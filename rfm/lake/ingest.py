@@ -175,7 +175,7 @@ def repeated(lake: Lake, due: pl.DataFrame, rows: pa.Table | Iterable[pa.Table])
         return _said_twice(same)
     found = _digests(pl.from_arrow(rows).lazy(), files)  # type: ignore[union-attr]  # a frame
     alike = known.filter(pl.col("rows").is_in(found["rows"].to_list()))["source_file"].to_list() if len(found) else []
-    held = _digests(lake.read(BRONZE, source_file=alike), alike) if alike else found.head(0)
+    held = _digests(lake.rows(BRONZE, source_file=alike).lazy(), alike) if alike else found.head(0)
     first = pl.col("source_file").first().over("rows", "one", "two").alias("first")
     same = pl.concat([held, found]).with_columns(first).filter(pl.col("source_file").is_in(files))
     return _said_twice(same.filter(pl.col("source_file") != pl.col("first")))

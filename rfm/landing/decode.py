@@ -214,7 +214,7 @@ def _read_text(chunks: Iterator[bytes], name: str, encoding: str) -> Iterator[tu
     first = next(chunks, b"")
     codec = "utf-16" if encoding == AUTO and first.startswith(UTF16_BOMS) else encoding
     chunks = chain([first], chunks)
-    return _mark_last(_by_line(chunks, name) if codec == AUTO else _decode(chunks, codec))
+    return _mark_last(_by_line(chunks, name) if codec == AUTO else _decode(chunks, codec, name))
 
 
 def _mark_last(pieces: Iterator[bytes]) -> Iterator[tuple[bytes, bool]]:
@@ -226,12 +226,15 @@ def _mark_last(pieces: Iterator[bytes]) -> Iterator[tuple[bytes, bool]]:
     yield text if text.endswith((b"\n", b"\r")) else text + b"\n", True
 
 
-def _decode(chunks: Iterable[bytes], codec: str) -> Iterator[bytes]:
+def _decode(chunks: Iterable[bytes], codec: str, name: str) -> Iterator[bytes]:
     """Yield chunks of an encoding as UTF-8, cut between characters."""
     decoder = codecs.getincrementaldecoder(codec)("replace")
-    for chunk in chunks:
-        yield decoder.decode(chunk).encode("utf-8", "replace")
-    yield decoder.decode(b"", final=True).encode("utf-8", "replace")
+    try:
+        for chunk in chunks:
+            yield decoder.decode(chunk).encode("utf-8", "replace")
+        yield decoder.decode(b"", final=True).encode("utf-8", "replace")
+    except UnicodeError:
+        raise InputError(f"{name}: is not text in {codec}; set [files] encoding to its own, or to auto") from None
 
 
 def _by_line(chunks: Iterable[bytes], name: str) -> Iterator[bytes]:

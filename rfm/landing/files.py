@@ -150,7 +150,7 @@ def _find(landing: str, pattern: str) -> Listing:
     """Return all landing files in order of date and name."""
     system, root = filesystem(landing)
     found, left = walk(landing)
-    names = {path: _spelled(path.removeprefix(root).lstrip("/")) for path in outside_reports(found)}
+    names = {path: spelled(path.removeprefix(root).lstrip("/")) for path in outside_reports(found)}
     kept = {path: name for path, name in names.items() if not _set_aside(name, pattern, left)}
     if not kept:
         if "://" not in landing and not Path(root).exists():
@@ -200,7 +200,7 @@ def _walk_disk(root: str) -> tuple[dict[str, dict[str, Any]], dict[str, list[str
     seen, waiting = set(), deque([(root, top, False)])
     while waiting:
         path, real, linked = waiting.popleft()
-        name = _spelled(path.removeprefix(root).lstrip("/"))
+        name = spelled(path.removeprefix(root).lstrip("/"))
         if linked and (real in seen or f"{top}/".startswith(f"{real.rstrip('/')}/")):
             left[TWICE].append(name)
             continue
@@ -272,7 +272,7 @@ def outside_reports(paths: Iterable[str]) -> list[str]:
     return [path for path in paths if not path.startswith(sites)]
 
 
-def _spelled(name: str) -> str:
+def spelled(name: str) -> str:
     r"""Return a file's name with bytes that are not UTF-8 escaped, as in ``caf\xe9.csv``: no table can hold them."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 

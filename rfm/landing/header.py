@@ -25,9 +25,9 @@ USUAL = Columns().headers
 OPTIONAL = [one.bronze for one in LANDING_COLUMNS.values() if one.without == ""]
 BEFORE_HEADER = re.compile(rb"\s*(?:sep=.[\r\n]+\s*)?")  # blank lines, and the line for spreadsheets
 FIRST_LINE = re.compile(rb"[^\r\n]*(?:\r\n|[\r\n])?")
-WHOLE_LINE = re.compile(rb"[^\r\n]*(?:\r\n|[\r\n])")
 FIRST_BYTES, FIRST_LINES, BELOW = 1 << 16, 50, 30  # where the header is looked for, and the lines below that confirm it
 HEAD = FIRST_LINES + BELOW
+LOOKED_AT, MOST_COLUMNS = 100_000, 2000  # characters of a line that tell what it is; columns of a file
 
 
 class Rows(NamedTuple):
@@ -62,7 +62,7 @@ def first_line(text: bytes) -> bytes:
 
 def head_of(text: bytes, last: bool = True) -> list[bytes] | None:
     """Return the first lines of a text; None if it is too short to have them all. However a text is cut, they are the same."""
-    lines = [line.group() for line in islice(WHOLE_LINE.finditer(text[:FIRST_BYTES]), HEAD + 1)]
+    lines = [line for line in text[:FIRST_BYTES].splitlines(keepends=True)[: HEAD + 1] if line.endswith((b"\r", b"\n"))]
     if len(lines) <= HEAD and len(text) <= FIRST_BYTES and not last:
         return None
     if len(text) > FIRST_BYTES and lines and lines[-1].endswith(b"\r"):
@@ -72,6 +72,7 @@ def head_of(text: bytes, last: bool = True) -> list[bytes] | None:
 
 def whitespace_reader(lines: Iterable[str], separator: str) -> Any:
     """Return a `csv` reader of lines; where blanks separate, a run of them counts as one."""
+    lines = (line[:LOOKED_AT] for line in lines)  # a longer field is an error of `csv`
     if separator != BLANK:
         return csv.reader(lines, delimiter=separator)
     return csv.reader((line.strip(" \r\n") for line in lines), delimiter=BLANK, skipinitialspace=True)
@@ -165,6 +166,7 @@ def join_headers(rows: Sequence[list[str]]) -> list[list[str]]:
         if len(cells) == len(names) and _groups(cells, names) and _is_header(at + 1, rows):
             whole = [next((one for one in reversed(cells[: place + 1]) if one), "") for place in range(len(names))]
             pairs = zip(whole, names, strict=True)
+            found[at] = []  # no header itself
             found[at + 1] = [name if plain_name(one) in plain_name(name) else f"{one} {name.strip()}" for one, name in pairs]
             break
     return found
@@ -228,6 +230,8 @@ def layout_of(lines: Sequence[bytes], name: str, separator: str, columns: Column
 
 def check_header(found: list[str], name: str, columns: Columns) -> list[str]:
     """Return the names in a header, each once; refuse a header that is not one of sales."""
+    if len(found) > MOST_COLUMNS:
+        raise InputError(f"{name}: {len(found):,} columns, and at most {MOST_COLUMNS:,} are read; export fewer")
     wanted, names = _wanted(columns), Counter(map(plain_name, found))
     if not wanted.keys() & names.keys():
         raise InputError(  # without the first line, which may be a sale

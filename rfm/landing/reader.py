@@ -15,7 +15,7 @@ import fsspec
 import pyarrow as pa
 
 from rfm.config import Columns
-from rfm.errors import InputError, as_user_error, explain_cloud_error
+from rfm.errors import NO_MEMORY, InputError, as_user_error, explain_cloud_error
 from rfm.landing.csv import iter_tables
 from rfm.landing.decode import AUTO, PIECE, detect_format
 from rfm.landing.files import LandingFile, date_in, filesystem, is_cut, still_arriving
@@ -228,11 +228,13 @@ class Reading:
             if settle and (why := still_arriving(reader.path, file) or is_cut(reader.path, settle)):
                 return Waiting(f"{name}: {why}; left for the next run")
         except InputError as error:
-            return _reason(name, error)
-        except Exception as error:  # a file that is not there is refused; a bucket out of reach stops the run
-            if isinstance(error, OSError) and not explain_cloud_error(error):
-                return _reason(name, error)
-            raise as_user_error(error, f"{self.landing}: {name} cannot be read") from None
+            return why_not_read(name, error)
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # also what a library written in Rust raises; one file never stops the others
+            if explain_cloud_error(error):  # a bucket out of reach stops the run
+                raise as_user_error(error, f"{self.landing}: {name} cannot be read") from None
+            return why_not_read(name, error)
         return (name, file.file_date, content.bytes, content.sha256, run_date, file.token), rows
 
 
@@ -277,13 +279,18 @@ def read_files(
     return Reading(landing, listed, run_dates, encoding, separator, columns, further, fill_down, count_orders, settle=settle)
 
 
-def _reason(name: str, error: Exception) -> str:
+def why_not_read(name: str, error: BaseException) -> str:
     """Return in one line why a file was not read."""
     if isinstance(error, InputError):
         return " ".join(str(error).split())
+    if known := explain_cloud_error(error):
+        return f"{name}: cannot be read ({known})"
     if isinstance(error, FileNotFoundError) and "\\x" in name:
         return f"{name}: its name is not UTF-8; rename it, then run again"
-    return f"{name}: cannot be read ({type(error).__name__}); see whether it is there and may be read, then run again"
+    if isinstance(error, MemoryError):
+        return f"{name}: {NO_MEMORY}"
+    why = getattr(error, "strerror", None) or type(error).__name__
+    return f"{name}: cannot be read ({why}); see whether it is there, whole, and may be read, then run again"
 
 
 def _ledger(rows: list[tuple]) -> pa.Table:

@@ -9,7 +9,7 @@ import re
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import islice
 from operator import itemgetter
@@ -18,7 +18,7 @@ from tempfile import SpooledTemporaryFile
 from typing import Any, NamedTuple
 
 from rfm.config import Columns
-from rfm.errors import InputError
+from rfm.errors import InputError, first_line
 from rfm.landing.header import (
     HEAD,
     VALUE,
@@ -41,12 +41,11 @@ DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, OSError, Valu
 MOST_MEMBERS, MOST_RATIO, SMALL, MOST_BYTES = 20, 200, 1 << 24, 4 << 30  # of an archive: files; how far it may unpack
 MOST_CELLS, MOST_REPEATED = 50_000_000, 1000  # of a sheet: cells of the rectangle that holds all; how often a value repeats
 FEW_VALUES, SMALL_SHEET = 5, 5  # values in a sheet that has no table; how often a sheet is in another that matters more
-CELL = re.compile(rb'[ ]r="([A-Z]{1,3})([0-9]{1,7})"')
-REPEATED = re.compile(rb'<table:table-cell(?=[^>]*office:value-type)[^>]*table:number-columns-repeated="([0-9]+)"')
-ROW = re.compile(
-    rb'<table:table-row[^>]*table:number-rows-repeated="([0-9]{4,})"[^>]*>(?:(?!</table:table-row>).){0,2000}?office:value-type',
-    re.DOTALL,
-)
+CELL = re.compile(rb"""<(?:\w+:)?c\s[^<>]*?\br\s*=\s*["']([A-Za-z]{1,9})([0-9]{1,12})["']""")  # in XLSX
+BINARY = b"\x81\x01"  # how a sheet of an XLSB workbook begins
+ROW_HEADER, CELLS, DIMENSION = 0, range(1, 12), 148  # its records: a row, cells, and the rectangle of all
+TAG = re.compile(rb"<table:(table-row|table-cell|covered-table-cell|table)(?=[\s/>])([^>]*)>")  # in ODS
+REPEATED = re.compile(rb"""\btable:number-(?:columns|rows)-repeated\s*=\s*["']([0-9]+)""")
 
 
 class Sheet(NamedTuple):
@@ -92,7 +91,7 @@ def _readable(said: str, remedy: str, *more: Any) -> Iterator[None]:
     except InputError:
         raise
     except (*DAMAGED, *more) as error:
-        raise InputError(f"{said} ({error}){remedy}") from None
+        raise InputError(f"{said} ({first_line(error)}){remedy}") from None
 
 
 def _rows_of(sheet: Any) -> Iterator[tuple[int, list[str]]]:
@@ -114,27 +113,75 @@ def _cell_text(cell: Any) -> str:
 
 
 def _check_cells(content: bytes, name: str) -> None:
-    """Refuse a workbook whose parts are damaged, or that claims more cells than any export has."""
+    """Refuse a workbook whose parts are damaged, or that claims more cells than any export has: its reader would make room."""
     with zipfile.ZipFile(io.BytesIO(content)) as book:
         _check_sizes(book, len(content), name, most=10_000)
         for part in book.infolist():
-            columns, rows, repeated = {b"A"}, 1, 1
-            with book.open(part) as file:
-                rest = b""
-                while chunk := file.read(PIECE):  # a wrong size or checksum is an error here
-                    text = rest + chunk
-                    if part.filename.startswith("xl/worksheets/"):
-                        found = CELL.findall(text)
-                        columns |= {column for column, _ in found}
-                        rows = max(rows, max((int(row) for _, row in found), default=1))
-                    elif part.filename == "content.xml":
-                        repeated = max([repeated, *map(int, REPEATED.findall(text)), *map(int, ROW.findall(text))])
-                    rest = text[-4000:]
-            if rows * max(map(_column_number, columns)) > MOST_CELLS or repeated > MOST_REPEATED:
+            with book.open(part) as file:  # a wrong size or checksum is an error here
+                rows, columns, repeated = _extent(file, part.filename)
+            if rows * columns > MOST_CELLS or repeated > MOST_REPEATED:
                 raise InputError(
                     f"{name}: a workbook of more than {MOST_CELLS // 1_000_000} million cells, or with cells far from its table; "
                     "export it as CSV"
                 )
+
+
+def _extent(file: Any, part: str) -> tuple[int, int, int]:
+    """Return rows and columns of the rectangle of all cells in a part of a workbook, and how often a value is repeated."""
+    if part == "content.xml":
+        return _extent_of_ods(file.read())
+    text = file.read(PIECE)
+    if text.startswith(BINARY):
+        return *_extent_of_records(text + file.read()), 1
+    columns, rows = {b"A"}, 1
+    while text:
+        found = CELL.findall(text)
+        columns |= {column.upper() for column, _ in found}
+        rows = max(rows, max((int(row) for _, row in found), default=1))
+        following = file.read(PIECE)
+        text = text[-4000:] + following if following else b""
+    return rows, max(map(_column_number, columns)), 1
+
+
+def _extent_of_records(data: bytes) -> tuple[int, int]:
+    """Return rows and columns of a sheet of an XLSB workbook."""
+    at, rows, columns = 0, 1, 1
+    with suppress(IndexError):  # the end may be cut off, which its reader will say
+        while at < len(data):
+            kind, size, at = data[at], 0, at + 1
+            if kind > 127:
+                kind, at = kind & 127 | (data[at] & 127) << 7, at + 1
+            for shift in range(0, 28, 7):
+                size, at = size | (data[at] & 127) << shift, at + 1
+                if data[at - 1] < 128:
+                    break
+            number = int.from_bytes(data[at : at + 4], "little")
+            if kind == ROW_HEADER:
+                rows = max(rows, number + 1)
+            elif kind in CELLS:
+                columns = max(columns, number + 1)
+            elif kind == DIMENSION:
+                rows = max(rows, int.from_bytes(data[at + 4 : at + 8], "little") + 1)
+                columns = max(columns, int.from_bytes(data[at + 12 : at + 16], "little") + 1)
+            at += size
+    return rows, columns
+
+
+def _extent_of_ods(text: bytes) -> tuple[int, int, int]:
+    """Return rows and columns up to the last value of an ODS workbook, and how often a value is repeated."""
+    rows = columns = most = 1
+    row = column = down = 0
+    for tag, given in TAG.findall(text):
+        times = int(found[1]) if (found := REPEATED.search(given)) else 1
+        if tag == b"table":
+            row = down = 0
+        elif tag == b"table-row":
+            row, column, down = row + down, 0, times
+        else:
+            column += times
+            if b"value-type" in given or not given.endswith(b"/"):
+                rows, columns, most = max(rows, row + down), max(columns, column), max(most, times, down)
+    return rows, columns, most
 
 
 def _column_number(letters: bytes) -> int:

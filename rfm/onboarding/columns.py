@@ -40,6 +40,7 @@ STATUSES = {meaning: frozenset(_plain(words)) for meaning, words in _VOCABULARY[
 VALUES = {name: _plain(words) for name, words in _VOCABULARY["values"].items()}
 TELLING = {name: _plain(words) for name, words in _VOCABULARY["telling"].items()}
 FLAGS, NO_PRODUCT, DISCOUNT = VALUES["flags"], VALUES["no_product"], VALUES["discount"]
+EARLY = frozenset(VALUES["early"])
 NOBODY = frozenset(VALUES["nobody"]) - {"1"}  # -1 without its mark
 STAND_INS = frozenset(VALUES["stand_ins"])
 ZONES = {country: zone for zone, countries in _VOCABULARY["zones"].items() for country in countries.split()}
@@ -150,7 +151,7 @@ def _share(values: Values, test: Callable[[str], object]) -> float:
 def meaning_of(value: str) -> str:
     """Return what a status or a kind of line means: a key of `STATUSES`; empty if unknown."""
     plain = plain_words(re.sub(r"^wc-", "", value.strip()))
-    return next((meaning for meaning, words in STATUSES.items() if meaning != "early" and plain in words), "")
+    return next((meaning for meaning, words in STATUSES.items() if plain in words), "")
 
 
 @lru_cache(maxsize=1 << 14)
@@ -243,7 +244,7 @@ def name_score(role: str, column: str) -> float:
     for name in (header, "".join(tokens)):
         if name in words:
             return (WEAK if name in VAGUE else WORD) - 0.1 * words.index(name) / len(words)
-    if header in WORDS["other"]:
+    if header in WORDS["other"] or role == "description" and header in WORDS["line_type"]:
         return 0.0
     if role == "customer_id" and header in WORDS["contact"]:
         return CONTACT

@@ -10,16 +10,18 @@ import pandas as pd
 
 from rfm.config import FLAG, LANDING_COLUMNS, YES
 from rfm.onboarding.columns import PARTS, TELLING, VALUES, WORDS, meaning_of, name_score, plain_words, tokens_of
-from rfm.onboarding.kinds import FEWEST, MOST_KINDS, states_of
+from rfm.onboarding.kinds import FEWEST, MOST_KINDS
 from rfm.onboarding.money import Found, Lines, cash
 from rfm.onboarding.questions import Doubt
 
 NOTHING = frozenset(VALUES["nothing"])
 STATE_WORDS = frozenset((*WORDS["status"], *WORDS["line_type"]))
-PLAIN_PARTS = frozenset({"order", "line", "number", "filler"})
-ABILITY = ("able", "ing")  # returnable, returning customers
+OTHER_PARTS = frozenset({"customer", "product", "other", "price", "unit"})
+OTHER_WORDS = frozenset(("payment", "pay", "card", "address", "billing", "currency", "contact", "price", "unit"))
+BULLET = r"^(?:[-–•·↳*>+]|└)"  # before the parts of a set
+ABILITY = ("able", "returning")  # what can be, and customers who come again
 SHORTEST_STEM = 5
-COPIED, MINORITY = 0.6, 0.3  # share of the lines of refunds that repeat a sale; most lines that are refunds
+COPIED, MINORITY = 0.6, 0.5  # share of the lines of refunds that repeat a sale; most lines that are refunds
 SUFFIX = re.compile(r"[-_/ ]?[A-Za-z]{1,4}$")
 LETTERS = re.compile(r"^[A-Za-z]{1,4}(?=[-_]?[0-9])")
 
@@ -33,6 +35,12 @@ def found(lines: Lines, settled: Mapping[str, Any]) -> Found:
         if said := _telling(lines, column) or _referring(lines, column) or _state(lines, column):
             why, where = said
             yield from _doubt(lines, where & counts, f"{why} in {column!r}, which is not used")
+    for column in _states(settled):
+        if (said := _copies(lines, column)) and column != lines.sums.column:
+            yield from _doubt(lines, said[1] & counts, f"{said[0]} in {column!r}")
+    listed = lines.text("description").str.match(BULLET)
+    if listed.sum() >= FEWEST and not listed.all():
+        yield from _doubt(lines, listed & counts, "are listed below another, as parts of it are")
     yield from _of_numbers(lines, counts)
     yield from _of_signs(lines, counts)
 
@@ -46,7 +54,7 @@ def _counted(lines: Lines, settled: Mapping[str, Any]) -> pd.Series:
     """Return the lines above 0 that count by the settings."""
     counts = lines.amounts > 0
     out = {*settled.get("rules.not_sold", ()), *settled.get("rules.refunds", ())}
-    for column, _ in states_of(lines).values():
+    for column in _states(settled):
         counts &= ~lines.filled[column].str.lower().isin(out)
     if settled.get("rules.cancellation") == "prefix" and settled.get("rules.cancellation_pattern"):
         counts &= ~lines.text("invoice").str.contains(settled["rules.cancellation_pattern"])
@@ -55,21 +63,24 @@ def _counted(lines: Lines, settled: Mapping[str, Any]) -> pd.Series:
     return counts & ~lines.sums.where if len(lines.sums.where) else counts
 
 
+def _states(settled: Mapping[str, Any]) -> list[str]:
+    return [str(settled[name]) for name in ("columns.status", "columns.line_type") if settled.get(name)]
+
+
 def _unused(lines: Lines, settled: Mapping[str, Any]) -> Iterator[str]:
     """Yield the columns that no setting names."""
     used = {one.column for role, one in lines.matches.items() if role in LANDING_COLUMNS}
     used |= {str(value) for name, value in {**settled, **lines.known}.items() if name.startswith("columns.")}
-    used |= {column for column, _ in states_of(lines).values()}
     yield from (name for name in lines.values if name not in used and lines.filled[name].nunique() > 1)
 
 
 # ── columns that tell ─────────────────────────────────────────────────
 def tells(column: str, *kinds: str) -> bool:
     """Return True if a header says that something was undone, given back or a part of another."""
-    header, tokens = "".join(tokens_of(column)), {one for one in tokens_of(column) if not one.endswith(ABILITY)}
+    tokens = [one for one in tokens_of(column) if not one.endswith(ABILITY)]
     stems = [stem for kind in kinds or TELLING for stem in TELLING[kind]]
-    long = tuple(stem for stem in stems if len(stem) >= SHORTEST_STEM or not stem.isascii())
-    return bool(tokens & set(stems)) or bool(tokens) and any(stem in header for stem in long) and not header.endswith(ABILITY)
+    long = [stem for stem in stems if len(stem) >= SHORTEST_STEM or not stem.isascii()]
+    return bool(set(tokens) & set(stems)) or any(stem in "".join(tokens) for stem in long)
 
 
 def filled_in(lines: Lines, column: str) -> pd.Series:
@@ -92,14 +103,19 @@ def _state(lines: Lines, column: str) -> tuple[str, pd.Series] | None:
     further = [one for one in tokens if one not in STATE_WORDS]
     if len(values) > MOST_KINDS:
         return None
-    usual = texts.mode().iloc[0]
-    if len(further) < len(tokens) and all(PARTS.get(one, frozenset({""})) & PLAIN_PARTS for one in further):
+    named = len(further) < len(tokens) and not any(PARTS.get(one, frozenset()) & OTHER_PARTS for one in further)
+    if named and not set(further) & OTHER_WORDS:
         known = {one: meaning_of(one) in ("sold", "open") or plain_words(one) in VALUES["channels"] for one in values}
-        return ("have an unusual value", (texts != usual) & ~texts.map(known).fillna(True).astype(bool))
-    for value in texts.unique():
-        if value != usual and repeats(lines, texts == value):
-            return (f"repeat sales as refunds do, with {value!r}", texts == value)
-    return None
+        return ("have an unusual value", (texts != texts.mode().iloc[0]) & ~texts.map(known).fillna(True).astype(bool))
+    return _copies(lines, column)
+
+
+def _copies(lines: Lines, column: str) -> tuple[str, pd.Series] | None:
+    """Return the lines with a value of which most repeat sales of others."""
+    texts = lines.filled[column]
+    usual = texts.mode().iloc[0]
+    copies = (one for one in lines.values[column] if one != usual and repeats(lines, texts == one))
+    return next(((f"repeat others, as refunds and payments do, with {one!r}", texts == one) for one in copies), None)
 
 
 def _referring(lines: Lines, column: str) -> tuple[str, pd.Series] | None:

@@ -28,7 +28,7 @@ from rfm.onboarding.formats import dates_of, number_of, without_sign, zones
 from rfm.onboarding.guesses import GROWS, Profile
 from rfm.onboarding.identity import placeholder_customers
 from rfm.onboarding.questions import Finding
-from rfm.onboarding.sniff import Input, Sample, Tell
+from rfm.onboarding.sniff import Input, Sample, Tell, header_for
 from rfm.pipeline import stages
 from rfm.pipeline.schedule import NEWEST_SALE, OLDEST, newest
 from rfm.settings import Settings
@@ -36,7 +36,6 @@ from rfm.settings import Settings
 NEEDED = {"customer_id": "the customer", "invoice_date": "the date of the sale"}
 NAMED = NEEDED | {"price": "price or amount"}
 VALUE = re.compile(r"^[-+]?[0-9][0-9.,:/ -]*$")  # in place of a column name
-PENCE = re.compile(r"\b(?:pence|pennies|cents?|centimes|centesimi|cent[aei]vos)\b", re.IGNORECASE)
 ONE_CUSTOMER = 0.2  # of the lines
 CENT = Decimal("0.01")
 
@@ -46,7 +45,8 @@ def sample_findings(sample: Sample, lines: Profile, asked: Collection[str] = ())
     for name, header in sample.others.items():
         said = f"{name} has other columns than most files ({_short(header)}); export it with the same columns"
         yield Finding("mend", "columns", said)
-    if unusable := _of_header(sample, lines):
+    unusable = Finding("unusable", "columns", sample.spread) if sample.spread else _of_header(sample, lines)
+    if unusable:
         yield unusable
         return
     for role, match in lines.matches.items():
@@ -72,7 +72,8 @@ def _of_header(sample: Sample, lines: Profile) -> Finding | None:
     cells = list(sample.first.lines.column_names)
     missing = {role: named for role, named in NEEDED.items() if role not in lines.matches}
     if any(VALUE.search(cell) for cell in cells) and all(match.sure == "unsure" for match in lines.matches.values()):
-        return Finding("unusable", "columns", "no header: the first line has values; add a line with the column names above it")
+        said = f"no header: the first line has values; add a line with the column names above it{header_for(sample.first.header)}"
+        return Finding("unusable", "columns", said)
     if len(cells) == 1:
         said = "only one column; remove lines above the header, and separate fields by comma, semicolon, tab or bar"
         return Finding("unusable", "columns", said)
@@ -103,15 +104,14 @@ def _of_zones(lines: Profile) -> Iterator[Finding]:
 
 def _of_prices(lines: Profile) -> Iterator[Finding]:
     """Check whether there are prices, their scale, and whether they are amounts of lines."""
-    if "price" not in lines.matches:
+    if "price" not in lines.matches or "format.cents" in {*lines.known, *(getattr(one, "setting", "") for one in lines.found)}:
         return
     if GROWS in lines.matches["price"].reason:
         yield Finding("note", "prices", f"{lines.matches['price'].column!r} is not a price per piece: {GROWS}")
-    column, values = lines.matches["price"].column, lines.column("price")
-    marks = lines.numbers.decimal, lines.numbers.thousands
+    column, values, marks = lines.matches["price"].column, lines.column("price"), (lines.numbers.decimal, lines.numbers.thousands)
     numbers = pd.Series({value: number_of(without_sign(value), *marks) for value in values}, dtype=float).dropna()
     whole_and_large = len(numbers) > 20 and bool((numbers == numbers.round()).all()) and numbers.abs().median() >= 100
-    if not numbers.empty and PENCE.search(column) or whole_and_large:
+    if whole_and_large:
         said = f"{column!r} may be in pence or cents (median {numbers.median():,.0f})"
         yield Finding("mend", "prices", f"{said}, but a run reads pounds, euros …; please check")
 

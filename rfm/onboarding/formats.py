@@ -10,9 +10,9 @@ from functools import cache, lru_cache
 from itertools import islice
 from typing import NamedTuple
 
-from rfm.analysis.dates import FIRST_OF_LAST_CENTURY, MONTHS
+from rfm.analysis.dates import BESIDE_NAMES, FIRST_OF_LAST_CENTURY, MONTHS, before_date
 from rfm.analysis.parsing import CURRENCIES, CURRENCY, GROUPED, SPACES, TIDY, number_shape
-from rfm.config import month_names
+from rfm.config import WEEKDAY, month_names
 
 MARKS = ((".", ""), (",", ""), (".", ","), (",", "."), (",", " "), (".", " "), (".", "'"), (",", "'"))  # the simplest first
 MARKED = (".", ",")  # for the simplest numbers, if a currency sign is beside them
@@ -118,9 +118,10 @@ ORDERS = (  # of year, month and day, the usual ones first
     "%d{0}%b{0}%Y", "%d{0}%b{0}%y", "%b{0}%d{0}%Y", "%Y{0}%b{0}%d",
 )  # fmt: skip
 PATTERNS = (
+    "%b %d, %Y",
     *(order.format(mark) for order in ORDERS for mark in "-./ "),
     "%Y%m%d", "%d%m%Y", "%m%d%Y",
-    "%b %d, %Y", WEEK,
+    "%Y年%m月%d日", "%Y년 %m월 %d일", "%Y. %m. %d.", WEEK,
 )  # fmt: skip
 KINDS = 200  # shapes of dates that are compared with each pattern
 OLDEST = 1970  # sales before this year are as implausible as those after today
@@ -152,12 +153,14 @@ def dates_of(values: Mapping[str, int], today: dt.date | None = None) -> Dates:
     months = _language_of(days)
     kinds = list(dict.fromkeys(re.sub("[0-9]", "9", text) for text in days))[:KINDS]
     read = {
-        pattern: _read(days, pattern)
+        pattern: _read(days, pattern, months)
         for pattern in PATTERNS
         if pattern == WEEK or any(map(_date_shape(pattern).fullmatch, kinds))
     }
     shares = {pattern: sum(days[text] for text in found) / rows for pattern, found in read.items()}
     best = max(shares.values(), default=0.0)
+    if days and best < 0.5 and (named := _with_weekdays(days, today)).share > max(best, 0.5):
+        return named
     alike = [pattern for pattern, share in shares.items() if share >= best - 0.0005 and share > 0]
     counted = {name: sum(days[text] for text in days if _counted(text, name)) / rows for name in COUNTED}
     if max(counted.values()) > best:
@@ -168,6 +171,20 @@ def dates_of(values: Mapping[str, int], today: dt.date | None = None) -> Dates:
     chosen = min(alike, key=lambda one: (*_strangeness(set(read[one].values()), today), PATTERNS.index(one)))
     found = Dates(chosen, best, *_doubt(chosen, alike, read, today), months=months)
     return found if best == 1 else _mixed(found, days, read)
+
+
+def _with_weekdays(days: Mapping[str, int], today: dt.date | None) -> Dates:
+    """Detect how dates are written that have a day of the week before them."""
+    tried = []
+    for first in ("%b", "%d"):
+        rest: Counter[str] = Counter()
+        for text, count in days.items():
+            rest[re.sub(before_date(first).replace(r"\pL", r"[^\W\d_]"), "", text)] += count
+        tried.append(dates_of(rest, today) if not rest.keys() & days.keys() and "" not in rest else Dates("", 0.0, "", ""))
+    found = max(tried, key=lambda one: one.share if one.pattern and not one.pattern.startswith(WEEKDAY) else 0.0)
+    also = tuple(f"{WEEKDAY}{one}" for one in found.also)
+    fits = found.pattern in PATTERNS and found.pattern != WEEK
+    return found._replace(pattern=f"{WEEKDAY}{found.pattern}", also=also) if fits else Dates("", 0.0, "", "")
 
 
 def _mixed(found: Dates, days: Mapping[str, int], read: Mapping[str, Mapping[str, dt.date]]) -> Dates:
@@ -261,7 +278,7 @@ def _months_in(language: str) -> dict[str, int]:
 
 def _language_of(days: Collection[str]) -> str:
     """Return the language of the names of months; empty without names, or if the usual languages have them all."""
-    names = {name.casefold() for text in days for name in re.findall(r"[^\W\d_]{3,12}", text)}
+    names = {name.casefold() for text in days for name in re.findall(r"[^\W\d_]{3,12}", text)} - {"del"}
     if not names or len(names) > 60 or all(any(name[:size] in MONTH_OF for size in (4, 3)) for name in names):
         return ""
     return next((language for language in month_names() if names <= _months_in(language).keys()), "")
@@ -272,7 +289,9 @@ def _date_shape(pattern: str) -> re.Pattern[str]:
     """Return the regular expression of a pattern, with an optional time after it."""
     exact = pattern == ISO or not re.search("[^%a-zA-Z]", pattern)
     pieces = re.split("(%[Yymbd])", pattern)
-    shape = "".join(FIELDS[piece] if piece in FIELDS else re.escape(piece) for piece in pieces)
+    named = {" ": BESIDE_NAMES} if "%b" in pattern else {}
+    shape = "".join(FIELDS.get(piece) or named.get(piece, re.escape(piece)) for piece in pieces)
+    shape += "(?:[0-9]{6})?" if pattern == "%Y%m%d" else ""
     return re.compile((shape.replace("{1,2}", "{2}") if exact else shape) + TIME)
 
 
@@ -283,6 +302,9 @@ def date_of(text: str, pattern: str, months: str = "") -> dt.date | None:
     if pattern == WEEK:
         found = re.fullmatch("([0-9]{4})-?W([0-9]{2})", text.strip())
         return dt.date.fromisocalendar(int(found[1]), int(found[2]), 1) if found and 0 < int(found[2]) < 53 else None
+    if pattern.startswith(WEEKDAY):
+        pattern = pattern.removeprefix(WEEKDAY)
+        text = re.sub(before_date(pattern).replace(r"\pL", r"[^\W\d_]"), "", text.strip())
     found = _date_shape(pattern).fullmatch(text.strip())
     if not found:
         return None

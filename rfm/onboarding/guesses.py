@@ -7,13 +7,12 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 
-from rfm.analysis.parsing import CURRENCIES
 from rfm.config import EXTRA_KEYS, FLAG, LANDING_COLUMNS, Columns, Files, Shop
 from rfm.config import plain_name as header_plain
 from rfm.onboarding.columns import MONEY, Sure
 from rfm.onboarding.evidence import NOT_CANCELLED as NOT_CANCELLED
 from rfm.onboarding.evidence import some
-from rfm.onboarding.formats import sign_in, without_sign, zones
+from rfm.onboarding.formats import SIGN_OF, sign_in, without_sign, zones
 from rfm.onboarding.money import GROWS as GROWS
 from rfm.onboarding.profile import CHOSEN, LANDED
 from rfm.onboarding.profile import Profile as Profile
@@ -118,9 +117,8 @@ def _of_export(lines: Profile) -> Iterator[Guess]:
 
 def _of_shop(lines: Profile) -> Iterator[Guess]:
     money = lines.column("currency")
-    codes = {code: sign for sign, code in CURRENCIES.items()}
     header = lines.matches["price"].column if "price" in lines.matches else ""
-    coded = codes.get(max(money, key=money.__getitem__).upper(), "") if money else ""
+    coded = SIGN_OF.get(max(money, key=money.__getitem__).upper(), "") if money else ""
     if not header:
         yield Guess("shop.currency", "", "likely", "no prices: amounts are counts of pieces or lines")
     elif sign := lines.numbers.sign or coded or sign_in(header):

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from rfm.landing.files import date_in
-from rfm.onboarding.columns import NOBODY, PARTS, STAND_INS, STATUSES, meaning_of, plain_words
+from rfm.onboarding.columns import EARLY, NOBODY, PARTS, STAND_INS, meaning_of, plain_words
 from rfm.onboarding.money import Found, Lines, cash, some, totals, weighty
 from rfm.onboarding.questions import Doubt, Guess, Option, Question
 
@@ -119,7 +119,7 @@ def events(lines: Lines, state: str) -> Found:
 
 def _is_early(state: str) -> bool:
     """Return True for a state before a sale."""
-    return plain_words(state) in STATUSES["early"]
+    return plain_words(state) in EARLY
 
 
 # ── who bought ────────────────────────────────────────────────────────

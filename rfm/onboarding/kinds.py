@@ -18,7 +18,10 @@ BETWEEN, AROUND = r"[\W\d_]+", r"[\d\s%.,:()/@+-]*"  # words of a text; what may
 FEWEST, MOST_ORDERS, MOST_KINDS = 5, 500, 9  # orders that show a relation; of the sample
 BESIDE = 0.8  # share of orders with other lines
 TOLERANCE, LARGEST_SHARE = 0.021, 0.35
-SUM_WORDS, EXTRA_WORDS, DEPOSIT_WORDS, CHANNELS = (frozenset(VALUES[name]) for name in ("sums", "extras", "deposits", "channels"))
+SUM_WORDS, EXTRA_WORDS, GIFT_WORDS, DEPOSIT_WORDS, CHANNELS = (
+    frozenset(VALUES[name]) for name in ("sums", "extras", "gifts", "deposits", "channels")
+)
+UNNAMED = "\0"  # the kind of lines without a product
 
 
 # ── lines that are sums of others ─────────────────────────────────────
@@ -39,11 +42,11 @@ def sums_of(lines: Lines) -> Sums:
             return Sums(column, found, where=kinds.isin(set(found)))
     for role in ("description", "stock_code"):
         texts = lines.text(role)
-        keys = _keys(texts)
-        kinds = _candidates(keys, lines.orders)
+        unnamed = (lines.text("description") == "") & (lines.text("stock_code") == "")
+        kinds = _candidates(_keys(texts).mask(unnamed, UNNAMED), lines.orders)
         if found := {one: how for one, how in _adding_up(kinds, lines).items() if one}:
-            where = kinds.isin(set(found))
-            return Sums("", found, _pattern_of(texts[where]), where)
+            where = kinds.isin(set(found) - {UNNAMED})
+            return Sums("", found, _pattern_of(texts[where]) if where.any() else "", where)
     return Sums()
 
 
@@ -74,9 +77,9 @@ def _candidates(keys: pd.Series, orders: pd.Series) -> pd.Series:
     several = int((sizes > 1).groupby(orders).first().sum())
     rows, beside = keys.value_counts(), (sizes > 1).groupby(keys).mean()
     per_order = orders.groupby(keys).nunique()
-    fits = [one for one in rows.index if one and rows[one] == per_order[one] >= FEWEST and beside[one] >= BESIDE]
+    fits = [one for one in rows.index if one and per_order[one] >= FEWEST and beside[one] >= BESIDE]
     words = [one for one in fits if says_sum(one)]
-    others = [one for one in fits if one not in words and rows[one] >= several / 2]
+    others = [one for one in fits if one not in words and rows[one] == per_order[one] >= several / 2]
     return keys.where(keys.isin({*words[:6], *others[:3]}), "")
 
 
@@ -143,6 +146,14 @@ def other_lines(lines: Lines) -> Found:
             kinds = lines.filled[sums.column] if sums.column else _keys(lines.text("description")).where(sums.where, "")
             amount = float(lines.amounts[kinds.isin(set(values))].abs().sum())
             yield Doubt("sums", f"lines like {some(values)} {meaning}, and do not count", cash(amount))
+    if UNNAMED in sums.values:
+        unnamed = (lines.text("description") == "") & (lines.text("stock_code") == "")
+        said_unnamed = f"{int(unnamed.sum()):,} lines without a product are sums of others, and count"
+        yield Doubt("sums", said_unnamed, cash(float(lines.amounts[unnamed].abs().sum())))
+    gifts = lines.text("description").map(_named_as(lines.text("description"), GIFT_WORDS)).astype(bool) & ~extras
+    if gifts.any():
+        said_gifts = f"{int(gifts.sum()):,} lines are gift cards, and count; see rules.other_lines"
+        yield Doubt("products", said_gifts, cash(float(lines.amounts[gifts].abs().sum())))
     if extras.any():
         named = some(list(lines.text("description")[extras].unique()))
         said_extras = f"{int(extras.sum()):,} lines like {named} are no products, and do not count; see rules.other_lines"
@@ -152,7 +163,7 @@ def other_lines(lines: Lines) -> Found:
         where = extras | sums.where if sums.pattern else extras
         reason = f"{int(where.sum()):,} lines are sums of others, or no products"
         yield Guess("rules.other_lines", "|".join(patterns), "likely", reason)
-    paid = lines.text("description").map(_begins_with(lines.text("description"), DEPOSIT_WORDS)).astype(bool)
+    paid = lines.text("description").map(_named_as(lines.text("description"), DEPOSIT_WORDS)).astype(bool)
     if paid.any():
         said_paid = f"{int(paid.sum()):,} lines are deposits or final invoices; both count, so a sale may count twice"
         yield Doubt("deposits", said_paid, cash(float(lines.amounts[paid].abs().sum())))
@@ -161,18 +172,21 @@ def other_lines(lines: Lines) -> Found:
 def _extras(lines: Lines) -> pd.Series:
     """Return the lines without a product code whose text says that they are no product, such as shipping."""
     texts, codes = lines.text("description"), lines.text("stock_code")
-    named = texts.map(_begins_with(texts, EXTRA_WORDS)).astype(bool)
-    bare = (codes == "") | codes.map(_begins_with(codes, EXTRA_WORDS)).astype(bool)
+    words = EXTRA_WORDS | GIFT_WORDS
+    named = texts.map(_named_as(texts, words)).astype(bool)
+    bare = (codes == "") | codes.map(_named_as(codes, words)).astype(bool)
     several = lines.orders.map(lines.orders.value_counts()) > 1
     return named & bare & (several if (codes == "").all() else True) & (lines.amounts > 0)
 
 
-def _begins_with(texts: pd.Series, words: frozenset[str]) -> dict[str, bool]:
-    """Return for each text whether its first words are among some."""
+def _named_as(texts: pd.Series, words: frozenset[str]) -> dict[str, bool]:
+    """Return for each text whether its first or last words are among some."""
 
     def begins(text: str) -> bool:
-        tokens = [plain_words(word) for word in re.split(BETWEEN, text) if word][:3]
-        return any("".join(tokens[:size]) in words for size in range(1, len(tokens) + 1))
+        tokens = [plain_words(word) for word in re.split(BETWEEN, text) if word]
+        return any(
+            "".join(part) in words for size in range(1, min(len(tokens), 3) + 1) for part in (tokens[:size], tokens[-size:])
+        )
 
     return {text: begins(text) for text in texts.unique()}
 

@@ -282,6 +282,33 @@ def fractions(lines: Lines) -> Found:
         yield Guess("format.fractions", True, "likely", "some quantities are no whole numbers")
 
 
+CENTS = frozenset("cent cents pence pennies penny centimes centesimi centavos céntimos centimos minor".split())  # noqa: SIM905
+SERVICE = re.compile(r"(?:ch|pi|py|cus|in|txn|pay|order|tr)_[A-Za-z0-9]")  # ids of payment services
+
+
+def in_cents(lines: Lines) -> Found:
+    """Read whole amounts as cents if their header says so; ask if they are of a payment service, which often writes cents."""
+    if "price" not in lines.matches or "format.cents" in lines.known:
+        return
+    column = lines.matches["price"].column
+    numbers = lines.parsed(column).abs()
+    if numbers.empty or not bool((numbers == numbers.round()).all()):
+        return
+    if CENTS & set(re.split(r"[\W_]+", column.casefold())):
+        yield Guess("format.cents", True, "sure", f"{column!r} is in cents")
+    elif numbers.median() >= 100 and any(map(SERVICE.match, _ids(lines))):
+        customers, _, revenue = totals(lines, lines.amounts)
+        cents = Option(True, "cents: 1999 is 19.99", revenue / 100, customers)
+        options = [cents, Option(False, "whole units", revenue, customers)]
+        yield Question(
+            "format.cents", f"Is {column!r} in cents?", options, "all amounts are whole, and payment services write cents"
+        )
+
+
+def _ids(lines: Lines) -> list[str]:
+    return [one for role in ("invoice", "customer_id") for one in list(lines.column(role))[:20]]
+
+
 def unsure_marks(lines: Lines) -> Found:
     """Ask what 1.250 is, if the digits do not say it."""
     if lines.numbers.sure or "price" not in lines.matches or {"format.decimal", "format.thousands"} & lines.known.keys():
@@ -348,7 +375,7 @@ def units(lines: Lines) -> Found:
     if large and (hundred or not quantity or SMALL_UNITS & set(_words(quantity.column))):
         said = f"{price.column!r} is a price of another unit than the quantity"
         yield Doubt("units", said, cash(float(lines.amounts.abs().sum())))
-    if not quantity:
+    if not quantity and name_score("price", price.column) <= name_score("amount", price.column):
         return
     used = {one.column for one in lines.matches.values()}
     for column in lines.values:
@@ -370,4 +397,4 @@ def _words(column: str) -> list[str]:
     return [plain_words(one) for one in re.split(r"[\W\d_]+", column) if one]
 
 
-RULES = (order_totals, rival_amounts, price_decimals, fractions, unsure_marks, currencies, discounts_left_on, units)
+RULES = (order_totals, rival_amounts, in_cents, price_decimals, fractions, unsure_marks, currencies, discounts_left_on, units)

@@ -92,7 +92,9 @@ def _files(report: Report) -> str:
         return f"[bold]{literal(named)}[/]"
     first = report.sample.first
     between = {"\t": "tab", ";": "semicolon", ",": "comma", "|": "bar", " ": "blanks"}[first.between]
-    total = sum(int(report.place.system.size(f"{report.place.root}/{name}") or 0) for name in names)
+    total = sum(
+        int(report.place.system.size(f"{report.place.root}/{name}") or 0) for name in names if name not in report.sample.refused
+    )
     layout = "" if first.encoding in {one.label for one in FORMATS} else f", separated by {between}"
     return f"[bold]{literal(named)}[/]  [dim]{file_size(total)}, {first.encoding}{layout}[/]"
 

@@ -22,8 +22,8 @@ from rfm.analysis.quality.gate import FITS_HEADER, QuarantineReason
 from rfm.config import EXTRA_KEYS, Columns, plain_name
 from rfm.errors import InputError, SettingsError, friendly_io_errors
 from rfm.landing.csv import read_records, records_of
-from rfm.landing.decode import FORMATS, GZIP_MAGIC, UTF8_BOM, UTF16_BOMS, after_last_line, decode_stream, detect_format
-from rfm.landing.files import filesystem, outside_reports, temporary, walk
+from rfm.landing.decode import after_last_line, decode_stream, detect_format
+from rfm.landing.files import filesystem, outside_reports, spelled, temporary, walk
 from rfm.landing.header import (
     AUTO,
     BLANK,
@@ -38,33 +38,13 @@ from rfm.landing.header import (
     whitespace_reader,
     with_places,
 )
-from rfm.onboarding.columns import MADE, ROLES, name_score
+from rfm.landing.reader import why_not_read
+from rfm.onboarding.columns import HEAD, name_score
+from rfm.onboarding.encodings import encoding_of
 from rfm.settings import Settings, absolute
 
 # ── the beginning of a file ──────────────────────────────────────────
 GLANCE = 8 << 20  # bytes that are read
-WESTERN = (  # the letters of each language beside a to z
-    "äöüÄÖÜß", "àâçèéêëîïôùûœæÀÇÈÉÊŒ", "áéíñóúüÁÉÍÑÓÚ¿¡", "àèéìòùÀÈÉ", "àáâãçéêíóôõúÁÂÃÇÉÊÍÓÔÕÚ", "åäöéÅÄÖ", "æøåéÆØÅ", "ëéèïöüó",
-    "áðéíóúýþæöÁÐÉÍÓÚÝÞÆÖ",
-)  # fmt: skip
-CENTRAL = (
-    "ąćęłńóśźżĄĆĘŁŃÓŚŹŻ", "áčďéěíňóřšťúůýžÁČĎÉĚÍŇÓŘŠŤÚŮÝŽ", "áäčďéíĺľňóôŕšťúýžÁČĎÉÍĽŇÓŠŤÚÝŽ", "áéíóöőúüűÁÉÍÓÖŐÚÜŰ",
-    "ăâîșțşţĂÂÎŞŢ", "čćđšžČĆĐŠŽ", "äöüÄÖÜß",
-)  # fmt: skip
-CODECS: dict[str, tuple[str, ...]] = {  # the most likely first
-    "cp1252": WESTERN, "cp850": WESTERN, "mac_roman": WESTERN, "cp1250": CENTRAL, "iso8859_2": CENTRAL,
-    "cp1254": ("çğıöşüÇĞİÖŞÜâî",), "cp1257": ("ąčęėįšųūžĄČĘĖĮŠŲŪŽ", "āčēģīķļņšūžĀČĒĢĪĶĻŅŠŪŽ", "äõöüšžÄÕÖÜŠŽ"),
-    "cp1255": ("א-ת",), "cp1251": ("а-яіїєґА-Я",), "koi8_r": ("а-яА-Я",), "cp866": ("а-яА-Я",),
-    "cp1253": ("α-ωάέήίόύώϊΑ-ΩΆΈΉΊΌ",),
-    "cp1256": ("ء-ي",), "cp949": ("가-힣",), "gb18030": ("一-龠",), "euc_jp": ("ぁ-ヶー一-龠",),
-    "big5": ("一-龠",), "cp932": ("ぁ-ヶー一-龠",),
-}  # fmt: skip
-COMMON = "€£°’‘“”–…§«»º\u00a0"
-USUAL = {  # first bytes of the characters that are in daily use, of codecs with two bytes per character
-    "cp949": ((0xB0, 0xC8),), "gb18030": ((0xB0, 0xD7),), "big5": ((0xA4, 0xC6),), "euc_jp": ((0xA4, 0xA5), (0xB0, 0xCF)),
-    "cp932": ((0x82, 0x83), (0x88, 0x98)),
-}  # fmt: skip
-NAMES = {"cp1252": "Windows-1252", "cp1250": "Windows-1250", "cp1251": "Windows-1251", "cp932": "Shift JIS"}
 
 
 class FileProfile(NamedTuple):
@@ -84,7 +64,7 @@ class FileProfile(NamedTuple):
 def sniff(system: fsspec.AbstractFileSystem, path: str, name: str, limit: int = GLANCE) -> FileProfile:
     """Read the beginning of a file."""
     with system.open(path, "rb") as file:
-        encoding, codec = _encoding(file.read(limit))
+        encoding, codec = encoding_of(file.read(limit))
     with system.open(path, "rb") as file:
         sheets: dict[str, str] = {}
         text, last = _beginning(decode_stream(file, name, codec, sheets), limit)
@@ -118,59 +98,6 @@ def _table(text: bytes, last: bool, name: str, encoding: str, codec: str, sheets
     lines = table.filter(kept).rename_columns(names)
     ragged = sum(not kind_of(next(whitespace_reader([one["_raw"]], between), []), names, ragged=True) for one in bad)
     return FileProfile(encoding, codec, wanted, between, lines, ragged, last, header, sheets or {})
-
-
-def _encoding(raw: bytes) -> tuple[str, str]:
-    """Detect an encoding; return it in words, and as the codec to set."""
-    if raw.startswith(GZIP_MAGIC):
-        return "gzip", AUTO
-    if label := next((one.label for one in FORMATS if one.label and re.match(one.magic, raw, re.DOTALL)), ""):
-        return label, AUTO
-    if raw.startswith(UTF16_BOMS):
-        return "UTF-16", AUTO
-    if codec := _utf16(raw[: 1 << 16]):
-        return "UTF-16 without a byte order mark", codec
-    if _is_utf8(raw):
-        return "UTF-8 with a byte order mark" if raw.startswith(UTF8_BOM) else "ASCII" if raw.isascii() else "UTF-8", AUTO
-    sample = raw[: 1 << 18]
-    codec = max(CODECS, key=lambda one: _likeness(sample, one))
-    return NAMES.get(codec, codec), AUTO if codec == "cp1252" else codec
-
-
-def _utf16(raw: bytes) -> str:
-    """Return the order of bytes of UTF-16 without a mark: digits and separators have a zero on the same side; else nothing."""
-    zeros = raw[::2].count(0), raw[1::2].count(0)
-    if max(zeros) < 0.1 * len(raw) / 2 or min(zeros) > 0.1 * max(zeros):
-        return ""
-    return "utf-16-be" if zeros[0] > zeros[1] else "utf-16-le"
-
-
-def _likeness(raw: bytes, codec: str) -> tuple[int, float]:
-    """Return how much a text looks like one of a codec: headers that are words, and letters of one language."""
-    text = raw.decode(codec, "replace")
-    odd = Counter(letter for letter in text if not letter.isascii())
-    words = {word for line in text.splitlines()[:5] for word in re.split(r"[,;|\t\"]", line) if not word.isascii()}
-    known = sum(any(name_score(role, word) >= MADE for role in ROLES) for word in words)
-    usual = {letter for letter in odd if _is_usual(letter, codec)}
-    languages = [usual & set(re.findall(f"[{letters}{COMMON}]", "".join(odd))) for letters in CODECS[codec]]
-    fitting = max(sum(map(odd.__getitem__, letters)) for letters in languages)
-    swapped = len(re.findall(r"[a-zа-я][А-Я]", text))  # of two codecs for one script, one mixes the cases
-    return known, (fitting - swapped) / max(odd.total(), 1)
-
-
-def _is_usual(letter: str, codec: str) -> bool:
-    """Return True for a letter in daily use."""
-    first = letter.encode(codec, "replace")[0]
-    return codec not in USUAL or any(least <= first <= most for least, most in USUAL[codec])
-
-
-def _is_utf8(raw: bytes) -> bool:
-    """Return True if bytes are UTF-8, apart from a last character that may be cut."""
-    try:
-        raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        return error.start > len(raw) - 4
-    return True
 
 
 # ── the line of a row ────────────────────────────────────────────────
@@ -247,7 +174,7 @@ def input_of(files: Sequence[str], pattern: str) -> Input:
     folders = [one.rpartition("/")[0] for one in found]
     landing = folders[0] if len(set(folders)) == 1 else _common(folders)
     system, root = filesystem(landing)
-    return Input(landing, system, root, [one.removeprefix(f"{landing}/") for one in dict.fromkeys(found)])
+    return Input(landing, system, root, [spelled(one.removeprefix(f"{landing}/")) for one in dict.fromkeys(found)])
 
 
 def _common(folders: Sequence[str]) -> str:
@@ -287,6 +214,7 @@ class Sample:
     glances: dict[str, FileProfile] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)  # file: why it cannot be read
     others: dict[str, str] = field(default_factory=dict)  # file with other columns: its header
+    spread: str = ""  # how to join files that have the parts of a sale
 
     @property
     def first(self) -> FileProfile:
@@ -316,11 +244,10 @@ def look_at(place: Input, tell: Tell = silent) -> Sample:
     for done, name in enumerate(names):
         tell("sampling files", done, len(names))
         try:
-            with friendly_io_errors(f"{name}: cannot be read"):
-                path = f"{place.root}/{name}"
-                sample.glances[name] = sniff(place.system, path, PurePosixPath(name).name, GLANCE // len(names))
-        except InputError as error:
-            sample.refused[name] = str(error)
+            path = f"{place.root}/{name}"
+            sample.glances[name] = sniff(place.system, path, PurePosixPath(name).name, GLANCE // len(names))
+        except Exception as error:  # noqa: BLE001 (one file never stops the others)
+            sample.refused[name] = why_not_read(name, error)
     return _of_one_kind(sample)
 
 
@@ -331,13 +258,45 @@ def _spread(names: Sequence[str], most: int) -> list[str]:
     return [names[round(i * (len(names) - 1) / (most - 1))] for i in range(most)]
 
 
+PARTS_OF_SALES = ("customer_id", "invoice_date", "price")
+CDNOW = re.compile(r"[0-9]{5} ([0-9]{4} )?[0-9]{8} [0-9]+ [0-9]+[.][0-9]+")  # a line, with or without the number in a sample
+
+
+def header_for(line: str) -> str:
+    """Return the header that a known data set without one needs, as a remedy; empty for others."""
+    found = CDNOW.fullmatch(" ".join(line.split()))
+    return f": id{' sample' if found[1] else ''} date number dollars (the columns of CDNOW)" if found else ""
+
+
+def _joined(glances: Mapping[str, FileProfile]) -> str:
+    """Return how to join files of which none has a customer, a date and an amount, but all together have; else nothing."""
+    kinds = {tuple(one.lines.column_names): name for name, one in glances.items()}
+    roles = {names: {role for role in PARTS_OF_SALES if _has(role, names)} for names in kinds}
+    if len(kinds) < 2 or any(len(found) == len(PARTS_OF_SALES) for found in roles.values()):
+        return ""
+    if set().union(*roles.values()) < set(PARTS_OF_SALES):
+        return ""
+    needed = [names for names in kinds if roles[names]]
+    counts = Counter(plain for names in needed for plain in {plain_name(name) for name in names})
+    keys = list(dict.fromkeys(name for names in needed for name in names if counts[plain_name(name)] > 1))
+    shown = ", ".join(f"{kinds[names]} ({', '.join(names[:5])})" for names in needed)
+    by = f" by {', '.join(dict.fromkeys(keys))}" if keys else ""
+    return f"sales are spread over {len(needed)} files: {shown}; join them{by} into one, with a line for each line of an order"
+
+
+def _has(role: str, names: Sequence[str]) -> bool:
+    """Return True if a column is named for a role; an amount serves as a price."""
+    return any(name_score(one, name) >= HEAD for name in names for one in ((role, "amount") if role == "price" else (role,)))
+
+
 def _of_one_kind(sample: Sample) -> Sample:
     """Keep the files whose columns most files have, and list the others."""
+    sample.spread = _joined(sample.glances)
     headers = [tuple(one.lines.column_names) for one in sample.glances.values()]
     usual = max(headers, key=headers.count, default=())
     for name, one in list(sample.glances.items()):
         if tuple(one.lines.column_names) != usual:
-            sample.others[name] = one.header
+            sample.others |= {} if sample.spread else {name: one.header}
             del sample.glances[name]
     return sample
 

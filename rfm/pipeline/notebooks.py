@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rfm.errors import QUOTED, RfmError, SettingsError, explain_cloud_error, friendly_io_errors, printable, redact, unknown
+from rfm.errors import QUOTED, RfmError, SettingsError, friendly_io_errors, in_words, printable, redact, unknown
 from rfm.landing.decode import mask_of
 from rfm.landing.files import list_files
 from rfm.pipeline.stages import STAGES
@@ -122,7 +122,9 @@ def execute(notebook: Path, work: Path, parameters: Mapping[str, Any], kernel: M
     except papermill.PapermillExecutionError as error:
         return NotebookResult(_reason(error.ename, str(error.evalue)))
     except (CellTimeoutError, DeadKernelError, RuntimeError) as error:
-        return NotebookResult(f"the kernel died or did not answer ({type(error).__name__}); run it by hand to see more")
+        return NotebookResult(
+            f"the kernel died or did not answer ({type(error).__name__}), as when memory is short; run it by hand to see more"
+        )
     finally:
         _redact(work / notebook.name)
     left = any(output.output_type == "error" for cell in done.cells for output in cell.get("outputs", ()))
@@ -157,8 +159,10 @@ def _reason(kind: str, said: str) -> str:
     said = printable(" ".join(redact(said).split()))
     if said and kind in OWN_ERRORS:
         return said
-    known = explain_cloud_error(f"{kind}: {said}")  # Polars raises it when a bucket fails in the middle of a stage
-    return f"a service failed: {known}" if known else f"{kind}: {QUOTED.sub('…', said)}".removesuffix(": ")
+    if kind == "CellExecutionError" and not said:  # the kernel could not even send what went wrong
+        return "a cell ended without a word, as when memory is short, or too few files may be open (`ulimit -n`)"
+    known = in_words(f"{kind}: {said}")  # Polars raises it when a bucket fails in the middle of a stage
+    return known or f"{kind}: {QUOTED.sub('…', said)}".removesuffix(": ")
 
 
 def _redact(notebook: Path) -> None:

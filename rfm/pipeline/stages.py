@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rfm import contracts as tables
 from rfm.contracts import BRONZE, CLUSTER_MODELS, CLUSTERED, GOLD, HISTORY, LEDGER, OF_THE_DAY, QUARANTINE, RUN_WARNINGS, SILVER
+from rfm.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -245,7 +246,14 @@ def predecessor(lake: Lake, settings: Settings, run_date: dt.date, refit: bool =
     from rfm.analysis.clustering.model import Model
 
     model = Model.predecessor(lake.frame(CLUSTER_MODELS), run_date, settings.clusters, refit)
-    return Clustering(lake.frame(HISTORY, UpdateDate=[model.date]), model) if model else None
+    if not model:
+        return None
+    customers = lake.frame(HISTORY, UpdateDate=[model.date])
+    if customers.empty:
+        raise InputError(
+            f"{HISTORY}: holds no customer of {model.date}, which has a model; `rfm repair` says what can be rebuilt"
+        )
+    return Clustering(customers, model)
 
 
 def cluster_customers(

@@ -13,6 +13,7 @@ import io
 import json
 import os
 import re
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
@@ -56,10 +57,11 @@ def read_runs(fs: Any, root: str) -> dict[str, Any]:
         return {"runs": [], "newest": None}
     try:
         site = json.loads(fs.cat_file(f"{root}/runs.json"))
-        _ = [run_date_of(run) for run in (site["newest"], *site["runs"])]
+        runs = [site["newest"], *site["runs"]]
+        _ = [(run_date_of(run), f"{run['status'] or '':s}", {**(run.get("segments") or {})}) for run in runs]
         return site
-    except (ValueError, KeyError, TypeError, AttributeError, InputError) as error:
-        raise InputError(f"{root}/runs.json: is not a list of runs ({error}); move it away") from error
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, InputError) as error:
+        raise InputError(f"{root}/runs.json: is not a list of runs ({type(error).__name__}); move it away") from error
 
 
 def run_date_of(record: Mapping[str, Any]) -> str:
@@ -81,14 +83,24 @@ def published_record(reports: str, day: dt.date) -> dict[str, Any]:
         text = system.cat_file(place)
     try:
         return _checked(json.loads(text), day)
-    except (ValueError, KeyError, TypeError, AttributeError, InputError) as error:
-        raise InputError(f"{place}: is not a run record ({type(error).__name__}: {error}); publish the day again") from None
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError, InputError) as error:
+        raise InputError(f"{place}: is not a run record ({type(error).__name__}); publish the day again") from None
+
+
+SHAPE = {"stages": list, "warnings": list, "errors": list, "status": str, "started": str, "seconds": int | float} | dict.fromkeys(
+    ("code", "parameters", "settings", "tables", "summary", "stability", "versions"), dict
+)
 
 
 def _checked(record: dict[str, Any], day: dt.date) -> dict[str, Any]:
     """Return the record if day, stages and settings are valid; a person may have edited it."""
     if run_date_of(record) != day.isoformat():
         raise ValueError(f"it is of {record['run_date']}")
+    for name, kind in SHAPE.items():
+        if record.get(name) is not None and not isinstance(record[name], kind):
+            raise ValueError(f"{name} is a {type(record[name]).__name__}")
+    for part in (*(record.get("tables") or {}).values(), *((record.get("summary") or {}).get("segments") or ())):
+        _ = {**part}
     for stage in record.get("stages", ()):
         states = {**stage.get("reads", {}), **stage.get("writes", {})}
         _ = f"{stage['name']:s}", [int(state["version"]) for state in states.values()]
@@ -236,6 +248,7 @@ def _note(fs: Any, root: str, files: Mapping[str, str]) -> None:
 
 # ── serve ────────────────────────────────────────────────────────────
 HOST = "127.0.0.1"
+LONGEST_PATH = 2000  # characters of an address; a longer one is no page
 EVERY = 2000  # milliseconds between two checks of the list of runs
 POLICY, SERVED_POLICY = "default-src 'none';", "default-src 'none'; connect-src 'self';"  # of a page as a file, and as served
 RELOAD = f"""
@@ -256,7 +269,7 @@ def server(reports: str, port: int = 0) -> ThreadingHTTPServer:
     if not (Path(reports) / "index.html").is_file():
         raise InputError(f"{reports}: no published report to serve; `rfm daily` makes one, `--reports` names its folder")
     try:
-        return ThreadingHTTPServer((HOST, port), partial(_Pages, directory=reports))
+        return _Server((HOST, port), partial(_Pages, directory=reports))
     except OSError as error:
         if error.errno not in (errno.EADDRINUSE, errno.EACCES):
             raise
@@ -271,6 +284,15 @@ def inject_live_reload(page: str) -> str:
     return page.replace(POLICY, SERVED_POLICY, 1).replace("</head>", f'<script nonce="{found[1]}">{RELOAD}</script>\n</head>', 1)
 
 
+class _Server(ThreadingHTTPServer):
+    """A server that says nothing of a browser that leaves in the middle."""
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Show what went wrong with a request, unless its sender left."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handle_error(request, client_address)
+
+
 class _Pages(SimpleHTTPRequestHandler):
     """Serve the site on localhost with live reload; no request log, no other host name."""
 
@@ -278,6 +300,9 @@ class _Pages(SimpleHTTPRequestHandler):
         """Send the headers and return the content."""
         if self.headers.get("Host", "").rpartition(":")[0] not in (HOST, "localhost"):
             self.send_error(HTTPStatus.FORBIDDEN)
+            return None
+        if "%00" in self.path or "\0" in self.path or len(self.path) > LONGEST_PATH:
+            self.send_error(HTTPStatus.NOT_FOUND)
             return None
         address = self.path.partition("?")[0]
         path = Path(self.translate_path(self.path)) / ("index.html" if address.endswith("/") else "")
@@ -293,7 +318,7 @@ class _Pages(SimpleHTTPRequestHandler):
 
     def end_headers(self) -> None:
         """Let the browser cache only files whose names hold the hash of their content."""
-        kept = "max-age=31536000, immutable" if self.path.startswith("/assets/") else "no-cache"
+        kept = "max-age=31536000, immutable" if getattr(self, "path", "").startswith("/assets/") else "no-cache"
         self.send_header("Cache-Control", kept)
         super().end_headers()
 

@@ -329,7 +329,21 @@ def test_any_amount_in_any_format_reads_back(amounts: list[Decimal], form: tuple
         assert silver["TotalPrice"].to_list() == wanted
 
 
-BESIDE = ["$1,234.50", "-$1,234.50", "£ 1,234.50", "1,234.50\u202f€", "1,234.50 EUR", "CHF 1,234.50", "1,234.50 kr", " ¥1,234.5 "]
+BESIDE = [
+    "1,234.50 TL",
+    "1,234.50 руб.",
+    "1,234.50 лв",
+    "1,234.50円",
+    "1,234.50 Kč",
+    "$1,234.50",
+    "-$1,234.50",
+    "£ 1,234.50",
+    "1,234.50\u202f€",
+    "1,234.50 EUR",
+    "CHF 1,234.50",
+    "1,234.50 kr",
+    " ¥1,234.5 ",
+]
 
 
 @pytest.mark.parametrize("name", [*ENGINES, "duckdb"])
@@ -410,6 +424,7 @@ NO_DAYS = {
     ],
     "%m/%d/%Y": ["31/12/2025", "12-31-2025", "02/30/2025"],
     "%Y%m%d": ["2025011", "20251301", "202501011", "2025-01-01"],
+    "%a %d.%m.%Y": ["Mo 31.04.2025", "Mo"],
     "%d-%b-%Y": ["31-Feb-2025", "1-Foo-2025", "Dec-31-2025"],
 }
 
@@ -421,6 +436,35 @@ def test_what_is_no_day_in_the_pattern_is_refused(pattern: str) -> None:
         silver, quarantine = map(engine.collect, clean(engine.frame(lines), dialect=dated(pattern)))
         assert silver.is_empty()
         assert set(quarantine["failed_expectations"]) == {"valid_invoice_date"}
+
+
+WRITTEN = {  # pattern, language of the months: dates of 3 March 2025
+    ("%a %d.%m.%Y", ""): ["Mo 03.03.2025", "Mo., 3.3.2025", "(Mo) 03.03.2025 10:05"],
+    ("%a %d %b %Y", ""): ["Mon, 3 Mar 2025", "lunes 3 de marzo de 2025", "lundi 3 mars 2025", "Mon, 03 Mar 2025 10:00:00 +0000"],
+    ("%a %b %d %Y", ""): ["Monday, March 3, 2025", "Mon Mar 03 2025"],
+    ("%d %b %Y", ""): ["3rd March 2025", "3 de marzo de 2025", "3. März 2025", "3rd of March 2025"],
+    ("%d %b %Y", "ru"): ["3 марта 2025 г."],
+    ("%Y年%m月%d日", ""): ["2025年3月3日", "2025年03月03日 10:05"],
+    ("%Y%m%d", ""): ["20250303101500"],
+}
+
+
+@pytest.mark.parametrize("name", [*ENGINES, "duckdb"])
+@pytest.mark.parametrize(("pattern", "months"), WRITTEN)
+def test_dates_with_weekdays_and_ordinals(name: str, pattern: str, months: str) -> None:
+    engine, texts = (ENGINES | QUERY_ENGINES)[name], WRITTEN[pattern, months]
+    silver, _ = clean(engine.frame([LINE | {"InvoiceDate": text} for text in texts]), dialect=dated(pattern, months=months))
+    assert engine.collect(silver)["InvoiceDate"].to_list() == [dt.date(2025, 3, 3)] * len(texts)
+
+
+@pytest.mark.parametrize("name", [*ENGINES, "duckdb"])
+@pytest.mark.parametrize("more", [{}, {"price_decimals": 4}, {"fractions": True}])
+def test_amounts_in_cents_are_divided_once(name: str, more: dict[str, Any]) -> None:
+    engine, prices = (ENGINES | QUERY_ENGINES)[name], {"1999": 1999, "100": 100, "7": 7, "1,999 cents": None, "-250": -250}
+    lines = [LINE | {"Quantity": "2", "Price": price} for price in prices]
+    judged = engine.collect(judge(engine.frame(lines), dialect=Dialect(format=Format(cents=True, **more))))
+    assert judged["Cents"].to_list() == list(prices.values())
+    assert judged["TotalCents"].to_list()[:3] == [3998, 200, 14]
 
 
 def test_months_have_names_in_several_languages() -> None:

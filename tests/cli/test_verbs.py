@@ -290,6 +290,42 @@ def test_no_permission_and_a_stop_by_hand(refused, monkeypatch, raised, status, 
     assert complaint.startswith(said)
 
 
+SILVER_FILE = "/x/lake/retail_transactions_silver/part-0.parquet"
+
+
+@pytest.mark.parametrize(
+    ("raised", "said"),
+    [
+        (OSError(28, "No space left on device"), "rfm: the disk is full; free some space, then run again"),
+        (RuntimeError("Generic LocalFileSystem error: os error 28"), "rfm: the disk is full"),
+        (OSError(30, "Read-only file system", "/x/lake"), "rfm: /x/lake: the disk is read-only; name another place"),
+        (OSError(24, "Too many open files"), "rfm: too few files may be open at once; raise the limit, as with `ulimit -n 1024`"),
+        (MemoryError(), "rfm: there is too little memory"),
+        (
+            FileNotFoundError(f"No such file or directory (os error 2): {SILVER_FILE}"),
+            "rfm: retail_transactions_silver: a data file",
+        ),
+        (
+            RuntimeError("parquet: File out of specification: x"),
+            "rfm: a data file of the lake is missing or damaged; `rfm repair`",
+        ),
+        (
+            type("PanicException", (BaseException,), {})("range.end as u64 <= self.size"),
+            "rfm: a data file of the lake is missing",
+        ),
+    ],
+)
+def test_a_fault_of_the_ground_is_one_sentence(refused, monkeypatch, raised, said):
+    def fail(*_: object, **__: object) -> None:
+        raise raised
+
+    monkeypatch.setattr(options, "load_settings", fail, raising=False)
+    ended, complaint = refused("status")
+    assert ended == 1
+    assert complaint.startswith(said)
+    assert complaint.count("\n") == 1
+
+
 def test_a_defect_of_the_program_is_not_hidden(monkeypatch):
     def fail(*_: object, **__: object) -> None:
         raise ZeroDivisionError

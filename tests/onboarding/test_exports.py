@@ -62,6 +62,7 @@ HEADS = {  # headers as documented, and one line with {n} for a number, {c} for 
         "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country",
         "53{n},85123A,MUG,2,3/{d}/2026 8:26,9.50,17{c},Germany",
     ),
+    "CDNOW": ("id,date,number,dollars", "0{c},202603{d},2,{n}.50"),
     "Superstore": (
         "Row ID,Order ID,Order Date,Ship Date,Customer ID,Country,Product ID,Product Name,Sales,Quantity,Discount,Profit",
         "{n},CA-2026-{n},3/{d}/2026,3/28/2026,CG-{c},United States,FUR-1,Mug,19.00,2,0.2,6.10",

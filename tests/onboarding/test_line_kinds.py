@@ -12,6 +12,8 @@ import pandas as pd
 import pytest
 
 from rfm.onboarding import check
+from rfm.onboarding.profile import Profile
+from rfm.onboarding.questions import Guess
 
 TODAY = dt.date(2026, 11, 23)
 Row = dict[str, Any]
@@ -162,6 +164,36 @@ def payments_below_0() -> Iterator[Row]:
         yield order.line("", -order.total, Rec="P")
 
 
+@kind(SOLD)
+def sums_without_quantity_and_price() -> Iterator[Row]:
+    for order in ORDERS:
+        yield from order.lines(**PRICED)
+        yield order.line("Subtotal", order.total, Qty="", Price="")
+
+
+@kind(SOLD)
+def two_rates_of_a_tax() -> Iterator[Row]:
+    for order in ORDERS:
+        yield from order.lines()
+        yield order.line("VAT 20%", order.items[0].amount / 5)
+        if len(order.items) > 1:
+            yield order.line("VAT 5%", (order.total - order.items[0].amount) / 20)
+
+
+@kind(SOLD)
+def a_sum_without_a_name() -> Iterator[Row]:
+    for order in ORDERS:
+        yield order.line("", order.total)
+        yield from order.lines()
+
+
+@kind(SOLD)
+def invoices_and_their_payments() -> Iterator[Row]:
+    for order in ORDERS:
+        yield order.head | {"Type": "Invoice", "Amount": order.total}
+        yield order.head | {"Order": f"P{order.number}", "Type": "Payment", "Amount": order.total}
+
+
 # ── what was taken back ────────────────────────────────────────────────────────────────────────────
 def taken_back(number: Callable[[Order], str], **more: Any) -> Iterator[Row]:
     """Yield all orders, and credit notes with amounts above 0 for some."""
@@ -231,38 +263,6 @@ def cancellations_and_new_bookings() -> Iterator[Row]:
             yield from (line | {"Order": f"{line['Order']}-{suffix}"} for line in lines)
 
 
-# ── columns that tell what did not happen ──────────────────────────────────────────────────────────
-def telling(name: str, value: Callable[[Order], str], usual: str = "") -> Callable[[], Iterator[Row]]:
-    """Return an export with a column that is filled in some orders."""
-
-    def made() -> Iterator[Row]:
-        for order in ORDERS:
-            told = value(order) if order in rest() else usual
-            yield from (line | {name: told} for line in order.lines(Qty=lambda one: one.quantity))
-
-    return made
-
-
-for column, value, usual in (
-    ("cancelled_at", lambda one: f"{one.head['Date']} 10:00", ""),
-    ("deleted_at", lambda one: one.head["Date"], ""),
-    ("voided", lambda one: "1", "0"),
-    ("is_test", lambda one: "true", "false"),
-    ("Test order", lambda one: "yes", ""),
-    ("Qty Cancelled", lambda one: "1", "0"),
-    ("Qty Refunded", lambda one: "1", "0"),
-    ("Returned quantity", lambda one: "1", "0"),
-    ("Chargeback date", lambda one: one.head["Date"], ""),
-    ("Rückgabemenge", lambda one: "1", "0"),
-    ("Stornodatum", lambda one: one.head["Date"], ""),
-    ("Annulée le", lambda one: one.head["Date"], ""),
-    ("Fecha de anulación", lambda one: one.head["Date"], ""),
-    ("Anulowano", lambda one: one.head["Date"], ""),
-    ("Record state", lambda one: "X", "A"),
-):
-    KINDS[f"column {column}"] = (telling(column, value, usual), (SOLD - worth(rest()),))
-
-
 # ── units ──────────────────────────────────────────────────────────────────────────────────────────
 def priced(lines: Callable[[Item], Row], *, amount: bool) -> Callable[[], Iterator[Row]]:
     """Return an export whose amounts are no plain products."""
@@ -292,6 +292,22 @@ for name, lines in UNITS.items():
         KINDS[f"{name}, {'an' if amount else 'no'} amount"] = (priced(lines, amount=amount), (SOLD,))
 
 
+UNITS_OF_A_PACK = {"Packs": lambda one: one.quantity, "Units per pack": lambda one: 6, "Price per unit": lambda one: one.price}
+
+
+@kind()
+def packs_of_six() -> Iterator[Row]:
+    for order in ORDERS:
+        yield from (order.head | {name: made(one) for name, made in UNITS_OF_A_PACK.items()} for one in order.items)
+
+
+@kind(SOLD)
+def kilograms_and_pieces() -> Iterator[Row]:
+    for order in ORDERS:
+        for one, line in zip(order.items, order.lines(**PRICED), strict=True):
+            yield line | {"Unit": "kg" if one.quantity > 2 else "pcs"}
+
+
 # ── lines that are no products ─────────────────────────────────────────────────────────────────────
 @kind(SOLD)
 def parts_of_a_set() -> Iterator[Row]:
@@ -300,6 +316,14 @@ def parts_of_a_set() -> Iterator[Row]:
             yield line | {"Parent SKU": ""}
             for part in "ab":
                 yield line | {"SKU": f"{one.code}{part}", "Amount": f"{one.amount / 2:.3f}", "Parent SKU": one.code}
+
+
+@kind(SOLD)
+def parts_listed_below_a_set() -> Iterator[Row]:
+    for order in ORDERS:
+        for line in order.lines():
+            yield line
+            yield line | {"SKU": f"{line['SKU']}a", "Item": "- part"}
 
 
 def extra(name: str, amount: Decimal = Decimal("4.90")) -> Callable[[], Iterator[Row]]:
@@ -315,7 +339,7 @@ def extra(name: str, amount: Decimal = Decimal("4.90")) -> Callable[[], Iterator
 
 
 for name in ("Shipping", "Versandkosten", "Frais de port", "Gastos de envío", "Gift card 25", "Geschenkgutschein", "Deposit",
-             "Anzahlung", "Doprava PPL", "Toimituskulut", "送料"):  # fmt: skip
+             "Anzahlung", "Doprava PPL", "Standard shipping", "送料"):  # fmt: skip
     KINDS[f"line {name}"] = (extra(name), (SOLD,))
 
 
@@ -357,6 +381,15 @@ def names_that_differ_by_case() -> Iterator[Row]:
         yield from (line | {"Customer": name.upper() if order.number % 4 else name} for line in order.lines())
 
 
+RIGHT_AT_ONCE = {
+    "items_alone", "subtotal_tax_and_total_by_name", "a_german_sum_with_a_code", "a_sum_in_an_unknown_language",
+    "a_sum_with_quantity_and_price", "a_journal_of_a_till", "cash_and_change", "unknown_codes_of_a_journal", "payments_below_0",
+    "sums_without_quantity_and_price", "credit_notes_of_two_letters", "credit_notes_by_their_number", "kilograms_and_pieces",
+    "per 100, an amount", "some per 100, an amount", "packs, an amount", "discount in percent, an amount",
+    "discount in share, an amount", "discount in money, an amount",
+}  # fmt: skip
+
+
 @pytest.mark.parametrize("name", KINDS)
 def test_the_revenue_is_right_or_doubted(name, tmp_path: Path, monkeypatch):
     made, right = KINDS[name]
@@ -365,4 +398,61 @@ def test_the_revenue_is_right_or_doubted(name, tmp_path: Path, monkeypatch):
     pd.DataFrame(made()).to_csv("exports/sales.csv", index=False)
     found = check([str(tmp_path / "exports")], TODAY, {})
     said = [(one.weight, one.about, one.said, one.amount) for one in found.findings]
+    assert found.status == (0 if name in RIGHT_AT_ONCE else 1), said
     assert found.status or found.trial and found.trial.revenue in right, said
+
+
+# ── columns that tell what did not happen ──────────────────────────────────────────────────────────
+def marked(column: str, value: str, usual: str = "") -> Profile:
+    """Return the profile of an export with a column that is filled in some orders."""
+    lines = [
+        line | {column: value if order in rest() else usual}
+        for order in ORDERS
+        for line in order.lines(Qty=lambda one: one.quantity)
+    ]
+    return Profile(pd.DataFrame(lines).astype(str), ["sales.csv"], TODAY)
+
+
+DAY = "2026-03-04"
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "usual"),
+    [
+        ("cancelled_at", f"{DAY} 10:00", ""), ("deleted_at", DAY, ""), ("Stornodatum", "04.03.2026", ""), ("voided", "1", "0"),
+        ("is_test", "true", "false"), ("Test order", "yes", ""), ("Annulée le", DAY, ""), ("Fecha de anulación", DAY, ""),
+        ("Anulowano", DAY, ""), ("Loeschkennzeichen", "X", ""), ("Дата отмены", DAY, ""), ("キャンセル日", DAY, ""),
+        ("Training mode", "1", "0"),
+    ],
+)  # fmt: skip
+def test_lines_that_a_column_marks_as_undone_do_not_count(column, value, usual):
+    found = {one.setting: one.value for one in marked(column, value, usual).found if isinstance(one, Guess)}
+    assert (found["columns.cancelled"], found["rules.cancellation"]) == (column, "flag")
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "usual"),
+    [
+        ("Qty Cancelled", "1", "0"), ("Qty Refunded", "1", "0"), ("Returned quantity", "1", "0"), ("Chargeback date", DAY, ""),
+        ("Rückgabemenge", "1", "0"), ("Voided by", "Maria", ""), ("Cancel reason", "too late", ""), ("Zwrot", "TAK", ""),
+        ("Record state", "X", "A"), ("Status flag", "D", ""), ("Dispute status", "lost", ""), ("Order state", "C", ""),
+        ("Credit note no", "CN12", ""), ("Exchange for", "A-1", ""), ("Sample", "Y", ""), ("Belegart", "GS", "RE"),
+    ],
+)  # fmt: skip
+def test_what_a_column_tells_is_doubted_with_its_money(column, value, usual):
+    profile = marked(column, value, usual)
+    amounts = [one.amount for one in profile.doubts if one.about == "kinds"]
+    assert amounts == [worth(rest())] or [one.setting for one in profile.questions] == ["rules.sold"]
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "usual"),
+    [
+        ("Payment type", "cash", "card"), ("Customer type", "B2B", "private"), ("Returning customer", "yes", "no"),
+        ("Returnable", "yes", "no"), ("Order type", "online", "store"), ("Fulfillment status", "shipped", "delivered"),
+        ("Shipping state", "CA", "NY"), ("Cancelled", "no", "no"), ("Latest price", "1", "2"), ("Colour", "red", "blue"),
+    ],
+)  # fmt: skip
+def test_what_says_nothing_about_a_sale_is_no_doubt(column, value, usual):
+    profile = marked(column, value, usual)
+    assert (profile.doubts, profile.questions) == ([], [])

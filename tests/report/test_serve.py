@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import http.client
 import socket
+import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from threading import Thread
 
@@ -108,3 +110,37 @@ def test_verb_says_where_and_ends_with_one_line(reports, monkeypatch):
     first, last = answer.stdout.splitlines()
     assert first.startswith("Reports: http://127.0.0.1:")
     assert (last, answer.exit_code) == ("Stopped serving.", 0)
+
+
+# ── requests of strangers ──────────────────────────────────────────────────────────────────────────
+STRANGE = {
+    "nul": b"GET /%00 HTTP/1.1\r\nHost: localhost:1\r\n\r\n",
+    "nul in a page": b"GET /index.html%00.html HTTP/1.1\r\nHost: localhost:1\r\n\r\n",
+    "garbage": bytes(range(256)) + b"\r\n\r\n",
+    "one word": b"GET\r\n\r\n",
+    "too long": b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\n\r\n",
+    "a name too long": b"GET /" + b"a" * 5_000 + b".html HTTP/1.1\r\nHost: localhost:1\r\n\r\n",
+    "many headers": b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 300 + b"\r\n",
+}
+
+
+@pytest.mark.parametrize("request_", STRANGE.values(), ids=STRANGE)
+def test_a_strange_request_leaves_no_traceback(port, capfd, request_):
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as client:
+        client.sendall(request_)
+        client.shutdown(socket.SHUT_WR)
+        with suppress(ConnectionError):
+            answer = client.recv(4096)
+            assert not answer or answer.startswith((b"HTTP/1.0 4", b"<!DOCTYPE"))
+    assert get(port, "/", host="localhost:1")[0] == 200
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_a_client_that_resets_leaves_no_traceback(port, capfd):
+    for _ in range(5):
+        client = socket.create_connection(("127.0.0.1", port), timeout=60)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        client.sendall(b"GET / HTTP/1.1\r\nHost: localhost:1\r\n\r\n")
+        client.close()
+    assert get(port, "/", host="localhost:1")[0] == 200
+    assert "Traceback" not in capfd.readouterr().err
