@@ -8,7 +8,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -22,7 +22,7 @@ import pyarrow as pa
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from rfm.contracts import TABLES, Table, conform
-from rfm.errors import REPAIR, ContractError, InputError, as_user_error, explain_cloud_error
+from rfm.errors import REPAIR, ContractError, InputError, as_user_error, explain_cloud_error, friendly_io_errors
 from rfm.landing.files import S3, filesystem
 from rfm.settings import NO_DELTA, NO_DELTA_ON_DISK, real_path
 
@@ -135,8 +135,9 @@ class TableCache:
                 self._kept[name] = self._handle(name)
             return self._kept[name]
         except TableNotFoundError:
-            if "://" not in path and any(Path(path).glob("*.parquet")):
-                raise InputError(f"{path}: its log is gone; run {REPAIR}") from None
+            with friendly_io_errors(f"{path}: cannot be listed", f"run {REPAIR}"):
+                if "://" not in path and any(Path(path).glob("*.parquet")):
+                    raise InputError(f"{path}: its log is gone; run {REPAIR}") from None
             return None
         except Exception as error:
             self._kept.pop(name, None)
@@ -162,11 +163,11 @@ class TableCache:
         try:
             given: dict[str, Any] = {"name": name, "description": TABLES[name].grain, "storage_options": options(self.url)}
             deltalake.DeltaTable.create(self._address(name), arrow_schema(TABLES[name]), mode="ignore", **given)
+            self._kept[name] = self._handle(name)
         except CommitFailedError:
             raise
         except Exception as error:
             raise as_user_error(error, f"{self.path(name)}: no table can be made", "name another lake", DeltaError) from None
-        self._kept[name] = self._handle(name)
         return self._kept[name]
 
     def _address(self, name: str) -> str:
@@ -245,6 +246,18 @@ def sql_equals(column: str, value: dt.date | str | list[str] | list[dt.date], es
         return "(" + " OR ".join(sql_equals(column, one, escapes) for one in value) + ")"
     quoted = ", ".join("'" + str(one).translate(escapes) + "'" for one in values)
     return f"{column} IN ({quoted})" if isinstance(value, list) else f"{column} = {quoted}"
+
+
+@contextmanager
+def writing(path: str) -> Iterator[None]:
+    """Turn an error of the disk or the server into one line; what was committed before stays."""
+    try:
+        yield
+    except CommitFailedError:
+        raise
+    except Exception as error:
+        remedy = "see to room and rights there, then run again"
+        raise as_user_error(error, f"{path}: cannot be written", remedy, DeltaError) from None
 
 
 def retried(attempt: Callable[[], Result]) -> Result:

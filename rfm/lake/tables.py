@@ -21,7 +21,7 @@ import polars as pl
 from rfm.contracts import BRONZE, LEDGER, SILVER, TABLES, conform
 from rfm.errors import InputError
 from rfm.lake import delta
-from rfm.lake.delta import CHUNK_ROWS, LEAN, Rows, Stream, TableCache, retried, scan, sql_equals
+from rfm.lake.delta import CHUNK_ROWS, LEAN, Rows, Stream, TableCache, retried, scan, sql_equals, writing
 from rfm.landing.files import filesystem
 
 if TYPE_CHECKING:
@@ -128,7 +128,8 @@ def _write(table: deltalake.DeltaTable, name: str, rows: Rows, ids: list[deltala
         how = {"mode": "overwrite", "predicate": sql_equals("source_file", replaced)}
     how |= {"commit_properties": deltalake.CommitProperties(app_transactions=ids), "writer_properties": ROW_GROUPS, **LEAN}
     try:
-        deltalake.write_deltalake(table, stream.reader(), **how)
+        with writing(table.table_uri.removeprefix("file://")):
+            deltalake.write_deltalake(table, stream.reader(), **how)
     except Exception as error:
         raise (stream.refusal or error) from None
     return stream.rows
@@ -261,7 +262,8 @@ class Lake:
                 # of two writers that replace all of an empty table at once, delta-rs would keep the rows of both
                 turn = deltalake.CommitProperties(app_transactions=[deltalake.Transaction("replace", table.version() + 1)])
                 how = LEAN if predicate else {**LEAN, "commit_properties": turn}
-                deltalake.write_deltalake(table, frame, mode="overwrite", predicate=predicate, **how)
+                with writing(f"{self.url}/{name}"):
+                    deltalake.write_deltalake(table, frame, mode="overwrite", predicate=predicate, **how)
             return len(frame)
 
         return retried(attempt)

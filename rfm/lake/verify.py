@@ -101,7 +101,7 @@ def _under(folder: str, prefix: str = "") -> Iterator[tuple[str, Stored]]:
     for entry in entries:
         if entry.is_dir():
             yield from _under(entry.path, f"{prefix}{entry.name}/")
-        elif entry.is_file():
+        elif entry.is_file() and not entry.name.endswith(".part"):  # a file that a killed run was writing
             yield prefix + entry.name, Stored(entry.stat().st_size)
 
 
@@ -192,6 +192,8 @@ def _of_table(lake: Lake, name: str, files: Mapping[str, Stored], noted: dict[st
     try:
         table = lake.open(name)
     except InputError as error:
+        if REPAIR not in str(error):  # a bucket out of reach
+            raise
         return [Damage(name, str(error).removeprefix(f"{lake.url}/{name}: ").removesuffix(f"; run {REPAIR}"))]
     if table is None:
         return [Damage(name, "its log is gone")]
@@ -318,5 +320,7 @@ def _opened(url: str, name: str) -> Any:
     """Return a new handle on a table, None if it cannot be opened."""
     try:
         return Lake(url).open(name)
-    except InputError:
+    except InputError as error:
+        if isinstance(error.__context__, OSError) or REPAIR not in str(error):  # out of reach, which is no damage
+            raise
         return None

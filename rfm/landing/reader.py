@@ -229,7 +229,7 @@ class Reading:
                 return Waiting(f"{name}: {why}; left for the next run")
         except InputError as error:
             return why_not_read(name, error)
-        except (KeyboardInterrupt, SystemExit):
+        except (KeyboardInterrupt, SystemExit, RfmError):  # a wrong setting is no fault of the file
             raise
         except BaseException as error:  # also what a library written in Rust raises; one file never stops the others
             if explain_cloud_error(error):  # a bucket out of reach stops the run

@@ -10,7 +10,6 @@ import json
 import os
 import shlex
 import subprocess
-import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -28,7 +27,7 @@ from rfm.pipeline import lineage, notebooks, run_record, stages
 from rfm.pipeline.kernels import Kernels, Worker, warm_kernels
 from rfm.pipeline.notebooks import execute
 from rfm.pipeline.run_record import RunRecord, StageRecord
-from rfm.pipeline.schedule import locked, run_date
+from rfm.pipeline.schedule import locked, run_date, run_folder
 from rfm.pipeline.stages import STAGES, Stage
 from rfm.settings import Settings, artifacts_dir, is_catalog_name
 
@@ -47,7 +46,7 @@ def run(
     if kept_here:
         Lake(settings.lake).open(LEDGER)  # a place where no table can be kept is refused before anything runs
     warm = nullcontext(kernels) if kernels else warm_kernels()
-    with kernel_environment(settings), warm as kernels, tempfile.TemporaryDirectory(prefix="rfm-run-") as folder:
+    with kernel_environment(settings), warm as kernels, run_folder("run") as folder:
         work, day = Path(folder), run_date(settings)
         if "://" in settings.reports:
             from rfm.report import publish, site

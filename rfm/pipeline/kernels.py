@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,6 +26,7 @@ from jupyter_client.utils import run_sync
 from zmq import ZMQError
 
 from rfm.errors import RfmError, SettingsError
+from rfm.pipeline.schedule import run_folder
 from rfm.pipeline.warm import ENVIRONMENT, LATER_IMPORTS, WARM_IMPORTS, WarmProcess, work
 
 MODES = ("forked", "fresh")
@@ -37,7 +37,7 @@ LONGEST_FOLDER = 80  # bytes; the path of a Unix socket has room for about a hun
 def warm_kernels(imports: Sequence[str] = WARM_IMPORTS, later: Sequence[str] = LATER_IMPORTS) -> Iterator[Kernels]:
     """Yield the kernels of a run, forked where the platform can; the variables that imports read are read here."""
     forked = _mode(os.environ, sys.platform) == "forked"
-    with tempfile.TemporaryDirectory(prefix="rfm-", ignore_cleanup_errors=True) as folder:
+    with run_folder("kernels", ignore_cleanup_errors=True) as folder:
         kernels = Kernels(Path(folder), WarmProcess(imports, later, folder) if forked else None)
         try:
             yield kernels

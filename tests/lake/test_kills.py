@@ -22,6 +22,7 @@ from rfm.lake import ingest
 from rfm.lake.delta import LEFTOVER
 from rfm.lake.tables import Lake
 from rfm.pipeline.backfill import replay
+from rfm.pipeline.repair import verify_lake
 from rfm.settings import load_settings
 from tests.conftest import ROOT
 from tests.forks import Forks, contents, differing
@@ -133,17 +134,20 @@ def test_many_kills_before_one_run_ends_do_no_harm_either(runs, tmp_path):
 
 # ── the whole chain: a run of notebooks is killed with its kernels ─────────────────────────────────
 def start_daily(root: Path, day: dt.date) -> subprocess.Popen:
-    """Start `rfm daily` in a project, as a user does."""
+    """Start `rfm daily` in a project, as a user does, in a process group of its own."""
+    (root / "tmp").mkdir(exist_ok=True)
     neutral = {name: value for name, value in os.environ.items() if not name.startswith("RFM_")}
     command = [sys.executable, "-c", "from rfm.cli import main; main()", "daily", "--date", str(day)]
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    return subprocess.Popen(command, cwd=root, env=neutral | {"PYTHONPATH": str(ROOT)}, **streams)
+    given = neutral | {"PYTHONPATH": str(ROOT), "TMPDIR": str(root / "tmp")}
+    return subprocess.Popen(command, cwd=root, env=given, start_new_session=True, **streams)
 
 
 def run_daily(root: Path, day: dt.date) -> None:
-    """Run `rfm daily` to its end."""
+    """Run `rfm daily` to its end; no folder of a killed run is left in the temporary directory."""
     _, said = (done := start_daily(root, day)).communicate()
     assert done.returncode == 0, said.decode()
+    assert [path.name for path in (root / "tmp").glob("rfm-*")] == []
 
 
 def project(root: Path, landing: Path) -> Path:
@@ -153,33 +157,43 @@ def project(root: Path, landing: Path) -> Path:
     return root
 
 
+def kill_group(run: subprocess.Popen) -> None:
+    """Kill a run with its kernels and all others of its process group."""
+    os.killpg(run.pid, signal.SIGKILL)
+    run.communicate()
+    assert run.returncode == -signal.SIGKILL, "the run was over before it could be killed"
+
+
 def daily_killed(landing: Path, root: Path, kills: int, seed: int) -> None:
     """Kill `rfm daily` at random moments, then let it run, and compare with a project that nobody touched."""
     day = FIRST + dt.timedelta(days=DAYS - 1)
     quiet, harried = project(root / "quiet", landing), project(root / "harried", landing)
     run_daily(quiet, day)
+    left = 0
     for moment in moments(seed, kills):
         run = start_daily(harried, day)
         until_written(harried / "data" / "lake", moment * commits(quiet / "data" / "lake"), run)
-        run.kill()
-        run.communicate()
-        assert run.returncode == -signal.SIGKILL, "the run was over before it could be killed"
+        kill_group(run)
+        left += len(list((harried / "tmp").glob("rfm-run-*")))
     run_daily(harried, day)
+    assert left > 0, "no killed run left a folder, so nothing was swept"
     assert differing(contents(str(quiet / "data" / "lake")), contents(str(harried / "data" / "lake"))) == []
     pages = [sorted(path.name for path in (place / "reports" / str(day)).rglob("*")) for place in (quiet, harried)]
     assert pages[0] == pages[1]
+    settings = load_settings(lake=str(harried / "data" / "lake"), reports=str(harried / "reports"))
+    assert verify_lake(settings) == []
     told = replay(load_settings(lake=str(quiet / "data" / "lake"), reports=str(quiet / "reports")), day)
     assert str(told).endswith("result tables are identical")
 
 
-def test_a_daily_run_killed_once_ends_like_an_undisturbed_one(landing, tmp_path):
-    daily_killed(landing, tmp_path, 1, SEED)
+def test_a_daily_run_killed_thrice_ends_like_an_undisturbed_one(landing, tmp_path):
+    daily_killed(landing, tmp_path, 3, SEED)
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(10))
 def test_a_daily_run_killed_often_ends_like_an_undisturbed_one(landing, tmp_path, seed):
-    daily_killed(landing, tmp_path, 4, SEED + 10 + seed)
+    daily_killed(landing, tmp_path, 20, SEED + 10 + seed)
 
 
 # ── what the killed leave behind ───────────────────────────────────────────────────────────────────

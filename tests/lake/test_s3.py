@@ -53,14 +53,19 @@ BRONZE = "retail_transactions_bronze"
 @pytest.fixture(scope="session")
 def server() -> Iterator[str]:
     """Return the address of a server that speaks S3: a process of its own, as delta-rs holds this one's lock while it lists."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         until(lambda: answers(port))
         yield f"http://127.0.0.1:{port}"
         process.terminate()
+
+
+def free_port() -> int:
+    """Return a port of this host on which nobody listens."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
 
 
 def answers(port: int) -> bool:
@@ -666,6 +671,24 @@ def test_a_lock_in_a_bucket_admits_one_and_outlives_no_owner(s3):
             pass
         put(s3, "lake/run.lock", "of somebody else")
     assert s3.get_object(Bucket="shop", Key="lake/run.lock")["Body"].read() == b"of somebody else"
+
+
+def test_a_bucket_is_asked_once_whether_conditional_puts_hold(s3):
+    settings, keys = (
+        load_settings(lake="s3://shop/lake"),
+        lambda: {one["Key"] for one in s3.list_objects_v2(Bucket="shop")["Contents"]},
+    )
+    with locked(settings, DAY):
+        assert keys() == {"lake/run.lock", "lake/conditional_puts"}
+    before = s3.head_object(Bucket="shop", Key="lake/conditional_puts")["LastModified"]
+    with locked(settings, DAY):
+        pass
+    assert s3.head_object(Bucket="shop", Key="lake/conditional_puts")["LastModified"] == before
+
+
+def test_lock_none_writes_no_lock(s3):
+    with locked(load_settings(lake="s3://shop/lake", care={"lock": "none"}), DAY):
+        assert "Contents" not in s3.list_objects_v2(Bucket="shop")
 
 
 def test_lock_in_a_bucket_out_of_reach_is_told_in_one_line(s3):

@@ -324,7 +324,7 @@ WAYS = {
     "kernel": Way(
         lambda root: spoil(root, "3_gold", "import os\n\nos._exit(7)"),
         "3_gold",
-        r"the kernel died or did not answer \(DeadKernelError\); run it by hand to see more",
+        r"the kernel died or did not answer \(DeadKernelError\), as when memory is short; run it by hand to see more",
         {},
     ),
 }

@@ -1,0 +1,103 @@
+"""Whatever call fails over three days: an error in words, then one clean run, then the tables of an undisturbed run."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import random
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import polars as pl
+import pytest
+
+from rfm.datasets.sample import make_sample
+from rfm.errors import RfmError
+from rfm.lake.delta import LEFTOVER
+from rfm.pipeline.backfill import backfill
+from rfm.pipeline.repair import verify_lake
+from rfm.settings import Settings, load_settings
+from tests.faults import ERRORS, faults
+from tests.forks import contents, differing
+
+LAST, SEED = dt.date(2025, 10, 23), 16
+QUICK: dict[str, Any] = {"clusters": {"k_max": 4, "n_init": 1}, "care": {"optimize_every": 4}}
+FEW, MANY = 5, 300  # `make test`, `make test-long`
+
+
+class Shop(NamedTuple):
+    """A landing folder of three days, what an undisturbed run leaves, and the calls that it makes."""
+
+    landing: Path
+    undisturbed: dict[str, pl.DataFrame]
+    calls: list[str]
+
+
+def settings_of(landing: Path, root: Path) -> Settings:
+    return load_settings(landing=str(landing), lake=str(root / "lake"), reports=str(root / "reports"), **QUICK)
+
+
+def run(settings: Settings) -> None:
+    """Run two days together, and the third as its night does."""
+    list(backfill(settings, LAST - dt.timedelta(days=2), LAST - dt.timedelta(days=1)))
+    list(backfill(settings, LAST, LAST))
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
+    root = tmp_path_factory.mktemp("shop")
+    make_sample(root / "landing", days=3, end=LAST, lines=240, customers=30)
+    for path in (root / "landing").iterdir():
+        os.utime(path, (1_700_000_000,) * 2)
+    with faults(root) as seen:
+        run(settings_of(root / "landing", root))
+    return Shop(root / "landing", contents(str(root / "lake")), seen.seen)
+
+
+@pytest.fixture(autouse=True)
+def without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a check that finds damage not wait for other runs."""
+    monkeypatch.setattr("rfm.lake.verify.PAUSE", 0.0)
+    monkeypatch.setattr("rfm.lake.ingest.PAUSE", 0.0)
+
+
+def survives(shop: Shop, root: Path, place: int, error: str) -> str:
+    """Let a call fail, run again, and compare; return which call it was, and what was said."""
+    landing = Path(shutil.copytree(shop.landing, root / "landing"))  # the calls to it count, too
+    settings, said = settings_of(landing, root), ""
+    with faults(root, place, error) as fault:
+        try:
+            run(settings)
+        except RfmError as failed:
+            said = str(failed)
+            assert "\n" not in said
+    run(settings)
+    where = f"call {place}, {fault.failed}: {error}: {said}"
+    assert differing(contents(settings.lake), shop.undisturbed) == [], where
+    assert verify_lake(settings) == [], where
+    left = [path for path in root.rglob("*") if path.name.endswith(".part") or LEFTOVER.search(path.name)]
+    assert left == [], where
+    shutil.rmtree(root)
+    return where
+
+
+def points(shop: Shop, number: int, seed: int) -> Iterator[tuple[int, str]]:
+    """Yield calls, spread over the whole run, each with one of the errors in turn."""
+    step = len(shop.calls) / number
+    for turn in range(number):
+        yield int((turn + random.Random(f"{seed} {turn}").random()) * step), ERRORS[turn % len(ERRORS)]
+
+
+def test_a_run_survives_faults_in_every_part_of_it(shop, tmp_path):
+    assert len(shop.calls) > MANY
+    done = [survives(shop, tmp_path / "run", *point) for point in points(shop, FEW, SEED)]
+    assert sum(not said.endswith(": ") for said in done) > FEW // 4, "hardly any fault stopped a run"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("part", range(10))
+def test_a_run_survives_three_hundred_faults(shop, tmp_path, part):
+    for point in list(points(shop, MANY, SEED + 1))[part::10]:
+        survives(shop, tmp_path / "run", *point)
