@@ -15,7 +15,7 @@ import fsspec
 import pyarrow as pa
 
 from rfm.config import Columns
-from rfm.errors import NO_MEMORY, InputError, as_user_error, explain_cloud_error
+from rfm.errors import NO_MEMORY, InputError, RfmError, as_user_error, explain_cloud_error
 from rfm.landing.csv import iter_tables
 from rfm.landing.decode import AUTO, PIECE, detect_format
 from rfm.landing.files import LandingFile, date_in, filesystem, is_cut, still_arriving
