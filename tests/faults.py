@@ -2,7 +2,7 @@
 
 Patched are the calls of Python code (`open`, `write`, `stat`, `scandir`, `listdir`, `mkdir`, `rename`, `replace`, `unlink`,
 `fsync`) with a path under a folder, and the calls into delta-rs, which fail before or after they did their work. Not covered:
-single system calls inside delta-rs and Polars, which are native code; a small disk that is full covers those, see `test_faults`.
+single system calls inside delta-rs and Polars, which are native code.
 """
 
 from __future__ import annotations
