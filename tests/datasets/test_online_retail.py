@@ -164,7 +164,7 @@ def refusal(source: Path, folder: Path | str, **given: Any) -> str:
         ((",".join(HEADER) + "\n1,2,3\n").encode(), "line 2: has 3 of 8 fields"),
         (
             (",".join(HEADER) + "\n1,2,3,4,1/12/2010 8:26,5,6,UK\n").encode(),
-            "line 2: InvoiceDate is '1/12/2010 8:26', not a date",
+            "line 2: InvoiceDate is not a date",
         ),
     ],
 )

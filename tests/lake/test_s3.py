@@ -603,15 +603,12 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
     kept = iter(range(9))
 
-    def folder(prefix: str) -> Any:
-        made = tmp_path / f"{prefix}{next(kept)}"
+    def folder(kind: str) -> Any:
+        made = tmp_path / f"{kind}{next(kept)}"
         made.mkdir()
         return contextlib.nullcontext(str(made))
 
-    class Temporary:
-        TemporaryDirectory = staticmethod(lambda prefix: folder(prefix))
-
-    monkeypatch.setattr(daily, "tempfile", Temporary)
+    monkeypatch.setattr(daily, "run_folder", folder)
     return tmp_path
 
 
