@@ -18,7 +18,7 @@ from rfm.analysis.quality.baseline import Facts, LeftOut, Orders, Totals
 from rfm.analysis.quality.gate import QuarantineReason, guard, money_flow, set_aside
 from rfm.analysis.quality.gate import quarantine_reasons as reasons
 from rfm.config import EXTRA_KEYS, OTHER_LINE, REPEATS, Dialect, severities
-from rfm.contracts import BRONZE, LEDGER, QUARANTINE, SILVER
+from rfm.contracts import BRONZE, QUARANTINE, SILVER
 from rfm.errors import InputError
 from rfm.lake import Lake
 from rfm.lake.delta import scratch
@@ -163,7 +163,6 @@ def trial_findings(trial: DryRun, today: dt.date) -> Iterator[Finding]:
     yield from _of_money(trial, trial.facts)
     yield from _of_days(trial, today)
     yield from _of_names(trial)
-    yield from _of_copies(trial)
     if guests(trial) > MANY_GUESTS:
         yield Finding("note", "customers", f"{guests(trial):.0%} of the lines have no customer, and do not count")
 
@@ -238,13 +237,6 @@ def _of_names(trial: DryRun) -> Iterator[Finding]:
         yield Finding("note", "files", f"{said} up to {newest[wrong[0]]}")
 
 
-def _of_copies(trial: DryRun) -> Iterator[Finding]:
-    same = trial.ledger.groupby("sha256")["source_file"].apply(list)
-    for names in (names for names in same if len(names) > 1):
-        said = f"{' and '.join(sorted(names)[:3])} have the same content; a run would count both, so keep one"
-        yield Finding("mend", "copies", said)
-
-
 def guests(trial: DryRun) -> float:
     """Return the share of lines without a customer."""
     return trial.facts.total("guests") / max(trial.lines, 1) if trial.facts else 0.0
@@ -291,7 +283,6 @@ class DryRun:
     refused: list[str] = field(default_factory=list)
     stopped: str = ""
     volume: pd.DataFrame = field(default_factory=pd.DataFrame)
-    ledger: pd.DataFrame = field(default_factory=pd.DataFrame)
     money: pd.DataFrame = field(default_factory=pd.DataFrame)
     gold: pd.DataFrame = field(default_factory=pd.DataFrame)
     facts: Facts | None = None
@@ -354,7 +345,6 @@ def _ingest(settings: Settings, lake: Lake, place: Input, today: dt.date, tell: 
 
 def _measure(settings: Settings, lake: Lake, trial: DryRun, today: dt.date) -> None:
     """Add what the tables say to the result."""
-    trial.ledger = lake.frame(LEDGER, layer="bronze")
     sizes = {name: state.rows for name, state in lake.state((BRONZE, SILVER)).items()}
     trial.lines, trial.kept = sizes.get(BRONZE, 0), sizes.get(SILVER, 0)
     sold = baseline.without_around(lake.read(QUARANTINE))

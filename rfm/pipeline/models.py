@@ -163,6 +163,8 @@ def _read(file: Path, encoding: str) -> pd.DataFrame:
         raise
     except FileNotFoundError:
         raise InputError(f"{file}: there is no such file; correct its name") from None
+    except pd.errors.EmptyDataError:
+        raise InputError(f"{file.name}: is empty; give a CSV in UTF-8 or a Parquet file") from None
     except Exception as error:
         raise InputError(f"{file}: cannot be read ({type(error).__name__}); give a CSV in UTF-8 or a Parquet file") from None
 

@@ -176,7 +176,7 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "gzip of a pdf": (gzip.compress(b"%PDF-1.4"), "a PDF document"),
     "gzip cut off": (gzip.compress(table(*[LINE] * 90))[:-9], "damaged gzip"),
     "zeros": (bytes(400), "not a sales file"),
-    "prose": (b"Dear all,\nfind the sales attached.\n", "not a sales file, none of its 2 column(s) is known"),
+    "prose": (b"Dear all,\nfind the sales attached.\n", "not a sales file, none of its 1 column(s) is known"),
     "no header": (LINE.encode(), "not a sales file"),
     "a required column missing": (table(header=HEADER.replace("Price", "Cost")), "lacks 1 required column(s): Price"),
     "two missing": (b"Invoice,StockCode,Description,Quantity,Country,Customer ID\n", "Price, InvoiceDate"),

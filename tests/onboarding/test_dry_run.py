@@ -279,7 +279,7 @@ def test_repeated_and_different_files_are_reported(home):
     (home / "2026-01-03_transactions.csv").write_text("code,name\n1,2\n")
     (home / "2026-01-04_transactions.csv").write_text(daily("7 2026-01-05 1 1"))
     said = " ".join(one.said for one in check([str(home)], TODAY).findings)
-    assert "2026-01-01_transactions.csv and 2026-01-02_transactions.csv have the same content" in said
+    assert "2026-01-02_transactions.csv: has the same lines as 2026-01-01_transactions.csv, so it is not read" in said
     assert "2026-01-03_transactions.csv has other columns than most files ('code,name')" in said
     assert "1 of 2 files have sales after the day in their name, such as 2026-01-04_transactions.csv up to 2026-01-05" in said
 
