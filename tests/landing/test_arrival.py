@@ -273,7 +273,7 @@ TOO_LARGE = {
 
 
 @pytest.mark.parametrize("content", TOO_LARGE.values(), ids=TOO_LARGE)
-def test_what_no_export_has_is_refused_unread_and_the_rest_is_read(shop, content):
+def test_odd_workbooks_are_refused_and_the_rest_is_read(shop, content):
     (Path(shop.landing) / OTHER).write_bytes(content)
     read, said = arrive(shop)
     assert read == [NAME]

@@ -214,7 +214,7 @@ def test_reports_add_what_they_know_and_runs_older_than_the_log(settings):
         {"run_date": "2025-10-22", "started": "2025-10-23T05:00:00+00:00", **known},
     ]
     Path(settings.reports).mkdir()
-    Path(settings.reports, "runs.json").write_text(json.dumps({"runs": runs, "newest": runs[0]}))
+    Path(settings.reports, "runs.json").write_text(json.dumps({"runs": runs, "newest": {**runs[0], "warnings": []}}))
     newest, older = overview.overview(settings)["runs"]
     assert (newest["run_id"], newest["customers"], newest["rows_read"]) == ("r1", 12, 10)
     assert (older["run_id"], older["run_date"], older["customers"], older["status"]) == (None, "2025-10-22", 12, "done")
