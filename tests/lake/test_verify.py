@@ -140,14 +140,10 @@ EVERY = [
 ]
 FEW = [
     (SILVER, "log gone"),
-    (SILVER, "newest commit gone"),
     (SILVER, "folder gone"),
-    (QUARANTINE, "folder gone"),
     (QUARANTINE, "newest commit empty"),
     (BRONZE, "folder gone"),
-    (BRONZE, "data file cut"),
     (LEDGER, "log gone"),
-    (LEDGER, "newest commit gone"),
     (GOLD, "data file gone"),
     (HISTORY, "folder gone"),
     (CLUSTER_MODELS, "checkpoint cut"),
