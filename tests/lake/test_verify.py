@@ -139,10 +139,8 @@ EVERY = [
     and (name != RELEASED_ROWS or not kind.startswith("newest"))
 ]
 FEW = [
-    (SILVER, "log gone"),
     (SILVER, "folder gone"),
     (QUARANTINE, "newest commit empty"),
-    (BRONZE, "folder gone"),
     (LEDGER, "log gone"),
     (GOLD, "data file gone"),
     (HISTORY, "folder gone"),
