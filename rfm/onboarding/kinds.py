@@ -162,7 +162,8 @@ def other_lines(lines: Lines) -> Found:
     if patterns:
         where = extras | sums.where if sums.pattern else extras
         reason = f"{int(where.sum()):,} lines are sums of others, or no products"
-        yield Guess("rules.other_lines", "|".join(patterns), "likely", reason)
+        kinds_of = dict.fromkeys(one.removeprefix("(?i)") for one in patterns)  # flags stand once, at the start
+        yield Guess("rules.other_lines", f"(?i){'|'.join(kinds_of)}", "likely", reason)
     paid = lines.text("description").map(_named_as(lines.text("description"), DEPOSIT_WORDS)).astype(bool)
     if paid.any():
         said_paid = f"{int(paid.sum()):,} lines are deposits or final invoices; both count, so a sale may count twice"
