@@ -469,3 +469,22 @@ def test_patterns_of_sums_and_extras_are_one(extra):
     assert re.search(found, "SALES TAX 8%")
     assert found.count("(?i)") == 1
     assert found.count("tax") == 1
+
+
+# ── states under any name ──────────────────────────────────────────────────────────────────────────
+@pytest.mark.parametrize(
+    ("header", "usual", "other", "found"),
+    [
+        ("Result", "SUCCESS", "FAIL", "columns.status"),
+        ("Outcome", "Approved", "Declined", "columns.status"),
+        ("Canc", "", "X", "columns.cancelled"),
+        ("Stor.", "", "X", "columns.cancelled"),
+        ("Result", "Red", "Blue", ""),
+        ("Delivery", "Delivered", "Pending", ""),
+    ],
+)
+def test_states_are_known_by_their_values(header, usual, other, found):
+    rows = [{"SKU": "", **order.line("Mug", order.total), header: other if order in rest() else usual} for order in ORDERS]
+    profile = Profile(pd.DataFrame(rows, dtype=str), today=TODAY)
+    chosen = {one.setting: one.value for one in profile.found if isinstance(one, Guess)}
+    assert [name for name in ("columns.status", "columns.cancelled") if chosen.get(name) == header] == [found] * bool(found)
