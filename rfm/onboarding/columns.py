@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 import tomllib
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from rfm.config import LANDING_COLUMNS
-from rfm.onboarding.formats import dates_of, number_of, numbers_of, without_sign
+from rfm.onboarding.formats import CLOCK, date_of, dates_of, days_in, number_of, numbers_of, without_sign
 
 FOLDED = str.maketrans(
     {"ł": "l", "Ł": "l", "ø": "o", "Ø": "o", "đ": "d", "Đ": "d", "ı": "i", "æ": "ae", "Æ": "ae", "œ": "oe", "º": "", "ª": ""}
@@ -43,6 +43,7 @@ FLAGS, NO_PRODUCT, DISCOUNT = VALUES["flags"], VALUES["no_product"], VALUES["dis
 EARLY = frozenset(VALUES["early"])
 NOBODY = frozenset(VALUES["nobody"]) - {"1"}  # -1 without its mark
 STAND_INS = frozenset(VALUES["stand_ins"])
+BILLED = frozenset(VALUES["billed"])
 ZONES = {country: zone for zone, countries in _VOCABULARY["zones"].items() for country in countries.split()}
 MONEY = dict.fromkeys(ZONES.values(), "€") | _VOCABULARY["money"]
 _MEANT = [(word, part) for part, languages in _VOCABULARY["parts"].items() for word in _plain(" ".join(languages.values()))]
@@ -50,18 +51,19 @@ PARTS = {word: frozenset(part for one, part in _MEANT if one == word) for word, 
 
 Sure = Literal["sure", "likely", "unsure"]
 Values = Mapping[str, int]
+Scores = dict[tuple[str, str], tuple[float, bool, float]]
 WORD, MADE, WEAK, HEAD, PART, FITS = 1.0, 0.9, 0.6, 0.5, 0.25, 0.5  # of a header: a word, made of parts, vague …; of values
 VAGUE = frozenset(
     {"name", "title", "data", "article", "item", "ticket", "type", "artikel", "count", "items", "piece", "code", "codigo"}
 )
-CONTACT = 0.7  # an address is an id if there is no other
+CONTACT, PERSON = 0.7, 0.65  # an address is an id if there is no other; the name of a person, if there is no address
 SHORTEST_PART, FEW, SEEN = 4, 20, 2000
 INCLUSIVE = frozenset({"incl", "inkl", "inc", "excl", "exkl", "exc", "with", "without", "avec", "con", "com", "mit"})
 GRAMMAR: dict[str, tuple[tuple[frozenset[str], frozenset[str]], ...]] = {  # role: parts that it needs, and parts that it may have
     role: tuple((frozenset(needs.split()), frozenset(may.split())) for needs, may in forms)
     for role, forms in {
         "invoice": [("order", "number")],
-        "customer_id": [("customer", "number"), ("customer", "name")],
+        "customer_id": [("customer", "number")],
         "stock_code": [("product number", "order")],
         "description": [("product", "name order line")],
         "invoice_date": [("date", "order")],
@@ -74,6 +76,9 @@ GRAMMAR: dict[str, tuple[tuple[frozenset[str], frozenset[str]], ...]] = {  # rol
         "amount": [("amount", "line gross order product price")],
     }.items()
 }
+
+
+PERSONS = (frozenset({"customer", "name"}), frozenset({"customer", "name"}))
 
 
 # ── facts about the values ────────────────────────────────────────────
@@ -185,6 +190,11 @@ def _identity(facts: Facts) -> float:
     return 0.0 if decimals or facts.dates > 0.5 and facts.whole < 0.9 else 1.0 - facts.sentences
 
 
+def _buyer(facts: Facts) -> float:
+    """Return how well values identify a customer: an id or an address better than the name of a person."""
+    return _identity(facts) * (0.5 if facts.constant else 1.0) * (1.0 - 0.1 * max(0.0, facts.names - facts.emails))
+
+
 ROLES: dict[str, Role] = {
     "invoice_date": Role(lambda facts: facts.dates, 0.3, "dates", 0.9),
     "price": Role(lambda facts: facts.counts, 0.3, "numbers"),
@@ -192,7 +202,7 @@ ROLES: dict[str, Role] = {
     "quantity": Role(lambda facts: facts.counts, 0.3, "numbers"),
     "invoice": Role(lambda facts: min(_identity(facts), facts.digits), 0.8, "invoice numbers"),
     "stock_code": Role(_identity, 0.5, "codes"),
-    "customer_id": Role(lambda facts: _identity(facts) * (0.5 if facts.constant else 1.0), 0.5, "ids", 0.9),
+    "customer_id": Role(_buyer, 0.5, "ids", 0.9),
     "country": Role(lambda facts: facts.names, 0.5, "places"),
     "cancelled": Role(lambda facts: facts.flags, 0.8, "marks"),
     "description": Role(lambda facts: 1.0 - facts.dates, 0.5, "texts"),
@@ -211,15 +221,33 @@ def match(columns: Mapping[str, Values], facts: Mapping[str, Facts] | None = Non
     facts = facts or {name: facts_of(values) for name, values in columns.items()}
     pairs = ((role, column) for role in ROLES for column in facts)
     scores = {pair: found for pair in pairs if (found := _score(*pair, facts[pair[1]]))}
+    scores |= _less_unknown({pair: scores[pair] for pair in scores if pair[0] == "customer_id"}, columns)
     matched: dict[str, Match] = {}
     for role, column in sorted(scores, key=lambda pair: (-scores[pair][0], list(ROLES).index(pair[0]))):
         if role not in matched and column not in {one.column for one in matched.values()}:
-            matched[role] = _matched(role, column, scores)
+            matched[role] = _matched(role, column, scores, columns)
     for role in ROLES:
         used = {one.column for one in matched.values()}
-        if role not in matched and (lone := _lone(role, {name: one for name, one in facts.items() if name not in used})):
-            matched[role] = Match(lone, "unsure", f"no known name, but the only column of {ROLES[role].values}")
+        free = {name: one for name, one in facts.items() if name not in used}
+        if role not in matched and (lone := _lone(role, free, columns)):
+            dates = sum(one.dates > HEAD for one in facts.values()) if role == "invoice_date" else 0
+            said = f"no known name, but the {'earliest' if dates > 1 else 'only'} column of {ROLES[role].values}"
+            matched[role] = Match(lone, "likely" if dates == 1 else "unsure", said)
     return matched
+
+
+def _less_unknown(scores: Scores, columns: Mapping[str, Values]) -> Scores:
+    """Return the scores of columns of customers; those that name nobody on many lines come after those that do."""
+    nobody = {*NOBODY, "0"}
+    known = {pair: sum(count for one, count in columns[pair[1]].items() if plain_words(one) not in nobody) for pair in scores}
+    most = max(known.values(), default=0)
+    few = {pair: 1 - known[pair] / most for pair in scores if known[pair] < 0.8 * most}
+    return {pair: (scores[pair][0] - less, *scores[pair][1:]) for pair, less in few.items()}
+
+
+def _same(one: Values, other: Values) -> bool:
+    """Return True if two columns have the same values, but for the time of a day, so that it does not matter which is used."""
+    return sum(one.values()) == sum(other.values()) and (one == other or days_in(one) == days_in(other))
 
 
 def named_for(role: str, columns: Iterable[str]) -> str:
@@ -246,9 +274,13 @@ def name_score(role: str, column: str) -> float:
             return (WEAK if name in VAGUE else WORD) - 0.1 * words.index(name) / len(words)
     if header in WORDS["other"] or role == "description" and header in WORDS["line_type"]:
         return 0.0
-    if role == "customer_id" and header in WORDS["contact"]:
-        return CONTACT
     flat = _parts(column)
+    if role == "customer_id" and (contact := _is_contact(tokens)):
+        return contact
+    if role == "customer_id" and _is_made(flat, *PERSONS):
+        return PERSON
+    if role == "status" and _is_state(tokens):
+        return WORD
     if any(_is_made(flat, *form) for form in GRAMMAR.get(role, ())):
         return MADE
     if is_other(column):
@@ -259,6 +291,22 @@ def name_score(role: str, column: str) -> float:
         return HEAD if all(flat) else PART
     similar = [word for word in words if len(word) >= SHORTEST_PART and (header.startswith(word) or header.endswith(word))]
     return PART if similar else 0.0
+
+
+def _is_contact(tokens: Sequence[str]) -> float:
+    """Return the score of an address of the customer: ``Email``, ``Buyer e-mail``, ``E-Mail (Rechnung)``; 0 if it is none."""
+    name, words = "".join(one for one in tokens if one not in BILLED), WORDS["contact"]
+    for place, word in enumerate(words):
+        beside = name.removesuffix(word) if name.endswith(word) else name.removeprefix(word)
+        if beside != name and (not beside or all("customer" in one for one in _parts_of(beside) or [frozenset()])):
+            return CONTACT - 0.1 * place / len(words)
+    return 0.0
+
+
+def _is_state(tokens: Sequence[str]) -> bool:
+    """Return True for the state of an order: ``Estado de la orden``."""
+    beside = [one for one in tokens if one not in WORDS["status"]]
+    return len(beside) < len(tokens) and all("order" in PARTS.get(one, ()) for one in beside)
 
 
 def is_other(column: str) -> bool:
@@ -274,7 +322,7 @@ def is_other(column: str) -> bool:
 @cache
 def tokens_of(column: str) -> list[str]:
     """Return the words of a header, without those that join them and without "incl. VAT"."""
-    split = re.sub(r"(?<=[a-zà-ÿ]{3})(?=[A-Z][a-zà-ÿ])", " ", column.strip())
+    split = re.sub(r"(?<=[a-zà-ÿ]{3})(?=[A-Z][a-zà-ÿ])", " ", re.sub(r"\(\s*-.*\)", "", column.strip()))  # Quantity (- Refund)
     tokens = [plain for word in re.split(r"[\W_]+", split) if (plain := plain_words(word))]
     if INCLUSIVE.intersection(tokens):
         tokens = [one for one in tokens if one in INCLUSIVE or "other" not in PARTS.get(one, ())]
@@ -311,24 +359,24 @@ def _is_made(parts: list[frozenset[str]], needs: frozenset[str], may: frozenset[
     return bool(parts) and len(met) == len(needs) and all(part & (needs | may) for part in parts)
 
 
-def _matched(role: str, column: str, scores: Mapping[tuple[str, str], tuple[float, bool, float]]) -> Match:
+def _matched(role: str, column: str, scores: Scores, columns: Mapping[str, Values]) -> Match:
     _, word, fits = scores[role, column]
-    rival = next((other for one, other in scores if one == role and other != column and _close(scores, role, column, other)), "")
-    if rival:
+    rivals = [other for one, other in scores if one == role and other != column and _close(scores, role, column, other)]
+    if rival := next((one for one in rivals if not _same(columns[one], columns[column])), ""):
         return Match(column, "unsure", f"{rival!r} fits as well")
     fitting = f"{'all' if fits == 1 else f'{fits:.0%} of'} values fit" if fits else "but the column is empty"
     sure: Sure = "sure" if fits >= 0.9 and name_score(role, column) > WEAK else "likely"
     return Match(column, sure, f"{'the name fits' if word else 'the name is similar'}, {fitting}")
 
 
-def _close(scores: Mapping[tuple[str, str], tuple[float, bool, float]], role: str, column: str, other: str) -> bool:
+def _close(scores: Scores, role: str, column: str, other: str) -> bool:
     """Return True if another column fits a role as well, and no other role better."""
     best = max(scores[pair][0] for pair in scores if pair[1] == other)
     return scores[role, other][0] >= scores[role, column][0] - 0.02 and scores[role, other][0] >= best
 
 
-def _lone(role: str, columns: Mapping[str, Facts]) -> str:
-    """Return the only column whose values fit a role without a fitting name; empty if there is none or more than one."""
+def _lone(role: str, columns: Mapping[str, Facts], values: Mapping[str, Values]) -> str:
+    """Return the only column whose values fit a role without a fitting name, of dates the earliest; empty if there is none."""
     free = {name: facts for name, facts in columns.items() if facts.rows and (role == "invoice_date" or not is_other(name))}
     if role == "amount":
         fitting = [name for name, facts in free.items() if facts.money and facts.whole < 0.9]
@@ -336,6 +384,14 @@ def _lone(role: str, columns: Mapping[str, Facts]) -> str:
         fitting = [name for name, facts in free.items() if ROLES[role].fits(facts) >= ROLES[role].alone]
     if role == "invoice_date":  # numbers of days are dates only below such a name
         fitting = [name for name in fitting if free[name].whole < 0.9 or free[name].dates > 0.99]
+        fitting = [min(fitting, key=lambda name: _middle(values[name]))] if fitting and values else fitting
     if role == "customer_id":  # there are several, and some buy again
         fitting = [name for name in fitting if 2 < free[name].distinct < free[name].rows]
     return fitting[0] if len(fitting) == 1 else ""
+
+
+def _middle(values: Values) -> tuple[bool, float]:
+    """Return the average day of a column of dates; those of which the pattern is unknown come last."""
+    pattern, months = (found := dates_of(values)).pattern, found.months
+    days = [day.toordinal() for one in values if (day := date_of(CLOCK.sub("", one.strip()), pattern, months))]
+    return not days, sum(days) / max(len(days), 1)

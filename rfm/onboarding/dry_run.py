@@ -28,7 +28,7 @@ from rfm.onboarding.formats import dates_of, number_of, without_sign, zones
 from rfm.onboarding.guesses import GROWS, Profile
 from rfm.onboarding.identity import placeholder_customers
 from rfm.onboarding.questions import Finding
-from rfm.onboarding.sniff import Input, Sample, Tell, header_for
+from rfm.onboarding.sniff import Input, Sample, Tell, grouped_column, header_for, shortened
 from rfm.pipeline import stages
 from rfm.pipeline.schedule import NEWEST_SALE, OLDEST, newest
 from rfm.settings import Settings
@@ -42,9 +42,8 @@ CENT = Decimal("0.01")
 
 def sample_findings(sample: Sample, lines: Profile, asked: Collection[str] = ()) -> Iterator[Finding]:
     """Yield findings about the beginnings of files; a setting that is asked for needs none."""
-    for name, header in sample.others.items():
-        said = f"{name} has other columns than most files ({_short(header)}); export it with the same columns"
-        yield Finding("mend", "columns", said)
+    for name, said in sample.others.items():
+        yield Finding("mend", "columns", f"{name} {said}")
     unusable = Finding("unusable", "columns", sample.spread) if sample.spread else _of_header(sample, lines)
     if unusable:
         yield unusable
@@ -82,8 +81,11 @@ def _of_header(sample: Sample, lines: Profile) -> Finding | None:
     for role in NAMED.keys() - lines.matches.keys():
         if column := named_for(role, [name for name in cells if lines.values[name]]):
             return Finding("unusable", "columns", _unlike(role, column, lines.values[column]))
+    if "customer_id" in missing and (column := grouped_column(lines.sample)):
+        said = f"customers stand in rows of their own above their lines, in {column!r}; export a list with a column of customers"
+        return Finding("unusable", "columns", said)
     if missing:
-        wanted, there = " or ".join(missing.values()), _short(", ".join(cells))
+        wanted, there = " or ".join(missing.values()), shortened(", ".join(cells))
         return Finding("unusable", "columns", f"no column for {wanted} among {there}; set it under [columns], or export it")
     return None
 
@@ -127,10 +129,6 @@ def _of_customers(lines: Profile) -> Iterator[Finding]:
     if any("@" in one for one in list(customers)[:100]):
         said = "customers are e-mail addresses; set columns.hash_customers = true to keep them out of all tables"
         yield Finding("note", "customers", said)
-
-
-def _short(text: str, most: int = 60) -> str:
-    return repr(text if len(text) <= most else f"{text[:most]}…")
 
 
 # ── findings in the dry run ──────────────────────────────────────────

@@ -10,9 +10,9 @@ from rfm.config import YES, Columns, Rules, plain_name
 from rfm.onboarding import identity, kinds, money
 from rfm.onboarding.columns import is_no_product
 from rfm.onboarding.contradictions import credit_prefix, undone_flag
-from rfm.onboarding.formats import shapes_of
-from rfm.onboarding.money import Found, Lines, some
-from rfm.onboarding.questions import Guess, Option, Question
+from rfm.onboarding.formats import CLOCK, date_of, shapes_of
+from rfm.onboarding.money import Found, Lines, cash, some
+from rfm.onboarding.questions import Doubt, Guess, Option, Question
 
 MOSTLY, MOST_LINES = 0.9, 0.99
 LETTERS = re.compile(r"^([A-Za-z]{1,4})(?=[-_]?[0-9])")
@@ -131,8 +131,30 @@ def swapped_days(lines: Lines) -> Found:
         yield Question(
             "format.date", "How are dates written?", [Option(lines.dates.pattern, "export the dates again, as 2025-12-31")], said
         )
+    elif said_twice := _two_orders(lines):
+        yield said_twice
     elif lines.dates.also:
         yield Guess("format.also", lines.dates.also, "likely", "the other dates are written so")
+
+
+SWAPPED = {"%m": "%d", "%d": "%m"}
+
+
+def _two_orders(lines: Lines) -> Doubt | None:
+    """Doubt days of files that write day and month in another order than the rest: most of them are read wrong, not refused."""
+    pattern = lines.dates.pattern
+    other = re.sub("%[md]", lambda one: SWAPPED[one.group()], pattern)
+    if other == pattern or lines.dates.also:
+        return None
+    texts = lines.text("invoice_date")
+    unread = texts.isin([text for text in texts[lines.days == ""].unique() if date_of(CLOCK.sub("", text), other)])
+    if unread.sum() < 5:
+        return None
+    files = list(lines.sources[unread].astype(str).unique())
+    where = f" in {some(files)}" if any(files) else ""
+    said = f"dates have two orders of day and month: {pattern}, and {other} on at least {int(unread.sum()):,} lines{where}"
+    worth = cash(float(lines.amounts[lines.sources.astype(str).isin(files)].abs().sum()))
+    return Doubt("dates", f"{said}; export all of them as 2025-12-31", worth)
 
 
 # The order of the rules is that in which a reader would settle them: where lines begin, the money, which kind a line is,

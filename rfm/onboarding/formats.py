@@ -115,7 +115,7 @@ ISO, WEEK = "%Y-%m-%d", "%G-W%V"
 MONTH_OF = {name: int(digits) for digits, names in MONTHS.items() for name in names.split("|")}
 ORDERS = (  # of year, month and day, the usual ones first
     "%Y{0}%m{0}%d", "%d{0}%m{0}%Y", "%m{0}%d{0}%Y", "%d{0}%m{0}%y", "%m{0}%d{0}%y", "%y{0}%m{0}%d",
-    "%d{0}%b{0}%Y", "%d{0}%b{0}%y", "%b{0}%d{0}%Y", "%Y{0}%b{0}%d",
+    "%d{0}%b{0}%Y", "%d{0}%b{0}%y", "%b{0}%d{0}%Y", "%b{0}%d{0}%y", "%Y{0}%b{0}%d",
 )  # fmt: skip
 PATTERNS = (
     "%b %d, %Y",
@@ -149,7 +149,7 @@ class Dates(NamedTuple):
 
 def dates_of(values: Mapping[str, int], today: dt.date | None = None) -> Dates:
     """Detect how the values of a column write dates."""
-    days, rows = _days(values), sum(values.values()) or 1
+    days, rows = days_in(values), sum(values.values()) or 1
     months = _language_of(days)
     kinds = list(dict.fromkeys(re.sub("[0-9]", "9", text) for text in days))[:KINDS]
     read = {
@@ -256,7 +256,7 @@ def _strangeness(days: set[dt.date], today: dt.date | None) -> tuple[int, float]
     return odd, round((max(days) - min(days)).days / max(len(days) - 1, 1), 3)
 
 
-def _days(values: Mapping[str, int]) -> dict[str, int]:
+def days_in(values: Mapping[str, int]) -> dict[str, int]:
     """Count the texts of days, without their times."""
     days: dict[str, int] = {}
     for value, count in values.items():

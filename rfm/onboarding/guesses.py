@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 
+from rfm.analysis.parsing import CODES
 from rfm.config import EXTRA_KEYS, FLAG, LANDING_COLUMNS, Columns, Files, Shop
 from rfm.config import plain_name as header_plain
 from rfm.onboarding.columns import MONEY, Sure
@@ -118,7 +119,8 @@ def _of_export(lines: Profile) -> Iterator[Guess]:
 def _of_shop(lines: Profile) -> Iterator[Guess]:
     money = lines.column("currency")
     header = lines.matches["price"].column if "price" in lines.matches else ""
-    coded = SIGN_OF.get(max(money, key=money.__getitem__).upper(), "") if money else ""
+    code = max(money, key=money.__getitem__).upper() if money else ""
+    coded = SIGN_OF.get(code, code if code in CODES.split() else "")
     if not header:
         yield Guess("shop.currency", "", "likely", "no prices: amounts are counts of pieces or lines")
     elif sign := lines.numbers.sign or coded or sign_in(header):

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from rfm.onboarding import identity
-from rfm.onboarding.columns import DISCOUNT, HEAD, VALUES, is_other, meaning_of, name_score, plain_words
+from rfm.onboarding.columns import DISCOUNT, HEAD, TELLING, VALUES, is_other, meaning_of, name_score, plain_words
 from rfm.onboarding.money import HOLDS, Found, Lines, cash, some, weighty
 from rfm.onboarding.questions import Doubt, Guess, Option, Question
 
@@ -21,6 +21,7 @@ TOLERANCE, LARGEST_SHARE = 0.021, 0.35
 SUM_WORDS, EXTRA_WORDS, GIFT_WORDS, DEPOSIT_WORDS, CHANNELS = (
     frozenset(VALUES[name]) for name in ("sums", "extras", "gifts", "deposits", "channels")
 )
+UNSOLD = (*TELLING["undone"], *TELLING["returned"], *TELLING["unsold"])
 UNNAMED = "\0"  # the kind of lines without a product
 
 
@@ -203,6 +204,8 @@ def states_of(lines: Lines) -> dict[str, tuple[str, str]]:
         found["line_type"] = (lines.sums.column, "some kinds of lines are sums of others")
     elif "line_type" not in found and (column := _unknown_types(lines)):
         found["line_type"] = (column, "the name fits, but its values are not known")
+    elif "status" in found and "line_type" not in found and (column := _second_state(lines, found["status"][0])):
+        found["line_type"] = (column, "it says more than the other state")
     return found
 
 
@@ -214,6 +217,18 @@ def _states_by_value(lines: Lines) -> str:
         known = sum(count for value, count in values.items() if meaning_of(value))
         told = {"not_sold"} <= set(meant) and {"sold", "open"} & set(meant) and len(values) <= MOST_KINDS
         if column not in used and told and known >= BESIDE * sum(values.values()) and not is_other(column):
+            return column
+    return ""
+
+
+def _second_state(lines: Lines, status: str) -> str:
+    """Return a second state of an order, such as of its payment, by which lines are not sold that the first one counts."""
+    sold = lines.filled[status].map(meaning_of).isin(("sold", "open"))
+    for column, values in lines.values.items():
+        meant = {one: meaning_of(one) for one in values}
+        named = column != status and name_score("status", column) >= HEAD
+        known = values and all(meant.values()) and not REFUND_TYPES & set(map(plain_words, values))
+        if named and known and (lines.filled[column].map(meant)[sold] == "not_sold").any():
             return column
     return ""
 
@@ -268,13 +283,21 @@ def statuses(lines: Lines) -> Found:
 
 def _asked_of(lines: Lines, columns: Sequence[str], meant: Mapping[str, str], unknown: Sequence[str]) -> Question:
     """Ask which of the unknown values count, with the money of each."""
-    known, first = list(sold_of(meant)), list(unknown[:1]) if len(unknown) > 1 and len(unknown) == len(meant) else []
-    options = [
-        Option([*known, *map(str.lower, unknown)], f"{some(unknown)} counts"),
-        Option([*known, *map(str.lower, first)], f"{some(first)} alone counts" if first else f"{some(unknown)} does not"),
-    ]
+    known, likely = list(sold_of(meant)), [one for one in unknown if not _seems_unsold(one)]
+    first = list(unknown[:1]) if len(unknown) > 1 and len(unknown) == len(meant) else []
+    options = []
+    for chosen in (likely, list(unknown), first)[: 3 if likely != list(unknown) else None]:
+        said = f"{some(chosen)} counts" if len(chosen) == len(unknown) else f"{some(chosen)} alone counts"
+        one = Option([*known, *map(str.lower, chosen)], said if chosen else f"{some(unknown)} does not")
+        options += [one] if one not in options else []
     money = "; ".join(f"{one}: {_worth_of(lines, columns, [one.lower()])}" for one in unknown[:6])
     return Question("rules.sold", f"Do lines with {some(unknown)} count as sold?", options, f"not known: {money}")
+
+
+def _seems_unsold(value: str) -> bool:
+    """Return True if a word of an unknown state is that of an order that was not sold, or begins so."""
+    words = [plain_words(one) for one in re.split(BETWEEN, value) if one]
+    return any(meaning_of(one) in ("not_sold", "refunds") or one.startswith(UNSOLD) for one in words)
 
 
 def sold_of(meant: Mapping[str, str]) -> tuple[str, ...]:

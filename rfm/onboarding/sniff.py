@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from rfm.analysis.cleaning import EXPECTATIONS, FURTHER
 from rfm.analysis.quality.gate import FITS_HEADER, QuarantineReason
-from rfm.config import EXTRA_KEYS, Columns, plain_name
+from rfm.config import EXTRA_KEYS, LANDING_COLUMNS, Columns, plain_name
 from rfm.errors import InputError, SettingsError, friendly_io_errors
 from rfm.landing.csv import read_records, records_of
 from rfm.landing.decode import after_last_line, decode_stream, detect_format
@@ -39,7 +39,7 @@ from rfm.landing.header import (
     with_places,
 )
 from rfm.landing.reader import why_not_read
-from rfm.onboarding.columns import HEAD, name_score
+from rfm.onboarding.columns import HEAD, name_score, named_for
 from rfm.onboarding.encodings import encoding_of
 from rfm.settings import Settings, absolute
 
@@ -204,6 +204,7 @@ def _files(address: str, pattern: str) -> list[str]:
 
 # ── the beginnings of several files ──────────────────────────────────
 Tell = Callable[[str, int, int | None], None]
+FEWEST_GROUPS = 3  # rows with one value alone, which name the lines below them
 MOST_FILES = 40  # that are sampled, from the first to the last
 
 
@@ -213,7 +214,7 @@ class Sample:
 
     glances: dict[str, FileProfile] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)  # file: why it cannot be read
-    others: dict[str, str] = field(default_factory=dict)  # file with other columns: its header
+    others: dict[str, str] = field(default_factory=dict)  # file with other columns: what is to be done
     spread: str = ""  # how to join files that have the parts of a sale
 
     @property
@@ -292,13 +293,39 @@ def _has(role: str, names: Sequence[str]) -> bool:
 def _of_one_kind(sample: Sample) -> Sample:
     """Keep the files whose columns most files have, and list the others."""
     sample.spread = _joined(sample.glances)
-    headers = [tuple(one.lines.column_names) for one in sample.glances.values()]
-    usual = max(headers, key=headers.count, default=())
+    headers = [sorted(one.lines.column_names) for one in sample.glances.values()]  # files may order them as they like
+    usual = max(headers, key=headers.count, default=[])
     for name, one in list(sample.glances.items()):
-        if tuple(one.lines.column_names) != usual:
-            sample.others |= {} if sample.spread else {name: one.header}
+        if sorted(one.lines.column_names) != usual:
+            sample.others |= {} if sample.spread else {name: _other_names(one, usual)}
             del sample.glances[name]
     return sample
+
+
+def _other_names(glance: FileProfile, usual: Sequence[str]) -> str:
+    """Return how the columns of a file differ from the usual ones: the same ones under other names, or others."""
+    names = glance.lines.column_names
+    pairs = {named_for(role, names): named_for(role, usual) for role in LANDING_COLUMNS}
+    pairs = {theirs: ours for theirs, ours in pairs.items() if theirs and ours and plain_name(theirs) != plain_name(ours)}
+    if len(names) == len(usual) and all(_has(role, names) and _has(role, usual) for role in PARTS_OF_SALES) and pairs:
+        renamed = ", ".join(f"{theirs!r} to {ours!r}" for theirs, ours in pairs.items())
+        return f"has the same columns under other names, and its lines do not count; rename {renamed}"
+    return f"has other columns than most files ({shortened(glance.header)}); export it with the same columns"
+
+
+def shortened(text: str) -> str:
+    """Return the beginning of a header, quoted."""
+    return repr(text if len(text) <= 60 else f"{text[:60]}…")
+
+
+def grouped_column(lines: pd.DataFrame) -> str:
+    """Return a column whose values stand in rows of their own above their lines, blank in these; empty if there is none."""
+    filled = lines.fillna("").ne("")
+    own = filled[filled.sum(axis=1) == 1]
+    name = str(own.sum().idxmax()) if len(own) else ""
+    values = lines[name][own.index][own[name]] if name else pd.Series(dtype=str)
+    alone = len(values) >= FEWEST_GROUPS and values.nunique() == len(values)
+    return name if alone and len(lines) > 2 * len(values) and not filled[name][filled.sum(axis=1) > 3].any() else ""
 
 
 # ── examples of dropped lines ────────────────────────────────────────

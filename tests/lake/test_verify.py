@@ -16,7 +16,7 @@ import deltalake
 import polars as pl
 import pytest
 
-from rfm.contracts import BRONZE, CLUSTER_MODELS, GOLD, HISTORY, LEDGER, PIPELINE_RUNS, QUARANTINE, RELEASED_ROWS, SILVER, TABLES
+from rfm.contracts import CLUSTER_MODELS, GOLD, HISTORY, LEDGER, PIPELINE_RUNS, QUARANTINE, RELEASED_ROWS, SILVER, TABLES
 from rfm.datasets.sample import make_sample
 from rfm.errors import RfmError
 from rfm.lake.tables import Lake

@@ -101,3 +101,58 @@ def test_no_word_has_two_meanings():
     meanings = [one for one in STATUSES if one != "early"]  # those of states that a sale passes first have another one as well
     twice = [word for one in meanings for other in meanings if one < other for word in STATUSES[one] & STATUSES[other]]
     assert twice == []
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "Email (Billing)",
+        "E-Mail (Rechnung)",
+        "Email (Facturación)",
+        "注文者メールアドレス",
+        "Buyer Email Address",
+        "Klant e-mail",
+    ],
+)
+def test_an_address_of_who_pays_is_a_customer(header):
+    assert name_score("customer_id", header) > name_score("customer_id", "Nombre del comprador") > 0
+    assert not name_score("customer_id", "Shipping Email")
+
+
+def test_an_id_of_nobody_gives_way_to_an_address():
+    columns = {"customer_id": {"0": 5, "17": 2, "18": 2}, "billing_email": {f"u{number}@example.org": 1 for number in range(9)}}
+    assert match(columns)["customer_id"].column == "billing_email"
+
+
+@pytest.mark.parametrize("other", ["Customer", "Customer Name"])
+def test_an_id_is_no_rival_of_a_name(other):
+    found = match({"Customer ID": {"17": 2, "18": 1}, other: {"Ann Bell": 2, "Tom Hill": 1}})["customer_id"]
+    assert (found.column, found.sure) == ("Customer ID", "sure")
+
+
+def test_columns_that_repeat_each_other_are_no_rivals():
+    net, gross = {"1.50": 2, "3.25": 1}, {"1.50": 2, "3.25": 1}
+    assert match({"Net sales": net, "Gross sales": gross})["amount"].sure == "sure"
+    assert match({"Net sales": net, "Gross sales": {"1.60": 2, "3.30": 1}})["amount"].sure == "unsure"
+
+
+def test_the_earliest_of_unnamed_dates_is_the_date():
+    found = match({"Fin": {"2026-02-03": 1, "2026-02-04": 1}, "Début": {"2026-02-01": 1, "2026-02-03": 1}})["invoice_date"]
+    assert (found.column, found.sure) == ("Début", "unsure")
+    assert match({"Début": {"2026-02-01": 1, "2026-02-03": 1}})["invoice_date"].sure == "likely"
+
+
+MEANINGS = {  # states as shop systems write them
+    "sold": "Sales Order;Locked;Paid out;Komplett abgeschlossen;Komplett bezahlt;Paiement accepté;Livré;Expédié;発送済"
+    ";Abierta;Cerrada;En cours de préparation;Confirmado;Express Checkout Payment;Mobile Payment;Subscription Payment",
+    "open": "Offen;Teilweise bezahlt;In Bearbeitung;Partially refunded",
+    "not_sold": "Quotation;Quotation Sent;Abgebrochen;Erreur de paiement;Remboursé;Annulé;En attente de paiement"
+    ";キャンセル確定;Cancelada;Pendiente;General Withdrawal;Fee;Currency Conversion;Hold;General Credit Card Deposit;FAIL",
+    "refunds": "Payment Refund;Payment Reversal;Credit memo",
+}
+
+
+@pytest.mark.parametrize("meaning", MEANINGS)
+def test_states_of_known_systems_have_a_meaning(meaning):
+    states = MEANINGS[meaning].split(";")
+    assert {state: meaning_of(state) for state in states} == dict.fromkeys(states, meaning)

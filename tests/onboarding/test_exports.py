@@ -8,6 +8,7 @@ import io
 import pandas as pd
 import pytest
 
+from rfm.onboarding.formats import dates_of
 from rfm.onboarding.guesses import guesses
 from rfm.onboarding.profile import EXPORTS, Profile
 from rfm.onboarding.questions import nested
@@ -41,6 +42,14 @@ HEADS = {  # headers as documented, and one line with {n} for a number, {c} for 
     "Etsy": (
         "Sale Date,Order ID,Buyer User ID,Number of Items,Ship Country,Currency,Order Value,Discount Amount,Order Total,Status",
         "03/{d}/26,31{n},buyer{c},2,Germany,USD,18.33,2.00,19.{d},",
+    ),
+    "Etsy items": (
+        "Sale Date,Item Name,Buyer,Quantity,Price,Item Total,Transaction ID,Listing ID,Ship Country,Order ID,SKU",
+        "03/{d}/26,Mug,A B (buyer{c}),2,9.50,19.00,39{n},88,Germany,31{n},MUG-1",
+    ),
+    "PayPal": (
+        "Date,Time,Name,Type,Status,Currency,Gross,Fee,Net,From Email Address,Transaction ID,Invoice Number",
+        "03/{d}/2026,10:00:00,Buyer {c},Website Payment,Completed,USD,{n}.50,-1.00,{n}.50,u{c}@example.org,8X{n}K,INV{n}",
     ),
     "eBay": (
         "Sales Record Number,Order Number,Buyer Username,Buyer Country,Item Title,Custom Label,Quantity,Sold For,Sale Date",
@@ -94,3 +103,71 @@ def test_an_export_is_known_by_its_headers(name):
 
 def test_a_header_that_lacks_one_column_is_no_known_export():
     assert Profile(export("Superstore").drop(columns="Profit"), today=TODAY).export == ""
+
+
+PLAIN = {  # exports that no list has: headers, a line, and the columns that are used
+    "Tiendanube": (
+        "Número de orden;Email;Fecha;Estado de la orden;Estado del pago;Moneda;Total;Nombre del comprador",
+        "{n};u{c}@example.org;{d}/03/2026 10:00:00;Abierta;Confirmado;ARS;{n}.50;Ann Bell",
+        {"invoice": "Número de orden", "customer_id": "Email", "status": "Estado de la orden", "price": "Total"},
+    ),
+    "Rakuten": (
+        "注文番号;ステータス;注文日時;注文日;注文者メールアドレス;単価;個数",
+        "303-{n};発送済;2026/03/{d} 10:00:00;2026/03/{d};u{c}@example.org;850;2",
+        {"invoice": "注文番号", "customer_id": "注文者メールアドレス", "status": "ステータス", "invoice_date": "注文日時"},
+    ),
+    "Toast": (
+        "Order Id;Opened;Customer Email;Amount;Paid",
+        "4{n};3/{d}/26 4:49 PM;u{c}@example.org;{n}.50;3/{d}/26 5:49 PM",
+        {"invoice": "Order Id", "invoice_date": "Opened", "customer_id": "Customer Email", "price": "Amount"},
+    ),
+    "Shopware": (
+        "Bestellnummer;Bestellzeit;Kundennummer;E-Mail;Bestellstatus;Zahlungsstatus;Gesamtbetrag",
+        "{n};{d}.03.2026 10:00;{c};u{c}@example.org;Komplett abgeschlossen;Komplett bezahlt;{n},50",
+        {"invoice": "Bestellnummer", "invoice_date": "Bestellzeit", "customer_id": "Kundennummer", "status": "Bestellstatus"},
+    ),
+    "Odoo orders": (
+        "Order Reference;Order Date;Customer;Total;Status;Invoice Status",
+        "S{n};2026-03-{d} 10:00:00;Ann Bell {c};{n}.50;Sales Order;Fully Invoiced",
+        {"invoice": "Order Reference", "customer_id": "Customer", "status": "Status"},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_a_plain_export_is_read_without_a_question(name):
+    header, line, wanted = PLAIN[name]
+    rows = [line.format(n=1000 + i, c=100 + i % 17, d=f"{13 + i % 12:02}").split(";") for i in range(60)]
+    profile = Profile(pd.DataFrame(rows, columns=header.split(";")), ["export.csv"], TODAY)
+    assert {role: profile.matches[role].column for role in wanted} == wanted
+    assert (profile.questions, [one for one in profile.matches.values() if one.sure == "unsure"]) == ([], [])
+
+
+@pytest.mark.parametrize("written", ["%b-%d-%y", "%d-%b-%y", "%b %d, %Y", "%B %d, %y", "%d. %b %Y"])
+def test_months_with_names_are_read_in_any_order(written):
+    days = [dt.date(2026, 1, 5) + dt.timedelta(days=3 * place) for place in range(30)]
+    found = dates_of({f"{day:{written}}, 4:49 PM" if " " in written else f"{day:{written}}": 1 for day in days}, TODAY)
+    assert (found.share, found.other) == (1.0, "")
+
+
+def shop(**columns: list[str]) -> Profile:
+    """Return the profile of 60 orders of 17 customers, with further columns."""
+    rows = {"Order ID": [f"{1000 + i}" for i in range(60)], "Customer ID": [f"K{i % 17}" for i in range(60)]}
+    rows |= {"Date": [f"{13 + i % 12}/03/2026" for i in range(60)], "Total": [f"{i + 5}.50" for i in range(60)]}
+    return Profile(pd.DataFrame(rows | columns), ["export.csv"], TODAY)
+
+
+def test_both_states_of_an_order_are_heeded():
+    lines = shop(**{"Status": ["Shipped"] * 60, "Payment Status": ["Paid"] * 50 + ["Voided"] * 10})
+    offer = nested((one.setting, one.value) for one in guesses(lines))
+    assert (offer["columns"]["line_type"], offer["rules"]["not_sold"]) == ("Payment Status", ("voided",))
+
+
+def test_an_unknown_state_of_a_failure_counts_last():
+    (question,) = shop(Status=["Shipped"] * 40 + ["Pagamento em falha"] * 20).questions
+    assert [one.value for one in question.options] == [["shipped"], ["shipped", "pagamento em falha"]]
+
+
+def test_two_orders_of_day_and_month_are_doubted():
+    days = [f"{13 + i % 12}/03/2026" for i in range(30)] + [f"04/{13 + i % 12}/2026" for i in range(20)] + ["05/04/2026"] * 10
+    assert [one.said[:44] for one in shop(Date=days).doubts] == ["dates have two orders of day and month: %d/%"]

@@ -85,7 +85,7 @@ def test_unknown_names_are_matched_by_values_and_unsure():
     found = match({"a": counts("7", "7", "8", "9"), "b": counts("2025-01-31", "2025-02-01"), "c": counts("1.50", "2.25", "3")})
     assert {role: (one.column, one.sure) for role, one in found.items()} == {
         "customer_id": ("a", "unsure"),
-        "invoice_date": ("b", "unsure"),
+        "invoice_date": ("b", "likely"),
         "amount": ("c", "unsure"),
     }
 
