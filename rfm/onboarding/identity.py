@@ -228,6 +228,8 @@ def damaged_ids(lines: Lines) -> Found:
 
 def further_ids(lines: Lines) -> Found:
     """Doubt customers of several ids: with letters before them in some files, or with one address in another column."""
+    if "customer_id" not in lines.matches:
+        return
     customers = lines.text("customer_id")
     sold = (lines.amounts > 0) & (customers != "") & ~customers.isin(set(placeholder_customers(lines.column("customer_id"))))
     yield from _prefixed(lines, customers[sold])

@@ -148,6 +148,12 @@ def test_an_address_knows_customers_without_an_id(every, asked, doubted):
     assert len([one for one in said_of(profile, "customers") if "do not count" in one]) == doubted
 
 
+def test_addresses_without_a_column_of_customers_are_no_doubt():
+    profile = shop(Customer=lambda i: f"{i}.50", Zzz=mail, Yyy=mail)
+    assert "customer_id" not in profile.matches
+    assert not said_of(profile, "customers")
+
+
 # ── orders as a whole ──────────────────────────────────────────────────────────────────────────────
 @pytest.mark.parametrize(
     ("columns", "said"),
