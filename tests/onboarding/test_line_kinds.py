@@ -479,7 +479,7 @@ def test_patterns_of_sums_and_extras_are_one(extra):
         ("Outcome", "Approved", "Declined", "columns.status"),
         ("Canc", "", "X", "columns.cancelled"),
         ("Stor.", "", "X", "columns.cancelled"),
-        ("Result", "Red", "Blue", ""),
+        ("Colour", "Red", "Blue", ""),
         ("Delivery", "Delivered", "Pending", ""),
     ],
 )
