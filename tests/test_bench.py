@@ -124,6 +124,7 @@ def test_backfill_and_plain_pandas_agree(tiny: Inputs, tmp_path: Path):
     assert found.units == 2
 
 
+@pytest.mark.long
 def test_a_short_and_a_long_history_gain_the_same_rows(tiny: Inputs, tmp_path: Path, monkeypatch):
     monkeypatch.setattr(growth, "SHORT", 3)
     assert growth.grown(tiny) == {"days": 9}

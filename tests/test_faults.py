@@ -24,7 +24,7 @@ from tests.forks import contents, differing
 
 LAST, SEED = dt.date(2025, 10, 23), 16
 QUICK: dict[str, Any] = {"clusters": {"k_max": 4, "n_init": 1}, "care": {"optimize_every": 4}}
-FEW, MANY = 5, 300  # `make test`, `make test-long`
+FEW, MANY = 3, 300  # `make test`, `make test-long`
 
 
 class Shop(NamedTuple):

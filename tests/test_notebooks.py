@@ -229,6 +229,7 @@ def test_every_stage_shows_a_table_and_a_figure(by_hand, stage):
 EARLIER = "2025-10-20"
 
 
+@pytest.mark.long
 @by_hand_marks
 def test_earlier_day_run_later_has_the_same_results(by_hand, tmp_path):
     import papermill

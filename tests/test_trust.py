@@ -112,8 +112,8 @@ def plant(landing: Path, texts: tuple[str, ...], heads: list[str], aside: list[s
             csv.writer(file).writerow([*line(rows[0]), "too", "many", texts[place]])
         path.unlink()
     whole = sorted(landing.iterdir())[-1]
-    shutil.copy(whole, whole.with_name(f"2025-10-23_{names[-1]}_transactions.csv"))  # is warned of, by its name
-    whole.with_name(f"2025-10-23_{names[-2]}_transactions.csv").write_text(f"{texts[0]}\n{texts[6]}\n")  # is refused
+    shutil.copy(whole, whole.with_name(f"2025-10-23_{names[-1]}_transactions.csv"))  # is refused, by its name
+    whole.with_name(f"2025-10-23_{names[-2]}_transactions.csv").write_text(f"{texts[0]}\n{texts[6]}\n")  # is refused, too
 
 
 def shop_with(root: Path, texts: tuple[str, ...], aside: list[str], names: list[str]) -> Shop:
@@ -326,7 +326,7 @@ def test_commands_print_no_control_sequences(said, hostile, tmp_path):
     (tmp_path / "customers.csv").write_text("CustomerID,Monetary\n\x1b[2J,x\n")
     shutil.copytree(hostile.settings.lake, tmp_path / "lake")
     verbs = {
-        ("status",): "has the same content",
+        ("status",): "has the same lines",
         ("check", landing): "dropped",
         ("release", "--export", rows): "quarantined row(s)",
         ("upload", "--date", str(LAST), "--to", str(tmp_path / "up")): "sent",

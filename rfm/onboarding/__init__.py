@@ -153,7 +153,7 @@ def _doubts(report: Report, trial: DryRun) -> list[Finding]:
     def money(one: Doubt) -> Finding:
         if one.amount is None:
             return Finding("mend", one.about, one.said)
-        return dry_run.doubt(trial, one.about, one.said, one.amount * more)
+        return dry_run.doubt(trial, one.about, one.said, one.amount * more, one.share)
 
     return [money(one) for one in report.lines.doubts]
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from rfm.config import FLAG, LANDING_COLUMNS, YES
-from rfm.onboarding.columns import PARTS, TELLING, VALUES, WORDS, meaning_of, name_score, plain_words, tokens_of
+from rfm.onboarding.columns import PARTS, ROLES, TELLING, VALUES, WORDS, is_other, meaning_of, name_score, plain_words, tokens_of
 from rfm.onboarding.kinds import FEWEST, MOST_KINDS
 from rfm.onboarding.money import Found, Lines, cash
 from rfm.onboarding.questions import Doubt
@@ -21,6 +21,7 @@ OTHER_WORDS = frozenset(("payment", "pay", "card", "address", "billing", "curren
 BULLET = r"^(?:[-–•·↳*>+]|└)"  # before the parts of a set
 ABILITY = ("able", "returning")  # what can be, and customers who come again
 SHORTEST_STEM = 5
+BESIDE, MOST_OF, NEAR = 0.8, 0.98, 0.45  # shares of numbers, of lines; of a factor
 COPIED, MINORITY = 0.6, 0.5  # share of the lines of refunds that repeat a sale; most lines that are refunds
 SUFFIX = re.compile(r"[-_/ ]?[A-Za-z]{1,4}$")
 LETTERS = re.compile(r"^[A-Za-z]{1,4}(?=[-_]?[0-9])")
@@ -43,6 +44,9 @@ def found(lines: Lines, settled: Mapping[str, Any]) -> Found:
         yield from _doubt(lines, listed & counts, "are listed below another, as parts of it are")
     yield from _of_numbers(lines, counts)
     yield from _of_signs(lines, counts)
+    yield from _of_orders(lines, counts, list(_unused(lines, settled)))
+    yield from _of_files(lines, counts)
+    yield from _of_nothing(lines, _kept(lines, settled))
 
 
 def _doubt(lines: Lines, where: pd.Series, said: str) -> Found:
@@ -52,7 +56,12 @@ def _doubt(lines: Lines, where: pd.Series, said: str) -> Found:
 
 def _counted(lines: Lines, settled: Mapping[str, Any]) -> pd.Series:
     """Return the lines above 0 that count by the settings."""
-    counts = lines.amounts > 0
+    return _kept(lines, settled) & (lines.amounts > 0)
+
+
+def _kept(lines: Lines, settled: Mapping[str, Any]) -> pd.Series:
+    """Return the lines that count by the settings, whatever their amounts."""
+    counts = pd.Series(True, index=lines.filled.index)
     out = {*settled.get("rules.not_sold", ()), *settled.get("rules.refunds", ())}
     for column in _states(settled):
         counts &= ~lines.filled[column].str.lower().isin(out)
@@ -173,6 +182,53 @@ def _of_signs(lines: Lines, counts: pd.Series) -> Found:
             continue
         below = lines.parsed(column) < 0
         yield from _doubt(lines, below & counts, f"are below 0 in {column!r}")
+
+
+# ── orders and files as a whole ───────────────────────────────────────
+def _of_orders(lines: Lines, counts: pd.Series, columns: Sequence[str]) -> Found:
+    """Doubt that a customer's day is one order, if a column without a use has several numbers on it."""
+    if "invoice" in lines.matches or "invoice_date" not in lines.matches:
+        return
+    who = (lines.text("customer_id") + "\0" + lines.days)[counts & (lines.text("customer_id") != "")]
+    items = "stock_code" in lines.matches or "description" in lines.matches
+    for column in columns:
+        numbers, facts = lines.filled[column][who.index], lines.facts[column]
+        there = numbers[numbers != ""]
+        single = there.is_unique and items  # a number of lines
+        if single or is_other(column) or facts.dates > 0.5 or facts.emails or ROLES["invoice"].fits(facts) < BESIDE:
+            continue
+        one_buyer = who[there.index].groupby(there).nunique() <= 1
+        orders = there.groupby(who[there.index]).nunique()
+        merged = orders[orders > 1]
+        if len(there) >= MOST_OF * len(who) and len(merged) and one_buyer.mean() >= MOST_OF and len(one_buyer) >= len(orders):
+            more = int((merged - 1).sum())
+            said = f"{more:,} orders are merged with others of their customer's day; set columns.invoice if {column!r} tells"
+            amount = lines.amounts[who.index[who.isin(merged.index)]].sum()
+            yield Doubt("orders", said, cash(float(amount)), more / len(one_buyer))
+            return
+
+
+def _of_files(lines: Lines, counts: pd.Series) -> Found:
+    """Doubt a file whose amounts are about a hundred or a thousand times those of the others, such as cents."""
+    amounts, files = lines.amounts[counts], lines.sources[counts]
+    middle = amounts.groupby(files).median()[files.value_counts() >= FEWEST]
+    least = float(middle.min()) if len(middle) > 1 else 0.0
+    for name, value in middle.items():
+        factor = next((one for one in (100, 1000) if least and NEAR < value / least / one < 1 / NEAR), 0)
+        if factor:
+            said = f"the amounts of {name} are about {factor} times those of other files; see whether they are in cents"
+            yield Doubt("prices", said, cash(float(amounts[files == name].sum())), 1.0)
+
+
+def _of_nothing(lines: Lines, kept: pd.Series) -> Found:
+    """Doubt orders and customers without any money, such as free samples."""
+    kept = kept & (lines.text("customer_id") != "")
+    nothing = lines.parsed(lines.matches["price"].column)[kept] == 0
+    free = [nothing.groupby(one[kept]).all() for one in (lines.orders, lines.text("customer_id"))]
+    orders, customers = (int(one.sum()) for one in free)
+    if orders and orders < len(free[0]):
+        said = f"{orders:,} orders have no money, such as free samples, and count; {customers:,} customers have no others"
+        yield Doubt("orders", said, cash(0.0), max(float(one.mean()) for one in free))
 
 
 def undone_flag(lines: Lines) -> str:

@@ -141,9 +141,9 @@ FAULTS = {  # of orders
 }
 
 
-def doubt(trial: DryRun, about: str, said: str, amount: Decimal) -> Finding:
-    """Return a finding that weighs as much as its money: less than `DOUBT` of the revenue is only a note."""
-    return Finding("note" if abs(amount) < trial.limit else "mend", about, said, abs(amount))
+def doubt(trial: DryRun, about: str, said: str, amount: Decimal, share: float = 0.0) -> Finding:
+    """Return a finding that weighs as its money, or its share of customers or orders: less than `DOUBT` is only a note."""
+    return Finding("note" if abs(amount) < trial.limit and share < baseline.DOUBT else "mend", about, said, abs(amount))
 
 
 def trial_findings(trial: DryRun, today: dt.date) -> Iterator[Finding]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 
 import pandas as pd
 
@@ -13,7 +14,8 @@ from rfm.onboarding.columns import EARLY, NOBODY, PARTS, STAND_INS, meaning_of, 
 from rfm.onboarding.money import Found, Lines, cash, some, totals, weighty
 from rfm.onboarding.questions import Doubt, Guess, Option, Question
 
-MOSTLY = 0.9
+MOSTLY, MUCH = 0.9, 0.2
+MOST_IDS, FEW_LETTERS = 5, 5  # of an address; kinds of letters before ids
 SCIENTIFIC = re.compile(r"[0-9][.,][0-9]+E[+][0-9]+", re.IGNORECASE)
 TELEPHONE = re.compile(r"[+(]?[0-9][0-9 ().\-/]{5,19}")
 NO_VALUE = {plain_words(one) for one in ("NULL", "N/A", "#N/A", "NaN", "None", "nil")} | {""}
@@ -45,8 +47,8 @@ def restarts(lines: Lines) -> Found:
     if "invoice" not in lines.matches or event_of(lines):
         return
     sold = (lines.amounts > 0) & (lines.text("invoice") != "")
-    numbers, days = lines.text("invoice")[sold], lines.days[sold]
-    buyers = days + "\0" + lines.text("customer_id")[sold]
+    numbers, days, customers = (one[sold] for one in (lines.text("invoice"), lines.days, lines.text("customer_id")))
+    buyers = customers.where(customers != "", "\0" + days)  # an order that one customer pays on two days is one order
     stores = {name: lines.filled[name][sold] for name in [_store(lines)] if name}
     found = {}
     for store in ("", *stores):
@@ -65,7 +67,7 @@ def restarts(lines: Lines) -> Found:
         of_file = buyers.groupby(numbers + "\0" + lines.sources[sold].astype(str)).nunique() > 1
         shops = lines.sources.nunique() > 1 and of_file.mean() <= 0.02
         why = "; each file has its own, as of several shops: add a column with the shop, and set columns.store" if shops else ""
-        said = f"{found[store, period]:.0%} of the order numbers have several customers or days{why}"
+        said = f"{found[store, period]:.0%} of the order numbers have several customers{why}"
         yield Doubt("orders", said, cash(float(lines.amounts[mixed.index].sum())))
     if found["", "never"] >= 0.2 or store:
         if store:
@@ -224,6 +226,72 @@ def damaged_ids(lines: Lines) -> Found:
         yield Doubt("customers", said, cash(float(amount)))
 
 
+def further_ids(lines: Lines) -> Found:
+    """Doubt customers of several ids: with letters before them in some files, or with one address in another column."""
+    if "customer_id" not in lines.matches:
+        return
+    customers = lines.text("customer_id")
+    sold = (lines.amounts > 0) & (customers != "") & ~customers.isin(set(placeholder_customers(lines.column("customer_id"))))
+    yield from _prefixed(lines, customers[sold])
+    used = {one.column for one in lines.matches.values()}
+    for column in (one for one in lines.values if one not in used and lines.facts[one].emails >= MOSTLY):
+        address = lines.filled[column].str.lower()
+        yield from _addressed(lines, column, address.where(~sold, ""))
+        several = _several(customers[sold & (address != "")], address)
+        if several:
+            joined = sum(several.values()) - len(several)
+            said = f"{joined:,} customers have the address of another in {column!r}; their ids may have changed"
+            yield _of_ids(lines, said, sold & address.isin(set(several)), joined)
+
+
+def _several(ids: pd.Series, keys: pd.Series) -> dict[str, int]:
+    """Return the keys that have several ids, with their numbers; those of very many are shared."""
+    counts = ids.groupby(keys[ids.index]).nunique()
+    return {str(key): int(count) for key, count in counts.items() if 1 < count <= MOST_IDS}
+
+
+def _of_ids(lines: Lines, said: str, where: pd.Series, joined: int) -> Doubt:
+    amount = float(lines.amounts[where & (lines.amounts > 0)].sum())
+    return Doubt("customers", said, cash(amount), joined / max(lines.text("customer_id").nunique(), 1))
+
+
+def _prefixed(lines: Lines, customers: pd.Series) -> Found:
+    """Doubt ids that are the same but for letters before them, which no file has both ways."""
+    parts = customers.str.extract(r"^(?P<letters>\D*)0*(?P<number>\d+)$").dropna().assign(file=lines.sources.astype(str))
+    files = parts.groupby("letters")["file"].unique()
+    if not 1 < len(files) <= FEW_LETTERS:
+        return
+    numbers = parts.groupby("letters")["number"].agg(set)
+    for one, other in combinations(numbers.sort_index().index, 2):
+        both = numbers[one] & numbers[other]
+        apart = not set(files[one]) & set(files[other])
+        if apart and len(both) >= max(3, 0.3 * min(len(numbers[one]), len(numbers[other]))):
+            where = parts["number"].isin(both) & parts["letters"].isin([one, other])
+            said = f"{len(both):,} customers have ids with {(other or one)!r} before them in some files, and without in others"
+            yield _of_ids(lines, said, where.reindex(lines.filled.index, fill_value=False), len(both))
+
+
+def _addressed(lines: Lines, column: str, address: pd.Series) -> Found:
+    """Ask for the customer, if many lines of nobody have an address in another column."""
+    named = (address != "") & (lines.amounts > 0)
+    known, _, revenue = totals(lines, lines.amounts.where(~named, 0.0))
+    amount = float(lines.amounts[named].sum())
+    if not weighty(lines, amount) or address[named].nunique() < FEW_LETTERS:
+        return
+    current = lines.matches["customer_id"].column
+    said = f"{int(named.sum()):,} lines without a customer in {current!r} have one in {column!r}"
+    if amount <= MUCH * float(lines.amounts.clip(lower=0.0).sum()):
+        yield _of_ids(lines, f"{said}, and do not count", named, address[named].nunique())
+        return
+    everyone = lines.filled[column][lines.amounts > 0].str.lower()
+    whole = cash(float(lines.amounts[everyone.index[everyone != ""]].sum()))
+    options = [
+        Option(column, f"{column!r} is the customer", whole, everyone[everyone != ""].nunique()),
+        Option(current, f"{current!r} is the customer; lines without one do not count", revenue, known),
+    ]
+    yield Question("columns.customer_id", "Which column is the customer?", options, said)
+
+
 def spellings(lines: Lines) -> Found:
     """Compare e-mail addresses and phone numbers as one, however they are written."""
     customers = lines.column("customer_id")
@@ -271,4 +339,4 @@ def _country_prefix(numbers: Sequence[str]) -> str:
     return counts.most_common(1)[0][0] if counts else ""
 
 
-RULES = (overlaps, restarts, stand_ins, damaged_ids, spellings)
+RULES = (overlaps, restarts, stand_ins, damaged_ids, further_ids, spellings)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from rfm.onboarding import identity
-from rfm.onboarding.columns import DISCOUNT, HEAD, TELLING, VALUES, meaning_of, name_score, plain_words
+from rfm.onboarding.columns import DISCOUNT, HEAD, TELLING, VALUES, is_other, meaning_of, name_score, plain_words
 from rfm.onboarding.money import HOLDS, Found, Lines, cash, some, weighty
 from rfm.onboarding.questions import Doubt, Guess, Option, Question
 
@@ -164,7 +164,8 @@ def other_lines(lines: Lines) -> Found:
     if patterns:
         where = extras | sums.where if sums.pattern else extras
         reason = f"{int(where.sum()):,} lines are sums of others, or no products"
-        yield Guess("rules.other_lines", "|".join(patterns), "likely", reason)
+        kinds_of = dict.fromkeys(one.removeprefix("(?i)") for one in patterns)  # flags stand once, at the start
+        yield Guess("rules.other_lines", f"(?i){'|'.join(kinds_of)}", "likely", reason)
     paid = lines.text("description").map(_named_as(lines.text("description"), DEPOSIT_WORDS)).astype(bool)
     if paid.any():
         said_paid = f"{int(paid.sum()):,} lines are deposits or final invoices; both count, so a sale may count twice"
@@ -197,6 +198,8 @@ def _named_as(texts: pd.Series, words: frozenset[str]) -> dict[str, bool]:
 def states_of(lines: Lines) -> dict[str, tuple[str, str]]:
     """Return the columns that say what became of a line, or which kind it is, by their roles, each with a reason."""
     found = {role: (one.column, one.reason) for role in ("status", "line_type") if (one := lines.matches.get(role))}
+    if "status" not in found and (column := _states_by_value(lines)):
+        found["status"] = (column, "its values are states, of which some say that nothing was sold")
     columns = {column for column, _ in found.values()}
     if lines.sums.column and lines.sums.column not in columns:
         found["line_type"] = (lines.sums.column, "some kinds of lines are sums of others")
@@ -205,6 +208,18 @@ def states_of(lines: Lines) -> dict[str, tuple[str, str]]:
     elif "status" in found and "line_type" not in found and (column := _second_state(lines, found["status"][0])):
         found["line_type"] = (column, "it says more than the other state")
     return found
+
+
+def _states_by_value(lines: Lines) -> str:
+    """Return a column without a use whose values are states, some of them of lines that were not sold; empty if none is."""
+    used = {one.column for one in lines.matches.values()}
+    for column, values in lines.values.items():
+        meant = [meaning_of(one) for one in values]
+        known = sum(count for value, count in values.items() if meaning_of(value))
+        told = {"not_sold"} <= set(meant) and {"sold", "open"} & set(meant) and len(values) <= MOST_KINDS
+        if column not in used and told and known >= BESIDE * sum(values.values()) and not is_other(column):
+            return column
+    return ""
 
 
 def _second_state(lines: Lines, status: str) -> str:

@@ -112,6 +112,7 @@ class Doubt(NamedTuple):
     about: str
     said: str
     amount: Decimal | None = None
+    share: float = 0.0  # of the customers or orders that it changes
 
 
 Weight = Literal["note", "mend", "ask", "unusable"]

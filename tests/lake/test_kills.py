@@ -113,9 +113,9 @@ def moments(seed: int, number: int) -> list[float]:
     return [(i + random.Random(f"{seed} {i}").random()) / number for i in range(number)]
 
 
-def test_a_run_killed_at_ten_moments_loses_nothing(runs, tmp_path):
-    codes = [killed_then_repaired(runs, tmp_path / "lake", moment) for moment in moments(SEED, 10)]
-    assert codes.count(-signal.SIGKILL) > 7, "the runs were over before they could be killed"
+def test_a_run_killed_at_six_moments_loses_nothing(runs, tmp_path):
+    codes = [killed_then_repaired(runs, tmp_path / "lake", moment) for moment in moments(SEED, 6)]
+    assert codes.count(-signal.SIGKILL) > 3, "the runs were over before they could be killed"
 
 
 @pytest.mark.long
@@ -186,8 +186,8 @@ def daily_killed(landing: Path, root: Path, kills: int, seed: int) -> None:
     assert str(told).endswith("result tables are identical")
 
 
-def test_a_daily_run_killed_thrice_ends_like_an_undisturbed_one(landing, tmp_path):
-    daily_killed(landing, tmp_path, 3, SEED)
+def test_a_killed_daily_run_ends_like_an_undisturbed_one(landing, tmp_path):
+    daily_killed(landing, tmp_path, 1, SEED)
 
 
 @pytest.mark.long

@@ -16,7 +16,7 @@ import deltalake
 import polars as pl
 import pytest
 
-from rfm.contracts import BRONZE, CLUSTER_MODELS, GOLD, HISTORY, LEDGER, PIPELINE_RUNS, QUARANTINE, RELEASED_ROWS, SILVER, TABLES
+from rfm.contracts import CLUSTER_MODELS, GOLD, HISTORY, LEDGER, PIPELINE_RUNS, QUARANTINE, RELEASED_ROWS, SILVER, TABLES
 from rfm.datasets.sample import make_sample
 from rfm.errors import RfmError
 from rfm.lake.tables import Lake
@@ -139,15 +139,9 @@ EVERY = [
     and (name != RELEASED_ROWS or not kind.startswith("newest"))
 ]
 FEW = [
-    (SILVER, "log gone"),
-    (SILVER, "newest commit gone"),
     (SILVER, "folder gone"),
-    (QUARANTINE, "folder gone"),
     (QUARANTINE, "newest commit empty"),
-    (BRONZE, "folder gone"),
-    (BRONZE, "data file cut"),
     (LEDGER, "log gone"),
-    (LEDGER, "newest commit gone"),
     (GOLD, "data file gone"),
     (HISTORY, "folder gone"),
     (CLUSTER_MODELS, "checkpoint cut"),

@@ -30,6 +30,22 @@ def test_files_of_two_shops_do_not_overlap():
     assert doubt.amount == 2 * sum(10.5 + i for i in range(LINES))
 
 
+@pytest.mark.parametrize("header", ["Billing Doc.", "Doc No", "Payment ID", "Transaction", "Txn", "Receipt", "Número de orden"])
+def test_order_numbers_of_many_names_are_found(header):
+    profile = shop(**{"Order ID": None, header: lambda i: f"9{i:04}"})
+    assert values(profile)["columns.invoice"] == header
+
+
+@pytest.mark.parametrize(
+    ("customer", "period"), [(lambda i: f"K{i % 15}", "never"), (lambda i: f"K{i % 17}", "month")], ids=["paid twice", "again"]
+)
+def test_numbers_start_again_if_customers_differ(customer, period):
+    profile = shop(
+        Order_ID=lambda i: str(5000 + i % 30), Date=lambda i: f"2026-0{3 + i // 30}-{1 + i % 28:02}", Customer=customer
+    )
+    assert values(profile).get("rules.invoice_restarts", "never") == period
+
+
 STATES = ["Created", "Paid", "Shipped"]
 
 
@@ -91,3 +107,70 @@ def test_names_that_differ_by_case_or_blanks_are_doubted():
     (doubt,) = profile.doubts
     assert ("2 customers differ" in doubt.said, doubt.amount) == (True, sum(10.5 + i for i in range(LINES) if i % 4 < 3))
     assert not shop(Customer=lambda i: names[i % 2 * 3]).doubts
+
+
+def mail(i: int) -> str:
+    return f"buyer{i % 17}@example.com"
+
+
+def said_of(profile: Profile, about: str) -> list[str]:
+    return [one.said for one in profile.doubts if one.about == about]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "doubted"),
+    [("{}", "CUST-{}", True), ("C{}", "K-{}", True), ("C{}", "C{}", False), ("{}", "CUST-9{}", False)],
+)
+def test_ids_with_a_prefix_in_one_file_are_doubted(first, second, doubted):
+    parts = [
+        shop(Customer=lambda i, form=form: form.format(1000 + i % 17), Order_ID=lambda i, place=place: f"{place}{i:04}")
+        for place, form in ((5, first), (6, second))
+    ]
+    profile = files(*parts)
+    assert [one.said.partition(" with")[0] for one in profile.doubts] == ["17 customers have ids"] * doubted
+
+
+@pytest.mark.parametrize(
+    ("address", "doubted"),
+    [(mail, True), (lambda i: mail(i) if i < 30 else f"new{i % 23}@example.com", False), (lambda i: "a@example.com", False)],
+    ids=["changed", "other", "shared"],
+)
+def test_one_address_of_several_customers_is_doubted(address, doubted):
+    profile = shop(Customer=lambda i: str((7000 if i < 30 else 8000) + i % (17 if i < 30 or doubted else 23)), Email=address)
+    assert [one.partition(" customers")[0] for one in said_of(profile, "customers")] == ["17"] * doubted
+
+
+@pytest.mark.parametrize(("every", "asked", "doubted"), [(2, True, 0), (10, False, 1), (1000, False, 0)])
+def test_an_address_knows_customers_without_an_id(every, asked, doubted):
+    profile = shop(Customer=lambda i: "" if i % every == 1 else str(1000 + i % 17), Email=mail)
+    options = [[option.value for option in one.options] for one in profile.questions if one.setting == "columns.customer_id"]
+    assert options == [["Email", "Customer"]] * asked
+    assert len([one for one in said_of(profile, "customers") if "do not count" in one]) == doubted
+
+
+def test_addresses_without_a_column_of_customers_are_no_doubt():
+    profile = shop(Customer=lambda i: f"{i}.50", Zzz=mail, Yyy=mail)
+    assert "customer_id" not in profile.matches
+    assert not said_of(profile, "customers")
+
+
+# ── orders as a whole ──────────────────────────────────────────────────────────────────────────────
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ({"Zzz": lambda i: f"Q{i:04}", "Date": "2026-03-02"}, "43 orders are merged"),
+        ({"Zzz": lambda i: f"Q{i:04}"}, ""),  # nothing is merged
+        ({"Zzz": lambda i: f"Q{i % 17}", "Date": "2026-03-02"}, ""),  # a number of the customer
+        ({"Zzz": lambda i: f"Q{i:04}", "Date": "2026-03-02", "Product": "Mug"}, ""),  # a number of the line
+        ({"Total": lambda i: f"{0 if i % 17 == 3 else i + 1}.00", "Order ID": str}, "4 orders have no money"),
+    ],
+)  # fmt: skip
+def test_orders_that_merge_or_have_no_money_are_doubted(columns, said):
+    doubts = [one for one in shop(**{"Order ID": None} | columns).doubts if one.about == "orders"]
+    assert [said in one.said and one.share > 0.005 for one in doubts] == [True] * bool(said)
+
+
+@pytest.mark.parametrize(("factor", "doubted"), [(100, True), (1000, True), (3, False), (10, False)])
+def test_a_file_in_another_unit_is_doubted(factor, doubted):
+    profile = files(shop(), shop(Order_ID=lambda i: str(6000 + i), Total=lambda i: f"{(10 + i) * factor}.50"))
+    assert [f"about {factor} times" in one for one in said_of(profile, "prices")] == [True] * doubted

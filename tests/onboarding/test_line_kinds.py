@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -456,3 +457,34 @@ def test_what_a_column_tells_is_doubted_with_its_money(column, value, usual):
 def test_what_says_nothing_about_a_sale_is_no_doubt(column, value, usual):
     profile = marked(column, value, usual)
     assert (profile.doubts, profile.questions) == ([], [])
+
+
+# ── patterns ───────────────────────────────────────────────────────────────────────────────────────
+@pytest.mark.parametrize("extra", ["Tip", "Sales tax"])
+def test_patterns_of_sums_and_extras_are_one(extra):
+    rows = [row for order in ORDERS for row in (*order.lines(), order.line("Sales tax", order.total / 9))]
+    rows += [order.line(extra, Decimal(2)) for order in ORDERS[::3]]
+    profile = Profile(pd.DataFrame([row | {"SKU": ""} for row in rows], dtype=str), today=TODAY)
+    (found,) = [one.value for one in profile.found if isinstance(one, Guess) and one.setting == "rules.other_lines"]
+    assert re.search(found, "SALES TAX 8%")
+    assert found.count("(?i)") == 1
+    assert found.count("tax") == 1
+
+
+# ── states under any name ──────────────────────────────────────────────────────────────────────────
+@pytest.mark.parametrize(
+    ("header", "usual", "other", "found"),
+    [
+        ("Result", "SUCCESS", "FAIL", "columns.status"),
+        ("Outcome", "Approved", "Declined", "columns.status"),
+        ("Canc", "", "X", "columns.cancelled"),
+        ("Stor.", "", "X", "columns.cancelled"),
+        ("Result", "Red", "Blue", ""),
+        ("Delivery", "Delivered", "Pending", ""),
+    ],
+)
+def test_states_are_known_by_their_values(header, usual, other, found):
+    rows = [{"SKU": "", **order.line("Mug", order.total), header: other if order in rest() else usual} for order in ORDERS]
+    profile = Profile(pd.DataFrame(rows, dtype=str), today=TODAY)
+    chosen = {one.setting: one.value for one in profile.found if isinstance(one, Guess)}
+    assert [name for name in ("columns.status", "columns.cancelled") if chosen.get(name) == header] == [found] * bool(found)
