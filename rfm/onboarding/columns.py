@@ -237,11 +237,10 @@ def match(columns: Mapping[str, Values], facts: Mapping[str, Facts] | None = Non
 
 
 def _less_unknown(scores: Scores, columns: Mapping[str, Values]) -> Scores:
-    """Return the scores of columns of customers; those that name nobody on many lines come after those that do."""
-    nobody = {*NOBODY, "0"}
-    known = {pair: sum(count for one, count in columns[pair[1]].items() if plain_words(one) not in nobody) for pair in scores}
+    """Return the scores of addresses that few lines have, which come after a name that more of them have."""
+    known = {pair: sum(columns[pair[1]].values()) for pair in scores}
     most = max(known.values(), default=0)
-    few = {pair: 1 - known[pair] / most for pair in scores if known[pair] < 0.8 * most}
+    few = {pair: 1 - known[pair] / most for pair in scores if known[pair] < 0.8 * most and name_score(*pair) <= CONTACT}
     return {pair: (scores[pair][0] - less, *scores[pair][1:]) for pair, less in few.items()}
 
 

@@ -55,7 +55,8 @@ def _columns_of_kinds(lines: Lines) -> Iterator[str]:
     """Yield the columns of few values that differ within orders, and have no other meaning."""
     used = {one.column for role, one in lines.matches.items() if role not in ("status", "line_type", "store")}
     for name, values in lines.values.items():
-        if name in used or len(values) > MOST_KINDS or lines.filled[name].nunique() < 2:
+        numbered = len(values) > MOST_KINDS or lines.filled[name].nunique() < 2 or name_score("quantity", name) >= HEAD
+        if name in used or numbered:
             continue
         if int((lines.filled[name].groupby(lines.orders).nunique() > 1).sum()) >= FEWEST:
             yield name
