@@ -70,7 +70,8 @@ def _of_header(sample: Sample, lines: Profile) -> Finding | None:
     """Return why the header, or the lines below it, cannot be used; None if they can."""
     cells = list(sample.first.lines.column_names)
     missing = {role: named for role, named in NEEDED.items() if role not in lines.matches}
-    if any(VALUE.search(cell) for cell in cells) and all(match.sure == "unsure" for match in lines.matches.values()):
+    named = [match for match in lines.matches.values() if match.sure != "unsure" and not VALUE.search(match.column)]
+    if any(VALUE.search(cell) for cell in cells) and not named:
         said = f"no header: the first line has values; add a line with the column names above it{header_for(sample.first.header)}"
         return Finding("unusable", "columns", said)
     if len(cells) == 1:
