@@ -59,7 +59,7 @@ class Files(Section):
         5,
         ge=0,
         le=3600,
-        description="a file changed within so many seconds is left for the next run if it ends within a line; 0: off",
+        description="a file changed fewer than this many seconds ago that does not end with a line break waits for a run; 0: off",
     )
     on_refused: Literal["after", "before"] = Field(
         "after", description="a refused file ends the run with status 1: after publishing, or before gold changes"

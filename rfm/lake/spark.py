@@ -26,7 +26,7 @@ from rfm.contracts import BRONZE, SILVER, TABLES, Table, conform
 from rfm.errors import ContractError, InputError, SettingsError, first_line
 from rfm.lake import delta, ingest
 from rfm.lake.delta import IN_SPARK, arrow_schema, sql_equals
-from rfm.lake.tables import Lake, State, WriteResult, newest_per_order, revision_of
+from rfm.lake.tables import Lake, State, WriteResult, files_due, newest_per_order
 from rfm.settings import Settings, is_catalog_name
 
 PORT = 15002  # of a server whose address names none
@@ -172,8 +172,7 @@ class SparkLake(Lake):
         if self._logs_files(name):
             return super().put_files(name, rows, versions, again)
         held = self.held(name, versions)
-        newer = [file for file, version in versions.items() if file not in held or revision_of(held[file]) < revision_of(version)]
-        due = list(versions) if again else newer
+        due = files_due(versions, held, again)
         if not due:
             return WriteResult(0, held)
         self._ensure(name)

@@ -95,6 +95,12 @@ def revision_of(version: int) -> int:
     return max(1, version >> DIGEST_BITS)
 
 
+def files_due(versions: Mapping[str, int], held: Mapping[str, int], again: bool = False) -> list[str]:
+    """Return the files of which a table holds no revision or an earlier one; with ``again``, all of them."""
+    older = (name for name, version in versions.items() if name not in held or revision_of(held[name]) < revision_of(version))
+    return list(versions if again else older)
+
+
 def write_exactly_once(
     handles: TableCache, name: str, rows: Rows, versions: Mapping[str, int], again: bool = False
 ) -> WriteResult:
@@ -106,8 +112,7 @@ def write_exactly_once(
     def attempt() -> WriteResult:
         table = handles.ensure(name)
         held = {file: version for file in versions if (version := table.transaction_version(file)) is not None}
-        newer = [file for file, version in versions.items() if file not in held or revision_of(held[file]) < revision_of(version)]
-        due = list(versions) if again else newer
+        due = files_due(versions, held, again)
         if not due:
             return WriteResult(0, held)
         some = isinstance(rows, pl.DataFrame | pl.LazyFrame) and len(due) < len(versions)

@@ -259,7 +259,8 @@ def read_files(
     columns without a meaning. Blank cells under the headers in ``fill_down`` take the value above. ``count_orders`` names the
     columns of bronze that tell orders apart, such as ``("Invoice",)``: then ``_rescued_data`` has the number of each line within
     its order. ``settle`` leaves files on a disk that are not whole yet for the next run, and names them in ``waiting``: those
-    that change while they are read, that a program writes, or that were changed within so many seconds and end within a line.
+    that change while they are read, that a program is still writing, or that changed less than this many seconds ago and do not
+    end with a line break.
 
     Examples
     --------

@@ -173,13 +173,18 @@ def dates_of(values: Mapping[str, int], today: dt.date | None = None) -> Dates:
     return found if best == 1 else _mixed(found, days, read)
 
 
+def _without_weekday(text: str, pattern: str) -> str:
+    """Return a date without the day of the week before it."""
+    return re.sub(before_date(pattern).replace(r"\pL", r"[^\W\d_]"), "", text)  # Python's regular expressions have no \pL
+
+
 def _with_weekdays(days: Mapping[str, int], today: dt.date | None) -> Dates:
     """Detect how dates are written that have a day of the week before them."""
     tried = []
     for first in ("%b", "%d"):
         rest: Counter[str] = Counter()
         for text, count in days.items():
-            rest[re.sub(before_date(first).replace(r"\pL", r"[^\W\d_]"), "", text)] += count
+            rest[_without_weekday(text, first)] += count
         tried.append(dates_of(rest, today) if not rest.keys() & days.keys() and "" not in rest else Dates("", 0.0, "", ""))
     found = max(tried, key=lambda one: one.share if one.pattern and not one.pattern.startswith(WEEKDAY) else 0.0)
     also = tuple(f"{WEEKDAY}{one}" for one in found.also)
@@ -304,7 +309,7 @@ def date_of(text: str, pattern: str, months: str = "") -> dt.date | None:
         return dt.date.fromisocalendar(int(found[1]), int(found[2]), 1) if found and 0 < int(found[2]) < 53 else None
     if pattern.startswith(WEEKDAY):
         pattern = pattern.removeprefix(WEEKDAY)
-        text = re.sub(before_date(pattern).replace(r"\pL", r"[^\W\d_]"), "", text.strip())
+        text = _without_weekday(text.strip(), pattern)
     found = _date_shape(pattern).fullmatch(text.strip())
     if not found:
         return None

@@ -99,7 +99,7 @@ def finish_release(lake: Lake, clean: Clean) -> ReleaseResult:
 def released_again(
     lake: Lake, refused: pl.DataFrame, versions: Mapping[str, int], clean: Clean
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Part the quarantined rows of files, made anew from bronze: those that were released, as rows of silver, and the others."""
+    """Clean files again from bronze; split their quarantined rows into released ones, as rows of silver, and the others."""
     noted = lake.rows(RELEASED_ROWS, source_file=list(versions))
     rows = _with_ids(refused, versions, noted.head(0))
     left = rows.filter(pl.col("row_id").is_in(noted["row_id"].to_list()))
