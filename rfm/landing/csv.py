@@ -319,24 +319,24 @@ class Bronze:
 
     def _filled(self, table: pa.Table, header: Sequence[str], order: int | None) -> tuple[pa.Table, list[Any]]:
         """Return a table whose blank cells have the value above, within an order, and which cells of a row these are."""
-        wanted = {plain_name(name) for name in self.fill_down}
-        places = [i for i, name in enumerate(header) if plain_name(name) in wanted]
+        wanted, plain = {plain_name(name) for name in self.fill_down}, [plain_name(name) for name in header]
+        places = [i for i, name in enumerate(plain) if name in wanted]
         if not places or not table.num_rows:
             return table, []
-        row = pa.table([pa.array([self.above.get(name)], pa.string()) for name in header], table.column_names)
+        row = pa.table([pa.array([self.above.get(name)], pa.string()) for name in plain], table.column_names)
         table = pa.concat_tables([row, table]).combine_chunks()
         known = {i: _known(table[i]) for i in {*places, *([] if order is None else [order])}}
         at = np.arange(table.num_rows)
         start, texts = np.zeros_like(at), []
         if order is not None:  # a blank order is that of the line above
             orders = pc.fill_null_forward(pc.if_else(known[order], table[order], None)).combine_chunks()
-            self.above[header[order]] = orders[-1].as_py()
+            self.above[plain[order]] = orders[-1].as_py()
             codes = orders.dictionary_encode().indices.fill_null(-1).to_numpy()
             start = np.maximum.accumulate(np.where(np.append(True, codes[1:] != codes[:-1]), at, 0))
         for i in places:
             last = np.maximum.accumulate(np.where(known[i], at, -1))
             takes = ~known[i] & (last >= (0 if i == order else start))
-            self.above[header[i]] = table[i][int(last[-1] if takes[-1] else at[-1])].as_py()
+            self.above[plain[i]] = table[i][int(last[-1] if takes[-1] else at[-1])].as_py()
             table = table.set_column(i, table.column_names[i], table[i].take(pa.array(np.where(takes, last, at))))
             texts.append(pc.if_else(pa.array(takes), f",{header[i]}", ""))
         joined = pc.utf8_slice_codeunits(pc.binary_join_element_wise(*texts, ""), 1)

@@ -259,8 +259,8 @@ def rows_of_sheets(sheets: Iterator[Sheet], name: str, columns: Columns, notes: 
             if has < len(needed):
                 left.append((has, sheet, head[at]))
                 continue
+            yield from _table_of(sheet, at, f"{name}: sheet {sheet.name!r}", columns, first=not read)
             read += sheet.size
-            yield from _table_of(sheet, at, f"{name}: sheet {sheet.name!r}", columns)
     if left and not read:
         _, best, header = max(left, key=itemgetter(0))
         others = f" (the other sheets: {', '.join(one.name for _, one, _ in left if one is not best)})" if len(left) > 1 else ""
@@ -275,14 +275,14 @@ def rows_of_sheets(sheets: Iterator[Sheet], name: str, columns: Columns, notes: 
     ]
 
 
-def _table_of(sheet: Sheet, at: int, name: str, columns: Columns) -> Iterator[Rows]:
-    """Yield the rows of a sheet below its header."""
+def _table_of(sheet: Sheet, at: int, name: str, columns: Columns, first: bool) -> Iterator[Rows]:
+    """Yield the rows of a sheet below its header; an order may begin on the sheet before, so that only the first is ``first``."""
     rows = sheet.rows()
     titles = list(islice(rows, at))
     next(rows)
     header = check_header(sheet.head()[at], name, columns)
     above = [line_apart(cells, number, kind_above(cells, header)) for number, cells in titles]
-    yield text_rows(header, [])._replace(bad=above, first=True)
+    yield text_rows(header, [])._replace(bad=above, first=first)
     while some := list(islice(rows, ROWS)):
         table = text_rows(header, [cells for _, cells in some]).table
         yield set_apart(Rows(header, table, [], [number for number, _ in some]), columns)

@@ -85,6 +85,16 @@ def test_all_sheets_with_the_columns_are_read_in_any_order():
     assert orders(workbook(One=SALES, Two=second)) == ALL * 2
 
 
+def test_an_order_that_goes_on_in_the_next_sheet_is_filled():
+    head, more = ["Order", "Day", "Buyer", "Sum"], ["SUM", "BUYER", "DAY", "ORDER"]
+    raw = workbook(
+        One=[head, ["A1", "2025-01-05", "C1", 5], ["", "", "", 6]], Two=[more, [7, "", "", ""], [8, "C2", "2025-01-06", "A2"]]
+    )
+    pieces = iter_tables(io.BytesIO(raw), "x", columns=COLUMNS, fill_down=("Order", "Day", "Buyer"))
+    found = [(row["Invoice"], row["CustomerID"]) for piece in pieces for row in piece.to_pylist()]
+    assert found == [("A1", "C1")] * 3 + [("A2", "C2")]
+
+
 def test_a_workbook_without_sales_says_which_sheets_it_has():
     with pytest.raises(InputError, match=r"sheet 'B' \(the other sheets: A\): lacks 2 required column\(s\): Sum, Buyer"):
         rows(workbook(A=[["Notes"], ["x"]], B=[["Order", "Day"], ["A1", "2025-01-05"]]))

@@ -194,6 +194,11 @@ def test_a_number_that_buys_like_others_stays_a_customer():
     assert [one.about for one in profile.doubts] == ["customers"]
 
 
+def test_zero_is_nobody_unless_customers_are_numbered_from_it():
+    profile = shop(Customer=lambda i: str(i % 12 and 700 + i % 12))
+    assert values(profile)["customers.nobody"] == ("0",)
+
+
 def test_one_customer_with_most_orders_is_asked_for():
     profile = shop(Customer=lambda i: "M1" if i % 2 else f"K{i}")
     assert [one.setting for one in profile.questions] == ["customers.nobody"]
