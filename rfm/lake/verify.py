@@ -21,6 +21,7 @@ import polars as pl
 from rfm.contracts import DAILY_VOLUME, LEDGER, SILVER, TABLES
 from rfm.errors import REPAIR, ContractError, InputError, friendly_io_errors
 from rfm.lake import ingest
+from rfm.lake.delta import LEFTOVER
 from rfm.lake.tables import Lake
 from rfm.landing.files import filesystem, write_file
 
@@ -101,7 +102,7 @@ def _under(folder: str, prefix: str = "") -> Iterator[tuple[str, Stored]]:
     for entry in entries:
         if entry.is_dir():
             yield from _under(entry.path, f"{prefix}{entry.name}/")
-        elif entry.is_file() and not entry.name.endswith(".part"):  # a file that a killed run was writing
+        elif entry.is_file() and not entry.name.endswith(".part") and not LEFTOVER.search(entry.name):  # of a killed run
             yield prefix + entry.name, Stored(entry.stat().st_size)
 
 

@@ -23,7 +23,7 @@ from rfm.errors import InputError
 from rfm.lake import Lake
 from rfm.lake.delta import scratch
 from rfm.landing.files import date_in
-from rfm.onboarding.columns import is_no_product, named_for
+from rfm.onboarding.columns import TELLING, is_no_product, named_for, plain_words
 from rfm.onboarding.formats import dates_of, number_of, without_sign, zones
 from rfm.onboarding.guesses import GROWS, Profile
 from rfm.onboarding.identity import placeholder_customers
@@ -187,7 +187,11 @@ def _of_money(trial: DryRun, found: Facts) -> Iterator[Finding]:
 
 
 def _of_steps(trial: DryRun) -> Iterator[Finding]:
-    """Yield doubts about product codes that do not count, though no word says that they are no products."""
+    """Yield doubts about product codes that do not count, though no word says that they are none; note what was paid back."""
+    for value, one in trial.values.get("status", {}).items():
+        if value.lower() in trial.dialect.rules.not_sold and plain_words(value).startswith(TELLING["returned"]):
+            said = f"{value} does not count: {count(one.orders, 'line')} worth {exact_amount(one.amount)}"
+            yield Finding("note", "status", f"{said}; move it to rules.sold to count the sale that was paid back later")
     known = {code for code in trial.codes if code.startswith(OTHER_LINE) or is_no_product(code)}
     codes = {code: one for code, one in trial.codes.items() if code not in known}
     if codes:

@@ -21,6 +21,7 @@ from rfm.datasets.sample import make_sample
 from rfm.lake import ingest
 from rfm.lake.delta import LEFTOVER
 from rfm.lake.tables import Lake
+from rfm.lake.verify import find_damage
 from rfm.pipeline.backfill import replay
 from rfm.pipeline.repair import verify_lake
 from rfm.settings import load_settings
@@ -212,3 +213,13 @@ def test_old_leftovers_of_killed_writers_are_removed(runs, tmp_path):
     assert [path.exists() for path in (old, young, other)] == [False, True, True]
     assert [bool(LEFTOVER.search(path.name)) for path in (old, young, other)] == [True, True, False]
     assert differing(contents(str(lake)), runs.undisturbed) == []
+
+
+def test_a_table_whose_making_was_killed_is_no_damage(runs, tmp_path):
+    lake = tmp_path / "lake"
+    assert runs.forks.wait(runs.forks.start("run_days", **runs.given(lake))) == 0
+    shutil.rmtree(lake / "segment_stability")
+    (lake / "tables.json").unlink()
+    (lake / "segment_stability" / "_delta_log").mkdir(parents=True)
+    (lake / "segment_stability" / "_delta_log" / "00000000000000000000.json#1").write_bytes(b"{")
+    assert find_damage(Lake(str(lake))) == []

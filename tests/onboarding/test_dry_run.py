@@ -175,6 +175,14 @@ def test_foreign_files_are_understood(home, name):
     assert sum(report.trial.volume["lines"]) == report.trial.kept
 
 
+def test_a_state_of_orders_paid_back_is_noted_with_its_money(home):
+    (home / "orders.csv").write_bytes(FILES["orders_export_1.csv"][0])
+    notes = [one.said for one in check(["orders.csv"], TODAY).findings if (one.weight, one.about) == ("note", "status")]
+    worth = f"{sum((1 + i % 3) * (i % 50 + 0.99) for i in range(5, 120, 40)):.2f}"
+    said = f"refunded does not count: 3 lines worth {worth}; move it to rules.sold to count the sale that was paid back later"
+    assert notes == [said]
+
+
 @pytest.mark.parametrize("name", USELESS)
 def test_files_of_another_kind_get_one_sentence(home, name):
     content, said = USELESS[name]
