@@ -167,7 +167,8 @@ class TableCache:
         except CommitFailedError:
             raise
         except Exception as error:
-            raise as_user_error(error, f"{self.path(name)}: no table can be made", "name another lake", DeltaError) from None
+            said, remedy = f"{self.path(name)}: no table can be made", "run again, or name another lake"
+            raise as_user_error(error, said, remedy, DeltaError) from None
         return self._kept[name]
 
     def _address(self, name: str) -> str:
