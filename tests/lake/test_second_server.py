@@ -80,14 +80,16 @@ def test_runs_that_are_killed_there_lose_nothing(bucket, landing, tmp_path):
         list(backfill(quiet, day, day))
     with Forks() as forks:
         given = {"landing": landing, "lake": settings.lake, "days": [str(day) for day in days]}
-        codes = []
-        for number in (3, 15):
+        killed = []
+        for number in (3, 15, 30):
             pid = forks.start("run_days", **given)
-            end = time.monotonic() + 60
+            end = time.monotonic() + 120
             while commits(bucket) < number and time.monotonic() < end:
                 time.sleep(0.01)
-            codes.append(forks.kill(pid))
-        assert -signal.SIGKILL in codes
+            killed.append((forks.kill(pid), commits(bucket)))
         assert forks.wait(forks.start("run_days", **given)) == 0
+    assert [code for code, _ in killed] == [-signal.SIGKILL] * 3, killed  # an ended run has another code
+    left = [found for _, found in killed]
+    assert 3 <= left[0] < left[1] < left[2] < commits(bucket), "not in the midst of their work"
     assert verify_lake(settings) == []
     assert differing(contents(settings.lake), contents(quiet.lake)) == []
