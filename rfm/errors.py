@@ -63,14 +63,18 @@ TROUBLES = {  # pattern in an error's text: what it means and what to do; the fi
 }
 
 
-GROUND = {  # the same for what happens on this computer
+SHORT = {  # the same for what this computer has too little of
     r"No space left|os error 28\b|Errno 28\b|[Qq]uota exceeded": "the disk is full; free some space, then run again",
     r"Too many open files|os error 24\b|Errno 24\b": (
         "too few files may be open at once; raise the limit, as with `ulimit -n 1024`, then run again"
     ),
+    r"MemoryError|[Oo]ut of memory|annot allocate memory|os error 12\b|bad_alloc|malloc of size|Unable to allocate|"
+    r"failed to map segment|can.t start new thread": NO_MEMORY,
+}
+GROUND = {  # the same for whatever happens on this computer
+    **SHORT,
     r"Read-only file system|os error 30\b|Errno 30\b": "the disk is read-only; name another place, then run again",
     r"Permission denied|os error 13\b|Errno 13\b": "no permission; choose another folder or change its rights",
-    r"MemoryError|[Oo]ut of memory|annot allocate memory|os error 12\b|bad_alloc|malloc of size|Unable to allocate": NO_MEMORY,
     r"(?:No such file|not found)[^\n]*\.parquet|\.parquet[^\n]*(?:No such file|not found)|out of spec|range\.end as u64|"
     r"(?i:parquet (?:file|magic|error|footer)|eof while reading parquet|invalid parquet)": (
         f"a data file of the lake is missing or damaged; {REPAIR} says what it can rebuild, and does"
@@ -145,17 +149,20 @@ def first_line(error: BaseException) -> str:
 def explain_cloud_error(error: BaseException | str) -> str | None:
     """Return the cause of an error of a bucket, a network or a Spark server, and its remedy; None for others."""
     # the server's own text is not repeated: it may hold a token
+    return _first_match(error, TROUBLES)
+
+
+def _first_match(error: BaseException | str, meanings: dict[str, str]) -> str | None:
+    """Return what the first pattern that an error's text has means."""
     text = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
-    return next((said for pattern, said in TROUBLES.items() if re.search(pattern, text)), None)
+    return next((said for pattern, said in meanings.items() if re.search(pattern, text)), None)
 
 
 def in_words(error: BaseException | str) -> str | None:
     """Return in a sentence what went wrong outside the program, and its remedy; None for any other error."""
     if known := explain_cloud_error(error):
         return f"a service failed: {known}"
-    text = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
-    said = next((said for pattern, said in GROUND.items() if re.search(pattern, text)), None)
-    table = TABLE_FILE.search(text)
+    said, table = _first_match(error, GROUND), TABLE_FILE.search(str(error))
     return f"{table[1]}: {said}" if said and table and REPAIR in said else said
 
 
@@ -164,7 +171,7 @@ def as_user_error(error: BaseException, said: str, remedy: str = "", *more: type
     outside = isinstance(error, (OSError, ImportError, *more)) or type(error).__module__.startswith(NETWORK)
     if isinstance(error, RfmError) or not outside:
         return error
-    known = explain_cloud_error(error)
+    known = explain_cloud_error(error) or _first_match(error, SHORT)
     reason = known or first_line(error)
     return InputError(f"{said} ({reason})" + (f"; {remedy}" if remedy and not known else ""))
 

@@ -55,8 +55,27 @@ def daily(
         raise typer.Exit(1)
 
 
+LEAST = {  # limits of the shell; where they are lower, native code ends a run without a word, or waits for ever
+    "RLIMIT_AS": (4 * 1024**3, "ulimit -v", "bytes of memory", "ulimit -v unlimited"),
+    "RLIMIT_NOFILE": (128, "ulimit -n", "open files", "ulimit -n 1024"),
+}
+
+
+def refuse_low_limits() -> None:
+    """Raise an error if the shell allows a run less memory or fewer open files than the smallest one needs."""
+    try:
+        import resource
+    except ImportError:  # on Windows there are no such limits
+        return
+    for name, (least, shown, of_what, remedy) in LEAST.items():
+        given = resource.getrlimit(getattr(resource, name))[0]
+        if given != resource.RLIM_INFINITY and given < least:
+            raise RfmError(f"`{shown}` allows {given:,} {of_what}, a run needs {least:,}; set `{remedy}`, then run again")
+
+
 def run_chain(settings: Any, given: Mapping[str, Any], catching_up: bool = False, as_json: bool = False) -> bool:
     """Run a day, after the missed days if asked for, and print the results; return True if all succeeded."""
+    refuse_low_limits()
     with notes.status("starting") as line:
         from rfm.pipeline import notebooks
 
@@ -142,6 +161,7 @@ def backfill(
     `warnings` and `errors`.
     """
     begin, end = day_of("--from", first), day_of("--to", last)
+    refuse_low_limits()
     with notes.status("starting"):
         from rfm.pipeline import backfill as runs
         from rfm.pipeline.schedule import locked

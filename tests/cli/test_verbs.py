@@ -301,6 +301,8 @@ SILVER_FILE = "/x/lake/retail_transactions_silver/part-0.parquet"
         (OSError(30, "Read-only file system", "/x/lake"), "rfm: /x/lake: the disk is read-only; name another place"),
         (OSError(24, "Too many open files"), "rfm: too few files may be open at once; raise the limit, as with `ulimit -n 1024`"),
         (MemoryError(), "rfm: there is too little memory"),
+        (RuntimeError("can't start new thread"), "rfm: there is too little memory"),
+        (ImportError("x.so: failed to map segment from shared object"), "rfm: there is too little memory"),
         (
             FileNotFoundError(f"No such file or directory (os error 2): {SILVER_FILE}"),
             "rfm: retail_transactions_silver: a data file",
