@@ -312,6 +312,7 @@ def test_a_workbook_is_read_like_a_file_sheet_by_sheet(home):
         book.add_worksheet("Notes").write(0, 0, "made by the till")
     report = check(["landing/Orders.xlsx"], TODAY)
     assert (report.trial.lines, report.trial.kept, report.sample.first.encoding) == (6, 6, "a workbook")
+    assert "Orders.xlsx: sheets that are not read: Notes (has no table)" in [one.said for one in report.findings]
     (home / "rfm.toml").write_text(report.offer)
     found = gold_of(home / "landing", dt.date(2026, 1, 2))
     assert found.to_dict("list") == {
