@@ -63,10 +63,10 @@ lab: $(VENV)/lab ## open the tour in JupyterLab, with the options in JUPYTER_OPT
 	@mkdir -p $(WORKSPACES) && cp .jupyter/tour.json $(WORKSPACES)/default-37a8.jupyterlab-workspace
 	@$(BIN)/jupyter lab --LabApp.workspaces_dir=$(WORKSPACES) $(JUPYTER_OPTS)
 
-test: $(VENV)/test ## run the tests, except the long ones and those on Spark or in a browser (under eight minutes on two cores)
-	@$(PYTEST) -m "not long and not spark and not classic and not browser"
+test: $(VENV)/test ## run the tests, except the long ones and those on Spark, in a bucket or a browser (under eight minutes on two cores)
+	@$(PYTEST) -m "not long and not spark and not classic and not s3 and not browser"
 
-coverage: $(VENV)/dev ## run the tests, those on Spark and in a browser too but not the long ones; require 95 % coverage
+coverage: $(VENV)/dev ## run the tests, those on Spark, in a bucket and a browser too but not the long ones; require 95 % coverage
 	@$(PYTEST) -m "not long" --cov=rfm --cov-report=term --cov-fail-under=95
 
 test-long: $(VENV)/dev ## run all tests, including the long ones: many kills, long fuzzing, large data

@@ -24,7 +24,7 @@ from tests.forks import contents, differing
 
 LAST, SEED = dt.date(2025, 10, 23), 16
 QUICK: dict[str, Any] = {"clusters": {"k_max": 4, "n_init": 1}, "care": {"optimize_every": 4}}
-FEW, MANY = 3, 300  # `make test`, `make test-long`
+FEW, ROWS, MANY = 30, 3, 300  # `make test`: faults, and how many rows of them; `make test-long`
 
 
 class Shop(NamedTuple):
@@ -63,24 +63,26 @@ def without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rfm.lake.ingest.PAUSE", 0.0)
 
 
-def survives(shop: Shop, root: Path, place: int, error: str) -> str:
-    """Let a call fail, run again, and compare; return which call it was, and what was said."""
+def survives(shop: Shop, root: Path, *points: tuple[int, str]) -> list[str]:
+    """Let a call fail, and in the next run another one; run again, and compare; return which calls failed, and what was said."""
     landing = Path(shutil.copytree(shop.landing, root / "landing"))  # the calls to it count, too
-    settings, said = settings_of(landing, root), ""
-    with faults(root, place, error) as fault:
-        try:
-            run(settings)
-        except RfmError as failed:
-            said = str(failed)
-            assert "\n" not in said
+    settings, done = settings_of(landing, root), []
+    for place, error in points:
+        said = ""
+        with faults(root, place, error) as fault:
+            try:
+                run(settings)
+            except RfmError as failed:
+                said = str(failed)
+                assert "\n" not in said
+        done.append(f"call {place}, {fault.failed}: {error}: {said}")
     run(settings)
-    where = f"call {place}, {fault.failed}: {error}: {said}"
-    assert differing(contents(settings.lake), shop.undisturbed) == [], where
-    assert verify_lake(settings) == [], where
+    assert differing(contents(settings.lake), shop.undisturbed) == [], done
+    assert verify_lake(settings) == [], done
     left = [path for path in root.rglob("*") if path.name.endswith(".part") or LEFTOVER.search(path.name)]
-    assert left == [], where
+    assert left == [], done
     shutil.rmtree(root)
-    return where
+    return done
 
 
 def points(shop: Shop, number: int, seed: int) -> Iterator[tuple[int, str]]:
@@ -90,14 +92,15 @@ def points(shop: Shop, number: int, seed: int) -> Iterator[tuple[int, str]]:
         yield int((turn + random.Random(f"{seed} {turn}").random()) * step), ERRORS[turn % len(ERRORS)]
 
 
-def test_a_run_survives_faults_in_every_part_of_it(shop, tmp_path):
+@pytest.mark.parametrize("row", range(ROWS))
+def test_a_run_survives_a_row_of_faults(shop, tmp_path, row):
     assert len(shop.calls) > MANY
-    done = [survives(shop, tmp_path / "run", *point) for point in points(shop, FEW, SEED)]
-    assert sum(not said.endswith(": ") for said in done) > FEW // 4, "hardly any fault stopped a run"
+    done = survives(shop, tmp_path / "run", *list(points(shop, FEW, SEED))[row::ROWS])
+    assert sum(not said.endswith(": ") for said in done) > len(done) // 4, "hardly any fault stopped a run"
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("part", range(10))
 def test_a_run_survives_three_hundred_faults(shop, tmp_path, part):
     for point in list(points(shop, MANY, SEED + 1))[part::10]:
-        survives(shop, tmp_path / "run", *point)
+        survives(shop, tmp_path / "run", point)

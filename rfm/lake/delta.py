@@ -331,9 +331,10 @@ def _sweep(path: str, retain_days: int) -> int:
     if "://" in path:
         return 0
     oldest, removed = time.time() - retain_days * 86_400, 0
-    for file in Path(path).rglob("*#*"):
-        with suppress(FileNotFoundError):  # another run renames or removes it at this moment
-            if LEFTOVER.search(file.name) and file.stat().st_mtime < oldest:
-                file.unlink()
-                removed += 1
+    with suppress(OSError):  # what cannot be listed now is removed another time
+        for file in Path(path).rglob("*#*"):
+            with suppress(OSError):  # another run renames or removes it at this moment
+                if LEFTOVER.search(file.name) and file.stat().st_mtime < oldest:
+                    file.unlink()
+                    removed += 1
     return removed

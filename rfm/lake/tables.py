@@ -19,7 +19,7 @@ import narwhals as nw
 import polars as pl
 
 from rfm.contracts import BRONZE, LEDGER, SILVER, TABLES, conform
-from rfm.errors import InputError
+from rfm.errors import InputError, friendly_io_errors
 from rfm.lake import delta
 from rfm.lake.delta import CHUNK_ROWS, LEAN, Rows, Stream, TableCache, retried, scan, sql_equals, writing
 from rfm.landing.files import filesystem
@@ -292,11 +292,13 @@ class Lake:
 
     def optimize(self, name: str, retain_days: int = delta.RETAIN_DAYS) -> dict[str, int]:
         """Join small files and remove those no recent version needs; see `rfm.lake.delta.optimize`."""
-        return delta.optimize(self._handles, name, retain_days)
+        with friendly_io_errors(f"{self.url}/{name}: its files cannot be joined", "fix that first"):
+            return delta.optimize(self._handles, name, retain_days)
 
     def maintain(self, every: int, retain_days: int = delta.RETAIN_DAYS) -> list[str]:
         """Optimize each table that has had ``every`` commits since the last time; see `rfm.lake.delta.maintain`."""
-        return delta.maintain(self._handles, every, retain_days)
+        with friendly_io_errors(f"{self.url}: the files of its tables cannot be joined", "fix that first"):
+            return delta.maintain(self._handles, every, retain_days)
 
     def fingerprint(self, name: str, **wanted: Any) -> str:
         """Return a digest of a table's rows, whatever their order; parameters as for `read`."""

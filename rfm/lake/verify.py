@@ -263,19 +263,23 @@ def _of_ledger(lake: Lake, files: int) -> list[Damage]:
 def compare_rows(lake: Lake) -> list[Damage]:
     """Return where layers and ledger differ file by file, in rows, and silver in money from what was counted of it."""
     found = [Damage(name, wrong) for name, wrong in ingest.differences(lake, each=True)[1]]
-    sums = [pl.len().alias("rows"), pl.col("TotalPrice").sum().alias("money")]
-    silver = lake.read(SILVER).group_by("source_file").agg(*sums)
-    wanted = [pl.col("lines").sum(), pl.col("revenue").sum()]
-    counted = lake.read(DAILY_VOLUME).group_by("source_file").agg(*wanted)
-    both = silver.join(counted, on="source_file", how="full", coalesce=True).with_columns(pl.exclude("source_file").fill_null(0))
-    odd = both.filter((pl.col("rows") != pl.col("lines")) | (pl.col("money") != pl.col("revenue"))).sort("source_file").collect()
-    if len(odd):
+    if len(odd := odd_files(lake)):
         one = odd.row(0, named=True)
         said = (
             f"{one['rows']:,} rows worth {one['money']:,} of {one['source_file']}, but {one['lines']:,} worth {one['revenue']:,}"
         )
         found.append(Damage(SILVER, f"holds {said} were counted ({len(odd)} such file(s))"))
     return found
+
+
+def odd_files(lake: Lake) -> pl.DataFrame:
+    """Return the files of which silver has other rows or money than were counted when they were cleaned."""
+    sums = [pl.len().alias("rows"), pl.col("TotalPrice").sum().alias("money")]
+    silver = lake.read(SILVER).group_by("source_file").agg(*sums)
+    wanted = [pl.col("lines").sum(), pl.col("revenue").sum()]
+    counted = lake.read(DAILY_VOLUME).group_by("source_file").agg(*wanted)
+    both = silver.join(counted, on="source_file", how="full", coalesce=True).with_columns(pl.exclude("source_file").fill_null(0))
+    return both.filter((pl.col("rows") != pl.col("lines")) | (pl.col("money") != pl.col("revenue"))).sort("source_file").collect()
 
 
 # ── set aside ────────────────────────────────────────────────────────────

@@ -61,6 +61,9 @@ def sample_findings(sample: Sample, lines: Profile, asked: Collection[str] = ())
     if not (lines.numbers.sure or {"format.decimal", "format.thousands"} & set(asked)):
         said = f"numbers are read with {lines.numbers.decimal!r} as decimal mark, but it could separate thousands"
         yield Finding("mend", "numbers", f"{said}; please check")
+    for name, one in sample.glances.items():
+        if left := [f"{sheet} ({why})" for sheet, why in one.sheets.items() if why != "read"]:
+            yield Finding("note", "files", f"{name}: sheets that are not read: {', '.join(left)}")
     yield from _of_zones(lines)
     yield from _of_prices(lines)
     yield from _of_customers(lines)

@@ -131,9 +131,8 @@ def stand_ins(lines: Lines) -> Found:
     orders = lines.orders.groupby(lines.text("customer_id")).nunique().drop("", errors="ignore").sort_values(ascending=False)
     others = orders.drop(found, errors="ignore")
     numbers = [one for one in found if not any(map(str.isalpha, one)) and not _is_busy(orders, others, one)]
-    kept = [
-        one for one in numbers if one.strip("0.") or {"1", "1.0"} & set(others.index)
-    ]  # 0 is a customer where they are counted
+    counted = any(re.fullmatch("0*1(?:[.]0+)?", one) for one in others.index)  # from 0, so that this is a customer
+    kept = [one for one in numbers if one.strip("0.") or counted]
     nobody = tuple(dict.fromkeys(one.lower() for one in found if one not in kept))
     if nobody:
         yield Guess("customers.nobody", nobody, "likely", f"{some(nobody)} is no customer")

@@ -7,7 +7,7 @@ the verbs of a run. Nothing is deleted: damaged files are moved to the folder ``
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -98,10 +98,11 @@ def repair(settings: Settings, dry_run: bool = False, tell: Callable[[str], None
         work.steps = [step.text for step in plan]
         return work
     noted = verify.list_files(lake.url)
+    models = {*noted.get(MODELS, {}), *verify.read_note(lake.url, noted)[0]["models"]}
     spans = {name: verify.lost_spans(lake.url, name, DAY) for name in work.tables & BY_DAY}
     _set_aside(work)
     work.lake = open_lake_log(settings, REPAIR)
-    days = _days_that_ran(work.lake, noted)
+    days = _days_that_ran(work.lake, models)
     work.lost = [day for day in days if any(_lost_day(work.lake, name, day, spans[name]) for name in spans)]
     for step in plan:
         tell(step.text)
@@ -124,10 +125,9 @@ def _set_aside(work: Repair) -> None:
     work.gone += [f"{name}: rows that the damage took from it; no other table has them" for name in lost]
 
 
-def _days_that_ran(lake: Lake, noted: Mapping[str, Any]) -> list[dt.date]:
-    """Return the days that were run, by models, history and log of runs, as far as they can be read."""
-    paths = {*noted.get(MODELS, {}), *verify.read_note(lake.url, noted)[0]["models"]}
-    days = {dt.date.fromisoformat(path.partition("/")[0]) for path in paths}
+def _days_that_ran(lake: Lake, models: Iterable[str]) -> list[dt.date]:
+    """Return the days that were run, by the paths of models, history and log of runs, as far as they can be read."""
+    days = {dt.date.fromisoformat(path.partition("/")[0]) for path in models}
     for name, column in ((CLUSTER_MODELS, "UpdateDate"), (HISTORY, "UpdateDate")):
         days |= set(lake.rows(name, columns=[column])[column])
     return sorted(days | set(lake.rows(PIPELINE_RUNS, status="done")["run_date"]))
@@ -151,7 +151,8 @@ def _rebuild_layers(work: Repair, days: list[dt.date]) -> None:
         counted = f"{int(missing['bronze_rows'].sum()):,} rows of {len(missing)} file(s), first {missing['source_file'].min()!s}"
         work.gone.append(f"{BRONZE}: {counted}, whose landing files are gone or have other content now")
     whole = known.filter(~pl.col("source_file").is_in(missing["source_file"].to_list()))
-    redo = whole.filter(_lacks("silver") | _lacks("quarantine") | pl.col("source_file").is_in(came))
+    odd = verify.odd_files(work.lake)["source_file"].to_list() if SILVER in work.tables else []
+    redo = whole.filter(_lacks("silver") | _lacks("quarantine") | pl.col("source_file").is_in([*came, *odd]))
     for _, files in _by_day(redo):
         _clean_again(work, files)
     _count_files(work, known.filter(pl.col("source_file").is_in([*behind["source_file"], *redo["source_file"]])))

@@ -192,3 +192,51 @@ def test_damage_is_noticed_and_repaired(shop, tmp_path, name, kind):
 @pytest.mark.parametrize(("name", "kind"), sorted(set(EVERY) - set(FEW)))
 def test_every_kind_of_damage_is_noticed_and_repaired(shop, tmp_path, name, kind):
     is_noticed_and_repaired(shop, damaged(shop, tmp_path, name, kind), name)
+
+
+# ── rows, models and records ───────────────────────────────────────────────────────────────────────
+def lose_rows(table: Path, where: str) -> None:
+    """Delete rows as another program does: by a commit, so that files and log agree."""
+    assert deltalake.DeltaTable(str(table)).delete(where)["num_deleted_rows"] > 0
+
+
+def add_again(table: Path) -> None:
+    """Append all rows once more."""
+    deltalake.write_deltalake(str(table), deltalake.DeltaTable(str(table)).to_pyarrow_table(), mode="append")
+
+
+def models(lake: Path) -> list[Path]:
+    return sorted(path for path in (lake / "models").rglob("*.json"))
+
+
+BY_OTHERS: dict[str, tuple[str, Callable[[Path], Any]]] = {  # what is named, and what is done to the lake
+    "lines of silver deleted": (SILVER, lambda lake: lose_rows(lake / SILVER, "Quantity = 1")),
+    "lines of silver doubled": (SILVER, lambda lake: add_again(lake / SILVER)),
+    "lines of the quarantine deleted": (QUARANTINE, lambda lake: lose_rows(lake / QUARANTINE, "true")),
+    "files of the ledger deleted": (LEDGER, lambda lake: lose_rows(lake / LEDGER, "layer = 'bronze'")),
+    "a model cut": ("models", lambda lake: cut(models(lake)[-1])),
+    "a model gone": ("models", lambda lake: models(lake)[0].unlink()),
+    "all models gone": ("models", lambda lake: shutil.rmtree(lake / "models")),
+    "the note of the last run cut": ("tables.json", lambda lake: cut(lake / "tables.json")),
+}
+
+
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=pytest.mark.long) if at else kind for at, kind in enumerate(BY_OTHERS)]
+)
+def test_what_others_change_is_noticed_and_repaired(shop, tmp_path, kind):
+    name, change = BY_OTHERS[kind]
+    copy = Path(shutil.copytree(shop.folder, tmp_path / "copy"))
+    change(copy / "lake")
+    is_noticed_and_repaired(shop, copy, name)
+
+
+@pytest.mark.long
+def test_money_changed_by_others_is_seen_by_verify(shop, tmp_path):
+    copy = Path(shutil.copytree(shop.folder, tmp_path / "copy"))
+    deltalake.DeltaTable(str(copy / "lake" / SILVER)).update({"TotalPrice": "TotalPrice + 1.00"}, predicate="Quantity = 1")
+    (found,) = verify_lake(settings_of(copy))
+    assert (found.table, "were counted" in found.what) == (SILVER, True)
+    repair(settings_of(copy))
+    run(copy, DAYS[3])
+    assert differing(contents(str(copy / "lake")), shop.undisturbed) == []

@@ -197,6 +197,7 @@ def test_a_number_that_buys_like_others_stays_a_customer():
 def test_zero_is_nobody_unless_customers_are_numbered_from_it():
     profile = shop(Customer=lambda i: str(i % 12 and 700 + i % 12))
     assert values(profile)["customers.nobody"] == ("0",)
+    assert "customers.nobody" not in values(shop(Customer=lambda i: f"{i % 12:010}"))
 
 
 def test_one_customer_with_most_orders_is_asked_for():
