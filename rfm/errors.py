@@ -65,6 +65,9 @@ TROUBLES = {  # pattern in an error's text: what it means and what to do; the fi
 
 SHORT = {  # the same for what this computer has too little of
     r"No space left|os error 28\b|Errno 28\b|[Qq]uota exceeded": "the disk is full; free some space, then run again",
+    r"File too large|os error 27\b|Errno 27\b": (
+        "no file may be that large; set `ulimit -f unlimited`, or name another disk, then run again"
+    ),
     r"Too many open files|os error 24\b|Errno 24\b": (
         "too few files may be open at once; raise the limit, as with `ulimit -n 1024`, then run again"
     ),

@@ -119,6 +119,16 @@ def test_a_full_disk_stops_a_daily_run_that_heals(shop, disk, left):
     assert differing(contents(str(disk / "lake")), contents(clean.lake)) == []
 
 
+@pytest.mark.long
+@pytest.mark.parametrize("size", [2_048, 4_096, 8_192])
+def test_a_limit_of_file_sizes_stops_a_run_that_heals(shop, tmp_path, size):
+    status, said = rfm(shop, *DAYS, "--lake", str(tmp_path / "lake"), RLIMIT_FSIZE=size)  # needs no right to mount
+    assert (status, len(said)) == (1, 1), said
+    assert "no file may be that large; set `ulimit -f unlimited`" in said[0]
+    assert rfm(shop, *DAYS, "--lake", str(tmp_path / "lake")) == (0, [])
+    assert differing(contents(str(tmp_path / "lake")), shop.undisturbed) == []
+
+
 @pytest.mark.parametrize("words", [DAYS, pytest.param(("daily",), marks=pytest.mark.long)])
 @pytest.mark.parametrize("limit", LEAST)
 def test_low_limits_of_the_shell_are_one_sentence(shop, words, limit):
