@@ -65,8 +65,7 @@ def new_files(lake: Lake, files: Iterable[File], *, restate: bool = False) -> li
     def is_new(file: File) -> bool:
         if isinstance(file, str):
             return file not in known or file in due
-        seen = other.get(file.source_file, known.get(file.source_file))
-        return file.source_file in due or (file.bytes, file.token) != seen
+        return file.source_file in due or (file.bytes, file.token) != other.get(file.source_file, known.get(file.source_file))
 
     return [file for file in files if is_new(file)]
 
@@ -168,10 +167,13 @@ BOTH = "remove one of them, or put both into one file if both count"
 
 def repeated(lake: Lake, due: pl.DataFrame, rows: pa.Table | Iterable[pa.Table]) -> dict[str, str]:
     """Return the files whose rows another file has, too, in bronze or before them here; each with why it is refused."""
-    files, known = due["source_file"].to_list(), read_entries(lake, "bronze").filter(pl.col("rows") > 0)
-    known = known.filter(~pl.col("source_file").is_in(files))
-    if not isinstance(rows, pa.Table):  # too large to hold: its bytes are compared
-        same = due.join(known.select("sha256", first="source_file"), on="sha256", how="inner")
+    files = due["source_file"].to_list()
+    known = read_entries(lake, "bronze").filter(~pl.col("source_file").is_in(files))
+    cleaned = read_entries(lake, "silver").filter(pl.col("rows") > 0)["source_file"].to_list()
+    lost = pl.col("source_file").is_in(cleaned) & (pl.col("rows") == 0)  # by damage of bronze
+    known, large = known.filter((pl.col("rows") > 0) | lost), not isinstance(rows, pa.Table)  # too large: bytes are compared
+    same = due.join(known.filter(large | lost).select("sha256", first="source_file"), on="sha256", how="inner")
+    if large or len(same):
         return _said_twice(same)
     found = _digests(pl.from_arrow(rows).lazy(), files)  # type: ignore[union-attr]  # a frame
     alike = known.filter(pl.col("rows").is_in(found["rows"].to_list()))["source_file"].to_list() if len(found) else []
@@ -182,8 +184,7 @@ def repeated(lake: Lake, due: pl.DataFrame, rows: pa.Table | Iterable[pa.Table])
 
 
 def _said_twice(same: pl.DataFrame) -> dict[str, str]:
-    """Return why files are refused of which the lines are in another file."""
-    pairs = same.select("source_file", "first").rows()
+    pairs = same["source_file", "first"].rows()
     return {name: f"{name}: has the same lines as {first}, so it is not read; {BOTH}" for name, first in pairs}
 
 
@@ -229,8 +230,7 @@ def read_entries(lake: Lake, layer: str, files: Iterable[str] | None = None) -> 
 
 def versions_in_layer(lake: Lake, layer: str, files: Iterable[str] | None = None) -> dict[str, int]:
     """Return the version (see `version_of`) of each file that a layer is known to hold."""
-    known = read_entries(lake, layer, files).select("source_file", pl.col("version").fill_null(1))
-    return dict(known.rows())
+    return dict(read_entries(lake, layer, files).select("source_file", pl.col("version").fill_null(1)).rows())
 
 
 def changed_files(lake: Lake) -> pl.DataFrame:
@@ -276,7 +276,7 @@ def _with_held_digest(noted: pl.DataFrame) -> pl.DataFrame:
     """Correct the digest of files of which a layer holds another content, because another run was faster."""
     digests = []
     for sha, version in noted.select("sha256", "version").iter_rows():
-        same = version < 1 << DIGEST_BITS or version == version_of(sha, revision_of(version))
+        same = sha and (version < 1 << DIGEST_BITS or version == version_of(sha, revision_of(version)))
         digests.append(sha if same else f"{version & (1 << DIGEST_BITS) - 1:0{DIGEST_BITS // 4}x}")
     other = noted["sha256"] != pl.Series(digests, dtype=pl.String)
     token = pl.when(~other).then(pl.col("token"))

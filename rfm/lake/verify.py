@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
-from rfm.contracts import DAILY_VOLUME, LEDGER, SILVER, TABLES
+from rfm.contracts import CLUSTER_MODELS, DAILY_VOLUME, LEDGER, OVER_TIME, PIPELINE_RUNS, RELEASED_ROWS, SILVER, TABLES
 from rfm.errors import REPAIR, ContractError, InputError, friendly_io_errors
 from rfm.lake import ingest
 from rfm.lake.delta import LEFTOVER
@@ -28,6 +28,7 @@ from rfm.landing.files import filesystem, write_file
 NOTE = "tables.json"  # in the lake: version, rows and data files of each table, and the models, at the end of the last run
 MODELS, ASIDE = "models", "damaged"  # folders of the lake
 LOG = "_delta_log/"
+GROWING = {*OVER_TIME, CLUSTER_MODELS, RELEASED_ROWS, PIPELINE_RUNS}  # tables that no run takes rows from
 COMMIT = re.compile(r"_delta_log/([0-9]{20})\.json")
 LOOKS, PAUSE = 3, 0.25  # another writer may commit between two looks; seconds
 
@@ -150,10 +151,10 @@ def read_note(url: str, there: Mapping[str, Mapping[str, Stored]]) -> tuple[dict
         return EMPTY, [Damage(NOTE, f"is not what a run notes ({type(error).__name__})")]
 
 
-def note_tables(lake: Lake) -> None:
+def note_tables(lake: Lake, anew: bool = False) -> None:
     """Note version, rows and data files of each table, and the models, for the check of the next run."""
     there = list_files(lake.url)
-    before, _ = read_note(lake.url, there)
+    before = EMPTY if anew else read_note(lake.url, there)[0]
     tables = {name: _noted(lake, name, there[name], before["tables"].get(name)) for name in TABLES if name in there}
     models = {path: stored.size for path, stored in there.get(MODELS, {}).items()}
     files = lake.read(LEDGER, layer="bronze").select(pl.len()).collect().item()
@@ -218,9 +219,19 @@ def _unlike_noted(lake: Lake, name: str, files: Mapping[str, Stored], table: Any
     tag = _tag(lake.url, name, files, left)
     if tag and noted["commit"] and tag != noted["commit"]:
         return f"version {left} is not the one that the last run left"
-    if version == left and table.count() != noted["rows"]:
+    if unlike := unlike_contract(lake, name):
+        return unlike
+    less, more = table.count() < noted["rows"], table.count() > noted["rows"]
+    if less and name in GROWING or (less or more) and version == left:
         return f"holds {table.count():,} rows, but the last run left {noted['rows']:,}"
     return ""
+
+
+def unlike_contract(lake: Lake, name: str) -> str:
+    """Return how the columns of a table differ from its contract, as text."""
+    held, wanted = dict(lake.read(name).collect_schema()), dict(TABLES[name].polars)
+    odd = [column for column in held | wanted if held.get(column) != wanted.get(column)]
+    return f"{len(odd)} column(s) are not those of its contract, first {odd[0]}" if odd else ""
 
 
 def _of_models(url: str, files: Mapping[str, Stored], noted: Mapping[str, int]) -> list[Damage]:
@@ -301,7 +312,7 @@ def make_readable(url: str, name: str) -> list[str]:
     checkpoints = sorted((path for path in files if path.startswith(LOG) and "checkpoint" in path), reverse=True)
     while files and (table := _opened(url, name)) is None and checkpoints:
         done.append(set_aside(url, f"{name}/{checkpoints.pop(0)}"))
-    if files and table is None:
+    if files and (table is None or unlike_contract(Lake(url), name)):
         return [*done, set_aside(url, name)]
     if lost := lost_files(_live(table), files) if files else []:
         done += [set_aside(url, f"{name}/{path}") for path in lost if path in files]
@@ -311,14 +322,14 @@ def make_readable(url: str, name: str) -> list[str]:
 
 
 def lost_spans(url: str, name: str, column: str) -> list[tuple[Any, Any]]:
-    """Return the lowest and highest value of a column in each lost data file of a table; None where its log does not say."""
+    """Return the lowest and highest value of a column in what a table lost, for each data file; None where nothing says."""
     if not (table := _opened(url, name)):
         return []
     added, files = pl.DataFrame(table.get_add_actions(flatten=True)), list_files(url).get(name, {})
     lost = lost_files(_live(table), files)
     ends = [f"{end}.{column}" for end in ("min", "max")]
     known = added.with_columns(pl.lit(None).alias(end) for end in ends if end not in added.columns)
-    return known.filter(pl.col("path").is_in(lost)).select(ends).rows()
+    return known.filter(pl.col("path").is_in(lost)).select(ends).rows() or [(None, None)]  # another program took rows
 
 
 def _opened(url: str, name: str) -> Any:

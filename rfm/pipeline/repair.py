@@ -46,7 +46,15 @@ def verify_lake(settings: Settings) -> list[Damage]:
         found += verify.compare_rows(lake)
     if MODELS not in damaged and (bad := verify.bad_models(lake.url)):
         found.append(Damage(MODELS, f"{len(bad)} file(s) unreadable, first {bad[0]}"))
+    for name in sorted({HISTORY, CLUSTER_MODELS} - damaged):
+        if lacking := sorted(_days_with_a_model(lake) - set(lake.rows(name, columns=[DAY])[DAY])):
+            found.append(Damage(name, f"lacks {len(lacking)} day(s) that have a model, first {lacking[0]}"))
     return found or list(_damaged_records(settings, lake))
+
+
+def _days_with_a_model(lake: Lake) -> set[dt.date]:
+    paths = verify.list_files(lake.url).get(MODELS, {})
+    return {dt.date.fromisoformat(path.partition("/")[0]) for path in paths if path.endswith("/model.json")}
 
 
 def _damaged_records(settings: Settings, lake: Lake) -> Iterator[Damage]:
@@ -81,6 +89,7 @@ class Repair:
     steps: list[str] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
     lost: list[dt.date] = field(default_factory=list)  # days whose results are to be computed again
+    failed: bool = False  # a day could not be run again
 
     @property
     def tables(self) -> set[str]:
@@ -108,7 +117,8 @@ def repair(settings: Settings, dry_run: bool = False, tell: Callable[[str], None
         tell(step.text)
         step.act(work, days)
         work.steps.append(step.text)
-    verify.note_tables(work.lake)
+    if not work.failed:  # what is not whole must not be noted as what a run left
+        verify.note_tables(work.lake, anew=True)
     return work
 
 
@@ -144,8 +154,14 @@ def _lost_day(lake: Lake, name: str, day: dt.date, spans: list[tuple[Any, Any]])
 def _rebuild_layers(work: Repair, days: list[dt.date]) -> None:
     """Bring back the rows of bronze, then those of silver and the quarantine, and count them in the ledger."""
     known = _known_files(work)
+    if LEDGER in work.tables:
+        known = _with_landing_files(work, known, days)
     behind = known.filter(_lacks("bronze"))
     came = [name for day, files in _by_day(behind) for name in _read_again(work, day, files)]
+    now = ingest.versions_in_layer(work.lake, "bronze", came)
+    versions = pl.coalesce("version", pl.col("source_file").replace_strict(now, default=None, return_dtype=pl.Int64))
+    known = known.with_columns(version=versions).drop_nulls("version")  # what had none is no file of sales
+    behind = behind.filter(pl.col("source_file").is_in(known["source_file"].to_list()))
     missing = behind.filter(~pl.col("source_file").is_in(came), (pl.col("bronze_rows") != pl.col("bronze_held")).fill_null(True))
     if len(missing):
         counted = f"{int(missing['bronze_rows'].sum()):,} rows of {len(missing)} file(s), first {missing['source_file'].min()!s}"
@@ -191,6 +207,17 @@ def _known_files(work: Repair) -> pl.DataFrame:
     return known.with_columns(pl.col(f"{layer}_held").fill_null(0) for layer in LAYERS)
 
 
+def _with_landing_files(work: Repair, known: pl.DataFrame, days: list[dt.date]) -> pl.DataFrame:
+    """Return known files and those of the landing folder that a damaged ledger forgot, each with the first run that saw it."""
+    landed: list[LandingFile] = []
+    with suppress(RfmError):  # no landing files are left
+        landed = list_files(work.settings.landing, work.settings.files.pattern)
+    seen = [(file.source_file, next((day for day in days if day >= (file.file_date or day)), None)) for file in landed]
+    forgotten = pl.DataFrame(seen, schema={"source_file": pl.String, "processing_date": pl.Date}, orient="row")
+    forgotten = forgotten.drop_nulls().join(known, on="source_file", how="anti")
+    return pl.concat([known, forgotten], how="diagonal").with_columns(pl.col(f"{layer}_held").fill_null(0) for layer in LAYERS)
+
+
 def _by_day(files: pl.DataFrame) -> Iterator[tuple[dt.date, pl.DataFrame]]:
     """Yield files by the run date that brought them, the oldest first."""
     for some in files.sort("processing_date", "source_file").partition_by("processing_date", maintain_order=True):
@@ -207,7 +234,9 @@ def _read_again(work: Repair, day: dt.date, files: pl.DataFrame) -> Iterator[str
         found = pl.DataFrame(read)
         digests = dict(found.select("source_file", "sha256").rows())
         versions = {name: version_of(sha, revision_of(wanted[name] or 1)) for name, sha in digests.items()}
-        same = {name: version for name, version in versions.items() if wanted[name] in (None, version)}
+        forgotten = found.filter(pl.col("source_file").is_in([name for name in versions if wanted[name] is None]))
+        twice = ingest.repeated(work.lake, forgotten, rows) if len(forgotten) else {}
+        same = {name: sha for name, sha in versions.items() if wanted[name] in (None, sha) and name not in twice}
         due = found.filter(pl.col("source_file").is_in(list(same)))
         if same:
             put = work.lake.put_files(BRONZE, ingest.rows_of(rows, due, len(found)), same, again=True)
@@ -271,6 +300,7 @@ def _run_days(work: Repair, days: list[dt.date]) -> None:
                 _run_again(work, work.lake if day == due[-1] else held, day)
             except RfmError as error:
                 work.gone.append(f"results of {day}: {error}")
+                work.failed = True
         held.kept.clear()
 
 

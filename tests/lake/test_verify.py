@@ -5,6 +5,7 @@ The damage is a table: each kind of damage, done to each table for which it make
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import os
 import shutil
@@ -16,7 +17,7 @@ import deltalake
 import polars as pl
 import pytest
 
-from rfm.contracts import CLUSTER_MODELS, GOLD, HISTORY, LEDGER, PIPELINE_RUNS, QUARANTINE, RELEASED_ROWS, SILVER, TABLES
+from rfm.contracts import BRONZE, CLUSTER_MODELS, GOLD, HISTORY, LEDGER, PIPELINE_RUNS, QUARANTINE, RELEASED_ROWS, SILVER, TABLES
 from rfm.datasets.sample import make_sample
 from rfm.errors import RfmError
 from rfm.lake.tables import Lake
@@ -205,6 +206,17 @@ def add_again(table: Path) -> None:
     deltalake.write_deltalake(str(table), deltalake.DeltaTable(str(table)).to_pyarrow_table(), mode="append")
 
 
+def with_a_column(table: Path) -> None:
+    rows = pl.read_delta(str(table)).with_columns(Mine=1)
+    rows.write_delta(str(table), mode="overwrite", delta_write_options={"schema_mode": "overwrite"})
+
+
+def exchange(lake: Path, one: str, other: str) -> None:
+    (lake / one).rename(lake / "between")
+    (lake / other).rename(lake / one)
+    (lake / "between").rename(lake / other)
+
+
 def models(lake: Path) -> list[Path]:
     return sorted(path for path in (lake / "models").rglob("*.json"))
 
@@ -217,6 +229,14 @@ BY_OTHERS: dict[str, tuple[str, Callable[[Path], Any]]] = {  # what is named, an
     "a model cut": ("models", lambda lake: cut(models(lake)[-1])),
     "a model gone": ("models", lambda lake: models(lake)[0].unlink()),
     "all models gone": ("models", lambda lake: shutil.rmtree(lake / "models")),
+    "history emptied": (HISTORY, lambda lake: lose_rows(lake / HISTORY, "true")),
+    "a column of silver added": (SILVER, lambda lake: with_a_column(lake / SILVER)),
+    "silver and quarantine exchanged": (SILVER, lambda lake: exchange(lake, SILVER, QUARANTINE)),
+    "history and models exchanged": (HISTORY, lambda lake: exchange(lake, HISTORY, CLUSTER_MODELS)),
+    "ledger and layers gone": (
+        LEDGER,
+        lambda lake: [shutil.rmtree(lake / name) for name in (LEDGER, BRONZE, SILVER, QUARANTINE)],
+    ),
     "the note of the last run cut": ("tables.json", lambda lake: cut(lake / "tables.json")),
 }
 
@@ -240,3 +260,42 @@ def test_money_changed_by_others_is_seen_by_verify(shop, tmp_path):
     repair(settings_of(copy))
     run(copy, DAYS[3])
     assert differing(contents(str(copy / "lake")), shop.undisturbed) == []
+
+
+def test_a_renamed_file_is_not_counted_again_after_repair(shop, tmp_path):
+    copy = Path(shutil.copytree(shop.folder, tmp_path / "copy"))
+    name = f"{DAYS[1]}_transactions.csv"
+    (copy / "landing" / name).rename(copy / "landing" / name.replace("_", " again_"))
+    shutil.rmtree(copy / "lake" / BRONZE)
+    assert "whose landing files are gone" in str(repair(settings_of(copy)).gone)
+    with contextlib.suppress(RfmError):  # the file is refused, as its lines are there
+        run(copy, DAYS[3])
+    rows = [Lake(str(copy / "lake")).rows(SILVER, columns=["source_file"]), shop.undisturbed[SILVER].select("source_file")]
+    assert (
+        rows[0]["source_file"]
+        .value_counts()
+        .sort("source_file")
+        .equals(rows[1]["source_file"].value_counts().sort("source_file"))
+    )
+
+
+def test_a_ledger_comes_back_without_its_landing_files(shop, tmp_path):
+    copy = Path(shutil.copytree(shop.folder, tmp_path / "copy"))
+    (copy / "landing" / f"{DAYS[0]}_transactions.csv").unlink()
+    shutil.rmtree(copy / "lake" / LEDGER)
+    repair(settings_of(copy))
+    assert verify_lake(settings_of(copy)) == []
+    run(copy, DAYS[3])
+    assert set(differing(contents(str(copy / "lake")), shop.undisturbed)) <= {LEDGER, PIPELINE_RUNS}
+
+
+def test_older_copies_of_ledger_and_layers_get_their_files_back(shop, tmp_path):
+    young = Path(shutil.copytree(shop.folder, tmp_path / "young"))
+    run(young, DAYS[3])
+    for name in (LEDGER, BRONZE, SILVER, QUARANTINE):
+        shutil.rmtree(young / "lake" / name)
+        shutil.copytree(shop.folder / "lake" / name, young / "lake" / name)
+    assert LEDGER in str(verify_lake(settings_of(young))[0])
+    repair(settings_of(young))
+    assert verify_lake(settings_of(young)) == []
+    assert differing(contents(str(young / "lake")), shop.undisturbed) == []
