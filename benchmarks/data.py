@@ -35,5 +35,6 @@ def _unpacked(place: Path, folder: Path) -> Path:
     if place.is_dir():
         return place
     with tarfile.open(place) as archive:
-        archive.extractall(folder, filter="data")
+        archive.extraction_filter = getattr(tarfile, "data_filter", None)  # Python has it since 3.11.4
+        archive.extractall(folder)
     return folder

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import tarfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import rfm
+from tests.conftest import unpack
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "rfm"
@@ -37,8 +37,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the unpacked sdist."""
     folder = tmp_path_factory.mktemp("sdist")
-    with tarfile.open(built(folder / "packed", ROOT, "sdist")) as archive:
-        archive.extractall(folder, filter="data")
+    unpack(built(folder / "packed", ROOT, "sdist"), folder)
     return folder / f"rfm-{rfm.__version__}"
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import tarfile
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ from typer.testing import CliRunner
 import rfm
 from rfm.cli.options import app
 from rfm.pipeline.backfill import backfill
+from tests.conftest import unpack
 
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "before_0.1.0.tar.xz"
 LAST = dt.date(2025, 10, 23)
@@ -24,8 +24,7 @@ LAST = dt.date(2025, 10, 23)
 @pytest.fixture
 def shop(tmp_path, monkeypatch):
     """Return the settings of the shop, unpacked into a folder of its own."""
-    with tarfile.open(FIXTURE) as archive:
-        archive.extractall(tmp_path, filter="data")
+    unpack(FIXTURE, tmp_path)
     monkeypatch.chdir(tmp_path)
     return rfm.load_settings()
 
