@@ -300,9 +300,8 @@ class Bronze:
         table, filled = self._filled(table, header, places["Invoice"])
         values = {raw: pa.nulls(table.num_rows, pa.string()) if i is None else table[i] for raw, i in places.items()}
         members = [_extra_member(key, table[i]) for key, i in named.items()]
-        members += [_member(ORDER_LINE, self._order_lines(values, table[named["store"]] if "store" in named else None))] * bool(
-            self.count_orders
-        )
+        if self.count_orders:
+            members.append(_member(ORDER_LINE, self._order_lines(values, table[named["store"]] if "store" in named else None)))
         members += filled
         if self.further and not self.mask:  # of customers to hide, any other column may hold ids or names
             used = {*places.values(), *named.values()}

@@ -190,15 +190,26 @@ def _is_numeric(cell: str) -> bool:
 
 def place_header(lines: Sequence[bytes], separator: str, wanted: Collection[str] = ()) -> Layout:
     """Return the place of the header in the first lines of a file, and one name for each field of the lines below."""
-    rows, ends = _rows_of(lines, separator)
-    if not rows:
-        return Layout(separator, [], (), len(lines[0]))
-    joined = join_headers(rows) if separator != BLANK else rows
-    if not wanted or _met(joined, wanted) >= _met(rows, wanted):  # settings may name the lower row alone
-        rows = joined
+    if usual := _usual_rows(lines, separator, wanted):
+        rows, ends = usual
+    else:
+        rows, ends = _rows_of(lines, separator)
+        if not rows:
+            return Layout(separator, [], (), len(lines[0]))
+        joined = join_headers(rows) if separator != BLANK else rows
+        if not wanted or _met(joined, wanted) >= _met(rows, wanted):  # settings may name the lower row alone
+            rows = joined
     at = 0 if separator == BLANK else find_header(rows, wanted)
     header = _as_wide(rows[at], rows[at + 1 : at + 1 + BELOW])
     return Layout(separator, header, tuple(lines[: ends[at] - 1]), sum(map(len, lines[: ends[at]])))
+
+
+def _usual_rows(lines: Sequence[bytes], separator: str, wanted: Collection[str]) -> tuple[list[list[str]], list[int]] | None:
+    """Return the first rows of a file if the very first has all wanted names, as the daily files of most shops do."""
+    rows, ends = _rows_of(lines[: BELOW + 2], separator)
+    if not wanted or not rows or _met(rows[:1], wanted) < len(wanted):
+        return None
+    return (rows[:-1], ends[:-1]) if len(rows) > 1 else (rows, ends)  # the last may go on below
 
 
 def _met(rows: Sequence[Sequence[str]], wanted: Collection[str]) -> int:
