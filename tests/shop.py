@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 from pathlib import Path
 from typing import Any
 
 import rfm
+from rfm.datasets.sample import make_sample
 from rfm.pipeline import backfill, run_record
 from rfm.pipeline.stages import STAGES
 from rfm.report import site
 from rfm.settings import Settings
+
+
+def three_days(landing: Path, last: dt.date) -> None:
+    """Make the files of a small shop, long settled, so that a run waits for none."""
+    make_sample(landing, days=3, end=last, lines=240, customers=30)
+    for path in landing.iterdir():
+        os.utime(path, (1_700_000_000,) * 2)
 
 
 def run(settings: Settings, day: dt.date) -> dict[str, Any]:

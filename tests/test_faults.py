@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import os
 import random
 import shutil
 from collections.abc import Iterator
@@ -13,7 +12,6 @@ from typing import Any, NamedTuple
 import polars as pl
 import pytest
 
-from rfm.datasets.sample import make_sample
 from rfm.errors import RfmError
 from rfm.lake.delta import LEFTOVER
 from rfm.pipeline.backfill import backfill
@@ -21,6 +19,7 @@ from rfm.pipeline.repair import verify_lake
 from rfm.settings import Settings, load_settings
 from tests.faults import ERRORS, faults
 from tests.forks import contents, differing
+from tests.shop import three_days
 
 LAST, SEED = dt.date(2025, 10, 23), 16
 QUICK: dict[str, Any] = {"clusters": {"k_max": 4, "n_init": 1}, "care": {"optimize_every": 4}}
@@ -48,9 +47,7 @@ def run(settings: Settings) -> None:
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
     root = tmp_path_factory.mktemp("shop")
-    make_sample(root / "landing", days=3, end=LAST, lines=240, customers=30)
-    for path in (root / "landing").iterdir():
-        os.utime(path, (1_700_000_000,) * 2)
+    three_days(root / "landing", LAST)
     with faults(root) as seen:
         run(settings_of(root / "landing", root))
     return Shop(root / "landing", contents(str(root / "lake")), seen.seen)

@@ -169,18 +169,19 @@ def repeated(lake: Lake, due: pl.DataFrame, rows: pa.Table | Iterable[pa.Table])
     """Return the files whose rows another file has, too, in bronze or before them here; each with why it is refused."""
     files = due["source_file"].to_list()
     known = read_entries(lake, "bronze").filter(~pl.col("source_file").is_in(files))
-    cleaned = read_entries(lake, "silver").filter(pl.col("rows") > 0)["source_file"].to_list()
-    lost = pl.col("source_file").is_in(cleaned) & (pl.col("rows") == 0)  # by damage of bronze
-    known, large = known.filter((pl.col("rows") > 0) | lost), not isinstance(rows, pa.Table)  # too large: bytes are compared
-    same = due.join(known.filter(large | lost).select("sha256", first="source_file"), on="sha256", how="inner")
-    if large or len(same):
-        return _said_twice(same)
+    empty, known = known.filter(pl.col("rows") == 0), known.filter(pl.col("rows") > 0)
+    cleaned = read_entries(lake, "silver", empty["source_file"]).filter(pl.col("rows") > 0) if len(empty) else empty
+    lost, large = empty.join(cleaned, on="source_file", how="semi"), not isinstance(rows, pa.Table)
+    by_bytes = pl.concat([lost, known]) if large else lost  # of what damage took from bronze, or is too large to hold
+    said = _said_twice(due.join(by_bytes.select("sha256", first="source_file"), on="sha256", how="inner"))
+    if large:
+        return said
     found = _digests(pl.from_arrow(rows).lazy(), files)  # type: ignore[union-attr]  # a frame
     alike = known.filter(pl.col("rows").is_in(found["rows"].to_list()))["source_file"].to_list() if len(found) else []
     held = _digests(lake.rows(BRONZE, source_file=alike).lazy(), alike) if alike else found.head(0)
     first = pl.col("source_file").first().over("rows", "one", "two").alias("first")
     same = pl.concat([held, found]).with_columns(first).filter(pl.col("source_file").is_in(files))
-    return _said_twice(same.filter(pl.col("source_file") != pl.col("first")))
+    return said | _said_twice(same.filter(pl.col("source_file") != pl.col("first")))
 
 
 def _said_twice(same: pl.DataFrame) -> dict[str, str]:
@@ -190,8 +191,7 @@ def _said_twice(same: pl.DataFrame) -> dict[str, str]:
 
 def _digests(rows: pl.LazyFrame, files: Sequence[str]) -> pl.DataFrame:
     """Return the number of rows of each file, in the order of the files, and two sums of the hashes of its rows."""
-    line = pl.struct(*RAW, "_rescued_data")
-    sums = {name: (line.hash(seed) % (1 << 40)).sum() for seed, name in enumerate(("one", "two"))}
+    sums = {name: (pl.struct(*RAW, "_rescued_data").hash(seed) % (1 << 40)).sum() for seed, name in enumerate(("one", "two"))}
     each = rows.group_by("source_file").agg(pl.len().cast(pl.Int64).alias("rows"), **sums).collect()
     return pl.DataFrame({"source_file": list(files)}, schema={"source_file": pl.String}).join(each, on="source_file")
 

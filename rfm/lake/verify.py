@@ -151,10 +151,13 @@ def read_note(url: str, there: Mapping[str, Mapping[str, Stored]]) -> tuple[dict
         return EMPTY, [Damage(NOTE, f"is not what a run notes ({type(error).__name__})")]
 
 
-def note_tables(lake: Lake, anew: bool = False) -> None:
-    """Note version, rows and data files of each table, and the models, for the check of the next run."""
+def note_tables(lake: Lake, from_scratch: bool = False) -> None:
+    """Note version, rows and data files of each table, and the models, for the check of the next run.
+
+    Tables whose log looks unchanged keep their old note, which saves opening them; ``from_scratch`` opens all.
+    """
     there = list_files(lake.url)
-    before = EMPTY if anew else read_note(lake.url, there)[0]
+    before = EMPTY if from_scratch else read_note(lake.url, there)[0]
     tables = {name: _noted(lake, name, there[name], before["tables"].get(name)) for name in TABLES if name in there}
     models = {path: stored.size for path, stored in there.get(MODELS, {}).items()}
     files = lake.read(LEDGER, layer="bronze").select(pl.len()).collect().item()
@@ -221,9 +224,9 @@ def _unlike_noted(lake: Lake, name: str, files: Mapping[str, Stored], table: Any
         return f"version {left} is not the one that the last run left"
     if unlike := unlike_contract(lake, name):
         return unlike
-    less, more = table.count() < noted["rows"], table.count() > noted["rows"]
-    if less and name in GROWING or (less or more) and version == left:
-        return f"holds {table.count():,} rows, but the last run left {noted['rows']:,}"
+    rows = table.count()
+    if rows != noted["rows"] and version == left or rows < noted["rows"] and name in GROWING:
+        return f"holds {rows:,} rows, but the last run left {noted['rows']:,}"
     return ""
 
 

@@ -190,7 +190,7 @@ def _is_numeric(cell: str) -> bool:
 
 def place_header(lines: Sequence[bytes], separator: str, wanted: Collection[str] = ()) -> Layout:
     """Return the place of the header in the first lines of a file, and one name for each field of the lines below."""
-    if usual := _usual_rows(lines, separator, wanted):
+    if wanted and (usual := _usual_rows(lines, separator, wanted)):
         rows, ends = usual
     else:
         rows, ends = _rows_of(lines, separator)
@@ -207,7 +207,7 @@ def place_header(lines: Sequence[bytes], separator: str, wanted: Collection[str]
 def _usual_rows(lines: Sequence[bytes], separator: str, wanted: Collection[str]) -> tuple[list[list[str]], list[int]] | None:
     """Return the first rows of a file if the very first has all wanted names, as the daily files of most shops do."""
     rows, ends = _rows_of(lines[: BELOW + 2], separator)
-    if not wanted or not rows or _met(rows[:1], wanted) < len(wanted):
+    if not rows or _met(rows[:1], wanted) < len(wanted):
         return None
     return (rows[:-1], ends[:-1]) if len(rows) > 1 else (rows, ends)  # the last may go on below
 

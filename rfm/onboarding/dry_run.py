@@ -186,15 +186,15 @@ def _of_money(trial: DryRun, found: Facts) -> Iterator[Finding]:
     if lines := found.total("damaged"):
         said = f"{count(lines, 'line')} have customers like 9.99999E+99, rounded by a spreadsheet: different customers become one"
         yield doubt(trial, "customers", f"{said}; export them as text", _money(found.total("damaged_cents")))
-    yield from _of_steps(trial)
-
-
-def _of_steps(trial: DryRun) -> Iterator[Finding]:
-    """Yield doubts about product codes that do not count, though no word says that they are none; note what was paid back."""
     for value, one in trial.values.get("status", {}).items():
         if value.lower() in trial.dialect.rules.not_sold and plain_words(value).startswith(TELLING["returned"]):
             said = f"{value} does not count: {count(one.orders, 'line')} worth {exact_amount(one.amount)}"
             yield Finding("note", "status", f"{said}; move it to rules.sold to count the sale that was paid back later")
+    yield from _of_steps(trial)
+
+
+def _of_steps(trial: DryRun) -> Iterator[Finding]:
+    """Yield doubts about product codes that do not count, though no word says that they are no products."""
     known = {code for code in trial.codes if code.startswith(OTHER_LINE) or is_no_product(code)}
     codes = {code: one for code, one in trial.codes.items() if code not in known}
     if codes:

@@ -10,6 +10,7 @@ import datetime as dt
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import polars as pl
@@ -46,15 +47,21 @@ def verify_lake(settings: Settings) -> list[Damage]:
         found += verify.compare_rows(lake)
     if MODELS not in damaged and (bad := verify.bad_models(lake.url)):
         found.append(Damage(MODELS, f"{len(bad)} file(s) unreadable, first {bad[0]}"))
+    models = [path for path in verify.list_files(lake.url).get(MODELS, {}) if path.endswith("/model.json")]
     for name in sorted({HISTORY, CLUSTER_MODELS} - damaged):
-        if lacking := sorted(_days_with_a_model(lake) - set(lake.rows(name, columns=[DAY])[DAY])):
+        if lacking := sorted(_days_of(models) - _days_in(lake, name)):
             found.append(Damage(name, f"lacks {len(lacking)} day(s) that have a model, first {lacking[0]}"))
     return found or list(_damaged_records(settings, lake))
 
 
-def _days_with_a_model(lake: Lake) -> set[dt.date]:
-    paths = verify.list_files(lake.url).get(MODELS, {})
-    return {dt.date.fromisoformat(path.partition("/")[0]) for path in paths if path.endswith("/model.json")}
+def _days_of(models: Iterable[str]) -> set[dt.date]:
+    """Return the days of the paths of models."""
+    return {dt.date.fromisoformat(path.partition("/")[0]) for path in models}
+
+
+def _days_in(lake: Lake, name: str, column: str = DAY) -> set[dt.date]:
+    """Return the days that a table has rows of."""
+    return set(lake.read(name).select(column).unique().collect()[column])
 
 
 def _damaged_records(settings: Settings, lake: Lake) -> Iterator[Damage]:
@@ -96,6 +103,13 @@ class Repair:
         """The names of what is damaged."""
         return {one.table for one in self.found}
 
+    @cached_property
+    def landed(self) -> dict[str, LandingFile]:
+        """The landing files that are left, by name."""
+        with suppress(RfmError):
+            return {file.source_file: file for file in list_files(self.settings.landing, self.settings.files.pattern)}
+        return {}
+
 
 def repair(settings: Settings, dry_run: bool = False, tell: Callable[[str], None] = lambda step: None) -> Repair:
     """Repair a lake, or say what that would do; the caller holds the lock of the lake."""
@@ -118,7 +132,7 @@ def repair(settings: Settings, dry_run: bool = False, tell: Callable[[str], None
         step.act(work, days)
         work.steps.append(step.text)
     if not work.failed:  # what is not whole must not be noted as what a run left
-        verify.note_tables(work.lake, anew=True)
+        verify.note_tables(work.lake, from_scratch=True)
     return work
 
 
@@ -137,9 +151,7 @@ def _set_aside(work: Repair) -> None:
 
 def _days_that_ran(lake: Lake, models: Iterable[str]) -> list[dt.date]:
     """Return the days that were run, by the paths of models, history and log of runs, as far as they can be read."""
-    days = {dt.date.fromisoformat(path.partition("/")[0]) for path in models}
-    for name, column in ((CLUSTER_MODELS, "UpdateDate"), (HISTORY, "UpdateDate")):
-        days |= set(lake.rows(name, columns=[column])[column])
+    days = _days_of(models) | _days_in(lake, CLUSTER_MODELS) | _days_in(lake, HISTORY)
     return sorted(days | set(lake.rows(PIPELINE_RUNS, status="done")["run_date"]))
 
 
@@ -209,10 +221,8 @@ def _known_files(work: Repair) -> pl.DataFrame:
 
 def _with_landing_files(work: Repair, known: pl.DataFrame, days: list[dt.date]) -> pl.DataFrame:
     """Return known files and those of the landing folder that a damaged ledger forgot, each with the first run that saw it."""
-    landed: list[LandingFile] = []
-    with suppress(RfmError):  # no landing files are left
-        landed = list_files(work.settings.landing, work.settings.files.pattern)
-    seen = [(file.source_file, next((day for day in days if day >= (file.file_date or day)), None)) for file in landed]
+    files = work.landed.values()
+    seen = [(file.source_file, next((day for day in days if day >= (file.file_date or day)), None)) for file in files]
     forgotten = pl.DataFrame(seen, schema={"source_file": pl.String, "processing_date": pl.Date}, orient="row")
     forgotten = forgotten.drop_nulls().join(known, on="source_file", how="anti")
     return pl.concat([known, forgotten], how="diagonal").with_columns(pl.col(f"{layer}_held").fill_null(0) for layer in LAYERS)
@@ -226,10 +236,7 @@ def _by_day(files: pl.DataFrame) -> Iterator[tuple[dt.date, pl.DataFrame]]:
 
 def _read_again(work: Repair, day: dt.date, files: pl.DataFrame) -> Iterator[str]:
     """Write landing files to bronze again as the run of a day did; yield those whose content is still the same."""
-    landed: dict[str, LandingFile] = {}
-    with suppress(RfmError):  # no landing files are left
-        landed = {file.source_file: file for file in list_files(work.settings.landing, work.settings.files.pattern)}
-    wanted = dict(files.select("source_file", "version").rows())
+    landed, wanted = work.landed, dict(files.select("source_file", "version").rows())
     for read, rows in stages.read_landing(work.settings, [landed[name] for name in wanted if name in landed], day):
         found = pl.DataFrame(read)
         digests = dict(found.select("source_file", "sha256").rows())
@@ -285,8 +292,7 @@ def _entries(lake: Lake, files: pl.DataFrame) -> pl.DataFrame:
 # ── what follows from the layers ────────────────────────────────────────────────────────────
 def _count_quality(work: Repair, days: list[dt.date]) -> None:
     """Measure the quality of the rows of all runs again."""
-    came = set(work.lake.read(BRONZE).select("processing_date").unique().collect()["processing_date"])
-    if every := sorted(came | set(days)):
+    if every := sorted(_days_in(work.lake, BRONZE, "processing_date") | set(days)):
         stages.recount_quality(work.lake, work.settings, every)
 
 

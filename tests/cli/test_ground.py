@@ -15,12 +15,12 @@ import polars as pl
 import pytest
 
 from rfm.cli.run import LEAST
-from rfm.datasets.sample import make_sample
 from rfm.pipeline.backfill import backfill
 from rfm.pipeline.repair import verify_lake
 from rfm.report.site import published_runs
 from rfm.settings import load_settings
 from tests.forks import contents, differing
+from tests.shop import three_days
 
 LAST = dt.date(2025, 10, 23)
 DAYS = ("backfill", "--from", "2025-10-21", "--to", "2025-10-23")
@@ -39,9 +39,7 @@ class Shop(NamedTuple):
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
     root = tmp_path_factory.mktemp("shop")
-    make_sample(root / "landing", days=3, end=LAST, lines=240, customers=30)
-    for path in (root / "landing").iterdir():
-        os.utime(path, (1_700_000_000,) * 2)
+    three_days(root / "landing", LAST)
     (root / "rfm.toml").write_text(SHOP_FILE)
     settings = load_settings(landing=str(root / "landing"), lake=str(root / "quiet"), clusters={"k_max": 4, "n_init": 1})
     list(backfill(settings, LAST - dt.timedelta(days=2), LAST))
@@ -80,7 +78,7 @@ def rfm(shop: Shop, *words: str, **limits: int) -> tuple[int, list[str]]:
 
 
 def fill(disk: Path, left: int) -> Path:
-    """Fill a disk until so many bytes are left."""
+    """Write a file that leaves ``left`` bytes free on a disk; return the file."""
     filler = disk / "filler"
     filler.write_bytes(bytes(os.statvfs(disk).f_bavail * os.statvfs(disk).f_bsize - left))
     return filler

@@ -13,7 +13,6 @@ import boto3
 import polars as pl
 import pytest
 
-from rfm.datasets.sample import make_sample
 from rfm.errors import RfmError
 from rfm.pipeline.backfill import backfill
 from rfm.pipeline.repair import verify_lake
@@ -21,6 +20,7 @@ from rfm.settings import Settings, load_settings
 from tests.forks import contents, differing
 from tests.lake.test_s3 import KEY, TOKEN, environment, server  # noqa: F401 a fixture
 from tests.s3_faults import KINDS, FaultyServer
+from tests.shop import three_days
 
 pytestmark = pytest.mark.s3
 
@@ -59,7 +59,7 @@ def run(settings: Settings) -> str:
 @pytest.fixture(scope="module")
 def bucket(server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bucket]:  # noqa: F811
     root = tmp_path_factory.mktemp("shop")
-    make_sample(root / "landing", days=3, end=LAST, lines=240, customers=30)
+    three_days(root / "landing", LAST)
     assert (
         run(load_settings(landing=str(root / "landing"), lake=str(root / "lake"), reports=str(root / "reports"), **QUICK)) == ""
     )
