@@ -222,7 +222,7 @@ def _unlike_noted(lake: Lake, name: str, files: Mapping[str, Stored], table: Any
     tag = _tag(lake.url, name, files, left)
     if tag and noted["commit"] and tag != noted["commit"]:
         return f"version {left} is not the one that the last run left"
-    if unlike := unlike_contract(lake, name):
+    if unlike := unlike_contract(name, table):
         return unlike
     rows = table.count()
     if rows != noted["rows"] and version == left or rows < noted["rows"] and name in GROWING:
@@ -230,9 +230,9 @@ def _unlike_noted(lake: Lake, name: str, files: Mapping[str, Stored], table: Any
     return ""
 
 
-def unlike_contract(lake: Lake, name: str) -> str:
+def unlike_contract(name: str, table: Any) -> str:
     """Return how the columns of a table differ from its contract, as text."""
-    held, wanted = dict(lake.read(name).collect_schema()), dict(TABLES[name].polars)
+    held, wanted = dict(pl.scan_delta(table).collect_schema()), dict(TABLES[name].polars)
     odd = [column for column in held | wanted if held.get(column) != wanted.get(column)]
     return f"{len(odd)} column(s) are not those of its contract, first {odd[0]}" if odd else ""
 
@@ -315,7 +315,7 @@ def make_readable(url: str, name: str) -> list[str]:
     checkpoints = sorted((path for path in files if path.startswith(LOG) and "checkpoint" in path), reverse=True)
     while files and (table := _opened(url, name)) is None and checkpoints:
         done.append(set_aside(url, f"{name}/{checkpoints.pop(0)}"))
-    if files and (table is None or unlike_contract(Lake(url), name)):
+    if files and (table is None or unlike_contract(name, table)):
         return [*done, set_aside(url, name)]
     if lost := lost_files(_live(table), files) if files else []:
         done += [set_aside(url, f"{name}/{path}") for path in lost if path in files]
