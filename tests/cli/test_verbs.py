@@ -611,8 +611,8 @@ def test_missing_notebooks_are_named_before_anything_runs(refused, home, shop):
     status, complaint = refused("daily", "--landing", f"{shop}/landing")
     assert status == 2
     assert (
-        f"{home}/mine: there is no 2_silver.ipynb, 3_gold.ipynb, 4_clusters.ipynb, 5_segments.ipynb, 6_report.ipynb; "
-        in complaint
+        f"{home}/mine: there is no 2_silver.ipynb, 3_gold.ipynb, 4_clusters.ipynb, "
+        "5_segments.ipynb, 6_states.ipynb, 7_report.ipynb; " in complaint
     )
     assert f"`rfm notebooks '{home}/mine'` copies what is missing" in complaint
 

@@ -35,7 +35,8 @@ STEPS: dict[str, Callable[..., Any]] = {
     "3_gold": backfill.to_gold,
     "4_clusters": backfill.to_clusters,
     "5_segments": backfill.to_segments,
-    "6_report": lambda *_: None,
+    "6_states": backfill.to_states,
+    "7_report": lambda *_: None,
 }
 SILVER = "retail_transactions_silver"
 
