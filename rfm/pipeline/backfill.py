@@ -43,7 +43,7 @@ from rfm.landing.files import list_files
 from rfm.pipeline import stages
 from rfm.pipeline.models import as_rows, keep_model
 from rfm.pipeline.run_record import BACKFILL, GROUPS, WRITTEN, digests, logged
-from rfm.pipeline.stages import OF_THE_DAY, STATE
+from rfm.pipeline.stages import OF_THE_DAY, RESULTS, STATE
 from rfm.report.publish import published_record
 from rfm.settings import Settings, is_catalog_name
 
@@ -237,10 +237,10 @@ class Replay(NamedTuple):
 
     run_date: dt.date
     silver: int
-    compared: int
     differing: list[str]
     made_by: str
     now: str
+    compared: int = len(RESULTS) + 1
 
     def __str__(self) -> str:
         """Return the comparison in one line."""
@@ -263,7 +263,7 @@ def replay(settings: Settings, run_date: dt.date) -> Replay:
         found = digests(again, run_date)
     then = {name: state["sha256"] for name, state in record["tables"].items()}  # an older record may have fewer tables
     differing = [name for name, digest in found.items() if digest != then.get(name, digest)]
-    return Replay(run_date, versions[SILVER], len(found.keys() & then), differing, record["code"]["rfm"], VERSION)
+    return Replay(run_date, versions[SILVER], differing, record["code"]["rfm"], VERSION, len(found.keys() & then))
 
 
 def _as_then(settings: Settings, record: Mapping[str, Any]) -> dict[str, Any]:

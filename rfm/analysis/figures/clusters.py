@@ -314,8 +314,8 @@ def segment_states(states: pd.DataFrame) -> Figure:
     figure, (axes,) = start(title, f"Of {len(states):,} customers: {said}.", height=1.4 + 0.42 * len(counts))
     left, least = np.zeros(len(counts)), LEAST_LABELLED * counts.sum(axis=1).max()
     for state in shown:
-        bar = {"label": state, "color": style.STATE_COLOURS[state], "edgecolor": "white"}
-        bars = axes.barh(counts.index, counts[state], left=left, **bar)
+        colour = style.STATE_COLOURS[state]
+        bars = axes.barh(counts.index.tolist(), counts[state], left=left, label=state, color=colour, edgecolor="white")
         labels = [f"{n:,}" if n > least else "" for n in counts[state]]
         axes.bar_label(bars, labels, label_type="center", fontsize=8)
         left += counts[state].to_numpy()
