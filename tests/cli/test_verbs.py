@@ -511,6 +511,7 @@ def test_as_published_json_names_what_differs(rfm, monkeypatch):
     monkeypatch.setattr(backfill, "replay", lambda settings, day: backfill.Replay(day, 7, [GOLD], "0.1.0", "0.1.0"))
     status, said, noted = rfm("daily", "--as-published", "2025-10-22", "--json")
     expected = {"run_date": "2025-10-22", "silver": 7, "differing": [GOLD], "made_by": "0.1.0", "now": "0.1.0"}
+    expected["compared"] = len(backfill.RESULTS) + 1
     assert (status, json.loads(said), noted) == (1, expected, "")
 
 
