@@ -103,7 +103,7 @@ class Clusters(Section):
     """How customers are grouped: ``[clusters]``."""
 
     k_min: int = Field(2, ge=2, description="smallest number of clusters tried")
-    k_max: int = Field(12, le=50, description="largest number of clusters tried")
+    k_max: int = Field(12, le=50, description="largest number of clusters tried; as k_min: fixed")
     silhouette_weight: Share = Field(0.6, description="weight of the silhouette in the score of a k; the elbow has the rest")
     iqr_factor: float = Field(1.5, gt=0, description="distance of the outlier fences from the quartiles, in interquartile ranges")
     n_init: int = Field(10, ge=1, le=1000, description="number of starts of K-means; the best result is kept")
@@ -118,8 +118,8 @@ class Clusters(Section):
 
     @model_validator(mode="after")
     def _range(self) -> Clusters:
-        if self.k_max < self.k_min + 2:
-            raise ValueError("k_max must be at least k_min + 2, or there is no elbow to find")
+        if self.k_max != self.k_min and self.k_max < self.k_min + 2:
+            raise ValueError("k_max must be k_min, for a fixed k, or at least k_min + 2, or there is no elbow to find")
         return self
 
 

@@ -16,11 +16,12 @@ from rfm.analysis.movement import largest_moves
 from rfm.analysis.sales import ACTIVE_DAYS, kpis
 from rfm.analysis.segments.profiles import medians_of
 from rfm.analysis.segments.rules import RISK, TIER_OF
-from rfm.pipeline.stages import CLEAN, TABLES_STAND
+from rfm.pipeline.stages import CLEAN, SEGMENT, TABLES_STAND
 from rfm.report import customers, pages_data
 from rfm.report.render import RunTables, drawn, slug
 
 MOST_MOVES = 3
+PRIVATE = "customers"  # value of the overview that names single customers, and stays on it
 MONTH = 30  # days
 KPIS = (  # field of `rfm.analysis.sales.Kpis`, label, form, note
     ("customers", "Customers", "count", "with an order that counts"),
@@ -41,7 +42,10 @@ def overview_page(tables: RunTables) -> dict[str, Any]:
     counts = tables.frame(contracts.DQ_COMPARISON, processing_date=tables.day).set_index("layer")["total_records"]
     arrived, kept = (int(counts.get(layer, 0)) for layer in ("bronze", "silver"))
     renamed = tables.frame(contracts.SEGMENT_STABILITY, UpdateDate=tables.day)["RenamedShare"].dropna()
+    to_call, one_by_one = customers.calls(tables)
     return {
+        "calls": to_call,
+        PRIVATE: one_by_one,
         "kpis": _kpis(tables),
         "entered": moved,
         "moves": largest_moves(moves, MOST_MOVES, tables.currency),
@@ -227,7 +231,7 @@ PAGES = (
     Page("index.html", "Overview", "overview.html.j2", overview_page, private=False),
     Page("segments.html", "Segments", "segments.html.j2", segments_page, private=False),
     Page("customers.html", "Customers", "customers.html.j2", customers.customers_page),
-    Page("movement.html", "Movement", "movement.html.j2", movement_page, private=False),
+    Page("movement.html", "Movement", "movement.html.j2", movement_page, after=SEGMENT.name, private=False),
     Page("trade.html", "Trade", "trade.html.j2", pages_data.trade_page, after=CLEAN.name, private=False),
     Page("quality.html", "Quality", "quality.html.j2", pages_data.quality_page, after=CLEAN.name, private=False),
     Page("run.html", "Run", "run.html.j2", pages_data.lineage_page, after="", private=False),

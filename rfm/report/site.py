@@ -133,7 +133,8 @@ def build(settings: Settings, work: Path, record: Mapping[str, Any], parts: Mapp
     for page in PAGES:
         shown = done.get(page.file) or page.build(tables)
         if page == PAGES[0]:
-            (work / FIGURES).write_text(json.dumps(shown | {"fresh": given["fresh"], "brief": True}), encoding="utf-8")
+            of_all = {name: value for name, value in shown.items() if name != PRIVATE}
+            (work / FIGURES).write_text(json.dumps(of_all | {"fresh": given["fresh"], "brief": True}), encoding="utf-8")
             for name, content in write_brief(brief_of(tables, given, shown)).items():
                 (work / name).write_bytes(content)
         (work / page.file).write_text(_page(page, given, shown), encoding="utf-8")
