@@ -19,7 +19,7 @@ import pandas as pd
 
 from rfm.analysis.formatting import escape_formulas
 from rfm.analysis.segments.rules import RISK
-from rfm.analysis.states import STATES, TO_CALL, call_list
+from rfm.analysis.states import STATES, call_list
 from rfm.contracts import CUSTOMER_STATES, DESCRIBED_CLUSTERS, DESCRIBED_CUSTOMERS, EXPLANATIONS, SEGMENT_MOVEMENT, SEGMENTATIONS
 from rfm.landing.decode import pseudonymize
 from rfm.pipeline.stages import EXPORTS as FOLDER
@@ -59,7 +59,7 @@ def write_exports(customers: pd.DataFrame, folder: Path, day: dt.date) -> None:
     safe = escape_formulas(customers[list(COLUMNS)])
     headed = safe.rename(columns={column: heading for column, (heading, _, _) in COLUMNS.items()})
     whole = customers.reset_index(drop=True)
-    calls = call_list(whole.assign(ToCall=whole["ToCall"].fillna(False)).reset_index()).set_index("index")
+    calls = call_list(whole.assign(ToCall=[value is True for value in whole["ToCall"]]).reset_index()).set_index("index")
     lists = [("Customers", whole.index), ("To call", calls.index)]
     lists += [("Entered risk", whole.index[whole["Entered_Risk"].astype(bool)])]
     lists += [(str(segment), rows.index) for segment, rows in whole.groupby("Cluster_Description", sort=True)]
@@ -128,7 +128,7 @@ def _sheet_rows(customers: pd.DataFrame, styles: list[int]) -> list[str]:
 # ── page ────────────────────────────────────────────────────────────
 MOST = 100_000  # customers on the page, the largest spenders
 FIRST = 50  # of them in the page before any script runs
-FIRST_COLUMNS = ("CustomerID", "Cluster_Description", "Tier", "Recency", "Frequency", "Monetary", "RFMScore")
+FIRST_COLUMNS = ("CustomerID", "Cluster_Description", "Tier", "State", "Recency", "Frequency", "Monetary", "RFMScore")
 MOST_PURCHASES = 200  # of a customer, the newest
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")  # no XML may hold them
 ROW = re.compile(r'(<th scope="row" class="id">)([^<]*)')  # customer ids in the page: in rows, and in its data
@@ -147,7 +147,7 @@ CODED = {  # columns with few values, which the page holds once, and their names
 
 
 OF_STATE = ("State", "Rhythm", "UsualSpend", "AtStake", "ToCall", "Action", "OwnSegment")
-MOST_CALLS = 100  # customers to call on the overview
+MOST_CALLS = 500  # customers to call on the overview
 
 
 def calls(tables: RunTables) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -157,15 +157,16 @@ def calls(tables: RunTables) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     if wanted.empty:
         return {}, []
     money = wanted["AtStake"].map(lambda value: Decimal(str(value)))
-    groups = [(state, wanted["State"] == state) for state in STATES if state in TO_CALL]
+    by_state = ((state, wanted["State"] == state) for state in STATES if state in {*wanted["State"]})
+    excel = [{"href": f"{FOLDER}/{ALL}.xlsx", "label": "All lists, Excel"}] if len(found) <= MOST_IN_EXCEL else []
     said = {
         "customers": len(wanted),
         "money": str(money.sum()),
         "expected": bool((found["AtStake"] != found["UsualSpend"]).any()),  # there is a forecast
-        "states": [{"state": name, "customers": int(own.sum()), "money": str(money[own].sum())} for name, own in groups if own.any()],
+        "states": [{"state": name, "customers": int(own.sum()), "money": str(money[own].sum())} for name, own in by_state],
         "segments": sorted(set(wanted["Segment"])),
         "shown": min(len(wanted), MOST_CALLS),
-        "files": downloads(CALLS, "The list", len(wanted)) + [one for one in downloads(ALL, "", len(found)) if one["label"] == "Excel"],
+        "files": downloads(CALLS, "The list", len(wanted)) + excel,
     }
     shown = ["CustomerID", "Segment", "State", "Rhythm", "AtStake", "Action"]
     return said, wanted.head(MOST_CALLS)[shown].to_dict("records")
