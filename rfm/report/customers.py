@@ -46,7 +46,7 @@ COLUMNS: dict[str, tuple[str, int, str]] = {  # of a list: heading, width in Exc
     "Rhythm": ("Own rhythm", 42, ""),
     "UsualSpend": ("Usual spend in 90 days", 13, "#,##0.00"),
     "AtStake": ("At stake", 13, "#,##0.00"),
-    "Action": ("What to do", 60, ""),
+    "Action": ("What to do", 58, ""),
     "Why": ("Why here", 60, ""),
 }
 
