@@ -410,7 +410,7 @@ def test_json_of_a_figure_cannot_close_its_script(pages):
             json.loads(tag.string)
 
 
-def test_pages_without_customers_name_none_but_in_their_own_parts(project, tables):
+def test_open_pages_name_customers_only_in_parts_for_the_shop(project, tables):
     ids = set(tables.frame("customer_rfm_gold")["CustomerID"])
     open_pages = [f"{LAST}/{page.file}" for page in PAGES if not page.private] + ["index.html", f"{LAST}/brief.html"]
     named = {name for name in open_pages if ids & set(ID.findall((Path(project[0].reports) / name).read_text()))}
