@@ -15,10 +15,10 @@ import pandas as pd
 from rfm.analysis import experiments
 from rfm.analysis.experiments import HELD, WRITTEN
 from rfm.analysis.formatting import amount, count, escape_formulas, share
-from rfm.contracts import CAMPAIGN_MEMBERS, CAMPAIGN_RESULTS, CAMPAIGNS, CUSTOMER_STATES, SILVER, TABLES
+from rfm.analysis.metrics import collected_purchases
+from rfm.contracts import CAMPAIGN_MEMBERS, CAMPAIGN_RESULTS, CAMPAIGNS, CUSTOMER_STATES, SILVER, TABLES, arrow_typed
 from rfm.errors import InputError, SettingsError, first_line, unknown
 from rfm.lake import Lake
-from rfm.pipeline import stages
 from rfm.settings import Settings
 
 ID, ADDRESS = "CustomerID", "Email"
@@ -78,8 +78,9 @@ def new(settings: Settings, lake: Lake, name: str, choice: Choice, holdout: floa
 
 
 def _rows(table: str, rows: list[dict[str, Any]]) -> pd.DataFrame:
-    """Return rows as a frame of a table's columns."""
-    return pd.DataFrame(rows, columns=TABLES[table].names, dtype=object)
+    """Return rows as a frame with a table's columns and types, also where all values of a column are missing."""
+    types = arrow_typed(TABLES[table], pd.DataFrame()).dtypes
+    return pd.DataFrame(rows, dtype=object).astype(types)[types.index.tolist()]
 
 
 def chosen(states: pd.DataFrame, choice: Choice, taken: set[str]) -> pd.DataFrame:
@@ -105,7 +106,8 @@ def running_members(lake: Lake) -> set[str]:
 
 def _expected(lake: Lake, settings: Settings, customers: pd.DataFrame, start: dt.date, days: int) -> pd.DataFrame:
     """Return CustomerID, OrderExpected and SpendExpected of customers for a window; without a forecast, what is usual."""
-    bought = stages.purchases(lake.read(SILVER, until=start), settings, start)
+    pattern = settings.rules.stock_code_pattern
+    bought = collected_purchases(lake.read(SILVER, until=start), start, stock_code_pattern=pattern)
     before = start - dt.timedelta(days=days)
     earlier = bought.loc[pd.to_datetime(bought["InvoiceDate"]) <= pd.Timestamp(before), [ID]].drop_duplicates()
     usual = float(experiments.outcomes(earlier, bought, before, start)["Bought"].mean()) if len(earlier) else 0.0
@@ -114,23 +116,22 @@ def _expected(lake: Lake, settings: Settings, customers: pd.DataFrame, start: dt
 
 
 # ── measure ────────────────────────────────────────────────────────────
-def measure(lake: Lake, settings: Settings, run_date: dt.date) -> int:
+def measure(lake: Lake, bought: pd.DataFrame, run_date: dt.date) -> int:
     """Measure the campaigns that have begun and are not closed; write their results of a run and return their number."""
     every = lake.frame(CAMPAIGNS)
     begun = every[(every["Start"] < run_date) & (every["Closed"].isna() | (every["Closed"] > run_date))]
     if begun.empty:
         return 0
-    bought = stages.purchases(lake.read(SILVER, until=run_date), settings, run_date)
     members = lake.frame(CAMPAIGN_MEMBERS, Campaign=begun["Campaign"].tolist())
-    found = []
+    found: list[dict[str, Any]] = []
     for about in begun.to_dict("records"):
         over, own = run_date >= about["Ends"], members[members["Campaign"] == about["Campaign"]]
         happened = experiments.outcomes(own, bought, about["Start"], min(run_date, about["Ends"]))
-        results = experiments.uplift(happened).assign(Campaign=about["Campaign"], UpdateDate=run_date)
-        if not over:  # looked at every day, chance alone would show an effect on some day
-            results[["Uplift", "Low", "High"]] = None
-        found.append(results[TABLES[CAMPAIGN_RESULTS].names].astype(object))
-    lake.replace(CAMPAIGN_RESULTS, pd.concat(found, ignore_index=True), UpdateDate=run_date)
+        # looked at every day, chance alone would show an effect on some day
+        withheld = {} if over else dict.fromkeys(("Uplift", "Low", "High"))
+        key = {"Campaign": about["Campaign"], "UpdateDate": run_date}
+        found += [row | key | withheld for row in experiments.uplift(happened).to_dict("records")]
+    lake.replace(CAMPAIGN_RESULTS, _rows(CAMPAIGN_RESULTS, found), UpdateDate=run_date)
     return len(begun)
 
 
@@ -221,6 +222,14 @@ def export(lake: Lake, name: str, out: str, form: str, contacts: str = "") -> in
     except OSError as error:
         raise InputError(f"{out}: cannot be written ({first_line(error)}); name another file") from None
     return len(rows)
+
+
+def check_export(form: str, contacts: str) -> None:
+    """Raise SettingsError for a mail program's format without addresses."""
+    if ADDRESS in FORMATS[form] and not contacts:
+        raise SettingsError(
+            f"--format {form}: needs an address per customer; give --contacts FILE with columns {ID} and {ADDRESS}"
+        )
 
 
 def _contacts(path: str) -> pd.DataFrame:

@@ -76,16 +76,17 @@ SEGMENT = Stage(
     (CLUSTERED, CLUSTER_MODELS, HISTORY, LEDGER),
     (*OF_THE_DAY, *tables.OVER_TIME, RUN_WARNINGS, CLUSTER_MODELS),
 )
+OF_EACH = (tables.CUSTOMER_STATES,)  # tables of the single customer, which every day overwrites
 STATE = Stage(
     "6_states",
     "who is leaving, and whom to call",
-    (tables.DESCRIBED_CUSTOMERS, SILVER, LEDGER),
-    (tables.CUSTOMER_STATES,),
+    (tables.DESCRIBED_CUSTOMERS, SILVER, LEDGER, tables.CAMPAIGNS, tables.CAMPAIGN_MEMBERS),
+    (*OF_EACH, tables.CAMPAIGN_RESULTS),
 )
 REPORT = Stage("7_report", "who they are and what to do", (tables.DESCRIBED_CUSTOMERS, tables.DESCRIBED_CLUSTERS), ())
 STAGES = (INGEST, CLEAN, MEASURE, CLUSTER, SEGMENT, STATE, REPORT)
 TABLES_STAND = STATE.name  # the stage that writes the last table; the one after it only shows them
-RESULTS = (GOLD, CLUSTERED, CLUSTER_MODELS, *OF_THE_DAY, *STATE.writes)
+RESULTS = (GOLD, CLUSTERED, CLUSTER_MODELS, *OF_THE_DAY, *OF_EACH)
 
 
 # ── bronze ────────────────────────────────────────────────────────────
@@ -373,3 +374,10 @@ def customer_states(customers: pd.DataFrame, bought: pd.DataFrame, settings: Set
     from rfm.analysis import states
 
     return states.customer_states(customers, bought, run_date, settings.states, settings.cutoffs, settings.recommendations)
+
+
+def measure_campaigns(lake: Lake, bought: pd.DataFrame, run_date: dt.date) -> int:
+    """Measure the campaigns that run, from the purchases, and write the results; return the number of campaigns."""
+    from rfm.pipeline import campaigns
+
+    return campaigns.measure(lake, bought, run_date)
