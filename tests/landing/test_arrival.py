@@ -10,11 +10,12 @@ import re
 import struct
 import time
 import zipfile
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
-from rfm.contracts import BRONZE, RUN_WARNINGS
+from rfm.contracts import BRONZE, RUN_WARNINGS, SILVER
 from rfm.errors import RfmError
 from rfm.lake import Lake, ingest
 from rfm.landing import files, sheets
@@ -166,6 +167,60 @@ def test_the_same_lines_under_a_second_name_are_refused(shop, copy, together):
 def test_files_that_share_some_lines_are_both_read(shop):
     put(shop, OTHER, HEADER + LINES.replace("BOX", "BOXES"))
     assert arrive(shop)[0] == [OTHER, NAME]
+
+
+MANY = [f"4894{n},8504{n % 7},BALL,{n},{n}.50,1308{n % 5}.0,EIRE,2025-06-26" for n in range(40, 60)]
+ALIKE = {  # what is done to the lines, and how many of them are the same sales
+    "the last line is missing": (lambda lines: lines[:-1], 19),
+    "prices have three decimals": (lambda lines: [line.replace(".50,", ".500,") for line in lines], 20),
+    "trailing blanks": (lambda lines: [f"{line}  " for line in lines], 20),
+    "a line of commas": (lambda lines: [*lines, ",,,,,,,"], 20),
+}
+
+
+def overlaps(settings: Settings, name: str, lines: list[str]) -> list[str]:
+    """Read a second file with some lines a day after the first; return the warnings of lines that count twice."""
+    put(settings, NAME, HEADER + "\n".join(MANY) + "\n")
+    for day in (DAY, DAY + dt.timedelta(days=1)):
+        lake = Lake(settings.lake, once=settings.files.overlap == "once")
+        backfill.to_bronze(settings, lake, day)
+        backfill.to_silver(settings, lake, day)
+        put(settings, name, HEADER + "\n".join(lines) + "\n")
+    return lake.rows(RUN_WARNINGS, run_date=day, kind="overlap")["message"].to_list()
+
+
+@pytest.mark.parametrize("how", ALIKE)
+def test_nearly_the_same_lines_under_a_second_name_are_a_warning(shop, how):
+    change, same = ALIKE[how]
+    (said,) = overlaps(shop, "2025-06-27_transactions.csv", change(MANY))
+    money = sum(Decimal(n) * (n + Decimal("0.5")) for n in range(40, 40 + same))
+    assert said.startswith(f"{same} lines, £{money:,.2f}, are in {NAME} and in 2025-06-27_transactions.csv, and count twice; ")
+
+
+def test_lines_that_count_twice_go_as_the_warning_says(shop):
+    assert overlaps(shop, "2025-06-27_transactions.csv", MANY[:-1])
+    put(shop, "2025-06-27_transactions.csv", HEADER)
+    backfill.to_bronze(shop, Lake(shop.lake), DAY + dt.timedelta(days=1), restate=True)
+    backfill.to_silver(shop, Lake(shop.lake), DAY + dt.timedelta(days=1))
+    assert Lake(shop.lake).rows(SILVER)["source_file"].unique().to_list() == [NAME]
+    assert not len(Lake(shop.lake).rows(RUN_WARNINGS, kind="overlap"))
+
+
+RIGHT = {  # lines of another file that are sales of their own
+    "order numbers start again the next day": [line.replace("06-26", "06-27") for line in MANY],
+    "orders of the day continued": [line.replace(",BALL,", ",BOX,").replace(",8504", ",9504") for line in MANY],
+    "customers of another till": [line.replace(",1308", ",2308") for line in MANY],
+}
+
+
+@pytest.mark.parametrize("how", RIGHT)
+def test_sales_of_their_own_are_no_lines_twice(shop, how):
+    assert overlaps(shop, "2025-06-27_transactions.csv", RIGHT[how]) == []
+
+
+def test_exports_that_overlap_by_setting_are_no_lines_twice(shop):
+    once = shop.model_copy(update={"files": shop.files.model_copy(update={"overlap": "once"})})
+    assert overlaps(once, "2025-06-27_transactions.csv", MANY[:-1]) == []
 
 
 # ── links and rights ───────────────────────────────────────────────────────────────────────────────
