@@ -251,6 +251,7 @@ def models(lake: Path) -> list[Path]:
 
 
 BY_OTHERS: dict[str, tuple[str, Callable[[Path], Any]]] = {  # what is named, and what is done to the lake
+    "customers of silver exchanged": (SILVER, lambda lake: set_values(lake / SILVER, OTHERS, "CustomerID IS NOT NULL")),
     "lines of silver deleted": (SILVER, lambda lake: lose_rows(lake / SILVER, "Quantity = 1")),
     "lines of silver doubled": (SILVER, lambda lake: add_again(lake / SILVER)),
     "lines of the quarantine deleted": (QUARANTINE, lambda lake: lose_rows(lake / QUARANTINE, "true")),
@@ -269,7 +270,6 @@ BY_OTHERS: dict[str, tuple[str, Callable[[Path], Any]]] = {  # what is named, an
     "the note of the last run cut": ("tables.json", lambda lake: cut(lake / "tables.json")),
     "lines of bronze changed": (BRONZE, lambda lake: set_values(lake / BRONZE, {"Quantity": "'7'"}, "Quantity = '1'")),
     "lines of bronze changed, old files gone": (BRONZE, lambda lake: change_for_good(lake / BRONZE, MORE)),
-    "customers of silver exchanged": (SILVER, lambda lake: set_values(lake / SILVER, OTHERS, "CustomerID IS NOT NULL")),
     "customers of silver exchanged, old files gone": (SILVER, lambda lake: change_for_good(lake / SILVER, OTHERS)),
     "customers deleted": (GOLD, lambda lake: lose_rows(lake / GOLD, "Frequency = 1")),
     "customers changed": (GOLD, lambda lake: set_values(lake / GOLD, {"Frequency": "Frequency + 1"}, "true")),
@@ -312,6 +312,7 @@ def test_money_changed_before_marks_is_seen_by_verify(shop, tmp_path):
     assert differing(contents(str(copy / "lake")), shop.undisturbed) == []
 
 
+@pytest.mark.long
 def test_days_a_dead_run_left_uncounted_are_counted_next(shop, tmp_path):
     copy = Path(shutil.copytree(shop.folder, tmp_path / "copy"))
     lake = Lake(str(copy / "lake"))
@@ -378,13 +379,20 @@ def forget_commits(table: Path) -> None:
         path.unlink()
 
 
-@pytest.mark.parametrize(
-    "names",
-    [
-        (LEDGER, BRONZE, SILVER, QUARANTINE),
-        *(pytest.param((name,), marks=pytest.mark.long) for name in (BRONZE, SILVER, GOLD, HISTORY)),
-    ],
-)
+def test_a_table_that_was_made_anew_is_another_one(shop, tmp_path):
+    copy = Path(shutil.copytree(shop.folder, tmp_path / "copy"))
+    table = copy / "lake" / GOLD
+    rows, version = pl.read_delta(str(table)), deltalake.DeltaTable(str(table)).version()
+    shutil.rmtree(table)
+    for _ in range(version + 1):
+        rows.write_delta(str(table), mode="overwrite")
+    forget_commits(table)
+    (found,) = verify_lake(settings_of(copy))
+    assert (found.table, "another table" in found.what) == (GOLD, True)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("names", [(LEDGER, BRONZE, SILVER, QUARANTINE), (BRONZE,), (SILVER,), (GOLD,), (HISTORY,)])
 def test_tables_of_another_shop_are_noticed_and_repaired(shop, other_shop, tmp_path, names):
     copy = Path(shutil.copytree(shop.folder, tmp_path / "copy"))
     for name in names:
@@ -393,6 +401,7 @@ def test_tables_of_another_shop_are_noticed_and_repaired(shop, other_shop, tmp_p
     is_noticed_and_repaired(shop, copy, names[0])
 
 
+@pytest.mark.long
 def test_a_lake_that_moved_is_as_it_was(shop, tmp_path):
     moved = Path(shutil.copytree(shop.folder, tmp_path / "moved"))
     assert verify_lake(settings_of(moved)) == []
@@ -410,6 +419,7 @@ def test_files_that_others_join_and_remove_are_no_damage(shop, tmp_path):
     assert verify_lake(settings_of(copy)) == []
 
 
+@pytest.mark.long
 def test_a_lake_of_an_earlier_version_is_no_damage(shop, tmp_path):
     copy = Path(shutil.copytree(shop.folder, tmp_path / "copy"))
     forget_ids(copy)
@@ -420,6 +430,7 @@ def test_a_lake_of_an_earlier_version_is_no_damage(shop, tmp_path):
     assert [one.table for one in verify_lake(settings_of(copy))] == [QUARANTINE]
 
 
+@pytest.mark.long
 def test_stages_by_hand_on_rows_of_others_are_undone(shop, tmp_path):
     copy = Path(shutil.copytree(shop.folder, tmp_path / "copy"))
     set_values(copy / "lake" / SILVER, OTHERS, "CustomerID IS NOT NULL")
