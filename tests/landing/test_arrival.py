@@ -10,8 +10,10 @@ import re
 import struct
 import time
 import zipfile
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -351,21 +353,35 @@ def test_a_long_line_is_looked_at_once(shop, place):
     assert time.process_time() - begun < 20  # it took minutes
 
 
-def test_a_file_that_breaks_its_reader_does_not_stop_the_others(shop, monkeypatch):
-    class Panic(BaseException):
-        pass
+@pytest.fixture
+def broken(shop: Settings, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Return a function that lets the reader of a second file end in an error that is no Exception."""
 
-    def broken(reader: object, *given: object) -> object:
-        if reader.name == OTHER:  # type: ignore[attr-defined]
-            raise Panic("Alice")
-        return rows(reader, *given)
+    def break_by(kind: str) -> None:
+        def rows(reader: FileReader, *given: Any) -> Any:
+            if reader.name == OTHER:
+                raise type(kind, (BaseException,), {})("Alice")
+            return read(reader, *given)
 
-    rows = FileReader.rows
-    put(shop, OTHER, WHOLE.replace("4894", "4895"))
-    monkeypatch.setattr(FileReader, "rows", broken)
+        read = FileReader.rows
+        put(shop, OTHER, WHOLE.replace("4894", "4895"))
+        monkeypatch.setattr(FileReader, "rows", rows)
+
+    return break_by
+
+
+def test_a_file_that_breaks_its_reader_does_not_stop_the_others(shop, broken):
+    broken("PanicException")
     read, said = arrive(shop)
     assert read == [NAME]
-    assert said["errors"] == [f"{OTHER}: cannot be read (Panic); see whether it is there, whole, and may be read, then run again"]
+    why = "cannot be read (PanicException); see whether it is there, whole, and may be read, then run again"
+    assert said["errors"] == [f"{OTHER}: {why}"]
+
+
+def test_what_ends_the_process_is_no_fault_of_a_file(shop, broken):
+    broken("Cancelled")
+    with pytest.raises(BaseException, match="Alice"):
+        arrive(shop)
 
 
 def test_a_name_in_latin_1_is_refused_by_a_printable_name(shop):
