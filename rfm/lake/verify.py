@@ -25,7 +25,7 @@ from rfm.lake.delta import LEFTOVER, MARK, commit_of, restore
 from rfm.lake.tables import Lake
 from rfm.landing.files import filesystem, write_file
 
-NOTE = "tables.json"  # in the lake: version, rows and data files of each table, and the models, at the end of the last run
+NOTE = "tables.json"  # in the lake: id, version, rows and data files of each table, and the models, at the end of the last run
 MODELS, ASIDE = "models", "damaged"  # folders of the lake
 LOG = "_delta_log/"
 GROWING = {*OVER_TIME, CLUSTER_MODELS, RELEASED_ROWS, PIPELINE_RUNS}  # tables that no run takes rows from

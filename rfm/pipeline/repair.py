@@ -144,7 +144,7 @@ def _take_back(work: Repair) -> None:
     versions = {name: verify.take_back(work.lake.url, name) for name in sorted(work.tables & tables.TABLES.keys())}
     work.back = {name for name, version in versions.items() if version is not None and version >= 0}
     work.changed = {name for name, version in versions.items() if version == -1}
-    work.steps += [f"take {name} back to version {versions[name]}, before another program changed it" for name in work.back]
+    work.steps += [f"take {name} back to version {versions[name]}, before others changed it" for name in sorted(work.back)]
     if LEDGER in work.changed:
         work.steps.append(f"set aside: {verify.set_aside(work.lake.url, LEDGER)}")
 

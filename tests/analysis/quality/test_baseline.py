@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 
 from rfm.analysis.cleaning import clean, judge
-from rfm.analysis.quality.anomalies import Repeated, overlaps, repeated_lines, shared_days
 from rfm.analysis.quality.baseline import (
     Orders,
     by_value,
@@ -102,41 +101,6 @@ def test_orders_with_several_customers_days_or_files_are_counted():
     assert found["customers"] == Orders(1, Decimal("15.00"))
     assert found["days"] == Orders(1, Decimal("6.00"))
     assert found["files"] == Orders(1, Decimal("8.00"))
-
-
-def test_lines_that_earlier_files_hold_are_repeated():
-    before = lines(*PLAIN[:10], run=DAY - dt.timedelta(days=1))
-    other = [row.replace(" 1 10.00", " 2 10.00") for row in PLAIN[15:18]]  # of the same orders, as of another part of them
-    again = lines(*[row.replace("10.00", "10.000") for row in PLAIN[5:15]], file="b.csv")
-    silver = both(pd.concat([before, again, lines(*PLAIN[15:18], *other, file="c.csv")], ignore_index=True))[1]
-    assert repeated_lines(silver, DAY, stock_code_pattern=PATTERN) == [Repeated("a.csv", "b.csv", 5, Decimal("50.00"))]
-    assert repeated_lines(silver, DAY - dt.timedelta(days=1), stock_code_pattern=PATTERN) == []
-
-
-def test_a_line_that_a_file_holds_twice_is_not_repeated():
-    silver = both(pd.concat([lines(*PLAIN[:3], *PLAIN[:3]), lines(PLAIN[0], file="b.csv")], ignore_index=True))[1]
-    assert repeated_lines(silver, DAY, stock_code_pattern=PATTERN) == [Repeated("a.csv", "b.csv", 1, Decimal("10.00"))]
-
-
-def volume_of(*files: tuple[str, dt.date, str]) -> pd.DataFrame:
-    """Return ``daily_volume``: file, run date and days of sale."""
-    rows = [(dt.date(2026, 1, int(day)), name, run, Decimal("100.00")) for name, run, days in files for day in days.split()]
-    return pd.DataFrame(rows, columns=["InvoiceDate", "source_file", "processing_date", "revenue"])
-
-
-def test_days_that_several_files_hold_are_shared():
-    before = DAY - dt.timedelta(days=1)
-    assert shared_days(DAY, volume_of(("a.csv", before, "3 4 5"), ("b.csv", DAY, "5 6"))) == [dt.date(2026, 1, 5)]
-    assert shared_days(DAY, volume_of(("a.csv", before, "3 4 5"), ("b.csv", before, "5 6"), ("c.csv", DAY, "7"))) == []
-
-
-def test_repeated_lines_are_a_warning_if_their_money_matters():
-    volume = volume_of(("a.csv", DAY, "3"))
-    twice = [Repeated("a.csv", "b.csv", 5, Decimal(50)), Repeated("a.csv", "c.csv", 1, Decimal(10))]
-    (message,) = overlaps(DAY, twice, volume, "€")["message"]
-    assert message.startswith("6 lines, €60.00, are in a.csv and in b.csv (and so in 1 other pair of files), and count twice; ")
-    assert overlaps(DAY, [Repeated("a.csv", "b.csv", 1, Decimal("0.50"))], volume, "€").empty
-    assert overlaps(DAY, [], volume).empty
 
 
 def test_codes_that_are_no_products_are_counted_with_their_money():
