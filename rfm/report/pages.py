@@ -107,6 +107,7 @@ PROFILES = {
     "MedianRecency": ("Median days since", "count"),
 }
 SCORES = {"k": ("Clusters", "count"), **{name: (name.capitalize(), "number") for name in ("silhouette", "elbow", "score")}}
+DOING = {"Segment": ("Segment", "text"), "State": ("State", "text"), "Customers": ("Customers", "count")}
 TYPICAL = ("Monetary", "Frequency", "Recency")
 
 
@@ -141,7 +142,8 @@ def _fits(states: pd.DataFrame, segment: str) -> dict[str, Any]:
     """Return how many customers of a segment have numbers of their own that give its name, and how many are in each state."""
     own = states[states["Segment"] == segment]
     counts = own["State"].value_counts()
-    each = [{"state": state, "customers": int(counts[state])} for state in STATES if state in counts]
+    action = dict(zip(own["State"], own["Action"], strict=True))
+    each = [{"state": state, "customers": int(counts[state]), "action": action[state]} for state in STATES if state in counts]
     return {"own": int((own["OwnSegment"] == plain_name(segment)).sum()), "states": each}
 
 
@@ -160,6 +162,9 @@ def _how_they_differ(tables: RunTables, summary: pd.DataFrame) -> list[dict[str,
         drawn(figures.segment_treemap(summary, tables.currency), table=summary, columns=SHARES),
         drawn(figures.cluster_profiles(described, medians_of(clustered)), table=described, columns=PROFILES),
     ]
+    if len(states := tables.frame(contracts.CUSTOMER_STATES, UpdateDate=tables.day)):
+        counts = states.groupby(["Segment", "State"], sort=True).size().reset_index(name="Customers")
+        shown.append(drawn(figures.segment_states(states), table=counts, columns=DOING))
     if len(scored):
         shown.append(drawn(figures.score_map(scored, clustered, tables.currency)))
         shown.append(drawn(figures.agreement(scored)))
