@@ -29,12 +29,14 @@ from rfm.config import (
     Exclusions,
     Files,
     Format,
+    OnDone,
     OnFailure,
     Positive,
     Publish,
     Quality,
     Rules,
     Shop,
+    States,
 )
 from rfm.errors import SECRET_SETTINGS, SettingsError, hide, reject_credentials, shown
 
@@ -80,17 +82,19 @@ class Settings(BaseSettings):
     baseline: Baseline = Baseline()
     clusters: Clusters = Clusters()
     cutoffs: Cutoffs = Cutoffs()
+    states: States = States()
     exclusions: Exclusions = Exclusions()
     quality: Quality = Quality()
     care: Care = Care()
     shop: Shop = Shop()
     publish: Publish = Publish()
     on_failure: OnFailure = OnFailure()
+    on_done: OnDone = OnDone()
     archive: Archive = Archive()
     expectations: dict[str, Literal["drop", "warn", "fail"]] = Field(
         {}, description="drop: quarantine the row; warn: count it; fail: quarantine it and stop before gold"
     )
-    recommendations: dict[str, str] = Field({}, description="segment = the shop's own recommended action")
+    recommendations: dict[str, str] = Field({}, description="segment, or segment / state = the shop's own action")
 
     @classmethod
     def settings_customise_sources(  # type: ignore[override]  # unused sources stay unnamed
