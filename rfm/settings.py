@@ -29,6 +29,7 @@ from rfm.config import (
     Exclusions,
     Files,
     Format,
+    History,
     OnFailure,
     Positive,
     Publish,
@@ -82,6 +83,7 @@ class Settings(BaseSettings):
     cutoffs: Cutoffs = Cutoffs()
     exclusions: Exclusions = Exclusions()
     quality: Quality = Quality()
+    history: History = History()
     care: Care = Care()
     shop: Shop = Shop()
     publish: Publish = Publish()

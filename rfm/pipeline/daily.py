@@ -12,8 +12,9 @@ import shlex
 import subprocess
 import time
 import urllib.request
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -27,8 +28,8 @@ from rfm.pipeline import lineage, notebooks, run_record, stages
 from rfm.pipeline.kernels import Kernels, Worker, warm_kernels
 from rfm.pipeline.notebooks import execute
 from rfm.pipeline.run_record import RunRecord, StageRecord
-from rfm.pipeline.schedule import locked, run_date, run_folder
-from rfm.pipeline.stages import STAGES, Stage
+from rfm.pipeline.schedule import CaughtUp, first_days, locked, run_date, run_first, run_folder
+from rfm.pipeline.stages import CLEAN, STAGES, Stage
 from rfm.settings import Settings, artifacts_dir, is_catalog_name
 
 
@@ -38,6 +39,7 @@ def run(
     on_stage: Callable[[Mapping[str, Any]], None] = lambda stage: None,
     kernels: Kernels | None = None,
     on_begin: Callable[[Stage], None] = lambda stage: None,
+    on_past: Callable[[Sequence[dt.date]], None] = lambda days: None,
 ) -> dict[str, Any]:
     """Run all stages for one run date and publish the report; return the record as in ``run.json``, with its address."""
     if not kernels:  # the command line checks before it warms them
@@ -61,7 +63,8 @@ def run(
             with monitored(settings, record) as watch:
                 verify.refuse_damage(watch.lake, damage)
                 with kernels.worker(BESIDE, settings, work) as worker:
-                    _run_stages(watch, given, work, worker, kernels, on_stage, on_begin)
+                    past = partial(_run_first, watch, kernels, work, on_past)
+                    _run_stages(watch, given, work, worker, kernels, on_stage, on_begin, past)
                     vars(record).update(vars(worker.ask("conclude", record)))
                     watch.warn(watch.emitter.said())  # before the record is published
                     run_record.write_record(work, record)
@@ -80,6 +83,7 @@ def _run_stages(
     kernels: Kernels,
     on_stage: Callable[[Mapping[str, Any]], None],
     on_begin: Callable[[Stage], None],
+    run_first: Callable[[], None],
 ) -> None:
     """Run the notebooks in order, build pages meanwhile, record each stage; stop at the first failure."""
     settings, record = watch.settings, watch.record
@@ -100,7 +104,21 @@ def _run_stages(
             failed = f"{record.run_date}: stage {stage.name} failed: {noted.error}"
             raise StageError(f"{failed}; its notebook: {kept}/{stage.name}.ipynb")
         worker.tell("build_parts", record.to_json())
+        if stage == CLEAN:
+            run_first()
     record.status = "done"
+
+
+def _run_first(watch: Monitor, kernels: Kernels, work: Path, on_past: Callable[[Sequence[dt.date]], None]) -> None:
+    """Give a shop without any past some earlier days, for the comparison; a day that fails is a warning."""
+    settings, record = watch.settings, watch.record
+    if not (days := first_days(settings, watch.lake, record.run_date)):
+        return
+    on_past(days)
+    with kernels.worker(BESIDE, settings, work) as worker:
+        done = worker.ask("run_first", days)
+    record.first_days = [one.day.isoformat() for one in done if one.well]
+    watch.warn(f"first run: {one.day} was not computed for the comparison: {one.said}" for one in done if not one.well)
 
 
 class Beside:
@@ -111,6 +129,10 @@ class Beside:
 
         self.settings, self.work, self.site = settings, work, site
         self.parts: dict[str, Any] = {}
+
+    def run_first(self, days: Sequence[dt.date]) -> list[CaughtUp]:
+        """Run earlier days and return what became of each."""
+        return list(run_first(self.settings, days))
 
     def build_parts(self, record: Mapping[str, Any]) -> None:
         """Build the parts of the site whose tables the newest stage has completed."""
