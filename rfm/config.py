@@ -181,6 +181,24 @@ class Care(Section):
     )
 
 
+def is_command(command: str) -> str:
+    """Return a command line that can be split into words, unchanged."""
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise ValueError(f"is not a command ({error})") from None
+    if command and not words:
+        raise ValueError("is not a command (nothing but blanks)")
+    return command
+
+
+def is_web_address(webhook: str) -> str:
+    """Return the address of a webhook, unchanged."""
+    if webhook and not webhook.startswith(("http://", "https://")):
+        raise ValueError("must start with http:// or https://")
+    return webhook
+
+
 class OnFailure(Section):
     """Who is notified of a failed run: ``[on_failure]``."""
 
@@ -188,23 +206,18 @@ class OnFailure(Section):
     command: str = Field("", description="receives the run record as JSON on standard input, and has one minute")
     webhook: str = Field("", description="http(s) address that receives the run record; RFM_WEBHOOK_SECRET is its bearer token")
 
-    @field_validator("command")
-    @classmethod
-    def _splits(cls, command: str) -> str:
-        try:
-            words = shlex.split(command)
-        except ValueError as error:
-            raise ValueError(f"is not a command ({error})") from None
-        if command and not words:
-            raise ValueError("is not a command (nothing but blanks)")
-        return command
+    _is_command = field_validator("command")(is_command)
+    _is_web_address = field_validator("webhook")(is_web_address)
 
-    @field_validator("webhook")
-    @classmethod
-    def _is_web(cls, webhook: str) -> str:
-        if webhook and not webhook.startswith(("http://", "https://")):
-            raise ValueError("must start with http:// or https://")
-        return webhook
+
+class OnDone(Section):
+    """Who gets the brief of a published run: ``[on_done]``."""
+
+    command: str = Field("", description="finds the files in RFM_BRIEF_PDF and RFM_BRIEF_HTML, the record on standard input")
+    webhook: str = Field("", description="http(s) address that receives the headline as text, and both files")
+
+    _is_command = field_validator("command")(is_command)
+    _is_web_address = field_validator("webhook")(is_web_address)
 
 
 class Publish(Section):
