@@ -15,7 +15,6 @@ import urllib.request
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -52,10 +51,7 @@ def run(
     with kernel_environment(settings), warm as kernels, run_folder("run") as folder:
         work, day = Path(folder), run_date(settings)
         if "://" in settings.reports:
-            from rfm.report import publish, site
-
-            site.published_runs(settings.reports)  # a bucket out of reach is known before anything runs,
-            publish.publishable_files({}, settings.publish)  # and so is a missing key
+            _check_bucket(settings)
         wanted = {"date": day.isoformat(), "landing": settings.landing, "lake": settings.lake, **(parameters or {})}
         given = {name: {one: wanted[one] for one in names} for name, names in notebooks.declared(settings, list(wanted)).items()}
         record = run_record.new_record(settings, day, wanted)
@@ -64,8 +60,7 @@ def run(
             with monitored(settings, record) as watch:
                 verify.refuse_damage(watch.lake, damage)
                 with kernels.worker(BESIDE, settings, work) as worker:
-                    past = partial(_run_first, watch, kernels, on_past)
-                    _run_stages(watch, given, work, worker, kernels, on_stage, on_begin, past)
+                    _run_stages(watch, given, work, worker, kernels, on_stage, on_begin, on_past)
                     vars(record).update(vars(worker.ask("conclude", record)))
                     watch.warn(watch.emitter.said())  # before the record is published
                     run_record.write_record(work, record)
@@ -79,6 +74,14 @@ def run(
     return record.to_json() | {"report": address}
 
 
+def _check_bucket(settings: Settings) -> None:
+    """Raise an error before anything runs if the bucket of the reports is out of reach, or the key of its ids is missing."""
+    from rfm.report import publish, site
+
+    site.published_runs(settings.reports)
+    publish.publishable_files({}, settings.publish)
+
+
 def _run_stages(
     watch: Monitor,
     given: Mapping[str, Mapping[str, Any]],
@@ -87,7 +90,7 @@ def _run_stages(
     kernels: Kernels,
     on_stage: Callable[[Mapping[str, Any]], None],
     on_begin: Callable[[Stage], None],
-    run_first: Callable[[], None],
+    on_past: Callable[[Sequence[dt.date]], None],
 ) -> None:
     """Run the notebooks in order, build pages meanwhile, record each stage; stop at the first failure."""
     settings, record = watch.settings, watch.record
@@ -109,7 +112,7 @@ def _run_stages(
             raise StageError(f"{failed}; its notebook: {kept}/{stage.name}.ipynb")
         worker.tell("build_parts", record.to_json())
         if stage == CLEAN:
-            run_first()
+            _run_first(watch, kernels, on_past)
     record.status = "done"
 
 

@@ -213,7 +213,7 @@ def test_a_shop_of_ten_days_gets_the_days_it_had(young):
     assert first_days(young, lake, dt.date.min + dt.timedelta(days=3)) == []
 
 
-def test_one_file_gets_the_days_of_its_sales_unless_it_has_a_date(ten_days, tmp_path):
+def test_one_file_has_the_days_of_its_sales_unless_dated(ten_days, tmp_path):
     parts = [path.read_text("utf-8").splitlines(keepends=True) for path in sorted((ten_days / "landing").iterdir())]
     whole = "".join(parts[0][:1] + [line for part in parts for line in part[1:]])
     for name, days in {"all_transactions.csv": BACK, f"{DAY}_transactions.csv": []}.items():
