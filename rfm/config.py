@@ -104,7 +104,7 @@ class Clusters(Section):
     """How customers are grouped: ``[clusters]``."""
 
     k_min: int = Field(2, ge=2, description="smallest number of clusters tried")
-    k_max: int = Field(12, le=50, description="largest number of clusters tried")
+    k_max: int = Field(12, le=50, description="largest number of clusters tried; as k_min: fixed")
     silhouette_weight: Share = Field(0.6, description="weight of the silhouette in the score of a k; the elbow has the rest")
     iqr_factor: float = Field(1.5, gt=0, description="distance of the outlier fences from the quartiles, in interquartile ranges")
     n_init: int = Field(10, ge=1, le=1000, description="number of starts of K-means; the best result is kept")
@@ -119,8 +119,8 @@ class Clusters(Section):
 
     @model_validator(mode="after")
     def _range(self) -> Clusters:
-        if self.k_max < self.k_min + 2:
-            raise ValueError("k_max must be at least k_min + 2, or there is no elbow to find")
+        if self.k_max != self.k_min and self.k_max < self.k_min + 2:
+            raise ValueError("k_max must be k_min, for a fixed k, or at least k_min + 2, or there is no elbow to find")
         return self
 
 
@@ -137,6 +137,26 @@ class Cutoffs(Section):
         if list(multiples) != sorted(set(multiples)):
             raise ValueError("must rise from one multiple to the next")
         return multiples
+
+
+class States(Section):
+    """When a customer is new, cooling, at risk or lost: ``[states]``."""
+
+    new_days: int = Field(30, ge=0, description="new, or won back, for this many days after the first order, or the return")
+    cooling: Positive = Field(1.5, description="cooling: silent for more than this many usual gaps, or for more than quiet_days")
+    overdue: Positive = Field(4.0, description="at risk or lost: silent for more than this many usual gaps")
+    quiet_days: int = Field(90, ge=0, description="at risk: also silent for more than this many days")
+    lost_days: int = Field(180, ge=0, description="lost: also silent for more than this many days")
+    worth: float = Field(2.0, ge=0, description="worth keeping: spent more than this many times the median; premium tiers always")
+    own_gaps: int = Field(2, ge=1, le=100, description="gaps between purchase days from which a customer has a rhythm")
+    shortest_gap: Positive = Field(7, description="a usual gap below this many days counts as this many")
+    usual_gap: Positive = Field(30, description="counts as 100 gaps beside those of customers alike: steadies a young shop")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> States:
+        if not self.new_days <= self.quiet_days <= self.lost_days or self.cooling > self.overdue:
+            raise ValueError("must rise: new_days, quiet_days, lost_days; and cooling, overdue")
+        return self
 
 
 class Exclusions(Section):
