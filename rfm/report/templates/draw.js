@@ -75,7 +75,7 @@
   const given = (canvas) => JSON.parse(canvas.nextElementSibling.textContent);
   const threed = (figure) => figure.data.some((trace) => /3d$|surface|cone/.test(trace.type || ""));
 
-  const PAPER = { width: 940, height: 0.85, zoom: 0.7 }; // three figures of usual height fill a sheet of A4
+  const PAPER = { width: 658, tallest: 310, zoom: 0.7, lower: 0.85 }; // pixels; three figures fill a sheet of A4
 
   let paper = false; // while the page is printed
 
@@ -84,9 +84,10 @@
     const figure = paper ? flat(given(canvas)) : given(canvas);
     const layout = dress(figure.layout, threed(figure));
     if (figure.data.every(({ type }) => /treemap|sankey/.test(type))) layout.margin = { l: 4, r: 4, t: 8, b: 8 }; // no axes
-    const height = canvas.dataset.height * (paper ? PAPER.height : 1), width = paper ? PAPER.width : undefined;
+    const height = canvas.dataset.height * (paper ? PAPER.lower : 1);
+    const zoom = Math.min(PAPER.zoom, PAPER.tallest / height), width = PAPER.width / zoom;
     if (paper) Object.assign(layout, { autosize: false, width, height });
-    Object.assign(canvas.style, { height: `${height}px`, width: paper ? `${width}px` : "", zoom: paper ? PAPER.zoom : "" });
+    Object.assign(canvas.style, { height: `${height}px`, width: paper ? `${width}px` : "", zoom: paper ? zoom : "" });
     const done = Plotly.react(canvas, figure.data, layout,
       { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d"], staticPlot: paper });
     canvas.classList.add("drawn");
