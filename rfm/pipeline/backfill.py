@@ -43,7 +43,7 @@ from rfm.landing.files import list_files
 from rfm.pipeline import stages
 from rfm.pipeline.models import as_rows, keep_model
 from rfm.pipeline.run_record import BACKFILL, GROUPS, WRITTEN, digests, logged
-from rfm.pipeline.stages import OF_THE_DAY, RESULTS, STATE
+from rfm.pipeline.stages import OF_EACH, OF_THE_DAY, RESULTS
 from rfm.report.publish import published_record
 from rfm.settings import Settings, is_catalog_name
 
@@ -105,7 +105,7 @@ class _Latest:
     """A lake that keeps in memory the tables that every day overwrites, until the last of several days is done."""
 
     lake: Lake
-    names: tuple[str, ...] = (GOLD, CLUSTERED, *OF_THE_DAY, *STATE.writes)
+    names: tuple[str, ...] = (GOLD, CLUSTERED, *OF_THE_DAY, *OF_EACH)
     kept: dict[str, Any] = field(default_factory=dict)
 
     def __getattr__(self, name: str) -> Any:
@@ -226,6 +226,7 @@ def to_states(settings: Settings, lake: Lake, run_date: dt.date, silver: Any = N
     bought = stages.purchases(lake.read(SILVER, until=run_date) if silver is None else silver, settings, run_date)
     customers = lake.frame(DESCRIBED_CUSTOMERS, UpdateDate=run_date)
     lake.replace(CUSTOMER_STATES, stages.customer_states(customers, bought, settings, run_date))
+    stages.measure_campaigns(lake, bought, run_date)
 
 
 REPEATED = (stages.MEASURE, stages.CLUSTER, stages.SEGMENT)  # the states read nothing that these do not
