@@ -1,0 +1,307 @@
+"""What to expect of each customer: the probability of an order within 30 and 60 days, the spend within 90, and why.
+
+Who buys is learned by a logistic regression on the shop's own past days, each with its own level. How many buy is the
+total of BG/NBD, moved by how far that total was from the orders of the last weeks: a regression knows who is more likely
+than whom, but not the season.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from rfm.analysis.forecast.bgnbd import BgNbd, fit_bgnbd
+from rfm.analysis.formatting import ago, amount, count
+
+HORIZON, LATER, SPEND_DAYS = 30, 60, 90
+HISTORY = 45  # days of sales before the first day that is learned from
+EVERY, PAST_DAYS = 7, 8  # learned from so many past days, a week apart; more of them foretell no better
+RECENT = 21  # days that show how the season differs from the expected total
+HALF_LIFE = 35  # days in which half of such a difference is gone
+FEWEST = 100  # customers on the newest day that is learned from
+MOST = 20_000  # customers to learn from, of a larger shop every second, third ...
+ORDERS_OF_MEDIAN = 2  # a customer's order value is shrunk as if so many orders of the median value were hers
+DIGITS = 6  # the same bytes whatever the number of threads
+DECAYS = (30, 90, 360)  # a purchase counts less the older it is: e-fold after so many days
+FEATURES = (*(f"purchases, {days} days" for days in DECAYS), "just bought", "overdue", "age", "value")
+
+
+class History(NamedTuple):
+    """One row per customer and day with a purchase, sorted by both; days are ordinal numbers."""
+
+    customers: pd.Index
+    customer: np.ndarray
+    day: np.ndarray
+    orders: np.ndarray
+    spent: np.ndarray
+
+
+class State(NamedTuple):
+    """What is known of the customers as of a day; days counts those with a purchase."""
+
+    day: int
+    customer: np.ndarray
+    days: np.ndarray
+    age: np.ndarray
+    since: np.ndarray
+    decayed: np.ndarray  # purchases, one column per decay
+    orders: np.ndarray
+    spent: np.ndarray
+
+    @property
+    def lives(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Repeats, days from the first to the last purchase, and age, as BG/NBD counts."""
+        return self.days - 1, self.age - self.since, self.age
+
+
+class Learned(NamedTuple):
+    """What a shop's past teaches as of a day."""
+
+    day: int
+    expected: BgNbd
+    season: float  # of the last weeks, in logits over the expected total
+    weights: np.ndarray  # of the features, divided by the spread of each
+    levels: np.ndarray  # of the past days, newest first
+    value: float  # what orders cost, relative to their expected value
+
+
+def history_of(purchases: pd.DataFrame, as_of: dt.date) -> History:
+    """Return the purchases up to a day, one row per customer and day."""
+    dates = pd.to_datetime(purchases["InvoiceDate"])
+    rows = purchases[dates <= pd.Timestamp(as_of)]
+    codes, customers = pd.factorize(rows["CustomerID"], sort=True)
+    days = dates[rows.index].to_numpy("datetime64[D]").astype(int) + dt.date(1970, 1, 1).toordinal()
+    keys, place = np.unique(np.column_stack([codes, days]), axis=0, return_inverse=True)
+    spent = np.bincount(place.ravel(), rows["TotalPrice"].to_numpy(float), len(keys))
+    orders = np.bincount(place.ravel(), minlength=len(keys))
+    return History(pd.Index(customers), keys[:, 0], keys[:, 1], orders, spent)
+
+
+def state_of(history: History, day: int) -> State:
+    """Return what was known of the customers as of a day."""
+    rows = history.day <= day
+    customer, days, size = history.customer[rows], history.day[rows], len(history.customers)
+
+    def total(amounts: np.ndarray | None = None) -> np.ndarray:
+        return np.bincount(customer, amounts, size)[known]
+
+    known = np.bincount(customer, minlength=size) > 0
+    first, last = np.zeros(size, int), np.zeros(size, int)
+    first[customer[::-1]] = days[::-1]  # of several rows of a customer the last one written stays
+    last[customer] = days
+    decayed = np.column_stack([total(np.exp((days - day) / decay)) for decay in DECAYS])
+    sums = (total(amounts[rows]) for amounts in (history.orders, history.spent))
+    return State(day, np.flatnonzero(known), total(), day - first[known], day - last[known], decayed, *sums)
+
+
+def bought_after(history: History, state: State, days: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return orders and spend of the customers of a state in the days after it."""
+    rows = (history.day > state.day) & (history.day <= state.day + days)
+    customer, size = history.customer[rows], len(history.customers)
+    orders, spent = (np.bincount(customer, amounts[rows], size) for amounts in (history.orders, history.spent))
+    return orders[state.customer], spent[state.customer]
+
+
+def features(state: State, since: np.ndarray | float | None = None) -> np.ndarray:
+    """Return the columns of FEATURES, also as they would be if the last purchase were another number of days ago."""
+    since = state.since if since is None else np.full(len(state.since), since)
+    gap = (state.age - state.since) / np.maximum(state.days - 1, 1)
+    decayed = state.decayed * np.exp((state.since - since)[:, None] / np.array(DECAYS))
+    overdue = np.where(state.days > 1, np.log((since + 3) / (gap + 3)), 0)
+    value = np.log1p(np.maximum(state.spent, 0) / state.days)
+    return np.column_stack([np.log1p(decayed), np.exp(-since / 30), overdue, np.log1p(state.age), value])
+
+
+def past_days(history: History, as_of: int, horizon: int = HORIZON) -> list[int]:
+    """Return the days to learn from, newest first: their windows are closed, and enough history and customers are before them."""
+    firsts = np.sort(history.day[np.r_[True, history.customer[1:] != history.customer[:-1]]]) if len(history.day) else []
+    if len(firsts) < FEWEST:
+        return []
+    oldest = max(firsts[0] + HISTORY, firsts[FEWEST - 1])
+    return list(range(as_of - horizon, oldest - 1, -EVERY))[:PAST_DAYS]
+
+
+def first_day(purchases: pd.DataFrame, as_of: dt.date) -> dt.date | None:
+    """Return the first day with a forecast, as far as it is known on a day; None while there are too few customers."""
+    history = history_of(purchases, as_of)
+    if len(history.customers) < FEWEST:
+        return None
+    firsts = np.sort(history.day[np.r_[True, history.customer[1:] != history.customer[:-1]]])
+    return dt.date.fromordinal(int(max(firsts[0] + HISTORY, firsts[FEWEST - 1])) + HORIZON)
+
+
+def learn(history: History, as_of: int) -> Learned | None:
+    """Learn from the past days of a shop; None if it is too young."""
+    from threadpoolctl import threadpool_limits
+
+    days = past_days(history, as_of)
+    with threadpool_limits(1, "blas"):  # small matrices: threads only wait for each other
+        return _learn(_sample(history), days, as_of)
+
+
+def _learn(history: History, days: list[int], as_of: int) -> Learned | None:
+    """Learn from some past days."""
+    states = [state_of(history, day) for day in days]
+    bought = [bought_after(history, state, HORIZON)[0] > 0 for state in states]
+    if not days or not 0 < np.mean(np.concatenate(bought)) < 1:
+        return None
+    weights, levels = _who(states, bought)
+    recent = state_of(history, as_of - RECENT)
+    orders = bought_after(history, recent, RECENT)[0] > 0
+    season = _level(_logit(fit_bgnbd(*recent.lives).order(*recent.lives, RECENT)), orders.mean())
+    now = state_of(history, as_of)
+    return Learned(as_of, fit_bgnbd(*now.lives), season, weights, levels, _value_factor(history, as_of))
+
+
+def _sample(history: History) -> History:
+    """Return the rows of every n-th customer of a large shop."""
+    step = -(-len(history.customers) // MOST)
+    rows = history.customer % max(step, 1) == 0
+    return History(history.customers[::step], history.customer[rows] // step, *(part[rows] for part in history[2:]))
+
+
+def _who(states: list[State], bought: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the weights of the features and the level of each day, by a logistic regression with small weights."""
+    from sklearn.linear_model import LogisticRegression
+
+    values = np.concatenate([features(state) for state in states])
+    spread, mean = values.std(axis=0) + 1e-9, values.mean(axis=0)
+    days = np.repeat(np.arange(len(states)), [len(state.days) for state in states])
+    free = 10.0 * (days[:, None] == np.arange(len(states)))  # a level per day, hardly held small
+    model = LogisticRegression(solver="newton-cholesky", fit_intercept=False)
+    found = model.fit(np.hstack([(values - mean) / spread, free]), np.concatenate(bought)).coef_[0]
+    weights = found[: len(FEATURES)] / spread
+    return weights, found[len(FEATURES) :] * 10 - weights @ mean
+
+
+def _logit(chance: np.ndarray) -> np.ndarray:
+    """Return log odds."""
+    inside = np.clip(chance, 1e-9, 1 - 1e-9)
+    return np.log(inside / (1 - inside))
+
+
+def chance_at(logits: np.ndarray) -> np.ndarray:
+    """Return probabilities of log odds."""
+    return 1 / (1 + np.exp(-np.clip(logits, -30, 30)))
+
+
+def _level(logits: np.ndarray, mean: float) -> float:
+    """Return what must be added to log odds for a mean probability."""
+    from scipy.optimize import brentq
+
+    wanted = float(np.clip(mean, 1e-4, 1 - 1e-4))
+    return float(brentq(lambda level: chance_at(logits + level).mean() - wanted, -60, 60))
+
+
+def lasting(days: int) -> float:
+    """Return the part of a difference of the last weeks that is left on average over the next days."""
+    decay = np.log(2) / HALF_LIFE
+    return float(np.exp(-decay * RECENT / 2) * (1 - np.exp(-decay * days)) / (decay * days))
+
+
+def chance_of_order(learned: Learned, state: State, days: int) -> np.ndarray:
+    """Return the probability that customers order in the next days: who by the regression, how many by BG/NBD and season."""
+    expected = _logit(learned.expected.order(*state.lives, days)) + lasting(days) * learned.season
+    who = features(state) @ learned.weights
+    return chance_at(who + _level(who, chance_at(expected).mean()))
+
+
+def order_value(state: State) -> np.ndarray:
+    """Return the expected amount of an order of each customer, shrunk to the median customer's."""
+    usual = np.median(state.spent / state.orders)
+    return (ORDERS_OF_MEDIAN * usual + state.spent) / (ORDERS_OF_MEDIAN + state.orders)
+
+
+def _value_factor(history: History, as_of: int) -> float:
+    """Return half of how far orders of the newest closed window cost more or less than expected, as a factor."""
+    oldest = int(history.day.min()) + HISTORY
+    before = state_of(history, max(as_of - SPEND_DAYS, min(oldest, as_of - HORIZON)))
+    orders, spent = bought_after(history, before, as_of - before.day)
+    expected = float(orders @ order_value(before))
+    return float(np.sqrt(spent.sum() / expected)) if expected > 0 < spent.sum() else 1.0
+
+
+def expected_orders(learned: Learned, state: State, days: int) -> np.ndarray:
+    """Return the expected number of orders in the next days; a day may have several."""
+    repeats, _, age = state.lives
+    per_day = state.orders / state.days
+    return chance_of_order(learned, state, days) * learned.expected.orders_of_buyers(repeats, age, days) * per_day
+
+
+def expected_spend(learned: Learned, state: State, days: int) -> np.ndarray:
+    """Return the expected spend in the next days."""
+    return expected_orders(learned, state, days) * order_value(state) * learned.value
+
+
+def forecast_customers(purchases: pd.DataFrame, as_of: dt.date, currency: str = "") -> pd.DataFrame:
+    """Return probability of an order, expected orders and spend, and their drivers, one row per customer.
+
+    Parameters
+    ----------
+    purchases
+        Invoices as `rfm.analysis.metrics.purchases` returns them, in pandas; those after `as_of` are ignored.
+    as_of
+        Day of the forecast. Days are learned from whose following 30 days had ended by then.
+    currency
+        Sign before amounts in Drivers.
+
+    Returns
+    -------
+    Frame with CustomerID, Order30, Order60 (probabilities, Order30 ≤ Order60), Orders90, Spend90 and Drivers; empty
+    while the shop is too young, see `first_day`.
+
+    Notes
+    -----
+    The total of orders is that of BG/NBD: Fader, P. S., Hardie, B. G. S. and Lee, K. L. (2005). "Counting your customers"
+    the easy way. *Marketing Science* 24(2), 275-284.
+
+    Examples
+    --------
+    >>> import datetime as dt, numpy as np, pandas as pd
+    >>> customer = np.repeat(np.arange(150), 4)
+    >>> day = pd.Timestamp("2025-06-01") + pd.to_timedelta((customer * 7 + np.tile([0, 9, 30, 60], 150)) % 120, unit="D")
+    >>> shop = pd.DataFrame({"CustomerID": customer.astype(str), "InvoiceNo": np.arange(600).astype(str),
+    ...                      "TotalPrice": 25.0, "InvoiceDate": day})
+    >>> found = forecast_customers(shop, dt.date(2025, 9, 28))
+    >>> len(found), bool(found["Order30"].between(0, 1).all()), bool((found["Order30"] <= found["Order60"]).all())
+    (150, True, True)
+    """
+    history = history_of(purchases, as_of)
+    learned = learn(history, as_of.toordinal())
+    state = state_of(history, as_of.toordinal())
+    if learned is None:
+        return pd.DataFrame(columns=["CustomerID", "Order30", "Order60", "Orders90", "Spend90", "Drivers"])
+    found = {
+        "CustomerID": history.customers[state.customer],
+        "Order30": chance_of_order(learned, state, HORIZON).round(DIGITS),
+        "Order60": chance_of_order(learned, state, LATER).round(DIGITS),
+        "Orders90": expected_orders(learned, state, SPEND_DAYS).round(DIGITS),
+        "Spend90": expected_spend(learned, state, SPEND_DAYS).round(2),
+    }
+    return pd.DataFrame({**found, "Drivers": drivers(learned, state, currency)})
+
+
+def drivers(learned: Learned, state: State, currency: str) -> list[str]:
+    """Return what most raises or lowers the probability of an order, compared with the shop's other customers."""
+    usual = features(state, float(np.median(state.since)))  # as if all had been silent for as long
+    habit = (usual - usual.mean(axis=0)) * learned.weights
+    orders, silence, once = habit[:, :-1].sum(axis=1), (features(state) - usual) @ learned.weights, state.days == 1
+    weights = np.column_stack([orders + once * silence, ~once * silence, habit[:, -1]])
+    two = np.argsort(-np.abs(weights), axis=1, kind="stable")[:, :2]
+    raises = np.take_along_axis(weights, two, axis=1) > 0
+    gaps = (state.age - state.since) / np.maximum(state.days - 1, 1)
+    worth = [amount(value, currency) for value in (state.spent / state.days).tolist()]
+    parts = (two, raises, state.days, state.age, state.since, np.rint(gaps).astype(int))
+    return [_in_words(*row) for row in zip(*(part.tolist() for part in parts), worth, strict=True)]
+
+
+def _in_words(two: list[int], raises: list[bool], days: int, age: int, since: int, gap: int, worth: str) -> str:
+    """Return the two drivers of a customer as text."""
+    usually = f", usually every {count(gap, 'day')}" if days > 2 and gap else ""
+    bought = f"bought only once, {ago(since)}" if days == 1 else f"bought on {days} of the last {count(age + 1, 'day')}"
+    facts = (bought, f"silent for {count(since, 'day')}{usually}", f"spends {worth} a time")
+    first, second = (f"{facts[place]} {'raises' if up else 'lowers'} it" for place, up in zip(two, raises, strict=True))
+    return f"{first}; {second}"
