@@ -103,7 +103,7 @@ class Clusters(Section):
     """How customers are grouped: ``[clusters]``."""
 
     k_min: int = Field(2, ge=2, description="smallest number of clusters tried")
-    k_max: int = Field(12, le=50, description="largest number of clusters tried")
+    k_max: int = Field(12, le=50, description="largest number of clusters tried; as k_min: fixed")
     silhouette_weight: Share = Field(0.6, description="weight of the silhouette in the score of a k; the elbow has the rest")
     iqr_factor: float = Field(1.5, gt=0, description="distance of the outlier fences from the quartiles, in interquartile ranges")
     n_init: int = Field(10, ge=1, le=1000, description="number of starts of K-means; the best result is kept")
@@ -118,8 +118,8 @@ class Clusters(Section):
 
     @model_validator(mode="after")
     def _range(self) -> Clusters:
-        if self.k_max < self.k_min + 2:
-            raise ValueError("k_max must be at least k_min + 2, or there is no elbow to find")
+        if self.k_max != self.k_min and self.k_max < self.k_min + 2:
+            raise ValueError("k_max must be k_min, for a fixed k, or at least k_min + 2, or there is no elbow to find")
         return self
 
 
@@ -167,6 +167,24 @@ class Care(Section):
     )
 
 
+def is_command(command: str) -> str:
+    """Return a command line that can be split into words, unchanged."""
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise ValueError(f"is not a command ({error})") from None
+    if command and not words:
+        raise ValueError("is not a command (nothing but blanks)")
+    return command
+
+
+def is_web_address(webhook: str) -> str:
+    """Return the address of a webhook, unchanged."""
+    if webhook and not webhook.startswith(("http://", "https://")):
+        raise ValueError("must start with http:// or https://")
+    return webhook
+
+
 class OnFailure(Section):
     """Who is notified of a failed run: ``[on_failure]``."""
 
@@ -174,23 +192,18 @@ class OnFailure(Section):
     command: str = Field("", description="receives the run record as JSON on standard input, and has one minute")
     webhook: str = Field("", description="http(s) address that receives the run record; RFM_WEBHOOK_SECRET is its bearer token")
 
-    @field_validator("command")
-    @classmethod
-    def _splits(cls, command: str) -> str:
-        try:
-            words = shlex.split(command)
-        except ValueError as error:
-            raise ValueError(f"is not a command ({error})") from None
-        if command and not words:
-            raise ValueError("is not a command (nothing but blanks)")
-        return command
+    _is_command = field_validator("command")(is_command)
+    _is_web_address = field_validator("webhook")(is_web_address)
 
-    @field_validator("webhook")
-    @classmethod
-    def _is_web(cls, webhook: str) -> str:
-        if webhook and not webhook.startswith(("http://", "https://")):
-            raise ValueError("must start with http:// or https://")
-        return webhook
+
+class OnDone(Section):
+    """Who gets the brief of a published run: ``[on_done]``."""
+
+    command: str = Field("", description="finds the files in RFM_BRIEF_PDF and RFM_BRIEF_HTML, the record on standard input")
+    webhook: str = Field("", description="http(s) address that receives the headline as text, and both files")
+
+    _is_command = field_validator("command")(is_command)
+    _is_web_address = field_validator("webhook")(is_web_address)
 
 
 class Publish(Section):

@@ -12,7 +12,7 @@ LOGIN = re.compile(
     r"://(?:[^/?#@\s'\"]*@|[^/@\s]*:(?![0-9]+/)[^@\s]*@)"
 )  # what stands before @ in a URL: user, password or token
 # names of settings whose values are secret, in rfm.toml and in the environment, and variables that are secret as a whole
-SECRET_SETTINGS = ("remote", "on_failure.webhook", "on_failure.command")
+SECRET_SETTINGS = ("remote", "on_failure.webhook", "on_failure.command", "on_done.webhook", "on_done.command")
 SECRETS = (
     "AWS_SECRET_ACCESS_KEY",
     "AWS_SESSION_TOKEN",

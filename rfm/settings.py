@@ -29,6 +29,7 @@ from rfm.config import (
     Exclusions,
     Files,
     Format,
+    OnDone,
     OnFailure,
     Positive,
     Publish,
@@ -86,6 +87,7 @@ class Settings(BaseSettings):
     shop: Shop = Shop()
     publish: Publish = Publish()
     on_failure: OnFailure = OnFailure()
+    on_done: OnDone = OnDone()
     archive: Archive = Archive()
     expectations: dict[str, Literal["drop", "warn", "fail"]] = Field(
         {}, description="drop: quarantine the row; warn: count it; fail: quarantine it and stop before gold"

@@ -12,13 +12,14 @@ import shlex
 import subprocess
 import time
 import urllib.request
+from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from rfm.config import OnFailure
+from rfm.config import OnDone, OnFailure
 from rfm.contracts import EXPECTATION_RESULTS, LEDGER
 from rfm.errors import LEAST, StageError, first_line, printable, redact
 from rfm.lake import Lake, kernel_environment, open_lake, verify
@@ -66,6 +67,9 @@ def run(
                     watch.warn(watch.emitter.said())  # before the record is published
                     run_record.write_record(work, record)
                     address = worker.ask("publish", record.to_json())
+                    watch.warn(
+                        send_brief(settings.on_done, record.to_json() | {"report": address}, _brief_folder(settings, work, day))
+                    )
             watch.lake.maintain(settings.care.optimize_every, settings.care.retain_days)
             if kept_here:
                 verify.note_tables(watch.lake)
@@ -107,9 +111,9 @@ class Beside:
     """What is done beside the notebooks of a run, in a process that has what it needs imported already."""
 
     def __init__(self, settings: Settings, work: Path) -> None:
-        from rfm.report import site
+        from rfm.report import brief, site  # brief: imported while the notebooks run
 
-        self.settings, self.work, self.site = settings, work, site
+        self.settings, self.work, self.site, self.brief = settings, work, site, brief
         self.parts: dict[str, Any] = {}
 
     def build_parts(self, record: Mapping[str, Any]) -> None:
@@ -254,22 +258,52 @@ SECRET = "RFM_WEBHOOK_SECRET"  # environment variable, sent as a bearer token
 
 
 def notify(settings: OnFailure, record: Mapping[str, Any]) -> list[str]:
-    """Send the record of a run to the hooks, if it failed or they also want warned runs."""
+    """Send the record of a run to the hooks, if it failed or they also want warned runs; return what went wrong."""
     failed = record["status"] == "failed" or record.get("errors")
     if not (failed or settings.when == "warned" and record["warnings"]):
         return []
-    body = redact(json.dumps(record, ensure_ascii=False, default=str)).encode()
-    tried = [_troubles(settings.command, "command", _run, body), _troubles(settings.webhook, "webhook", _post, body)]
-    return [redact(f"on_failure: {trouble}") for trouble in tried if trouble]
+    return _call("on_failure", settings, record, record, {})
 
 
-def _troubles(target: str, kind: str, hook: Callable[[str, bytes], None], body: bytes) -> str:
+def send_brief(settings: OnDone, record: Mapping[str, Any], folder: Path) -> list[str]:
+    """Hand the brief of a published run to the hooks; return what went wrong."""
+    if not (settings.command or settings.webhook):
+        return []
+    from rfm.report.pages import BRIEF
+    from rfm.report.render import headline
+
+    pdf, html = (folder / name for name in BRIEF)
+    summary = record.get("summary") or {}
+    lines = [headline(summary), f"{record['run_date']}: {record['report']}"]
+    chat = {"text": "\n".join(filter(None, lines)), "run_date": record["run_date"], "report": record["report"]}
+    chat |= {"brief_html": html.read_text(encoding="utf-8"), "brief_pdf": b64encode(pdf.read_bytes()).decode()}
+    return _call("on_done", settings, record, chat, {"RFM_BRIEF_PDF": str(pdf), "RFM_BRIEF_HTML": str(html)})
+
+
+def _brief_folder(settings: Settings, work: Path, day: dt.date) -> Path:
+    """Return where the brief is: in the published report, or in the run's own folder if the reports are a URL."""
+    return work if "://" in settings.reports else Path(settings.reports, day.isoformat())
+
+
+def _call(
+    section: str, hooks: OnFailure | OnDone, record: Mapping[str, Any], message: Mapping[str, Any], environment: Mapping[str, str]
+) -> list[str]:
+    """Give the record to the command and the message to the webhook of a section; return what went wrong."""
+    body, posted = (redact(json.dumps(one, ensure_ascii=False, default=str)).encode() for one in (record, message))
+    tried = [
+        _troubles(hooks.command, "command", lambda command: _run(command, body, environment)),
+        _troubles(hooks.webhook, "webhook", lambda url: _post(url, posted)),
+    ]
+    return [redact(f"{section}: {trouble}") for trouble in tried if trouble]
+
+
+def _troubles(target: str, kind: str, hook: Callable[[str], None]) -> str:
     """Call a hook if there is one; return what went wrong, without the arguments or the path, which may be secret."""
     if not target:
         return ""
     shown = urlsplit(target).hostname if kind == "webhook" else shlex.split(target)[0]
     try:
-        hook(target, body)
+        hook(target)
     except subprocess.TimeoutExpired:
         said = f"no end within {PATIENCE:g} seconds"
     except subprocess.CalledProcessError as error:
@@ -285,13 +319,14 @@ def _troubles(target: str, kind: str, hook: Callable[[str, bytes], None], body: 
     return f"{kind} {shown}: {said}"
 
 
-def _run(command: str, body: bytes) -> None:
+def _run(command: str, body: bytes, environment: Mapping[str, str]) -> None:
     """Run a command, without a shell, with the record on its standard input."""
-    subprocess.run(shlex.split(command), input=body, capture_output=True, timeout=PATIENCE, check=True)
+    given = {**os.environ, **environment}
+    subprocess.run(shlex.split(command), input=body, env=given, capture_output=True, timeout=PATIENCE, check=True)
 
 
 def _post(url: str, body: bytes) -> None:
-    """Post the record to a webhook."""
+    """Post JSON to a webhook."""
     headers = {"Content-Type": "application/json", "User-Agent": "rfm"}
     if secret := os.environ.get(SECRET):
         headers["Authorization"] = f"Bearer {secret}"

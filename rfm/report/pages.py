@@ -232,3 +232,4 @@ PAGES = (
     Page("quality.html", "Quality", "quality.html.j2", pages_data.quality_page, after=CLEAN.name, private=False),
     Page("run.html", "Run", "run.html.j2", pages_data.lineage_page, after="", private=False),
 )
+BRIEF = ("brief.pdf", "brief.html")  # of a run: see `rfm.report.brief`; no page leads to single customers from them

@@ -113,6 +113,7 @@ PARTS = (  # files of a work folder, and their folder in that of the day
     (f"{FOLDER}/*.html", f"{FOLDER}/"),
     (f"{customers.FOLDER}/*", f"{customers.FOLDER}/"),
     ("*.html", ""),
+    ("brief.pdf", ""),
     ("run.json", ""),
 )
 FIGURES = "figures.json"  # in the work folder: the figures of the run for the front page
@@ -123,6 +124,8 @@ def build(settings: Settings, work: Path, record: Mapping[str, Any], parts: Mapp
 
     The same run gives the same bytes on any later day. Pages expect their assets in ``../assets``, where `publish` puts them.
     """
+    from rfm.report.brief import brief_of, write_brief  # here, because matplotlib's PDF takes half a second to import
+
     tables = RunTables(settings, record)
     given = _about(record) | {"menu": PAGES, "fresh": freshness(tables)}
     done = parts or {}
@@ -130,7 +133,9 @@ def build(settings: Settings, work: Path, record: Mapping[str, Any], parts: Mapp
     for page in PAGES:
         shown = done.get(page.file) or page.build(tables)
         if page == PAGES[0]:
-            (work / FIGURES).write_text(json.dumps(shown | {"fresh": given["fresh"]}), encoding="utf-8")
+            (work / FIGURES).write_text(json.dumps(shown | {"fresh": given["fresh"], "brief": True}), encoding="utf-8")
+            for name, content in write_brief(brief_of(tables, given, shown)).items():
+                (work / name).write_bytes(content)
         (work / page.file).write_text(_page(page, given, shown), encoding="utf-8")
     if customers.FOLDER not in done:
         export(tables, work)

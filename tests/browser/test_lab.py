@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import uuid4
 
+import nbformat
 import pytest
 
 import rfm
@@ -162,3 +163,52 @@ def test_shift_tab_shows_help_that_starts_with_text(lab):
     head = lab.tab.locator(".jp-Tooltip").inner_text().splitlines()[:10]
     assert rfm.clean.__doc__.splitlines()[0] in head
     lab.tab.keyboard.press("Escape")
+
+
+# ── the notebooks that teach ────────────────────────────────────────────────────────────────────────
+def run_all(lab: Lab, name: str) -> Any:
+    """Open a notebook in a tab of its own, run all of its cells and return the tab."""
+    address = "/".join(lab.asked[0].split("/")[:3])
+    tab = lab.tab.context.new_page()
+    tab.set_default_timeout(1000 * START)
+    tab.goto(f"{address}/lab/workspaces/{name}/tree/notebooks/{name}.ipynb")
+    tab.get_by_text("Python 3 (ipykernel) | Idle").wait_for()
+    tab.get_by_role("menuitem", name="Run", exact=True).click()
+    tab.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+    cells = sum(cell["cell_type"] == "code" for cell in nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", 4).cells)
+    last = tab.locator(".jp-CodeCell .jp-InputPrompt").filter(has_text=f"[{cells}]:")
+    last.wait_for(state="attached")
+    tab.get_by_text("Python 3 (ipykernel) | Idle").wait_for()
+    return tab
+
+
+def test_the_tour_runs_to_its_end_with_each_figure(lab):
+    tab = run_all(lab, "0_tour")
+    wanted = sum("rfm.figures." in cell.source for cell in nbformat.read(ROOT / TOUR, 4).cells if cell.cell_type == "code")
+    tab.locator(".jp-Notebook").first.press("Control+End")
+    assert (
+        tab.locator(
+            ".jp-OutputArea-output[data-mime-type='application/vnd.jupyter.stderr'], .jp-RenderedText .ansi-red-fg"
+        ).count()
+        == 0
+    )
+    drawn = tab.evaluate(
+        "[...document.querySelectorAll('.jp-OutputArea-output img')].filter(one => one.complete && one.naturalWidth > 300).length"
+    )
+    assert drawn == wanted
+
+
+def test_a_slider_of_explore_changes_the_sizes(lab):
+    tab = run_all(lab, "explore")
+    tables = tab.locator(".jp-OutputArea-output table")
+    tables.nth(1).wait_for()
+    before = tables.nth(0).inner_text()
+    spend = tab.get_by_role("slider").nth(1)
+    spend.focus()
+    for _ in range(12):
+        tab.keyboard.press("ArrowRight")
+    tab.wait_for_function(
+        "before => document.querySelectorAll('.jp-OutputArea-output table')[0].innerText !== before", arg=before
+    )
+    assert "in another segment" in tab.locator(".jp-OutputArea").nth(4).inner_text() or "in another segment" in tab.content()
+    assert lab.outside == []
