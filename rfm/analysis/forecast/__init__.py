@@ -17,9 +17,11 @@ from rfm.analysis.forecast.bgnbd import BgNbd, fit_bgnbd
 from rfm.analysis.formatting import ago, amount, count
 
 HORIZON, LATER, SPEND_DAYS = 30, 60, 90
+PENALTY = 0.03  # inverse strength of the penalty on the regression's weights
 HISTORY = 45  # days of sales before the first day that is learned from
 EVERY, PAST_DAYS = 7, 8  # learned from so many past days, a week apart; more of them foretell no better
 RECENT = 21  # days that show how the season differs from the expected total
+STRONGEST = 1.0  # a difference counts up to this, in logits: a closed shop or missing files are no season
 HALF_LIFE = 35  # days in which half of such a difference is gone
 FEWEST = 100  # customers on the newest day that is learned from
 MOST = 20_000  # customers to learn from, of a larger shop every second, third ...
@@ -57,27 +59,40 @@ class State(NamedTuple):
         return self.days - 1, self.age - self.since, self.age
 
 
+class Who(NamedTuple):
+    """A logistic regression of who orders, on standardised features and their products."""
+
+    mean: np.ndarray
+    spread: np.ndarray
+    linear: np.ndarray
+    products: np.ndarray  # upper triangle
+    levels: np.ndarray  # log odds of the past days, newest first
+
+    def score(self, values: np.ndarray) -> np.ndarray:
+        """Return log odds without a level."""
+        scaled = _scaled(values, self.mean, self.spread)
+        return scaled @ self.linear + ((scaled @ self.products) * scaled).sum(axis=1)
+
+
 class Learned(NamedTuple):
     """What a shop's past teaches as of a day."""
 
     day: int
     expected: BgNbd
     season: float  # of the last weeks, in logits over the expected total
-    weights: np.ndarray  # of the features, divided by the spread of each
-    levels: np.ndarray  # of the past days, newest first
+    who: Who
     value: float  # what orders cost, relative to their expected value
 
 
 def history_of(purchases: pd.DataFrame, as_of: dt.date) -> History:
     """Return the purchases up to a day, one row per customer and day."""
-    dates = pd.to_datetime(purchases["InvoiceDate"])
-    rows = purchases[dates <= pd.Timestamp(as_of)]
+    dates = pd.to_datetime(purchases["InvoiceDate"]).to_numpy("datetime64[D]")
+    days = dates.astype(int) + dt.date(1970, 1, 1).toordinal()
+    rows, span = purchases[days <= as_of.toordinal()], as_of.toordinal() + 1
     codes, customers = pd.factorize(rows["CustomerID"], sort=True)
-    days = dates[rows.index].to_numpy("datetime64[D]").astype(int) + dt.date(1970, 1, 1).toordinal()
-    keys, place = np.unique(np.column_stack([codes, days]), axis=0, return_inverse=True)
-    spent = np.bincount(place.ravel(), rows["TotalPrice"].to_numpy(float), len(keys))
-    orders = np.bincount(place.ravel(), minlength=len(keys))
-    return History(pd.Index(customers), keys[:, 0], keys[:, 1], orders, spent)
+    keys, place = np.unique(codes * span + days[days < span], return_inverse=True)
+    spent = np.bincount(place, rows["TotalPrice"].to_numpy(float), len(keys))
+    return History(pd.Index(customers), keys // span, keys % span, np.bincount(place, minlength=len(keys)), spent)
 
 
 def state_of(history: History, day: int) -> State:
@@ -115,22 +130,23 @@ def features(state: State, since: np.ndarray | float | None = None) -> np.ndarra
     return np.column_stack([np.log1p(decayed), np.exp(-since / 30), overdue, np.log1p(state.age), value])
 
 
-def past_days(history: History, as_of: int, horizon: int = HORIZON) -> list[int]:
-    """Return the days to learn from, newest first: their windows are closed, and enough history and customers are before them."""
-    firsts = np.sort(history.day[np.r_[True, history.customer[1:] != history.customer[:-1]]]) if len(history.day) else []
-    if len(firsts) < FEWEST:
-        return []
-    oldest = max(firsts[0] + HISTORY, firsts[FEWEST - 1])
-    return list(range(as_of - horizon, oldest - 1, -EVERY))[:PAST_DAYS]
+def past_days(history: History, as_of: int) -> list[int]:
+    """Return the days to learn from, newest first; none while a shop is too young."""
+    oldest = _oldest(history)
+    return list(range(as_of - HORIZON, oldest - 1, -EVERY))[:PAST_DAYS] if oldest else []
+
+
+def _oldest(history: History) -> int:
+    """Return the first day with enough history and customers before it to learn from; 0 while there are too few customers."""
+    new = np.r_[True, history.customer[1:] != history.customer[:-1]][: len(history.day)]
+    firsts = np.sort(history.day[new])
+    return int(max(firsts[0] + HISTORY, firsts[FEWEST - 1])) if len(firsts) >= FEWEST else 0
 
 
 def first_day(purchases: pd.DataFrame, as_of: dt.date) -> dt.date | None:
     """Return the first day with a forecast, as far as it is known on a day; None while there are too few customers."""
-    history = history_of(purchases, as_of)
-    if len(history.customers) < FEWEST:
-        return None
-    firsts = np.sort(history.day[np.r_[True, history.customer[1:] != history.customer[:-1]]])
-    return dt.date.fromordinal(int(max(firsts[0] + HISTORY, firsts[FEWEST - 1])) + HORIZON)
+    oldest = _oldest(history_of(purchases, as_of))
+    return dt.date.fromordinal(oldest + HORIZON) if oldest else None
 
 
 def learn(history: History, as_of: int) -> Learned | None:
@@ -148,33 +164,40 @@ def _learn(history: History, days: list[int], as_of: int) -> Learned | None:
     bought = [bought_after(history, state, HORIZON)[0] > 0 for state in states]
     if not days or not 0 < np.mean(np.concatenate(bought)) < 1:
         return None
-    weights, levels = _who(states, bought)
     recent = state_of(history, as_of - RECENT)
     orders = bought_after(history, recent, RECENT)[0] > 0
     season = _level(_logit(fit_bgnbd(*recent.lives).order(*recent.lives, RECENT)), orders.mean())
+    season = float(np.clip(season, -STRONGEST, STRONGEST))
     now = state_of(history, as_of)
-    return Learned(as_of, fit_bgnbd(*now.lives), season, weights, levels, _value_factor(history, as_of))
+    return Learned(as_of, fit_bgnbd(*now.lives), season, _who(states, bought), _value_factor(history, as_of))
 
 
 def _sample(history: History) -> History:
     """Return the rows of every n-th customer of a large shop."""
-    step = -(-len(history.customers) // MOST)
-    rows = history.customer % max(step, 1) == 0
+    step = max(-(-len(history.customers) // MOST), 1)
+    rows = history.customer % step == 0
     return History(history.customers[::step], history.customer[rows] // step, *(part[rows] for part in history[2:]))
 
 
-def _who(states: list[State], bought: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the weights of the features and the level of each day, by a logistic regression with small weights."""
+def _who(states: list[State], bought: list[np.ndarray]) -> Who:
+    """Learn who orders; each past day has a level of its own, so that the season is not taken for the customers."""
     from sklearn.linear_model import LogisticRegression
 
     values = np.concatenate([features(state) for state in states])
-    spread, mean = values.std(axis=0) + 1e-9, values.mean(axis=0)
+    mean, spread, size = values.mean(axis=0), values.std(axis=0) + 1e-9, len(FEATURES)
+    scaled, (row, column) = _scaled(values, mean, spread), np.triu_indices(size)
     days = np.repeat(np.arange(len(states)), [len(state.days) for state in states])
-    free = 10.0 * (days[:, None] == np.arange(len(states)))  # a level per day, hardly held small
-    model = LogisticRegression(solver="newton-cholesky", fit_intercept=False)
-    found = model.fit(np.hstack([(values - mean) / spread, free]), np.concatenate(bought)).coef_[0]
-    weights = found[: len(FEATURES)] / spread
-    return weights, found[len(FEATURES) :] * 10 - weights @ mean
+    level = 100.0 * (days[:, None] == np.arange(len(states)))  # so large that the penalty hardly touches it
+    model = LogisticRegression(C=PENALTY, solver="newton-cholesky", fit_intercept=False)
+    found = model.fit(np.hstack([scaled, scaled[:, row] * scaled[:, column], level]), np.concatenate(bought)).coef_[0]
+    products = np.zeros((size, size))
+    products[row, column] = found[size : -len(states)]
+    return Who(mean, spread, found[:size], products, 100 * found[-len(states) :])
+
+
+def _scaled(values: np.ndarray, mean: np.ndarray, spread: np.ndarray) -> np.ndarray:
+    """Return standardised features; extreme ones are cut off, because products make them more extreme."""
+    return np.clip((values - mean) / spread, -3, 3)
 
 
 def _logit(chance: np.ndarray) -> np.ndarray:
@@ -205,14 +228,15 @@ def lasting(days: int) -> float:
 def chance_of_order(learned: Learned, state: State, days: int) -> np.ndarray:
     """Return the probability that customers order in the next days: who by the regression, how many by BG/NBD and season."""
     expected = _logit(learned.expected.order(*state.lives, days)) + lasting(days) * learned.season
-    who = features(state) @ learned.weights
+    who = learned.who.score(features(state))
     return chance_at(who + _level(who, chance_at(expected).mean()))
 
 
 def order_value(state: State) -> np.ndarray:
     """Return the expected amount of an order of each customer, shrunk to the median customer's."""
-    usual = np.median(state.spent / state.orders)
-    return (ORDERS_OF_MEDIAN * usual + state.spent) / (ORDERS_OF_MEDIAN + state.orders)
+    spent = np.maximum(state.spent, 0)  # discounts may be more than what was bought
+    usual = np.median(spent / state.orders)
+    return (ORDERS_OF_MEDIAN * usual + spent) / (ORDERS_OF_MEDIAN + state.orders)
 
 
 def _value_factor(history: History, as_of: int) -> float:
@@ -271,13 +295,14 @@ def forecast_customers(purchases: pd.DataFrame, as_of: dt.date, currency: str = 
     """
     history = history_of(purchases, as_of)
     learned = learn(history, as_of.toordinal())
-    state = state_of(history, as_of.toordinal())
     if learned is None:
         return pd.DataFrame(columns=["CustomerID", "Order30", "Order60", "Orders90", "Spend90", "Drivers"])
+    state = state_of(history, as_of.toordinal())
+    soon, later = (chance_of_order(learned, state, days).round(DIGITS) for days in (HORIZON, LATER))
     found = {
         "CustomerID": history.customers[state.customer],
-        "Order30": chance_of_order(learned, state, HORIZON).round(DIGITS),
-        "Order60": chance_of_order(learned, state, LATER).round(DIGITS),
+        "Order30": soon,
+        "Order60": np.maximum(soon, later),
         "Orders90": expected_orders(learned, state, SPEND_DAYS).round(DIGITS),
         "Spend90": expected_spend(learned, state, SPEND_DAYS).round(2),
     }
@@ -286,10 +311,11 @@ def forecast_customers(purchases: pd.DataFrame, as_of: dt.date, currency: str = 
 
 def drivers(learned: Learned, state: State, currency: str) -> list[str]:
     """Return what most raises or lowers the probability of an order, compared with the shop's other customers."""
-    usual = features(state, float(np.median(state.since)))  # as if all had been silent for as long
-    habit = (usual - usual.mean(axis=0)) * learned.weights
-    orders, silence, once = habit[:, :-1].sum(axis=1), (features(state) - usual) @ learned.weights, state.days == 1
-    weights = np.column_stack([orders + once * silence, ~once * silence, habit[:, -1]])
+    typical = features(state, float(np.median(state.since)))  # as if all had been silent for as long
+    alike = np.column_stack([typical[:, :-1], np.full(len(typical), typical[:, -1].mean())])  # and spent as much a time
+    orders, value = learned.who.score(alike), learned.who.score(typical)
+    silence, once = learned.who.score(features(state)) - value, state.days == 1
+    weights = np.column_stack([orders - orders.mean() + once * silence, ~once * silence, value - orders])
     two = np.argsort(-np.abs(weights), axis=1, kind="stable")[:, :2]
     raises = np.take_along_axis(weights, two, axis=1) > 0
     gaps = (state.age - state.since) / np.maximum(state.days - 1, 1)

@@ -50,9 +50,15 @@ class BgNbd(NamedTuple):
         return self.alive(repeats, last, age) * (1 - none)
 
     def orders_of_buyers(self, repeats: np.ndarray, age: np.ndarray, days: float) -> np.ndarray:
-        """Return the mean number of days with a purchase of those who buy at all in the next days and do not leave."""
-        power = self.r + repeats
-        return power * days / (self.alpha + age) / (1 - ((self.alpha + age) / (self.alpha + age + days)) ** power)
+        """Return the mean number of days with a purchase of those who buy at all in the next days."""
+        from scipy.special import hyp2f1
+
+        a = self.a if abs(self.a - 1) > 1e-6 else 1 + 1e-6  # the limit at 1
+        none, part = (self.alpha + age) / (self.alpha + age + days), days / (self.alpha + age + days)
+        top = a + self.b + repeats - 1
+        # equation 10 of the paper for customers who have not left, after Euler's transformation, which does not overflow
+        expected = top / (a - 1) * (1 - none ** (a - 1) * hyp2f1(a + self.b - 1 - self.r, a - 1, top, part))
+        return expected / (1 - none ** (self.r + repeats))
 
 
 def fit_bgnbd(repeats: np.ndarray, last: np.ndarray, age: np.ndarray) -> BgNbd:

@@ -80,21 +80,22 @@ def _tries(history: History, days: Sequence[dt.date], horizon: int) -> Iterator[
             continue
         now, before = model.state_of(history, day.toordinal()), model.state_of(history, day.toordinal() - horizon)
         bought = model.bought_after(history, before, horizon)[0] > 0
-        expected, alone = learned.expected.order(*now.lives, horizon), _regression(learned, now)
+        expected = learned.expected.order(*now.lives, horizon)
         ways = {
             Rule.FORECAST: model.chance_of_order(learned, now, horizon),
             Rule.BGNBD: expected,
-            Rule.REGRESSION: alone,
-            Rule.MEAN: (expected + alone) / 2,
             Rule.RECENCY: _by_recency(before, bought, now),
             Rule.RATE: np.full(len(now.days), bought.mean()),
         }
+        if horizon == HORIZON:  # the regression's levels are those of this window
+            alone = _regression(learned, now)
+            ways |= {Rule.REGRESSION: alone, Rule.MEAN: (expected + alone) / 2}
         yield Tried(day, now.customer, ways, model.bought_after(history, now, horizon)[0] > 0)
 
 
 def _regression(learned: Learned, state: State) -> np.ndarray:
     """Return the probabilities of the regression alone, at the mean level of the past days."""
-    return model.chance_at(model.features(state) @ learned.weights + learned.levels.mean())
+    return model.chance_at(learned.who.score(model.features(state)) + learned.who.levels.mean())
 
 
 def _by_recency(before: State, bought: np.ndarray, now: State) -> np.ndarray:
