@@ -7,7 +7,8 @@ In the order in which a sales line passes:
 3. **gold**      `rfm_metrics`: recency, frequency and monetary value per customer
 4. **clusters**  `outlier_clusters`, `exclusions`, `cluster`, `Model`: groups of customers with similar behaviour
 5. **segments**  `segments`, `keep_model`: name, tier and action of each cluster; the saved model; `movement`
-6. **report**    `figures`: charts of all results
+6. **states**    `states`: the rhythm and the state of each customer, whom to call
+7. **report**    `figures`: charts of all results
 
 `open_lake` opens the `Lake` with the tables of all stages, `TABLES` describes them; `load_settings` and `run_date`
 give the settings and the day. ``rfm daily`` runs all stages, each of which is also a notebook; `stages` has the
@@ -28,6 +29,7 @@ _MODULES = {
     "quality": "rfm.analysis.quality",
     "segments": "rfm.analysis.segments",
     "movement": "rfm.analysis.movement",
+    "states": "rfm.analysis.states",
     "figures": "rfm.analysis.figures",
     "schema": "rfm.schema",
     "stages": "rfm.pipeline.stages",
@@ -58,7 +60,7 @@ __all__ = [name for name in (*_NAMES, *_MODULES) if name != "__version__"]
 
 if TYPE_CHECKING:
     from rfm import schema
-    from rfm.analysis import figures, movement, quality, segments
+    from rfm.analysis import figures, movement, quality, segments, states
     from rfm.analysis import outliers as exclusions
     from rfm.analysis.cleaning import SEVERITIES, clean, judge
     from rfm.analysis.clustering import Model, cluster

@@ -138,6 +138,26 @@ class Cutoffs(Section):
         return multiples
 
 
+class States(Section):
+    """When a customer is new, cooling, at risk or lost: ``[states]``."""
+
+    new_days: int = Field(30, ge=0, description="new, or won back, for this many days after the first order, or the return")
+    cooling: Positive = Field(1.5, description="cooling: silent for more than this many usual gaps, or for more than quiet_days")
+    overdue: Positive = Field(4.0, description="at risk or lost: silent for more than this many usual gaps")
+    quiet_days: int = Field(90, ge=0, description="at risk: also silent for more than this many days")
+    lost_days: int = Field(180, ge=0, description="lost: also silent for more than this many days")
+    worth: float = Field(2.0, ge=0, description="worth keeping: spent more than this many times the median; premium tiers always")
+    own_gaps: int = Field(2, ge=1, le=100, description="gaps between purchase days from which a customer has a rhythm")
+    shortest_gap: Positive = Field(7, description="a usual gap below this many days counts as this many")
+    usual_gap: Positive = Field(30, description="counts as 100 gaps beside those of customers alike: steadies a young shop")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> States:
+        if not self.new_days <= self.quiet_days <= self.lost_days or self.cooling > self.overdue:
+            raise ValueError("must rise: new_days, quiet_days, lost_days; and cooling, overdue")
+        return self
+
+
 class Exclusions(Section):
     """Which customers are kept out of the fit, and assigned to a cluster all the same: ``[exclusions]``."""
 

@@ -36,6 +36,7 @@ from rfm.config import (
     Quality,
     Rules,
     Shop,
+    States,
 )
 from rfm.errors import SECRET_SETTINGS, SettingsError, hide, reject_credentials, shown
 
@@ -81,6 +82,7 @@ class Settings(BaseSettings):
     baseline: Baseline = Baseline()
     clusters: Clusters = Clusters()
     cutoffs: Cutoffs = Cutoffs()
+    states: States = States()
     exclusions: Exclusions = Exclusions()
     quality: Quality = Quality()
     care: Care = Care()
@@ -92,7 +94,7 @@ class Settings(BaseSettings):
     expectations: dict[str, Literal["drop", "warn", "fail"]] = Field(
         {}, description="drop: quarantine the row; warn: count it; fail: quarantine it and stop before gold"
     )
-    recommendations: dict[str, str] = Field({}, description="segment = the shop's own recommended action")
+    recommendations: dict[str, str] = Field({}, description="segment, or segment / state = the shop's own action")
 
     @classmethod
     def settings_customise_sources(  # type: ignore[override]  # unused sources stay unnamed

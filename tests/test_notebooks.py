@@ -39,7 +39,8 @@ KINDS = {
     "3_gold": "Gold",
     "4_clusters": "Clusters",
     "5_segments": "Segments",
-    "6_report": "Report",
+    "6_states": "States",
+    "7_report": "Report",
 }
 REFUSED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef, ast.For, ast.AsyncFor, ast.While)
 LIBRARIES = {"rfm", "pandas"}

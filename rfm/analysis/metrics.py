@@ -10,6 +10,7 @@ import datetime as dt
 from typing import Any, Literal
 
 import narwhals as nw
+import pandas as pd
 from narwhals.typing import IntoFrameT
 
 from rfm.analysis.dates import day_number
@@ -79,6 +80,12 @@ def rfm_metrics(
 def purchases(silver: IntoFrameT, as_of: dt.date, *, stock_code_pattern: str = Rules().stock_code_pattern) -> IntoFrameT:
     """Return CustomerID, InvoiceNo, TotalPrice (exact) and InvoiceDate of the invoices that `rfm_metrics` counts."""
     return _invoices(silver, as_of, stock_code_pattern).drop("Purchases").sort("CustomerID", "InvoiceNo").to_native()
+
+
+def collected_purchases(silver: Any, as_of: dt.date, *, stock_code_pattern: str = Rules().stock_code_pattern) -> pd.DataFrame:
+    """Return `purchases` as a pandas frame, from a frame of any engine."""
+    found = nw.from_native(purchases(silver, as_of, stock_code_pattern=stock_code_pattern))
+    return (found.collect() if isinstance(found, nw.LazyFrame) else found).to_pandas()
 
 
 def _invoices(silver: Any, as_of: dt.date, stock_code_pattern: str) -> Any:

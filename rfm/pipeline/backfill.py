@@ -23,6 +23,8 @@ from rfm.config import VERSION
 from rfm.contracts import (
     CLUSTER_MODELS,
     CLUSTERED,
+    CUSTOMER_STATES,
+    DESCRIBED_CUSTOMERS,
     GOLD,
     HISTORY,
     LEDGER,
@@ -41,7 +43,7 @@ from rfm.landing.files import list_files
 from rfm.pipeline import stages
 from rfm.pipeline.models import as_rows, keep_model
 from rfm.pipeline.run_record import BACKFILL, GROUPS, WRITTEN, digests, logged
-from rfm.pipeline.stages import OF_THE_DAY, RESULTS
+from rfm.pipeline.stages import OF_THE_DAY, RESULTS, STATE
 from rfm.report.publish import published_record
 from rfm.settings import Settings, is_catalog_name
 
@@ -104,7 +106,7 @@ class _Latest:
     """A lake that keeps in memory the tables that every day overwrites, until the last of several days is done."""
 
     lake: Lake
-    names: tuple[str, ...] = (GOLD, CLUSTERED, *OF_THE_DAY)
+    names: tuple[str, ...] = (GOLD, CLUSTERED, *OF_THE_DAY, *STATE.writes)
     kept: dict[str, Any] = field(default_factory=dict)
 
     def __getattr__(self, name: str) -> Any:
@@ -171,12 +173,14 @@ def run_day(
     refit: bool = False,
     ahead: stages.Ingested | None = None,
 ) -> str:
-    """Run stages 1 to 5 for one run date; return the headline. ``ahead`` says that its files are clean and counted already."""
+    """Run stages 1 to 6 for one run date; return the headline. ``ahead`` says that its files are clean and counted already."""
     to_bronze(settings, lake, run_date, restate, ahead)
     to_silver(settings, lake, run_date, ahead is not None)
     to_gold(settings, lake, run_date)
     to_clusters(settings, lake, run_date, refit)
-    return to_segments(settings, lake, run_date)
+    headline = to_segments(settings, lake, run_date)
+    to_states(settings, lake, run_date)
+    return headline
 
 
 def to_bronze(
@@ -218,7 +222,14 @@ def to_segments(settings: Settings, lake: Lake, run_date: dt.date) -> str:
     return headline(tables[SEGMENT_SUMMARY], settings.shop.currency)
 
 
-REPEATED = (stages.MEASURE, stages.CLUSTER, stages.SEGMENT)
+def to_states(settings: Settings, lake: Lake, run_date: dt.date, silver: Any = None) -> None:
+    """Run the stage of notebook 6, on the rows of silver if they are given."""
+    bought = stages.purchases(lake.read(SILVER, until=run_date) if silver is None else silver, settings, run_date)
+    customers = lake.frame(DESCRIBED_CUSTOMERS, UpdateDate=run_date)
+    lake.replace(CUSTOMER_STATES, stages.customer_states(customers, bought, settings, run_date))
+
+
+REPEATED = (stages.MEASURE, stages.CLUSTER, stages.SEGMENT)  # the states read nothing that these do not
 
 
 class Replay(NamedTuple):
@@ -229,12 +240,13 @@ class Replay(NamedTuple):
     differing: list[str]
     made_by: str
     now: str
+    compared: int = len(RESULTS) + 1
 
     def __str__(self) -> str:
         """Return the comparison in one line."""
         text = f"{self.run_date} as published, from silver version {self.silver}: "
         if not self.differing:
-            return f"{text}all {len(RESULTS) + 1} result tables are identical"
+            return f"{text}all {self.compared} result tables are identical"
         changed = "" if self.made_by == self.now else f"; made by rfm {self.made_by}, this is {self.now}"
         return f"{text}{len(self.differing)} result table(s) differ: {', '.join(self.differing)}{changed}"
 
@@ -249,8 +261,9 @@ def replay(settings: Settings, run_date: dt.date) -> Replay:
         again = Lake(folder)
         _repeat(settings, lake, again, run_date, versions, record["parameters"].get("refit", False))
         found = digests(again, run_date)
-    differing = [name for name, digest in found.items() if digest != record["tables"][name]["sha256"]]
-    return Replay(run_date, versions[SILVER], differing, record["code"]["rfm"], VERSION)
+    then = {name: state["sha256"] for name, state in record["tables"].items()}  # an older record may have fewer tables
+    differing = [name for name, digest in found.items() if digest != then.get(name, digest)]
+    return Replay(run_date, versions[SILVER], differing, record["code"]["rfm"], VERSION, len(found.keys() & then))
 
 
 def _as_then(settings: Settings, record: Mapping[str, Any]) -> dict[str, Any]:
@@ -294,6 +307,7 @@ def _repeat(settings: Settings, lake: Lake, again: Lake, run_date: dt.date, vers
         ) from None
     to_clusters(settings, again, run_date, refit)
     to_segments(settings, again, run_date)
+    to_states(settings, again, run_date, silver)
 
 
 # ── backtest ────────────────────────────────────────────────────────────

@@ -31,7 +31,16 @@ from rfm.pipeline.stages import BACKFILL, EXPORTS, RESULTS, RUN, STAGES, Stage
 from rfm.settings import Settings
 
 PACKAGES = ("polars", "pandas", "numpy", "narwhals", "deltalake", "pyarrow", "pandera", "scikit-learn", "plotly", "papermill")
-GROUPS = ("columns", "format", "rules", "clusters", "cutoffs", "exclusions", "shop")  # sections that the result tables depend on
+GROUPS = (
+    "columns",
+    "format",
+    "rules",
+    "clusters",
+    "cutoffs",
+    "states",
+    "exclusions",
+    "shop",
+)  # sections that the result tables depend on
 SEGMENT_NAMES = {
     "Cluster_Description": "segment",
     "Tier": "tier",

@@ -76,10 +76,16 @@ SEGMENT = Stage(
     (CLUSTERED, CLUSTER_MODELS, HISTORY, LEDGER),
     (*OF_THE_DAY, *tables.OVER_TIME, RUN_WARNINGS, CLUSTER_MODELS),
 )
-REPORT = Stage("6_report", "who they are and what to do", (tables.DESCRIBED_CUSTOMERS, tables.DESCRIBED_CLUSTERS), ())
-STAGES = (INGEST, CLEAN, MEASURE, CLUSTER, SEGMENT, REPORT)
-TABLES_STAND = SEGMENT.name  # the stage that writes the last table; the one after it only shows them
-RESULTS = (GOLD, CLUSTERED, CLUSTER_MODELS, *OF_THE_DAY)
+STATE = Stage(
+    "6_states",
+    "who is leaving, and whom to call",
+    (tables.DESCRIBED_CUSTOMERS, SILVER, LEDGER),
+    (tables.CUSTOMER_STATES,),
+)
+REPORT = Stage("7_report", "who they are and what to do", (tables.DESCRIBED_CUSTOMERS, tables.DESCRIBED_CLUSTERS), ())
+STAGES = (INGEST, CLEAN, MEASURE, CLUSTER, SEGMENT, STATE, REPORT)
+TABLES_STAND = STATE.name  # the stage that writes the last table; the one after it only shows them
+RESULTS = (GOLD, CLUSTERED, CLUSTER_MODELS, *OF_THE_DAY, *STATE.writes)
 
 
 # ── bronze ────────────────────────────────────────────────────────────
@@ -352,3 +358,18 @@ def model_documents(lake: Lake, settings: Settings, named: NamedClusters, run_da
     files = lake.frame(LEDGER, layer="silver", until=run_date)
     currency, weight = settings.shop.currency, settings.clusters.silhouette_weight
     return profiles.model_artifacts(named.model, named.clusters, named.medians, files, currency, silhouette_weight=weight)
+
+
+# ── states ────────────────────────────────────────────────────────────
+def purchases(silver: Any, settings: Settings, run_date: dt.date) -> pd.DataFrame:
+    """Return CustomerID, InvoiceNo, TotalPrice and InvoiceDate of each counted invoice up to the run date."""
+    from rfm.analysis.metrics import collected_purchases
+
+    return collected_purchases(silver, run_date, stock_code_pattern=settings.rules.stock_code_pattern)
+
+
+def customer_states(customers: pd.DataFrame, bought: pd.DataFrame, settings: Settings, run_date: dt.date) -> pd.DataFrame:
+    """Return state, rhythm, action and money at stake of each customer, from the described customers and the purchases."""
+    from rfm.analysis import states
+
+    return states.customer_states(customers, bought, run_date, settings.states, settings.cutoffs, settings.recommendations)

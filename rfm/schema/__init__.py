@@ -184,6 +184,28 @@ class CustomerExplanations(TableModel, name="customer_explanations", unique=["Cu
     )
 
 
+class CustomerStates(TableModel, name="customer_states", unique=["CustomerID"]):
+    """A customer as of the run date."""
+
+    CustomerID: pl.String = CUSTOMER
+    UpdateDate: pl.Date = UPDATE_DATE
+    Segment: pl.String = Field(description="segment of the cluster")
+    State: pl.String = Field(description="new, active, won back, cooling, at risk or lost, by the customer's own numbers")
+    FirstPurchase: pl.Date = Field(description="first purchase")
+    PurchaseDays: pl.Int32 = Field(ge=1, metadata=DAYS, description="distinct days with a purchase")
+    UsualGap: pl.Float64 = Field(ge=0, metadata=DAYS, description="median days between purchase days")
+    OwnGap: pl.Boolean = Field(description="true: of the customer; false: of customers with as many purchase days who came back")
+    Overdue: pl.Float64 = Field(ge=0, description="Recency in usual gaps, each of at least [states] shortest_gap days")
+    Rhythm: pl.String = Field(description="usual gap and silence in words")
+    OwnSegment: pl.String = Field(description="segment that the customer's own numbers give by the decision table")
+    UsualSpend: pl.Float64 = Field(ge=0, metadata=CURRENCY, description="usual spend within 90 days, rounded to 2")
+    AtStake: pl.Float64 = Field(
+        ge=0, metadata=CURRENCY, description="expected loss: spend expected a month ago less now; without a forecast UsualSpend"
+    )
+    ToCall: pl.Boolean = Field(description="worth keeping, and cooling, at risk or lost")
+    Action: pl.String = Field(description="recommended action for segment and state")
+
+
 class BronzeDailyQuality(TableModel, name="bronze_daily_quality", unique=["processing_date"]):
     """A processing date."""
 

@@ -511,6 +511,7 @@ def test_as_published_json_names_what_differs(rfm, monkeypatch):
     monkeypatch.setattr(backfill, "replay", lambda settings, day: backfill.Replay(day, 7, [GOLD], "0.1.0", "0.1.0"))
     status, said, noted = rfm("daily", "--as-published", "2025-10-22", "--json")
     expected = {"run_date": "2025-10-22", "silver": 7, "differing": [GOLD], "made_by": "0.1.0", "now": "0.1.0"}
+    expected["compared"] = len(backfill.RESULTS) + 1
     assert (status, json.loads(said), noted) == (1, expected, "")
 
 
@@ -611,8 +612,8 @@ def test_missing_notebooks_are_named_before_anything_runs(refused, home, shop):
     status, complaint = refused("daily", "--landing", f"{shop}/landing")
     assert status == 2
     assert (
-        f"{home}/mine: there is no 2_silver.ipynb, 3_gold.ipynb, 4_clusters.ipynb, 5_segments.ipynb, 6_report.ipynb; "
-        in complaint
+        f"{home}/mine: there is no 2_silver.ipynb, 3_gold.ipynb, 4_clusters.ipynb, "
+        "5_segments.ipynb, 6_states.ipynb, 7_report.ipynb; " in complaint
     )
     assert f"`rfm notebooks '{home}/mine'` copies what is missing" in complaint
 

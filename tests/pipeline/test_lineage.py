@@ -35,7 +35,8 @@ STEPS: dict[str, Callable[..., Any]] = {
     "3_gold": backfill.to_gold,
     "4_clusters": backfill.to_clusters,
     "5_segments": backfill.to_segments,
-    "6_report": lambda *_: None,
+    "6_states": backfill.to_states,
+    "7_report": lambda *_: None,
 }
 SILVER = "retail_transactions_silver"
 
@@ -162,7 +163,7 @@ def test_second_run_reads_no_new_line(shop, noted):
     again = run_stages(shop)
     assert [stage["rows_read"] for stage in again["stages"][:2]] == [0, 0]
     assert again["run_id"] != noted["run_id"]
-    assert len(events_of(shop, again)) == 14
+    assert len(events_of(shop, again)) == 2 * (len(STAGES) + 1)
 
 
 def test_expectations_are_assertions_on_lines_read_by_silver(events, shop):

@@ -34,6 +34,7 @@ def publish(settings: Settings, day: dt.date) -> None:
     backfill.to_silver(settings, lake, day)
     stages = {stage.name: stage for stage in STAGES}
     calls = {"3_gold": backfill.to_gold, "4_clusters": backfill.to_clusters, "5_segments": backfill.to_segments}
+    calls |= {"6_states": backfill.to_states}
     for name, call in calls.items():
         reads = run_record.states(lake, stages[name].reads)
         call(settings, lake, day)

@@ -59,7 +59,7 @@ def _notebook(*cells):
 
 
 def _day(date, customers=100, **more):
-    stages = [{"name": "6_report", "status": "done", "seconds": 1.25, "reads": {}, "writes": {}}]
+    stages = [{"name": "7_report", "status": "done", "seconds": 1.25, "reads": {}, "writes": {}}]
     summary = {
         "customers": customers,
         "revenue": "10000.50",
@@ -90,7 +90,7 @@ def work(tmp_path):
     notebook = _notebook(part, v4.new_code_cell("figures.bars(summary)", outputs=outputs))
     folder = tmp_path / "work"
     folder.mkdir()
-    nbformat.write(notebook, folder / "6_report.ipynb")
+    nbformat.write(notebook, folder / "7_report.ipynb")
     (folder / "run.json").write_text("{}")
     return folder
 
@@ -101,7 +101,7 @@ def page(work):
     return _notebook_page(work)
 
 
-def _notebook_page(work, stage="6_report", **more):
+def _notebook_page(work, stage="7_report", **more):
     """Return the page of an executed notebook of a run."""
     record = _day("2025-10-23", **more)
     convert_notebooks(work, {**site._about(record), "menu": PAGES, "fresh": {}}, record, {})
@@ -197,14 +197,14 @@ def test_notebook_page_has_run_line_and_the_way_on(work):
     stages = [{"name": "3_gold", "status": "done", "seconds": 1.25, "reads": {}, "writes": tables}]
     text = _notebook_page(work, "3_gold", stages=stages)
     assert "<code>customer_rfm_gold</code> <b>1,500</b> rows" in text
-    assert '<a rel="next" href="6_report.html">' in text
+    assert '<a rel="next" href="7_report.html">' in text
     assert '<a rel="prev" href="3_gold.html">' in _notebook_page(work)
     assert '<a href="../index.html">Overview</a>' in text
 
 
 def test_failed_cell_is_named_without_its_traceback(work):
     error = v4.new_output("error", ename="InputError", evalue="no <b>file</b>", traceback=["secret line 12"])
-    nbformat.write(_notebook(v4.new_code_cell("read()", outputs=[error])), work / "6_report.ipynb")
+    nbformat.write(_notebook(v4.new_code_cell("read()", outputs=[error])), work / "7_report.ipynb")
     text = _notebook_page(work, status="failed", summary=None)
     assert "InputError: no &lt;b&gt;file&lt;/b&gt;" in text
     assert "secret line 12" not in text
@@ -223,8 +223,8 @@ def test_values_of_the_record_are_escaped(work, tmp_path):
 
 
 def test_broken_notebook_and_wrong_date_are_one_line(work, tmp_path):
-    (work / "6_report.ipynb").write_text("not json")
-    with pytest.raises(InputError, match=r"6_report\.ipynb: is not a notebook"):
+    (work / "7_report.ipynb").write_text("not json")
+    with pytest.raises(InputError, match=r"7_report\.ipynb: is not a notebook"):
         _notebook_page(work)
     with pytest.raises(InputError, match="run_date is '../x'"):
         site.publish(work, str(tmp_path), _day("../x"))
@@ -235,7 +235,7 @@ def test_publish_writes_day_assets_list_and_front_page(work, tmp_path):
     assert _published(work, reports, _day("2025-10-23")) == str(reports / "index.html")
     written = {str(path.relative_to(reports)) for path in reports.rglob("*") if path.is_file()}
     shared = {f"assets/{name}" for name, _ in assets().values()}
-    names = {page.file for page in PAGES} | {"run.json", "notebooks/6_report.ipynb", "notebooks/6_report.html"}
+    names = {page.file for page in PAGES} | {"run.json", "notebooks/7_report.ipynb", "notebooks/7_report.html"}
     names |= {f"exports/{name}" for name in ("customers.parquet", "customers.csv", "customers.xlsx")}
     day = {f"2025-10-23/{name}" for name in names | {"exports/entered-risk.csv"}}
     assert written == shared | day | {"runs.json", "index.html"}
@@ -312,11 +312,11 @@ def test_publish_to_a_url(work, memory):
     for date in ("2025-10-22", "2025-10-23"):
         assert _published(work, "memory://shop/site", _day(date)) == "memory:///shop/site/index.html"
     assert memory.exists("/shop/site/2025-10-22/index.html")
-    assert not memory.exists("/shop/site/2025-10-23/notebooks/6_report.ipynb")  # it shows customers
+    assert not memory.exists("/shop/site/2025-10-23/notebooks/7_report.ipynb")  # it shows customers
     assert not memory.exists("/shop/site/2025-10-23/customers.html")
     assert "customers.html" not in memory.cat_file("/shop/site/index.html").decode()
     site.publish(work, "memory://shop/site", _day("2025-10-23"), Publish(customers=True))
-    assert memory.exists("/shop/site/2025-10-23/notebooks/6_report.ipynb")
+    assert memory.exists("/shop/site/2025-10-23/notebooks/7_report.ipynb")
     assert len(json.loads(memory.cat_file("/shop/site/runs.json"))["runs"]) == 2
     with pytest.raises(InputError, match="neither a folder nor a known URL"):
         site.publish(work, "nowhere://x", _day("2025-10-23"))

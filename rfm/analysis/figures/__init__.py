@@ -15,7 +15,15 @@ if TYPE_CHECKING:
     from rfm.analysis.figures.segments import *  # noqa: F403
 
 _FUNCTIONS = {  # module: its figures; a module is imported at the first use, because plotly and matplotlib are slow
-    "clusters": ("centroids", "cluster_profiles", "clusters_pairs", "distributions", "k_selection", "outlier_fences"),
+    "clusters": (
+        "centroids",
+        "cluster_profiles",
+        "clusters_pairs",
+        "distributions",
+        "k_selection",
+        "outlier_fences",
+        "segment_states",
+    ),
     "diagnostics": ("arrivals", "broken_expectations", "foretold", "segment_lifts"),
     "quality": ("layers_by_day", "money_waterfall", "pass_rates", "refusals", "weekday_volume"),
     "sales": (

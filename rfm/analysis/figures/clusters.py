@@ -287,3 +287,42 @@ def centroids(model: Sequence[Sequence[float]], mean: Sequence[float], scale: Se
     _name_cells(axes, list(style.UNITS), names)
     set_labels(axes, "standard deviations from the mean customer")
     return figure
+
+
+# ── states ────────────────────────────────────────────────────────────
+LEAST_LABELLED = 0.04  # of the longest bar: a shorter part has no room for its number
+
+
+def segment_states(states: pd.DataFrame) -> Figure:
+    """Draw the customers of each segment of ``customer_states`` by their states, the largest segment first.
+
+    Examples
+    --------
+    >>> import rfm
+    >>> drawn = rfm.figures.segment_states(rfm.example("customer_states")).axes[0].get_legend_handles_labels()[1]
+    >>> drawn
+    ['active', 'cooling']
+    """
+    title = "How are the customers of each segment doing?"
+    if states.empty:
+        return no_data(title)
+    counts = states.groupby(["Segment", "State"]).size().unstack(fill_value=0)
+    counts = counts.loc[counts.sum(axis=1).sort_values(ascending=False, kind="stable").index]
+    sums = counts.sum()
+    shown = [state for state in style.STATE_COLOURS if sums.get(state, 0)]
+    said = ", ".join(f"{sums[state]:,} {state}" for state in shown)
+    figure, (axes,) = start(title, f"Of {len(states):,} customers: {said}.", height=1.4 + 0.42 * len(counts))
+    left, least = np.zeros(len(counts)), LEAST_LABELLED * counts.sum(axis=1).max()
+    for state in shown:
+        colour = style.STATE_COLOURS[state]
+        bars = axes.barh(counts.index.tolist(), counts[state], left=left, label=state, color=colour, edgecolor="white")
+        labels = [f"{n:,}" if n > least else "" for n in counts[state]]
+        axes.bar_label(bars, labels, label_type="center", fontsize=8)
+        left += counts[state].to_numpy()
+    axes.invert_yaxis()
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    axes.grid(visible=False, axis="y")
+    set_labels(axes, "customers")
+    axes.legend(loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncols=6, frameon=False, labelcolor=style.INK)
+    return figure

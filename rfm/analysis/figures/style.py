@@ -22,6 +22,7 @@ Rows = TypeVar("Rows", pd.DataFrame, np.ndarray)
 INK, GREY, BLUE, ORANGE = "#334155", "#8b97a8", "#0072b2", "#e69f00"
 GREEN, PURPLE, SKY, RED = "#009e73", "#cc79a7", "#56b4e9", "#d55e00"
 TIER_COLOURS = {"premium": BLUE, "high value": GREEN, "active engagement": SKY, "risk": RED, "growth and new": ORANGE}
+STATE_COLOURS = {"new": SKY, "active": GREEN, "won back": BLUE, "cooling": ORANGE, "at risk": RED, "lost": GREY}
 CLUSTER_COLOURS = (BLUE, GREEN, ORANGE, PURPLE, SKY, RED, "#5b4a9c", "#b8a100", "#7a5195", "#4d7c0f", "#be185d", "#0f766e")
 LOW_HIGH = [[0, "#f3f7fb"], [1, "#86b8e6"]]  # light enough for dark figures on all of it
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")

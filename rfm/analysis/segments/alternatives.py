@@ -1,4 +1,4 @@
-"""Two ways to segment customers without clustering (value tiers, RFM scores), and how far they agree with the segments."""
+"""Other ways to segment customers (value tiers, RFM scores, their own numbers), and how far they agree with the segments."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from rfm.analysis.segments.profiles import medians_of
-from rfm.analysis.segments.rules import ENGAGEMENTS, METRICS, VALUE_TIERS
+from rfm.analysis.segments.rules import ENGAGEMENTS, METRICS, VALUE_TIERS, decisions, within
 from rfm.config import Cutoffs
 from rfm.contracts import TABLES
 
@@ -48,6 +48,25 @@ def value_engagement(gold: pd.DataFrame, cutoffs: Cutoffs = Cutoffs()) -> pd.Dat
     recent, often = days < cutoffs.recency * medians["Recency"], orders > cutoffs.frequency[0] * medians["Frequency"]
     engagement = np.select([recent & often, ~recent & often, recent], ENGAGEMENTS[:3], ENGAGEMENTS[3])
     return pd.DataFrame({"ValueTier": value, "Engagement": engagement}, index=gold.index)
+
+
+def own_segments(gold: pd.DataFrame, cutoffs: Cutoffs = Cutoffs()) -> pd.Series:
+    """Return the segment that each customer's own numbers give by the decision table, on the index of `gold`.
+
+    The segment of a customer is that of her cluster, whose median customer named it; her own numbers may give another.
+
+    Examples
+    --------
+    >>> import rfm
+    >>> rfm.segments.own_segments(rfm.example("customer_rfm_gold")).head(2).tolist()
+    ['New Customers', 'New Customers']
+    """
+    medians, rows = medians_of(gold), decisions(cutoffs)
+    money, orders, days = (gold[name].astype(float).to_numpy() for name in METRICS)
+    met = [within(money, row.monetary, medians["Monetary"]) & within(orders, row.frequency, medians["Frequency"]) for row in rows]
+    recent = np.select(met, [row.recent for row in rows], "")
+    dormant = np.select(met, [row.dormant for row in rows], "")
+    return pd.Series(np.where(days < cutoffs.recency * medians["Recency"], recent, dormant), gold.index)
 
 
 def rfm_scores(gold: pd.DataFrame) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from rfm.config import Cutoffs
 from rfm.errors import SettingsError, unknown
@@ -41,10 +41,10 @@ DECISIONS: tuple[Decision, ...] = (
 )
 CLUSTER_NAMES = {(-1, "Dormant High Value"): "Premium Dormant Customers"}  # by cluster and plain name
 
-AT_RISK = "risk"
+AT_RISK, PREMIUM = "risk", "premium"
 # Tier: its segments, with the recommended action for each.
 ACTIONS: dict[str, dict[str, str]] = {
-    "premium": {
+    PREMIUM: {
         "Super VIP Champions": "White-glove service: a personal account manager, early previews and a thank-you.",
         "VIP At Risk": "Call them this week: the account manager asks what is missing and brings a personal offer.",
         "Ultra High Value Active": "White-glove service and previews; suggest a standing order to raise frequency.",
@@ -84,6 +84,33 @@ TIER_OF: dict[str, str] = {name: tier for tier, names in TIERS.items() for name 
 RECOMMENDATIONS: dict[str, str] = {name: action for segments in ACTIONS.values() for name, action in segments.items()}
 # Segments of customers who have not bought lately.
 RISK = frozenset([*(row.dormant for row in DECISIONS), *CLUSTER_NAMES.values()])
+
+# State of a customer: the action by tier, and for every other tier. An active customer gets the action of the segment.
+STATE_ACTIONS: dict[str, dict[str, str]] = {
+    "new": {
+        PREMIUM: "Thank them in person for a large first order; an account manager helps with the second.",
+        "": "Onboarding: how to order, what others love, a trial offer for the second order.",
+    },
+    "active": {},
+    "won back": {
+        PREMIUM: "The account manager welcomes them back, asks what was missing, and makes the next order easy.",
+        "": "Welcome them back with a reward on the next order; no other offer for now.",
+    },
+    "cooling": {
+        PREMIUM: "The account manager calls with what is new in their usual goods: they are later than usual.",
+        "": "Remind them of their usual goods and of what is new: they are later than usual.",
+    },
+    "at risk": {
+        PREMIUM: "Call them this week: the account manager asks what is missing and brings a personal offer.",
+        "": "Win-back campaign now, with a personal offer on their usual goods.",
+    },
+    "lost": {
+        PREMIUM: "One personal call: ask why they left, and offer terms for coming back.",
+        "": "One reactivation mail with a trial offer; then only the season's catalogue.",
+    },
+}
+ONGOING = {"New Customers": "Build the habit: suggest what goes with their last order."}  # active, but new no longer
+AND = " / "  # between segment and state, in `[recommendations]`
 
 VALUE_TIERS = ("High", "Growing", "Base")
 ENGAGEMENTS = ("Active & Engaged", "At Risk", "Developing", "Inactive")
@@ -126,7 +153,7 @@ def segment_of(
     'Champions'
     """
     m, f = medians["Monetary"], medians["Frequency"]
-    found = next(row for row in decisions(cutoffs) if _within(monetary, row.monetary, m) and _within(frequency, row.frequency, f))
+    found = next(row for row in decisions(cutoffs) if within(monetary, row.monetary, m) and within(frequency, row.frequency, f))
     name = found.recent if recency < cutoffs.recency * medians["Recency"] else found.dormant
     return CLUSTER_NAMES.get((cluster, name), name)
 
@@ -169,16 +196,16 @@ def plain_name(segment: str) -> str:
     return next((name for (_, name), own in CLUSTER_NAMES.items() if own == segment), segment)
 
 
-def _within(value: float, band: tuple[float, float], median: float) -> bool:
-    """Return True if low · median < value <= high · median."""
+def within(value: Any, band: tuple[float, float], median: float) -> Any:
+    """Return True if low · median < value <= high · median; of a column, True per row."""
     low, high = (limit if math.isinf(limit) else limit * median for limit in band)
-    return low < value <= high
+    return (low < value) & (value <= high)
 
 
 def recommended_actions(own: Mapping[str, str]) -> dict[str, str]:
     """Return the action of every segment: the shop's own, otherwise that of `RECOMMENDATIONS`.
 
-    SettingsError if there is no such segment.
+    SettingsError if there is no such segment, or no such state in a key ``segment / state``, which `action_of` reads.
 
     Examples
     --------
@@ -186,6 +213,29 @@ def recommended_actions(own: Mapping[str, str]) -> dict[str, str]:
     >>> rfm.segments.recommended_actions({"Champions": "Call them."})["Champions"]
     'Call them.'
     """
-    if strange := set(own) - set(SEGMENTS):
+    pairs = [key.partition(AND) for key in own]
+    if strange := {segment for segment, _, _ in pairs} - set(SEGMENTS):
         raise SettingsError(f"recommendations: {unknown('segment', sorted(strange), SEGMENTS)}")
-    return {**RECOMMENDATIONS, **own}
+    if strange := {state for _, sign, state in pairs if sign} - STATE_ACTIONS.keys():
+        raise SettingsError(f"recommendations: {unknown('state', sorted(strange), STATE_ACTIONS)}")
+    return {**RECOMMENDATIONS, **{key: action for key, action in own.items() if AND not in key}}
+
+
+def action_of(segment: str, state: str, own: Mapping[str, str] = {}) -> str:
+    """Return the action for the customers of a segment in a state.
+
+    The shop's own for ``segment / state`` comes first. An active customer gets the action of the segment, or of its recent
+    counterpart where the segment is a dormant one; any other state has its own action, by tier.
+
+    Examples
+    --------
+    >>> action_of("Super VIP Champions", "at risk")
+    'Call them this week: the account manager asks what is missing and brings a personal offer.'
+    >>> action_of("Champions", "at risk", {"Champions / at risk": "Send the spring catalogue."})
+    'Send the spring catalogue.'
+    """
+    if chosen := own.get(f"{segment}{AND}{state}"):
+        return chosen
+    if by_tier := STATE_ACTIONS[state]:
+        return by_tier.get(TIER_OF[segment], by_tier[""])
+    return own.get(segment) or {**RECOMMENDATIONS, **ONGOING}[decision_of(segment).recent]
