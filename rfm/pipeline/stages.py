@@ -80,7 +80,7 @@ STATE = Stage(
     "6_states",
     "who is leaving, and whom to call",
     (tables.DESCRIBED_CUSTOMERS, SILVER, LEDGER),
-    (tables.CUSTOMER_STATES,),
+    (tables.CUSTOMER_STATES, tables.CUSTOMER_FORECAST, tables.RELIABILITY),
 )
 REPORT = Stage("7_report", "who they are and what to do", (tables.DESCRIBED_CUSTOMERS, tables.DESCRIBED_CLUSTERS), ())
 STAGES = (INGEST, CLEAN, MEASURE, CLUSTER, SEGMENT, STATE, REPORT)
@@ -368,8 +368,25 @@ def purchases(silver: Any, settings: Settings, run_date: dt.date) -> pd.DataFram
     return collected_purchases(silver, run_date, stock_code_pattern=settings.rules.stock_code_pattern)
 
 
-def customer_states(customers: pd.DataFrame, bought: pd.DataFrame, settings: Settings, run_date: dt.date) -> pd.DataFrame:
-    """Return state, rhythm, action and money at stake of each customer, from the described customers and the purchases."""
+def customer_forecast(bought: pd.DataFrame, settings: Settings, run_date: dt.date) -> pd.DataFrame:
+    """Return the probability of an order and the expected spend of each customer; no row while the shop is too young."""
+    from rfm.analysis import forecast
+
+    return forecast.customer_forecast(bought, run_date, settings.shop.currency)
+
+
+def forecast_reliability(bought: pd.DataFrame, run_date: dt.date) -> pd.DataFrame:
+    """Return the forecasts of 30 days ago beside what happened since, by band of probability."""
+    from rfm.analysis.forecast import evaluate
+
+    return evaluate.forecast_reliability(bought, run_date)
+
+
+def customer_states(
+    customers: pd.DataFrame, bought: pd.DataFrame, forecast: pd.DataFrame, settings: Settings, run_date: dt.date
+) -> pd.DataFrame:
+    """Return state, rhythm, action and money at stake of each customer, from described customers, purchases and forecast."""
     from rfm.analysis import states
 
-    return states.customer_states(customers, bought, run_date, settings.states, settings.cutoffs, settings.recommendations)
+    limits, cutoffs, words = settings.states, settings.cutoffs, settings.recommendations
+    return states.customer_states(customers, bought, run_date, limits, cutoffs, words, forecast)

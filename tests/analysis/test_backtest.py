@@ -42,7 +42,7 @@ from rfm.analysis.segments.explain import cluster_labels
 from rfm.cli.options import app
 from rfm.datasets.sample import make_sample
 from rfm.errors import InputError, SettingsError
-from rfm.pipeline import backfill as past_days
+from rfm.pipeline import backtest as past_days
 from rfm.pipeline.backfill import backfill, to_bronze, to_silver
 
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "backtest.ipynb"

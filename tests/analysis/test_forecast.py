@@ -12,10 +12,9 @@ from pandas.testing import assert_frame_equal
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
 from rfm.analysis import forecast
-from rfm.analysis.forecast import HISTORY, HORIZON, SPEND_DAYS, first_day, forecast_customers, history_of, state_of
+from rfm.analysis.forecast import HISTORY, HORIZON, SPEND_DAYS, customer_forecast, first_day, history_of, state_of
 from rfm.analysis.forecast.bgnbd import BgNbd, fit_bgnbd
-from rfm.analysis.forecast.evaluate import Rule, evaluate
-from rfm.errors import InputError
+from rfm.analysis.forecast.evaluate import Rule, comparison, evaluate
 from tests.analysis.test_backtest import sales
 
 START, TRUTH = dt.date(2025, 1, 1), BgNbd(0.9, 30.0, 0.6, 3.0)
@@ -71,7 +70,7 @@ def test_bgnbd_expects_as_many_buyers_and_orders_as_come():
 
 # ── the forecast of a shop ───────────────────────────────────────────────────────────────────────
 def test_every_customer_gets_probabilities_and_an_amount(shop):
-    found = forecast_customers(shop, AS_OF)
+    found = customer_forecast(shop, AS_OF)
     known = shop.loc[shop["InvoiceDate"] <= pd.Timestamp(AS_OF), "CustomerID"]
     assert found["CustomerID"].tolist() == sorted(set(known))
     assert found["Order30"].between(0, 1).all()
@@ -81,56 +80,65 @@ def test_every_customer_gets_probabilities_and_an_amount(shop):
     assert found["Drivers"].str.fullmatch(".+ (raises|lowers) it; .+ (raises|lowers) it").all()
 
 
+def test_spend_of_a_month_ago_is_that_of_the_customers_of_then(shop):
+    found = customer_forecast(shop, AS_OF)
+    first = shop.groupby("CustomerID")["InvoiceDate"].min().reindex(found["CustomerID"]).to_numpy()
+    known = first <= np.datetime64(AS_OF - dt.timedelta(days=30))
+    assert found["Spend90Before"].notna().tolist() == known.tolist()
+    silent = found["Drivers"].str.contains("bought only once, 6[0-9] days")
+    assert (found.loc[silent, "Spend90Before"] > found.loc[silent, "Spend90"]).all()
+
+
 def test_what_happens_after_the_day_changes_nothing(shop):
     seen = shop[shop["InvoiceDate"] <= pd.Timestamp(AS_OF)]
     later = simulate(300, 365, seed=2).assign(InvoiceDate=pd.Timestamp(AS_OF) + pd.Timedelta(days=1), TotalPrice=1e6)
-    assert_frame_equal(forecast_customers(pd.concat([later, seen]), AS_OF), forecast_customers(shop, AS_OF))
+    assert_frame_equal(customer_forecast(pd.concat([later, seen]), AS_OF), customer_forecast(shop, AS_OF))
 
 
 def test_order_of_the_rows_and_a_second_run_change_nothing(shop):
-    first = forecast_customers(shop, AS_OF)
-    assert_frame_equal(forecast_customers(shop, AS_OF), first)
-    assert_frame_equal(forecast_customers(shop.sample(frac=1, random_state=3), AS_OF), first)
+    first = customer_forecast(shop, AS_OF)
+    assert_frame_equal(customer_forecast(shop, AS_OF), first)
+    assert_frame_equal(customer_forecast(shop.sample(frac=1, random_state=3), AS_OF), first)
 
 
 def test_a_shop_too_young_gets_none_and_the_day_of_the_first(shop):
     first = START + dt.timedelta(days=HISTORY + HORIZON)
     assert first_day(shop, START + dt.timedelta(days=40)) == first
-    assert forecast_customers(shop, first - dt.timedelta(days=1)).empty
-    assert not forecast_customers(shop, first).empty
+    assert customer_forecast(shop, first - dt.timedelta(days=1)).empty
+    assert not customer_forecast(shop, first).empty
 
 
 def test_too_few_customers_get_no_forecast(shop):
     few = shop[shop["CustomerID"].isin(shop["CustomerID"].unique()[:99])]
-    assert forecast_customers(few, AS_OF).empty
+    assert customer_forecast(few, AS_OF).empty
     assert first_day(few, AS_OF) is None
-    assert forecast_customers(shop[:0], AS_OF).empty
+    assert customer_forecast(shop[:0], AS_OF).empty
 
 
 def test_customers_who_never_return_get_no_forecast():
     once = simulate(300, 365).drop_duplicates("CustomerID")
-    assert forecast_customers(once, AS_OF).empty
+    assert customer_forecast(once, AS_OF).empty
 
 
 def test_orders_of_the_last_weeks_move_the_total(shop):
     seen = shop[shop["InvoiceDate"] <= pd.Timestamp(AS_OF)]
     weeks = seen["InvoiceDate"] > pd.Timestamp(AS_OF) - pd.Timedelta(days=forecast.RECENT)
     rest = seen["CustomerID"].isin(seen["CustomerID"].unique()[::3])
-    quiet = forecast_customers(seen[~weeks | rest], AS_OF)
-    usual = forecast_customers(seen, AS_OF).set_index("CustomerID").loc[quiet["CustomerID"]]
+    quiet = customer_forecast(seen[~weeks | rest], AS_OF)
+    usual = customer_forecast(seen, AS_OF).set_index("CustomerID").loc[quiet["CustomerID"]]
     assert quiet["Order30"].mean() < 0.9 * usual["Order30"].mean()
 
 
 def test_a_large_shop_is_learned_from_a_part_of_its_customers(shop, monkeypatch):
-    every = forecast_customers(shop, AS_OF)
+    every = customer_forecast(shop, AS_OF)
     monkeypatch.setattr(forecast, "MOST", 800)
-    part = forecast_customers(shop, AS_OF)
+    part = customer_forecast(shop, AS_OF)
     assert part["CustomerID"].tolist() == every["CustomerID"].tolist()
     assert part["Order30"].corr(every["Order30"]) > 0.98
 
 
 def test_drivers_say_what_raises_and_what_lowers(shop):
-    found = forecast_customers(shop, AS_OF, "£")
+    found = customer_forecast(shop, AS_OF, "£")
     seen = shop[shop["InvoiceDate"] <= pd.Timestamp(AS_OF)].groupby("CustomerID")["InvoiceDate"]
     days, last = seen.nunique().to_numpy(), seen.max().to_numpy()
     likely = found[(days >= 5) & (found["Order30"] > 0.5)].iloc[0]
@@ -162,8 +170,8 @@ def test_forecast_of_simulated_customers_is_calibrated(tried):
     assert figure(results, Rule.FORECAST, "calibration")["value"] < 0.04
     assert figure(results, Rule.FORECAST, "total")["value"] == pytest.approx(1, abs=0.1)
     assert figure(results, Rule.FORECAST, "total", SPEND_DAYS)["value"] == pytest.approx(1, abs=0.15)
-    bands = curve[(curve["way"] == Rule.FORECAST) & (curve["customers"] > 200)]
-    assert (bands["forecast"] - bands["actual"]).abs().max() < 0.08
+    bands = curve[(curve["Way"] == Rule.FORECAST) & (curve["Customers"] > 200)]
+    assert (bands["Forecast"] - bands["Actual"]).abs().max() < 0.08
 
 
 def test_forecast_loses_nothing_where_bgnbd_is_the_truth(tried):
@@ -178,7 +186,7 @@ def test_measures_are_those_of_scikit_learn(shop, tried):
     results, _ = tried
     wanted: list[tuple[float, float, float]] = []
     for day in DAYS:
-        found = forecast_customers(shop, day)
+        found = customer_forecast(shop, day)
         window = shop["InvoiceDate"].between(pd.Timestamp(day) + pd.Timedelta(days=1), pd.Timestamp(day) + pd.Timedelta(days=30))
         bought, chance = found["CustomerID"].isin(shop.loc[window, "CustomerID"]), found["Order30"]
         bands = (bought - chance).groupby((chance * 10).astype(int).clip(upper=9)).sum().abs()
@@ -192,8 +200,17 @@ def test_only_days_with_a_closed_window_are_measured(shop):
     closed = last - dt.timedelta(days=HORIZON)
     results, _ = evaluate(shop, [closed, closed + dt.timedelta(days=1), START], draws=5)
     assert set(results["days"]) == {1}
-    with pytest.raises(InputError, match="0 of 1 days have a forecast and 30 days of sales after them"):
-        evaluate(shop, [last], draws=5)
+    results, curve = evaluate(shop, [last], draws=5)
+    assert (len(results), len(curve)) == (0, 0)
+
+
+def test_comparison_has_a_row_per_way_and_a_column_per_measure(tried):
+    results, _ = tried
+    table = comparison(results)
+    assert table.index.tolist() == results["way"].unique().tolist()
+    row = figure(results, Rule.FORECAST, "brier")
+    assert table.loc[Rule.FORECAST, "brier, 30 days"] == f"{row['value']:.3f} ({row['low']:.3f} to {row['high']:.3f})"
+    assert table.loc[Rule.NAIVE, "brier, 30 days"] == ""
 
 
 # ── the real shop: days from January on were not used to choose anything ─────────────────────────

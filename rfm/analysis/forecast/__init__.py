@@ -15,6 +15,7 @@ import pandas as pd
 
 from rfm.analysis.forecast.bgnbd import BgNbd, fit_bgnbd
 from rfm.analysis.formatting import ago, amount, count
+from rfm.contracts import TABLES
 
 HORIZON, LATER, SPEND_DAYS = 30, 60, 90
 PENALTY = 0.03  # inverse strength of the penalty on the regression's weights
@@ -260,53 +261,57 @@ def expected_spend(learned: Learned, state: State, days: int) -> np.ndarray:
     return expected_orders(learned, state, days) * order_value(state) * learned.value
 
 
-def forecast_customers(purchases: pd.DataFrame, as_of: dt.date, currency: str = "") -> pd.DataFrame:
-    """Return probability of an order, expected orders and spend, and their drivers, one row per customer.
+def customer_forecast(purchases: pd.DataFrame, run_date: dt.date, currency: str = "") -> pd.DataFrame:
+    """Return ``customer_forecast``: probability of an order, expected orders and spend, and what drives them.
 
     Parameters
     ----------
     purchases
-        Invoices as `rfm.analysis.metrics.purchases` returns them, in pandas; those after `as_of` are ignored.
-    as_of
-        Day of the forecast. Days are learned from whose following 30 days had ended by then.
+        Invoices, see `rfm.stages.purchases`; those after the run date are ignored.
+    run_date
+        Day of the forecast. Only days are learned from whose following 30 days had ended by then.
     currency
         Sign before amounts in Drivers.
 
     Returns
     -------
-    Frame with CustomerID, Order30, Order60 (probabilities, Order30 ≤ Order60), Orders90, Spend90 and Drivers; empty
-    while the shop is too young, see `first_day`.
+    pd.DataFrame
+        One row per customer; none while the shop is too young, see `first_day`. Order30 is never above Order60.
 
     Notes
     -----
     The total of orders is that of BG/NBD: Fader, P. S., Hardie, B. G. S. and Lee, K. L. (2005). "Counting your customers"
-    the easy way. *Marketing Science* 24(2), 275-284.
+    the easy way: an alternative to the Pareto/NBD model. *Marketing Science* 24(2), 275-284.
 
     Examples
     --------
-    >>> import datetime as dt, numpy as np, pandas as pd
+    >>> import numpy as np
     >>> customer = np.repeat(np.arange(150), 4)
     >>> day = pd.Timestamp("2025-06-01") + pd.to_timedelta((customer * 7 + np.tile([0, 9, 30, 60], 150)) % 120, unit="D")
-    >>> shop = pd.DataFrame({"CustomerID": customer.astype(str), "InvoiceNo": np.arange(600).astype(str),
-    ...                      "TotalPrice": 25.0, "InvoiceDate": day})
-    >>> found = forecast_customers(shop, dt.date(2025, 9, 28))
-    >>> len(found), bool(found["Order30"].between(0, 1).all()), bool((found["Order30"] <= found["Order60"]).all())
-    (150, True, True)
+    >>> shop = pd.DataFrame({"CustomerID": customer.astype(str), "TotalPrice": 25.0, "InvoiceDate": day})
+    >>> found = customer_forecast(shop, dt.date(2025, 9, 28))
+    >>> len(found), bool(found["Order30"].between(0, 1).all())
+    (150, True)
     """
-    history = history_of(purchases, as_of)
-    learned = learn(history, as_of.toordinal())
+    history = history_of(purchases, run_date)
+    today = run_date.toordinal()
+    learned = learn(history, today)
     if learned is None:
-        return pd.DataFrame(columns=["CustomerID", "Order30", "Order60", "Orders90", "Spend90", "Drivers"])
-    state = state_of(history, as_of.toordinal())
-    soon, later = (chance_of_order(learned, state, days).round(DIGITS) for days in (HORIZON, LATER))
+        return TABLES["customer_forecast"].without_rows()
+    now, before = state_of(history, today), state_of(history, today - HORIZON)
+    soon, later = (chance_of_order(learned, now, days).round(DIGITS) for days in (HORIZON, LATER))
+    spend = pd.Series(expected_spend(learned, before, SPEND_DAYS).round(2), before.customer).reindex(now.customer)
     found = {
-        "CustomerID": history.customers[state.customer],
+        "CustomerID": history.customers[now.customer],
+        "UpdateDate": run_date,
         "Order30": soon,
         "Order60": np.maximum(soon, later),
-        "Orders90": expected_orders(learned, state, SPEND_DAYS).round(DIGITS),
-        "Spend90": expected_spend(learned, state, SPEND_DAYS).round(2),
+        "Orders90": expected_orders(learned, now, SPEND_DAYS).round(DIGITS),
+        "Spend90": expected_spend(learned, now, SPEND_DAYS).round(2),
+        "Spend90Before": spend.to_numpy(),  # by what is known today: only the customer has changed since, not the season
+        "Drivers": drivers(learned, now, currency),
     }
-    return pd.DataFrame({**found, "Drivers": drivers(learned, state, currency)})
+    return pd.DataFrame(found)
 
 
 def drivers(learned: Learned, state: State, currency: str) -> list[str]:

@@ -12,8 +12,8 @@ import pandas as pd
 
 from rfm.analysis import forecast as model
 from rfm.analysis.backtest import auc, bootstrap_weights, tied_ranks
-from rfm.analysis.forecast import HORIZON, SPEND_DAYS, History, Learned, State
-from rfm.errors import InputError
+from rfm.analysis.forecast import DIGITS, HORIZON, SPEND_DAYS, History, Learned, State
+from rfm.contracts import TABLES
 
 
 class Rule(StrEnum):
@@ -36,6 +36,7 @@ MEASURES = {
     "error": "Sum of the differences between forecast and actual spend, without signs, divided by the actual spend.",
 }
 COLUMNS = ["way", "horizon", "measure", "against", "value", "low", "high", "days"]
+CURVE = ["Way", "Band", "Customers", "Forecast", "Actual"]
 BANDS = 10
 DRAWS, SEED = 200, 20100
 
@@ -59,12 +60,9 @@ def evaluate(
     """
     last = pd.to_datetime(purchases["InvoiceDate"]).max()
     history = model.history_of(purchases, last.date())
-    orders = list(_tries(history, days, horizon))
-    if not orders:
-        raise InputError(
-            f"0 of {len(days)} days have a forecast and {horizon} days of sales after them (up to {last:%Y-%m-%d}); give "
-            f"an earlier day, or wait until {model.first_day(purchases, last.date()) or 'more customers have bought'}"
-        )
+    orders = list(_tries(history, days, horizon, last.toordinal()))
+    if not orders:  # the shop is too young, or no window has closed
+        return pd.DataFrame(columns=COLUMNS), pd.DataFrame(columns=CURVE)
     weights = bootstrap_weights(len(history.customers), draws, SEED)
     rows = _rows(orders, weights, ("brier", "calibration", "auc", "total"), horizon, Rule.BGNBD)
     if spend := list(_spend(history, days)):
@@ -72,11 +70,28 @@ def evaluate(
     return pd.DataFrame(rows, columns=COLUMNS), reliability(orders)
 
 
-def _tries(history: History, days: Sequence[dt.date], horizon: int) -> Iterator[Tried]:
+def forecast_reliability(purchases: pd.DataFrame, run_date: dt.date) -> pd.DataFrame:
+    """Return ``forecast_reliability``: the forecasts of 30 days ago beside what happened since, by band of probability."""
+    history, day = model.history_of(purchases, run_date), run_date - dt.timedelta(days=HORIZON)
+    tries = list(_tries(history, [day], HORIZON, run_date.toordinal()))
+    table = TABLES["forecast_reliability"]
+    return reliability(tries).assign(UpdateDate=run_date)[table.names] if tries else table.without_rows()
+
+
+def comparison(results: pd.DataFrame) -> pd.DataFrame:
+    """Return value and interval as text, one row per way, one column per measure and horizon."""
+    whole = results[results["against"] == ""]
+    texts = [f"{row.value:.3f} ({row.low:.3f} to {row.high:.3f})" for row in whole.itertuples()]
+    heads = [f"{row.measure}, {row.horizon} days" for row in whole.itertuples()]
+    wide = whole.assign(text=texts, head=heads).pivot(index="way", columns="head", values="text")
+    return wide.reindex(index=whole["way"].unique(), columns=dict.fromkeys(heads)).fillna("").rename_axis(columns=None)
+
+
+def _tries(history: History, days: Sequence[dt.date], horizon: int, until: int) -> Iterator[Tried]:
     """Yield the days that have a forecast and a closed window."""
     for day in days:
         learned = model.learn(history, day.toordinal())
-        if learned is None or day.toordinal() + horizon > history.day.max():
+        if learned is None or day.toordinal() + horizon > until:
             continue
         now, before = model.state_of(history, day.toordinal()), model.state_of(history, day.toordinal() - horizon)
         bought = model.bought_after(history, before, horizon)[0] > 0
@@ -173,6 +188,6 @@ def reliability(tries: Sequence[Tried]) -> pd.DataFrame:
         forecast = np.concatenate([one.ways[way] for one in tries])
         for number, band in enumerate(_bands(forecast)):
             if band.any():
-                means = {"forecast": float(forecast[band].mean()), "actual": float(happened[band].mean())}
-                rows.append({"way": str(way), "band": number / BANDS, "customers": int(band.sum())} | means)
-    return pd.DataFrame(rows)
+                means = {"Forecast": round(float(forecast[band].mean()), DIGITS), "Actual": float(happened[band].mean())}
+                rows.append({"Way": str(way), "Band": number / BANDS, "Customers": int(band.sum())} | means)
+    return pd.DataFrame(rows, columns=CURVE)
