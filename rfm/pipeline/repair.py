@@ -34,7 +34,7 @@ BY_DAY = {*tables.OVER_TIME, CLUSTER_MODELS, tables.FIT_EXCLUSIONS, RUN_WARNINGS
 DAY = "UpdateDate"
 SOME_DAYS = {tables.FIT_EXCLUSIONS, tables.SEGMENT_MOVEMENT, RUN_WARNINGS}  # have no rows of many days, so all are run again
 REFINED = ("silver", "quarantine")
-LOGS = {PIPELINE_RUNS, RELEASED_ROWS}  # no other table has their rows
+LOGS = {PIPELINE_RUNS, RELEASED_ROWS, tables.CAMPAIGNS, tables.CAMPAIGN_MEMBERS}  # no other table has their rows
 
 
 # ── verify ────────────────────────────────────────────────────────────

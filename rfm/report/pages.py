@@ -14,13 +14,16 @@ from rfm import contracts
 from rfm.analysis import figures
 from rfm.analysis.movement import largest_moves
 from rfm.analysis.sales import ACTIVE_DAYS, kpis
+from rfm.analysis.segments.explain import HELD
 from rfm.analysis.segments.profiles import medians_of
-from rfm.analysis.segments.rules import RISK, TIER_OF
-from rfm.pipeline.stages import CLEAN, TABLES_STAND
+from rfm.analysis.segments.rules import RISK, TIER_OF, plain_name
+from rfm.analysis.states import STATES
+from rfm.pipeline.stages import CLEAN, SEGMENT, TABLES_STAND
 from rfm.report import customers, pages_data
 from rfm.report.render import RunTables, drawn, slug
 
 MOST_MOVES = 3
+PRIVATE = "customers"  # value of the overview that names single customers, and stays on it
 MONTH = 30  # days
 KPIS = (  # field of `rfm.analysis.sales.Kpis`, label, form, note
     ("customers", "Customers", "count", "with an order that counts"),
@@ -41,7 +44,10 @@ def overview_page(tables: RunTables) -> dict[str, Any]:
     counts = tables.frame(contracts.DQ_COMPARISON, processing_date=tables.day).set_index("layer")["total_records"]
     arrived, kept = (int(counts.get(layer, 0)) for layer in ("bronze", "silver"))
     renamed = tables.frame(contracts.SEGMENT_STABILITY, UpdateDate=tables.day)["RenamedShare"].dropna()
+    to_call, one_by_one = customers.calls(tables)
     return {
+        "calls": to_call,
+        PRIVATE: one_by_one,
         "kpis": _kpis(tables),
         "entered": moved,
         "moves": largest_moves(moves, MOST_MOVES, tables.currency),
@@ -109,6 +115,7 @@ def segments_page(tables: RunTables) -> dict[str, Any]:
     summary = tables.frame(contracts.SEGMENT_SUMMARY)
     if summary.empty:
         return {"cards": [], "tiers": [], "differ": [], "found": []}
+    states, held = tables.frame(contracts.CUSTOMER_STATES, UpdateDate=tables.day), _held(tables)
     cards = [
         {
             "segment": row["Cluster_Description"],
@@ -120,12 +127,29 @@ def segments_page(tables: RunTables) -> dict[str, Any]:
             "recommendation": row["Cluster_Recommendation"],
             "downloads": customers.downloads(slug(row["Cluster_Description"]), "", int(row["Customers"])),
             "explanation": row["Explanation"] if isinstance(row["Explanation"], str) else "",
+            "fits": _fits(states, row["Cluster_Description"]),
+            "held": held.get(row["Cluster_Description"], ""),
             "typical": {name: [float(row[f"Median{name}"]), float(row[f"Average{name}"])] for name in TYPICAL},
         }
         for row in summary.sort_values("Revenue", ascending=False).to_dict("records")
     ]
     tiers = list(dict.fromkeys(one["tier"] for one in cards))
     return {"cards": cards, "tiers": tiers, "differ": _how_they_differ(tables, summary), "found": _how_they_were_found(tables)}
+
+
+def _fits(states: pd.DataFrame, segment: str) -> dict[str, Any]:
+    """Return how many customers of a segment have numbers of their own that give its name, and how many are in each state."""
+    own = states[states["Segment"] == segment]
+    counts = own["State"].value_counts()
+    each = [{"state": state, "customers": int(counts[state])} for state in STATES if state in counts]
+    return {"own": int((own["OwnSegment"] == plain_name(segment)).sum()), "states": each}
+
+
+def _held(tables: RunTables) -> dict[str, str]:
+    """Return the segments with a cluster that keeps an earlier name, each with the name that its medians alone give."""
+    described = tables.frame(contracts.DESCRIBED_CLUSTERS)
+    kept = [(row[0], row[1].partition(HELD)[2].strip()) for row in described[["Cluster_Description", "Explanation"]].to_numpy()]
+    return {segment: other for segment, other in kept if other}
 
 
 def _how_they_differ(tables: RunTables, summary: pd.DataFrame) -> list[dict[str, Any]]:
@@ -227,7 +251,7 @@ PAGES = (
     Page("index.html", "Overview", "overview.html.j2", overview_page, private=False),
     Page("segments.html", "Segments", "segments.html.j2", segments_page, private=False),
     Page("customers.html", "Customers", "customers.html.j2", customers.customers_page),
-    Page("movement.html", "Movement", "movement.html.j2", movement_page, private=False),
+    Page("movement.html", "Movement", "movement.html.j2", movement_page, after=SEGMENT.name, private=False),
     Page("trade.html", "Trade", "trade.html.j2", pages_data.trade_page, after=CLEAN.name, private=False),
     Page("quality.html", "Quality", "quality.html.j2", pages_data.quality_page, after=CLEAN.name, private=False),
     Page("run.html", "Run", "run.html.j2", pages_data.lineage_page, after="", private=False),

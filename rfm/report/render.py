@@ -24,7 +24,7 @@ from typing import Any
 import pandas as pd
 
 from rfm.analysis import formatting, sales
-from rfm.analysis.figures.style import TIER_COLOURS
+from rfm.analysis.figures.style import STATE_COLOURS, TIER_COLOURS
 from rfm.analysis.segments.rules import AT_RISK
 from rfm.config import Clusters, Rules
 from rfm.contracts import CLUSTERED, LEDGER, SILVER, TABLES
@@ -194,7 +194,9 @@ def assets() -> dict[str, tuple[str, bytes]]:
     """Return name and content of each file that all pages share; its name in the site holds the hash of its content."""
     plotly = files("plotly") / "package_data" / "plotly.min.js"
     found = {path.name: path.read_bytes() for path in (*(TEMPLATE / name for name in OWN), plotly)}
-    found["page.css"] += "".join(f".{slug(tier)} {{ --tier: {colour}; }}\n" for tier, colour in TIER_COLOURS.items()).encode()
+    colours = {"tier": TIER_COLOURS, "state": STATE_COLOURS}
+    rules = (f".{slug(name)} {{ --{kind}: {one}; }}\n" for kind, named in colours.items() for name, one in named.items())
+    found["page.css"] += "".join(rules).encode()
     return {
         name: (name.replace(".", f"-{hashlib.sha256(content).hexdigest()[:10]}.", 1), content) for name, content in found.items()
     }

@@ -17,7 +17,7 @@ from rfm.landing.files import write_file
 from rfm.pipeline.stages import TABLES_STAND
 from rfm.report import customers, notebooks
 from rfm.report.notebooks import FOLDER, convert_notebooks
-from rfm.report.pages import PAGES, Page
+from rfm.report.pages import PAGES, PRIVATE, Page
 from rfm.report.publish import open_site, publishable_files, published_record, reaching_site, read_runs, run_date_of
 from rfm.report.render import RunTables, assets, links, render
 from rfm.settings import Settings
@@ -73,7 +73,7 @@ def with_run(site: Mapping[str, Any], about: Mapping[str, Any], figures: Mapping
 def index_page(site: Mapping[str, Any]) -> str:
     """Return the front page."""
     newest, runs = site["newest"], site["runs"]
-    figures = {"menu": PAGES, "kpis": [], "entered": None, "fresh": {}, **newest.get("figures", {})}
+    figures = {"menu": PAGES, "kpis": [], "calls": {}, "entered": None, "fresh": {}, **newest.get("figures", {})}
     own = {
         "home": "#content",
         "root": f"{newest['run_date']}/",
@@ -133,7 +133,8 @@ def build(settings: Settings, work: Path, record: Mapping[str, Any], parts: Mapp
     for page in PAGES:
         shown = done.get(page.file) or page.build(tables)
         if page == PAGES[0]:
-            (work / FIGURES).write_text(json.dumps(shown | {"fresh": given["fresh"], "brief": True}), encoding="utf-8")
+            of_all = {name: value for name, value in shown.items() if name != PRIVATE}
+            (work / FIGURES).write_text(json.dumps(of_all | {"fresh": given["fresh"], "brief": True}), encoding="utf-8")
             for name, content in write_brief(brief_of(tables, given, shown)).items():
                 (work / name).write_bytes(content)
         (work / page.file).write_text(_page(page, given, shown), encoding="utf-8")

@@ -102,6 +102,23 @@ def test_segment_filter_shows_its_rows_and_is_in_the_address(built, visit):
     tab.wait_for_function(f"() => document.querySelectorAll('.cards > li:not([hidden])').length == {len(summary)}")
 
 
+def test_calls_can_be_filtered_and_open_a_customer(built, visit):
+    states = built.tables.frame("customer_states")
+    calls = states[states["ToCall"].astype(bool) & (states["AtStake"] >= 200)]
+    segment = calls["Segment"].value_counts().index[0]
+    wanted = calls[calls["Segment"] == segment].sort_values(["AtStake", "CustomerID"], ascending=[False, True])
+    tab = visit(built.address("index.html")).tab
+    tab.fill("input[name=size]", "200")
+    tab.select_option("select[name=segment]", segment)
+    lines = tab.locator(".calls tbody tr:visible")
+    assert lines.locator("th").all_inner_texts() == wanted["CustomerID"].tolist()
+    said = tab.locator(".filters output").inner_text()
+    assert said.startswith(f"{len(wanted):,} of {int(states['ToCall'].sum()):,} customers, ")
+    assert amount(said.split(",", 1)[1]) == round(wanted["AtStake"].sum())
+    lines.locator("a").first.click()
+    assert tab.locator("#one-title").inner_text() == f"Customer {wanted['CustomerID'].iloc[0]}"
+
+
 def test_segment_link_opens_its_card_and_back_returns(built, visit):
     tab = visit(built.address("index.html")).tab
     name = tab.locator(".segments h3 a").last.inner_text()
@@ -122,7 +139,7 @@ def test_customer_pages_show_the_rows_of_the_tables(built, visit):
     shown = {row[0]: row for row in rows(tab, ".grid")}
     assert len(shown) == min(50, len(wanted))
     for one, row in shown.items():
-        assert (row[1], amount(row[3]), amount(row[5])) == (segment, wanted["Recency"][one], float(wanted["Monetary"][one]))
+        assert (row[1], amount(row[4]), amount(row[6])) == (segment, wanted["Recency"][one], float(wanted["Monetary"][one]))
     tab.fill("input[name=q]", next(iter(shown)))
     assert [row[0] for row in rows(tab, ".grid")] == [next(iter(shown))]
     tab.locator(".grid tbody a").click()
