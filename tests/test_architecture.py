@@ -52,11 +52,12 @@ ROAD = {  # a part of `analysis`: its neighbours along the road of the data
     "clustering": {"metrics", "outliers"},
     "segments": {"clustering", "formatting", "outliers"},
     "movement": {"clustering", "metrics", "segments"},
-    "states": {"formatting", "segments"},
+    "states": {"forecast", "formatting", "segments"},
     "quality": {"formatting"},
     "backtest": {"formatting"},
     "forecast": {"backtest", "formatting"},
     "formatting": set(),
+    "experiments": {"formatting"},
     "figures": {"formatting", "outliers"},
 }
 OWNERS = {  # library: the modules or folders that import it, and nobody else
@@ -78,7 +79,7 @@ OWNERS = {  # library: the modules or folders that import it, and nobody else
     "matplotlib": {"analysis.figures.clusters", "analysis.figures.diagnostics", "report.brief"},
     "sklearn": {"analysis.clustering", "analysis.forecast", "analysis.movement", "analysis.segments.alternatives"},
     "threadpoolctl": {"analysis.clustering", "analysis.forecast"},
-    "scipy": {"analysis.clustering", "analysis.forecast"},
+    "scipy": {"analysis.clustering", "analysis.experiments", "analysis.forecast"},
     "clvkit": {"analysis.backtest"},
     "python_calamine": {"datasets.online_retail", "landing.sheets"},
     "narwhals": {"analysis", "lake.spark", "lake.tables"},

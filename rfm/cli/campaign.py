@@ -42,15 +42,13 @@ def campaign(
     with its interval, is shown once the days are over. `show` says what is known, and with --out writes the list again.
     `close` ends a campaign. `--json` prints the `campaigns` with their newest `results`.
     """
-    if action not in ACTIONS or form not in FORMATS:
-        wrong, known = (action, ACTIONS) if action not in ACTIONS else (form, FORMATS)
-        raise SettingsError(f"{wrong}: is none of {', '.join(known)}")
-    if bool(name) != (action != "list"):
-        raise SettingsError(f"campaign {action}: {'takes no' if name else 'needs a'} NAME")
+    _check_words(action, name, form, out)
     from rfm.lake import open_lake_log
     from rfm.pipeline import campaigns
     from rfm.pipeline.schedule import locked
 
+    if out:
+        campaigns.check_export(form, contacts)
     lake = open_lake_log(settings, "`rfm campaign`")
     with locked(settings, "`rfm campaign`") if action in ("new", "close") else nullcontext():
         if action == "new":
@@ -66,6 +64,15 @@ def campaign(
         print_json({"campaigns": about})
     elif action != "new":
         screen.print(*(line for one in about for line in campaigns.described(lake, one, settings)), sep="\n", markup=False)
+
+
+def _check_words(action: str, name: str, form: str, out: str) -> None:
+    """Raise SettingsError for words that do not fit together."""
+    if action not in ACTIONS or form not in FORMATS:
+        wrong, known = (action, ACTIONS) if action not in ACTIONS else (form, FORMATS)
+        raise SettingsError(f"{wrong}: is none of {', '.join(known)}")
+    if bool(name) != (action != "list") or (out and not name):
+        raise SettingsError(f"campaign {action}: {'takes no' if name else 'needs a'} NAME")
 
 
 def _share(text: str) -> float:

@@ -21,6 +21,7 @@ import polars as pl
 import pyarrow as pa
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
+from rfm.config import VERSION
 from rfm.contracts import TABLES, Table, conform
 from rfm.errors import REPAIR, ContractError, InputError, as_user_error, explain_cloud_error, friendly_io_errors
 from rfm.landing.files import S3, filesystem
@@ -196,7 +197,8 @@ def _moved_on(path: str, version: int) -> bool:
 CHUNK_ROWS = 250_000
 TRIES = 20
 # A commit does not clean the log, which costs more the longer the log: `optimize` does that.
-LEAN: dict[str, Any] = {"post_commithook_properties": deltalake.PostCommitHookProperties(cleanup_expired_logs=False)}
+LEAN = deltalake.PostCommitHookProperties(cleanup_expired_logs=False)
+MARK, MARKED = "userMetadata", f"rfm {VERSION}"  # in each commit of rows, which tells it from one of another program
 Rows: TypeAlias = pl.DataFrame | pl.LazyFrame | Iterable[pa.Table]
 Result = TypeVar("Result")
 
@@ -249,6 +251,12 @@ def sql_equals(column: str, value: dt.date | str | list[str] | list[dt.date], es
     return f"{column} IN ({quoted})" if isinstance(value, list) else f"{column} = {quoted}"
 
 
+def commit_of(*ids: deltalake.Transaction) -> dict[str, Any]:
+    """Return how rows are committed: with our mark, and with the ids of what is written."""
+    properties = deltalake.CommitProperties(custom_metadata={MARK: MARKED}, app_transactions=list(ids))
+    return {"commit_properties": properties, "post_commithook_properties": LEAN}
+
+
 @contextmanager
 def writing(path: str) -> Iterator[None]:
     """Turn an error of the disk or the server into one line; what was committed before stays."""
@@ -294,6 +302,15 @@ def optimize(handles: TableCache, name: str, retain_days: int = RETAIN_DAYS) -> 
     handles.forget(name)
     removed += _sweep(handles.path(name), retain_days)
     return {"before": before, "after": len(handles.existing(name).file_uris()), "removed": removed}
+
+
+def restore(table: deltalake.DeltaTable, version: int) -> bool:
+    """Give a table the rows of an earlier version again; return False if some of them are gone."""
+    try:
+        table.restore(version, **commit_of())
+    except DeltaError:
+        return False
+    return True
 
 
 def maintain(handles: TableCache, every: int, retain_days: int = RETAIN_DAYS, names: Iterable[str] = TABLES) -> list[str]:

@@ -25,7 +25,7 @@ import pyarrow as pa
 from rfm.contracts import BRONZE, SILVER, TABLES, Table, conform
 from rfm.errors import ContractError, InputError, SettingsError, first_line
 from rfm.lake import delta, ingest
-from rfm.lake.delta import IN_SPARK, arrow_schema, sql_equals
+from rfm.lake.delta import IN_SPARK, MARK, MARKED, arrow_schema, sql_equals
 from rfm.lake.tables import Lake, State, WriteResult, files_due, newest_per_order
 from rfm.settings import Settings, is_catalog_name
 
@@ -99,7 +99,7 @@ class Cluster:
         """Replace the rows that meet a condition, or all, in one commit."""
         frame = self._conform(table, rows)
         if not self.named:
-            writer = frame.write.format("delta").mode("overwrite")
+            writer = frame.write.format("delta").mode("overwrite").option(MARK, MARKED)
             (writer.option("replaceWhere", where) if where else writer).save(f"{self.home}/{table.name}")
             return
         view = f"rfm_{uuid4().hex}"  # tables are written several at once

@@ -21,7 +21,7 @@ import polars as pl
 from rfm.contracts import BRONZE, LEDGER, SILVER, TABLES, conform
 from rfm.errors import InputError, friendly_io_errors
 from rfm.lake import delta
-from rfm.lake.delta import CHUNK_ROWS, LEAN, Rows, Stream, TableCache, retried, scan, sql_equals, writing
+from rfm.lake.delta import CHUNK_ROWS, Rows, Stream, TableCache, commit_of, retried, scan, sql_equals, writing
 from rfm.landing.files import filesystem
 
 if TYPE_CHECKING:
@@ -131,10 +131,9 @@ def _write(table: deltalake.DeltaTable, name: str, rows: Rows, ids: list[deltala
     how: dict[str, Any] = {"mode": "append"}
     if replaced:
         how = {"mode": "overwrite", "predicate": sql_equals("source_file", replaced)}
-    how |= {"commit_properties": deltalake.CommitProperties(app_transactions=ids), "writer_properties": ROW_GROUPS, **LEAN}
     try:
         with writing(table.table_uri.removeprefix("file://")):
-            deltalake.write_deltalake(table, stream.reader(), **how)
+            deltalake.write_deltalake(table, stream.reader(), writer_properties=ROW_GROUPS, **how, **commit_of(*ids))
     except Exception as error:
         raise (stream.refusal or error) from None
     return stream.rows
@@ -265,10 +264,9 @@ class Lake:
             unchanged = predicate and frame.is_empty() and self.read(name, **equal).head(1).collect().is_empty()
             if not unchanged:  # no rows in the place of no rows need no commit
                 # of two writers that replace all of an empty table at once, delta-rs would keep the rows of both
-                turn = deltalake.CommitProperties(app_transactions=[deltalake.Transaction("replace", table.version() + 1)])
-                how = LEAN if predicate else {**LEAN, "commit_properties": turn}
+                turn = [] if predicate else [deltalake.Transaction("replace", table.version() + 1)]
                 with writing(f"{self.url}/{name}"):
-                    deltalake.write_deltalake(table, frame, mode="overwrite", predicate=predicate, **how)
+                    deltalake.write_deltalake(table, frame, mode="overwrite", predicate=predicate, **commit_of(*turn))
             return len(frame)
 
         return retried(attempt)

@@ -21,11 +21,11 @@ import polars as pl
 from rfm.contracts import CLUSTER_MODELS, DAILY_VOLUME, LEDGER, OVER_TIME, PIPELINE_RUNS, RELEASED_ROWS, SILVER, TABLES
 from rfm.errors import REPAIR, ContractError, InputError, friendly_io_errors
 from rfm.lake import ingest
-from rfm.lake.delta import LEFTOVER
+from rfm.lake.delta import LEFTOVER, MARK, commit_of, restore
 from rfm.lake.tables import Lake
 from rfm.landing.files import filesystem, write_file
 
-NOTE = "tables.json"  # in the lake: version, rows and data files of each table, and the models, at the end of the last run
+NOTE = "tables.json"  # in the lake: id, version, rows and data files of each table, and the models, at the end of the last run
 MODELS, ASIDE = "models", "damaged"  # folders of the lake
 LOG = "_delta_log/"
 GROWING = {*OVER_TIME, CLUSTER_MODELS, RELEASED_ROWS, PIPELINE_RUNS}  # tables that no run takes rows from
@@ -169,13 +169,14 @@ def note_tables(lake: Lake, from_scratch: bool = False) -> None:
 
 def _noted(lake: Lake, name: str, files: Mapping[str, Stored], before: dict[str, Any] | None) -> dict[str, Any] | None:
     """Return what is to be noted of a table."""
-    if before and before["log"] == _log_of(files):
+    if before and "id" in before and before["log"] == _log_of(files):
         return before
     if not (table := lake.open(name)):
         return None
     live, version = _live(table), table.version()
     tag = _tag(lake.url, name, files, version)
-    return {"version": version, "rows": table.count(), "commit": tag, "log": _log_of(files), "files": live}
+    known = {"id": table.metadata().id, "version": version, "rows": table.count()}
+    return known | {"commit": tag, "log": _log_of(files), "files": live}
 
 
 def _live(table: Any) -> dict[str, int]:
@@ -217,6 +218,8 @@ def lost_files(wanted: Mapping[str, int], files: Mapping[str, Stored]) -> list[s
 def _unlike_noted(lake: Lake, name: str, files: Mapping[str, Stored], table: Any, noted: Mapping[str, Any]) -> str:
     """Return how a table lacks what the last run left in it, as text."""
     version, left = table.version(), noted["version"]
+    if is_another(table, noted):
+        return "is another table than the last run left, as of another lake"
     if version < left:
         return f"is at version {version}, but the last run left version {left}: its newest commits are gone"
     tag = _tag(lake.url, name, files, left)
@@ -224,10 +227,40 @@ def _unlike_noted(lake: Lake, name: str, files: Mapping[str, Stored], table: Any
         return f"version {left} is not the one that the last run left"
     if unlike := unlike_contract(name, table):
         return unlike
+    if strange := by_others(lake.url, name, files, noted):
+        return f"another program changed its rows, in version {strange[0]}" + (" and later" if strange[1:] else "")
     rows = table.count()
     if rows != noted["rows"] and version == left or rows < noted["rows"] and name in GROWING:
         return f"holds {rows:,} rows, but the last run left {noted['rows']:,}"
     return ""
+
+
+def is_another(table: Any, noted: Mapping[str, Any]) -> bool:
+    """Return True if a table is not the one that was noted; Delta gives each an id when it is made."""
+    return "id" in noted and noted["id"] != table.metadata().id  # notes of earlier versions have none
+
+
+def by_others(url: str, name: str, files: Mapping[str, Stored], noted: Mapping[str, Any]) -> list[int]:
+    """Return the versions since the last run that other programs made, without those that left all rows as they were."""
+    since = noted["version"] if "id" in noted else newest_commit(files)  # earlier versions of rfm did not mark their commits
+    return [version for version, ours in _changes(url, name, files, since) if not ours]
+
+
+def _changes(url: str, name: str, files: Mapping[str, Stored], since: int | None) -> Iterator[tuple[int, bool]]:
+    """Yield the commits after a version that changed rows, and whether they have our mark."""
+    system, root = filesystem(url)
+    commits = sorted(path for path in files if COMMIT.fullmatch(path) and (since is None or path > _commit(since)))
+    for path in commits:
+        with friendly_io_errors(f"{url}/{name}: its log cannot be read"):
+            lines = system.cat_file(f"{root}/{name}/{path}").splitlines()
+        try:
+            actions = [one for line in lines for one in json.loads(line).items()]
+            changed = any(kind in ("add", "remove") and one.get("dataChange", True) for kind, one in actions)  # not joined files
+            ours = str(dict(actions).get("commitInfo", {}).get(MARK)).startswith("rfm ")
+        except (ValueError, AttributeError):
+            changed, ours = True, False
+        if changed:
+            yield int(path.removeprefix(LOG).partition(".")[0]), ours
 
 
 def unlike_contract(name: str, table: Any) -> str:
@@ -277,23 +310,20 @@ def _of_ledger(lake: Lake, files: int) -> list[Damage]:
 def compare_rows(lake: Lake) -> list[Damage]:
     """Return where layers and ledger differ file by file, in rows, and silver in money from what was counted of it."""
     found = [Damage(name, wrong) for name, wrong in ingest.differences(lake, each=True)[1]]
-    if len(odd := odd_files(lake)):
-        one = odd.row(0, named=True)
-        said = (
-            f"{one['rows']:,} rows worth {one['money']:,} of {one['source_file']}, but {one['lines']:,} worth {one['revenue']:,}"
-        )
-        found.append(Damage(SILVER, f"holds {said} were counted ({len(odd)} such file(s))"))
+    for file, _, money, _, revenue in (odd := odd_files(lake)).head(1).rows():
+        said = f"holds {money:,} of {file}, but {revenue:,} were counted ({len(odd)} such file(s))"
+        found.append(Damage(SILVER, said))
     return found
 
 
 def odd_files(lake: Lake) -> pl.DataFrame:
-    """Return the files of which silver has other rows or money than were counted when they were cleaned."""
+    """Return the files of which silver has other money than was counted in as many rows; the next run counts other rows."""
     sums = [pl.len().alias("rows"), pl.col("TotalPrice").sum().alias("money")]
     silver = lake.read(SILVER).group_by("source_file").agg(*sums)
     wanted = [pl.col("lines").sum(), pl.col("revenue").sum()]
     counted = lake.read(DAILY_VOLUME).group_by("source_file").agg(*wanted)
-    both = silver.join(counted, on="source_file", how="full", coalesce=True).with_columns(pl.exclude("source_file").fill_null(0))
-    return both.filter((pl.col("rows") != pl.col("lines")) | (pl.col("money") != pl.col("revenue"))).sort("source_file").collect()
+    both = silver.join(counted, on="source_file").filter(pl.col("rows") == pl.col("lines"))
+    return both.filter(pl.col("money") != pl.col("revenue")).sort("source_file").collect()
 
 
 # ── set aside ────────────────────────────────────────────────────────────
@@ -310,18 +340,32 @@ def set_aside(url: str, path: str) -> str:
 
 def make_readable(url: str, name: str) -> list[str]:
     """Set aside what keeps a table from being read: a commit, checkpoints, data files, at the worst its folder; say what."""
-    files = list_files(url).get(name, {})
+    there = list_files(url)
+    files, noted = there.get(name, {}), read_note(url, there)[0]["tables"].get(name, {})
     done = [set_aside(url, f"{name}/{path}") for path, stored in files.items() if COMMIT.fullmatch(path) and not stored.size]
     checkpoints = sorted((path for path in files if path.startswith(LOG) and "checkpoint" in path), reverse=True)
     while files and (table := _opened(url, name)) is None and checkpoints:
         done.append(set_aside(url, f"{name}/{checkpoints.pop(0)}"))
-    if files and (table is None or unlike_contract(name, table)):
+    if files and (table is None or unlike_contract(name, table) or is_another(table, noted)):
         return [*done, set_aside(url, name)]
     if lost := lost_files(_live(table), files) if files else []:
         done += [set_aside(url, f"{name}/{path}") for path in lost if path in files]
-        table.repair()  # its log no longer names them
+        table.repair(**commit_of())  # its log no longer names them
         done += [f"{name}/{path} (gone)" for path in lost if path not in files]
     return done
+
+
+def take_back(url: str, name: str) -> int | None:
+    """Undo what other programs did to a table's rows since the last run; return the version, -1 if it cannot be, or None."""
+    there = list_files(url)
+    files, noted = there.get(name, {}), read_note(url, there)[0]["tables"].get(name, {})
+    table = _opened(url, name) if noted and files else None
+    strange = by_others(url, name, files, noted) if table and not is_another(table, noted) else []
+    if not table or not strange:
+        return None
+    last = strange[0] - 1
+    theirs_alone = len(strange) == len(list(_changes(url, name, files, last)))  # a run may have built on their rows
+    return last if theirs_alone and restore(table, last) else -1
 
 
 def lost_spans(url: str, name: str, column: str) -> list[tuple[Any, Any]]:

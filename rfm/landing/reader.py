@@ -22,6 +22,7 @@ from rfm.landing.files import LandingFile, date_in, filesystem, is_cut, still_ar
 
 WHOLE_BYTES = 32 << 20  # rows of a file that are held at once
 BATCH_BYTES = 64 << 20
+PANIC = "PanicException"  # what each library written in Rust raises where it fails: a class of its own, and no Exception
 THREADS = 2  # files read at once: one is fetched while another is parsed
 
 
@@ -229,9 +230,11 @@ class Reading:
                 return Waiting(f"{name}: {why}; left for the next run")
         except InputError as error:
             return why_not_read(name, error)
-        except (KeyboardInterrupt, SystemExit, RfmError):  # a wrong setting is no fault of the file
+        except RfmError:  # a wrong setting is no fault of the file
             raise
-        except BaseException as error:  # also what a library written in Rust raises; one file never stops the others
+        except BaseException as error:  # one file never stops the others
+            if not isinstance(error, Exception) and type(error).__name__ != PANIC:  # Ctrl-C, the end of the process
+                raise
             if explain_cloud_error(error):  # a bucket out of reach stops the run
                 raise as_user_error(error, f"{self.landing}: {name} cannot be read") from None
             return why_not_read(name, error)

@@ -13,7 +13,7 @@ import pandas as pd
 
 from rfm.analysis.cleaning import judge, severities_of
 from rfm.analysis.formatting import count, exact_amount
-from rfm.analysis.quality import baseline, tables
+from rfm.analysis.quality import anomalies, baseline, tables
 from rfm.analysis.quality.baseline import Facts, LeftOut, Orders, Totals
 from rfm.analysis.quality.gate import QuarantineReason, guard, money_flow, set_aside
 from rfm.analysis.quality.gate import quarantine_reasons as reasons
@@ -147,7 +147,7 @@ FAULTS = {  # of orders
 
 def doubt(trial: DryRun, about: str, said: str, amount: Decimal, share: float = 0.0) -> Finding:
     """Return a finding that weighs as its money, or its share of customers or orders: less than `DOUBT` is only a note."""
-    return Finding("note" if abs(amount) < trial.limit and share < baseline.DOUBT else "mend", about, said, abs(amount))
+    return Finding("note" if abs(amount) < trial.limit and share < anomalies.DOUBT else "mend", about, said, abs(amount))
 
 
 def trial_findings(trial: DryRun, today: dt.date) -> Iterator[Finding]:
@@ -306,7 +306,7 @@ class DryRun:
     @property
     def limit(self) -> Decimal:
         """Money from which a doubt matters."""
-        return max((baseline.DOUBT * self.revenue).quantize(CENT), CENT)
+        return max((anomalies.DOUBT * self.revenue).quantize(CENT), CENT)
 
     @property
     def days(self) -> list[dt.date]:

@@ -126,12 +126,12 @@ class _Latest:
         return self.kept[name].filter(**wanted).to_pandas(use_pyarrow_extension_array=True)
 
     def close(self) -> None:
-        """Write all kept tables at once, then those of the last stage."""
-        last_stage = self.kept.pop(STATE.name, None)
+        """Write all kept tables at once, then those of the single customer."""
+        write_each = self.kept.pop(STATE.name, None)
         if self.kept:
             self.lake.replace_each(self.kept)
-        if last_stage:
-            last_stage(self.lake)
+        if write_each:
+            write_each(self.lake)
 
 
 def kept_latest(lake: Lake) -> _Latest:
@@ -180,11 +180,7 @@ def from_gold(settings: Settings, lake: Any, run_date: dt.date, refit: bool = Fa
     to_gold(settings, lake, run_date)
     to_clusters(settings, lake, run_date, refit)
     headline = to_segments(settings, lake, run_date)
-    states = partial(to_states, settings, run_date=run_date)
-    if isinstance(lake, _Latest):  # no later day reads them, so those of the last day are enough
-        lake.kept[STATE.name] = states
-    else:
-        states(lake)
+    to_states(settings, lake, run_date)
     return headline
 
 
@@ -227,14 +223,20 @@ def to_segments(settings: Settings, lake: Lake, run_date: dt.date) -> str:
     return headline(tables[SEGMENT_SUMMARY], settings.shop.currency)
 
 
-def to_states(settings: Settings, lake: Lake, run_date: dt.date, silver: Any = None) -> None:
+def to_states(settings: Settings, lake: Any, run_date: dt.date, silver: Any = None) -> None:
     """Run the stage of notebook 6, on the rows of silver if they are given."""
     bought = stages.purchases(lake.read(SILVER, until=run_date) if silver is None else silver, settings, run_date)
+    if isinstance(lake, _Latest):  # no later day reads these tables, so those of the last day are enough
+        lake.kept[STATE.name] = partial(_write_each, settings, bought, run_date)
+    else:
+        _write_each(settings, bought, run_date, lake)
+    stages.measure_campaigns(lake, bought, run_date)
+
+
+def _write_each(settings: Settings, bought: pd.DataFrame, run_date: dt.date, lake: Lake) -> None:
+    """Write the tables of the single customer."""
     customers = lake.frame(DESCRIBED_CUSTOMERS, UpdateDate=run_date)
-    forecast = stages.customer_forecast(bought, settings, run_date)
-    states = stages.customer_states(customers, bought, forecast, settings, run_date)
-    came_true = stages.forecast_reliability(bought, run_date)
-    lake.replace_each(dict(zip(STATE.writes, (states, forecast, came_true), strict=True)))
+    lake.replace_each(stages.state_customers(customers, bought, settings, run_date))
 
 
 REPEATED = (stages.MEASURE, stages.CLUSTER, stages.SEGMENT)  # the states read nothing that these do not

@@ -14,11 +14,11 @@ import pandas as pd
 
 from rfm.analysis import experiments
 from rfm.analysis.experiments import HELD, WRITTEN
-from rfm.analysis.formatting import amount, count, escape_formulas, share
-from rfm.contracts import CAMPAIGN_MEMBERS, CAMPAIGN_RESULTS, CAMPAIGNS, CUSTOMER_STATES, SILVER, TABLES
+from rfm.analysis.formatting import escape_formulas
+from rfm.analysis.metrics import collected_purchases
+from rfm.contracts import CAMPAIGN_MEMBERS, CAMPAIGN_RESULTS, CAMPAIGNS, CUSTOMER_STATES, SILVER, TABLES, arrow_typed
 from rfm.errors import InputError, SettingsError, first_line, unknown
 from rfm.lake import Lake
-from rfm.pipeline import stages
 from rfm.settings import Settings
 
 ID, ADDRESS = "CustomerID", "Email"
@@ -74,12 +74,13 @@ def new(settings: Settings, lake: Lake, name: str, choice: Choice, holdout: floa
     }
     lake.replace(CAMPAIGN_MEMBERS, members, Campaign=name)
     lake.replace(CAMPAIGNS, _rows(CAMPAIGNS, [about]), Campaign=name)  # last: a campaign that is listed has its members
-    return before_the_start(about, arms.to_dict())
+    return experiments.before_the_start(about, arms.to_dict())
 
 
 def _rows(table: str, rows: list[dict[str, Any]]) -> pd.DataFrame:
-    """Return rows as a frame of a table's columns."""
-    return pd.DataFrame(rows, columns=TABLES[table].names, dtype=object)
+    """Return rows as a frame with a table's columns and types, also where all values of a column are missing."""
+    types = arrow_typed(TABLES[table], pd.DataFrame()).dtypes
+    return pd.DataFrame(rows, dtype=object).astype(types)[types.index.tolist()]
 
 
 def chosen(states: pd.DataFrame, choice: Choice, taken: set[str]) -> pd.DataFrame:
@@ -105,7 +106,8 @@ def running_members(lake: Lake) -> set[str]:
 
 def _expected(lake: Lake, settings: Settings, customers: pd.DataFrame, start: dt.date, days: int) -> pd.DataFrame:
     """Return CustomerID, OrderExpected and SpendExpected of customers for a window; without a forecast, what is usual."""
-    bought = stages.purchases(lake.read(SILVER, until=start), settings, start)
+    pattern = settings.rules.stock_code_pattern
+    bought = collected_purchases(lake.read(SILVER, until=start), start, stock_code_pattern=pattern)
     before = start - dt.timedelta(days=days)
     earlier = bought.loc[pd.to_datetime(bought["InvoiceDate"]) <= pd.Timestamp(before), [ID]].drop_duplicates()
     usual = float(experiments.outcomes(earlier, bought, before, start)["Bought"].mean()) if len(earlier) else 0.0
@@ -114,23 +116,22 @@ def _expected(lake: Lake, settings: Settings, customers: pd.DataFrame, start: dt
 
 
 # ── measure ────────────────────────────────────────────────────────────
-def measure(lake: Lake, settings: Settings, run_date: dt.date) -> int:
+def measure(lake: Lake, bought: pd.DataFrame, run_date: dt.date) -> int:
     """Measure the campaigns that have begun and are not closed; write their results of a run and return their number."""
     every = lake.frame(CAMPAIGNS)
     begun = every[(every["Start"] < run_date) & (every["Closed"].isna() | (every["Closed"] > run_date))]
     if begun.empty:
         return 0
-    bought = stages.purchases(lake.read(SILVER, until=run_date), settings, run_date)
     members = lake.frame(CAMPAIGN_MEMBERS, Campaign=begun["Campaign"].tolist())
-    found = []
+    found: list[dict[str, Any]] = []
     for about in begun.to_dict("records"):
         over, own = run_date >= about["Ends"], members[members["Campaign"] == about["Campaign"]]
         happened = experiments.outcomes(own, bought, about["Start"], min(run_date, about["Ends"]))
-        results = experiments.uplift(happened).assign(Campaign=about["Campaign"], UpdateDate=run_date)
-        if not over:  # looked at every day, chance alone would show an effect on some day
-            results[["Uplift", "Low", "High"]] = None
-        found.append(results[TABLES[CAMPAIGN_RESULTS].names].astype(object))
-    lake.replace(CAMPAIGN_RESULTS, pd.concat(found, ignore_index=True), UpdateDate=run_date)
+        # looked at every day, chance alone would show an effect on some day
+        withheld = {} if over else dict.fromkeys(("Uplift", "Low", "High"))
+        key = {"Campaign": about["Campaign"], "UpdateDate": run_date}
+        found += [row | key | withheld for row in experiments.uplift(happened).to_dict("records")]
+    lake.replace(CAMPAIGN_RESULTS, _rows(CAMPAIGN_RESULTS, found), UpdateDate=run_date)
     return len(begun)
 
 
@@ -160,44 +161,12 @@ def _plain(rows: pd.DataFrame) -> list[dict[str, Any]]:
     return rows.astype(object).where(rows.notna(), None).to_dict("records")
 
 
-# ── in words ────────────────────────────────────────────────────────────
-def before_the_start(about: Mapping[str, Any], arms: Mapping[str, int]) -> str:
-    """Return what a list can find."""
-    people = f"{about['Customers']:,} customers: {arms[WRITTEN]:,} to write to, {arms[HELD]:,} held out"
-    expected = f"without a campaign {share(about['Expected'])} of them would order until {about['Ends']}"
-    return f"{people}; {expected}; a change of {100 * about['Smallest']:.1f} points or more is found four times in five"
-
-
 def described(lake: Lake, about: Mapping[str, Any], settings: Settings) -> list[str]:
     """Return a campaign and what is known of it, in lines."""
-    arms = lake.frame(CAMPAIGN_MEMBERS, Campaign=about["Campaign"])["Arm"].value_counts()
-    until = f"closed on {about['Closed']}" if about["Closed"] else f"until {about['Ends']}"
-    head = f"{about['Campaign']}: from {about['Start']} {until}; {about['Selection'] or 'all customers'}"
-    said = [before_the_start(about, arms.to_dict()), *in_words(about, int(arms[WRITTEN]), settings.shop.currency)]
+    arms = lake.frame(CAMPAIGN_MEMBERS, Campaign=about["Campaign"])["Arm"].value_counts().to_dict()
+    head = f"{about['Campaign']}: {experiments.window(about)}; {about['Selection'] or 'all customers'}"
+    said = [experiments.before_the_start(about, arms), *experiments.result_in_words(about, arms[WRITTEN], settings.shop.currency)]
     return [head, *(f"  {line}" for line in said)]
-
-
-def in_words(about: Mapping[str, Any], written: int, currency: str) -> list[str]:
-    """Return what is known of a campaign, from its newest results."""
-    if not about["Results"]:
-        return [f"not measured yet; the first run after {about['Start']} measures it"]
-    bought, revenue = (next(row for row in about["Results"] if row["Measure"] == name) for name in ("Bought", "Revenue"))
-    so_far = (
-        f"{share(bought['Written'])} of those written to have ordered, {share(bought['HeldOut'])} of those held out; "
-        f"{amount(revenue['Written'], currency)} and {amount(revenue['HeldOut'], currency)} per customer"
-    )
-    if bought["Uplift"] is None:
-        left = count((about["Ends"] - bought["UpdateDate"]).days, "more day")
-        return [so_far, f"not yet sure: {left} until {about['Ends']}; a difference that is read earlier would mislead"]
-    points = [f"{100 * bought[end]:+.1f}".replace("-", "−") for end in ("Uplift", "Low", "High")]
-    none = f"it may have done nothing; such a list finds a change of {100 * about['Smallest']:.1f} points or more"
-    verdict = none if bought["Low"] <= 0 <= bought["High"] else "it changed how many order"
-    earned = [amount(revenue[end] * written, currency) for end in ("Uplift", "Low", "High")]
-    return [
-        so_far,
-        f"uplift {points[0]} points of customers who order (95 % interval {points[1]} to {points[2]}): {verdict}",
-        f"earned {earned[0]} in all (95 % interval {earned[1]} to {earned[2]}), before what it cost",
-    ]
 
 
 # ── the list ────────────────────────────────────────────────────────────
@@ -221,6 +190,14 @@ def export(lake: Lake, name: str, out: str, form: str, contacts: str = "") -> in
     except OSError as error:
         raise InputError(f"{out}: cannot be written ({first_line(error)}); name another file") from None
     return len(rows)
+
+
+def check_export(form: str, contacts: str) -> None:
+    """Raise SettingsError for a mail program's format without addresses."""
+    if ADDRESS in FORMATS[form] and not contacts:
+        raise SettingsError(
+            f"--format {form}: needs an address per customer; give --contacts FILE with columns {ID} and {ADDRESS}"
+        )
 
 
 def _contacts(path: str) -> pd.DataFrame:

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 from rfm.config import OnDone, OnFailure
 from rfm.contracts import EXPECTATION_RESULTS, LEDGER
-from rfm.errors import LEAST, StageError, first_line, printable, redact
+from rfm.errors import LEAST, StageError, first_line, in_words, printable, redact
 from rfm.lake import Lake, kernel_environment, open_lake, verify
 from rfm.lake.tables import rows_added
 from rfm.pipeline import lineage, notebooks, run_record, stages
@@ -90,18 +90,25 @@ def _run_stages(
     for stage in STAGES:
         on_begin(stage)
         with watch.stage(stage) as noted:
-            started = time.monotonic()
-            with kernels.kernel(last=stage == STAGES[-1]) as kernel:
-                waited = time.monotonic() - started
-                notebook = Path(settings.notebooks) / f"{stage.name}.ipynb"
-                noted.error, spent = execute(notebook, work, given[stage.name], kernel)
+            started = waited = time.monotonic()
+            try:
+                with kernels.kernel(last=stage == STAGES[-1]) as kernel:
+                    waited = time.monotonic()
+                    notebook = Path(settings.notebooks) / f"{stage.name}.ipynb"
+                    noted.error, spent = execute(notebook, work, given[stage.name], kernel)
+            except OSError as error:  # as where the disk of the temporary folder is full
+                noted.error, spent = in_words(error) or first_line(error), {}
             noted.seconds, noted.status = round(time.monotonic() - started, 2), "failed" if noted.error else "done"
-            noted.spent = spent | {"kernel": round(spent.get("kernel", 0.0) + waited, 3)}
+            noted.spent = spent | {"kernel": round(spent.get("kernel", 0.0) + waited - started, 3)}
         on_stage(noted.to_json())
         if noted.error:
             record.status = "failed"
-            kept = run_record.keep_notebooks(work, record, settings.reports)
             failed = f"{record.run_date}: stage {stage.name} failed: {noted.error}"
+            try:
+                kept = run_record.keep_notebooks(work, record, settings.reports)
+            except OSError as error:
+                why = in_words(error) or first_line(error)
+                raise StageError(f"{failed}; its notebook cannot be kept in {settings.reports} ({why})") from None
             raise StageError(f"{failed}; its notebook: {kept}/{stage.name}.ipynb")
         worker.tell("build_parts", record.to_json())
     record.status = "done"

@@ -25,7 +25,7 @@ from rfm.config import RAW, severities
 from rfm.contracts import QUARANTINE, RELEASED_ROWS, SILVER, TABLES, conform
 from rfm.errors import ContractError, InputError, SettingsError, first_line
 from rfm.lake import ingest, open_lake_log
-from rfm.lake.delta import retried, sql_equals
+from rfm.lake.delta import commit_of, retried, sql_equals
 from rfm.lake.tables import Lake
 from rfm.landing.decode import mask_of, to_utf8
 from rfm.landing.header import detect_separator
@@ -65,9 +65,7 @@ def record_release(lake: Lake, rows: pl.DataFrame, after: Mapping[str, Mapping[s
         known = lake.read(RELEASED_ROWS).select("row_id").collect()["row_id"]
         new = rows.filter(~pl.col("row_id").is_in(known.to_list())).sort("row_id")
         if len(new):
-            properties = deltalake.CommitProperties(app_transactions=[turn])
-            noted = _noted(new, after, run_date)
-            deltalake.write_deltalake(table, noted, mode="append", commit_properties=properties)
+            deltalake.write_deltalake(table, _noted(new, after, run_date), mode="append", **commit_of(turn))
         return len(new)
 
     return retried(attempt)
@@ -168,7 +166,7 @@ def _corrected(left: pl.DataFrame, noted: pl.DataFrame) -> pl.DataFrame:
 def _take_out(lake: Lake, left: pl.DataFrame, release: str) -> None:
     """Remove released rows from the quarantine in one commit that carries the release's id."""
     files = left["source_file"].unique().sort().to_list()
-    properties = deltalake.CommitProperties(app_transactions=[deltalake.Transaction(_transaction(release), 1)])
+    how = commit_of(deltalake.Transaction(_transaction(release), 1))
 
     def attempt() -> None:
         table = lake.handle(QUARANTINE)
@@ -177,7 +175,7 @@ def _take_out(lake: Lake, left: pl.DataFrame, release: str) -> None:
         rows = quarantined(lake, files).filter(~pl.col("row_id").is_in(left["row_id"].to_list()))
         rows = rows.select(TABLES[QUARANTINE].names)
         where = sql_equals("source_file", files) if files else "source_file = ''"
-        deltalake.write_deltalake(table, rows, mode="overwrite", predicate=where, commit_properties=properties)
+        deltalake.write_deltalake(table, rows, mode="overwrite", predicate=where, **how)
 
     retried(attempt)
 

@@ -97,6 +97,8 @@ class Repair:
     gone: list[str] = field(default_factory=list)
     lost: list[dt.date] = field(default_factory=list)  # days whose results are to be computed again
     failed: bool = False  # a day could not be run again
+    back: set[str] = field(default_factory=set)  # tables of which the changes of other programs are undone
+    changed: set[str] = field(default_factory=set)  # tables of which they cannot be undone, as their old files are gone
 
     @property
     def tables(self) -> set[str]:
@@ -122,7 +124,8 @@ def repair(settings: Settings, dry_run: bool = False, tell: Callable[[str], None
         return work
     noted = verify.list_files(lake.url)
     models = {*noted.get(MODELS, {}), *verify.read_note(lake.url, noted)[0]["models"]}
-    spans = {name: verify.lost_spans(lake.url, name, DAY) for name in work.tables & BY_DAY}
+    _take_back(work)
+    spans = {name: verify.lost_spans(lake.url, name, DAY) for name in work.tables & BY_DAY - work.back}
     _set_aside(work)
     work.lake = open_lake_log(settings, REPAIR)
     days = _days_that_ran(work.lake, models)
@@ -136,6 +139,16 @@ def repair(settings: Settings, dry_run: bool = False, tell: Callable[[str], None
     return work
 
 
+def _take_back(work: Repair) -> None:
+    """Undo what other programs changed; the ledger is made anew where that cannot be done."""
+    versions = {name: verify.take_back(work.lake.url, name) for name in sorted(work.tables & tables.TABLES.keys())}
+    work.back = {name for name, version in versions.items() if version is not None and version >= 0}
+    work.changed = {name for name, version in versions.items() if version == -1}
+    work.steps += [f"take {name} back to version {versions[name]}, before others changed it" for name in sorted(work.back)]
+    if LEDGER in work.changed:
+        work.steps.append(f"set aside: {verify.set_aside(work.lake.url, LEDGER)}")
+
+
 def _set_aside(work: Repair) -> None:
     """Set aside what keeps tables and models from being read."""
     url = work.lake.url
@@ -145,7 +158,7 @@ def _set_aside(work: Repair) -> None:
     if NOTE in work.tables:
         done[NOTE] = [verify.set_aside(url, NOTE)]
     work.steps += [f"set aside: {path}" for paths in done.values() for path in paths]
-    lost = sorted(LOGS & done.keys())
+    lost = sorted(LOGS & done.keys() - work.back)
     work.gone += [f"{name}: rows that the damage took from it; no other table has them" for name in lost]
 
 
@@ -168,19 +181,22 @@ def _rebuild_layers(work: Repair, days: list[dt.date]) -> None:
     known = _known_files(work)
     if LEDGER in work.tables:
         known = _with_landing_files(work, known, days)
-    behind = known.filter(_lacks("bronze"))
+    doubted, same = BRONZE in work.changed, pl.col("bronze_rows") == pl.col("bronze_held")
+    behind = known.filter(_lacks("bronze") | doubted)
     came = [name for day, files in _by_day(behind) for name in _read_again(work, day, files)]
     now = ingest.versions_in_layer(work.lake, "bronze", came)
     versions = pl.coalesce("version", pl.col("source_file").replace_strict(now, default=None, return_dtype=pl.Int64))
     known = known.with_columns(version=versions).drop_nulls("version")  # what had none is no file of sales
     behind = behind.filter(pl.col("source_file").is_in(known["source_file"].to_list()))
-    missing = behind.filter(~pl.col("source_file").is_in(came), (pl.col("bronze_rows") != pl.col("bronze_held")).fill_null(True))
+    missing = behind.filter(~pl.col("source_file").is_in(came), ~same.fill_null(False) | doubted)
     if len(missing):
         counted = f"{int(missing['bronze_rows'].sum()):,} rows of {len(missing)} file(s), first {missing['source_file'].min()!s}"
-        work.gone.append(f"{BRONZE}: {counted}, whose landing files are gone or have other content now")
+        others = "; another program may have changed these rows, which stay" if doubted else ""
+        work.gone.append(f"{BRONZE}: {counted}, whose landing files are gone or have other content now{others}")
     whole = known.filter(~pl.col("source_file").is_in(missing["source_file"].to_list()))
     odd = verify.odd_files(work.lake)["source_file"].to_list() if SILVER in work.tables else []
-    redo = whole.filter(_lacks("silver") | _lacks("quarantine") | pl.col("source_file").is_in([*came, *odd]))
+    changed = pl.lit(bool(work.changed & {SILVER, QUARANTINE}))
+    redo = whole.filter(_lacks("silver") | _lacks("quarantine") | changed | pl.col("source_file").is_in([*came, *odd]))
     for _, files in _by_day(redo):
         _clean_again(work, files)
     _count_files(work, known.filter(pl.col("source_file").is_in([*behind["source_file"], *redo["source_file"]])))

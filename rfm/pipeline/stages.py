@@ -76,16 +76,13 @@ SEGMENT = Stage(
     (CLUSTERED, CLUSTER_MODELS, HISTORY, LEDGER),
     (*OF_THE_DAY, *tables.OVER_TIME, RUN_WARNINGS, CLUSTER_MODELS),
 )
-STATE = Stage(
-    "6_states",
-    "who is leaving, and whom to call",
-    (tables.DESCRIBED_CUSTOMERS, SILVER, LEDGER),
-    (tables.CUSTOMER_STATES, tables.CUSTOMER_FORECAST, tables.RELIABILITY),
-)
+OF_EACH = (tables.CUSTOMER_STATES, tables.CUSTOMER_FORECAST, tables.RELIABILITY)  # of the single customer; a day overwrites them
+STATE_INPUT = (tables.DESCRIBED_CUSTOMERS, SILVER, LEDGER, tables.CAMPAIGNS, tables.CAMPAIGN_MEMBERS)
+STATE = Stage("6_states", "who is leaving, and whom to call", STATE_INPUT, (*OF_EACH, tables.CAMPAIGN_RESULTS))
 REPORT = Stage("7_report", "who they are and what to do", (tables.DESCRIBED_CUSTOMERS, tables.DESCRIBED_CLUSTERS), ())
 STAGES = (INGEST, CLEAN, MEASURE, CLUSTER, SEGMENT, STATE, REPORT)
 TABLES_STAND = STATE.name  # the stage that writes the last table; the one after it only shows them
-RESULTS = (GOLD, CLUSTERED, CLUSTER_MODELS, *OF_THE_DAY, *STATE.writes)
+RESULTS = (GOLD, CLUSTERED, CLUSTER_MODELS, *OF_THE_DAY, *OF_EACH)
 
 
 # ── bronze ────────────────────────────────────────────────────────────
@@ -165,12 +162,21 @@ def clean_rows(lake: Lake, settings: Settings, files: Sequence[str]) -> tuple[An
 
 
 def count_quality(lake: Lake, settings: Settings, *run_dates: dt.date) -> dict[str, int]:
-    """Measure the quality of the rows of one or more runs, and again those of earlier runs whose files they restated."""
+    """Measure the quality of the rows of one or more runs, and of earlier runs whose files were restated or not counted yet."""
     from rfm.lake import ingest
 
-    counted = recount_quality(lake, settings, sorted({*run_dates, *ingest.processing_dates(lake, run_dates[0])}))
+    due = {*run_dates, *ingest.processing_dates(lake, run_dates[0]), *_miscounted(lake)}
+    counted = recount_quality(lake, settings, sorted(due))
     ingest.clear_restatements(lake)
     return counted
+
+
+def _miscounted(lake: Lake) -> list[dt.date]:
+    """Return the processing dates of which silver holds other lines than were counted, as when a run died in between."""
+    counted = lake.frame(tables.DAILY_VOLUME).groupby("processing_date")["lines"].sum()
+    held = lake.frame(LEDGER, layer="silver").groupby("processing_date")["rows"].sum()
+    odd = held.sub(counted, fill_value=0)
+    return list(odd[odd != 0].index)
 
 
 def recount_quality(lake: Lake, settings: Settings, processing_dates: list[dt.date]) -> dict[str, int]:
@@ -195,6 +201,7 @@ def warn_of_quality(lake: Lake, settings: Settings, run_date: dt.date) -> pd.Dat
     odd = anomalies.warnings(run_date, files, volume, lake.frame(tables.QUALITY_METRICS), settings.quality)
     if settings.baseline.made or settings.columns.extras:
         odd = pd.concat([odd, _departures(lake, settings, run_date)], ignore_index=True)
+    odd = pd.concat([odd, _overlaps(lake, settings, run_date, volume)], ignore_index=True)
     lake.replace(RUN_WARNINGS, odd, run_date=run_date, stage=CLEAN.name)
     return odd
 
@@ -208,10 +215,17 @@ def _departures(lake: Lake, settings: Settings, run_date: dt.date) -> pd.DataFra
     refused = judge(lake.read(QUARANTINE, processing_date=run_date), dialect=settings.dialect)
     kept = lake.read(SILVER, processing_date=run_date)
     found = baseline.facts(refused, kept, run_date, stock_code_pattern=pattern, revenue=rules.revenue)
-    counts_again = settings.columns.invoice and settings.files.overlap == "add" and found.first
-    silver = lake.read(SILVER, until=run_date)
-    twice = baseline.repeated_orders(silver, run_date, found, stock_code_pattern=pattern) if counts_again else None
-    return baseline.departures(run_date, found, settings.baseline, settings.shop.currency, twice)
+    return baseline.departures(run_date, found, settings.baseline, settings.shop.currency)
+
+
+def _overlaps(lake: Lake, settings: Settings, run_date: dt.date, volume: pd.DataFrame) -> pd.DataFrame:
+    """Return a warning if lines of the run's files are in other files, too, as far as both hold sales of the same day."""
+    from rfm.analysis.quality import anomalies
+
+    days = anomalies.shared_days(run_date, volume) if settings.columns.invoice and settings.files.overlap == "add" else []
+    silver = lake.read(SILVER, until=run_date, InvoiceDate=days)  # few days, mostly none
+    twice = anomalies.repeated_lines(silver, run_date, stock_code_pattern=settings.rules.stock_code_pattern) if days else []
+    return anomalies.overlaps(run_date, twice, volume, settings.shop.currency)
 
 
 def check_quality(lake: Lake, settings: Settings, run_date: dt.date) -> float:
@@ -368,25 +382,18 @@ def purchases(silver: Any, settings: Settings, run_date: dt.date) -> pd.DataFram
     return collected_purchases(silver, run_date, stock_code_pattern=settings.rules.stock_code_pattern)
 
 
-def customer_forecast(bought: pd.DataFrame, settings: Settings, run_date: dt.date) -> pd.DataFrame:
-    """Return the probability of an order and the expected spend of each customer; no row while the shop is too young."""
-    from rfm.analysis import forecast
-
-    return forecast.customer_forecast(bought, run_date, settings.shop.currency)
-
-
-def forecast_reliability(bought: pd.DataFrame, run_date: dt.date) -> pd.DataFrame:
-    """Return the forecasts of 30 days ago beside what happened since, by band of probability."""
-    from rfm.analysis.forecast import evaluate
-
-    return evaluate.forecast_reliability(bought, run_date)
-
-
-def customer_states(
-    customers: pd.DataFrame, bought: pd.DataFrame, forecast: pd.DataFrame, settings: Settings, run_date: dt.date
-) -> pd.DataFrame:
-    """Return state, rhythm, action and money at stake of each customer, from described customers, purchases and forecast."""
+def state_customers(
+    customers: pd.DataFrame, bought: pd.DataFrame, settings: Settings, run_date: dt.date
+) -> dict[str, pd.DataFrame]:
+    """Return every table of the single customer, by name: states, forecasts, and whether those of 30 days ago came true."""
     from rfm.analysis import states
 
-    limits, cutoffs, words = settings.states, settings.cutoffs, settings.recommendations
-    return states.customer_states(customers, bought, run_date, limits, cutoffs, words, forecast)
+    own = (settings.states, settings.cutoffs, settings.recommendations, settings.shop.currency)
+    return states.state_customers(customers, bought, run_date, *own)
+
+
+def measure_campaigns(lake: Lake, bought: pd.DataFrame, run_date: dt.date) -> int:
+    """Measure the campaigns that run, from the purchases, and write the results; return the number of campaigns."""
+    from rfm.pipeline import campaigns
+
+    return campaigns.measure(lake, bought, run_date)

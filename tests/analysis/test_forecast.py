@@ -12,7 +12,16 @@ from pandas.testing import assert_frame_equal
 from sklearn.metrics import brier_score_loss, roc_auc_score
 
 from rfm.analysis import forecast
-from rfm.analysis.forecast import HISTORY, HORIZON, SPEND_DAYS, customer_forecast, first_day, history_of, state_of
+from rfm.analysis.forecast import (
+    HISTORY,
+    HORIZON,
+    SPEND_DAYS,
+    customer_forecast,
+    expected_within,
+    first_day,
+    history_of,
+    state_of,
+)
 from rfm.analysis.forecast.bgnbd import BgNbd, fit_bgnbd
 from rfm.analysis.forecast.evaluate import Rule, comparison, evaluate
 from tests.analysis.test_backtest import sales
@@ -89,6 +98,14 @@ def test_spend_of_a_month_ago_is_that_of_the_customers_of_then(shop):
     assert (found.loc[silent, "Spend90Before"] > found.loc[silent, "Spend90"]).all()
 
 
+def test_any_window_is_forecast_as_that_of_30_days(shop):
+    found, month, week = customer_forecast(shop, AS_OF), expected_within(shop, AS_OF, 30), expected_within(shop, AS_OF, 7)
+    assert month["OrderExpected"].tolist() == found["Order30"].tolist()
+    assert expected_within(shop, AS_OF, 90)["SpendExpected"].tolist() == found["Spend90"].tolist()
+    assert (week["OrderExpected"] < month["OrderExpected"]).all()
+    assert expected_within(shop, START, 30).empty
+
+
 def test_what_happens_after_the_day_changes_nothing(shop):
     seen = shop[shop["InvoiceDate"] <= pd.Timestamp(AS_OF)]
     later = simulate(300, 365, seed=2).assign(InvoiceDate=pd.Timestamp(AS_OF) + pd.Timedelta(days=1), TotalPrice=1e6)
@@ -106,6 +123,15 @@ def test_a_shop_too_young_gets_none_and_the_day_of_the_first(shop):
     assert first_day(shop, START + dt.timedelta(days=40)) == first
     assert customer_forecast(shop, first - dt.timedelta(days=1)).empty
     assert not customer_forecast(shop, first).empty
+
+
+def test_summary_says_how_many_or_from_when(shop):
+    first, found = START + dt.timedelta(days=HISTORY + HORIZON), customer_forecast(shop, AS_OF)
+    buyers, money = found["Order30"].sum(), found["Spend90"].sum()
+    said = f"about {buyers:,.0f} of {len(found):,} customers will order within 30 days, and spend {money:,.0f} within 90"
+    assert summary(found, shop, AS_OF) == said
+    assert summary(found[:0], shop, first - dt.timedelta(days=1)) == f"no forecast yet: the first is on {first}"
+    assert summary(found[:0], shop[:50], AS_OF) == "no forecast yet: fewer than 100 customers have bought"
 
 
 def test_too_few_customers_get_no_forecast(shop):

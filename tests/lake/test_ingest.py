@@ -268,13 +268,13 @@ def test_a_slow_run_with_the_old_content_takes_nothing_back(shop):
 def test_a_refused_file_is_tried_again_until_it_is_right(shop):
     bad = Path(shop.landing) / "2025-06-27_transactions.csv"
     bad.write_bytes(b"%PDF-1.7")
-    put(shop, "2025-06-27_b_transactions.csv", GOOD)
+    put(shop, "2025-06-27_b_transactions.csv", GOOD.replace("489434", "489440"))
     for _ in range(2):
         (said,) = run(shop, NEXT)
         assert said == f"{bad.name}: not a sales file but a PDF document; export it as CSV and send it again"
         assert backfill.warnings_of(shop, NEXT, NEXT) == ([said], True)
     assert held(shop)["2025-06-27_b_transactions.csv"] == (1, 1, 0)
-    put(shop, bad.name, GOOD, GOOD)
+    put(shop, bad.name, *[GOOD.replace("489434", order) for order in ("489441", "489442")])
     assert run(shop, NEXT) == []
     assert held(shop)[bad.name] == (2, 2, 0)
     assert backfill.warnings_of(shop, NEXT, NEXT)[1] is False

@@ -23,6 +23,7 @@ from rfm.cli.status import overview
 from rfm.contracts import TABLES
 from rfm.datasets.sample import make_sample
 from rfm.errors import InputError, RfmError, SettingsError, explain_cloud_error
+from rfm.lake import verify
 from rfm.lake.delta import IN_SPARK, sql_equals
 from rfm.lake.spark import SparkLake, frame, session
 from rfm.pipeline.backfill import backfill, replay
@@ -115,6 +116,21 @@ def test_the_next_run_finishes_one_that_died_before_the_ledger(spread: SparkLake
     list(backfill(on_spark(shop, spread.url), LAST, LAST))
     for name in LAYERS:
         assert rows(spread, name) == rows(rfm.open_lake(shop), name), name
+
+
+def test_a_commit_of_the_cluster_is_no_change_by_others(shop: rfm.settings.Settings, tmp_path: Path) -> None:
+    lake, name = rfm.open_lake(on_spark(shop, str(tmp_path))), LAYERS[2]
+    lines = pl.DataFrame(rfm.example(name)).with_columns(source_file=pl.lit("a.csv"))
+
+    def changed() -> list[str]:
+        return [one.table for one in verify.find_damage(lake) if "another program" in one.what]
+
+    lake.put_files(name, lines, {"a.csv": 1})
+    verify.note_tables(lake)
+    lake.put_files(name, lines, {"a.csv": 1}, again=True)
+    assert changed() == []
+    frame(spark_session(), lines.to_arrow()).write.format("delta").mode("append").save(f"{tmp_path}/{name}")
+    assert changed() == [name]
 
 
 def test_layers_stay_on_the_cluster_and_the_rest_comes_home(spread: SparkLake) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import json
 import os
 import shutil
 from collections.abc import Callable
@@ -17,7 +18,20 @@ import deltalake
 import polars as pl
 import pytest
 
-from rfm.contracts import BRONZE, CLUSTER_MODELS, GOLD, HISTORY, LEDGER, PIPELINE_RUNS, QUARANTINE, RELEASED_ROWS, SILVER, TABLES
+from rfm.contracts import (
+    BRONZE,
+    CLUSTER_MODELS,
+    DAILY_VOLUME,
+    GOLD,
+    HISTORY,
+    LEDGER,
+    PIPELINE_RUNS,
+    QUARANTINE,
+    RELEASED_ROWS,
+    SEGMENT_SUMMARY,
+    SILVER,
+    TABLES,
+)
 from rfm.datasets.sample import make_sample
 from rfm.errors import RfmError
 from rfm.lake.tables import Lake
@@ -196,9 +210,24 @@ def test_every_kind_of_damage_is_noticed_and_repaired(shop, tmp_path, name, kind
 
 
 # ── rows, models and records ───────────────────────────────────────────────────────────────────────
+OTHERS = {"CustomerID": "reverse(CustomerID)"}  # customers change, lines and money stay
+MORE = {"Quantity": "concat(Quantity, '1')"}
+
+
 def lose_rows(table: Path, where: str) -> None:
     """Delete rows as another program does: by a commit, so that files and log agree."""
     assert deltalake.DeltaTable(str(table)).delete(where)["num_deleted_rows"] > 0
+
+
+def set_values(table: Path, values: dict[str, str], where: str = "true") -> None:
+    """Change rows as another program does; their number stays the same."""
+    assert deltalake.DeltaTable(str(table)).update(values, predicate=where)["num_updated_rows"] > 0
+
+
+def change_for_good(table: Path, values: dict[str, str]) -> None:
+    """Change all rows, and remove the files of earlier versions."""
+    set_values(table, values)
+    deltalake.DeltaTable(str(table)).vacuum(retention_hours=0, dry_run=False, enforce_retention_duration=False)
 
 
 def add_again(table: Path) -> None:
@@ -222,6 +251,7 @@ def models(lake: Path) -> list[Path]:
 
 
 BY_OTHERS: dict[str, tuple[str, Callable[[Path], Any]]] = {  # what is named, and what is done to the lake
+    "customers of silver exchanged": (SILVER, lambda lake: set_values(lake / SILVER, OTHERS, "CustomerID IS NOT NULL")),
     "lines of silver deleted": (SILVER, lambda lake: lose_rows(lake / SILVER, "Quantity = 1")),
     "lines of silver doubled": (SILVER, lambda lake: add_again(lake / SILVER)),
     "lines of the quarantine deleted": (QUARANTINE, lambda lake: lose_rows(lake / QUARANTINE, "true")),
@@ -238,6 +268,16 @@ BY_OTHERS: dict[str, tuple[str, Callable[[Path], Any]]] = {  # what is named, an
         lambda lake: [shutil.rmtree(lake / name) for name in (LEDGER, BRONZE, SILVER, QUARANTINE)],
     ),
     "the note of the last run cut": ("tables.json", lambda lake: cut(lake / "tables.json")),
+    "lines of bronze changed": (BRONZE, lambda lake: set_values(lake / BRONZE, {"Quantity": "'7'"}, "Quantity = '1'")),
+    "lines of bronze changed, old files gone": (BRONZE, lambda lake: change_for_good(lake / BRONZE, MORE)),
+    "customers of silver exchanged, old files gone": (SILVER, lambda lake: change_for_good(lake / SILVER, OTHERS)),
+    "customers deleted": (GOLD, lambda lake: lose_rows(lake / GOLD, "Frequency = 1")),
+    "customers changed": (GOLD, lambda lake: set_values(lake / GOLD, {"Frequency": "Frequency + 1"}, "true")),
+    "names of segments changed": (SEGMENT_SUMMARY, lambda lake: lose_rows(lake / SEGMENT_SUMMARY, "true")),
+    "history changed, old files gone": (HISTORY, lambda lake: change_for_good(lake / HISTORY, {"Monetary": "Monetary + 1"})),
+    "the ledger changed": (LEDGER, lambda lake: set_values(lake / LEDGER, {"bytes": "bytes + 1"}, "true")),
+    "the ledger changed, old files gone": (LEDGER, lambda lake: change_for_good(lake / LEDGER, {"bytes": "bytes + 1"})),
+    "days of silver's volume deleted": (DAILY_VOLUME, lambda lake: lose_rows(lake / DAILY_VOLUME, "true")),
 }
 
 
@@ -251,13 +291,33 @@ def test_what_others_change_is_noticed_and_repaired(shop, tmp_path, kind):
     is_noticed_and_repaired(shop, copy, name)
 
 
+def forget_ids(copy: Path) -> None:
+    """Make the note of the last run one of an earlier version, which knew no ids of tables, and made no marks."""
+    path = copy / "lake" / "tables.json"
+    note = json.loads(path.read_text())
+    for one in note["tables"].values():
+        del one["id"]
+    path.write_text(json.dumps(note))
+
+
 @pytest.mark.long
-def test_money_changed_by_others_is_seen_by_verify(shop, tmp_path):
+def test_money_changed_before_marks_is_seen_by_verify(shop, tmp_path):
     copy = Path(shutil.copytree(shop.folder, tmp_path / "copy"))
-    deltalake.DeltaTable(str(copy / "lake" / SILVER)).update({"TotalPrice": "TotalPrice + 1.00"}, predicate="Quantity = 1")
+    forget_ids(copy)
+    set_values(copy / "lake" / SILVER, {"TotalPrice": "TotalPrice + 1.00"}, "Quantity = 1")
     (found,) = verify_lake(settings_of(copy))
     assert (found.table, "were counted" in found.what) == (SILVER, True)
     repair(settings_of(copy))
+    run(copy, DAYS[3])
+    assert differing(contents(str(copy / "lake")), shop.undisturbed) == []
+
+
+@pytest.mark.long
+def test_days_a_dead_run_left_uncounted_are_counted_next(shop, tmp_path):
+    copy = Path(shutil.copytree(shop.folder, tmp_path / "copy"))
+    lake = Lake(str(copy / "lake"))
+    lake.replace(DAILY_VOLUME, lake.rows(DAILY_VOLUME).head(0), processing_date=DAYS[1])
+    assert verify_lake(settings_of(copy)) == []
     run(copy, DAYS[3])
     assert differing(contents(str(copy / "lake")), shop.undisturbed) == []
 
@@ -299,3 +359,81 @@ def test_older_copies_of_ledger_and_layers_get_their_files_back(shop, tmp_path):
     repair(settings_of(young))
     assert verify_lake(settings_of(young)) == []
     assert differing(contents(str(young / "lake")), shop.undisturbed) == []
+
+
+@pytest.fixture(scope="module")
+def other_shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of another shop, which has run as many days, the last one twice, and kept none of its commits."""
+    folder = tmp_path_factory.mktemp("other")
+    make_sample(folder / "landing", days=4, end=LAST, lines=700, customers=50, seed=7)
+    run(folder, *DAYS, LAST)
+    for name in Lake(str(folder / "lake")).state():
+        forget_commits(folder / "lake" / name)
+    return folder
+
+
+def forget_commits(table: Path) -> None:
+    """Write a checkpoint and remove the commits before it, as Delta does after a month."""
+    deltalake.DeltaTable(str(table)).create_checkpoint()
+    for path in commits(table):
+        path.unlink()
+
+
+def test_a_table_that_was_made_anew_is_another_one(shop, tmp_path):
+    copy = Path(shutil.copytree(shop.folder, tmp_path / "copy"))
+    table = copy / "lake" / GOLD
+    rows, version = pl.read_delta(str(table)), deltalake.DeltaTable(str(table)).version()
+    shutil.rmtree(table)
+    for _ in range(version + 1):
+        rows.write_delta(str(table), mode="overwrite")
+    forget_commits(table)
+    (found,) = verify_lake(settings_of(copy))
+    assert (found.table, "another table" in found.what) == (GOLD, True)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("names", [(LEDGER, BRONZE, SILVER, QUARANTINE), (BRONZE,), (SILVER,), (GOLD,), (HISTORY,)])
+def test_tables_of_another_shop_are_noticed_and_repaired(shop, other_shop, tmp_path, names):
+    copy = Path(shutil.copytree(shop.folder, tmp_path / "copy"))
+    for name in names:
+        shutil.rmtree(copy / "lake" / name)
+        shutil.copytree(other_shop / "lake" / name, copy / "lake" / name)
+    is_noticed_and_repaired(shop, copy, names[0])
+
+
+@pytest.mark.long
+def test_a_lake_that_moved_is_as_it_was(shop, tmp_path):
+    moved = Path(shutil.copytree(shop.folder, tmp_path / "moved"))
+    assert verify_lake(settings_of(moved)) == []
+    run(moved, DAYS[3])
+    assert differing(contents(str(moved / "lake")), shop.undisturbed) == []
+
+
+def test_files_that_others_join_and_remove_are_no_damage(shop, tmp_path):
+    copy = Path(shutil.copytree(shop.folder, tmp_path / "copy"))
+    for name in (BRONZE, SILVER, HISTORY):
+        table = deltalake.DeltaTable(str(copy / "lake" / name))
+        assert table.optimize.compact()["numFilesRemoved"] > 1
+        table.vacuum(retention_hours=0, dry_run=False, enforce_retention_duration=False)
+        table.alter.set_table_properties({"delta.logRetentionDuration": "interval 40 days"})
+    assert verify_lake(settings_of(copy)) == []
+
+
+@pytest.mark.long
+def test_a_lake_of_an_earlier_version_is_no_damage(shop, tmp_path):
+    copy = Path(shutil.copytree(shop.folder, tmp_path / "copy"))
+    forget_ids(copy)
+    set_values(copy / "lake" / GOLD, {"Frequency": "Frequency"})  # as by an earlier version
+    run(copy, DAYS[3])
+    assert differing(contents(str(copy / "lake")), shop.undisturbed) == []
+    set_values(copy / "lake" / QUARANTINE, {"failed_expectations": "'none'"})
+    assert [one.table for one in verify_lake(settings_of(copy))] == [QUARANTINE]
+
+
+@pytest.mark.long
+def test_stages_by_hand_on_rows_of_others_are_undone(shop, tmp_path):
+    copy = Path(shutil.copytree(shop.folder, tmp_path / "copy"))
+    set_values(copy / "lake" / SILVER, OTHERS, "CustomerID IS NOT NULL")
+    lake, name = Lake(str(copy / "lake")), f"{DAYS[1]}_transactions.csv"
+    assert lake.put_files(SILVER, lake.rows(SILVER, source_file=name), lake.held(SILVER, [name]), again=True).rows
+    is_noticed_and_repaired(shop, copy, SILVER)

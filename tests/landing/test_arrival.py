@@ -10,11 +10,14 @@ import re
 import struct
 import time
 import zipfile
+from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from rfm.contracts import BRONZE, RUN_WARNINGS
+from rfm.contracts import BRONZE, RUN_WARNINGS, SILVER
 from rfm.errors import RfmError
 from rfm.lake import Lake, ingest
 from rfm.landing import files, sheets
@@ -168,6 +171,60 @@ def test_files_that_share_some_lines_are_both_read(shop):
     assert arrive(shop)[0] == [OTHER, NAME]
 
 
+MANY = [f"4894{n},8504{n % 7},BALL,{n},{n}.50,1308{n % 5}.0,EIRE,2025-06-26" for n in range(40, 60)]
+ALIKE = {  # what is done to the lines, and how many of them are the same sales
+    "the last line is missing": (lambda lines: lines[:-1], 19),
+    "prices have three decimals": (lambda lines: [line.replace(".50,", ".500,") for line in lines], 20),
+    "trailing blanks": (lambda lines: [f"{line}  " for line in lines], 20),
+    "a line of commas": (lambda lines: [*lines, ",,,,,,,"], 20),
+}
+
+
+def overlaps(settings: Settings, name: str, lines: list[str]) -> list[str]:
+    """Read a second file with some lines a day after the first; return the warnings of lines that count twice."""
+    put(settings, NAME, HEADER + "\n".join(MANY) + "\n")
+    for day in (DAY, DAY + dt.timedelta(days=1)):
+        lake = Lake(settings.lake, once=settings.files.overlap == "once")
+        backfill.to_bronze(settings, lake, day)
+        backfill.to_silver(settings, lake, day)
+        put(settings, name, HEADER + "\n".join(lines) + "\n")
+    return lake.rows(RUN_WARNINGS, run_date=day, kind="overlap")["message"].to_list()
+
+
+@pytest.mark.parametrize("how", ALIKE)
+def test_nearly_the_same_lines_under_a_second_name_are_a_warning(shop, how):
+    change, same = ALIKE[how]
+    (said,) = overlaps(shop, "2025-06-27_transactions.csv", change(MANY))
+    money = sum(Decimal(n) * (n + Decimal("0.5")) for n in range(40, 40 + same))
+    assert said.startswith(f"{same} lines, £{money:,.2f}, are in {NAME} and in 2025-06-27_transactions.csv, and count twice; ")
+
+
+def test_lines_that_count_twice_go_as_the_warning_says(shop):
+    assert overlaps(shop, "2025-06-27_transactions.csv", MANY[:-1])
+    put(shop, "2025-06-27_transactions.csv", HEADER)
+    backfill.to_bronze(shop, Lake(shop.lake), DAY + dt.timedelta(days=1), restate=True)
+    backfill.to_silver(shop, Lake(shop.lake), DAY + dt.timedelta(days=1))
+    assert Lake(shop.lake).rows(SILVER)["source_file"].unique().to_list() == [NAME]
+    assert not len(Lake(shop.lake).rows(RUN_WARNINGS, kind="overlap"))
+
+
+RIGHT = {  # lines of another file that are sales of their own
+    "order numbers start again the next day": [line.replace("06-26", "06-27") for line in MANY],
+    "orders of the day continued": [line.replace(",BALL,", ",BOX,").replace(",8504", ",9504") for line in MANY],
+    "customers of another till": [line.replace(",1308", ",2308") for line in MANY],
+}
+
+
+@pytest.mark.parametrize("how", RIGHT)
+def test_sales_of_their_own_are_no_lines_twice(shop, how):
+    assert overlaps(shop, "2025-06-27_transactions.csv", RIGHT[how]) == []
+
+
+def test_exports_that_overlap_by_setting_are_no_lines_twice(shop):
+    once = shop.model_copy(update={"files": shop.files.model_copy(update={"overlap": "once"})})
+    assert overlaps(once, "2025-06-27_transactions.csv", MANY[:-1]) == []
+
+
 # ── links and rights ───────────────────────────────────────────────────────────────────────────────
 def test_links_are_followed_and_each_file_read_once(shop, tmp_path):
     away, landing = tmp_path / "away", Path(shop.landing)
@@ -296,21 +353,35 @@ def test_a_long_line_is_looked_at_once(shop, place):
     assert time.process_time() - begun < 20  # it took minutes
 
 
-def test_a_file_that_breaks_its_reader_does_not_stop_the_others(shop, monkeypatch):
-    class Panic(BaseException):
-        pass
+@pytest.fixture
+def broken(shop: Settings, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Return a function that lets the reader of a second file end in an error that is no Exception."""
 
-    def broken(reader: object, *given: object) -> object:
-        if reader.name == OTHER:  # type: ignore[attr-defined]
-            raise Panic("Alice")
-        return rows(reader, *given)
+    def break_by(kind: str) -> None:
+        def rows(reader: FileReader, *given: Any) -> Any:
+            if reader.name == OTHER:
+                raise type(kind, (BaseException,), {})("Alice")
+            return read(reader, *given)
 
-    rows = FileReader.rows
-    put(shop, OTHER, WHOLE.replace("4894", "4895"))
-    monkeypatch.setattr(FileReader, "rows", broken)
+        read = FileReader.rows
+        put(shop, OTHER, WHOLE.replace("4894", "4895"))
+        monkeypatch.setattr(FileReader, "rows", rows)
+
+    return break_by
+
+
+def test_a_file_that_breaks_its_reader_does_not_stop_the_others(shop, broken):
+    broken("PanicException")
     read, said = arrive(shop)
     assert read == [NAME]
-    assert said["errors"] == [f"{OTHER}: cannot be read (Panic); see whether it is there, whole, and may be read, then run again"]
+    why = "cannot be read (PanicException); see whether it is there, whole, and may be read, then run again"
+    assert said["errors"] == [f"{OTHER}: {why}"]
+
+
+def test_what_ends_the_process_is_no_fault_of_a_file(shop, broken):
+    broken("Cancelled")
+    with pytest.raises(BaseException, match="Alice"):
+        arrive(shop)
 
 
 def test_a_name_in_latin_1_is_refused_by_a_printable_name(shop):

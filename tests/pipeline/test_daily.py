@@ -390,8 +390,11 @@ def test_failed_notebook_shows_the_error(failure):
 
 def test_day_can_be_run_again_after_a_failure(chain, copied, run):
     spoil(copied, "3_gold", "raise SystemExit")
-    with pytest.raises(StageError, match="3_gold failed: SystemExit: the notebook ended before its last cell"):
+    said = "3_gold failed: SystemExit: the notebook ended before its last cell; its notebook cannot be kept in "
+    (copied / "reports" / "failed").write_text("a file is in the way")
+    with pytest.raises(StageError, match=said):
         run(copied, DAYS[-1])
+    (copied / "reports" / "failed").unlink()
     shutil.copytree(NOTEBOOKS, copied / "notebooks", dirs_exist_ok=True)
     assert run(copied, DAYS[-1])["tables"].keys() == chain.records[-1]["tables"].keys()
     assert fingerprints(copied) == fingerprints(chain.root)

@@ -189,7 +189,9 @@ def test_cards_say_how_far_the_name_fits(tables, pages):
     own = pd.Series([rfm.segments.segment_of(*row, medians) for row in rows])
     fits = (own == people["Cluster_Description"].tolist()).groupby(people["Cluster_Description"].tolist()).sum().to_dict()
     states = tables.frame("customer_states").merge(people[["CustomerID", "Cluster_Description"]], "left", "CustomerID")
+    action = rfm.segments.action_of
     for card in overview.segments_page(tables)["cards"]:
+        assert all(one["action"] == action(card["segment"], one["state"]) for one in card["fits"]["states"])
         assert card["fits"]["own"] == fits[card["segment"]]
         counts = states.loc[states["Cluster_Description"] == card["segment"], "State"].value_counts().to_dict()
         assert {one["state"]: one["customers"] for one in card["fits"]["states"]} == counts
@@ -469,6 +471,7 @@ def test_diagnostics_on_segments_are_small_described_images(pages, tables):
     shown = {image.find_parent("figure").h3.text: image for image in pages["segments.html"].select("figure img")}
     assert list(shown) == [
         "How do the clusters differ from the median customer?",
+        "How are the customers of each segment doing?",
         "How are recency, frequency and spending spread?",
         "Which customers are too far out for K-means?",
         "How many clusters?",

@@ -150,6 +150,17 @@ def first_day(purchases: pd.DataFrame, as_of: dt.date) -> dt.date | None:
     return dt.date.fromordinal(oldest + HORIZON) if oldest else None
 
 
+def summary(forecast: pd.DataFrame, purchases: pd.DataFrame, run_date: dt.date) -> str:
+    """Describe ``customer_forecast`` in a sentence, or from when there will be one."""
+    if len(forecast):
+        buyers, money = forecast["Order30"].sum(), forecast["Spend90"].sum()
+        return f"about {buyers:,.0f} of {len(forecast):,} customers will order within 30 days, and spend {money:,.0f} within 90"
+    first = first_day(purchases, run_date)
+    if first is None:
+        return f"no forecast yet: fewer than {FEWEST} customers have bought"
+    return f"no forecast yet: the first is on {first}" if first > run_date else "no forecast: nobody has come back yet"
+
+
 def learn(history: History, as_of: int) -> Learned | None:
     """Learn from the past days of a shop; None if it is too young."""
     from threadpoolctl import threadpool_limits
@@ -314,6 +325,16 @@ def customer_forecast(purchases: pd.DataFrame, run_date: dt.date, currency: str 
     return pd.DataFrame(found)
 
 
+def expected_within(purchases: pd.DataFrame, as_of: dt.date, days: int) -> pd.DataFrame:
+    """Return CustomerID, OrderExpected (probability) and SpendExpected of any window; no row while the shop is too young."""
+    history, today = history_of(purchases, as_of), as_of.toordinal()
+    if (learned := learn(history, today)) is None:
+        return pd.DataFrame({"CustomerID": [], "OrderExpected": [], "SpendExpected": []})
+    now = state_of(history, today)
+    chance, spend = chance_of_order(learned, now, days).round(DIGITS), expected_spend(learned, now, days).round(2)
+    return pd.DataFrame({"CustomerID": history.customers[now.customer], "OrderExpected": chance, "SpendExpected": spend})
+
+
 def drivers(learned: Learned, state: State, currency: str) -> list[str]:
     """Return what most raises or lowers the probability of an order, compared with the shop's other customers."""
     typical = features(state, float(np.median(state.since)))  # as if all had been silent for as long
@@ -323,16 +344,14 @@ def drivers(learned: Learned, state: State, currency: str) -> list[str]:
     weights = np.column_stack([orders - orders.mean() + once * silence, ~once * silence, value - orders])
     two = np.argsort(-np.abs(weights), axis=1, kind="stable")[:, :2]
     raises = np.take_along_axis(weights, two, axis=1) > 0
-    gaps = (state.age - state.since) / np.maximum(state.days - 1, 1)
     worth = [amount(value, currency) for value in (state.spent / state.days).tolist()]
-    parts = (two, raises, state.days, state.age, state.since, np.rint(gaps).astype(int))
+    parts = (two, raises, state.days, state.age, state.since)
     return [_in_words(*row) for row in zip(*(part.tolist() for part in parts), worth, strict=True)]
 
 
-def _in_words(two: list[int], raises: list[bool], days: int, age: int, since: int, gap: int, worth: str) -> str:
+def _in_words(two: list[int], raises: list[bool], days: int, age: int, since: int, worth: str) -> str:
     """Return the two drivers of a customer as text."""
-    usually = f", usually every {count(gap, 'day')}" if days > 2 and gap else ""
     bought = f"bought only once, {ago(since)}" if days == 1 else f"bought on {days} of the last {count(age + 1, 'day')}"
-    facts = (bought, f"silent for {count(since, 'day')}{usually}", f"spends {worth} a time")
+    facts = (bought, f"silent for {count(since, 'day')}", f"spends {worth} a time")
     first, second = (f"{facts[place]} {'raises' if up else 'lowers'} it" for place, up in zip(two, raises, strict=True))
     return f"{first}; {second}"

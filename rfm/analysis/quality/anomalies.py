@@ -9,14 +9,19 @@ from __future__ import annotations
 import datetime as dt
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, NamedTuple
 
+import narwhals as nw
 import numpy as np
 import pandas as pd
 
-from rfm.config import Quality
+from rfm.analysis.formatting import count, exact_amount
+from rfm.analysis.quality.gate import COUNTED, _exact, _kept_steps, _rows, _step
+from rfm.config import Quality, Rules
+from rfm.contracts import TABLES, arrow_typed
 
 PER_SIGMA = 1.4826
 LEAST_FACTOR = 0.15  # smallest spread of a logarithm: about a seventh more or less is always usual
@@ -288,3 +293,53 @@ def _like(other: dt.date, day: dt.date) -> bool:
 def _closed(open_days: Sequence[bool]) -> bool:
     """Return True if a weekday is usually without sales."""
     return len(open_days) >= CLOSED and sum(open_days) * 2 < len(open_days)
+
+
+# ── lines that several files hold ───────────────────────────────────────
+LINE = ("InvoiceNo", "CustomerID", "InvoiceDate", "StockCode", "Quantity", "UnitPrice")
+DOUBT = Decimal("0.005")  # of the revenue: a smaller doubt is none
+
+
+class Repeated(NamedTuple):
+    """Lines that two files hold, and their money."""
+
+    one: str
+    two: str
+    lines: int
+    amount: Decimal
+
+
+def shared_days(run_date: dt.date, volume: pd.DataFrame) -> list[dt.date]:
+    """Return the days of which both a run's file and another file hold sales, from ``daily_volume``."""
+    own = volume.loc[volume["processing_date"] == run_date, "InvoiceDate"]
+    held = volume.loc[volume["InvoiceDate"].isin(own), "InvoiceDate"]
+    return sorted(held[held.duplicated()].unique())
+
+
+def repeated_lines(silver: Any, run_date: dt.date, *, stock_code_pattern: str = Rules().stock_code_pattern) -> list[Repeated]:
+    """Count lines of a run's files that other files hold too, per two files; `silver` has the rows of earlier runs as well."""
+    rows: Any = nw.from_native(arrow_typed(TABLES["retail_transactions_silver"], silver))
+    rows = rows.with_columns(nw.col("InvoiceDate", "processing_date").cast(nw.Date))
+    kept = rows.with_columns(Step=_step(_kept_steps(run_date, stock_code_pattern))).filter(nw.col("Step") == COUNTED.name)
+    lines, money, file, day = (nw.col(name) for name in ("lines", "TotalPrice", "source_file", "processing_date"))
+    each = kept.group_by(*LINE, "source_file").agg(nw.len().alias("lines"), money.sum(), day.max())
+    once = lines.max().alias("lines_once"), money.max().alias("money_once")
+    same = each.group_by(*LINE).agg(lines.sum(), money.sum(), *once, day.max(), file.min().alias("one"), file.max().alias("two"))
+    twice = same.filter(nw.col("one") != nw.col("two"), day == nw.lit(run_date))
+    found = _rows(twice.group_by("one", "two").agg(nw.col("lines", "TotalPrice", "lines_once", "money_once").sum()))
+    exact = [(_exact(row["TotalPrice"], "TotalPrice"), _exact(row["money_once"], "TotalPrice"), row) for row in found]
+    pairs = (Repeated(row["one"], row["two"], int(row["lines"] - row["lines_once"]), all_ - one) for all_, one, row in exact)
+    return sorted(pairs, key=lambda pair: (-pair.lines, pair.one, pair.two))
+
+
+def overlaps(run_date: dt.date, twice: list[Repeated], volume: pd.DataFrame, currency: str = "") -> pd.DataFrame:
+    """Return a row of ``run_warnings`` if the lines that count twice matter; `volume` is ``daily_volume``."""
+    money, lines = sum(pair.amount for pair in twice), sum(pair.lines for pair in twice)
+    rows = []
+    if money > DOUBT * volume.loc[volume["processing_date"] == run_date, "revenue"].sum():
+        more = f" (and so in {count(len(twice) - 1, 'other pair')} of files)" if twice[1:] else ""
+        said = f"{count(lines, 'line')}, {exact_amount(money, currency)}, are in {twice[0].one} and in {twice[0].two}{more}"
+        advice = 'leave only the header in one of them and run with --restate, or set files.overlap = "once"'
+        message = f"{said}, and count twice; if they are the same sales, {advice}"
+        rows = [(run_date, "2_silver", "overlap", "warning", message)]
+    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(TYPES)

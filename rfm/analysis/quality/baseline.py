@@ -16,12 +16,11 @@ import narwhals as nw
 import pandas as pd
 
 from rfm.analysis.formatting import count, exact_amount
-from rfm.analysis.quality.anomalies import COLUMNS, TYPES
+from rfm.analysis.quality.anomalies import COLUMNS, DOUBT, TYPES
 from rfm.analysis.quality.gate import COUNTED, _exact, _kept_steps, _rows, _step
 from rfm.config import AROUND, Rules
 from rfm.contracts import TABLES, arrow_typed
 
-DOUBT = Decimal("0.005")  # of the revenue: a smaller doubt is none
 DAMAGED = r"^[0-9](?:[.,][0-9]+)?[Ee][+]?[0-9]{1,2}$"  # a long number that a spreadsheet has rounded
 UNKNOWN = {"known_status": "unknown_status", "known_currency": "unknown_currency"}  # rule: kind of warning
 CHECKED = {  # rule of a line that cannot be read: its raw column, in words
@@ -236,23 +235,6 @@ def order_faults(silver: Any, as_of: dt.date, *, stock_code_pattern: str = Rules
     return {name: _orders(found) for name, found in wrong.items()}
 
 
-def repeated_orders(
-    silver: Any, run_date: dt.date, found: Facts, *, stock_code_pattern: str = Rules().stock_code_pattern
-) -> Orders:
-    """Count orders of a run's files that other files hold too; `silver` has the rows of earlier runs as well."""
-    rows: Any = nw.from_native(arrow_typed(TABLES["retail_transactions_silver"], silver))
-    rows = rows.with_columns(nw.col("InvoiceDate", "processing_date").cast(nw.Date))
-    since = rows.filter(nw.col("InvoiceDate") >= nw.lit(found.first or run_date))
-    counted = since.with_columns(Step=_step(_kept_steps(run_date, stock_code_pattern))).filter(nw.col("Step") == COUNTED.name)
-    key, newest = ("InvoiceNo", "CustomerID", "InvoiceDate"), nw.col("processing_date").max()
-    files = counted.group_by(*key, "source_file").agg(nw.col("TotalPrice").sum(), newest)
-    same = files.group_by(*key).agg(
-        nw.col("TotalPrice").sum(), nw.len().alias("files"), nw.col("TotalPrice").max().alias("once"), newest.alias("day")
-    )
-    twice = same.filter(nw.col("files") > 1, nw.col("day") == nw.lit(run_date))
-    return _orders(twice)
-
-
 def _orders(found: Any) -> Orders:
     """Return the number of orders, and their money beyond that of the file that holds most of each."""
     beyond = ["TotalPrice"] + ["once"] * ("once" in found.collect_schema().names())
@@ -284,10 +266,8 @@ SIGMAS, LEAST_SHIFT, FACTOR, LEAST_ORDERS = 3, 0.1, 3.0, 10
 OTHER_FILES = "see whether the export of these files changed, and run `rfm check` on them"
 
 
-def departures(run_date: dt.date, found: Facts, baseline: Any, currency: str = "", twice: Orders | None = None) -> pd.DataFrame:
+def departures(run_date: dt.date, found: Facts, baseline: Any, currency: str = "") -> pd.DataFrame:
     """Return ``run_warnings`` of a run whose money, customers or unreadable lines leave the ``[baseline]`` of the settings.
-
-    `twice` are orders of the run that silver has from other files.
 
     Examples
     --------
@@ -306,10 +286,6 @@ def departures(run_date: dt.date, found: Facts, baseline: Any, currency: str = "
         *_values(found, baseline, currency),
         *_damaged(found, currency, money),
     ]
-    if twice and twice.amount > DOUBT * Decimal(money) / 100:
-        amount = exact_amount(twice.amount, currency)
-        advice = 'if files overlap, set files.overlap = "once" and start with an empty lake'
-        said.append(("overlap", f"{count(twice.orders, 'order')}, {amount}, are in other files too, and count again; {advice}"))
     rows = [(run_date, "2_silver", kind, "warning", message) for kind, message in said]
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype(TYPES)
 

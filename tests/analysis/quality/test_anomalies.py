@@ -7,6 +7,7 @@ import math
 import re
 import shutil
 from collections.abc import Mapping
+from decimal import Decimal
 from pathlib import Path
 
 import pandas as pd
@@ -15,7 +16,19 @@ import pytest
 
 import rfm
 from rfm.analysis import quality
-from rfm.analysis.quality.anomalies import LEAST_FACTOR, LEAST_SHARE, PER_SIGMA, YEAR, usual, usual_share, usual_volume
+from rfm.analysis.quality.anomalies import (
+    LEAST_FACTOR,
+    LEAST_SHARE,
+    PER_SIGMA,
+    YEAR,
+    Repeated,
+    overlaps,
+    repeated_lines,
+    shared_days,
+    usual,
+    usual_share,
+    usual_volume,
+)
 from rfm.config import Quality
 from rfm.contracts import TABLES
 from rfm.datasets.sample import make_sample
@@ -24,6 +37,8 @@ from rfm.lake.tables import Lake
 from rfm.pipeline import daily
 from rfm.pipeline.backfill import to_bronze, to_silver
 from rfm.settings import load_settings
+from tests.analysis.quality.test_baseline import DAY as RUN
+from tests.analysis.quality.test_baseline import PATTERN, PLAIN, both, lines
 
 D = dt.date(2025, 10, 23)  # a Thursday
 DAY, WEEK = dt.timedelta(days=1), dt.timedelta(weeks=1)
@@ -348,3 +363,39 @@ def test_unknown_rule_stops_the_daily_run_before_it_starts(landing: Path, tmp_pa
     with pytest.raises(SettingsError, match=r"expectations: unknown rule 'known_contry' \(did you mean 'known_country'\?\)"):
         daily.run(settings)
     assert not (tmp_path / "lake").exists()
+
+
+# ── lines that several files hold ─────────────────────────────────────────────────────────────────
+def test_lines_that_earlier_files_hold_are_repeated():
+    before = lines(*PLAIN[:10], run=RUN - DAY)
+    other = [row.replace(" 1 10.00", " 2 10.00") for row in PLAIN[15:18]]  # of the same orders, as of another part of them
+    again = lines(*[row.replace("10.00", "10.000") for row in PLAIN[5:15]], file="b.csv")
+    silver = both(pd.concat([before, again, lines(*PLAIN[15:18], *other, file="c.csv")], ignore_index=True))[1]
+    assert repeated_lines(silver, RUN, stock_code_pattern=PATTERN) == [Repeated("a.csv", "b.csv", 5, Decimal("50.00"))]
+    assert repeated_lines(silver, RUN - DAY, stock_code_pattern=PATTERN) == []
+
+
+def test_a_line_that_a_file_holds_twice_is_not_repeated():
+    silver = both(pd.concat([lines(*PLAIN[:3], *PLAIN[:3]), lines(PLAIN[0], file="b.csv")], ignore_index=True))[1]
+    assert repeated_lines(silver, RUN, stock_code_pattern=PATTERN) == [Repeated("a.csv", "b.csv", 1, Decimal("10.00"))]
+
+
+def sold_in(*files: tuple[str, dt.date, str]) -> pd.DataFrame:
+    """Return ``daily_volume``: file, run date and days of sale."""
+    rows = [(dt.date(2026, 1, int(day)), name, run, Decimal("100.00")) for name, run, days in files for day in days.split()]
+    return pd.DataFrame(rows, columns=["InvoiceDate", "source_file", "processing_date", "revenue"])
+
+
+def test_days_that_several_files_hold_are_shared():
+    before = RUN - DAY
+    assert shared_days(RUN, sold_in(("a.csv", before, "3 4 5"), ("b.csv", RUN, "5 6"))) == [dt.date(2026, 1, 5)]
+    assert shared_days(RUN, sold_in(("a.csv", before, "3 4 5"), ("b.csv", before, "5 6"), ("c.csv", RUN, "7"))) == []
+
+
+def test_repeated_lines_are_a_warning_if_their_money_matters():
+    volume = sold_in(("a.csv", RUN, "3"))
+    twice = [Repeated("a.csv", "b.csv", 5, Decimal(50)), Repeated("a.csv", "c.csv", 1, Decimal(10))]
+    (message,) = overlaps(RUN, twice, volume, "€")["message"]
+    assert message.startswith("6 lines, €60.00, are in a.csv and in b.csv (and so in 1 other pair of files), and count twice; ")
+    assert overlaps(RUN, [Repeated("a.csv", "b.csv", 1, Decimal("0.50"))], volume, "€").empty
+    assert overlaps(RUN, [], volume).empty

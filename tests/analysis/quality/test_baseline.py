@@ -17,7 +17,6 @@ from rfm.analysis.quality.baseline import (
     facts,
     order_faults,
     other_codes,
-    repeated_orders,
 )
 from rfm.analysis.quality.gate import money_flow
 from rfm.config import Baseline, Columns, Dialect, Rules
@@ -104,14 +103,6 @@ def test_orders_with_several_customers_days_or_files_are_counted():
     assert found["files"] == Orders(1, Decimal("8.00"))
 
 
-def test_orders_that_earlier_files_hold_are_repeated():
-    before = lines(*PLAIN[:10], run=DAY - dt.timedelta(days=1))
-    silver = both(pd.concat([before, lines(*PLAIN[5:15], file="b.csv")], ignore_index=True))[1]
-    found = facts_of(lines(*PLAIN[5:15], file="b.csv"))
-    assert repeated_orders(silver, DAY, found, stock_code_pattern=PATTERN) == Orders(5, Decimal("50.00"))
-    assert repeated_orders(silver, DAY - dt.timedelta(days=1), found, stock_code_pattern=PATTERN).orders == 0
-
-
 def test_codes_that_are_no_products_are_counted_with_their_money():
     silver = both(lines("1 K1 2026-01-02 1 10.00", "1 K1 2026-01-02 2 4.00 9post"))[1]
     assert other_codes(silver, DAY, stock_code_pattern=PATTERN) == {"9post": Orders(1, Decimal("8.00"))}
@@ -151,8 +142,8 @@ def test_a_state_that_does_not_count_explains_a_difference():
 
 
 # ── departures ─────────────────────────────────────────────────────────────────────────────────────
-def said(*frames: pd.DataFrame, **given) -> dict[str, str]:
-    found = departures(DAY, facts_of(*frames), BASE, "€", **given)
+def said(*frames: pd.DataFrame) -> dict[str, str]:
+    found = departures(DAY, facts_of(*frames), BASE, "€")
     return dict(zip(found["kind"], found["message"], strict=True))
 
 
@@ -192,11 +183,6 @@ def test_orders_of_another_size_are_a_warning(price, kind):
 def test_damaged_customers_are_a_warning():
     found = said(lines(*[row.replace(" K1 ", " 4.00638E+12 ") for row in PLAIN]))
     assert "rounded by a spreadsheet" in found["damaged_ids"]
-
-
-def test_repeated_orders_are_a_warning_if_their_money_matters():
-    assert "5 orders, €50.00, are in other files too" in said(lines(*PLAIN), twice=Orders(5, Decimal(50)))["overlap"]
-    assert said(lines(*PLAIN), twice=Orders(1, Decimal("0.10"))) == {}
 
 
 def test_without_a_baseline_only_unknown_values_warn():
