@@ -333,9 +333,7 @@ def _run_again(work: Repair, home: Any, day: dt.date) -> None:
         if RUN_WARNINGS in work.tables:
             ingest.warn(lake, day, *_unread_files(work, day))
             stages.warn_of_quality(lake, settings, day)
-        backfill.to_gold(settings, home, day)
-        backfill.to_clusters(settings, home, day)
-        backfill.to_segments(settings, home, day)
+        backfill.from_gold(settings, home, day)
 
 
 def _unread_files(work: Repair, day: dt.date) -> tuple[list[str], list[tuple[str, str]]]:

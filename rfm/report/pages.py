@@ -119,6 +119,13 @@ PROFILES = {
 }
 SCORES = {"k": ("Clusters", "count"), **{name: (name.capitalize(), "number") for name in ("silhouette", "elbow", "score")}}
 DOING = {"Segment": ("Segment", "text"), "State": ("State", "text"), "Customers": ("Customers", "count")}
+CURVE = {
+    "Way": ("Way to forecast", "text"),
+    "Band": ("Forecast from", "share"),
+    "Customers": ("Customers", "count"),
+    "Forecast": ("Forecast share", "share"),
+    "Actual": ("Ordered", "share"),
+}
 TYPICAL = ("Monetary", "Frequency", "Recency")
 
 
@@ -126,7 +133,7 @@ def segments_page(tables: RunTables) -> dict[str, Any]:
     """Return the values of the segments page."""
     summary = tables.frame(contracts.SEGMENT_SUMMARY)
     if summary.empty:
-        return {"cards": [], "tiers": [], "differ": [], "found": []}
+        return {"cards": [], "tiers": [], "differ": [], "found": [], "foretold": []}
     states, held = tables.frame(contracts.CUSTOMER_STATES, UpdateDate=tables.day), _held(tables)
     cards = [
         {
@@ -146,7 +153,14 @@ def segments_page(tables: RunTables) -> dict[str, Any]:
         for row in summary.sort_values("Revenue", ascending=False).to_dict("records")
     ]
     tiers = list(dict.fromkeys(one["tier"] for one in cards))
-    return {"cards": cards, "tiers": tiers, "differ": _how_they_differ(tables, summary), "found": _how_they_were_found(tables)}
+    curve = tables.frame(contracts.RELIABILITY, UpdateDate=tables.day)  # none for a young shop
+    return {
+        "cards": cards,
+        "tiers": tiers,
+        "differ": _how_they_differ(tables, summary),
+        "found": _how_they_were_found(tables),
+        "foretold": [drawn(figures.reliability(curve), table=curve, columns=CURVE)] if len(curve) else [],
+    }
 
 
 def _fits(states: pd.DataFrame, segment: str) -> dict[str, Any]:

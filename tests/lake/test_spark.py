@@ -26,7 +26,8 @@ from rfm.errors import InputError, RfmError, SettingsError, explain_cloud_error
 from rfm.lake import verify
 from rfm.lake.delta import IN_SPARK, sql_equals
 from rfm.lake.spark import SparkLake, frame, session
-from rfm.pipeline.backfill import backfill, replay, run_backtest, to_bronze, to_silver
+from rfm.pipeline.backfill import backfill, replay, to_bronze, to_silver
+from rfm.pipeline.backtest import run_backtest
 from rfm.pipeline.daily import run
 from rfm.pipeline.models import score_customers
 from rfm.pipeline.release import release_or_export
