@@ -56,7 +56,7 @@ ROAD = {  # a part of `analysis`: its neighbours along the road of the data
     "quality": {"formatting"},
     "backtest": {"formatting"},
     "formatting": set(),
-    "experiments": set(),
+    "experiments": {"formatting"},
     "figures": {"formatting", "outliers"},
 }
 OWNERS = {  # library: the modules or folders that import it, and nobody else

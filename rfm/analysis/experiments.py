@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from rfm.analysis.formatting import amount, count, share
 from rfm.errors import SettingsError
 
 WRITTEN, HELD = "written to", "held out"
@@ -157,3 +158,39 @@ def _difference(members: pd.DataFrame, name: str, forecast: str) -> dict[str, An
     means = {"Written": float(values[written].mean()), "HeldOut": float(values[~written].mean())}
     ends = {"Low": found - reach, "High": found + reach}
     return {"Measure": name, **means, "Uplift": found, **ends, "Found": not ends["Low"] <= 0 <= ends["High"]}
+
+
+# ── in words ────────────────────────────────────────────────────────────
+def window(about: Mapping[str, Any]) -> str:
+    """Return from when to when a campaign is measured."""
+    return f"from {about['Start']} " + (f"closed on {about['Closed']}" if about["Closed"] else f"until {about['Ends']}")
+
+
+def before_the_start(about: Mapping[str, Any], arms: Mapping[str, int]) -> str:
+    """Return what a list can find, in sentences."""
+    people = f"{about['Customers']:,} customers: {arms[WRITTEN]:,} to write to, {arms[HELD]:,} held out."
+    expected = f"Without a campaign, {share(about['Expected'])} of them would order by {about['Ends']}."
+    return f"{people} {expected} A change of {100 * about['Smallest']:.1f} points or more is found four times in five."
+
+
+def result_in_words(about: Mapping[str, Any], written: int, currency: str) -> list[str]:
+    """Return what is known of a campaign, from its newest results, in sentences."""
+    if not about["Results"]:
+        return [f"Not measured yet: the first run after {about['Start']} measures it."]
+    bought, revenue = (next(row for row in about["Results"] if row["Measure"] == name) for name in ("Bought", "Revenue"))
+    so_far = (
+        f"{share(bought['Written'])} of those written to have ordered, {share(bought['HeldOut'])} of those held out; they spent "
+        f"{amount(revenue['Written'], currency)} and {amount(revenue['HeldOut'], currency)} per customer."
+    )
+    if bought["Uplift"] is None:
+        left = count((about["Ends"] - bought["UpdateDate"]).days, "more day")
+        return [so_far, f"Not yet sure: {left} until {about['Ends']}. A difference that is read earlier would mislead."]
+    points = [f"{100 * bought[end]:+.1f}".replace("-", "−") for end in ("Uplift", "Low", "High")]
+    none = f"It may have done nothing: such a list finds a change of {100 * about['Smallest']:.1f} points or more."
+    verdict = none if bought["Low"] <= 0 <= bought["High"] else "It changed how many order."
+    earned = [amount(revenue[end] * written, currency) for end in ("Uplift", "Low", "High")]
+    return [
+        so_far,
+        f"Uplift {points[0]} points of customers who order (95 % interval {points[1]} to {points[2]}). {verdict}",
+        f"Earned {earned[0]} in all (95 % interval {earned[1]} to {earned[2]}), before what it cost.",
+    ]

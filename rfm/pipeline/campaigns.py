@@ -14,7 +14,7 @@ import pandas as pd
 
 from rfm.analysis import experiments
 from rfm.analysis.experiments import HELD, WRITTEN
-from rfm.analysis.formatting import amount, count, escape_formulas, share
+from rfm.analysis.formatting import escape_formulas
 from rfm.analysis.metrics import collected_purchases
 from rfm.contracts import CAMPAIGN_MEMBERS, CAMPAIGN_RESULTS, CAMPAIGNS, CUSTOMER_STATES, SILVER, TABLES, arrow_typed
 from rfm.errors import InputError, SettingsError, first_line, unknown
@@ -74,7 +74,7 @@ def new(settings: Settings, lake: Lake, name: str, choice: Choice, holdout: floa
     }
     lake.replace(CAMPAIGN_MEMBERS, members, Campaign=name)
     lake.replace(CAMPAIGNS, _rows(CAMPAIGNS, [about]), Campaign=name)  # last: a campaign that is listed has its members
-    return before_the_start(about, arms.to_dict())
+    return experiments.before_the_start(about, arms.to_dict())
 
 
 def _rows(table: str, rows: list[dict[str, Any]]) -> pd.DataFrame:
@@ -161,44 +161,12 @@ def _plain(rows: pd.DataFrame) -> list[dict[str, Any]]:
     return rows.astype(object).where(rows.notna(), None).to_dict("records")
 
 
-# ── in words ────────────────────────────────────────────────────────────
-def before_the_start(about: Mapping[str, Any], arms: Mapping[str, int]) -> str:
-    """Return what a list can find."""
-    people = f"{about['Customers']:,} customers: {arms[WRITTEN]:,} to write to, {arms[HELD]:,} held out"
-    expected = f"without a campaign {share(about['Expected'])} of them would order until {about['Ends']}"
-    return f"{people}; {expected}; a change of {100 * about['Smallest']:.1f} points or more is found four times in five"
-
-
 def described(lake: Lake, about: Mapping[str, Any], settings: Settings) -> list[str]:
     """Return a campaign and what is known of it, in lines."""
-    arms = lake.frame(CAMPAIGN_MEMBERS, Campaign=about["Campaign"])["Arm"].value_counts()
-    until = f"closed on {about['Closed']}" if about["Closed"] else f"until {about['Ends']}"
-    head = f"{about['Campaign']}: from {about['Start']} {until}; {about['Selection'] or 'all customers'}"
-    said = [before_the_start(about, arms.to_dict()), *in_words(about, int(arms[WRITTEN]), settings.shop.currency)]
+    arms = lake.frame(CAMPAIGN_MEMBERS, Campaign=about["Campaign"])["Arm"].value_counts().to_dict()
+    head = f"{about['Campaign']}: {experiments.window(about)}; {about['Selection'] or 'all customers'}"
+    said = [experiments.before_the_start(about, arms), *experiments.result_in_words(about, arms[WRITTEN], settings.shop.currency)]
     return [head, *(f"  {line}" for line in said)]
-
-
-def in_words(about: Mapping[str, Any], written: int, currency: str) -> list[str]:
-    """Return what is known of a campaign, from its newest results."""
-    if not about["Results"]:
-        return [f"not measured yet; the first run after {about['Start']} measures it"]
-    bought, revenue = (next(row for row in about["Results"] if row["Measure"] == name) for name in ("Bought", "Revenue"))
-    so_far = (
-        f"{share(bought['Written'])} of those written to have ordered, {share(bought['HeldOut'])} of those held out; "
-        f"{amount(revenue['Written'], currency)} and {amount(revenue['HeldOut'], currency)} per customer"
-    )
-    if bought["Uplift"] is None:
-        left = count((about["Ends"] - bought["UpdateDate"]).days, "more day")
-        return [so_far, f"not yet sure: {left} until {about['Ends']}; a difference that is read earlier would mislead"]
-    points = [f"{100 * bought[end]:+.1f}".replace("-", "−") for end in ("Uplift", "Low", "High")]
-    none = f"it may have done nothing; such a list finds a change of {100 * about['Smallest']:.1f} points or more"
-    verdict = none if bought["Low"] <= 0 <= bought["High"] else "it changed how many order"
-    earned = [amount(revenue[end] * written, currency) for end in ("Uplift", "Low", "High")]
-    return [
-        so_far,
-        f"uplift {points[0]} points of customers who order (95 % interval {points[1]} to {points[2]}): {verdict}",
-        f"earned {earned[0]} in all (95 % interval {earned[1]} to {earned[2]}), before what it cost",
-    ]
 
 
 # ── the list ────────────────────────────────────────────────────────────

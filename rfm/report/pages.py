@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from rfm import contracts
-from rfm.analysis import figures
+from rfm.analysis import experiments, figures
 from rfm.analysis.movement import largest_moves
 from rfm.analysis.sales import ACTIVE_DAYS, kpis
 from rfm.analysis.segments.explain import HELD
@@ -20,7 +20,7 @@ from rfm.analysis.segments.rules import RISK, TIER_OF, plain_name
 from rfm.analysis.states import STATES
 from rfm.pipeline.stages import CLEAN, SEGMENT, TABLES_STAND
 from rfm.report import customers, pages_data
-from rfm.report.render import RunTables, drawn, slug
+from rfm.report.render import RunTables, drawn, rows_of, slug
 
 MOST_MOVES = 3
 PRIVATE = "customers"  # value of the overview that names single customers, and stays on it
@@ -240,6 +240,41 @@ def _stability(tables: RunTables) -> list[dict[str, Any]]:
     return [{"id": "stability", "title": "How steady the names are", "hint": hint, "figures": [shown]}]
 
 
+# ── campaigns ────────────────────────────────────────────────────────────
+OUTCOMES = {"Bought": "share of customers who ordered", "Orders": "orders per customer", "Revenue": "revenue per customer"}
+COMPARED = {
+    "What": ("What", "text"),
+    "Written": ("Written to", "number"),
+    "HeldOut": ("Held out", "number"),
+    "Uplift": ("Uplift", "number"),
+    "Low": ("At least", "number"),
+    "High": ("At most", "number"),
+}
+
+
+def campaigns_page(tables: RunTables) -> dict[str, Any]:
+    """Return the values of the campaigns page, the newest campaign first."""
+    every = tables.frame(contracts.CAMPAIGNS).sort_values(["Start", "Campaign"], ascending=[False, True])
+    members = tables.frame(contracts.CAMPAIGN_MEMBERS).groupby(["Campaign", "Arm"]).size()
+    results = tables.frame(contracts.CAMPAIGN_RESULTS)
+    plain = every.astype(object).where(every.notna(), None).to_dict("records")
+    return {"parts": [_campaign(tables, about, members[about["Campaign"]].to_dict(), results) for about in plain]}
+
+
+def _campaign(tables: RunTables, about: dict[str, Any], arms: dict[str, int], results: pd.DataFrame) -> dict[str, Any]:
+    own = results[(results["Campaign"] == about["Campaign"]) & (results["UpdateDate"] <= tables.day)]
+    newest = own[own["UpdateDate"] == own["UpdateDate"].max()].assign(What=own["Measure"].map(OUTCOMES))
+    about["Results"] = newest.astype(object).where(newest.notna(), None).to_dict("records")
+    said = experiments.result_in_words(about, arms.get(experiments.WRITTEN, 0), tables.currency)
+    return {
+        "id": slug(about["Campaign"]) or "campaign",
+        "title": about["Campaign"],
+        "hint": f"{experiments.window(about).capitalize()}. Chosen: {about['Selection'] or 'all customers'}.",
+        "says": [experiments.before_the_start(about, arms), *said],
+        "table": rows_of(newest, COMPARED) if len(newest) else None,
+    }
+
+
 # ── pages ────────────────────────────────────────────────────────────
 class Page(NamedTuple):
     """A page of a run: its template gets what ``build`` returns once the tables of the stage ``after`` are written."""
@@ -257,6 +292,7 @@ PAGES = (
     Page("segments.html", "Segments", "segments.html.j2", segments_page, private=False),
     Page("customers.html", "Customers", "customers.html.j2", customers.customers_page),
     Page("movement.html", "Movement", "movement.html.j2", movement_page, after=SEGMENT.name, private=False),
+    Page("campaigns.html", "Campaigns", "campaigns.html.j2", campaigns_page, private=False),
     Page("trade.html", "Trade", "trade.html.j2", pages_data.trade_page, after=CLEAN.name, private=False),
     Page("quality.html", "Quality", "quality.html.j2", pages_data.quality_page, after=CLEAN.name, private=False),
     Page("run.html", "Run", "run.html.j2", pages_data.lineage_page, after="", private=False),

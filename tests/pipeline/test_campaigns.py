@@ -99,7 +99,7 @@ def test_runs_count_both_arms_and_withhold_the_difference(shop):
         assert found.loc["Revenue", column] == pytest.approx(float(own["Revenue"]) / own["Members"])
     assert found[["Uplift", "Low", "High"]].isna().all().all()
     (about,) = campaigns.listed(lake, "spring")
-    assert "not yet sure: 4 more days" in " ".join(campaigns.described(lake, about, shop))
+    assert "Not yet sure: 4 more days" in " ".join(campaigns.described(lake, about, shop))
 
 
 def test_after_the_window_its_orders_alone_count(shop):
