@@ -115,6 +115,20 @@ def test_figures_of_the_brief_are_those_of_pandas(shop):
     assert values["Revenue"] == f"£{sum(orders['money'], Decimal(0)):,.0f}"
 
 
+def test_calls_of_the_brief_are_those_of_pandas(shop):
+    settings, record = shop
+    states = rfm.open_lake(settings).frame("customer_states")
+    states = states[states["ToCall"].astype(bool)]
+    cents = (states["AtStake"] * 100).round().astype(int).groupby([states["Segment"], states["State"]]).agg(["size", "sum"])
+    wanted = cents.sort_values("sum", ascending=False).head(brief.MOST_CALLS)
+    calls = said(settings, record)["calls"]
+    assert [call["who"] for call in calls] == [", ".join(group) for group in wanted.index]
+    assert [int(call["customers"].split()[0].replace(",", "")) for call in calls] == wanted["size"].tolist()
+    shown = [float(call["money"].strip("£").replace(",", "")) for call in calls]
+    assert shown == pytest.approx(wanted["sum"] / 100, abs=0.51)
+    assert all(call["who"] in text_of(files(settings)["brief.pdf"]) for call in calls)
+
+
 def test_a_brief_built_again_is_the_same_bytes(shop):
     settings, _ = shop
     before = files(settings)
@@ -149,7 +163,7 @@ def test_nothing_leaves_its_page_however_long(shop):
     full = said(*shop)
     segment, call = (
         full["segments"][0],
-        {"who": "x" * 200, "customers": "1,234 customers", "money": "£1,234,567 at stake", "action": "y " * 300},
+        {"who": "x" * 200, "customers": "1,234 customers", "money": "£1,234,567", "action": "y " * 300},
     )
     full |= LONG | {"segments": [segment | {"action": "z " * 300}] * brief.MOST_SEGMENTS, "calls": [call] * brief.MOST_CALLS}
     for page in (brief._first_page(full), brief._second_page(full)):
