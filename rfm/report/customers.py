@@ -20,7 +20,15 @@ import pandas as pd
 from rfm.analysis.formatting import escape_formulas
 from rfm.analysis.segments.rules import RISK
 from rfm.analysis.states import STATES, call_list
-from rfm.contracts import CUSTOMER_STATES, DESCRIBED_CLUSTERS, DESCRIBED_CUSTOMERS, EXPLANATIONS, SEGMENT_MOVEMENT, SEGMENTATIONS
+from rfm.contracts import (
+    CUSTOMER_FORECAST,
+    CUSTOMER_STATES,
+    DESCRIBED_CLUSTERS,
+    DESCRIBED_CUSTOMERS,
+    EXPLANATIONS,
+    SEGMENT_MOVEMENT,
+    SEGMENTATIONS,
+)
 from rfm.landing.decode import pseudonymize
 from rfm.pipeline.stages import EXPORTS as FOLDER
 from rfm.pipeline.stages import HISTORY
@@ -46,6 +54,9 @@ COLUMNS: dict[str, tuple[str, int, str]] = {  # of a list: heading, width in Exc
     "Rhythm": ("Own rhythm", 42, ""),
     "UsualSpend": ("Usual spend in 90 days", 13, "#,##0.00"),
     "AtStake": ("At stake", 13, "#,##0.00"),
+    "Order30": ("Order within 30 days", 11, "0%"),
+    "Spend90": ("Expected in 90 days", 13, "#,##0.00"),
+    "Drivers": ("What drives that", 50, ""),
     "Action": ("What to do", 58, ""),
     "Why": ("Why here", 60, ""),
 }
@@ -147,6 +158,7 @@ CODED = {  # columns with few values, which the page holds once, and their names
 
 
 OF_STATE = ("State", "Rhythm", "UsualSpend", "AtStake", "ToCall", "Action", "OwnSegment")
+OF_FORECAST = ("Order30", "Spend90", "Drivers")
 MOST_CALLS = 500  # customers to call on the overview
 
 
@@ -156,24 +168,22 @@ def calls(tables: RunTables) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     wanted = call_list(found)
     if wanted.empty:
         return {}, []
+    forecast = tables.frame(CUSTOMER_FORECAST, UpdateDate=tables.day)  # none for a young shop
     money = wanted["AtStake"].map(lambda value: Decimal(str(value)))
     by_state = ((state, wanted["State"] == state) for state in STATES if state in {*wanted["State"]})
-    grouped = wanted.assign(Money=money).groupby(["Segment", "State"], as_index=False)
-    groups = grouped.agg(customers=("CustomerID", "size"), money=("Money", "sum"), action=("Action", "first"))
-    groups = groups.rename(columns=str.lower).sort_values(["money", "segment", "state"], ascending=[False, True, True])
     excel = [{"href": f"{FOLDER}/{ALL}.xlsx", "label": "All lists, Excel"}] if len(found) <= MOST_IN_EXCEL else []
     said = {
         "customers": len(wanted),
         "money": str(money.sum()),
-        "expected": bool((found["AtStake"] != found["UsualSpend"]).any()),  # there is a forecast
+        "expected": len(forecast) > 0,
         "states": [{"state": name, "customers": int(own.sum()), "money": str(money[own].sum())} for name, own in by_state],
-        "groups": groups.astype({"money": str}).to_dict("records"),
         "segments": sorted(set(wanted["Segment"])),
         "shown": min(len(wanted), MOST_CALLS),
         "files": downloads(CALLS, "The list", len(wanted)) + excel,
     }
-    shown = ["CustomerID", "Segment", "State", "Rhythm", "AtStake", "Action"]
-    return said, wanted.head(MOST_CALLS)[shown].to_dict("records")
+    first = wanted.head(MOST_CALLS).merge(forecast[["CustomerID", "Order30"]], "left", "CustomerID")
+    shown = ["CustomerID", "Segment", "State", "Rhythm", "AtStake", "Action", "Order30"]
+    return said, first[shown].to_dict("records")
 
 
 def customers_page(tables: RunTables) -> dict[str, Any]:
@@ -203,6 +213,8 @@ def customer_list(tables: RunTables) -> pd.DataFrame:
     found = found.merge(tables.frame(EXPLANATIONS)[["CustomerID", "Why"]], "left", "CustomerID")
     states = tables.frame(CUSTOMER_STATES, UpdateDate=tables.day)[["CustomerID", *OF_STATE]]  # none for an older run
     found = found.merge(states, "left", "CustomerID")
+    forecast = tables.frame(CUSTOMER_FORECAST, UpdateDate=tables.day)[["CustomerID", *OF_FORECAST]]  # none for a young shop
+    found = found.merge(forecast, "left", "CustomerID")
     found = found.merge(tables.frame(DESCRIBED_CLUSTERS)[["Cluster", "Cluster_Label"]], "left", "Cluster")
     found = found.merge(segments_before(tables), "left", "CustomerID").sort_values(
         ["Monetary", "CustomerID"], ascending=[False, True]
@@ -249,7 +261,19 @@ def _details(tables: RunTables, rows: pd.DataFrame) -> dict[str, Any]:
         "names": names,
         "bought": [bought.get(id, []) for id in ids],
         "earlier": left,
+        "forecast": _forecasts(rows),
     }
+
+
+def _forecasts(rows: pd.DataFrame) -> list[list[Any]]:
+    """Return, per customer with a forecast, the percentage who order within 30 days, the cents expected in 90, and why."""
+    there = rows["Order30"].notna()
+    known = rows.loc[there, [*OF_FORECAST]]
+    found = zip(
+        (known["Order30"] * 100).round().astype(int), (known["Spend90"] * 100).round().astype(int), known["Drivers"], strict=True
+    )
+    values = iter([list(one) for one in found])
+    return [next(values) if has else [] for has in there.tolist()]
 
 
 def _spells(tables: RunTables) -> tuple[dict[str, list[int]], list[str], list[str]]:

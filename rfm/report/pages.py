@@ -12,7 +12,7 @@ import pandas as pd
 
 from rfm import contracts
 from rfm.analysis import experiments, figures
-from rfm.analysis.movement import largest_moves
+from rfm.analysis.movement import largest_moves, totals_by_day
 from rfm.analysis.sales import ACTIVE_DAYS, kpis
 from rfm.analysis.segments.explain import HELD
 from rfm.analysis.segments.profiles import medians_of
@@ -56,7 +56,18 @@ def overview_page(tables: RunTables) -> dict[str, Any]:
             "dropped": (arrived - kept) / arrived if arrived else None,
             "renamed": None if renamed.empty else float(renamed.iloc[0]),
         },
+        "earlier": _earlier(tables),
     }
+
+
+def _earlier(tables: RunTables) -> list[dict[str, Any]]:
+    """Return what the front page draws over time, of each earlier run date: not all have a published run."""
+    stable = tables.frame(contracts.SEGMENT_STABILITY).set_index("UpdateDate")["RenamedShare"].dropna().to_dict()
+    return [
+        {"run_date": str(day)[:10], "customers": int(customers), "orders": int(orders), "revenue": str(revenue)}
+        | {"named": int(named), "renamed": stable.get(pd.Timestamp(day).date())}
+        for day, customers, orders, revenue, named in totals_by_day(tables.read(contracts.HISTORY), tables.day).to_numpy()
+    ]
 
 
 def _kpis(tables: RunTables) -> list[dict[str, Any]]:
@@ -108,6 +119,13 @@ PROFILES = {
 }
 SCORES = {"k": ("Clusters", "count"), **{name: (name.capitalize(), "number") for name in ("silhouette", "elbow", "score")}}
 DOING = {"Segment": ("Segment", "text"), "State": ("State", "text"), "Customers": ("Customers", "count")}
+CURVE = {
+    "Way": ("Way to forecast", "text"),
+    "Band": ("Forecast from", "share"),
+    "Customers": ("Customers", "count"),
+    "Forecast": ("Forecast share", "share"),
+    "Actual": ("Ordered", "share"),
+}
 TYPICAL = ("Monetary", "Frequency", "Recency")
 
 
@@ -115,7 +133,7 @@ def segments_page(tables: RunTables) -> dict[str, Any]:
     """Return the values of the segments page."""
     summary = tables.frame(contracts.SEGMENT_SUMMARY)
     if summary.empty:
-        return {"cards": [], "tiers": [], "differ": [], "found": []}
+        return {"cards": [], "tiers": [], "differ": [], "found": [], "foretold": []}
     states, held = tables.frame(contracts.CUSTOMER_STATES, UpdateDate=tables.day), _held(tables)
     cards = [
         {
@@ -135,7 +153,14 @@ def segments_page(tables: RunTables) -> dict[str, Any]:
         for row in summary.sort_values("Revenue", ascending=False).to_dict("records")
     ]
     tiers = list(dict.fromkeys(one["tier"] for one in cards))
-    return {"cards": cards, "tiers": tiers, "differ": _how_they_differ(tables, summary), "found": _how_they_were_found(tables)}
+    curve = tables.frame(contracts.RELIABILITY, UpdateDate=tables.day)  # none for a young shop
+    return {
+        "cards": cards,
+        "tiers": tiers,
+        "differ": _how_they_differ(tables, summary),
+        "found": _how_they_were_found(tables),
+        "foretold": [drawn(figures.reliability(curve), table=curve, columns=CURVE)] if len(curve) else [],
+    }
 
 
 def _fits(states: pd.DataFrame, segment: str) -> dict[str, Any]:

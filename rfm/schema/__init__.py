@@ -207,6 +207,32 @@ class CustomerStates(TableModel, name="customer_states", unique=["CustomerID"]):
     Action: pl.String = Field(description="recommended action for segment and state")
 
 
+class CustomerForecast(TableModel, name="customer_forecast", unique=["CustomerID"]):
+    """A customer as of the run date; none while the shop is too young for a forecast."""
+
+    CustomerID: pl.String = CUSTOMER
+    UpdateDate: pl.Date = UPDATE_DATE
+    Order30: pl.Float64 = Field(ge=0, le=1, description="probability of an order within 30 days")
+    Order60: pl.Float64 = Field(ge=0, le=1, description="probability of an order within 60 days")
+    Orders90: pl.Float64 = Field(ge=0, description="expected orders within 90 days")
+    Spend90: pl.Float64 = Field(ge=0, metadata=CURRENCY, description="expected spend within 90 days, rounded to 2")
+    Spend90Before: pl.Float64 = Field(
+        nullable=True, ge=0, metadata=CURRENCY, description="the same 30 days earlier; null for customers who came later"
+    )
+    Drivers: pl.String = Field(description="what most raises or lowers the probability of an order")
+
+
+class ForecastReliability(TableModel, name="forecast_reliability", unique=["UpdateDate", "Way", "Band"]):
+    """A way to forecast and a band of probability; forecasts of 30 days before the run date."""
+
+    UpdateDate: pl.Date = UPDATE_DATE
+    Way: pl.String = Field(description="forecast, or a simpler way beside it")
+    Band: pl.Float64 = Field(ge=0, lt=1, description="lower end of the band of probability, which is 0.1 wide")
+    Customers: pl.Int32 = Field(ge=1, metadata={"unit": "customers"}, description="customers with a forecast in the band")
+    Forecast: pl.Float64 = Field(ge=0, le=1, description="their mean probability of an order within 30 days")
+    Actual: pl.Float64 = Field(ge=0, le=1, description="share of them who ordered within 30 days")
+
+
 class Campaigns(TableModel, name="campaigns", unique=["Campaign"]):
     """A campaign: who was chosen on a day, and what such a list can find."""
 

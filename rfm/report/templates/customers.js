@@ -160,6 +160,13 @@
     return card("Four ways to see it", make("dl", { class: "named" }, ...rows.map(([name, text]) => fact(name, text || "–"))));
   }
 
+  function foreseen(row) {
+    const [chance, cents, why] = details().forecast[row];
+    if (chance === undefined) return [];
+    return [card("What to expect", make("dl", { class: "named" }, fact("Order within 30 days", `${chance} %`),
+      fact("Spend within 90 days", money(cents)), fact("What drives that", why)))];
+  }
+
   function open(id) {
     const row = data.id.indexOf(id);
     const back = make("p", { class: "back" }, make("a", { href: hash({ customer: "" }) }, "All customers"));
@@ -170,7 +177,7 @@
       fact("State", at("state", row) || "–", make("dd", { class: "since" }, at("rhythm", row))),
       fact("Spent", money(data.cents[row])), fact("Orders", number.format(data.orders[row])),
       fact("Last purchase", ago(data.days[row]), make("dd", { class: "since" }, data.days[row] ? `${many(data.days[row], "day")} before the run` : "on the day of the run")));
-    one.replaceChildren(back, title, tiles, make("div", { class: "pair" }, card("Why here", make("p", {}, sentence(row) || "–")), card("What to do", make("p", {}, at("action", row) || "–")), ways(row), path(row), bought(row)));
+    one.replaceChildren(back, title, tiles, make("div", { class: "pair" }, card("Why here", make("p", {}, sentence(row) || "–")), card("What to do", make("p", {}, at("action", row) || "–")), ...foreseen(row), ways(row), path(row), bought(row)));
   }
 
   let shown; // the customer who is open
