@@ -163,7 +163,7 @@ def test_nothing_leaves_its_page_however_long(shop):
     full = said(*shop)
     segment, call = (
         full["segments"][0],
-        {"who": "x" * 200, "customers": "1,234 customers", "money": "£1,234,567 at stake", "action": "y " * 300},
+        {"who": "x" * 200, "customers": "1,234 customers", "money": "£1,234,567", "action": "y " * 300},
     )
     full |= LONG | {"segments": [segment | {"action": "z " * 300}] * brief.MOST_SEGMENTS, "calls": [call] * brief.MOST_CALLS}
     for page in (brief._first_page(full), brief._second_page(full)):
