@@ -17,11 +17,8 @@ from matplotlib.textpath import text_to_path
 
 from rfm import contracts
 from rfm.analysis.figures.style import BLUE, GREY, INK
+from rfm.analysis.formatting import count
 from rfm.analysis.movement import PERIODS, largest_moves
-<<<<<<< HEAD
-from rfm.analysis.states import call_list
-=======
->>>>>>> main
 from rfm.report.render import PAGE_FILTERS, RunTables, render
 
 LANGUAGE = "en-GB"
@@ -50,11 +47,7 @@ def brief_of(tables: RunTables, given: Mapping[str, Any], overview: Mapping[str,
         "note": PAGE_FILTERS["note"](summary, sign) if summary["segments"] else "",
         "tiles": [_tile(one, sign) for one in overview["kpis"]],
         "segments": [_segment(row, sign) for row in segments[:MOST_SEGMENTS]],
-<<<<<<< HEAD
-        "calls": _calls(tables),
-=======
         "calls": _calls(overview["calls"].get("groups", ()), sign),
->>>>>>> main
         "moves": {title: lines or ["Nobody changed segment."] for title, lines in said.items()},
         "warnings": list(given["warnings"][:MOST_WARNINGS]),
         "more_warnings": max(len(given["warnings"]) - MOST_WARNINGS, 0),
@@ -83,23 +76,6 @@ def _segment(row: Mapping[str, Any], sign: str) -> dict[str, Any]:
     }
 
 
-<<<<<<< HEAD
-def _calls(tables: RunTables) -> list[dict[str, Any]]:
-    """Return whom to call by segment and state, those with most money at stake first."""
-    calls = call_list(tables.frame(contracts.CUSTOMER_STATES, UpdateDate=tables.day))
-    groups = calls.groupby(["Segment", "State"], as_index=False).agg(
-        Customers=("CustomerID", "size"), AtStake=("AtStake", "sum"), Action=("Action", "first")
-    )
-    first = groups.sort_values(["AtStake", "Segment", "State"], ascending=[False, True, True]).head(MOST_CALLS)
-    return [
-        {
-            "who": f"{row['Segment']}, {row['State']}",
-            "customers": f"{PAGE_FILTERS['count'](row['Customers'])} customer{'s' * (row['Customers'] != 1)}",
-            "money": f"{PAGE_FILTERS['money'](round(row['AtStake'], 2), tables.currency)} at stake",
-            "action": row["Action"],
-        }
-        for row in first.to_dict("records")
-=======
 def _calls(groups: Sequence[Mapping[str, Any]], sign: str) -> list[dict[str, Any]]:
     """Return the groups of customers to call first, by segment and state, those with most money at stake before the others."""
     return [
@@ -110,7 +86,6 @@ def _calls(groups: Sequence[Mapping[str, Any]], sign: str) -> list[dict[str, Any
             "action": row["action"],
         }
         for row in groups[:MOST_CALLS]
->>>>>>> main
     ]
 
 
@@ -269,20 +244,12 @@ def _second_page(said: Mapping[str, Any]) -> Figure:
     for call in said["calls"]:
         page.rule(page.at)
         page.at += 5
-<<<<<<< HEAD
-        page.line(f"{call['customers']}, {call['money']}", page.at, x=WIDTH - EDGE, size=9, align="right")
-=======
         page.line(f"{call['customers']}, {call['money']} at stake", page.at, x=WIDTH - EDGE, size=9, align="right")
->>>>>>> main
         page.text(call["who"], width=330, bold=True, most=1)
         page.text(call["action"], width=INNER, size=8, most=2, colour=SOFT)
         page.at += 4
     if not said["calls"]:
-<<<<<<< HEAD
-        page.text("Nobody worth keeping has been silent for longer than usual.")
-=======
         page.text("Nobody worth keeping is silent for longer than usual.")
->>>>>>> main
     page.heading("What moved, and why")
     for title, lines in said["moves"].items():
         page.text(title, bold=True)

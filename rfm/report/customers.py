@@ -171,12 +171,16 @@ def calls(tables: RunTables) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     forecast = tables.frame(CUSTOMER_FORECAST, UpdateDate=tables.day)  # none for a young shop
     money = wanted["AtStake"].map(lambda value: Decimal(str(value)))
     by_state = ((state, wanted["State"] == state) for state in STATES if state in {*wanted["State"]})
+    grouped = wanted.assign(Money=money).groupby(["Segment", "State"], as_index=False)
+    groups = grouped.agg(customers=("CustomerID", "size"), money=("Money", "sum"), action=("Action", "first"))
+    groups = groups.rename(columns=str.lower).sort_values(["money", "segment", "state"], ascending=[False, True, True])
     excel = [{"href": f"{FOLDER}/{ALL}.xlsx", "label": "All lists, Excel"}] if len(found) <= MOST_IN_EXCEL else []
     said = {
         "customers": len(wanted),
         "money": str(money.sum()),
         "expected": len(forecast) > 0,
         "states": [{"state": name, "customers": int(own.sum()), "money": str(money[own].sum())} for name, own in by_state],
+        "groups": groups.astype({"money": str}).to_dict("records"),
         "segments": sorted(set(wanted["Segment"])),
         "shown": min(len(wanted), MOST_CALLS),
         "files": downloads(CALLS, "The list", len(wanted)) + excel,
