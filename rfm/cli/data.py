@@ -141,15 +141,15 @@ def backtest(
     """
     begin, end = day_of("--from", first) if first else None, day_of("--to", last) if last else None
     with notes.status("segmenting past days"):
-        from rfm.pipeline import backfill
+        from rfm.pipeline import backtest as runs
 
-        results = backfill.run_backtest(settings, begin, end, every)
+        results = runs.run_backtest(settings, begin, end, every)
     if as_json:
-        print_json(backfill.as_dict(results))
-    for sentence in [] if as_json else backfill.results_text(results):
+        print_json(runs.as_dict(results))
+    for sentence in [] if as_json else runs.results_text(results):
         screen.print(sentence, markup=False)
     if out:
-        (notes if as_json else screen).print(f"{len(results)} results: {backfill.save_results(results, out)}", markup=False)
+        (notes if as_json else screen).print(f"{len(results)} results: {runs.save_results(results, out)}", markup=False)
 
 
 @app.command(epilog="Examples: `rfm score customers.csv` · `rfm score new_sales.csv --date 2025-10-23 --out scored.csv`")

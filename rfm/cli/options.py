@@ -78,6 +78,7 @@ PANELS = {  # heading in the help: its verbs, in their order
     "Run": ("daily", "backfill", "watch"),
     "Your own files": ("check", "init", "upload"),
     "Reports": ("report", "publish", "serve"),
+    "Campaigns": ("campaign",),
     "Tables and models": ("status", "verify", "repair", "optimize", "release", "score", "backtest"),
     "Example data and notebooks": ("sample", "prepare", "notebooks"),
 }

@@ -1,29 +1,22 @@
-"""Days without notebooks, by the calls of the notebooks: backfill many days, repeat a published one, backtest past ones."""
+"""Days without notebooks, by the calls of the notebooks: backfill many days, repeat a published one."""
 
 from __future__ import annotations
 
 import datetime as dt
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
-from pathlib import Path
+from functools import partial
 from typing import Any, NamedTuple
 
 import pandas as pd
 
-from rfm.analysis import backtest as core
-from rfm.analysis.backtest import Snapshot, Way
-from rfm.analysis.clustering.fit import Clustering
-from rfm.analysis.metrics import purchases
 from rfm.analysis.outliers import fit_exclusions
-from rfm.analysis.segments.alternatives import rfm_scores, value_engagement
 from rfm.analysis.segments.profiles import headline
 from rfm.config import VERSION
 from rfm.contracts import (
     CLUSTER_MODELS,
     CLUSTERED,
-    CUSTOMER_STATES,
     DESCRIBED_CUSTOMERS,
     GOLD,
     HISTORY,
@@ -41,7 +34,7 @@ from rfm.lake.delta import scratch
 from rfm.lake.tables import table_versions
 from rfm.landing.files import list_files
 from rfm.pipeline import stages
-from rfm.pipeline.models import as_rows, keep_model
+from rfm.pipeline.models import keep_model
 from rfm.pipeline.run_record import BACKFILL, GROUPS, WRITTEN, digests, logged
 from rfm.pipeline.stages import OF_THE_DAY, RESULTS, STATE
 from rfm.report.publish import published_record
@@ -68,8 +61,7 @@ def backfill(
     for some in (run_dates[i : i + DAYS_AT_ONCE] for i in range(0, len(run_dates), DAYS_AT_ONCE)):
         before = table_versions(lake, WRITTEN)
         ahead = clean_ahead(settings, lake, some) if len(some) > 1 and not restate else {}
-        kept = _Latest.names if settings.engine == "polars" else ()  # frames of a cluster are not kept
-        with closing(_Latest(lake, kept)) as held:
+        with closing(kept_latest(settings, lake)) as held:
             for run_date in some:
                 brought, last_one = ahead.get(run_date), run_date == some[-1]
                 with logged(lake, run_date, before if brought else None, brought.lines if brought else 0):
@@ -106,7 +98,7 @@ class _Latest:
     """A lake that keeps in memory the tables that every day overwrites, until the last of several days is done."""
 
     lake: Lake
-    names: tuple[str, ...] = (GOLD, CLUSTERED, *OF_THE_DAY, *STATE.writes)
+    names: tuple[str, ...] = (GOLD, CLUSTERED, *OF_THE_DAY)
     kept: dict[str, Any] = field(default_factory=dict)
 
     def __getattr__(self, name: str) -> Any:
@@ -133,14 +125,17 @@ class _Latest:
         return self.kept[name].filter(**wanted).to_pandas(use_pyarrow_extension_array=True)
 
     def close(self) -> None:
-        """Write all kept tables at once."""
+        """Write all kept tables at once, then those of the single customer."""
+        write_each = self.kept.pop(STATE.name, None)
         if self.kept:
             self.lake.replace_each(self.kept)
+        if write_each:
+            write_each(self.lake)
 
 
-def kept_latest(lake: Lake) -> _Latest:
-    """Return a lake that keeps in memory what the next day overwrites."""
-    return _Latest(lake)
+def kept_latest(settings: Settings, lake: Lake) -> Any:
+    """Return a lake that keeps in memory what the next day overwrites; frames of a cluster are not kept."""
+    return _Latest(lake, _Latest.names if settings.engine == "polars" else ())
 
 
 def warnings_of(settings: Settings, first: dt.date, last: dt.date) -> tuple[list[str], bool]:
@@ -176,6 +171,11 @@ def run_day(
     """Run stages 1 to 6 for one run date; return the headline. ``ahead`` says that its files are clean and counted already."""
     to_bronze(settings, lake, run_date, restate, ahead)
     to_silver(settings, lake, run_date, ahead is not None)
+    return from_gold(settings, lake, run_date, refit)
+
+
+def from_gold(settings: Settings, lake: Any, run_date: dt.date, refit: bool = False) -> str:
+    """Run stages 3 to 6; return the headline."""
     to_gold(settings, lake, run_date)
     to_clusters(settings, lake, run_date, refit)
     headline = to_segments(settings, lake, run_date)
@@ -222,11 +222,20 @@ def to_segments(settings: Settings, lake: Lake, run_date: dt.date) -> str:
     return headline(tables[SEGMENT_SUMMARY], settings.shop.currency)
 
 
-def to_states(settings: Settings, lake: Lake, run_date: dt.date, silver: Any = None) -> None:
+def to_states(settings: Settings, lake: Any, run_date: dt.date, silver: Any = None) -> None:
     """Run the stage of notebook 6, on the rows of silver if they are given."""
     bought = stages.purchases(lake.read(SILVER, until=run_date) if silver is None else silver, settings, run_date)
+    if isinstance(lake, _Latest):  # no later day reads these tables, so those of the last day are enough
+        lake.kept[STATE.name] = partial(_write_each, settings, bought, run_date)
+    else:
+        _write_each(settings, bought, run_date, lake)
+    stages.measure_campaigns(lake, bought, run_date)
+
+
+def _write_each(settings: Settings, bought: pd.DataFrame, run_date: dt.date, lake: Lake) -> None:
+    """Write the tables of the single customer."""
     customers = lake.frame(DESCRIBED_CUSTOMERS, UpdateDate=run_date)
-    lake.replace(CUSTOMER_STATES, stages.customer_states(customers, bought, settings, run_date))
+    lake.replace_each(stages.state_customers(customers, bought, settings, run_date))
 
 
 REPEATED = (stages.MEASURE, stages.CLUSTER, stages.SEGMENT)  # the states read nothing that these do not
@@ -308,92 +317,3 @@ def _repeat(settings: Settings, lake: Lake, again: Lake, run_date: dt.date, vers
     to_clusters(settings, again, run_date, refit)
     to_segments(settings, again, run_date)
     to_states(settings, again, run_date, silver)
-
-
-# ── backtest ────────────────────────────────────────────────────────────
-COUNTED = ["CustomerID", "InvoiceNo", "StockCode", "Quantity", "InvoiceDate", "IsCancellation", "TotalPrice"]
-
-
-def run_backtest(settings: Settings, first: dt.date | None = None, last: dt.date | None = None, every: int = 7) -> pd.DataFrame:
-    """Segment many past days in every way and measure how well each way predicted what followed."""
-    silver = open_lake(settings).rows(SILVER, until=dt.date.max, columns=COUNTED)
-    if silver.is_empty():
-        raise InputError(f"{settings.lake}: {SILVER} has 0 rows; run `rfm daily` first")
-    invoices = purchases(silver, dt.date.max, stock_code_pattern=settings.rules.stock_code_pattern).to_pandas()
-    days = past_days(invoices, first, last, every)
-    return core.backtest(list(snapshots(settings, silver, invoices, days)), invoices)
-
-
-def results_text(results: pd.DataFrame) -> list[str]:
-    """Return the verdict in sentences, and which way is left out, if one is."""
-    missing = f"{Way.LIFETIME} is left out: clvkit is not installed; `pip install 'rfm[backtest]'` brings it"
-    return core.verdict(results) + ([] if Way.LIFETIME in set(results["way"]) else [missing])
-
-
-def as_dict(results: pd.DataFrame) -> dict[str, Any]:
-    """Return verdict and figures for machines; a figure that there is none of is None."""
-    return {"verdict": results_text(results), "results": as_rows(results)}
-
-
-def save_results(results: pd.DataFrame, file: str) -> str:
-    """Write all figures to a file, the same bytes for the same figures; return its path."""
-    path = Path(file)
-    as_json = path.suffix == ".json"
-    text = json.dumps(as_dict(results), indent=1, ensure_ascii=False) + "\n" if as_json else results.to_csv(index=False)
-    try:
-        path.write_text(text, encoding="utf-8", newline="\n")
-    except OSError as error:
-        raise SettingsError(f"--out {file}: cannot be written ({error.strerror})") from None
-    return str(path)
-
-
-def past_days(invoices: pd.DataFrame, first: dt.date | None, last: dt.date | None, every: int) -> list[dt.date]:
-    """Return the days to segment."""
-    dates, margin = pd.to_datetime(invoices["InvoiceDate"]), pd.Timedelta(days=min(core.HORIZONS))
-    begin = pd.Timestamp(first) if first else dates.min() + margin
-    end = pd.Timestamp(last) if last else dates.max() - margin
-    if every < 1 or not begin <= end:
-        raise SettingsError(f"no day is in {begin:%Y-%m-%d} to {end:%Y-%m-%d} every {every}; give other --from, --to, --every")
-    return [day.date() for day in pd.date_range(begin, end, freq=f"{every}D")]
-
-
-def snapshots(settings: Settings, silver: Any, invoices: pd.DataFrame, days: list[dt.date]) -> Iterator[Snapshot]:
-    """Yield the result of every way on each day; the steady way starts from the model of the day before."""
-    steady, chained = None, settings.clusters.stability == "steady"
-    for day in days:
-        gold = stages.customer_metrics(silver, settings, day).to_pandas(use_pyarrow_extension_array=True)
-        excluded = fit_exclusions(silver, day, settings.exclusions)
-        steady = clustered(settings, gold, excluded, day, steady if chained else None)
-        runs = {Way.STEADY: steady, Way.PLAIN: clustered(settings, gold, excluded, day)}
-        ways: dict[Way, Any] = {way: run.customers["Cluster_Label"].to_numpy() for way, run in runs.items()}
-        customers = pd.Index(gold["CustomerID"])
-        ways |= by_rules(settings, gold) | by_numbers(gold, invoices, day, customers)
-        yield Snapshot(day, pd.DataFrame({str(way): values for way, values in ways.items()}).set_axis(customers))
-
-
-def by_rules(settings: Settings, gold: pd.DataFrame) -> dict[Way, Any]:
-    """Return the segments that need no clustering: tiers, score names, and one for all."""
-    tiers, scores = value_engagement(gold, settings.cutoffs), rfm_scores(gold)
-    names = tiers["ValueTier"] + " · " + tiers["Engagement"]
-    total = scores[["RScore", "FScore", "MScore"]].sum(axis=1)
-    return {Way.TIERS: names, Way.SCORES: scores["ScoreName"], Way.ALIKE: "everyone", Way.SUM: total}
-
-
-def by_numbers(gold: pd.DataFrame, invoices: pd.DataFrame, day: dt.date, customers: pd.Index) -> dict[Way, Any]:
-    """Return the numbers that rank customers: last month's spend and, where its library is installed, what is expected."""
-    month = min(core.HORIZONS)
-    numbers = {Way.MONTH: core.spent_within(invoices, day, month, customers)}
-    if core.fits_lifetimes():
-        expected = core.expected(invoices, day, month, customers).to_numpy()
-        numbers |= {Way.ORDERS: expected[:, 0], Way.LIFETIME: expected[:, 1]}
-    return numbers
-
-
-def clustered(
-    settings: Settings, gold: pd.DataFrame, excluded: Any, run_date: dt.date, before: Clustering | None = None
-) -> Clustering:
-    """Cluster and name the customers of a day as stages 4 and 5 do; return them with segment and label, and the model."""
-    found = stages.cluster_customers(gold, excluded, settings, run_date, before)
-    named = stages.name_clusters(found.customers, found.model, settings)
-    words = named.clusters[["Cluster", "Cluster_Description", "Cluster_Label"]]
-    return Clustering(found.customers.merge(words, on="Cluster", how="left", validate="many_to_one"), named.model)

@@ -34,7 +34,7 @@ BY_DAY = {*tables.OVER_TIME, CLUSTER_MODELS, tables.FIT_EXCLUSIONS, RUN_WARNINGS
 DAY = "UpdateDate"
 SOME_DAYS = {tables.FIT_EXCLUSIONS, tables.SEGMENT_MOVEMENT, RUN_WARNINGS}  # have no rows of many days, so all are run again
 REFINED = ("silver", "quarantine")
-LOGS = {PIPELINE_RUNS, RELEASED_ROWS}  # no other table has their rows
+LOGS = {PIPELINE_RUNS, RELEASED_ROWS, tables.CAMPAIGNS, tables.CAMPAIGN_MEMBERS}  # no other table has their rows
 
 
 # ── verify ────────────────────────────────────────────────────────────
@@ -316,7 +316,7 @@ def _run_days(work: Repair, days: list[dt.date]) -> None:
     """Run the days again whose results or models are lost, and the newest, from gold on."""
     there = verify.list_files(work.lake.url).get(MODELS, {})
     due = [day for day in days if day in work.lost or f"{day}/model.json" not in there or day == days[-1]]
-    with closing(backfill.kept_latest(work.lake)) as held:
+    with closing(backfill.kept_latest(work.settings, work.lake)) as held:
         for day in due:
             try:
                 _run_again(work, work.lake if day == due[-1] else held, day)
@@ -333,9 +333,7 @@ def _run_again(work: Repair, home: Any, day: dt.date) -> None:
         if RUN_WARNINGS in work.tables:
             ingest.warn(lake, day, *_unread_files(work, day))
             stages.warn_of_quality(lake, settings, day)
-        backfill.to_gold(settings, home, day)
-        backfill.to_clusters(settings, home, day)
-        backfill.to_segments(settings, home, day)
+        backfill.from_gold(settings, home, day)
 
 
 def _unread_files(work: Repair, day: dt.date) -> tuple[list[str], list[tuple[str, str]]]:

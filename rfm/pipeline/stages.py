@@ -76,16 +76,13 @@ SEGMENT = Stage(
     (CLUSTERED, CLUSTER_MODELS, HISTORY, LEDGER),
     (*OF_THE_DAY, *tables.OVER_TIME, RUN_WARNINGS, CLUSTER_MODELS),
 )
-STATE = Stage(
-    "6_states",
-    "who is leaving, and whom to call",
-    (tables.DESCRIBED_CUSTOMERS, SILVER, LEDGER),
-    (tables.CUSTOMER_STATES,),
-)
+OF_EACH = (tables.CUSTOMER_STATES, tables.CUSTOMER_FORECAST, tables.RELIABILITY)  # of the single customer; a day overwrites them
+STATE_INPUT = (tables.DESCRIBED_CUSTOMERS, SILVER, LEDGER, tables.CAMPAIGNS, tables.CAMPAIGN_MEMBERS)
+STATE = Stage("6_states", "who is leaving, and whom to call", STATE_INPUT, (*OF_EACH, tables.CAMPAIGN_RESULTS))
 REPORT = Stage("7_report", "who they are and what to do", (tables.DESCRIBED_CUSTOMERS, tables.DESCRIBED_CLUSTERS), ())
 STAGES = (INGEST, CLEAN, MEASURE, CLUSTER, SEGMENT, STATE, REPORT)
 TABLES_STAND = STATE.name  # the stage that writes the last table; the one after it only shows them
-RESULTS = (GOLD, CLUSTERED, CLUSTER_MODELS, *OF_THE_DAY, *STATE.writes)
+RESULTS = (GOLD, CLUSTERED, CLUSTER_MODELS, *OF_THE_DAY, *OF_EACH)
 
 
 # ── bronze ────────────────────────────────────────────────────────────
@@ -385,8 +382,18 @@ def purchases(silver: Any, settings: Settings, run_date: dt.date) -> pd.DataFram
     return collected_purchases(silver, run_date, stock_code_pattern=settings.rules.stock_code_pattern)
 
 
-def customer_states(customers: pd.DataFrame, bought: pd.DataFrame, settings: Settings, run_date: dt.date) -> pd.DataFrame:
-    """Return state, rhythm, action and money at stake of each customer, from the described customers and the purchases."""
+def state_customers(
+    customers: pd.DataFrame, bought: pd.DataFrame, settings: Settings, run_date: dt.date
+) -> dict[str, pd.DataFrame]:
+    """Return every table of the single customer, by name: states, forecasts, and whether those of 30 days ago came true."""
     from rfm.analysis import states
 
-    return states.customer_states(customers, bought, run_date, settings.states, settings.cutoffs, settings.recommendations)
+    own = (settings.states, settings.cutoffs, settings.recommendations, settings.shop.currency)
+    return states.state_customers(customers, bought, run_date, *own)
+
+
+def measure_campaigns(lake: Lake, bought: pd.DataFrame, run_date: dt.date) -> int:
+    """Measure the campaigns that run, from the purchases, and write the results; return the number of campaigns."""
+    from rfm.pipeline import campaigns
+
+    return campaigns.measure(lake, bought, run_date)

@@ -9,6 +9,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable
+from decimal import Decimal
 from itertools import repeat
 from pathlib import Path
 from typing import Any
@@ -18,19 +19,29 @@ import pandas as pd
 
 from rfm.analysis.formatting import escape_formulas
 from rfm.analysis.segments.rules import RISK
-from rfm.contracts import DESCRIBED_CLUSTERS, DESCRIBED_CUSTOMERS, EXPLANATIONS, SEGMENT_MOVEMENT, SEGMENTATIONS
+from rfm.analysis.states import STATES, call_list
+from rfm.contracts import (
+    CUSTOMER_FORECAST,
+    CUSTOMER_STATES,
+    DESCRIBED_CLUSTERS,
+    DESCRIBED_CUSTOMERS,
+    EXPLANATIONS,
+    SEGMENT_MOVEMENT,
+    SEGMENTATIONS,
+)
 from rfm.landing.decode import pseudonymize
 from rfm.pipeline.stages import EXPORTS as FOLDER
 from rfm.pipeline.stages import HISTORY
 from rfm.report.render import PAGE_FILTERS, RunTables, slug
 
-ALL, ENTERED = "customers", "entered-risk"  # the lists that are no segment's
+ALL, ENTERED, CALLS = "customers", "entered-risk", "to-call"  # the lists that are no segment's
 MOST_IN_EXCEL = 100_000  # rows; a longer list is for CSV and Parquet
 LONGEST_SHEET_NAME = 31  # characters; Excel refuses more
 COLUMNS: dict[str, tuple[str, int, str]] = {  # of a list: heading, width in Excel, number format
     "CustomerID": ("Customer", 14, ""),
     "Cluster_Description": ("Segment", 26, ""),
     "Tier": ("Tier", 18, ""),
+    "State": ("State", 10, ""),
     "Segment_Before": ("Segment in the run before", 26, ""),
     "MaxInvoiceDate": ("Last purchase", 14, "yyyy-mm-dd"),
     "Recency": ("Days since", 11, "0"),
@@ -40,6 +51,13 @@ COLUMNS: dict[str, tuple[str, int, str]] = {  # of a list: heading, width in Exc
     "Engagement": ("Engagement", 18, ""),
     "RFMScore": ("RFM score", 11, ""),
     "ScoreName": ("By score", 20, ""),
+    "Rhythm": ("Own rhythm", 42, ""),
+    "UsualSpend": ("Usual spend in 90 days", 13, "#,##0.00"),
+    "AtStake": ("At stake", 13, "#,##0.00"),
+    "Order30": ("Order within 30 days", 11, "0%"),
+    "Spend90": ("Expected in 90 days", 13, "#,##0.00"),
+    "Drivers": ("What drives that", 50, ""),
+    "Action": ("What to do", 58, ""),
     "Why": ("Why here", 60, ""),
 }
 
@@ -47,11 +65,14 @@ COLUMNS: dict[str, tuple[str, int, str]] = {  # of a list: heading, width in Exc
 def write_exports(customers: pd.DataFrame, folder: Path, day: dt.date) -> None:
     """Write the lists as CSV files and as one workbook, and all customers as Parquet; the same customers give the same bytes."""
     folder.mkdir(parents=True, exist_ok=True)
+    customers = customers.reindex(columns=[*dict.fromkeys([*customers, *COLUMNS, "ToCall"])])  # a published file may be older
     customers.to_parquet(folder / f"{ALL}.parquet", index=False)
     safe = escape_formulas(customers[list(COLUMNS)])
     headed = safe.rename(columns={column: heading for column, (heading, _, _) in COLUMNS.items()})
     whole = customers.reset_index(drop=True)
-    lists = [("Customers", whole.index), ("Entered risk", whole.index[whole["Entered_Risk"].astype(bool)])]
+    calls = call_list(whole.assign(ToCall=[value is True for value in whole["ToCall"]]).reset_index()).set_index("index")
+    lists = [("Customers", whole.index), ("To call", calls.index)]
+    lists += [("Entered risk", whole.index[whole["Entered_Risk"].astype(bool)])]
     lists += [(str(segment), rows.index) for segment, rows in whole.groupby("Cluster_Description", sort=True)]
     for title, places in lists:
         headed.iloc[places].to_csv(folder / f"{slug(title)}.csv", index=False, encoding="utf-8-sig", lineterminator="\r\n")
@@ -118,7 +139,7 @@ def _sheet_rows(customers: pd.DataFrame, styles: list[int]) -> list[str]:
 # ── page ────────────────────────────────────────────────────────────
 MOST = 100_000  # customers on the page, the largest spenders
 FIRST = 50  # of them in the page before any script runs
-FIRST_COLUMNS = ("CustomerID", "Cluster_Description", "Tier", "Recency", "Frequency", "Monetary", "RFMScore")
+FIRST_COLUMNS = ("CustomerID", "Cluster_Description", "Tier", "State", "Recency", "Frequency", "Monetary", "RFMScore")
 MOST_PURCHASES = 200  # of a customer, the newest
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")  # no XML may hold them
 ROW = re.compile(r'(<th scope="row" class="id">)([^<]*)')  # customer ids in the page: in rows, and in its data
@@ -129,7 +150,44 @@ CODED = {  # columns with few values, which the page holds once, and their names
     "ValueTier": "value",
     "Engagement": "engagement",
     "ScoreName": "scored",
+    "State": "state",
+    "Rhythm": "rhythm",
+    "Action": "action",
+    "OwnSegment": "own",
 }
+
+
+OF_STATE = ("State", "Rhythm", "UsualSpend", "AtStake", "ToCall", "Action", "OwnSegment")
+OF_FORECAST = ("Order30", "Spend90", "Drivers")
+MOST_CALLS = 500  # customers to call on the overview
+
+
+def calls(tables: RunTables) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Return who should be called, as counts and money by state, and the first of them one by one; nothing for an older run."""
+    found = tables.frame(CUSTOMER_STATES, UpdateDate=tables.day)
+    wanted = call_list(found)
+    if wanted.empty:
+        return {}, []
+    forecast = tables.frame(CUSTOMER_FORECAST, UpdateDate=tables.day)  # none for a young shop
+    money = wanted["AtStake"].map(lambda value: Decimal(str(value)))
+    by_state = ((state, wanted["State"] == state) for state in STATES if state in {*wanted["State"]})
+    grouped = wanted.assign(Money=money).groupby(["Segment", "State"], as_index=False)
+    groups = grouped.agg(customers=("CustomerID", "size"), money=("Money", "sum"), action=("Action", "first"))
+    groups = groups.rename(columns=str.lower).sort_values(["money", "segment", "state"], ascending=[False, True, True])
+    excel = [{"href": f"{FOLDER}/{ALL}.xlsx", "label": "All lists, Excel"}] if len(found) <= MOST_IN_EXCEL else []
+    said = {
+        "customers": len(wanted),
+        "money": str(money.sum()),
+        "expected": len(forecast) > 0,
+        "states": [{"state": name, "customers": int(own.sum()), "money": str(money[own].sum())} for name, own in by_state],
+        "groups": groups.astype({"money": str}).to_dict("records"),
+        "segments": sorted(set(wanted["Segment"])),
+        "shown": min(len(wanted), MOST_CALLS),
+        "files": downloads(CALLS, "The list", len(wanted)) + excel,
+    }
+    first = wanted.head(MOST_CALLS).merge(forecast[["CustomerID", "Order30"]], "left", "CustomerID")
+    shown = ["CustomerID", "Segment", "State", "Rhythm", "AtStake", "Action", "Order30"]
+    return said, first[shown].to_dict("records")
 
 
 def customers_page(tables: RunTables) -> dict[str, Any]:
@@ -144,6 +202,7 @@ def customers_page(tables: RunTables) -> dict[str, Any]:
         "details": _details(tables, shown),
         "segments": sorted(tiers),
         "tiers": sorted(set(tiers.values())),
+        "states": [state for state in STATES if state in set(shown["State"])],
         "labels": labels if len(labels) > len(tiers) else [],
         "total": len(found),
         "more": len(found) - len(shown),
@@ -156,6 +215,10 @@ def customer_list(tables: RunTables) -> pd.DataFrame:
     ways = ["CustomerID", "ValueTier", "Engagement", "RFMScore", "ScoreName"]
     found = tables.frame(DESCRIBED_CUSTOMERS).merge(tables.frame(SEGMENTATIONS)[ways], "left", "CustomerID")
     found = found.merge(tables.frame(EXPLANATIONS)[["CustomerID", "Why"]], "left", "CustomerID")
+    states = tables.frame(CUSTOMER_STATES, UpdateDate=tables.day)[["CustomerID", *OF_STATE]]  # none for an older run
+    found = found.merge(states, "left", "CustomerID")
+    forecast = tables.frame(CUSTOMER_FORECAST, UpdateDate=tables.day)[["CustomerID", *OF_FORECAST]]  # none for a young shop
+    found = found.merge(forecast, "left", "CustomerID")
     found = found.merge(tables.frame(DESCRIBED_CLUSTERS)[["Cluster", "Cluster_Label"]], "left", "Cluster")
     found = found.merge(segments_before(tables), "left", "CustomerID").sort_values(
         ["Monetary", "CustomerID"], ascending=[False, True]
@@ -202,7 +265,19 @@ def _details(tables: RunTables, rows: pd.DataFrame) -> dict[str, Any]:
         "names": names,
         "bought": [bought.get(id, []) for id in ids],
         "earlier": left,
+        "forecast": _forecasts(rows),
     }
+
+
+def _forecasts(rows: pd.DataFrame) -> list[list[Any]]:
+    """Return, per customer with a forecast, the percentage who order within 30 days, the cents expected in 90, and why."""
+    there = rows["Order30"].notna()
+    known = rows.loc[there, [*OF_FORECAST]]
+    found = zip(
+        (known["Order30"] * 100).round().astype(int), (known["Spend90"] * 100).round().astype(int), known["Drivers"], strict=True
+    )
+    values = iter([list(one) for one in found])
+    return [next(values) if has else [] for has in there.tolist()]
 
 
 def _spells(tables: RunTables) -> tuple[dict[str, list[int]], list[str], list[str]]:

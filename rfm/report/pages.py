@@ -11,16 +11,19 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from rfm import contracts
-from rfm.analysis import figures
-from rfm.analysis.movement import largest_moves
+from rfm.analysis import experiments, figures
+from rfm.analysis.movement import largest_moves, totals_by_day
 from rfm.analysis.sales import ACTIVE_DAYS, kpis
+from rfm.analysis.segments.explain import HELD
 from rfm.analysis.segments.profiles import medians_of
-from rfm.analysis.segments.rules import RISK, TIER_OF
-from rfm.pipeline.stages import CLEAN, TABLES_STAND
+from rfm.analysis.segments.rules import RISK, TIER_OF, plain_name
+from rfm.analysis.states import STATES
+from rfm.pipeline.stages import CLEAN, SEGMENT, TABLES_STAND
 from rfm.report import customers, pages_data
-from rfm.report.render import RunTables, drawn, slug
+from rfm.report.render import RunTables, drawn, rows_of, slug
 
 MOST_MOVES = 3
+PRIVATE = "customers"  # value of the overview that names single customers, and stays on it
 MONTH = 30  # days
 KPIS = (  # field of `rfm.analysis.sales.Kpis`, label, form, note
     ("customers", "Customers", "count", "with an order that counts"),
@@ -41,7 +44,10 @@ def overview_page(tables: RunTables) -> dict[str, Any]:
     counts = tables.frame(contracts.DQ_COMPARISON, processing_date=tables.day).set_index("layer")["total_records"]
     arrived, kept = (int(counts.get(layer, 0)) for layer in ("bronze", "silver"))
     renamed = tables.frame(contracts.SEGMENT_STABILITY, UpdateDate=tables.day)["RenamedShare"].dropna()
+    to_call, one_by_one = customers.calls(tables)
     return {
+        "calls": to_call,
+        PRIVATE: one_by_one,
         "kpis": _kpis(tables),
         "entered": moved,
         "moves": largest_moves(moves, MOST_MOVES, tables.currency),
@@ -50,7 +56,18 @@ def overview_page(tables: RunTables) -> dict[str, Any]:
             "dropped": (arrived - kept) / arrived if arrived else None,
             "renamed": None if renamed.empty else float(renamed.iloc[0]),
         },
+        "earlier": _earlier(tables),
     }
+
+
+def _earlier(tables: RunTables) -> list[dict[str, Any]]:
+    """Return what the front page draws over time, of each earlier run date: not all have a published run."""
+    stable = tables.frame(contracts.SEGMENT_STABILITY).set_index("UpdateDate")["RenamedShare"].dropna().to_dict()
+    return [
+        {"run_date": str(day)[:10], "customers": int(customers), "orders": int(orders), "revenue": str(revenue)}
+        | {"named": int(named), "renamed": stable.get(pd.Timestamp(day).date())}
+        for day, customers, orders, revenue, named in totals_by_day(tables.read(contracts.HISTORY), tables.day).to_numpy()
+    ]
 
 
 def _kpis(tables: RunTables) -> list[dict[str, Any]]:
@@ -101,6 +118,14 @@ PROFILES = {
     "MedianRecency": ("Median days since", "count"),
 }
 SCORES = {"k": ("Clusters", "count"), **{name: (name.capitalize(), "number") for name in ("silhouette", "elbow", "score")}}
+DOING = {"Segment": ("Segment", "text"), "State": ("State", "text"), "Customers": ("Customers", "count")}
+CURVE = {
+    "Way": ("Way to forecast", "text"),
+    "Band": ("Forecast from", "share"),
+    "Customers": ("Customers", "count"),
+    "Forecast": ("Forecast share", "share"),
+    "Actual": ("Ordered", "share"),
+}
 TYPICAL = ("Monetary", "Frequency", "Recency")
 
 
@@ -108,7 +133,8 @@ def segments_page(tables: RunTables) -> dict[str, Any]:
     """Return the values of the segments page."""
     summary = tables.frame(contracts.SEGMENT_SUMMARY)
     if summary.empty:
-        return {"cards": [], "tiers": [], "differ": [], "found": []}
+        return {"cards": [], "tiers": [], "differ": [], "found": [], "foretold": []}
+    states, held = tables.frame(contracts.CUSTOMER_STATES, UpdateDate=tables.day), _held(tables)
     cards = [
         {
             "segment": row["Cluster_Description"],
@@ -120,12 +146,37 @@ def segments_page(tables: RunTables) -> dict[str, Any]:
             "recommendation": row["Cluster_Recommendation"],
             "downloads": customers.downloads(slug(row["Cluster_Description"]), "", int(row["Customers"])),
             "explanation": row["Explanation"] if isinstance(row["Explanation"], str) else "",
+            "fits": _fits(states, row["Cluster_Description"]),
+            "held": held.get(row["Cluster_Description"], ""),
             "typical": {name: [float(row[f"Median{name}"]), float(row[f"Average{name}"])] for name in TYPICAL},
         }
         for row in summary.sort_values("Revenue", ascending=False).to_dict("records")
     ]
     tiers = list(dict.fromkeys(one["tier"] for one in cards))
-    return {"cards": cards, "tiers": tiers, "differ": _how_they_differ(tables, summary), "found": _how_they_were_found(tables)}
+    curve = tables.frame(contracts.RELIABILITY, UpdateDate=tables.day)  # none for a young shop
+    return {
+        "cards": cards,
+        "tiers": tiers,
+        "differ": _how_they_differ(tables, summary),
+        "found": _how_they_were_found(tables),
+        "foretold": [drawn(figures.reliability(curve), table=curve, columns=CURVE)] if len(curve) else [],
+    }
+
+
+def _fits(states: pd.DataFrame, segment: str) -> dict[str, Any]:
+    """Return how many customers of a segment have numbers of their own that give its name, and how many are in each state."""
+    own = states[states["Segment"] == segment]
+    counts = own["State"].value_counts()
+    action = dict(zip(own["State"], own["Action"], strict=True))
+    each = [{"state": state, "customers": int(counts[state]), "action": action[state]} for state in STATES if state in counts]
+    return {"own": int((own["OwnSegment"] == plain_name(segment)).sum()), "states": each}
+
+
+def _held(tables: RunTables) -> dict[str, str]:
+    """Return the segments with a cluster that keeps an earlier name, each with the name that its medians alone give."""
+    described = tables.frame(contracts.DESCRIBED_CLUSTERS)
+    kept = [(row[0], row[1].partition(HELD)[2].strip()) for row in described[["Cluster_Description", "Explanation"]].to_numpy()]
+    return {segment: other for segment, other in kept if other}
 
 
 def _how_they_differ(tables: RunTables, summary: pd.DataFrame) -> list[dict[str, Any]]:
@@ -136,6 +187,9 @@ def _how_they_differ(tables: RunTables, summary: pd.DataFrame) -> list[dict[str,
         drawn(figures.segment_treemap(summary, tables.currency), table=summary, columns=SHARES),
         drawn(figures.cluster_profiles(described, medians_of(clustered)), table=described, columns=PROFILES),
     ]
+    if len(states := tables.frame(contracts.CUSTOMER_STATES, UpdateDate=tables.day)):
+        counts = states.groupby(["Segment", "State"], sort=True).size().reset_index(name="Customers")
+        shown.append(drawn(figures.segment_states(states), table=counts, columns=DOING))
     if len(scored):
         shown.append(drawn(figures.score_map(scored, clustered, tables.currency)))
         shown.append(drawn(figures.agreement(scored)))
@@ -211,6 +265,41 @@ def _stability(tables: RunTables) -> list[dict[str, Any]]:
     return [{"id": "stability", "title": "How steady the names are", "hint": hint, "figures": [shown]}]
 
 
+# ── campaigns ────────────────────────────────────────────────────────────
+OUTCOMES = {"Bought": "share of customers who ordered", "Orders": "orders per customer", "Revenue": "revenue per customer"}
+COMPARED = {
+    "What": ("What", "text"),
+    "Written": ("Written to", "number"),
+    "HeldOut": ("Held out", "number"),
+    "Uplift": ("Uplift", "number"),
+    "Low": ("At least", "number"),
+    "High": ("At most", "number"),
+}
+
+
+def campaigns_page(tables: RunTables) -> dict[str, Any]:
+    """Return the values of the campaigns page, the newest campaign first."""
+    every = tables.frame(contracts.CAMPAIGNS).sort_values(["Start", "Campaign"], ascending=[False, True])
+    members = tables.frame(contracts.CAMPAIGN_MEMBERS).groupby(["Campaign", "Arm"]).size()
+    results = tables.frame(contracts.CAMPAIGN_RESULTS)
+    plain = every.astype(object).where(every.notna(), None).to_dict("records")
+    return {"parts": [_campaign(tables, about, members[about["Campaign"]].to_dict(), results) for about in plain]}
+
+
+def _campaign(tables: RunTables, about: dict[str, Any], arms: dict[str, int], results: pd.DataFrame) -> dict[str, Any]:
+    own = results[(results["Campaign"] == about["Campaign"]) & (results["UpdateDate"] <= tables.day)]
+    newest = own[own["UpdateDate"] == own["UpdateDate"].max()].assign(What=own["Measure"].map(OUTCOMES))
+    about["Results"] = newest.astype(object).where(newest.notna(), None).to_dict("records")
+    said = experiments.result_in_words(about, arms.get(experiments.WRITTEN, 0), tables.currency)
+    return {
+        "id": slug(about["Campaign"]) or "campaign",
+        "title": about["Campaign"],
+        "hint": f"{experiments.window(about).capitalize()}. Chosen: {about['Selection'] or 'all customers'}.",
+        "says": [experiments.before_the_start(about, arms), *said],
+        "table": rows_of(newest, COMPARED) if len(newest) else None,
+    }
+
+
 # ── pages ────────────────────────────────────────────────────────────
 class Page(NamedTuple):
     """A page of a run: its template gets what ``build`` returns once the tables of the stage ``after`` are written."""
@@ -227,7 +316,8 @@ PAGES = (
     Page("index.html", "Overview", "overview.html.j2", overview_page, private=False),
     Page("segments.html", "Segments", "segments.html.j2", segments_page, private=False),
     Page("customers.html", "Customers", "customers.html.j2", customers.customers_page),
-    Page("movement.html", "Movement", "movement.html.j2", movement_page, private=False),
+    Page("movement.html", "Movement", "movement.html.j2", movement_page, after=SEGMENT.name, private=False),
+    Page("campaigns.html", "Campaigns", "campaigns.html.j2", campaigns_page, private=False),
     Page("trade.html", "Trade", "trade.html.j2", pages_data.trade_page, after=CLEAN.name, private=False),
     Page("quality.html", "Quality", "quality.html.j2", pages_data.quality_page, after=CLEAN.name, private=False),
     Page("run.html", "Run", "run.html.j2", pages_data.lineage_page, after="", private=False),

@@ -203,7 +203,7 @@ def _hashed(files: Mapping[str, bytes]) -> Iterator[tuple[str, bytes]]:
         )
     for name, content in files.items():
         day, _, file = name.partition("/")
-        if file in CUSTOMERS:
+        if file in CUSTOMERS | {PAGES[0].file}:
             yield name, renamed(content.decode(), lambda id: pseudonymize(id, key)).encode()
         elif file == f"{exports.FOLDER}/{exports.ALL}.parquet":
             with tempfile.TemporaryDirectory(prefix="rfm-publish-") as folder:

@@ -12,6 +12,7 @@ from pandera.polars import Field
 from rfm.schema import lines
 from rfm.schema.lines import CURRENCY, CUSTOMERS, DAYS, INVOICES, PERCENT, PROCESSING_DATE, ROWS, SOURCE_FILE, Money, TableModel
 
+CAMPAIGN = Field(description="name of the campaign")
 CLUSTER = Field(ge=-3, description="0, 1, … by falling median Monetary; -1, -2, -3 are outliers")
 CUSTOMER = Field(description="the customer")
 EXPLANATION = Field(description="the median customer, and the cut-offs that give the segment")
@@ -204,6 +205,69 @@ class CustomerStates(TableModel, name="customer_states", unique=["CustomerID"]):
     )
     ToCall: pl.Boolean = Field(description="worth keeping, and cooling, at risk or lost")
     Action: pl.String = Field(description="recommended action for segment and state")
+
+
+class CustomerForecast(TableModel, name="customer_forecast", unique=["CustomerID"]):
+    """A customer as of the run date; none while the shop is too young for a forecast."""
+
+    CustomerID: pl.String = CUSTOMER
+    UpdateDate: pl.Date = UPDATE_DATE
+    Order30: pl.Float64 = Field(ge=0, le=1, description="probability of an order within 30 days")
+    Order60: pl.Float64 = Field(ge=0, le=1, description="probability of an order within 60 days")
+    Orders90: pl.Float64 = Field(ge=0, description="expected orders within 90 days")
+    Spend90: pl.Float64 = Field(ge=0, metadata=CURRENCY, description="expected spend within 90 days, rounded to 2")
+    Spend90Before: pl.Float64 = Field(
+        nullable=True, ge=0, metadata=CURRENCY, description="the same 30 days earlier; null for customers who came later"
+    )
+    Drivers: pl.String = Field(description="what most raises or lowers the probability of an order")
+
+
+class ForecastReliability(TableModel, name="forecast_reliability", unique=["UpdateDate", "Way", "Band"]):
+    """A way to forecast and a band of probability; forecasts of 30 days before the run date."""
+
+    UpdateDate: pl.Date = UPDATE_DATE
+    Way: pl.String = Field(description="forecast, or a simpler way beside it")
+    Band: pl.Float64 = Field(ge=0, lt=1, description="lower end of the band of probability, which is 0.1 wide")
+    Customers: pl.Int32 = Field(ge=1, metadata={"unit": "customers"}, description="customers with a forecast in the band")
+    Forecast: pl.Float64 = Field(ge=0, le=1, description="their mean probability of an order within 30 days")
+    Actual: pl.Float64 = Field(ge=0, le=1, description="share of them who ordered within 30 days")
+
+
+class Campaigns(TableModel, name="campaigns", unique=["Campaign"]):
+    """A campaign: who was chosen on a day, and what such a list can find."""
+
+    Campaign: pl.String = CAMPAIGN
+    Start: pl.Date = Field(description="run date whose customers were drawn; the window begins on the next day")
+    Ends: pl.Date = Field(description="last day of the window, set before the start")
+    Holdout: pl.Float64 = Field(ge=0, le=1, description="share of the customers who are held out")
+    Selection: pl.String = Field(description="options that chose the customers")
+    Customers: pl.Int32 = Field(ge=0, metadata=CUSTOMERS, description="customers in both arms")
+    Expected: pl.Float64 = Field(ge=0, le=1, description="expected share of buyers in the window without the campaign")
+    Smallest: pl.Float64 = Field(ge=0, description="smallest change of this share that is found four times in five")
+    Closed: pl.Date = Field(nullable=True, description="run date from which it is no longer measured")
+
+
+class CampaignMembers(TableModel, name="campaign_members", unique=["Campaign", "CustomerID"]):
+    """A customer in a campaign."""
+
+    Campaign: pl.String = CAMPAIGN
+    CustomerID: pl.String = CUSTOMER
+    Arm: pl.String = Field(description="written to, or held out")
+    OrderExpected: pl.Float64 = Field(ge=0, le=1, description="probability of an order in the window, before the start")
+    SpendExpected: pl.Float64 = Field(ge=0, metadata=CURRENCY, description="expected spend in the window, before the start")
+
+
+class CampaignResults(TableModel, name="campaign_results", unique=["Campaign", "UpdateDate", "Measure"]):
+    """A measure of a campaign on a run date, per customer."""
+
+    Campaign: pl.String = CAMPAIGN
+    UpdateDate: pl.Date = UPDATE_DATE
+    Measure: pl.String = Field(description="Bought (1 or 0), Orders or Revenue")
+    Written: pl.Float64 = Field(description="mean of those written to")
+    HeldOut: pl.Float64 = Field(description="mean of those held out")
+    Uplift: pl.Float64 = Field(nullable=True, description="difference, adjusted by the forecast; only once the window is over")
+    Low: pl.Float64 = Field(nullable=True, description="lower end of its 95 % interval")
+    High: pl.Float64 = Field(nullable=True, description="upper end of its 95 % interval")
 
 
 class BronzeDailyQuality(TableModel, name="bronze_daily_quality", unique=["processing_date"]):

@@ -42,7 +42,7 @@ from rfm.analysis.segments.explain import cluster_labels
 from rfm.cli.options import app
 from rfm.datasets.sample import make_sample
 from rfm.errors import InputError, SettingsError
-from rfm.pipeline import backfill as past_days
+from rfm.pipeline import backtest as past_days
 from rfm.pipeline.backfill import backfill, to_bronze, to_silver
 
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "backtest.ipynb"
@@ -351,9 +351,9 @@ def test_lifetimes_expect_more_of_frequent_recent_buyers():
 LEARNED, DAY, END = dt.date(2025, 10, 31), dt.date(2025, 11, 30), dt.date(2025, 12, 31)
 
 
-def sales(folder: Path) -> pd.DataFrame:
+def sales(folder: Path, until: dt.date = END) -> pd.DataFrame:
     """Return the lines that count for gold, straight from the files up to the last day that matters."""
-    files = [file for file in sorted(folder.glob("*.csv")) if file.name[:10] <= str(END)]
+    files = [file for file in sorted(folder.glob("*.csv")) if file.name[:10] <= str(until)]
     lines = pd.concat([pd.read_csv(file, dtype=str) for file in files])
     quantity, price = lines["Quantity"].astype(int), lines["Price"].astype(float).round(2)
     product = lines["StockCode"].str.fullmatch("[0-9]{5}[A-Za-z]*|PADS")

@@ -18,10 +18,11 @@ import pytest
 
 from rfm.analysis.cleaning import SEVERITIES, clean
 from rfm.analysis.clustering.fit import Clustering, cluster
-from rfm.analysis.metrics import counted, rfm_metrics
+from rfm.analysis.metrics import collected_purchases, counted, rfm_metrics
 from rfm.analysis.outliers import outlier_clusters
-from rfm.analysis.segments.profiles import describe_clusters, medians_of, summarise_clusters
-from rfm.config import Rules
+from rfm.analysis.segments.profiles import describe_clusters, describe_customers, medians_of, summarise_clusters
+from rfm.analysis.states import STATES, _first_match, customer_states, states_of
+from rfm.config import Rules, States
 from rfm.landing.files import list_files
 from rfm.landing.reader import read_files
 from tests.conftest import ENGINES
@@ -169,3 +170,68 @@ def test_the_saved_model_gives_the_same_clusters(clusters: Clustering) -> None:
 
 def test_every_customer_has_one_cluster(clusters: Clustering, wanted: dict[str, Any]) -> None:
     assert len(clusters.customers) == clusters.customers["CustomerID"].nunique() == wanted["customers"]
+
+
+# ── states ─────────────────────────────────────────────────────────────────────────────────────────
+LAST_DAY = dt.date(2026, 2, 28)
+AS_OF = [dt.date(2025, 12, 1) + dt.timedelta(days=15 * place) for place in range(5)]  # each with 30 days after it in the files
+
+
+@cache
+def year_of(folder: Path) -> tuple[pl.DataFrame, pd.DataFrame]:
+    """Return silver of all files, and the invoices that count."""
+    silver = road_of(folder, LAST_DAY, "polars").silver
+    return silver, collected_purchases(silver, LAST_DAY)
+
+
+@cache
+def described_as_of(folder: Path, day: dt.date) -> pd.DataFrame:
+    """Return the customers of a day with the segments that a full fit gives."""
+    people = rfm_metrics(year_of(folder)[0], day).to_pandas()
+    found = cluster(people, outlier_clusters(people), day)
+    named = describe_clusters(summarise_clusters(found.customers), medians_of(found.customers))
+    return describe_customers(found.customers, named)
+
+
+def test_every_silent_customer_worth_it_is_called(real_files: Path) -> None:
+    for day in (*AS_OF, LAST_DAY):
+        people = described_as_of(real_files, day)
+        found = customer_states(people, year_of(real_files)[1], day)
+        silent, money = people["Recency"] > 90, people["Monetary"].astype(float)
+        wanted = silent & ((money > 2 * money.median()) | people["Cluster_Description"].eq("Super VIP Champions"))
+        assert found.loc[wanted, "ToCall"].all()
+        assert wanted.sum() > 30
+        assert found["State"].isin(STATES).all()
+
+
+def test_who_is_at_risk_buys_half_as_often_as_the_rest(real_files: Path) -> None:
+    bought = year_of(real_files)[1]
+    dates, rows = pd.to_datetime(bought["InvoiceDate"]), []
+    for day in AS_OF:
+        ahead = (dates > pd.Timestamp(day)) & (dates <= pd.Timestamp(day) + pd.Timedelta(days=30))
+        found = customer_states(described_as_of(real_files, day), bought, day)
+        buys = found["CustomerID"].isin(set(bought.loc[ahead, "CustomerID"]))
+        rows.append(pd.DataFrame({"day": day, "segment": found["Segment"], "risk": found["State"] == "at risk", "buys": buys}))
+    means = pd.concat(rows).groupby(["day", "segment", "risk"])["buys"].agg(["mean", "size"]).unstack("risk").dropna()
+    at_risk, rest, size = means["mean", True], means["mean", False], means["size", True]
+    assert size.sum() > 60
+    assert (at_risk * size).sum() <= 0.5 * (rest * size).sum()
+
+
+@pytest.mark.long
+def test_states_change_by_time_or_a_purchase(real_files: Path) -> None:
+    silver, bought = year_of(real_files)
+    limits, shares, before = States(), [], pd.DataFrame()
+    for day in pd.date_range("2025-08-04", LAST_DAY):
+        people = rfm_metrics(silver, day.date()).to_pandas()
+        found = states_of(people, bought, day.date()).set_index(people["CustomerID"])
+        if len(before):
+            quiet = found.index[found["Recency"] > 0]
+            aged = before.loc[quiet] + 0  # a day later, by the limits of the day before
+            aged[["Recency", "SinceFirst", "SinceReturn"]] += 1
+            aged["Overdue"] = aged["Recency"] / aged["UsualGap"].clip(lower=limits.shortest_gap)
+            shares.append((_first_match(aged, limits) != found.loc[quiet, "State"]).mean())
+        before = found.drop(columns=["State", "FirstPurchase", "Returned"]).astype(float)
+    assert len(shares) > 200
+    assert max(shares) < 0.01
+    assert fmean(shares) < 0.0015

@@ -38,6 +38,8 @@ def customers() -> pd.DataFrame:
         ),
         Why=pd.array(WHY, text),
         Entered_Risk=[False, True, False, False],
+        AtStake=[10.5, 20.0, 0.0, 30.25],
+        ToCall=[True, False, False, True],
     )
 
 
@@ -58,10 +60,10 @@ def read(folder: Path, kind: str, title: str = "Customers") -> pd.DataFrame:
 
 
 def test_lists_are_of_all_of_those_at_risk_and_per_segment(folder):
-    names = {"customers", "entered-risk", "champions", "vip-at-risk", "hibernating"}
+    names = {"customers", "to-call", "entered-risk", "champions", "vip-at-risk", "hibernating"}
     assert {path.name for path in folder.iterdir()} == {f"{name}.csv" for name in names} | {"customers.xlsx", "customers.parquet"}
     sheets = pd.ExcelFile(folder / "customers.xlsx", engine="calamine").sheet_names
-    assert sheets == ["Customers", "Entered risk", "Champions", "Hibernating", "VIP At Risk"]
+    assert sheets == ["Customers", "To call", "Entered risk", "Champions", "Hibernating", "VIP At Risk"]
 
 
 @pytest.mark.parametrize("kind", ["csv", "xlsx"])
@@ -71,6 +73,7 @@ def test_lists_hold_the_rows_of_the_customers(folder, customers, kind):
     assert found["Orders"].tolist() == [4, 3, 2, 1]
     assert read(folder, kind, "Champions")["Segment"].tolist() == ["Champions", "Champions"]
     assert read(folder, kind, "Entered risk")["Segment"].tolist() == ["VIP At Risk"]
+    assert read(folder, kind, "To call")["At stake"].tolist() == [30.25, 10.5]
     assert found["Why here"][1] == WHY[1]
     assert pd.to_datetime(found["Last purchase"]).dt.date.tolist() == [DAY] * 4
 
@@ -93,7 +96,7 @@ def test_workbook_has_fixed_header_widths_formats_no_formula(folder):
     with zipfile.ZipFile(folder / "customers.xlsx") as book:
         sheet, styles = (book.read(f"xl/{name}.xml").decode() for name in ("worksheets/sheet1", "styles"))
     assert 'ySplit="1"' in sheet
-    assert '<dimension ref="A1:M5"/>' in sheet
+    assert '<dimension ref="A1:R5"/>' in sheet
     assert "<f>" not in sheet
     assert len(re.findall("<col ", sheet)) == len(exports.COLUMNS)
     assert "yyyy-mm-dd" in styles

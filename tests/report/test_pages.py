@@ -30,7 +30,7 @@ from rfm.pipeline.stages import STAGES
 from rfm.report import customers, pages_data, render, site
 from rfm.report import pages as overview
 from rfm.report.pages import PAGES
-from rfm.report.publish import publish
+from rfm.report.publish import OWN, publish
 from rfm.report.render import TEMPLATE, RunTables, assets, rows_of
 from rfm.report.site import index_page
 from rfm.settings import Settings
@@ -143,6 +143,80 @@ def test_cards_hold_the_rows_of_the_summary(pages, tables):
     cards = pages["segments.html"].select(".cards > li")
     assert {card["data-segment"]: int(card["data-size"]) for card in cards} == summary["Customers"].astype(int).to_dict()
     assert all(summary["Cluster_Recommendation"][card["data-segment"]] in card.text for card in cards)
+
+
+# ── states ─────────────────────────────────────────────────────────────────────────────────────────
+def test_calls_are_those_worth_it_who_are_silent(tables, pages):
+    people = tables.frame("customer_rfm_description_and_recommendation").merge(
+        tables.frame("customer_states"), "left", "CustomerID"
+    )
+    spent = people["Monetary"].astype(float)
+    worth = (spent > 2 * spent.median()) | (people["Tier"] == "premium")
+    calls = people[worth & people["State"].isin(["cooling", "at risk", "lost"])].sort_values("AtStake", ascending=False)
+    shown, rows = customers.calls(tables)
+    assert shown["customers"] == len(calls) > 5
+    assert Decimal(shown["money"]) == sum(Decimal(f"{value:.2f}") for value in calls["AtStake"])
+    for one in shown["states"]:
+        own = calls[calls["State"] == one["state"]]
+        assert (one["customers"], Decimal(one["money"])) == (len(own), sum(Decimal(f"{value:.2f}") for value in own["AtStake"]))
+    assert sum(one["customers"] for one in shown["states"]) == len(calls)
+    assert {row["CustomerID"] for row in rows} == set(calls["CustomerID"])
+    assert [row["AtStake"] for row in rows] == calls["AtStake"].tolist()
+    lines = pages["index.html"].select(".calls tbody tr")
+    assert [line.th.text for line in lines] == [row["CustomerID"] for row in rows]
+    assert f"{len(calls)} customers" in pages["index.html"].select_one("section[aria-labelledby=call] .key").text
+    tiles = pages["front"].select("section[aria-labelledby=call] .states > div")
+    assert [int(tile.dd.contents[0]) for tile in tiles] == [one["customers"] for one in shown["states"]]
+
+
+def test_list_of_calls_is_in_the_files(project, tables):
+    listed = pd.read_csv(Path(project[0].reports) / str(LAST) / customers.FOLDER / "to-call.csv", dtype={"Customer": str})
+    shown, rows = customers.calls(tables)
+    assert listed["Customer"].tolist() == [row["CustomerID"] for row in rows]
+    assert listed["At stake"].tolist() == [row["AtStake"] for row in rows]
+    assert listed["What to do"].tolist() == [row["Action"] for row in rows]
+    book = Path(project[0].reports) / str(LAST) / customers.FOLDER / "customers.xlsx"
+    assert (
+        pd.read_excel(book, "To call", engine="calamine", dtype={"Customer": str})["Customer"].tolist()
+        == listed["Customer"].tolist()
+    )
+
+
+def test_cards_say_how_far_the_name_fits(tables, pages):
+    people = tables.frame("customer_rfm_description_and_recommendation")
+    medians = rfm.segments.medians_of(people)
+    rows = people[["Monetary", "Frequency", "Recency"]].astype(float).to_numpy().tolist()
+    own = pd.Series([rfm.segments.segment_of(*row, medians) for row in rows])
+    fits = (own == people["Cluster_Description"].tolist()).groupby(people["Cluster_Description"].tolist()).sum().to_dict()
+    states = tables.frame("customer_states").merge(people[["CustomerID", "Cluster_Description"]], "left", "CustomerID")
+    action = rfm.segments.action_of
+    for card in overview.segments_page(tables)["cards"]:
+        assert all(one["action"] == action(card["segment"], one["state"]) for one in card["fits"]["states"])
+        assert card["fits"]["own"] == fits[card["segment"]]
+        counts = states.loc[states["Cluster_Description"] == card["segment"], "State"].value_counts().to_dict()
+        assert {one["state"]: one["customers"] for one in card["fits"]["states"]} == counts
+        text = pages["segments.html"].select_one(f"li[data-segment='{card['segment']}'] .why").text
+        assert f"{card['fits']['own']} of {card['customers']} by their own numbers" in text
+
+
+def test_segment_with_a_held_name_says_so(tables, monkeypatch):
+    described = tables.frame("cluster_description_and_recommendation").iloc[:2]
+    held = described.assign(
+        Explanation=["spends 2 × the median", "spends; held by the dead band, the cut-offs alone give Champions"]
+    )
+    monkeypatch.setattr(RunTables, "frame", lambda self, name, **equal: held)
+    assert overview._held(tables) == {described["Cluster_Description"].iloc[-1]: "Champions"}
+
+
+def test_older_run_without_states_has_no_list(tables, monkeypatch):
+    empty = tables.frame("customer_states").head(0)
+    found = RunTables.frame
+    monkeypatch.setattr(
+        RunTables, "frame", lambda self, name, **equal: empty if name == "customer_states" else found(self, name, **equal)
+    )
+    assert customers.calls(tables) == ({}, [])
+    assert customers.customer_list(tables)["State"].isna().all()
+    assert all(card["fits"]["states"] == [] for card in overview.segments_page(tables)["cards"])
 
 
 def test_money_on_quality_ends_at_the_revenue_of_the_segments(tables):
@@ -338,11 +412,12 @@ def test_json_of_a_figure_cannot_close_its_script(pages):
             json.loads(tag.string)
 
 
-def test_pages_without_customers_name_none(pages, tables):
+def test_open_pages_name_customers_only_in_parts_for_the_shop(project, tables):
     ids = set(tables.frame("customer_rfm_gold")["CustomerID"])
-    open_pages = [page.file for page in PAGES if not page.private] + ["front"]
-    for name in open_pages:
-        assert not ids & set(ID.findall(str(pages[name]))), name
+    open_pages = [f"{LAST}/{page.file}" for page in PAGES if not page.private] + ["index.html", f"{LAST}/brief.html"]
+    named = {name for name in open_pages if ids & set(ID.findall((Path(project[0].reports) / name).read_text()))}
+    assert named == {f"{LAST}/index.html"}
+    assert not ids & set(ID.findall(OWN.sub("", (Path(project[0].reports) / str(LAST) / "index.html").read_text())))
 
 
 def test_template_trusts_nothing_but_its_own():
@@ -396,6 +471,7 @@ def test_diagnostics_on_segments_are_small_described_images(pages, tables):
     shown = {image.find_parent("figure").h3.text: image for image in pages["segments.html"].select("figure img")}
     assert list(shown) == [
         "How do the clusters differ from the median customer?",
+        "How are the customers of each segment doing?",
         "How are recency, frequency and spending spread?",
         "Which customers are too far out for K-means?",
         "How many clusters?",
@@ -464,3 +540,19 @@ def test_front_page_of_many_runs_stays_small_and_leads_to_each(project):
     assert len(text) < 400_000
     assert {link["href"] for link in page.select(".month a")} == {f"{run['run_date']}/index.html" for run in many}
     assert len(page.select(".trends li")) >= 3
+
+
+def test_days_computed_without_a_report_are_drawn_but_not_linked(project):
+    listed = json.loads((Path(project[0].reports) / "runs.json").read_text())
+    [earlier] = listed["newest"]["figures"]["earlier"]
+    then = project[1][0]["summary"]
+    assert (earlier["run_date"], earlier["named"]) == (str(DAYS[0]), len(then["segments"]))
+    assert {name: earlier[name] for name in ("customers", "orders", "revenue")}.items() <= then.items()
+    both, alone = (BeautifulSoup(index_page({**listed, "runs": listed["runs"][:some]}), "html.parser") for some in (2, 1))
+    assert [len(one.select(".month a")) for one in (both, alone)] == [2, 1]
+    assert [one.text for one in alone.select(".month td > span")] == [str(DAYS[0].day)]
+    assert "1 outlined day was computed for the comparison" in alone.text
+    assert "outlined" not in both.text
+    points = [one.select(".trends li:first-child circle") for one in (both, alone)]
+    assert [len(one) for one in points] == [2, 2]
+    assert points[0] == points[1]

@@ -237,7 +237,9 @@ def test_publish_writes_day_assets_list_and_front_page(work, tmp_path):
     shared = {f"assets/{name}" for name, _ in assets().values()}
     names = {page.file for page in PAGES} | {"run.json", "notebooks/7_report.ipynb", "notebooks/7_report.html"}
     names |= {f"exports/{name}" for name in ("customers.parquet", "customers.csv", "customers.xlsx")}
-    day = {f"2025-10-23/{name}" for name in names | {"exports/entered-risk.csv"}}
+    day = {
+        f"2025-10-23/{name}" for name in names | {"exports/entered-risk.csv", "exports/to-call.csv", "brief.html", "brief.pdf"}
+    }
     assert written == shared | day | {"runs.json", "index.html"}
     front = _front(reports)
     assert not OUTSIDE.search(front)

@@ -24,7 +24,7 @@ _FUNCTIONS = {  # module: its figures; a module is imported at the first use, be
         "outlier_fences",
         "segment_states",
     ),
-    "diagnostics": ("arrivals", "broken_expectations", "foretold", "segment_lifts"),
+    "diagnostics": ("arrivals", "broken_expectations", "foretold", "reliability", "segment_lifts"),
     "quality": ("layers_by_day", "money_waterfall", "pass_rates", "refusals", "weekday_volume"),
     "sales": (
         *("basket_size", "best_products", "countries", "customers_by_month"),

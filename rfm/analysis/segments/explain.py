@@ -16,6 +16,8 @@ from rfm.analysis.segments.rules import METRICS, decision_of, plain_name, segmen
 from rfm.config import Cutoffs
 from rfm.contracts import TABLES
 
+HELD = "held by the dead band, the cut-offs alone give"  # in an explanation, before the other name
+
 
 def cluster_labels(clusters: Sequence[int], segments: Sequence[str]) -> list[str]:
     """Return a label for each cluster: its segment, and its number or kind of outlier where clusters share a segment.
@@ -48,7 +50,7 @@ def explanation(
     spends = f"spends {money / middle:.1f} × the median" if middle else f"spent {amount(money, currency)}"
     said = f"{spends}, bought {times(orders)}, last seen {ago(days)}; cut-offs: {_cutoffs(segment, medians, cutoffs, currency)}"
     plain = segment_of(money, orders, days, medians, cutoffs=cutoffs)
-    return said if plain == plain_name(segment) else f"{said}; held by the dead band, the cut-offs alone give {plain}"
+    return said if plain == plain_name(segment) else f"{said}; {HELD} {plain}"
 
 
 def _cutoffs(segment: str, medians: Mapping[str, float], cutoffs: Cutoffs, currency: str) -> str:

@@ -1,5 +1,5 @@
 // All customers in columns; only the rows of one page are ever in the document. What is shown stands in the address:
-// #q=…&segment=…&tier=…&label=…&sort=-cents&page=2&customer=12346, so that it can be sent to somebody and Back works.
+// #q=…&segment=…&tier=…&state=…&label=…&sort=-cents&page=2&customer=12346, so that it can be sent to somebody and Back works.
 (() => {
   "use strict";
   const SIZE = 50;
@@ -41,19 +41,22 @@
     return element;
   }
   const dot = (name) => make("span", { class: `tier ${slug(name)}` }, name);
+  const mark = (row) => at("state", row) ? [make("span", { class: `state ${slug(at("state", row))}` }, at("state", row))] : [];
   const link = (row) => make("a", { href: hash({ customer: data.id[row] }) }, data.id[row]);
   const line = (row) => make("tr", {},
     make("th", { scope: "row", class: "id" }, link(row)), make("td", {}, segment(row)), make("td", { class: "less" }, dot(tier(row))),
+    make("td", { class: "less" }, ...mark(row)),
     make("td", { class: "num" }, number.format(data.days[row])), make("td", { class: "num less" }, number.format(data.orders[row])),
     make("td", { class: "num" }, money(data.cents[row])), make("td", { class: "num less" }, data.rfm[row]));
 
   // ── which rows, in which order ──
-  function wanted({ q = "", segment: name, tier: group, label }) {
+  function wanted({ q = "", segment: name, tier: group, state: condition, label }) {
     const tests = [];
     const text = q.trim().toLowerCase();
     if (text) tests.push((row) => data.id[row].toLowerCase().includes(text));
     if (name) tests.push((row) => segment(row) === name);
     if (group) tests.push((row) => tier(row) === group);
+    if (condition) tests.push((row) => at("state", row) === condition);
     if (label) tests.push((row) => at("label", row) === label);
     const rows = [];
     for (let row = 0; row < total; row += 1) if (tests.every((test) => test(row))) rows.push(row);
@@ -63,7 +66,7 @@
   const orders = {}; // column -> the place of each row in its order, found once
   function ranks(column) {
     if (orders[column]) return orders[column];
-    const value = { segment, tier }[column] || ((row) => data[column][row]);
+    const value = { segment, tier, state: (row) => at("state", row) }[column] || ((row) => data[column][row]);
     const text = typeof value(0) === "string";
     const rows = Uint32Array.from({ length: total }, (_, row) => row);
     rows.sort((one, other) => (text ? natural.compare(value(one), value(other)) : value(one) - value(other)) || one - other);
@@ -79,7 +82,7 @@
 
   let last = "", found = []; // the rows of the last choice: turning a page searches nothing
   function rowsOf(now) {
-    const choice = JSON.stringify([now.q, now.segment, now.tier, now.label, sorting(now)]);
+    const choice = JSON.stringify([now.q, now.segment, now.tier, now.state, now.label, sorting(now)]);
     if (choice !== last) {
       const [column, way] = sorting(now), rank = total ? ranks(column) : [];
       found = wanted(now).sort((one, other) => way * (rank[one] - rank[other]));
@@ -153,8 +156,15 @@
 
   function ways(row) {
     const rows = [["By cluster", at("label", row)], ["By value and engagement", [at("value", row), at("engagement", row)].filter(Boolean).join(", ")],
-      ["By score", [data.rfm[row], at("scored", row)].filter(Boolean).join(", ")]];
-    return card("Three ways to see it", make("dl", { class: "named" }, ...rows.map(([name, text]) => fact(name, text || "–"))));
+      ["By own numbers", at("own", row)], ["By score", [data.rfm[row], at("scored", row)].filter(Boolean).join(", ")]];
+    return card("Four ways to see it", make("dl", { class: "named" }, ...rows.map(([name, text]) => fact(name, text || "–"))));
+  }
+
+  function foreseen(row) {
+    const [chance, cents, why] = details().forecast[row];
+    if (chance === undefined) return [];
+    return [card("What to expect", make("dl", { class: "named" }, fact("Order within 30 days", `${chance} %`),
+      fact("Spend within 90 days", money(cents)), fact("What drives that", why)))];
   }
 
   function open(id) {
@@ -164,9 +174,10 @@
     one.setAttribute("aria-labelledby", "one-title");
     if (row < 0) return one.replaceChildren(back, title, make("p", {}, "There is no such customer on this page."));
     const tiles = make("dl", { class: "tiles four" }, fact("Segment", segment(row), make("dd", { class: "since" }, dot(tier(row)))),
+      fact("State", at("state", row) || "–", make("dd", { class: "since" }, at("rhythm", row))),
       fact("Spent", money(data.cents[row])), fact("Orders", number.format(data.orders[row])),
       fact("Last purchase", ago(data.days[row]), make("dd", { class: "since" }, data.days[row] ? `${many(data.days[row], "day")} before the run` : "on the day of the run")));
-    one.replaceChildren(back, title, tiles, make("div", { class: "pair" }, card("Why here", make("p", {}, sentence(row) || "–")), ways(row), path(row), bought(row)));
+    one.replaceChildren(back, title, tiles, make("div", { class: "pair" }, card("Why here", make("p", {}, sentence(row) || "–")), card("What to do", make("p", {}, at("action", row) || "–")), ...foreseen(row), ways(row), path(row), bought(row)));
   }
 
   let shown; // the customer who is open
@@ -190,7 +201,7 @@
   }
   form.addEventListener("input", ({ target }) => go({ [target.name]: target.value, page: "" }, target.name === "q"));
   form.addEventListener("submit", (event) => event.preventDefault());
-  form.addEventListener("reset", (event) => { event.preventDefault(); go({ q: "", segment: "", tier: "", label: "", page: "" }); });
+  form.addEventListener("reset", (event) => { event.preventDefault(); go({ q: "", segment: "", tier: "", state: "", label: "", page: "" }); });
   addEventListener("hashchange", show);
   form.hidden = turn.hidden = false;
   show();

@@ -1,4 +1,5 @@
-// The cards of the page that a form lets through; the choice stands in the address, so it can be sent to somebody.
+// The cards or rows that a form lets through: a text is the same, a number at least as large. The choice stands in the
+// address, so it can be sent to somebody.
 (() => {
   "use strict";
   const form = document.querySelector(".filters");
@@ -6,15 +7,17 @@
   const said = form.querySelector("output");
   const count = new Intl.NumberFormat("en-GB");
 
-  const wanted = (card, { segment, tier, size }) => (!segment || card.dataset.segment === segment)
-    && (!tier || card.dataset.tier === tier) && Number(card.dataset.size) >= Number(size || 0);
+  const { things, before, after } = form.dataset;
+
+  const wanted = (card, choice) => Object.entries(choice).every(([name, value]) => !value
+    || (form.elements[name].type === "number" ? Number(card.dataset[name]) >= Number(value) : card.dataset[name] === value));
 
   function show() {
     const choice = Object.fromEntries(new FormData(form));
     for (const card of cards) card.hidden = !wanted(card, choice);
     const left = cards.filter((card) => !card.hidden);
-    const people = left.reduce((sum, card) => sum + Number(card.dataset.size), 0);
-    said.textContent = `${left.length} of ${cards.length} segments, ${count.format(people)} customers`;
+    const sum = left.reduce((total, card) => total + Number(card.dataset.size), 0);
+    said.textContent = `${count.format(left.length)} of ${count.format(cards.length)} ${things}, ${before}${count.format(Math.round(sum))} ${after}`;
   }
 
   function keep() {
@@ -28,6 +31,12 @@
     for (const [name, value] of new URLSearchParams(location.hash.slice(1))) if (form.elements[name]) form.elements[name].value = value;
   }
 
+  for (const cell of document.querySelectorAll(".calls .id")) {
+    const link = document.createElement("a");
+    link.href = `customers.html#${new URLSearchParams({ customer: cell.textContent })}`;
+    link.append(...cell.childNodes);
+    cell.append(link);
+  }
   form.hidden = false;
   form.addEventListener("input", keep);
   form.addEventListener("submit", (event) => event.preventDefault());

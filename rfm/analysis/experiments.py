@@ -1,0 +1,211 @@
+"""Whether an action helps: draw who is written to and who is held out, say what such a list can find, and measure the uplift.
+
+The uplift is the difference of the two arms, adjusted by a forecast that was made before the start (CUPED). It is given once
+the window that was set before the start is over: a figure that is looked at every day would find an effect too often.
+
+Sources: Deng, Xu, Kohavi, Walker (2013), *Improving the sensitivity of online controlled experiments by utilizing
+pre-experiment data*; Welch (1947) for the interval.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from rfm.analysis.formatting import amount, count, share
+from rfm.errors import SettingsError
+
+WRITTEN, HELD = "written to", "held out"
+STRATUM = 20  # customers with similar forecasts among whom the arms are drawn
+SURE, POWER = 0.95, 0.8  # of intervals; the chance with which `smallest_effect` is found
+MEASURES = {"Bought": "OrderExpected", "Orders": "OrderExpected", "Revenue": "SpendExpected"}  # outcome: its forecast
+LEAST = 2  # customers in each arm
+
+
+def draw_arms(customers: pd.DataFrame, holdout: float, key: str) -> pd.Series:
+    """Return the arm of each customer, `WRITTEN` or `HELD`, on the index of `customers`.
+
+    The customers are ordered by forecast and divided into strata of 20, in each of which a keyed hash decides. The same
+    customers and key give the same arms, in any order of rows.
+
+    Parameters
+    ----------
+    customers
+        CustomerID and OrderExpected, the probability of an order.
+    holdout
+        Share of customers who are held out, above 0 and below 1; SettingsError if an arm would have fewer than 2.
+    key
+        Any text; another one draws other arms.
+
+    Examples
+    --------
+    >>> customers = pd.DataFrame({"CustomerID": ["1", "2", "3", "4", "5"], "OrderExpected": [0.1, 0.2, 0.3, 0.4, 0.5]})
+    >>> draw_arms(customers, 0.4, "spring").tolist()
+    ['held out', 'written to', 'written to', 'held out', 'written to']
+    """
+    held = round(holdout * len(customers))
+    if min(held, len(customers) - held) < LEAST:
+        raise SettingsError(
+            f"holdout: {holdout:g} of {len(customers)} customers leaves {held} held out and {len(customers) - held} written to; "
+            f"each arm needs at least {LEAST}, so choose more customers or another share"
+        )
+    ids = customers["CustomerID"].astype(str)
+    hashes = [hashlib.sha256(f"{key}\0{one}".encode()).hexdigest() for one in ids]
+    order = pd.DataFrame({"forecast": customers["OrderExpected"].to_numpy(float), "hash": hashes}, index=customers.index)
+    order = order.sort_values(["forecast", "hash"])
+    order["stratum"] = np.arange(len(order)) // STRATUM
+    order = order.sort_values(["stratum", "hash"], kind="stable")
+    # Customer number n is held out where the running share passes the next whole number: the counts are exact over all strata,
+    # and within one the hash decides who stands where.
+    place = np.arange(len(order) + 1) * held // len(order)
+    return pd.Series(np.where(np.diff(place) > 0, HELD, WRITTEN), index=order.index).reindex(customers.index)
+
+
+# ── before the start ────────────────────────────────────────────────────────────
+def effect_power(expected: Sequence[float] | pd.Series, written: int, held: int, effect: float) -> float:
+    """Return the chance that an effect on the share of buyers is found: that its interval lies above 0.
+
+    `expected` are the probabilities of an order, `effect` is in shares, 0.05 for five points.
+
+    Examples
+    --------
+    >>> round(effect_power([0.2] * 1000, 800, 200, 0.05), 2)
+    0.35
+    """
+    from scipy.stats import norm
+
+    return float(norm.cdf(effect / _error(expected, written, held) - norm.ppf((1 + SURE) / 2)))
+
+
+def smallest_effect(expected: Sequence[float] | pd.Series, written: int, held: int) -> float:
+    """Return the smallest effect on the share of buyers that is found four times in five, in shares.
+
+    Examples
+    --------
+    >>> round(smallest_effect([0.2] * 1000, 800, 200), 3)
+    0.089
+    """
+    from scipy.stats import norm
+
+    return float((norm.ppf((1 + SURE) / 2) + norm.ppf(POWER)) * _error(expected, written, held))
+
+
+def _error(expected: Sequence[float] | pd.Series, written: int, held: int) -> float:
+    """Return the standard error of the difference of both arms' shares of buyers, with what the forecast explains taken off."""
+    chance = np.asarray(expected, dtype=float)
+    return float(np.sqrt(max((chance * (1 - chance)).mean(), np.finfo(float).tiny) * (1 / written + 1 / held)))
+
+
+def order_within(order30: Any, order60: Any, days: int) -> np.ndarray:
+    """Return the probability of an order within any number of days, from those within 30 and 60 days.
+
+    Examples
+    --------
+    >>> order_within([0.2], [0.36], 45).round(3).tolist()
+    [0.284]
+    """
+    none30, none60 = (1 - np.asarray(one, dtype=float) for one in (order30, order60))
+    if days <= 30:
+        return np.asarray(1 - none30 ** (days / 30))
+    later = np.divide(none60, none30, out=np.ones_like(none60), where=none30 > 0)
+    return np.asarray(1 - none30 * later ** ((days - 30) / 30))
+
+
+# ── afterwards ────────────────────────────────────────────────────────────
+def outcomes(members: pd.DataFrame, purchases: pd.DataFrame, start: dt.date, end: dt.date) -> pd.DataFrame:
+    """Return the members with Bought (0 or 1), Orders and Revenue from the day after the start up to the end.
+
+    `members` has CustomerID; `purchases` has CustomerID, InvoiceNo, InvoiceDate and TotalPrice, see `rfm.stages.purchases`.
+    """
+    days = pd.to_datetime(purchases["InvoiceDate"])
+    within = purchases[(days > pd.Timestamp(start)) & (days < pd.Timestamp(end) + pd.Timedelta(days=1))]
+    money = within["TotalPrice"].astype(float)
+    groups = (
+        within.assign(TotalPrice=money).groupby("CustomerID").agg(Orders=("InvoiceNo", "nunique"), Revenue=("TotalPrice", "sum"))
+    )
+    found = groups.reindex(members["CustomerID"].to_numpy()).fillna(0.0)
+    orders, revenue = found["Orders"].to_numpy(int), found["Revenue"].to_numpy().round(2)
+    return members.assign(Bought=(orders > 0).astype(int), Orders=orders, Revenue=revenue)
+
+
+def uplift(members: pd.DataFrame) -> pd.DataFrame:
+    """Return, for each of Bought, Orders and Revenue, the mean of both arms and the uplift per customer with its interval.
+
+    Parameters
+    ----------
+    members
+        What `outcomes` returns, with Arm, OrderExpected and SpendExpected. The forecasts were made before the start.
+
+    Returns
+    -------
+    pd.DataFrame
+        Measure, Written, HeldOut (means per customer), Uplift, Low and High (95 %), Found (True if the interval is without 0).
+
+    Examples
+    --------
+    >>> arms = [WRITTEN, WRITTEN, HELD, HELD] * 50
+    >>> members = pd.DataFrame({"Arm": arms, "Bought": [1, 0, 0, 0] * 50, "Orders": [1, 0, 0, 0] * 50, "Revenue": 0.0})
+    >>> uplift(members.assign(OrderExpected=0.2, SpendExpected=10.0)).round(2).loc[0].to_dict()
+    {'Measure': 'Bought', 'Written': 0.5, 'HeldOut': 0.0, 'Uplift': 0.5, 'Low': 0.4, 'High': 0.6, 'Found': True}
+    """
+    return pd.DataFrame([_difference(members, name, forecast) for name, forecast in MEASURES.items()])
+
+
+def _difference(members: pd.DataFrame, name: str, forecast: str) -> dict[str, Any]:
+    """Return the difference of the arms in one outcome, adjusted by its forecast, with Welch's interval."""
+    from scipy.stats import t
+
+    values, expected = members[name].to_numpy(float), members[forecast].to_numpy(float)
+    written = members["Arm"].to_numpy() == WRITTEN
+    centred = expected - np.where(written, expected[written].mean(), expected[~written].mean())
+    slope = float(centred @ values / (centred @ centred)) if centred @ centred > 0 else 0.0
+    adjusted = values - slope * (expected - expected.mean())
+    arms = adjusted[written], adjusted[~written]
+    errors = [arm.var(ddof=1) / len(arm) for arm in arms]
+    error, found = float(np.sqrt(sum(errors))), float(arms[0].mean() - arms[1].mean())
+    freedom = sum(errors) ** 2 / sum(one**2 / (len(arm) - 1) for one, arm in zip(errors, arms, strict=True)) if error else 1.0
+    reach = error * float(t.ppf((1 + SURE) / 2, freedom))
+    means = {"Written": float(values[written].mean()), "HeldOut": float(values[~written].mean())}
+    ends = {"Low": found - reach, "High": found + reach}
+    return {"Measure": name, **means, "Uplift": found, **ends, "Found": not ends["Low"] <= 0 <= ends["High"]}
+
+
+# ── in words ────────────────────────────────────────────────────────────
+def window(about: Mapping[str, Any]) -> str:
+    """Return from when to when a campaign is measured."""
+    return f"from {about['Start']} " + (f"closed on {about['Closed']}" if about["Closed"] else f"until {about['Ends']}")
+
+
+def before_the_start(about: Mapping[str, Any], arms: Mapping[str, int]) -> str:
+    """Return what a list can find, in sentences."""
+    people = f"{about['Customers']:,} customers: {arms[WRITTEN]:,} to write to, {arms[HELD]:,} held out."
+    expected = f"Without a campaign, {share(about['Expected'])} of them would order by {about['Ends']}."
+    return f"{people} {expected} A change of {100 * about['Smallest']:.1f} points or more is found four times in five."
+
+
+def result_in_words(about: Mapping[str, Any], written: int, currency: str) -> list[str]:
+    """Return what is known of a campaign, from its newest results, in sentences."""
+    if not about["Results"]:
+        return [f"Not measured yet: the first run after {about['Start']} measures it."]
+    bought, revenue = (next(row for row in about["Results"] if row["Measure"] == name) for name in ("Bought", "Revenue"))
+    so_far = (
+        f"{share(bought['Written'])} of those written to have ordered, {share(bought['HeldOut'])} of those held out; they spent "
+        f"{amount(revenue['Written'], currency)} and {amount(revenue['HeldOut'], currency)} per customer."
+    )
+    if bought["Uplift"] is None:
+        left = count((about["Ends"] - bought["UpdateDate"]).days, "more day")
+        return [so_far, f"Not yet sure: {left} until {about['Ends']}. A difference that is read earlier would mislead."]
+    points = [f"{100 * bought[end]:+.1f}".replace("-", "−") for end in ("Uplift", "Low", "High")]
+    none = f"It may have done nothing: such a list finds a change of {100 * about['Smallest']:.1f} points or more."
+    verdict = none if bought["Low"] <= 0 <= bought["High"] else "It changed how many order."
+    earned = [amount(revenue[end] * written, currency) for end in ("Uplift", "Low", "High")]
+    return [
+        so_far,
+        f"Uplift {points[0]} points of customers who order (95 % interval {points[1]} to {points[2]}). {verdict}",
+        f"Earned {earned[0]} in all (95 % interval {earned[1]} to {earned[2]}), before what it cost.",
+    ]

@@ -1,0 +1,193 @@
+"""Measure forecasts made on past days, beside simpler ones, against what customers did in the days that followed."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Sequence
+from enum import StrEnum
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from rfm.analysis import forecast as model
+from rfm.analysis.backtest import auc, bootstrap_weights, tied_ranks
+from rfm.analysis.forecast import DIGITS, HORIZON, SPEND_DAYS, History, Learned, State
+from rfm.contracts import TABLES
+
+
+class Rule(StrEnum):
+    """A way to forecast."""
+
+    FORECAST = "forecast"
+    BGNBD = "BG/NBD"
+    REGRESSION = "logistic regression"
+    MEAN = "mean of these two"
+    RECENCY = "recency only"
+    RATE = "rate of all customers"
+    NAIVE = "last 90 days' spend"
+
+
+MEASURES = {
+    "brier": "Mean squared difference between the probability and what happened (0 or 1); less is better.",
+    "calibration": "Expected calibration error: distance of forecast from actual share of buyers, mean of ten bands, and days.",
+    "auc": "Probability that a customer who orders is ranked above one who does not; 0.5 is chance.",
+    "total": "Forecast number of buyers, or amount, divided by the actual one.",
+    "error": "Sum of the differences between forecast and actual spend, without signs, divided by the actual spend.",
+}
+COLUMNS = ["way", "horizon", "measure", "against", "value", "low", "high", "days"]
+CURVE = ["Way", "Band", "Customers", "Forecast", "Actual"]
+BANDS = 10
+DRAWS, SEED = 200, 20100
+
+
+class Tried(NamedTuple):
+    """Forecasts of a past day by way, and what happened: True or False, or an amount."""
+
+    day: dt.date
+    customers: np.ndarray
+    ways: dict[Rule, np.ndarray]
+    happened: np.ndarray
+
+
+def evaluate(
+    purchases: pd.DataFrame, days: Sequence[dt.date], *, horizon: int = HORIZON, draws: int = DRAWS
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Forecast on each past day with what was known then; return the measures of all ways, and the curve of reliability.
+
+    An interval holds for other customers and other days: each draw samples customers and days with replacement. All
+    ways share the draws, so the rows with `against` are paired differences from BG/NBD, or from the naive rule.
+    """
+    last = pd.to_datetime(purchases["InvoiceDate"]).max()
+    history = model.history_of(purchases, last.date())
+    orders = list(_tries(history, days, horizon, last.toordinal()))
+    if not orders:  # the shop is too young, or no window has closed
+        return pd.DataFrame(columns=COLUMNS), pd.DataFrame(columns=CURVE)
+    weights = bootstrap_weights(len(history.customers), draws, SEED)
+    rows = _rows(orders, weights, ("brier", "calibration", "auc", "total"), horizon, Rule.BGNBD)
+    if spend := list(_spend(history, days)):
+        rows += _rows(spend, weights, ("error", "total"), SPEND_DAYS, Rule.NAIVE)
+    return pd.DataFrame(rows, columns=COLUMNS), reliability(orders)
+
+
+def forecast_reliability(purchases: pd.DataFrame, run_date: dt.date) -> pd.DataFrame:
+    """Return ``forecast_reliability``: the forecasts of 30 days ago beside what happened since, by band of probability."""
+    history, day = model.history_of(purchases, run_date), run_date - dt.timedelta(days=HORIZON)
+    tries = list(_tries(history, [day], HORIZON, run_date.toordinal()))
+    table = TABLES["forecast_reliability"]
+    return reliability(tries).assign(UpdateDate=run_date)[table.names] if tries else table.without_rows()
+
+
+def comparison(results: pd.DataFrame) -> pd.DataFrame:
+    """Return value and interval as text, one row per way, one column per measure and horizon."""
+    whole = results[results["against"] == ""]
+    texts = [f"{row.value:.3f} ({row.low:.3f} to {row.high:.3f})" for row in whole.itertuples()]
+    heads = [f"{row.measure}, {row.horizon} days" for row in whole.itertuples()]
+    wide = whole.assign(text=texts, head=heads).pivot(index="way", columns="head", values="text")
+    return wide.reindex(index=whole["way"].unique(), columns=dict.fromkeys(heads)).fillna("").rename_axis(columns=None)
+
+
+def _tries(history: History, days: Sequence[dt.date], horizon: int, until: int) -> Iterator[Tried]:
+    """Yield the days that have a forecast and a closed window."""
+    for day in days:
+        learned = model.learn(history, day.toordinal())
+        if learned is None or day.toordinal() + horizon > until:
+            continue
+        now, before = model.state_of(history, day.toordinal()), model.state_of(history, day.toordinal() - horizon)
+        bought = model.bought_after(history, before, horizon)[0] > 0
+        expected = learned.expected.order(*now.lives, horizon)
+        ways = {
+            Rule.FORECAST: model.chance_of_order(learned, now, horizon),
+            Rule.BGNBD: expected,
+            Rule.RECENCY: _by_recency(before, bought, now),
+            Rule.RATE: np.full(len(now.days), bought.mean()),
+        }
+        if horizon == HORIZON:  # the regression's levels are those of this window
+            alone = _regression(learned, now)
+            ways |= {Rule.REGRESSION: alone, Rule.MEAN: (expected + alone) / 2}
+        yield Tried(day, now.customer, ways, model.bought_after(history, now, horizon)[0] > 0)
+
+
+def _regression(learned: Learned, state: State) -> np.ndarray:
+    """Return the probabilities of the regression alone, at the mean level of the past days."""
+    return model.chance_at(learned.who.score(model.features(state)) + learned.who.levels.mean())
+
+
+def _by_recency(before: State, bought: np.ndarray, now: State) -> np.ndarray:
+    """Return the share of buyers of the customers of the newest closed window who had been silent for as long."""
+    edges = np.unique(np.quantile(before.since, np.linspace(0, 1, BANDS + 1))[1:-1])
+    then, today = np.digitize(before.since, edges), np.digitize(now.since, edges)
+    sizes = np.bincount(then, minlength=len(edges) + 1)
+    shares = np.bincount(then, bought, minlength=len(edges) + 1) / np.maximum(sizes, 1)
+    return np.where(sizes > 0, shares, bought.mean())[today]
+
+
+def _spend(history: History, days: Sequence[dt.date]) -> Iterator[Tried]:
+    """Yield the expected spend of the days that have a forecast and a closed window for it."""
+    for day in days:
+        learned = model.learn(history, day.toordinal())
+        if learned is None or day.toordinal() + SPEND_DAYS > history.day.max():
+            continue
+        now = model.state_of(history, day.toordinal())
+        rows = (history.day > now.day - SPEND_DAYS) & (history.day <= now.day)
+        naive = np.bincount(history.customer[rows], history.spent[rows], len(history.customers))[now.customer]
+        ways = {Rule.FORECAST: model.expected_spend(learned, now, SPEND_DAYS), Rule.NAIVE: naive}
+        yield Tried(day, now.customer, ways, model.bought_after(history, now, SPEND_DAYS)[1])
+
+
+def _rows(tries: list[Tried], weights: np.ndarray, measures: Sequence[str], horizon: int, other: Rule) -> list[dict[str, object]]:
+    """Return value and interval of each way and measure, and the difference from another way."""
+    drawn = bootstrap_weights(len(tries), weights.shape[1] - 1, SEED + 1) / len(tries)
+    rows = []
+    for measure in measures:
+        found = {
+            way: sum(
+                _measure(measure, one.ways[way], one.happened, weights[one.customers]) * days
+                for one, days in zip(tries, drawn, strict=True)
+            )
+            for way in tries[0].ways
+        }
+        for way, values in found.items():
+            named = {"way": str(way), "horizon": horizon, "measure": measure, "days": len(tries)}
+            rows.append(named | {"against": ""} | _interval(values))
+            if way != other:
+                rows.append(named | {"against": str(other)} | _interval(values - found[other]))
+    return rows
+
+
+def _measure(measure: str, forecast: np.ndarray, happened: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Return a measure per column of weights."""
+    if measure == "auc":
+        return auc(weights, tied_ranks(forecast), happened)
+    if measure == "brier":
+        return (forecast - happened) ** 2 @ weights / weights.sum(axis=0)
+    if measure == "total":
+        return forecast @ weights / (happened @ weights)
+    if measure == "error":
+        return np.abs(forecast - happened) @ weights / (happened @ weights)
+    return sum(np.abs((band * (forecast - happened)) @ weights) for band in _bands(forecast)) / weights.sum(axis=0)
+
+
+def _bands(forecast: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield who is in each band of probability."""
+    band = np.minimum((forecast * BANDS).astype(int), BANDS - 1)
+    yield from (band == one for one in range(BANDS))
+
+
+def _interval(values: np.ndarray) -> dict[str, float]:
+    """Return the value of the data as they are, and the 95 % interval of the draws."""
+    low, high = np.percentile(values[1:], [2.5, 97.5])
+    return {"value": float(values[0]), "low": float(low), "high": float(high)}
+
+
+def reliability(tries: Sequence[Tried]) -> pd.DataFrame:
+    """Return forecast and actual share of buyers per way and band of probability, over all days."""
+    rows = []
+    happened = np.concatenate([one.happened for one in tries])
+    for way in tries[0].ways:
+        forecast = np.concatenate([one.ways[way] for one in tries])
+        for number, band in enumerate(_bands(forecast)):
+            if band.any():
+                means = {"Forecast": round(float(forecast[band].mean()), DIGITS), "Actual": float(happened[band].mean())}
+                rows.append({"Way": str(way), "Band": number / BANDS, "Customers": int(band.sum())} | means)
+    return pd.DataFrame(rows, columns=CURVE)
