@@ -128,7 +128,7 @@ def _sheet_rows(customers: pd.DataFrame, styles: list[int]) -> list[str]:
     def cell(value: Any, style: int) -> str:
         if isinstance(value, str):
             return f'<c t="inlineStr"><is><t xml:space="preserve">{html.escape(CONTROL.sub("", value), quote=False)}</t></is></c>'
-        if value is None or value != value:  # noqa: PLR0124  # NaN
+        if value is pd.NA or value is None or value != value:  # noqa: PLR0124  # NaN
             return "<c/>"
         return f'<c s="{style}"><v>{(value - first).days if isinstance(value, dt.date) else value}</v></c>'
 
