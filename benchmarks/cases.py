@@ -128,8 +128,8 @@ PREPARATIONS = {
     "silver": "benchmarks.spark:silver",
 }
 
-_CORE = ("polars", "pandas", "rfm.analysis.cleaning", "rfm.analysis.metrics", "rfm.landing")
-_LAKE = (*_CORE, "rfm.lake", "pandera.polars", "pandera.backends.polars.container")
+_CORE = ("polars", "pandas", "rfm.analysis.cleaning", "rfm.analysis.metrics", "rfm.landing.reader")
+_LAKE = (*_CORE, "rfm.lake.ingest", "pandera.polars", "pandera.backends.polars.container")
 _K = (
     "pandas",
     "rfm.analysis.clustering",

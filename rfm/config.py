@@ -43,6 +43,7 @@ NO_TEXT = (
     "unicode-escape",
     "raw-unicode-escape",
 )  # codecs of Python that are no encodings of files
+LONGEST_PAST = 36_600  # days
 
 
 class Files(Section):
@@ -173,6 +174,19 @@ class Exclusions(Section):
     def on(self) -> bool:
         """Whether any of the filters is set."""
         return bool(self.bulk_amount or self.bulk_quantity or self.test_pattern)
+
+
+class History(Section):
+    """What the first run of a shop also computes, so that it has a past to be compared with: ``[history]``."""
+
+    first: tuple[int, ...] = Field((30, 7, 1), description="days before the first run that it also computes; []: none")
+
+    @field_validator("first")
+    @classmethod
+    def _lie_back(cls, days: tuple[int, ...]) -> tuple[int, ...]:
+        if not all(1 <= back <= LONGEST_PAST for back in days):
+            raise ValueError(f"must be numbers of days from 1 to {LONGEST_PAST:,}")
+        return tuple(sorted(set(days), reverse=True))
 
 
 class Care(Section):

@@ -29,6 +29,7 @@ from rfm.config import (
     Exclusions,
     Files,
     Format,
+    History,
     OnDone,
     OnFailure,
     Positive,
@@ -85,6 +86,7 @@ class Settings(BaseSettings):
     states: States = States()
     exclusions: Exclusions = Exclusions()
     quality: Quality = Quality()
+    history: History = History()
     care: Care = Care()
     shop: Shop = Shop()
     publish: Publish = Publish()

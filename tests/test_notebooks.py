@@ -290,6 +290,14 @@ def test_each_question_of_the_tour_has_its_answer_below():
     assert "Champions" in str(answers[1]["outputs"])
 
 
+def test_campaigns_explains_what_it_computes(monkeypatch):
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    names: dict[str, Any] = {}
+    exec("\n".join(cell["source"] for cell in notebook("campaigns")["cells"] if cell["cell_type"] == "code"), names)
+    assert 4 <= names["found"]["Found"].sum() <= 18  # about one in twenty of 200, as its text says
+    assert names["customers"].groupby("Arm")["OrderExpected"].mean().diff().abs().max() < 0.01
+
+
 def test_explore_renames_and_clusters_again():
     pieces = {
         cell["source"].split("(")[0]: cell["source"] for cell in notebook("explore")["cells"] if cell["cell_type"] == "code"

@@ -358,6 +358,7 @@ def test_dates_that_are_numbers_are_formats_too(date):
         ("clusters", "seed", 2**32),
         ("clusters", "n_init", 10**9),
         ("care", "retain_days", 10**9),
+        *(("history", "first", days) for days in ([0], [-1], [10**6], 7, "week")),
         ("quality", "z", float("inf")),
         ("files", "settle_seconds", float("nan")),
         *(("files", "encoding", codec) for codec in ("idna", "punycode", "base64", "rot13", "undefined", "unicode_escape")),

@@ -101,6 +101,21 @@ def _error(expected: Sequence[float] | pd.Series, written: int, held: int) -> fl
     return float(np.sqrt(max((chance * (1 - chance)).mean(), np.finfo(float).tiny) * (1 / written + 1 / held)))
 
 
+def order_within(order30: Any, order60: Any, days: int) -> np.ndarray:
+    """Return the probability of an order within any number of days, from those within 30 and 60 days.
+
+    Examples
+    --------
+    >>> order_within([0.2], [0.36], 45).round(3).tolist()
+    [0.284]
+    """
+    none30, none60 = (1 - np.asarray(one, dtype=float) for one in (order30, order60))
+    if days <= 30:
+        return np.asarray(1 - none30 ** (days / 30))
+    later = np.divide(none60, none30, out=np.ones_like(none60), where=none30 > 0)
+    return np.asarray(1 - none30 * later ** ((days - 30) / 30))
+
+
 # ── afterwards ────────────────────────────────────────────────────────────
 def outcomes(members: pd.DataFrame, purchases: pd.DataFrame, start: dt.date, end: dt.date) -> pd.DataFrame:
     """Return the members with Bought (0 or 1), Orders and Revenue from the day after the start up to the end.

@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Collection, Mapping
 from typing import Any
 
+import narwhals as nw
 import pandas as pd
 
 from rfm.analysis.clustering.model import Model
@@ -35,6 +36,26 @@ def since(dates: Collection[dt.date], run_date: dt.date) -> dict[int, dt.date]:
     ages = {(run_date - date).days: date for date in dates}
     nearest = {days: min((age for age in ages if days <= age <= max(2 * days, 7)), default=None) for days in PERIODS}
     return {days: ages[age] for days, age in nearest.items() if age is not None}
+
+
+def totals_by_day(history: Any, run_date: dt.date) -> pd.DataFrame:
+    """Return customers, orders, revenue and number of segments of each run date before one, oldest first.
+
+    ``history`` is a frame of any engine with the columns of ``customer_rfm_kmeans_clustered_history``.
+
+    Examples
+    --------
+    >>> import datetime
+    >>> import rfm
+    >>> history = rfm.example("customer_rfm_kmeans_clustered_history")
+    >>> rfm.movement.totals_by_day(history, datetime.date(2025, 10, 23))[["customers", "orders", "named"]]
+       customers  orders  named
+    0        376     858      7
+    """
+    earlier = nw.from_native(history, pass_through=False).filter(nw.col("UpdateDate") < nw.lit(run_date))
+    sums = {"customers": nw.len(), "orders": nw.col("Frequency").sum(), "revenue": nw.col("Monetary").sum()}
+    found = earlier.group_by("UpdateDate").agg(**sums, named=nw.col(SEGMENT).n_unique()).sort("UpdateDate")
+    return (found.collect() if isinstance(found, nw.LazyFrame) else found).to_pandas()
 
 
 def movement(customers: pd.DataFrame, history: pd.DataFrame, models: Mapping[dt.date, Model], run_date: dt.date) -> pd.DataFrame:

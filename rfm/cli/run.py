@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Annotated, Any
@@ -88,7 +88,7 @@ def run_chain(settings: Any, given: Mapping[str, Any], catching_up: bool = False
             from rfm.pipeline.daily import run
 
             begun = lambda stage: _print_progress(line, f"{stage.name:<12} {stage.title}")
-            record = run(dated, given, partial(_print_stage, line), kernels, begun)
+            record = run(dated, given, partial(_print_stage, line), kernels, begun, partial(_print_past, line))
     _print_warnings(record["warnings"])
     if as_json:
         print_json(record | {"caught_up": [one._asdict() for one in caught_up]} if catching_up else record)
@@ -134,6 +134,14 @@ def _run_missed(settings: Any, line: Status) -> list[Any]:
         notes.print(f"[{'green]✓' if one.well else 'red]✗'}[/] {one.day}: {escape(one.said)}")
         done.append(one)
     return done
+
+
+def _print_past(line: Status, run_dates: Sequence[dt.date]) -> None:
+    """Print which earlier days a first run computes."""
+    *most, last = map(str, run_dates)
+    shown = f"{', '.join(most)} and {last}" if most else last
+    line.update(f"computing {shown}")
+    notes.print(f"first run: also computing {shown}, for the comparison", markup=False)
 
 
 def _print_progress(line: Status, doing: str) -> None:

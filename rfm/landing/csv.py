@@ -165,14 +165,16 @@ def iter_tables(
     fill_down: Sequence[str] = (),
     count_orders: Sequence[str] = (),
     notes: list[str] | None = None,
+    parsed: Sequence[Rows] = (),
 ) -> Iterator[pa.Table]:
     """Yield a landing file of any format as rows of bronze, some megabytes at a time.
 
     ``fill_down`` names headers whose blank cells take the value above; ``count_orders`` the columns of bronze that tell orders
-    apart, whose lines get a number; ``notes`` gets the parts of the file that are not read.
+    apart, whose lines get a number; ``notes`` gets the parts of the file that are not read; ``parsed`` has its rows,
+    if it was parsed with others.
     """
     bronze = Bronze(columns, mask_of(columns), further, tuple(fill_down), tuple(count_orders))
-    for rows in _rows_of_file(source, name, encoding, separator, columns, [] if notes is None else notes):
+    for rows in parsed or _rows_of_file(source, name, encoding, separator, columns, [] if notes is None else notes):
         yield bronze.table(rows)
 
 

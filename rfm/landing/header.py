@@ -21,8 +21,7 @@ from rfm.errors import DATA, InputError
 AUTO, BLANK = "auto", " "
 SEPARATORS = (",", ";", "\t", "|")
 USUAL = Columns().headers
-# columns that files may lack, unless the shop names them itself
-OPTIONAL = [one.bronze for one in LANDING_COLUMNS.values() if one.without == ""]
+OPTIONAL = [one.bronze for one in LANDING_COLUMNS.values() if one.without == ""]  # may be missing, unless the shop names them
 BEFORE_HEADER = re.compile(rb"\s*(?:sep=.[\r\n]+\s*)?")  # blank lines, and the line for spreadsheets
 FIRST_LINE = re.compile(rb"[^\r\n]*(?:\r\n|[\r\n])?")
 FIRST_BYTES, FIRST_LINES, BELOW = 1 << 16, 50, 30  # where the header is looked for, and the lines below that confirm it
@@ -62,7 +61,8 @@ def first_line(text: bytes) -> bytes:
 
 def head_of(text: bytes, last: bool = True) -> list[bytes] | None:
     """Return the first lines of a text; None if it is too short to have them all. However a text is cut, they are the same."""
-    lines = [line for line in text[:FIRST_BYTES].splitlines(keepends=True)[: HEAD + 1] if line.endswith((b"\r", b"\n"))]
+    found = (line[0] for line in islice(FIRST_LINE.finditer(text, 0, FIRST_BYTES), HEAD + 1))
+    lines = [line for line in found if line.endswith((b"\r", b"\n"))]
     if len(lines) <= HEAD and len(text) <= FIRST_BYTES and not last:
         return None
     if len(text) > FIRST_BYTES and lines and lines[-1].endswith(b"\r"):
@@ -207,9 +207,8 @@ def place_header(lines: Sequence[bytes], separator: str, wanted: Collection[str]
 def _usual_rows(lines: Sequence[bytes], separator: str, wanted: Collection[str]) -> tuple[list[list[str]], list[int]] | None:
     """Return the first rows of a file if the very first has all wanted names, as the daily files of most shops do."""
     rows, ends = _rows_of(lines[: BELOW + 2], separator)
-    if not rows or _met(rows[:1], wanted) < len(wanted):
-        return None
-    return (rows[:-1], ends[:-1]) if len(rows) > 1 else (rows, ends)  # the last may go on below
+    end = len(rows) - (len(lines) > BELOW + 2) or 1  # the last may go on below
+    return (rows[:end], ends[:end]) if _met(rows[:1], wanted) == len(wanted) else None
 
 
 def _met(rows: Sequence[Sequence[str]], wanted: Collection[str]) -> int:

@@ -5,25 +5,32 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import io
+import secrets
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import fsspec
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from rfm.config import Columns
 from rfm.errors import NO_MEMORY, InputError, RfmError, as_user_error, explain_cloud_error
-from rfm.landing.csv import iter_tables
-from rfm.landing.decode import AUTO, PIECE, detect_format
+from rfm.landing.csv import iter_tables, read_records, records_of
+from rfm.landing.decode import AUTO, GZIP_MAGIC, PIECE, TEXT, detect_format
 from rfm.landing.files import LandingFile, date_in, filesystem, is_cut, still_arriving
+from rfm.landing.header import Rows, first_line, head_of, layout_of, set_apart, skip_preamble
 
 WHOLE_BYTES = 32 << 20  # rows of a file that are held at once
 BATCH_BYTES = 64 << 20
+GROUP_FILES, GROUP_BYTES = 16, 1 << 20  # small files that are parsed as one, at most
+FORMAT_BYTES = 1 << 12  # tell whether a file is CSV text
 PANIC = "PanicException"  # what each library written in Rust raises where it fails: a class of its own, and no Exception
-THREADS = 2  # files read at once: one is fetched while another is parsed
+THREADS = 2  # groups of files read at once: one is fetched while another is parsed
 
 
 class FileContent(NamedTuple):
@@ -58,6 +65,13 @@ class _Hashed(io.RawIOBase):
         return FileContent(self.bytes, self.digest.hexdigest())
 
 
+class Held(NamedTuple):
+    """Content of a small file that was fetched with others, and its rows if these were parsed as one."""
+
+    raw: bytes
+    rows: tuple[Rows, ...] = ()
+
+
 @dataclass(frozen=True)
 class FileReader:
     """Reads one landing file."""
@@ -73,10 +87,14 @@ class FileReader:
     fill_down: Sequence[str] = ()
     count_orders: Sequence[str] = ()
     notes: dict[str, list[str]] = field(default_factory=dict)
+    held: Held = Held(b"")
 
     def rows(self, run_date: dt.date) -> tuple[FileContent, pa.Table | StreamedRows]:
         """Return the file's content and rows; the rows of a file that is too large to hold are streamed later."""
         held, size = [], 0
+        if self.held.rows:
+            content = FileContent(len(self.held.raw), hashlib.sha256(self.held.raw).hexdigest())
+            return content, pa.concat_tables(self._tables(io.BytesIO(), run_date))
         with self._open() as file:
             for table in self._tables(file, run_date):
                 held.append(table)
@@ -102,16 +120,16 @@ class FileReader:
     def _open(self) -> _Hashed:
         """Open the file; a small one is fetched in one request."""
         if 0 < self.bytes <= PIECE:
-            return _Hashed(io.BytesIO(self.system.cat_file(self.path)))
+            return _Hashed(io.BytesIO(self.held.raw or self.system.cat_file(self.path)))
         return _Hashed(self.system.open(self.path, "rb", block_size=PIECE))
 
-    def _tables(self, file: _Hashed, run_date: dt.date) -> Iterator[pa.Table]:
+    def _tables(self, file: Any, run_date: dt.date) -> Iterator[pa.Table]:
         """Yield the rows with the time of reading, the file and the run date."""
         now = dt.datetime.now(dt.UTC)
         given = self.columns, self.further, self.fill_down, self.count_orders
         notes: list[str] = []
         self.notes[self.name] = notes
-        for rows in iter_tables(file, self.name, self.encoding, self.separator, *given, notes):
+        for rows in iter_tables(file, self.name, self.encoding, self.separator, *given, notes, self.held.rows):
             rows = rows.append_column("ingestion_timestamp", _repeat(now, pa.timestamp("us", "UTC"), rows.num_rows))
             rows = rows.append_column("source_file", _repeat(self.name, pa.string(), rows.num_rows))
             yield rows.append_column("processing_date", _repeat(run_date, pa.date32(), rows.num_rows))
@@ -208,20 +226,27 @@ class Reading:
         system, root = filesystem(self.landing)
         with ThreadPoolExecutor(THREADS) as pool:
             waiting: deque[Future] = deque()
-            for file in self.files:
-                waiting.append(pool.submit(self._read_or_refuse, system, root, file))
+            for group in _in_groups(self.files):
+                waiting.append(pool.submit(self._read_group, system, root, group))
                 if len(waiting) > THREADS:
-                    yield waiting.popleft().result()
+                    yield from waiting.popleft().result()
             for future in waiting:
-                yield future.result()
+                yield from future.result()
 
-    def _read_or_refuse(self, system: fsspec.AbstractFileSystem, root: str, file: LandingFile) -> Read | str:
-        """Return a file's row of the ledger and its rows, or why it is refused."""
-        name = file.source_file
+    def _read_group(self, system: fsspec.AbstractFileSystem, root: str, files: Sequence[LandingFile]) -> list[Read | str]:
+        """Return each file as `_read_or_refuse` does; files that are alike are parsed as one."""
         given = self.encoding, self.separator, self.columns, self.further, self.fill_down, self.count_orders, self.notes
-        reader = FileReader(system, f"{root}/{name}", name, file.bytes, *given)
+        named = [(file.source_file, file.bytes) for file in files]
+        readers = [FileReader(system, f"{root}/{name}", name, size, *given) for name, size in named]
+        if len(files) > 1:
+            readers = _parse_together(readers)
+        return [self._read_or_refuse(reader, file) for reader, file in zip(readers, files, strict=True)]
+
+    def _read_or_refuse(self, reader: FileReader, file: LandingFile) -> Read | str:
+        """Return a file's row of the ledger and its rows, or why it is refused."""
+        name = reader.name
         run_date = next((day for day in self.run_dates if file.file_date is None or file.file_date <= day), self.run_dates[-1])
-        settle = self.settle if "local" in system.protocol else 0  # an object in a bucket is there when it is whole
+        settle = self.settle if "local" in reader.system.protocol else 0  # an object in a bucket is there when it is whole
         try:
             if settle and (why := still_arriving(reader.path, file)):
                 return Waiting(f"{name}: {why}; left for the next run")
@@ -239,6 +264,57 @@ class Reading:
                 raise as_user_error(error, f"{self.landing}: {name} cannot be read") from None
             return why_not_read(name, error)
         return (name, file.file_date, content.bytes, content.sha256, run_date, file.token), rows
+
+
+def _in_groups(files: Iterable[LandingFile]) -> Iterator[list[LandingFile]]:
+    """Yield files in order, small ones some at a time; a file of unknown size stands alone."""
+    group: list[LandingFile] = []
+    size = 0
+    for file in files:
+        size += file.bytes or GROUP_BYTES
+        if group and (size > GROUP_BYTES or len(group) == GROUP_FILES):
+            yield group
+            group, size = [], file.bytes or GROUP_BYTES
+        group.append(file)
+    if group:
+        yield group
+
+
+def _parse_together(readers: list[FileReader]) -> list[FileReader]:
+    """Return readers with the content of small files, and with their rows if the files are alike."""
+    with suppress(Exception):  # whatever it is, the file with which it happens says so when it is read by itself
+        readers = [replace(reader, held=Held(reader.system.cat_file(reader.path))) for reader in readers]
+        if rows := _parse_alike(readers):
+            return [replace(reader, held=Held(reader.held.raw, (one,))) for reader, one in zip(readers, rows, strict=True)]
+    return readers
+
+
+def _parse_alike(readers: Sequence[FileReader]) -> list[Rows] | None:
+    """Return the rows of each of some small CSV files, parsed as one; None if headers differ, or a line does not fit."""
+    texts = []  # parsed as one, because a parser takes as long to begin as to read a small file
+    for reader in readers:
+        found, _ = detect_format(io.BytesIO(reader.held.raw[:FORMAT_BYTES]), reader.name)
+        if found is not TEXT or reader.held.raw.startswith(GZIP_MAGIC):
+            return None
+        pieces = TEXT.read(iter([reader.held.raw]), reader.name, reader.encoding)
+        texts.append(skip_preamble(b"".join(piece for piece, _ in pieces)))
+    header, like = first_line(texts[0]), readers[0]
+    if not header or b'"' in header or not all(text.startswith(header) for text in texts):
+        return None
+    layout = layout_of(head_of(texts[0]) or [], like.name, like.separator, like.columns)
+    if layout.size != len(header):  # it is not in the first line
+        return None
+    mark = secrets.token_hex().encode()  # in every field of the line that ends a file, and nowhere else
+    end = layout.separator.encode().join([mark] * len(layout.header)) + b"\n"
+    parts = (part for text in texts for part in (memoryview(text)[len(header) :], end))
+    records = records_of(b"".join(parts), layout, last=True)
+    table, bad = read_records(records, layout, 0, like.name)
+    ends = np.flatnonzero(pc.fill_null(pc.equal(table[0], mark.decode()), False).to_numpy())
+    if bad or records.ragged or len(ends) != len(texts):
+        return None
+    starts = [0, *(ends[:-1] + 1)]
+    tables = [table.slice(start, end - start) for start, end in zip(starts, ends, strict=True)]
+    return [set_apart(Rows(layout.header, one, [], 1, True), like.columns, layout.separator) for one in tables]
 
 
 def read_files(

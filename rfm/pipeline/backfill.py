@@ -61,8 +61,7 @@ def backfill(
     for some in (run_dates[i : i + DAYS_AT_ONCE] for i in range(0, len(run_dates), DAYS_AT_ONCE)):
         before = table_versions(lake, WRITTEN)
         ahead = clean_ahead(settings, lake, some) if len(some) > 1 and not restate else {}
-        kept = _Latest.names if settings.engine == "polars" else ()  # frames of a cluster are not kept
-        with closing(_Latest(lake, kept)) as held:
+        with closing(kept_latest(settings, lake)) as held:
             for run_date in some:
                 brought, last_one = ahead.get(run_date), run_date == some[-1]
                 with logged(lake, run_date, before if brought else None, brought.lines if brought else 0):
@@ -134,9 +133,9 @@ class _Latest:
             write_each(self.lake)
 
 
-def kept_latest(lake: Lake) -> _Latest:
-    """Return a lake that keeps in memory what the next day overwrites."""
-    return _Latest(lake)
+def kept_latest(settings: Settings, lake: Lake) -> Any:
+    """Return a lake that keeps in memory what the next day overwrites; frames of a cluster are not kept."""
+    return _Latest(lake, _Latest.names if settings.engine == "polars" else ())
 
 
 def warnings_of(settings: Settings, first: dt.date, last: dt.date) -> tuple[list[str], bool]:

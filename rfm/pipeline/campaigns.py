@@ -16,7 +16,16 @@ from rfm.analysis import experiments
 from rfm.analysis.experiments import HELD, WRITTEN
 from rfm.analysis.formatting import escape_formulas
 from rfm.analysis.metrics import collected_purchases
-from rfm.contracts import CAMPAIGN_MEMBERS, CAMPAIGN_RESULTS, CAMPAIGNS, CUSTOMER_STATES, SILVER, TABLES, arrow_typed
+from rfm.contracts import (
+    CAMPAIGN_MEMBERS,
+    CAMPAIGN_RESULTS,
+    CAMPAIGNS,
+    CUSTOMER_FORECAST,
+    CUSTOMER_STATES,
+    SILVER,
+    TABLES,
+    arrow_typed,
+)
 from rfm.errors import InputError, SettingsError, first_line, unknown
 from rfm.lake import Lake
 from rfm.settings import Settings
@@ -106,13 +115,22 @@ def running_members(lake: Lake) -> set[str]:
 
 def _expected(lake: Lake, settings: Settings, customers: pd.DataFrame, start: dt.date, days: int) -> pd.DataFrame:
     """Return CustomerID, OrderExpected and SpendExpected of customers for a window; without a forecast, what is usual."""
+    forecast, ids = lake.frame(CUSTOMER_FORECAST, UpdateDate=start), customers[ID].to_numpy()
+    if forecast.empty:
+        spend, usual = customers["UsualSpend"].to_numpy(float), _usual_share(lake, settings, start, days)
+        return pd.DataFrame({ID: ids, "OrderExpected": usual, "SpendExpected": (spend * days / 90).round(2)})
+    own = forecast.set_index(ID).loc[ids]
+    orders, spend = experiments.order_within(own["Order30"], own["Order60"], days), own["Spend90"].to_numpy(float)
+    return pd.DataFrame({ID: ids, "OrderExpected": orders, "SpendExpected": (spend * days / 90).round(2)})
+
+
+def _usual_share(lake: Lake, settings: Settings, start: dt.date, days: int) -> float:
+    """Return the share of the customers of an earlier day who ordered in a window as long that ended with the start."""
     pattern = settings.rules.stock_code_pattern
     bought = collected_purchases(lake.read(SILVER, until=start), start, stock_code_pattern=pattern)
     before = start - dt.timedelta(days=days)
     earlier = bought.loc[pd.to_datetime(bought["InvoiceDate"]) <= pd.Timestamp(before), [ID]].drop_duplicates()
-    usual = float(experiments.outcomes(earlier, bought, before, start)["Bought"].mean()) if len(earlier) else 0.0
-    spend = customers["UsualSpend"].to_numpy(float) * days / 90
-    return pd.DataFrame({ID: customers[ID].to_numpy(), "OrderExpected": usual, "SpendExpected": spend.round(2)})
+    return float(experiments.outcomes(earlier, bought, before, start)["Bought"].mean()) if len(earlier) else 0.0
 
 
 # ── measure ────────────────────────────────────────────────────────────

@@ -13,7 +13,7 @@ import subprocess
 import time
 import urllib.request
 from base64 import b64encode
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -28,8 +28,8 @@ from rfm.pipeline import lineage, notebooks, run_record, stages
 from rfm.pipeline.kernels import Kernels, Worker, warm_kernels
 from rfm.pipeline.notebooks import execute
 from rfm.pipeline.run_record import RunRecord, StageRecord
-from rfm.pipeline.schedule import locked, run_date, run_folder
-from rfm.pipeline.stages import STAGES, Stage
+from rfm.pipeline.schedule import CaughtUp, first_days, locked, run_date, run_first, run_folder
+from rfm.pipeline.stages import CLEAN, STAGES, Stage
 from rfm.settings import Settings, artifacts_dir, is_catalog_name
 
 
@@ -39,6 +39,7 @@ def run(
     on_stage: Callable[[Mapping[str, Any]], None] = lambda stage: None,
     kernels: Kernels | None = None,
     on_begin: Callable[[Stage], None] = lambda stage: None,
+    on_past: Callable[[Sequence[dt.date]], None] = lambda days: None,
 ) -> dict[str, Any]:
     """Run all stages for one run date and publish the report; return the record as in ``run.json``, with its address."""
     if not kernels:  # the command line checks before it warms them
@@ -50,10 +51,7 @@ def run(
     with kernel_environment(settings), warm as kernels, run_folder("run") as folder:
         work, day = Path(folder), run_date(settings)
         if "://" in settings.reports:
-            from rfm.report import publish, site
-
-            site.published_runs(settings.reports)  # a bucket out of reach is known before anything runs,
-            publish.publishable_files({}, settings.publish)  # and so is a missing key
+            _check_bucket(settings)
         wanted = {"date": day.isoformat(), "landing": settings.landing, "lake": settings.lake, **(parameters or {})}
         given = {name: {one: wanted[one] for one in names} for name, names in notebooks.declared(settings, list(wanted)).items()}
         record = run_record.new_record(settings, day, wanted)
@@ -62,7 +60,7 @@ def run(
             with monitored(settings, record) as watch:
                 verify.refuse_damage(watch.lake, damage)
                 with kernels.worker(BESIDE, settings, work) as worker:
-                    _run_stages(watch, given, work, worker, kernels, on_stage, on_begin)
+                    _run_stages(watch, given, work, worker, kernels, on_stage, on_begin, on_past)
                     vars(record).update(vars(worker.ask("conclude", record)))
                     watch.warn(watch.emitter.said())  # before the record is published
                     run_record.write_record(work, record)
@@ -76,6 +74,14 @@ def run(
     return record.to_json() | {"report": address}
 
 
+def _check_bucket(settings: Settings) -> None:
+    """Raise an error before anything runs if the bucket of the reports is out of reach, or the key of its ids is missing."""
+    from rfm.report import publish, site
+
+    site.published_runs(settings.reports)
+    publish.publishable_files({}, settings.publish)
+
+
 def _run_stages(
     watch: Monitor,
     given: Mapping[str, Mapping[str, Any]],
@@ -84,6 +90,7 @@ def _run_stages(
     kernels: Kernels,
     on_stage: Callable[[Mapping[str, Any]], None],
     on_begin: Callable[[Stage], None],
+    on_past: Callable[[Sequence[dt.date]], None],
 ) -> None:
     """Run the notebooks in order, build pages meanwhile, record each stage; stop at the first failure."""
     settings, record = watch.settings, watch.record
@@ -111,7 +118,21 @@ def _run_stages(
                 raise StageError(f"{failed}; its notebook cannot be kept in {settings.reports} ({why})") from None
             raise StageError(f"{failed}; its notebook: {kept}/{stage.name}.ipynb")
         worker.tell("build_parts", record.to_json())
+        if stage == CLEAN:
+            _run_first(watch, kernels, on_past)
     record.status = "done"
+
+
+def _run_first(watch: Monitor, kernels: Kernels, on_past: Callable[[Sequence[dt.date]], None]) -> None:
+    """Give a shop without any past some earlier days, for the comparison; a day that fails is a warning."""
+    settings, record = watch.settings, watch.record
+    if not (days := first_days(settings, watch.lake, record.run_date)):
+        return
+    on_past(days)
+    with kernels.worker(EARLIER, settings) as worker:
+        done = worker.ask("run", days)
+    record.first_days = [one.day.isoformat() for one in done if one.well]
+    watch.warn(f"first run: {one.day} was not computed for the comparison: {one.said}" for one in done if not one.well)
 
 
 class Beside:
@@ -138,7 +159,18 @@ class Beside:
         return self.site.publish(self.work, self.settings.reports, record, self.settings.publish)
 
 
-BESIDE = f"{__name__}:{Beside.__name__}"
+class Earlier:
+    """The earlier days of a first run, in a process that has what they need imported already."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    def run(self, days: Sequence[dt.date]) -> list[CaughtUp]:
+        """Run the days and return what became of each."""
+        return list(run_first(self.settings, days))
+
+
+BESIDE, EARLIER = (f"{__name__}:{worker.__name__}" for worker in (Beside, Earlier))
 JOB = "daily"
 
 

@@ -316,7 +316,7 @@ def _run_days(work: Repair, days: list[dt.date]) -> None:
     """Run the days again whose results or models are lost, and the newest, from gold on."""
     there = verify.list_files(work.lake.url).get(MODELS, {})
     due = [day for day in days if day in work.lost or f"{day}/model.json" not in there or day == days[-1]]
-    with closing(backfill.kept_latest(work.lake)) as held:
+    with closing(backfill.kept_latest(work.settings, work.lake)) as held:
         for day in due:
             try:
                 _run_again(work, work.lake if day == due[-1] else held, day)

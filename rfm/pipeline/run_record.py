@@ -106,6 +106,7 @@ class RunRecord:
     seconds: float | None = None
     errors: list[str] | None = None
     noted: list[str] | None = None
+    first_days: list[str] | None = None  # run dates that this run computed before its own
     error: str | None = None
 
     def warn(self, lines: Iterable[str]) -> None:

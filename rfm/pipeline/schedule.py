@@ -16,11 +16,14 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rfm.errors import InputError, RfmError, SettingsError, friendly_io_errors
 from rfm.landing.files import filesystem, list_files
 from rfm.settings import Settings, artifacts_dir
+
+if TYPE_CHECKING:
+    from rfm.lake import Lake
 
 # The text of the lock names its owner. On a disk the operating system holds a second file, and frees it when the process
 # dies. In a bucket only one run can create the object; a lock left behind is taken over when its
@@ -227,6 +230,46 @@ def catch_up(settings: Settings) -> Iterator[CaughtUp]:
             raise
         except RfmError as error:
             yield CaughtUp(run_date, str(error), False, [])
+
+
+# ── the past of a first run ────────────────────────────────────────────
+def first_days(settings: Settings, lake: Lake, run_date: dt.date) -> list[dt.date]:
+    """Return the days of ``[history] first`` that a first run still has to compute: those on which there were sales already."""
+    from rfm.pipeline.models import kept_days
+
+    back = [days for days in settings.history.first if days < run_date.toordinal()]
+    wanted = [run_date - dt.timedelta(days=days) for days in back]
+    done = set(kept_days(settings.lake)) if wanted else set()
+    if not done <= set(wanted):  # a run that was killed leaves some of them
+        return []
+    return [day for day in wanted if day not in done and _had_sales(lake, day)]
+
+
+def _had_sales(lake: Lake, day: dt.date) -> bool:
+    """Return True if a customer had bought something by a day, in files dated up to it."""
+    from rfm.contracts import DAILY_VOLUME
+
+    volume = lake.frame(DAILY_VOLUME, until=day)
+    return bool(volume.loc[volume["InvoiceDate"] <= day, "customers"].any())
+
+
+def run_first(settings: Settings, days: Iterable[dt.date]) -> Iterator[CaughtUp]:
+    """Run earlier days on what silver holds, the oldest first; a day that fails does not keep the next from running."""
+    from rfm.lake import open_lake
+    from rfm.lake.tables import table_versions
+    from rfm.pipeline import backfill
+    from rfm.pipeline.run_record import WRITTEN, logged
+    from rfm.pipeline.stages import Ingested
+
+    lake = open_lake(settings)
+    held = backfill.kept_latest(settings, lake)  # never written, as the run itself overwrites these tables
+    for day in days:
+        try:
+            with logged(lake, day, table_versions(lake, WRITTEN)):
+                headline = backfill.run_day(settings, held, day, ahead=Ingested([], 0, [], []))
+            yield CaughtUp(day, headline, True, [])
+        except RfmError as error:
+            yield CaughtUp(day, str(error), False, [])
 
 
 # ── waiting ────────────────────────────────────────────────────────────

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from decimal import Decimal
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from io import BytesIO
 from typing import Any
 
@@ -18,8 +17,8 @@ from matplotlib.textpath import text_to_path
 
 from rfm import contracts
 from rfm.analysis.figures.style import BLUE, GREY, INK
+from rfm.analysis.formatting import count
 from rfm.analysis.movement import PERIODS, largest_moves
-from rfm.analysis.segments.rules import RISK
 from rfm.report.render import PAGE_FILTERS, RunTables, render
 
 LANGUAGE = "en-GB"
@@ -28,8 +27,8 @@ DEFINITIONS = (
     "Customers have at least one order that counts: no cancellations, guests, postage or fees. Revenue is the sum of these "
     "orders. A segment is the name of a cluster of customers with similar recency (days since the last order, small is good), "
     "frequency (number of orders) and monetary value (total spent); it describes the typical customer of the cluster. A movement "
-    "has one of three causes: the customer bought, time passed, or the model of the clusters changed. Money at stake is what "
-    "these customers have spent so far."
+    "has one of three causes: the customer bought, time passed, or the model of the clusters changed. At stake is what "
+    "customers are expected to spend less in 90 days than a month ago or, without a forecast, usually spend."
 )
 MOST_MOVES, MOST_WARNINGS, MOST_CALLS, MOST_SEGMENTS = 3, 3, 5, 12  # so many fit on the pages, with the longest texts
 
@@ -48,7 +47,7 @@ def brief_of(tables: RunTables, given: Mapping[str, Any], overview: Mapping[str,
         "note": PAGE_FILTERS["note"](summary, sign) if summary["segments"] else "",
         "tiles": [_tile(one, sign) for one in overview["kpis"]],
         "segments": [_segment(row, sign) for row in segments[:MOST_SEGMENTS]],
-        "calls": _calls(segments, sign),
+        "calls": _calls(overview["calls"].get("groups", ()), sign),
         "moves": {title: lines or ["Nobody changed segment."] for title, lines in said.items()},
         "warnings": list(given["warnings"][:MOST_WARNINGS]),
         "more_warnings": max(len(given["warnings"]) - MOST_WARNINGS, 0),
@@ -77,20 +76,16 @@ def _segment(row: Mapping[str, Any], sign: str) -> dict[str, Any]:
     }
 
 
-def _calls(segments: Iterable[Mapping[str, Any]], sign: str) -> list[dict[str, Any]]:
-    """Return the groups of customers to call first, those who have spent most before the others."""
-    count, money = PAGE_FILTERS["count"], PAGE_FILTERS["money"]
-    quiet = sorted(
-        (row for row in segments if row["segment"] in RISK), key=lambda row: (-Decimal(row["revenue"]), row["segment"])
-    )
+def _calls(groups: Sequence[Mapping[str, Any]], sign: str) -> list[dict[str, Any]]:
+    """Return the groups of customers to call first, by segment and state, those with most money at stake before the others."""
     return [
         {
-            "who": row["segment"],
-            "customers": count(row["customers"]),
-            "money": money(row["revenue"], sign),
-            "action": row["recommendation"],
+            "who": f"{row['segment']}, {row['state']}",
+            "customers": count(row["customers"], "customer"),
+            "money": PAGE_FILTERS["money"](row["money"], sign),
+            "action": row["action"],
         }
-        for row in quiet[:MOST_CALLS]
+        for row in groups[:MOST_CALLS]
     ]
 
 
@@ -249,12 +244,12 @@ def _second_page(said: Mapping[str, Any]) -> Figure:
     for call in said["calls"]:
         page.rule(page.at)
         page.at += 5
-        page.line(f"{call['customers']} customers, {call['money']}", page.at, x=WIDTH - EDGE, size=9, align="right")
+        page.line(f"{call['customers']}, {call['money']} at stake", page.at, x=WIDTH - EDGE, size=9, align="right")
         page.text(call["who"], width=330, bold=True, most=1)
         page.text(call["action"], width=INNER, size=8, most=2, colour=SOFT)
         page.at += 4
     if not said["calls"]:
-        page.text("No segment has stopped buying.")
+        page.text("Nobody worth keeping is silent for longer than usual.")
     page.heading("What moved, and why")
     for title, lines in said["moves"].items():
         page.text(title, bold=True)

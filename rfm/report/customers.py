@@ -168,20 +168,26 @@ def calls(tables: RunTables) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     wanted = call_list(found)
     if wanted.empty:
         return {}, []
+    forecast = tables.frame(CUSTOMER_FORECAST, UpdateDate=tables.day)  # none for a young shop
     money = wanted["AtStake"].map(lambda value: Decimal(str(value)))
     by_state = ((state, wanted["State"] == state) for state in STATES if state in {*wanted["State"]})
+    grouped = wanted.assign(Money=money).groupby(["Segment", "State"], as_index=False)
+    groups = grouped.agg(customers=("CustomerID", "size"), money=("Money", "sum"), action=("Action", "first"))
+    groups = groups.rename(columns=str.lower).sort_values(["money", "segment", "state"], ascending=[False, True, True])
     excel = [{"href": f"{FOLDER}/{ALL}.xlsx", "label": "All lists, Excel"}] if len(found) <= MOST_IN_EXCEL else []
     said = {
         "customers": len(wanted),
         "money": str(money.sum()),
-        "expected": bool((found["AtStake"] != found["UsualSpend"]).any()),  # there is a forecast
+        "expected": len(forecast) > 0,
         "states": [{"state": name, "customers": int(own.sum()), "money": str(money[own].sum())} for name, own in by_state],
+        "groups": groups.astype({"money": str}).to_dict("records"),
         "segments": sorted(set(wanted["Segment"])),
         "shown": min(len(wanted), MOST_CALLS),
         "files": downloads(CALLS, "The list", len(wanted)) + excel,
     }
-    shown = ["CustomerID", "Segment", "State", "Rhythm", "AtStake", "Action"]
-    return said, wanted.head(MOST_CALLS)[shown].to_dict("records")
+    first = wanted.head(MOST_CALLS).merge(forecast[["CustomerID", "Order30"]], "left", "CustomerID")
+    shown = ["CustomerID", "Segment", "State", "Rhythm", "AtStake", "Action", "Order30"]
+    return said, first[shown].to_dict("records")
 
 
 def customers_page(tables: RunTables) -> dict[str, Any]:

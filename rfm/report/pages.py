@@ -12,7 +12,7 @@ import pandas as pd
 
 from rfm import contracts
 from rfm.analysis import experiments, figures
-from rfm.analysis.movement import largest_moves
+from rfm.analysis.movement import largest_moves, totals_by_day
 from rfm.analysis.sales import ACTIVE_DAYS, kpis
 from rfm.analysis.segments.explain import HELD
 from rfm.analysis.segments.profiles import medians_of
@@ -56,7 +56,18 @@ def overview_page(tables: RunTables) -> dict[str, Any]:
             "dropped": (arrived - kept) / arrived if arrived else None,
             "renamed": None if renamed.empty else float(renamed.iloc[0]),
         },
+        "earlier": _earlier(tables),
     }
+
+
+def _earlier(tables: RunTables) -> list[dict[str, Any]]:
+    """Return what the front page draws over time, of each earlier run date: not all have a published run."""
+    stable = tables.frame(contracts.SEGMENT_STABILITY).set_index("UpdateDate")["RenamedShare"].dropna().to_dict()
+    return [
+        {"run_date": str(day)[:10], "customers": int(customers), "orders": int(orders), "revenue": str(revenue)}
+        | {"named": int(named), "renamed": stable.get(pd.Timestamp(day).date())}
+        for day, customers, orders, revenue, named in totals_by_day(tables.read(contracts.HISTORY), tables.day).to_numpy()
+    ]
 
 
 def _kpis(tables: RunTables) -> list[dict[str, Any]]:

@@ -291,12 +291,36 @@ MOST_ROWS = 60  # of the table under a figure
 
 def drawn(picture: Any, alt: str = "", table: Any = None, columns: Mapping[str, tuple[str, str]] | None = None) -> dict[str, Any]:
     """Return a figure of plotly or matplotlib for the template, optionally with the table that says the same."""
-    given = _image(picture) if hasattr(picture, "base64_png") else _plot(picture)
-    return given | {"alt": alt or given["alt"], "table": None if table is None else rows_of(table, columns)}
+    if hasattr(picture, "base64_png"):
+        given = _image(picture)
+    else:
+        given = _plot(picture) | ({"table": _plotted(picture)} if table is None else {})
+    return {"table": None} | given | {"alt": alt or given["alt"]} | ({} if table is None else {"table": rows_of(table, columns)})
 
 
 def _plot(picture: Any) -> dict[str, Any]:
     return {"height": picture.layout.height or 420, **figure(json.loads(picture.to_json()))}
+
+
+def _plotted(picture: Any) -> dict[str, Any]:
+    """Return as rows what is in a plotly figure that comes without a table: its cells, boxes or groups of points."""
+    head, rows = ["Group", "Points"], []
+    for trace in picture.data:
+        if trace.type == "heatmap":
+            named = (("yaxis", "Who"), ("xaxis", "What"))
+            head = [*(getattr(picture.layout, axis).title.text or other for axis, other in named), "Shown"]
+            cells = [
+                (y, x, text) for y, row in zip(trace.y, trace.text, strict=True) for x, text in zip(trace.x, row, strict=True)
+            ]
+            rows += [[str(part).replace("<br>", " · ") for part in cell] for cell in cells if cell[2]]
+        elif trace.type == "box":
+            head = ["Of whom", "A quarter is below", "Half is below", "Three quarters are below"]
+            unit = picture.layout[str(trace.xaxis).replace("x", "xaxis")].title.text
+            quarters = zip(trace.y or (), trace.q1 or (), trace.median or (), trace.q3 or (), strict=True)
+            rows += [[f"{name}, {unit}", *(formatting.number(Decimal(str(one))) for one in found)] for name, *found in quarters]
+        else:
+            rows.append([trace.name, formatting.number(len(trace.x))])
+    return rows_of(pd.DataFrame(rows, columns=head))
 
 
 def _image(picture: Any) -> dict[str, Any]:

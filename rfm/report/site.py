@@ -23,6 +23,7 @@ from rfm.report.render import RunTables, assets, links, render
 from rfm.settings import Settings
 
 WIDTH, HEIGHT, INSET = 240, 64, 4  # of a sparkline, in its own units
+FEW = 12  # points that are marked, as the line between them says nothing
 
 
 def sparkline(points: Sequence[tuple[str, float]]) -> dict[str, Any]:
@@ -32,11 +33,12 @@ def sparkline(points: Sequence[tuple[str, float]]) -> dict[str, Any]:
     span, low, high = days[-1] - days[0] or 1, min(values), max(values)
     xs = [INSET + (WIDTH - 2 * INSET) * (day - days[0]) / span for day in days]
     ys = [HEIGHT / 2 if high == low else INSET + (HEIGHT - 2 * INSET) * (high - value) / (high - low) for value in values]
-    return {"d": "M" + "L".join(f"{x:.1f},{y:.1f}" for x, y in zip(xs, ys, strict=True)), "x": xs[-1], "y": ys[-1]}
+    path = "M" + "L".join(f"{x:.1f},{y:.1f}" for x, y in zip(xs, ys, strict=True))
+    return {"d": path, "points": list(zip(xs, ys, strict=True))[-1 if len(xs) > FEW else 0 :]}
 
 
 def month_labels(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return a calendar of the months that have runs, newest first."""
+    """Return a calendar of the months that have days, published or only computed, newest first."""
     of, months = {run["run_date"]: run for run in runs}, []
     for month in sorted({day[:7] for day in of}, reverse=True):
         first = dt.date.fromisoformat(f"{month}-01")
@@ -74,20 +76,25 @@ def index_page(site: Mapping[str, Any]) -> str:
     """Return the front page."""
     newest, runs = site["newest"], site["runs"]
     figures = {"menu": PAGES, "kpis": [], "calls": {}, "entered": None, "fresh": {}, **newest.get("figures", {})}
+    published = {run["run_date"] for run in runs}
+    computed = [{**day, "computed": True} for day in figures.get("earlier", ()) if day["run_date"] not in published]
+    days = sorted([*runs, *computed], key=lambda day: day["run_date"], reverse=True)
     own = {
         "home": "#content",
         "root": f"{newest['run_date']}/",
         "title": "Customer segments",
         "runs": runs,
-        "months": month_labels(runs),
-        "trends": [_trend(runs, *trend) for trend in TRENDS if sum(run.get(trend[0]) is not None for run in runs) > 1],
+        "days": days,
+        "computed": len(computed),
+        "months": month_labels(days),
+        "trends": [_trend(days, *trend) for trend in TRENDS if sum(day.get(trend[0]) is not None for day in days) > 1],
     }
     given = links("assets/", json.dumps(site, sort_keys=True))
     return render("front.html.j2", {**newest, **figures, **given, **own})
 
 
 def _trend(runs: list[Mapping[str, Any]], name: str, title: str, form: str) -> dict[str, Any]:
-    """Return one figure of all runs over time."""
+    """Return one figure of all days over time."""
     known = [(run["run_date"], float(run[name])) for run in reversed(runs) if run.get(name) is not None]
     return {"title": title, "form": form, "first": known[0], "last": known[-1], "path": sparkline(known)}
 

@@ -130,9 +130,9 @@ def test_summary_says_how_many_or_from_when(shop):
     first, found = START + dt.timedelta(days=HISTORY + HORIZON), customer_forecast(shop, AS_OF)
     buyers, money = found["Order30"].sum(), found["Spend90"].sum()
     said = f"about {buyers:,.0f} of {len(found):,} customers will order within 30 days, and spend {money:,.0f} within 90"
-    assert summary(found, shop, AS_OF) == said
-    assert summary(found[:0], shop, first - dt.timedelta(days=1)) == f"no forecast yet: the first is on {first}"
-    assert summary(found[:0], shop[:50], AS_OF) == "no forecast yet: fewer than 100 customers have bought"
+    assert forecast.summary(found, shop, AS_OF) == said
+    assert forecast.summary(found[:0], shop, first - dt.timedelta(days=1)) == f"no forecast yet: the first is on {first}"
+    assert forecast.summary(found[:0], shop[:50], AS_OF) == "no forecast yet: fewer than 100 customers have bought"
 
 
 def test_too_few_customers_get_no_forecast(shop):

@@ -20,6 +20,7 @@ from tests.shop import run
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--enable-unsafe-swiftshader"]  # draws in space without a graphics card
 DAYS = 24
+PERSON = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"
 
 
 class Built(NamedTuple):
@@ -95,8 +96,9 @@ def visit(browser: Any) -> Iterator[Callable[..., Watched]]:
     """Return a function that opens an address in a new tab, without network."""
     contexts = []
 
-    def visit(address: str, width: int = 1280, scheme: str = "light") -> Watched:
-        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, accept_downloads=True)
+    def visit(address: str, width: int = 1280, scheme: str = "light", **more: Any) -> Watched:
+        given = {"viewport": {"width": width, "height": 900}, "color_scheme": scheme, "user_agent": PERSON} | more
+        context = browser.new_context(accept_downloads=True, **given)
         contexts.append(context)
         watched = Watched(context.new_page(), [], [])
         watched.tab.set_default_timeout(300_000)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import csv
 import importlib.resources
+import io
 import os
 import re
 import shutil
 from pathlib import Path
 from threading import Thread
 from typing import Any
+from unicodedata import normalize
 
 import pytest
+from pypdf import PdfReader
 
 import rfm
 from rfm.report.pages import PAGES
@@ -66,6 +69,76 @@ def test_page_draws_everything_fits_and_is_accessible(built, visit, page):
     tab.emulate_media(color_scheme="dark")
     assert violations(tab, runOnly=["color-contrast"]) == []
     assert (errors, outside) == ([], [])
+
+
+# ── on paper, and without scripts ──────────────────────────────────────────────────────────────────
+MOST_SHEETS = 6
+AXES = """() => [...document.querySelectorAll(".canvas + script")]
+  .flatMap((script) => Object.entries(JSON.parse(script.textContent).layout))
+  .flatMap(([name, axis]) => /^[xy]axis/.test(name) && axis.title?.text ? [axis.title.text] : [])"""
+
+
+def printed(tab: Any) -> tuple[int, str]:
+    """Return the number of sheets of a page on paper, and the text on them, without blanks."""
+    sheets = PdfReader(io.BytesIO(tab.pdf(prefer_css_page_size=True))).pages
+    return len(sheets), normalize("NFKC", "".join("".join(sheet.extract_text().split()) for sheet in sheets))  # no ligatures
+
+
+@pytest.mark.parametrize("page", ["front", *FILES])
+def test_page_prints_all_figures_on_few_sheets(built, visit, page):
+    address = built.address("index.html", run=False) if page == "front" else built.address(page)
+    tab, errors, _ = visit(address, user_agent=None)  # as `chromium --headless --print-to-pdf` does
+    figures = tab.locator(".canvas").count()
+    titles = [*tab.locator("figcaption h3").all_inner_texts(), *tab.evaluate(AXES)]
+    sheets, text = printed(tab)
+    assert sheets <= MOST_SHEETS
+    assert [title for title in titles if "".join(title.split()) not in text] == []
+    tab.emulate_media(media="print")
+    tab.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert tab.locator(".canvas.drawn").count() == figures
+    assert [row for row in tab.evaluate(COUNT) if row[2] != row[3] and row[1] not in {"spaces", "points"}] == []
+    wide = "all => all.filter((one) => one.getBoundingClientRect().width > 703 || !one.querySelector('svg.main-svg')).length"
+    assert tab.eval_on_selector_all(".canvas", wide) == 0
+    assert tab.locator(".plot:has(.canvas) .same:visible").count() == 0, "a table stands under its figure"
+    tab.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert tab.eval_on_selector_all(".canvas", "all => all.filter((one) => one.style.zoom || one.style.width).length") == 0
+    assert errors == []
+
+
+def test_a_reader_prints_figures_that_were_never_seen(built, visit):
+    tab = visit(built.address("trade.html")).tab
+    tab.mouse.move(9, 9)
+    tab.wait_for_function("() => Boolean(window.Plotly)")
+    titles = ["".join(title.split()) for title in tab.evaluate(AXES)]
+    assert titles
+    assert [title for title in titles if title not in printed(tab)[1]] == []
+
+
+def test_print_by_the_keyboard_waits_for_the_figures(built, visit):
+    tab = visit(built.address("trade.html")).tab
+    tab.evaluate("window.print = () => { window.asked = Boolean(window.Plotly); }")
+    tab.keyboard.press("Control+p")
+    tab.wait_for_function("() => window.asked")
+
+
+def test_print_before_the_figures_come_shows_their_tables(built, visit):
+    tab = visit(built.address("trade.html")).tab
+    figures = tab.locator(".plot:has(.canvas)").count()
+    tab.emulate_media(media="print")
+    tab.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert tab.locator(".plot table:visible").count() == figures
+    assert tab.locator(".canvas:visible").count() == 0
+
+
+@pytest.mark.parametrize("page", ["front", *FILES])
+def test_without_scripts_each_figure_is_its_table(built, visit, page):
+    address = built.address("index.html", run=False) if page == "front" else built.address(page)
+    for width in (1280, 360):
+        tab = visit(address, width, java_script_enabled=False).tab
+        figures = tab.locator(".plot:has(.canvas)")
+        shown = [figures.nth(place).locator("table:visible").count() for place in range(figures.count())]
+        assert shown == [1] * len(shown)
+        assert all(image.is_visible() for image in tab.locator(".plot img").all())
 
 
 # ── the numbers are those of the tables ────────────────────────────────────────────────────────────

@@ -431,9 +431,10 @@ def seen(monkeypatch, home) -> dict:
 
     given = {}
 
-    def run(settings, parameters, on_stage, kernels, on_begin):
+    def run(settings, parameters, on_stage, kernels, on_begin, on_past):
         given.update(settings=settings, parameters=parameters)
         on_begin(stages.STAGES[0])
+        on_past([dt.date(2025, 9, 23), dt.date(2025, 10, 16), dt.date(2025, 10, 22)])
         done = {"name": "1_bronze", "title": "everything", "seconds": 1.25, "status": "done"}
         on_stage(done | {"spent": {"work": 1.0}, "writes": {"landing_files": {"rows": 1234, "version": 7}}})
         found = {"warnings": ["a [red] name"], "errors": [], "headline": "5 customers"}
@@ -454,8 +455,9 @@ def test_daily_passes_parameters_and_prints_the_result(rfm, home, seen):
     assert status == 0
     assert seen["parameters"] == {"k": 3, "name": "a=b", "on": True, "date": 2025}
     assert (str(seen["settings"].date), seen["settings"].lake) == ("2025-10-23", f"{home}/x")
-    begun, done, warned = noted.splitlines()
+    begun, past, done, warned = noted.splitlines()
     assert begun.split() == ["…", "1_bronze", "everything", "that", "arrived"]
+    assert past == "first run: also computing 2025-09-23, 2025-10-16 and 2025-10-22, for the comparison"
     assert done.split() == ["✓", "1_bronze", "everything", "1.2", "s"]
     assert warned == "warning a [red] name"
     assert said == "2025-10-23: 5 customers. Report: r/index.html\n"
@@ -534,7 +536,7 @@ def test_a_terminal_shows_the_running_stage_in_a_live_line(home):
         import time
         from rfm.pipeline import daily, notebooks as preflight, stages
         from rfm.cli import main
-        def run(settings, parameters, on_stage, kernels, on_begin):
+        def run(settings, parameters, on_stage, kernels, on_begin, on_past):
             on_begin(stages.STAGES[0])
             time.sleep(0.5)
             return {"run_date": "d", "report": "r", "warnings": [], "errors": [], "headline": "h"}

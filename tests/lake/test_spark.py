@@ -20,18 +20,19 @@ import rfm
 from benchmarks import spark as bench
 from benchmarks.cases import Inputs
 from rfm.cli.status import overview
-from rfm.contracts import TABLES
+from rfm.contracts import OVER_TIME, TABLES
 from rfm.datasets.sample import make_sample
 from rfm.errors import InputError, RfmError, SettingsError, explain_cloud_error
 from rfm.lake import verify
 from rfm.lake.delta import IN_SPARK, sql_equals
 from rfm.lake.spark import SparkLake, frame, session
-from rfm.pipeline.backfill import backfill, replay
+from rfm.pipeline.backfill import backfill, replay, to_bronze, to_silver
 from rfm.pipeline.backtest import run_backtest
 from rfm.pipeline.daily import run
 from rfm.pipeline.models import score_customers
 from rfm.pipeline.release import release_or_export
 from rfm.pipeline.run_record import digests
+from rfm.pipeline.schedule import first_days, run_first
 from rfm.report.site import rebuild
 from rfm.settings import is_catalog_name
 from tests.conftest import ROOT, sail_address, spark_session
@@ -137,6 +138,18 @@ def test_layers_stay_on_the_cluster_and_the_rest_comes_home(spread: SparkLake) -
     assert isinstance(spread.read(LAYERS[1]), nw.LazyFrame)
     assert isinstance(spread.read("customer_rfm_gold"), pl.LazyFrame)
     assert spread.frame(LAYERS[1], until=FIRST)["processing_date"].max() <= LAST
+
+
+def test_the_past_of_a_first_run_is_that_of_polars(shop: rfm.settings.Settings, tmp_path: Path) -> None:
+    other = shop.model_copy(update={"lake": str(tmp_path / "polars")})
+    for settings in (other, on_spark(shop, str(tmp_path / "spark"))):
+        lake = rfm.open_lake(settings)
+        to_bronze(settings, lake, LAST)
+        to_silver(settings, lake, LAST)
+        assert first_days(settings, lake, LAST) == [LAST - dt.timedelta(days=7), FIRST]
+        assert [one.well for one in run_first(settings, [FIRST])] == [True]
+    for name in OVER_TIME:
+        assert rows(lake, name) == rows(rfm.open_lake(other), name), name
 
 
 # ── the other verbs ────────────────────────────────────────────────────────────────────────────────

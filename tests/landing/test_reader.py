@@ -19,7 +19,7 @@ from rfm.contracts import TABLES
 from rfm.errors import InputError, SettingsError
 from rfm.landing import decode, files, reader
 from rfm.landing.csv import parse
-from rfm.landing.files import has_files, list_files
+from rfm.landing.files import LandingFile, has_files, list_files
 from rfm.landing.reader import StreamedRows, read_files
 
 COLUMNS = ["Invoice", "StockCode", "Description", "Quantity", "Price", "Customer ID", "Country", "InvoiceDate"]
@@ -519,6 +519,61 @@ def test_a_file_that_vanished_is_refused_by_name(tmp_path):
 def test_going_through_a_reading_again_tells_refusals_once(tmp_path):
     reading = read_files(str(tmp_path), ["gone_transactions.csv"], DAY)
     assert (list(reading), list(reading), len(reading.refused)) == ([], [], 1)
+
+
+# ── alike small files ──────────────────────────────────────────────────────────────────────────────
+def read_all(landed: list[bytes], group: int, **settings: object) -> tuple[list, list, list]:
+    """Return ledger, rows without their time, and refusals of files that are parsed as one in groups of a size."""
+    system = fsspec.filesystem("memory")
+    system.store.clear()
+    system.pipe({f"/alike/{place}_transactions.csv": raw for place, raw in enumerate(landed)})
+    files = [LandingFile(f"{place}_transactions.csv", None, len(raw)) for place, raw in enumerate(landed)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reader, "GROUP_FILES", group)
+        reading = read_files("memory://alike", files, DAY, **settings)
+        ledger, tables = [], []
+        for entries, table in reading:
+            ledger += entries.to_pylist()
+            tables += table.drop_columns("ingestion_timestamp").to_pylist()
+    return ledger, sorted(tables, key=repr), reading.refused
+
+
+SALES = st.lists(
+    st.sampled_from([LINE, LINE.replace("489434", ""), '1,2,"A ""B"", C",1,1,7,,2025-06-26', "1,2,é,,,,,"]), max_size=4
+)
+ODD = st.lists(
+    RECORDS | st.sampled_from(["Total,,,3", "Total,,,3,,,,", HEADER, '1,2,"never closed', "\x1aend", ",,,,,,,"]), max_size=3
+)
+HEADERS = st.sampled_from([HEADER] * 4 + [HEADER + ",", HEADER.replace(",", ";"), "Sales\n\n" + HEADER, f'"{HEADER}', "", "x,y"])
+ALIKE = st.builds(lambda lines: "\n".join([HEADER, *lines, ""]).encode(), SALES)
+OTHERS = st.builds(
+    lambda header, lines, odd, end, codec, pack: pack(end.join([header, *lines, *odd]).encode(codec)),
+    *(HEADERS, SALES, ODD, st.sampled_from(["\n", "\r\n", "\r"]), st.sampled_from(["utf-8", "utf-8-sig", "cp1252", "utf-16"])),
+    st.sampled_from([bytes, bytes, gzip.compress, lambda raw: raw + b"\n"]),
+)
+
+
+@given(
+    landed=st.lists(ALIKE | OTHERS, min_size=2, max_size=6) | st.lists(ALIKE, min_size=2, max_size=6),
+    group=st.integers(2, 6),
+    settings=st.sampled_from([{}, {"separator": ","}, {"fill_down": ("Invoice",), "count_orders": ("Invoice",)}]),
+)
+def test_files_parsed_as_one_have_the_rows_of_each_alone(landed, group, settings):
+    assert read_all(landed, group, **settings) == read_all(landed, 1, **settings)
+
+
+@pytest.mark.parametrize("odd", [None, "one field", "another header", "gzip"])
+def test_only_alike_files_are_parsed_as_one(monkeypatch, odd):
+    calls, parse_records = [], reader.read_records
+    monkeypatch.setattr(reader, "read_records", lambda *given: calls.append(given) or parse_records(*given))
+    last = {
+        "one field": csv(LINE, "x").encode(),
+        "another header": csv(header=HEADER + ",Till").encode(),
+        "gzip": gzip.compress(csv(LINE).encode()),
+    }
+    found = read_all([csv(LINE, LINE).encode(), csv(LINE).encode(), last.get(odd, csv(LINE).encode())], 3)
+    assert len(calls) == (0 if odd in ("another header", "gzip") else 1)
+    assert found == read_all([csv(LINE, LINE).encode(), csv(LINE).encode(), last.get(odd, csv(LINE).encode())], 1)
 
 
 def test_large_input_comes_in_batches(tmp_path, monkeypatch):

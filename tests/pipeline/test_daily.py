@@ -23,7 +23,7 @@ from rfm.datasets.sample import make_sample
 from rfm.errors import SettingsError, StageError
 from rfm.pipeline import daily
 from rfm.pipeline import stages as stages_of
-from rfm.pipeline.backfill import backfill
+from rfm.pipeline.backfill import backfill, replay
 from rfm.pipeline.kernels import warm_kernels
 from rfm.pipeline.notebooks import parameters_of
 from rfm.report.pages import PAGES
@@ -48,6 +48,7 @@ METRICS = ("Recency", "Frequency", "Monetary")
 def place(root: Path, date: dt.date | None = None, **given: Any) -> Settings:
     """Return the settings of a project in a folder."""
     where = {"landing": "data/landing", "lake": "data/lake", "reports": "reports", "notebooks": "notebooks"}
+    given = {"history": {"first": []}, **given}  # the past of a first run has a test of its own
     return rfm.load_settings(date=date, **{name: str(root / path) for name, path in where.items()} | given)
 
 
@@ -147,6 +148,30 @@ def test_backfill_leaves_the_tables_of_three_daily_runs(chain, tmp_path):
         one, other = (lake.read(name).drop("ingestion_timestamp", strict=False).collect() for lake in (by_day, at_once))
         assert len(one) or name in QUIET, f"{name} is empty, which proves nothing"
         assert_frame_equal(one, other, check_row_order=False, check_exact=True)
+
+
+# ── a first run ────────────────────────────────────────────────────────────────────────────────────
+def test_a_first_run_has_a_past_and_says_which(project, run, shared, tmp_path):
+    landing = shutil.copytree(project / "data" / "landing", tmp_path / "data" / "landing")
+    shutil.copytree(NOTEBOOKS, tmp_path / "notebooks")
+    past = [DAYS[-1] - dt.timedelta(days=days) for days in (7, 1)]
+    announced: list[list[dt.date]] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(daily, "warm_kernels", shared)
+        settings = place(tmp_path, history={})
+        record = daily.run(settings, on_past=announced.append)
+    assert announced == [past]
+    assert (record["first_days"], record["warnings"]) == ([str(day) for day in past], [])
+    assert record["stability"]["chain"] == [str(day) for day in (*past, DAYS[-1])]
+    lake = rfm.Lake(settings.lake)
+    assert set(lake.read("landing_files").collect()["processing_date"]) == {DAYS[-1]}, "files belong to the run that read them"
+    lines = sum(len(path.read_bytes().splitlines()) - 1 for path in landing.iterdir())
+    assert len(lake.rows("retail_transactions_bronze")) == lines
+    assert set(lake.rows("segment_movement", UpdateDate=DAYS[-1])["Days"]) == {1, 7}
+    site = json.loads((tmp_path / "reports" / "runs.json").read_text())
+    assert [day["run_date"] for day in site["newest"]["figures"]["earlier"]] == record["first_days"]
+    assert str(replay(settings, DAYS[-1])).endswith("result tables are identical")
+    assert "first_days" not in run(tmp_path), "a second run has a past"
 
 
 # ── the record of a run ────────────────────────────────────────────────────────────────────────────

@@ -6,6 +6,7 @@ import datetime as dt
 import json
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,14 +20,18 @@ from typer.testing import CliRunner
 
 import rfm
 from rfm import cli
+from rfm.config import History
 from rfm.datasets.sample import make_sample
 from rfm.errors import InputError
-from rfm.pipeline import daily, schedule
+from rfm.lake.tables import Lake
+from rfm.pipeline import backfill as backfill_of
+from rfm.pipeline import daily, schedule, stages
 from rfm.pipeline.backfill import backfill
 from rfm.pipeline.models import kept_days
-from rfm.pipeline.schedule import BusyError, catch_up, locked, missed, poll
+from rfm.pipeline.schedule import BusyError, catch_up, first_days, locked, missed, poll, run_first
 from rfm.report.publish import Sent
 from rfm.settings import Settings
+from tests.forks import contents, differing
 
 ROOT = Path(__file__).parents[2]
 DAY = dt.date(2025, 10, 23)
@@ -167,6 +172,102 @@ RECORD = {"run_date": f"{DAY}", "headline": "all well", "report": "here", "warni
 def test_catching_up_waits_for_nobody(shop):
     with locked(place(shop), DAY), pytest.raises(BusyError):
         list(catch_up(place(shop)))
+
+
+# ── the past of a first run ────────────────────────────────────────────────────────────────────────
+OVER_TIME = ("customer_rfm_kmeans_clustered_history", "cluster_models", "segment_movement", "segment_stability")
+BACK = [DAY - dt.timedelta(days=days) for days in (7, 1)]
+
+
+def ingested(root: Path, **given: Any) -> Settings:
+    """Return settings of a shop whose files a first run of its newest day has read and cleaned."""
+    settings = place(root, **given)
+    backfill_of.to_bronze(settings, Lake(settings.lake), DAY)
+    backfill_of.to_silver(settings, Lake(settings.lake), DAY)
+    return settings
+
+
+@pytest.fixture(scope="module")
+def ten_days(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a shop of ten days, read and cleaned; not to be written to."""
+    root = tmp_path_factory.mktemp("ten")
+    make_sample(root / "landing", days=10, lines=1000, customers=80)
+    ingested(root)
+    return root
+
+
+@pytest.fixture
+def young(ten_days: Path, tmp_path: Path) -> Settings:
+    """Return settings with a copy of that shop."""
+    return place(Path(shutil.copytree(ten_days, tmp_path / "young")))
+
+
+def test_a_shop_of_ten_days_gets_the_days_it_had(young):
+    lake = Lake(young.lake)
+    assert first_days(young, lake, DAY) == BACK
+    assert first_days(young, lake, DAY - dt.timedelta(days=9)) == []
+    assert first_days(young.model_copy(update={"history": History(first=())}), lake, DAY) == []
+    assert first_days(young.model_copy(update={"history": History(first=(3, 9, 3, 10))}), lake, DAY) == [
+        DAY - dt.timedelta(days=days) for days in (9, 3)
+    ]
+    assert first_days(young, lake, dt.date.min + dt.timedelta(days=3)) == []
+
+
+def test_one_file_has_the_days_of_its_sales_unless_dated(ten_days, tmp_path):
+    parts = [path.read_text("utf-8").splitlines(keepends=True) for path in sorted((ten_days / "landing").iterdir())]
+    whole = "".join(parts[0][:1] + [line for part in parts for line in part[1:]])
+    for name, days in {"all_transactions.csv": BACK, f"{DAY}_transactions.csv": []}.items():
+        root = tmp_path / name
+        (root / "landing").mkdir(parents=True)
+        (root / "landing" / name).write_text(whole, "utf-8")
+        settings = ingested(root, files={"settle_seconds": 0})
+        assert first_days(settings, Lake(settings.lake), DAY) == days
+
+
+def test_only_a_shop_without_another_day_gets_a_past(young):
+    lake = Lake(young.lake)
+    assert [(one.day, one.well) for one in run_first(young, BACK[:1])] == [(BACK[0], True)]
+    assert first_days(young, lake, DAY) == BACK[1:], "a killed first run does not go on"
+    list(backfill(young, DAYS[0], DAYS[0]))
+    assert first_days(young, lake, DAY) == []
+
+
+def test_a_past_is_what_backfill_of_its_days_leaves(young, tmp_path):
+    settings = place(Path(shutil.copytree(Path(young.lake).parent, tmp_path / "other")))
+    assert all(one.well for one in run_first(young, BACK))
+    for day in BACK:
+        list(backfill(settings, day, day))
+    past, other = (Lake(each.lake) for each in (young, settings))
+    for name in OVER_TIME:
+        assert past.fingerprint(name) == other.fingerprint(name), name
+        assert len(past.rows(name))
+    assert not past.open("customer_rfm_gold"), "the run writes it, not its past"
+    log = past.rows("pipeline_runs")
+    assert set(log.select("run_date", "stage", "status").rows()) == {(day, "backfill", "done") for day in BACK}
+
+
+def test_backfill_over_a_past_leaves_what_it_leaves_without(young, tmp_path):
+    settings = place(Path(shutil.copytree(Path(young.lake).parent, tmp_path / "other")))
+    list(run_first(young, [DAYS[1], DAYS[2]]))
+    for each in (young, settings):
+        list(backfill(each, DAY, DAY))
+        list(backfill(each, DAYS[0], DAY))
+    assert differing(contents(young.lake), contents(settings.lake)) == []
+
+
+def test_an_early_day_that_fails_is_said_and_the_next_runs(young, monkeypatch):
+    fit = stages.cluster_customers
+
+    def odd(gold: Any, excluded: Any, settings: Settings, run_date: dt.date, before: Any = None) -> Any:
+        if run_date == BACK[0]:
+            raise InputError("too odd")
+        return fit(gold, excluded, settings, run_date, before)
+
+    monkeypatch.setattr(stages, "cluster_customers", odd)
+    done = list(run_first(young, BACK))
+    assert [(one.day, one.well) for one in done] == [(BACK[0], False), (BACK[1], True)]
+    assert done[0].said == "too odd"
+    assert kept_days(young.lake) == BACK[1:]
 
 
 # ── as soon as a file has landed ───────────────────────────────────────────────────────────────────

@@ -76,6 +76,7 @@ def test_both_files_say_what_the_tables_say(shop):
     settings, _ = shop
     lake = rfm.open_lake(settings)
     described = lake.frame("customer_rfm_description_and_recommendation")
+    states = lake.frame("customer_states")
     moves = lake.frame("segment_movement")
     moved = moves[(moves["UpdateDate"] == LAST) & (moves["Days"] == 1) & (moves["From_Segment"] != "")]
     moved = moved[moved["From_Segment"] != moved["To_Segment"]].sort_values("Customers", ascending=False)
@@ -87,6 +88,12 @@ def test_both_files_say_what_the_tables_say(shop):
             assert name in text
             assert f"{len(rows):,} customers" in text
             assert f"£{money:,.0f}" in text or f"£{money:,.2f}" in text
+        calls = states[states["ToCall"]]
+        group = calls.groupby(["Segment", "State"])["AtStake"].agg(["size", "sum"]).nlargest(1, "sum")
+        (segment, state), (people, stake) = group.index[0], group.iloc[0]
+        assert f"{segment}, {state}" in text
+        assert f"{people:,.0f} customer" in text
+        assert f"£{stake:,.0f} at stake" in text or f"£{stake:,.2f} at stake" in text
         assert len(moved)
         assert f"{moved.iloc[0]['Customers']:,} customer" in text
 
@@ -106,6 +113,20 @@ def test_figures_of_the_brief_are_those_of_pandas(shop):
     assert values["Customers"] == f"{orders['who'].nunique():,}"
     assert values["Active customers"] == f"{recent['who'].nunique():,}"
     assert values["Revenue"] == f"£{sum(orders['money'], Decimal(0)):,.0f}"
+
+
+def test_calls_of_the_brief_are_those_of_pandas(shop):
+    settings, record = shop
+    states = rfm.open_lake(settings).frame("customer_states")
+    states = states[states["ToCall"].astype(bool)]
+    cents = (states["AtStake"] * 100).round().astype(int).groupby([states["Segment"], states["State"]]).agg(["size", "sum"])
+    wanted = cents.sort_values("sum", ascending=False).head(brief.MOST_CALLS)
+    calls = said(settings, record)["calls"]
+    assert [call["who"] for call in calls] == [", ".join(group) for group in wanted.index]
+    assert [int(call["customers"].split()[0].replace(",", "")) for call in calls] == wanted["size"].tolist()
+    shown = [float(call["money"].strip("£").replace(",", "")) for call in calls]
+    assert shown == pytest.approx(wanted["sum"] / 100, abs=0.51)
+    assert all(call["who"] in text_of(files(settings)["brief.pdf"]) for call in calls)
 
 
 def test_a_brief_built_again_is_the_same_bytes(shop):
@@ -140,7 +161,10 @@ def test_mail_has_no_script_and_loads_nothing(shop):
 
 def test_nothing_leaves_its_page_however_long(shop):
     full = said(*shop)
-    segment, call = full["segments"][0], {"who": "x" * 200, "customers": "1,234", "money": "£1,234,567", "action": "y " * 300}
+    segment, call = (
+        full["segments"][0],
+        {"who": "x" * 200, "customers": "1,234 customers", "money": "£1,234,567", "action": "y " * 300},
+    )
     full |= LONG | {"segments": [segment | {"action": "z " * 300}] * brief.MOST_SEGMENTS, "calls": [call] * brief.MOST_CALLS}
     for page in (brief._first_page(full), brief._second_page(full)):
         assert beyond(page) == []

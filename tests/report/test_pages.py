@@ -540,3 +540,19 @@ def test_front_page_of_many_runs_stays_small_and_leads_to_each(project):
     assert len(text) < 400_000
     assert {link["href"] for link in page.select(".month a")} == {f"{run['run_date']}/index.html" for run in many}
     assert len(page.select(".trends li")) >= 3
+
+
+def test_days_computed_without_a_report_are_drawn_but_not_linked(project):
+    listed = json.loads((Path(project[0].reports) / "runs.json").read_text())
+    [earlier] = listed["newest"]["figures"]["earlier"]
+    then = project[1][0]["summary"]
+    assert (earlier["run_date"], earlier["named"]) == (str(DAYS[0]), len(then["segments"]))
+    assert {name: earlier[name] for name in ("customers", "orders", "revenue")}.items() <= then.items()
+    both, alone = (BeautifulSoup(index_page({**listed, "runs": listed["runs"][:some]}), "html.parser") for some in (2, 1))
+    assert [len(one.select(".month a")) for one in (both, alone)] == [2, 1]
+    assert [one.text for one in alone.select(".month td > span")] == [str(DAYS[0].day)]
+    assert "1 outlined day was computed for the comparison" in alone.text
+    assert "outlined" not in both.text
+    points = [one.select(".trends li:first-child circle") for one in (both, alone)]
+    assert [len(one) for one in points] == [2, 2]
+    assert points[0] == points[1]

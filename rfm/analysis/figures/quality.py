@@ -73,7 +73,7 @@ def pass_rates(results: pd.DataFrame) -> go.Figure:
         days = sorted(whole["processing_date"].unique())
         name = f"{whole['expectation'].nunique()} never broken"
         figure.add_scatter(x=dates(days), y=[1] * len(days), name=name, mode=_mode(days), line={"color": style.GREY, "width": 1})
-    figure.update_yaxes(tickformat=".0%").update_xaxes(type="date")
+    style.by_day(figure.update_yaxes(tickformat=".0%"), dates(rows["processing_date"]))
     return finish(figure, "Which rules do the lines keep, day after day?", y="share of rows that pass", height=460)
 
 
@@ -120,7 +120,7 @@ def refusals(results: pd.DataFrame) -> go.Figure:
         marker = hatched(COLOURS[(at + 1) % len(COLOURS)], SHAPES[at % len(SHAPES)])
         x, y = dates(part["processing_date"]), part["failed"].tolist()
         figure.add_bar(x=x, y=y, name=f"{name}: {total:,}", marker=marker)
-    figure.update_layout(barmode="stack", bargap=0.1, showlegend=True).update_xaxes(type="date")
+    style.by_day(figure.update_layout(barmode="stack", bargap=0.1, showlegend=True), dates(rows["processing_date"]))
     return finish(figure, "Why were lines dropped?", y="lines")
 
 

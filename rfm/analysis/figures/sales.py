@@ -57,7 +57,7 @@ def revenue_by_month(months: pd.DataFrame, currency: str = "") -> go.Figure:
     labels = {"text": growth, "mode": "text", "textposition": "top center", "hoverinfo": "skip", "cliponaxis": False}
     figure.add_scatter(x=x, y=top, showlegend=False, **labels)
     figure.update_layout(barmode="stack", bargap=0.25)
-    figure.update_xaxes(tickformat="%b\n%Y", type="date")
+    style.by_month(figure, len(x))
     figure.update_yaxes(tickprefix=currency, rangemode="tozero")
     alt = f"Revenue by month, last {short(top[-1], currency)}" if top else ""
     return finish(figure, "How does revenue grow from month to month?", alt=alt)
@@ -112,7 +112,7 @@ def customers_by_month(months: pd.DataFrame) -> go.Figure:
         text = [f"{value:,}" if value >= room else "" for value in y]
         figure.add_bar(x=x, y=y, name=name, marker=hatched(colour, shape), text=text, **place)
     figure.update_layout(barmode="stack", bargap=0.18, uniformtext={"minsize": 9, "mode": "hide"})
-    figure.update_xaxes(tickformat="%b\n%Y", type="date")
+    style.by_month(figure, len(x))
     return finish(figure, "How many customers come, come back and stay away?", y="customers", height=480)
 
 

@@ -16,6 +16,7 @@ from rfm.analysis.figures.style import box_of, cluster_name, cut, dates, every_n
 
 MOST_POINTS = 5000
 MOST_FLOWS = 15
+FEW = 31  # runs whose marks are larger
 SCORES = [1, 2, 3, 4, 5]
 STEADINESS = {  # column of segment_stability: axis, format, colour
     "RenamedShare": ("renamed", ".1%", style.RED),
@@ -232,7 +233,8 @@ def stability(table: pd.DataFrame) -> go.Figure:
     rows = table.sort_values("UpdateDate")
     figure = make_subplots(rows=3, cols=1, shared_xaxes=True, vertical_spacing=0.08)
     full, x = (rows["Method"] == "full").to_numpy(), dates(rows["UpdateDate"])
-    marker = {"symbol": np.where(full, "diamond", "circle").tolist(), "size": np.where(full, 9, 4).tolist()}
+    sizes = np.where(full, 9, 4 if len(rows) > FEW else 7)
+    marker = {"symbol": np.where(full, "diamond", "circle").tolist(), "size": sizes.tolist()}
     for place, (column, (axis, form, colour)) in enumerate(STEADINESS.items(), start=1):
         y = [None if pd.isna(one) else round(float(one), 4) for one in rows[column]]
         line = {"mode": "lines+markers", "line_color": colour, "marker": marker}

@@ -6,6 +6,7 @@ figure, always with its name beside it. Backgrounds are transparent, because pag
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -27,6 +28,8 @@ CLUSTER_COLOURS = (BLUE, GREEN, ORANGE, PURPLE, SKY, RED, "#5b4a9c", "#b8a100", 
 LOW_HIGH = [[0, "#f3f7fb"], [1, "#86b8e6"]]  # light enough for dark figures on all of it
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 OUTLIER_SYMBOLS = {-1: "diamond", -2: "square", -3: "cross"}
+DAY = 24 * 3600 * 1000  # milliseconds
+MOST_LABELS = 18  # months that are all labelled
 UNITS = {"Monetary": "spent in all", "Frequency": "invoices", "Recency": "days since last purchase"}
 
 
@@ -48,6 +51,21 @@ def finish(figure: go.Figure, title: str, *, x: str = "", y: str = "", height: i
     figure.update_xaxes({"title_text": x} if x else {}, automargin=True, gridcolor="rgba(139,151,168,0.25)", zeroline=False)
     figure.update_yaxes({"title_text": y} if y else {}, automargin=True, gridcolor="rgba(139,151,168,0.25)", zeroline=False)
     return figure
+
+
+def by_month(figure: go.Figure, months: int) -> go.Figure:
+    """Label months, each once where there are few of them."""
+    return figure.update_xaxes(tickformat="%b\n%Y", type="date", dtick="M1" if months <= MOST_LABELS else None)
+
+
+def by_day(figure: go.Figure, days: Sequence[str]) -> go.Figure:
+    """Label days; a single one stands among its neighbours, or plotly would label its milliseconds."""
+    figure.update_xaxes(type="date")
+    if len({*days}) != 1:
+        return figure
+    near = [str(dt.date.fromisoformat(days[0][:10]) + dt.timedelta(days=away)) for away in (-3, 3)]
+    figure.update_traces(width=0.8 * DAY, selector={"type": "bar"})
+    return figure.update_xaxes(range=near, dtick=DAY)
 
 
 def named_bars(figure: go.Figure, names: Sequence[str], values: Sequence[float], labels: Sequence[str], **bar: Any) -> go.Figure:

@@ -11,6 +11,7 @@
   const keep = (theme) => { try { localStorage.setItem(key, theme); } catch { /* private window */ } };
   const theme = () => root.dataset.theme || (dark.matches ? "dark" : "light");
   if (recall()) root.dataset.theme = recall();
+  root.classList.add("scripted"); // tables that are open without scripts are closed from the first
 
   // plotly.js adds style elements; the policy of the page lets in only those that carry its nonce
   const create = document.createElement.bind(document);
@@ -58,7 +59,8 @@
   // plotly.js is large: it comes when a figure is near and the reader has moved, or has looked on for a while,
   // never before the page can be read
   const signs = ["pointermove", "pointerdown", "touchstart", "keydown", "scroll"];
-  const reader = new Promise((here) => {
+  const printer = /HeadlessChrome/.test(navigator.userAgent); // `chromium --headless --print-to-pdf` prints once all is loaded
+  const reader = printer ? Promise.resolve() : new Promise((here) => {
     for (const sign of signs) addEventListener(sign, here, { once: true, passive: true });
     setTimeout(here, 8000);
   });
@@ -73,14 +75,35 @@
   const given = (canvas) => JSON.parse(canvas.nextElementSibling.textContent);
   const threed = (figure) => figure.data.some((trace) => /3d$|surface|cone/.test(trace.type || ""));
 
-  async function draw(canvas) {
-    const figure = given(canvas);
-    await load();
+  const PAPER = { width: 658, tallest: 310, zoom: 0.7, lower: 0.85 }; // pixels; three figures fill a sheet of A4
+
+  let paper = false; // while the page is printed
+
+  // without waiting, as a page is printed when its listeners return
+  function paint(canvas) {
+    const figure = paper ? flat(given(canvas)) : given(canvas);
     const layout = dress(figure.layout, threed(figure));
     if (figure.data.every(({ type }) => /treemap|sankey/.test(type))) layout.margin = { l: 4, r: 4, t: 8, b: 8 }; // no axes
-    await Plotly.react(canvas, figure.data, layout,
-      { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d"] });
+    const height = canvas.dataset.height * (paper ? PAPER.lower : 1);
+    const zoom = Math.min(PAPER.zoom, PAPER.tallest / height), width = PAPER.width / zoom;
+    if (paper) Object.assign(layout, { autosize: false, width, height });
+    Object.assign(canvas.style, { height: `${height}px`, width: paper ? `${width}px` : "", zoom: paper ? zoom : "" });
+    const done = Plotly.react(canvas, figure.data, layout,
+      { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d"], staticPlot: paper });
     canvas.classList.add("drawn");
+    return done;
+  }
+
+  const draw = (canvas) => load().then(() => paint(canvas));
+
+  // paper shows no space: the first against the last axis, and what only colours tell apart by its symbol
+  const SYMBOLS = ["circle", "triangle-up-open", "square", "x-thin-open", "star-triangle-down", "hexagon-open"];
+  function flat(figure) {
+    if (!threed(figure)) return figure;
+    const { scene: { xaxis, zaxis }, ...layout } = figure.layout;
+    const data = figure.data.map(({ z, marker, ...trace }, place) => ({ ...trace, type: "scatter", y: z,
+      marker: { ...marker, size: 4, symbol: marker.symbol === "circle" ? SYMBOLS[place % SYMBOLS.length] : marker.symbol } }));
+    return { data, layout: { ...layout, xaxis, yaxis: zaxis } };
   }
 
   // one at a time, and between two the page answers its reader
@@ -98,11 +121,20 @@
         soon(entry.target);
       }
     }, { rootMargin: "400px 0px" });
-    for (const canvas of document.querySelectorAll(".canvas")) {
+    const canvases = document.querySelectorAll(".canvas");
+    for (const canvas of canvases) {
       const figure = canvas.dataset.height ? null : given(canvas);
-      canvas.style.height = `${canvas.dataset.height || figure.layout.height || (threed(figure) ? 560 : 420)}px`;
+      canvas.dataset.height ||= figure.layout.height || (threed(figure) ? 560 : 420);
+      canvas.style.height = `${canvas.dataset.height}px`;
       near.observe(canvas);
     }
+    if (canvases.length) load(); // so that the page can be printed
+  }
+
+  // without scripts a table stands open in the place of its figure
+  function closeTables() {
+    for (const table of document.querySelectorAll(".plot .same")) table.open = false;
+    root.classList.remove("scripted");
   }
 
   function wireToggle() {
@@ -134,17 +166,27 @@
     for (const id of links.keys()) { const part = document.getElementById(id); if (part) seen.observe(part); }
   }
 
-  function onPaper(event) {
-    if (event.type === "beforeprint") { root.dataset.before = root.dataset.theme || ""; root.dataset.theme = "light"; }
+  // the figures of the whole page, or their tables where plotly.js has not come yet
+  function onPaper({ type }) {
+    paper = type === "beforeprint";
+    if (paper) { root.dataset.before = root.dataset.theme || ""; root.dataset.theme = "light"; }
     else if (root.dataset.before) root.dataset.theme = root.dataset.before;
     else delete root.dataset.theme;
-    for (const plot of document.querySelectorAll(".plot:not(:has(.drawn, .image)) .same")) plot.open = event.type === "beforeprint";
-    redraw();
+    if (window.Plotly) for (const canvas of document.querySelectorAll(".canvas")) paint(canvas);
+    for (const plot of document.querySelectorAll(".plot:not(:has(.drawn, .image)) .same")) plot.open = paper;
+  }
+
+  // a reader who prints before anything else waits for plotly.js
+  function waitToPrint(event) {
+    if (!(event.ctrlKey || event.metaKey) || event.key !== "p" || window.Plotly || !document.querySelector(".canvas")) return;
+    event.preventDefault();
+    load().then(() => print());
   }
 
   dark.addEventListener("change", redraw);
   narrow.addEventListener("change", redraw);
   addEventListener("beforeprint", onPaper);
   addEventListener("afterprint", onPaper);
-  addEventListener("DOMContentLoaded", () => { wireToggle(); showHere(); drawWhenNear(); followReader(); });
+  addEventListener("keydown", waitToPrint);
+  addEventListener("DOMContentLoaded", () => { closeTables(); wireToggle(); showHere(); drawWhenNear(); followReader(); });
 })();
