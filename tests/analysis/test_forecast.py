@@ -21,7 +21,6 @@ from rfm.analysis.forecast import (
     first_day,
     history_of,
     state_of,
-    summary,
 )
 from rfm.analysis.forecast.bgnbd import BgNbd, fit_bgnbd
 from rfm.analysis.forecast.evaluate import Rule, comparison, evaluate
