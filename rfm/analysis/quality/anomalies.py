@@ -336,7 +336,7 @@ def overlaps(run_date: dt.date, twice: list[Repeated], volume: pd.DataFrame, cur
     """Return a row of ``run_warnings`` if the lines that count twice matter; `volume` is ``daily_volume``."""
     money, lines = sum(pair.amount for pair in twice), sum(pair.lines for pair in twice)
     rows = []
-    if money > DOUBT * volume.loc[volume["processing_date"] == run_date, "revenue"].sum():
+    if twice and money > DOUBT * volume.loc[volume["processing_date"] == run_date, "revenue"].sum():
         more = f" (and so in {count(len(twice) - 1, 'other pair')} of files)" if twice[1:] else ""
         said = f"{count(lines, 'line')}, {exact_amount(money, currency)}, are in {twice[0].one} and in {twice[0].two}{more}"
         advice = 'leave only the header in one of them and run with --restate, or set files.overlap = "once"'
