@@ -22,6 +22,7 @@ from rfm.analysis.formatting import count, exact_amount
 from rfm.analysis.quality.gate import COUNTED, _exact, _kept_steps, _rows, _step
 from rfm.config import Quality, Rules
 from rfm.contracts import TABLES, arrow_typed
+from rfm.errors import printable
 
 PER_SIGMA = 1.4826
 LEAST_FACTOR = 0.15  # smallest spread of a logarithm: about a seventh more or less is always usual
@@ -336,10 +337,11 @@ def overlaps(run_date: dt.date, twice: list[Repeated], volume: pd.DataFrame, cur
     """Return a row of ``run_warnings`` if the lines that count twice matter; `volume` is ``daily_volume``."""
     money, lines = sum(pair.amount for pair in twice), sum(pair.lines for pair in twice)
     rows = []
-    if money > DOUBT * volume.loc[volume["processing_date"] == run_date, "revenue"].sum():
+    if lines and money > DOUBT * volume.loc[volume["processing_date"] == run_date, "revenue"].sum():
         more = f" (and so in {count(len(twice) - 1, 'other pair')} of files)" if twice[1:] else ""
-        said = f"{count(lines, 'line')}, {exact_amount(money, currency)}, are in {twice[0].one} and in {twice[0].two}{more}"
+        files = f"are in {printable(twice[0].one)} and in {printable(twice[0].two)}{more}"
         advice = 'leave only the header in one of them and run with --restate, or set files.overlap = "once"'
-        message = f"{said}, and count twice; if they are the same sales, {advice}"
+        said = f"{count(lines, 'line')}, {exact_amount(money, currency)}, {files}, and count twice"
+        message = f"{said}; if they are the same sales, {advice}"
         rows = [(run_date, "2_silver", "overlap", "warning", message)]
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype(TYPES)
