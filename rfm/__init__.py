@@ -30,7 +30,6 @@ _MODULES = {
     "segments": "rfm.analysis.segments",
     "movement": "rfm.analysis.movement",
     "states": "rfm.analysis.states",
-    "forecast": "rfm.analysis.forecast",
     "figures": "rfm.analysis.figures",
     "schema": "rfm.schema",
     "stages": "rfm.pipeline.stages",
@@ -61,7 +60,7 @@ __all__ = [name for name in (*_NAMES, *_MODULES) if name != "__version__"]
 
 if TYPE_CHECKING:
     from rfm import schema
-    from rfm.analysis import figures, forecast, movement, quality, segments, states
+    from rfm.analysis import figures, movement, quality, segments, states
     from rfm.analysis import outliers as exclusions
     from rfm.analysis.cleaning import SEVERITIES, clean, judge
     from rfm.analysis.clustering import Model, cluster

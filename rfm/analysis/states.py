@@ -68,7 +68,7 @@ def rhythms(purchases: pd.DataFrame, as_of: dt.date, limits: States = States()) 
     >>> days = ["2025-06-01", "2025-06-11", "2025-06-23", "2025-06-30"]
     >>> purchases = pd.DataFrame({"CustomerID": ["1", "1", "1", "2"], "InvoiceDate": pd.to_datetime(days)})
     >>> rhythms(purchases, dt.date(2025, 6, 30))[["PurchaseDays", "UsualGap", "OwnGap"]].to_dict("list")
-    {'PurchaseDays': [3, 1], 'UsualGap': [11.0, 30.0], 'OwnGap': [True, False]}
+    {'PurchaseDays': [3, 1], 'UsualGap': [11.0, 29.8], 'OwnGap': [True, False]}
     """
     visits = _visits(purchases, as_of)
     groups = visits.groupby("CustomerID", sort=True)
@@ -152,7 +152,7 @@ def _first_match(found: pd.DataFrame, limits: States) -> np.ndarray:
     return np.select(met, [rule.state for rule in RULES if rule.conditions], RULES[-1].state)
 
 
-def state_customers(
+def tables_of_each(
     customers: pd.DataFrame,
     purchases: pd.DataFrame,
     run_date: dt.date,

@@ -389,7 +389,14 @@ def state_customers(
     from rfm.analysis import states
 
     own = (settings.states, settings.cutoffs, settings.recommendations, settings.shop.currency)
-    return states.state_customers(customers, bought, run_date, *own)
+    return states._tables_of_each(customers, bought, run_date, *own)
+
+
+def forecast_summary(forecast: pd.DataFrame, bought: pd.DataFrame, run_date: dt.date) -> str:
+    """Return in a sentence how many customers are expected to order, or from which day there will be a forecast."""
+    from rfm.analysis.forecast import summary
+
+    return summary(forecast, bought, run_date)
 
 
 def measure_campaigns(lake: Lake, bought: pd.DataFrame, run_date: dt.date) -> int:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from io import BytesIO
 from typing import Any
+from warnings import catch_warnings
 
 from matplotlib import rc_context
 from matplotlib.backends.backend_pdf import FigureCanvasPdf, PdfPages
@@ -19,6 +20,7 @@ from rfm import contracts
 from rfm.analysis.figures.style import BLUE, GREY, INK
 from rfm.analysis.formatting import count
 from rfm.analysis.movement import PERIODS, largest_moves
+from rfm.errors import printable
 from rfm.report.render import PAGE_FILTERS, RunTables, render
 
 LANGUAGE = "en-GB"
@@ -91,7 +93,8 @@ def _calls(groups: Sequence[Mapping[str, Any]], sign: str) -> list[dict[str, Any
 
 def write_brief(said: Mapping[str, Any]) -> dict[str, bytes]:
     """Return the files of the brief."""
-    return {"brief.pdf": _pdf(said), "brief.html": render("brief.html.j2", said).encode()}
+    with catch_warnings(action="ignore", category=UserWarning):  # a character that the font lacks is drawn as a box
+        return {"brief.pdf": _pdf(said), "brief.html": render("brief.html.j2", said).encode()}
 
 
 # ── two pages ────────────────────────────────────────────────────────────
@@ -162,7 +165,7 @@ def _lines(text: str, width: float, size: float, bold: bool, most: int) -> list[
         return float(text_to_path.get_text_width_height_descent(line, font, False)[0]) / width
 
     lines = [""]
-    for word in (part for long in text.split() for part in _parts(long, beyond)):
+    for word in (part for long in printable(text).split() for part in _parts(long, beyond)):
         longer = f"{lines[-1]} {word}".strip()
         lines[-1:] = [longer] if beyond(longer) <= 1 else [lines[-1], word]
     if len(lines) > most:
@@ -280,7 +283,8 @@ def _pdf(said: Mapping[str, Any]) -> bytes:
         "Subject": said["headline"],
     }
     about |= {"Creator": "rfm", "Producer": None, "CreationDate": moment}
-    with rc_context({"pdf.fonttype": 3, "hatch.linewidth": 0.6}), PdfPages(content, metadata=about) as pages:
+    look: Any = {"pdf.fonttype": 3, "hatch.linewidth": 0.6}
+    with rc_context(look), PdfPages(content, metadata=about) as pages:
         for page in (_first_page(said), _second_page(said)):
             pages.savefig(page)
     return _with_language(content.getvalue(), LANGUAGE)

@@ -22,8 +22,8 @@ from rfm.contracts import TABLES
 from rfm.datasets.sample import make_sample
 from rfm.lake.tables import Lake
 
-VERBS = ["daily", "backfill", "watch", "check", "init", "upload", "report", "publish", "serve", "status", "verify", "repair"]
-VERBS += ["optimize", "release", "score", "backtest", "sample", "prepare", "notebooks"]
+VERBS = ["daily", "backfill", "watch", "check", "init", "upload", "report", "publish", "serve", "campaign"]
+VERBS += ["status", "verify", "repair", "optimize", "release", "score", "backtest", "sample", "prepare", "notebooks"]
 HEADER = "Invoice,StockCode,Description,Quantity,Price,Customer ID,Country,InvoiceDate\n"
 GOLD = "customer_rfm_gold"
 

@@ -88,7 +88,9 @@ def test_every_day_is_told_with_its_headline(first_run):
 
 def test_all_tables_are_there_and_rows_are_conserved(first_run):
     settings, _ = first_run
-    assert set(Lake(settings.lake).state()) == set(TABLES) - {"released_rows"}
+    assert set(Lake(settings.lake).state()) == set(TABLES) - {"released_rows"} - {
+        one for one in TABLES if one.startswith("campaign")
+    }
     balance = ingest.reconcile(Lake(settings.lake))
     lines = sum(len(file.read_text("utf-8").splitlines()) - 1 for file in Path(settings.landing).iterdir())
     assert balance["bronze"] == lines == balance["silver"] + balance["quarantine"]

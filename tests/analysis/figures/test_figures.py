@@ -38,9 +38,10 @@ from tests.analysis.figures.frames import (
     customers_of,
 )
 
+RELIABLE = pd.DataFrame({"Way": "forecast", "Band": [0.1, 0.3], "Customers": [40, 9], "Forecast": [0.12, 0.31], "Actual": [0.1, 0.4]})
 STATIC = {
     *("arrivals", "broken_expectations", "centroids", "cluster_profiles", "clusters_pairs", "distributions", "foretold"),
-    *("k_selection", "outlier_fences", "segment_lifts"),
+    *("k_selection", "outlier_fences", "reliability", "segment_lifts", "segment_states"),
 }
 
 
@@ -81,6 +82,8 @@ def calls(
         "stability": (STEADY,),
         "foretold": (BACKTEST, "auc"),
         "segment_lifts": (BACKTEST, "steady", 30),
+        "segment_states": (rfm.example("customer_states"),),
+        "reliability": (RELIABLE,),
     }
     return {name: (getattr(figures, name), given) for name, given in arguments.items()}
 
@@ -117,6 +120,8 @@ EMPTY = {
     "stability": (STEADY.head(0),),
     "foretold": (BACKTEST.head(0), "auc"),
     "segment_lifts": (BACKTEST.head(0), "steady", 30),
+    "segment_states": (pd.DataFrame(columns=TABLES["customer_states"].names),),
+    "reliability": (pd.DataFrame(columns=TABLES["forecast_reliability"].names),),
 }
 
 
