@@ -37,7 +37,7 @@ NEWEST = DAYS[-1].isoformat()
 NAMES = [stage.name for stage in stages_of.STAGES]
 FROM_GOLD_ON = tuple(name for stage in stages_of.STAGES[2:] for name in stage.writes)
 STEADY = tuple(name for name in TABLES if name != "pipeline_runs")  # the log of runs is never the same twice
-QUIET = {"fit_exclusions", "run_warnings", "released_rows"}  # empty on days without trouble
+QUIET = {"fit_exclusions", "run_warnings", "released_rows", "customer_forecast", "forecast_reliability"}  # empty on such days
 OUTSIDE = re.compile(r"(?:https?:)?//[a-z0-9-]+\.[a-z]", re.IGNORECASE)
 OLD, NEW = dt.date(2025, 7, 31), dt.date(2025, 12, 31)  # run dates of the real data
 RULES = ("valid_invoice_no", "valid_stock_code", "valid_quantity", "valid_unit_price", "valid_invoice_date")
@@ -225,7 +225,7 @@ def test_every_day_has_a_page_and_a_notebook_for_each_stage(chain):
     pages = {page.file for page in PAGES}
     for day in DAYS:
         folder = chain.root / "reports" / day.isoformat()
-        assert {path.name for path in folder.iterdir()} == pages | {"run.json", "notebooks", "exports"}
+        assert {path.name for path in folder.iterdir()} == pages | {"run.json", "notebooks", "exports", "brief.html", "brief.pdf"}
         kept = {path.name for path in (folder / "notebooks").iterdir()}
         assert kept == {f"{name}{kind}" for name in NAMES for kind in (".ipynb", ".html")}
 
@@ -242,7 +242,7 @@ def test_front_page_counts_are_those_of_the_lake(chain):
 
 def test_pages_name_no_outside_address(chain):
     pages = list((chain.root / "reports").rglob("*.html"))
-    assert len(pages) == (len(NAMES) + len(PAGES)) * len(DAYS) + 1
+    assert len(pages) == (len(NAMES) + len(PAGES) + 1) * len(DAYS) + 1  # the brief is one, too
     assert [page.name for page in pages if OUTSIDE.search(page.read_text(encoding="utf-8"))] == []
 
 

@@ -78,7 +78,7 @@ def run_stages(settings: Settings, fails: str = "") -> dict[str, Any]:
         patch.setattr(daily, "execute", execute)
         given = {stage.name: {} for stage in STAGES}
         work = Path(settings.reports)
-        daily._run_stages(watch, given, work, NoWorker(), NoKernels(), lambda stage: None, lambda stage: None)
+        daily._run_stages(watch, given, work, NoWorker(), NoKernels(), *[lambda said: None] * 3)
     return noted.to_json()
 
 
