@@ -13,13 +13,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from rfm.analysis.forecast import customer_forecast
-from rfm.analysis.forecast.evaluate import forecast_reliability
 from rfm.analysis.formatting import count, number, times
 from rfm.analysis.segments.alternatives import own_segments
 from rfm.analysis.segments.rules import PREMIUM, action_of
 from rfm.config import Cutoffs, States
-from rfm.contracts import CUSTOMER_FORECAST, CUSTOMER_STATES, RELIABILITY, TABLES
+from rfm.contracts import TABLES
 
 
 class Rule(NamedTuple):
@@ -150,24 +148,6 @@ def _first_match(found: pd.DataFrame, limits: States) -> np.ndarray:
 
     met = [np.logical_and.reduce([holds(*one) for one in rule.conditions]) for rule in RULES if rule.conditions]
     return np.select(met, [rule.state for rule in RULES if rule.conditions], RULES[-1].state)
-
-
-def tables_of_each(
-    customers: pd.DataFrame,
-    purchases: pd.DataFrame,
-    run_date: dt.date,
-    limits: States,
-    cutoffs: Cutoffs,
-    actions: Mapping[str, str],
-    currency: str,
-) -> dict[str, pd.DataFrame]:
-    """Return every table of the single customer, by name; parameters as for `customer_states`."""
-    forecast = customer_forecast(purchases, run_date, currency)
-    return {
-        CUSTOMER_STATES: customer_states(customers, purchases, run_date, limits, cutoffs, actions, forecast),
-        CUSTOMER_FORECAST: forecast,
-        RELIABILITY: forecast_reliability(purchases, run_date),
-    }
 
 
 def customer_states(

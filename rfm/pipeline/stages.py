@@ -387,9 +387,16 @@ def state_customers(
 ) -> dict[str, pd.DataFrame]:
     """Return every table of the single customer, by name: states, forecasts, and whether those of 30 days ago came true."""
     from rfm.analysis import states
+    from rfm.analysis.forecast import customer_forecast
+    from rfm.analysis.forecast.evaluate import forecast_reliability
 
-    own = (settings.states, settings.cutoffs, settings.recommendations, settings.shop.currency)
-    return states._tables_of_each(customers, bought, run_date, *own)
+    forecast = customer_forecast(bought, run_date, settings.shop.currency)
+    own = (settings.states, settings.cutoffs, settings.recommendations, forecast)
+    return {
+        tables.CUSTOMER_STATES: states.customer_states(customers, bought, run_date, *own),
+        tables.CUSTOMER_FORECAST: forecast,
+        tables.RELIABILITY: forecast_reliability(bought, run_date),
+    }
 
 
 def forecast_summary(forecast: pd.DataFrame, bought: pd.DataFrame, run_date: dt.date) -> str:

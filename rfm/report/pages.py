@@ -118,7 +118,6 @@ PROFILES = {
     "MedianRecency": ("Median days since", "count"),
 }
 SCORES = {"k": ("Clusters", "count"), **{name: (name.capitalize(), "number") for name in ("silhouette", "elbow", "score")}}
-DOING = {"Segment": ("Segment", "text"), "State": ("State", "text"), "Customers": ("Customers", "count")}
 CURVE = {
     "Way": ("Way to forecast", "text"),
     "Band": ("Forecast from", "share"),
@@ -187,9 +186,6 @@ def _how_they_differ(tables: RunTables, summary: pd.DataFrame) -> list[dict[str,
         drawn(figures.segment_treemap(summary, tables.currency), table=summary, columns=SHARES),
         drawn(figures.cluster_profiles(described, medians_of(clustered)), table=described, columns=PROFILES),
     ]
-    if len(states := tables.frame(contracts.CUSTOMER_STATES, UpdateDate=tables.day)):
-        counts = states.groupby(["Segment", "State"], sort=True).size().reset_index(name="Customers")
-        shown.append(drawn(figures.segment_states(states), table=counts, columns=DOING))
     if len(scored):
         shown.append(drawn(figures.score_map(scored, clustered, tables.currency)))
         shown.append(drawn(figures.agreement(scored)))

@@ -471,7 +471,6 @@ def test_diagnostics_on_segments_are_small_described_images(pages, tables):
     shown = {image.find_parent("figure").h3.text: image for image in pages["segments.html"].select("figure img")}
     assert list(shown) == [
         "How do the clusters differ from the median customer?",
-        "How are the customers of each segment doing?",
         "How are recency, frequency and spending spread?",
         "Which customers are too far out for K-means?",
         "How many clusters?",

@@ -17,6 +17,7 @@ from matplotlib import pyplot as plt
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+import rfm
 from rfm.analysis import figures, sales
 from rfm.analysis.outliers import outlier_clusters
 from rfm.analysis.segments.rules import TIER_OF
@@ -38,7 +39,9 @@ from tests.analysis.figures.frames import (
     customers_of,
 )
 
-RELIABLE = pd.DataFrame({"Way": "forecast", "Band": [0.1, 0.3], "Customers": [40, 9], "Forecast": [0.12, 0.31], "Actual": [0.1, 0.4]})
+RELIABLE = pd.DataFrame(
+    {"Way": "forecast", "Band": [0.1, 0.3], "Customers": [40, 9], "Forecast": [0.12, 0.31], "Actual": [0.1, 0.4]}
+)
 STATIC = {
     *("arrivals", "broken_expectations", "centroids", "cluster_profiles", "clusters_pairs", "distributions", "foretold"),
     *("k_selection", "outlier_fences", "reliability", "segment_lifts", "segment_states"),
