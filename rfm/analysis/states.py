@@ -220,7 +220,13 @@ def call_list(states: pd.DataFrame) -> pd.DataFrame:
 
 
 def usual_spend(monetary: pd.Series, bought: pd.Series, usual_gap: pd.Series) -> pd.Series:
-    """Return what customers usually spend in 90 days: their spend over the days from first to last purchase and one usual gap."""
+    """Return what customers usually spend in 90 days: their spend over the days from first to last purchase and one usual gap.
+
+    Examples
+    --------
+    >>> usual_spend(pd.Series([400.0]), pd.Series([170]), pd.Series([10.0])).tolist()
+    [200.0]
+    """
     return monetary / (bought + usual_gap).clip(lower=HORIZON) * HORIZON
 
 

@@ -54,28 +54,13 @@ RUN, BACKFILL = "run", "backfill"  # names of a whole run in the log of runs
 EXPORTS = "exports"  # folder of a run with the lists of customers, beside its pages
 
 INGEST = Stage("1_bronze", "everything that arrived", (), (BRONZE, LEDGER, RUN_WARNINGS), LANDING, (BRONZE,))
-CLEAN = Stage(
-    "2_silver",
-    "clean and typed",
-    (BRONZE, LEDGER),
-    (SILVER, QUARANTINE, LEDGER, *tables.QUALITY_TABLES, RUN_WARNINGS),
-    BRONZE,
-    (SILVER, QUARANTINE),
-)
+CLEANED = (SILVER, QUARANTINE, LEDGER, *tables.QUALITY_TABLES, RUN_WARNINGS)
+CLEAN = Stage("2_silver", "clean and typed", (BRONZE, LEDGER), CLEANED, BRONZE, (SILVER, QUARANTINE))
 MEASURE = Stage("3_gold", "one row per customer", (SILVER, LEDGER), (GOLD,))
-MODEL_INPUT = (GOLD, SILVER, LEDGER, CLUSTER_MODELS, HISTORY)
-CLUSTER = Stage(
-    "4_clusters",
-    "customers who behave alike",
-    (GOLD, SILVER, LEDGER, CLUSTER_MODELS, HISTORY),
-    (CLUSTERED, CLUSTER_MODELS, tables.FIT_EXCLUSIONS),
-)
-SEGMENT = Stage(
-    "5_segments",
-    "a name and an action for everyone",
-    (CLUSTERED, CLUSTER_MODELS, HISTORY, LEDGER),
-    (*OF_THE_DAY, *tables.OVER_TIME, RUN_WARNINGS, CLUSTER_MODELS),
-)
+MODEL_INPUT, FITTED = (GOLD, SILVER, LEDGER, CLUSTER_MODELS, HISTORY), (CLUSTERED, CLUSTER_MODELS, tables.FIT_EXCLUSIONS)
+CLUSTER = Stage("4_clusters", "customers who behave alike", MODEL_INPUT, FITTED)
+NAMED, SEGMENTED = (CLUSTERED, CLUSTER_MODELS, HISTORY, LEDGER), (*OF_THE_DAY, *tables.OVER_TIME, RUN_WARNINGS, CLUSTER_MODELS)
+SEGMENT = Stage("5_segments", "a name and an action for everyone", NAMED, SEGMENTED)
 OF_EACH = (tables.CUSTOMER_STATES, tables.CUSTOMER_FORECAST, tables.RELIABILITY)  # of the single customer; a day overwrites them
 STATE_INPUT = (tables.DESCRIBED_CUSTOMERS, SILVER, LEDGER, tables.CAMPAIGNS, tables.CAMPAIGN_MEMBERS)
 STATE = Stage("6_states", "who is leaving, and whom to call", STATE_INPUT, (*OF_EACH, tables.CAMPAIGN_RESULTS))
