@@ -163,7 +163,7 @@ def test_daily_takes_the_newest_sale_and_says_so_first(landing, monkeypatch):
     put(landing, "a_transactions.csv", "2025-03-03")
     seen = []
 
-    def run(settings, parameters, on_stage, kernels, on_begin):
+    def run(settings, parameters, on_stage, kernels, on_begin, on_past):
         seen.append(settings.date)
         return {"run_date": str(settings.date), "report": "r", "warnings": [], "errors": [], "headline": "1 customer"}
 

@@ -246,6 +246,7 @@ def test_a_past_is_what_backfill_of_its_days_leaves(young, tmp_path):
     assert set(log.select("run_date", "stage", "status").rows()) == {(day, "backfill", "done") for day in BACK}
 
 
+@pytest.mark.long
 def test_backfill_over_a_past_leaves_what_it_leaves_without(young, tmp_path):
     settings = place(Path(shutil.copytree(Path(young.lake).parent, tmp_path / "other")))
     list(run_first(young, [DAYS[1], DAYS[2]]))

@@ -6,6 +6,7 @@ import datetime as dt
 import io
 import json
 import re
+import shlex
 import subprocess
 import sys
 from decimal import Decimal
@@ -133,7 +134,7 @@ def test_a_brief_built_again_is_the_same_bytes(shop):
     settings, _ = shop
     before = files(settings)
     code = "import sys, rfm; from rfm.report import site; site.rebuild(rfm.load_settings(lake=sys.argv[1], reports=sys.argv[2]))"
-    for seed in ("1", "2"):
+    for seed in ("7",):  # that of this process is another one
         subprocess.run([sys.executable, "-c", code, settings.lake, settings.reports], check=True, env={"PYTHONHASHSEED": seed})
         assert files(settings) == before
 
@@ -217,7 +218,7 @@ pathlib.Path(sys.argv[1]).write_bytes(pdf.read_bytes() + html.read_bytes() + sys
 def test_a_command_gets_both_files_and_the_record(shop, tmp_path):
     settings, record = shop
     (tmp_path / "keep.py").write_text(KEEP)
-    command = f"{sys.executable} '{tmp_path}/keep.py' '{tmp_path}/got'"
+    command = shlex.join([sys.executable, str(tmp_path / "keep.py"), str(tmp_path / "got")])
     record = record | {"report": "index.html"}
     assert send_brief(OnDone(command=command), record, Path(settings.reports, LAST.isoformat())) == []
     body = json.dumps(record, ensure_ascii=False, default=str).encode()
