@@ -187,6 +187,7 @@ def daily_killed(landing: Path, root: Path, kills: int, seed: int) -> None:
     assert str(told).endswith("result tables are identical")
 
 
+@pytest.mark.long
 def test_a_killed_daily_run_ends_like_an_undisturbed_one(landing, tmp_path):
     daily_killed(landing, tmp_path, 1, SEED)
 
