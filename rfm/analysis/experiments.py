@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rfm.analysis.formatting import amount, count, share
+from rfm.analysis.formatting import amount, as_rows, count, share
 from rfm.errors import SettingsError
 
 WRITTEN, HELD = "written to", "held out"
@@ -101,21 +101,6 @@ def _error(expected: Sequence[float] | pd.Series, written: int, held: int) -> fl
     return float(np.sqrt(max((chance * (1 - chance)).mean(), np.finfo(float).tiny) * (1 / written + 1 / held)))
 
 
-def order_within(order30: Any, order60: Any, days: int) -> np.ndarray:
-    """Return the probability of an order within any number of days, from those within 30 and 60 days.
-
-    Examples
-    --------
-    >>> order_within([0.2], [0.36], 45).round(3).tolist()
-    [0.284]
-    """
-    none30, none60 = (1 - np.asarray(one, dtype=float) for one in (order30, order60))
-    if days <= 30:
-        return np.asarray(1 - none30 ** (days / 30))
-    later = np.divide(none60, none30, out=np.ones_like(none60), where=none30 > 0)
-    return np.asarray(1 - none30 * later ** ((days - 30) / 30))
-
-
 # ── afterwards ────────────────────────────────────────────────────────────
 def outcomes(members: pd.DataFrame, purchases: pd.DataFrame, start: dt.date, end: dt.date) -> pd.DataFrame:
     """Return the members with Bought (0 or 1), Orders and Revenue from the day after the start up to the end.
@@ -173,6 +158,13 @@ def _difference(members: pd.DataFrame, name: str, forecast: str) -> dict[str, An
     means = {"Written": float(values[written].mean()), "HeldOut": float(values[~written].mean())}
     ends = {"Low": found - reach, "High": found + reach}
     return {"Measure": name, **means, "Uplift": found, **ends, "Found": not ends["Low"] <= 0 <= ends["High"]}
+
+
+def with_results(campaigns: pd.DataFrame, results: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows of ``campaigns``, each with its newest rows of ``campaign_results`` as Results."""
+    by_name = results.groupby("Campaign")
+    newest = {name: as_rows(rows[rows["UpdateDate"] == rows["UpdateDate"].max()]) for name, rows in by_name}
+    return [row | {"Results": newest.get(row["Campaign"], [])} for row in as_rows(campaigns)]
 
 
 # ── in words ────────────────────────────────────────────────────────────

@@ -68,6 +68,11 @@ def file_size(size: int | None) -> str:
     return f"{size / 1000**power:.1f} {' kMGT'[power]}B"
 
 
+def as_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows of a frame as values for JSON; what is unknown is None."""
+    return frame.astype(object).where(frame.notna(), None).to_dict("records")
+
+
 # ── a frame to look at ──────────────────────────────────────────────────
 _KINDS: dict[str, tuple[type, ...]] = {  # type shown above a column: types of its values; the first match counts
     "yes or no": (bool,),

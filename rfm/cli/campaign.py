@@ -27,7 +27,7 @@ def campaign(
         list[str] | None, option("--segment", "NAME", "Only customers of this segment; repeatable.", "all")
     ] = None,
     state: Annotated[list[str] | None, option("--state", "NAME", "Only customers in this state; repeatable.", "all")] = None,
-    top: Annotated[int, option("--top", "NUMBER", "Only so many, those with most money at stake first.", "all", min=0)] = 0,
+    top: Annotated[int, option("--top", "NUMBER", "Only this many, by the money at stake.", "all", min=0)] = 0,
     holdout: Annotated[str, option("--holdout", "SHARE", "Share of the customers who are not written to.")] = "20%",
     days: Annotated[int, option("--days", "NUMBER", "Days after the run date in which orders count.", min=1, max=366)] = 30,
     again: Annotated[bool, option("--again", None, "Also choose customers who are in a running campaign.")] = False,

@@ -168,12 +168,13 @@ def score(
     `--json` prints the `customers`, a summary (`said`) and `out`, the file they were written to, if any.
     """
     with notes.status("scoring"):
+        from rfm.analysis.formatting import as_rows
         from rfm.pipeline import models
 
         found = models.score_customers(settings, file, day_of("--date", date) if date else None)
     text = models.save_scores(found.customers, out)
     if as_json:
-        print_json({"said": found.said, "out": out, "customers": models.as_rows(found.customers)})
+        print_json({"said": found.said, "out": out, "customers": as_rows(found.customers)})
     else:
         typer.echo(printable(text, keep="\n") if sys.stdout.isatty() else text, nl=False)
     notes.print(found.said + (f": {out}" if out else ""), markup=False)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -33,7 +33,7 @@ from rfm.lake import Lake, ingest, open_lake, open_lake_log, verify
 from rfm.lake.delta import scratch
 from rfm.lake.tables import table_versions
 from rfm.landing.files import list_files
-from rfm.pipeline import stages
+from rfm.pipeline import campaigns, stages
 from rfm.pipeline.models import keep_model
 from rfm.pipeline.run_record import BACKFILL, GROUPS, WRITTEN, digests, logged
 from rfm.pipeline.stages import OF_THE_DAY, RESULTS, STATE
@@ -224,18 +224,19 @@ def to_segments(settings: Settings, lake: Lake, run_date: dt.date) -> str:
 
 def to_states(settings: Settings, lake: Any, run_date: dt.date, silver: Any = None) -> None:
     """Run the stage of notebook 6, on the rows of silver if they are given."""
-    bought = stages.purchases(lake.read(SILVER, until=run_date) if silver is None else silver, settings, run_date)
+    bought = cache(lambda: stages.purchases(lake.read(SILVER, until=run_date) if silver is None else silver, settings, run_date))
     if isinstance(lake, _Latest):  # no later day reads these tables, so those of the last day are enough
         lake.kept[STATE.name] = partial(_write_each, settings, bought, run_date)
     else:
         _write_each(settings, bought, run_date, lake)
-    stages.measure_campaigns(lake, bought, run_date)
+    if len(campaigns.begun_by(lake, run_date)):
+        stages.measure_campaigns(lake, bought(), run_date)
 
 
-def _write_each(settings: Settings, bought: pd.DataFrame, run_date: dt.date, lake: Lake) -> None:
+def _write_each(settings: Settings, bought: Callable[[], pd.DataFrame], run_date: dt.date, lake: Lake) -> None:
     """Write the tables of the single customer."""
     customers = lake.frame(DESCRIBED_CUSTOMERS, UpdateDate=run_date)
-    lake.replace_each(stages.state_customers(customers, bought, settings, run_date))
+    lake.replace_each(stages.state_customers(customers, bought(), settings, run_date))
 
 
 REPEATED = (stages.MEASURE, stages.CLUSTER, stages.SEGMENT)  # the states read nothing that these do not

@@ -13,6 +13,7 @@ import pandas as pd
 from rfm.analysis import backtest as core
 from rfm.analysis.backtest import Snapshot, Way
 from rfm.analysis.clustering.fit import Clustering
+from rfm.analysis.formatting import as_rows
 from rfm.analysis.metrics import purchases
 from rfm.analysis.outliers import fit_exclusions
 from rfm.analysis.segments.alternatives import rfm_scores, value_engagement
@@ -20,7 +21,6 @@ from rfm.contracts import SILVER
 from rfm.errors import InputError, SettingsError
 from rfm.lake import open_lake
 from rfm.pipeline import stages
-from rfm.pipeline.models import as_rows
 from rfm.settings import Settings
 
 COUNTED = ["CustomerID", "InvoiceNo", "StockCode", "Quantity", "InvoiceDate", "IsCancellation", "TotalPrice"]

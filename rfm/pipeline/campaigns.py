@@ -14,13 +14,13 @@ import pandas as pd
 
 from rfm.analysis import experiments
 from rfm.analysis.experiments import HELD, WRITTEN
+from rfm.analysis.forecast import expected_within
 from rfm.analysis.formatting import escape_formulas
 from rfm.analysis.metrics import collected_purchases
 from rfm.contracts import (
     CAMPAIGN_MEMBERS,
     CAMPAIGN_RESULTS,
     CAMPAIGNS,
-    CUSTOMER_FORECAST,
     CUSTOMER_STATES,
     SILVER,
     TABLES,
@@ -115,29 +115,33 @@ def running_members(lake: Lake) -> set[str]:
 
 def _expected(lake: Lake, settings: Settings, customers: pd.DataFrame, start: dt.date, days: int) -> pd.DataFrame:
     """Return CustomerID, OrderExpected and SpendExpected of customers for a window; without a forecast, what is usual."""
-    forecast, ids = lake.frame(CUSTOMER_FORECAST, UpdateDate=start), customers[ID].to_numpy()
-    if forecast.empty:
-        spend, usual = customers["UsualSpend"].to_numpy(float), _usual_share(lake, settings, start, days)
-        return pd.DataFrame({ID: ids, "OrderExpected": usual, "SpendExpected": (spend * days / 90).round(2)})
-    own = forecast.set_index(ID).loc[ids]
-    orders, spend = experiments.order_within(own["Order30"], own["Order60"], days), own["Spend90"].to_numpy(float)
-    return pd.DataFrame({ID: ids, "OrderExpected": orders, "SpendExpected": (spend * days / 90).round(2)})
-
-
-def _usual_share(lake: Lake, settings: Settings, start: dt.date, days: int) -> float:
-    """Return the share of the customers of an earlier day who ordered in a window as long that ended with the start."""
     pattern = settings.rules.stock_code_pattern
     bought = collected_purchases(lake.read(SILVER, until=start), start, stock_code_pattern=pattern)
+    forecast = expected_within(bought, start, days)
+    if len(forecast):
+        return forecast.set_index(ID).loc[customers[ID]].reset_index()
+    spend = customers["UsualSpend"].to_numpy(float) * days / 90
+    usual = _usual_share(bought, start, days)
+    return pd.DataFrame({ID: customers[ID].to_numpy(), "OrderExpected": usual, "SpendExpected": spend.round(2)})
+
+
+def _usual_share(bought: pd.DataFrame, start: dt.date, days: int) -> float:
+    """Return the share of the customers of an earlier day who ordered in a window as long that ended with the start."""
     before = start - dt.timedelta(days=days)
     earlier = bought.loc[pd.to_datetime(bought["InvoiceDate"]) <= pd.Timestamp(before), [ID]].drop_duplicates()
     return float(experiments.outcomes(earlier, bought, before, start)["Bought"].mean()) if len(earlier) else 0.0
 
 
 # ── measure ────────────────────────────────────────────────────────────
+def begun_by(lake: Lake, run_date: dt.date) -> pd.DataFrame:
+    """Return the campaigns that have begun before a day and are not closed."""
+    every = lake.frame(CAMPAIGNS)
+    return every[(every["Start"] < run_date) & (every["Closed"].isna() | (every["Closed"] > run_date))]
+
+
 def measure(lake: Lake, bought: pd.DataFrame, run_date: dt.date) -> int:
     """Measure the campaigns that have begun and are not closed; write their results of a run and return their number."""
-    every = lake.frame(CAMPAIGNS)
-    begun = every[(every["Start"] < run_date) & (every["Closed"].isna() | (every["Closed"] > run_date))]
+    begun = begun_by(lake, run_date)
     if begun.empty:
         return 0
     members = lake.frame(CAMPAIGN_MEMBERS, Campaign=begun["Campaign"].tolist())
@@ -162,21 +166,11 @@ def close(lake: Lake, name: str) -> None:
 
 def listed(lake: Lake, name: str = "") -> list[dict[str, Any]]:
     """Return all campaigns, or the one of a name, oldest first, each with its newest Results; InputError for no such name."""
-    every, results = lake.frame(CAMPAIGNS).sort_values(["Start", "Campaign"]), lake.frame(CAMPAIGN_RESULTS)
+    every = lake.frame(CAMPAIGNS).sort_values(["Start", "Campaign"])
     wanted = every[every["Campaign"] == name] if name else every
     if name and wanted.empty:
         raise InputError(f"{name}: there is no such campaign; `rfm campaign list` shows {len(every)}")
-    return [row | {"Results": _newest(results[results["Campaign"] == row["Campaign"]])} for row in _plain(wanted)]
-
-
-def _newest(results: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return the results of the newest run."""
-    return _plain(results[results["UpdateDate"] == results["UpdateDate"].max()])
-
-
-def _plain(rows: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return rows as plain values, None where there is none."""
-    return rows.astype(object).where(rows.notna(), None).to_dict("records")
+    return experiments.with_results(wanted, lake.frame(CAMPAIGN_RESULTS))
 
 
 def described(lake: Lake, about: Mapping[str, Any], settings: Settings) -> list[str]:
@@ -191,12 +185,7 @@ def described(lake: Lake, about: Mapping[str, Any], settings: Settings) -> list[
 def export(lake: Lake, name: str, out: str, form: str, contacts: str = "") -> int:
     """Write the customers to write to into a CSV file, in the columns of a mail program; return their number."""
     wanted = FORMATS[form]
-    if ADDRESS in wanted and not contacts:
-        raise SettingsError(
-            f"--format {form}: needs an address per customer; give --contacts FILE with columns {ID} and {ADDRESS}"
-        )
-    if not name:
-        raise SettingsError("--out: needs the NAME of a campaign")
+    check_export(form, contacts)
     members = lake.frame(CAMPAIGN_MEMBERS, Campaign=name)
     rows = members[members["Arm"] == WRITTEN].merge(lake.frame(CUSTOMER_STATES), on=ID, how="left")
     if contacts:

@@ -109,11 +109,6 @@ def score_customers(settings: Settings, file: str, run_date: dt.date | None = No
     return Scored(scored, said)
 
 
-def as_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return the rows of a frame as values for JSON; what is unknown is None."""
-    return frame.astype(object).where(frame.notna(), None).to_dict("records")
-
-
 def save_scores(scored: pd.DataFrame, out: str | None) -> str:
     """Write customers as CSV to a file, whole, or return the CSV as text; no cell of it is a formula."""
     text = escape_formulas(scored).to_csv(index=False)

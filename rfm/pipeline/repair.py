@@ -140,7 +140,7 @@ def repair(settings: Settings, dry_run: bool = False, tell: Callable[[str], None
 
 
 def _take_back(work: Repair) -> None:
-    """Undo what other programs changed; the ledger is made anew where that cannot be done."""
+    """Undo the changes of other programs; set aside a ledger for which that is impossible, to rebuild it."""
     versions = {name: verify.take_back(work.lake.url, name) for name in sorted(work.tables & tables.TABLES.keys())}
     work.back = {name for name, version in versions.items() if version is not None and version >= 0}
     work.changed = {name for name, version in versions.items() if version == -1}

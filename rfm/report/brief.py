@@ -32,7 +32,7 @@ DEFINITIONS = (
     "has one of three causes: the customer bought, time passed, or the model of the clusters changed. At stake is what "
     "customers are expected to spend less in 90 days than a month ago or, without a forecast, usually spend."
 )
-MOST_MOVES, MOST_WARNINGS, MOST_CALLS, MOST_SEGMENTS = 3, 3, 5, 12  # so many fit on the pages, with the longest texts
+MOST_MOVES, MOST_WARNINGS, MOST_CALLS, MOST_SEGMENTS = 3, 3, 5, 12  # as many as fit on the pages with the longest texts
 
 
 def brief_of(tables: RunTables, given: Mapping[str, Any], overview: Mapping[str, Any]) -> dict[str, Any]:
@@ -132,7 +132,7 @@ class _Paper:
         self.figure.text(x / WIDTH, 1 - y / HEIGHT, text, va="top", ha=align, parse_math=False, **style)
 
     def text(self, text: str, *, x: float = EDGE, width: float = INNER, most: int = 99, size: float = 9, **style: Any) -> None:
-        """Write text in lines of a width, at most so many, and move on below it."""
+        """Write text in at most `most` lines of a width, and move below it."""
         for line in _lines(text, width, size, style.get("bold", False), most):
             self.line(line, self.at, x=x, size=size, **style)
             self.at += 1.38 * size

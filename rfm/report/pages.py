@@ -278,21 +278,19 @@ def campaigns_page(tables: RunTables) -> dict[str, Any]:
     every = tables.frame(contracts.CAMPAIGNS).sort_values(["Start", "Campaign"], ascending=[False, True])
     members = tables.frame(contracts.CAMPAIGN_MEMBERS).groupby(["Campaign", "Arm"]).size()
     results = tables.frame(contracts.CAMPAIGN_RESULTS)
-    plain = every.astype(object).where(every.notna(), None).to_dict("records")
-    return {"parts": [_campaign(tables, about, members[about["Campaign"]].to_dict(), results) for about in plain]}
+    known = experiments.with_results(every, results[results["UpdateDate"] <= tables.day])
+    return {"parts": [_campaign(tables, about, members[about["Campaign"]].to_dict()) for about in known]}
 
 
-def _campaign(tables: RunTables, about: dict[str, Any], arms: dict[str, int], results: pd.DataFrame) -> dict[str, Any]:
-    own = results[(results["Campaign"] == about["Campaign"]) & (results["UpdateDate"] <= tables.day)]
-    newest = own[own["UpdateDate"] == own["UpdateDate"].max()].assign(What=own["Measure"].map(OUTCOMES))
-    about["Results"] = newest.astype(object).where(newest.notna(), None).to_dict("records")
+def _campaign(tables: RunTables, about: dict[str, Any], arms: dict[str, int]) -> dict[str, Any]:
+    compared = pd.DataFrame([row | {"What": OUTCOMES[row["Measure"]]} for row in about["Results"]])
     said = experiments.result_in_words(about, arms.get(experiments.WRITTEN, 0), tables.currency)
     return {
         "id": slug(about["Campaign"]) or "campaign",
         "title": about["Campaign"],
         "hint": f"{experiments.window(about).capitalize()}. Chosen: {about['Selection'] or 'all customers'}.",
         "says": [experiments.before_the_start(about, arms), *said],
-        "table": rows_of(newest, COMPARED) if len(newest) else None,
+        "table": rows_of(compared, COMPARED) if len(compared) else None,
     }
 
 
@@ -318,4 +316,4 @@ PAGES = (
     Page("quality.html", "Quality", "quality.html.j2", pages_data.quality_page, after=CLEAN.name, private=False),
     Page("run.html", "Run", "run.html.j2", pages_data.lineage_page, after="", private=False),
 )
-BRIEF = ("brief.pdf", "brief.html")  # of a run: see `rfm.report.brief`; no page leads to single customers from them
+BRIEF = ("brief.pdf", "brief.html")  # of a run, see `rfm.report.brief`; they name no single customer

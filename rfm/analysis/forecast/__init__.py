@@ -20,15 +20,15 @@ from rfm.contracts import TABLES
 HORIZON, LATER, SPEND_DAYS = 30, 60, 90
 PENALTY = 0.03  # inverse strength of the penalty on the regression's weights
 HISTORY = 45  # days of sales before the first day that is learned from
-EVERY, PAST_DAYS = 7, 8  # learned from so many past days, a week apart; more of them foretell no better
+EVERY, PAST_DAYS = 7, 8  # the model learns from 8 past days, a week apart; more did not improve it
 RECENT = 21  # days that show how the season differs from the expected total
 STRONGEST = 1.0  # a difference counts up to this, in logits: a closed shop or missing files are no season
 HALF_LIFE = 35  # days in which half of such a difference is gone
 FEWEST = 100  # customers on the newest day that is learned from
 MOST = 20_000  # customers to learn from, of a larger shop every second, third ...
-ORDERS_OF_MEDIAN = 2  # a customer's order value is shrunk as if so many orders of the median value were hers
+ORDERS_OF_MEDIAN = 2  # weight of the median order value in a customer's own, in orders
 DIGITS = 6  # the same bytes whatever the number of threads
-DECAYS = (30, 90, 360)  # a purchase counts less the older it is: e-fold after so many days
+DECAYS = (30, 90, 360)  # days after which a purchase counts e times less
 FEATURES = (*(f"purchases, {days} days" for days in DECAYS), "just bought", "overdue", "age", "value")
 
 
