@@ -120,6 +120,14 @@ def arrow_typed(table: Table, frame: Any) -> Any:
     return table.without_rows() if frame.empty else frame.convert_dtypes(dtype_backend="pyarrow")
 
 
+def typed_rows(table: Table, rows: list[dict[str, Any]]) -> pd.DataFrame:
+    """Return rows as a pandas frame with a table's columns and types, also where all values of a column are missing."""
+    import pandas as pd
+
+    types = table.without_rows().dtypes
+    return pd.DataFrame(rows, dtype=object).astype(types)[types.index.tolist()]
+
+
 def conform(table: Table, rows: pl.DataFrame | pl.LazyFrame | pd.DataFrame) -> pl.DataFrame:
     """Return rows with the columns of a table in order and their exact types, once `check` has passed them."""
     import polars as pl

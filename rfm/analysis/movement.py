@@ -11,7 +11,7 @@ import pandas as pd
 
 from rfm.analysis.clustering.model import Model
 from rfm.analysis.metrics import purchased_since
-from rfm.contracts import TABLES, arrow_typed
+from rfm.contracts import TABLES, arrow_typed, typed_rows
 
 PERIODS = (1, 7, 30)
 CAUSES = {  # column of ``segment_movement``: how it is worded
@@ -172,8 +172,7 @@ def stability(customers: pd.DataFrame, history: pd.DataFrame, models: Mapping[dt
         "Drift": max((moved for moved in model.drift if moved is not None), default=None),
         "Silhouette": next(one["silhouette"] for one in model.scores if one["k"] == model.k),
     }
-    types = arrow_typed(TABLES["segment_stability"], pd.DataFrame()).dtypes
-    return pd.DataFrame([row], dtype=object).astype(types)[types.index.tolist()]
+    return typed_rows(TABLES["segment_stability"], [row])
 
 
 def margin(scores: Collection[Mapping[str, float]], k: int) -> float | None:

@@ -24,7 +24,7 @@ from rfm.contracts import (
     CUSTOMER_STATES,
     SILVER,
     TABLES,
-    arrow_typed,
+    typed_rows,
 )
 from rfm.errors import InputError, SettingsError, first_line, unknown
 from rfm.lake import Lake
@@ -82,14 +82,9 @@ def new(settings: Settings, lake: Lake, name: str, choice: Choice, holdout: floa
         "Smallest": min(experiments.smallest_effect(members["OrderExpected"], int(arms[WRITTEN]), int(arms[HELD])), 1.0),
     }
     lake.replace(CAMPAIGN_MEMBERS, members, Campaign=name)
-    lake.replace(CAMPAIGNS, _rows(CAMPAIGNS, [about]), Campaign=name)  # last: a campaign that is listed has its members
+    # last: a campaign that is listed has its members
+    lake.replace(CAMPAIGNS, typed_rows(TABLES[CAMPAIGNS], [about]), Campaign=name)
     return experiments.before_the_start(about, arms.to_dict())
-
-
-def _rows(table: str, rows: list[dict[str, Any]]) -> pd.DataFrame:
-    """Return rows as a frame with a table's columns and types, also where all values of a column are missing."""
-    types = arrow_typed(TABLES[table], pd.DataFrame()).dtypes
-    return pd.DataFrame(rows, dtype=object).astype(types)[types.index.tolist()]
 
 
 def chosen(states: pd.DataFrame, choice: Choice, taken: set[str]) -> pd.DataFrame:
@@ -153,7 +148,7 @@ def measure(lake: Lake, bought: pd.DataFrame, run_date: dt.date) -> int:
         withheld = {} if over else dict.fromkeys(("Uplift", "Low", "High"))
         key = {"Campaign": about["Campaign"], "UpdateDate": run_date}
         found += [row | key | withheld for row in experiments.uplift(happened).to_dict("records")]
-    lake.replace(CAMPAIGN_RESULTS, _rows(CAMPAIGN_RESULTS, found), UpdateDate=run_date)
+    lake.replace(CAMPAIGN_RESULTS, typed_rows(TABLES[CAMPAIGN_RESULTS], found), UpdateDate=run_date)
     return len(begun)
 
 
@@ -161,7 +156,7 @@ def close(lake: Lake, name: str) -> None:
     """End a campaign: from the newest run date on it is no longer measured, and its customers are free for others."""
     (about,), newest = listed(lake, name), lake.frame(CUSTOMER_STATES)["UpdateDate"].max()
     del about["Results"]
-    lake.replace(CAMPAIGNS, _rows(CAMPAIGNS, [about | {"Closed": newest}]), Campaign=name)
+    lake.replace(CAMPAIGNS, typed_rows(TABLES[CAMPAIGNS], [about | {"Closed": newest}]), Campaign=name)
 
 
 def listed(lake: Lake, name: str = "") -> list[dict[str, Any]]:
