@@ -15,9 +15,10 @@ from nbformat import v4
 from rfm.config import Publish
 from rfm.errors import InputError
 from rfm.report import publish, site
+from rfm.report.filters import PAGE_FILTERS
 from rfm.report.notebooks import convert_notebooks, figure, headings, safe_html
 from rfm.report.pages import PAGES
-from rfm.report.render import PAGE_FILTERS, assets
+from rfm.report.render import assets
 from rfm.settings import load_settings
 
 PAYLOAD = "<script>window.hacked=1</script><img src=x onerror='window.hacked=2'>"
