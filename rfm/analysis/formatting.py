@@ -81,6 +81,16 @@ def share(value: float | Decimal) -> str:
     return percent("0" if text == "-0" else digits(text).replace("-", "−"))
 
 
+def exact_share(value: float | Decimal) -> str:
+    """Return a share in percent with one decimal: ``12.3%``."""
+    return percent(digits(f"{100 * value:.1f}"))
+
+
+def whole_share(value: float | Decimal) -> str:
+    """Return a share in whole percent: ``12%``."""
+    return percent(f"{100 * value:.0f}")
+
+
 def times(value: float) -> str:
     """Return how often: ``once``, ``twice``, ``2.5 times``."""
     return _("once") if value == 1 else _("twice") if value == 2 else _("{n} times", n=number(value))
