@@ -248,7 +248,8 @@ def _value(name: str, value: str) -> str:
     kind = name.rstrip("0123456789")
     if kind == "amount":
         minus, sign, number, unit = re.fullmatch(r"([−+-]?)(\D*)([\d,.]+)(?: ([kM]))?", value).groups()  # type: ignore[union-attr]
-        return minus + money(gettext({"k": "{n} k", "M": "{n} M"}.get(unit, "{n}"), n=digits(number)), sign)
+        shown = digits(number)
+        return minus + money(gettext("{n} k" if unit == "k" else "{n} M", n=shown) if unit else shown, sign)
     if kind == "share":
         return percent(digits(value[:-1]))
     if kind == "day":

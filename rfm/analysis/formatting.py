@@ -64,7 +64,8 @@ def growth(value: float | Decimal) -> str:
 
 def count(value: float | Decimal, thing: str) -> str:
     """Return a number of things: ``1 day``, ``2.5 days``."""
-    return ngettext(f"{{n}} {thing}", f"{{n}} {thing}s", value, n=number(value))
+    one = "{n} " + thing
+    return ngettext(one, one + "s", value, n=number(value))
 
 
 _COUNTED = (  # things that pages count

@@ -64,7 +64,7 @@ def _cutoffs(segment: str, medians: Mapping[str, float], cutoffs: Cutoffs, curre
     spend = _band(row.monetary, [amount(limit * money, currency) for limit in row.monetary])
     often = _band(row.frequency, [number(limit * orders) for limit in row.frequency])
     lately = _("below {amount} ({n} ×)") if segment == row.recent else _("from {amount} ({n} ×)")
-    lately = lately.format(amount=number(cutoffs.recency * days), n=f"{cutoffs.recency:g}")
+    lately = lately.format(amount=number(cutoffs.recency * days), n=format(cutoffs.recency, "g"))
     return _("cut-offs: spend {spend}, invoices {invoices}, days {days}", spend=spend, invoices=often, days=lately)
 
 
@@ -72,9 +72,9 @@ def _band(band: tuple[float, float], said: Sequence[str]) -> str:
     """Describe low < value <= high by the texts for low and high and the multiples of the median."""
     (low, high), (bottom, top) = band, said
     if math.isinf(high):
-        return _("above {amount} ({n} ×)", amount=bottom, n=f"{low:g}")
+        return _("above {amount} ({n} ×)", amount=bottom, n=format(low, "g"))
     if math.isinf(low):
-        return _("up to {amount} ({n} ×)", amount=top, n=f"{high:g}")
+        return _("up to {amount} ({n} ×)", amount=top, n=format(high, "g"))
     both = {"amount": bottom, "amount2": top, "n": f"{low:g}", "n2": f"{high:g}"}
     return _("above {amount} up to {amount2} ({n} to {n2} ×)", **both)
 
