@@ -31,6 +31,7 @@ from rfm.contracts import CLUSTERED, LEDGER, SILVER, TABLES
 from rfm.errors import InputError, first_line
 from rfm.lake import Lake, open_lake
 from rfm.report.filters import PAGE_FILTERS, slug, words_of_scripts
+from rfm.report.guide import HEADINGS
 from rfm.settings import Settings, is_catalog_name
 from rfm.words import _
 
@@ -223,7 +224,7 @@ def rows_of(frame: Any, columns: Mapping[str, tuple[str, str]] | None = None) ->
     shown = frame[list(columns)].head(MOST_ROWS).astype(object)
     rows = shown.where(shown.notna(), None).to_numpy().tolist()
     return {
-        "head": [(_(heading), form) for heading, form in columns.values()],
+        "head": [(_(heading), form, HEADINGS.get(heading, "")) for heading, form in columns.values()],
         "rows": [[_plain(value) for value in row] for row in rows],
         "more": len(frame) - len(shown),
     }
