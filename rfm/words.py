@@ -199,14 +199,21 @@ def weekdays(width: Literal["wide", "abbreviated"] = "wide") -> list[str]:
 
 
 def names_of_dates() -> dict[str, Any]:
-    """Return the names of months and days, in full and short, from January and Sunday."""
+    """Return the names of months and days, from January and Sunday, and the forms of dates, for plotly.js."""
+    from babel import Locale
     from babel.dates import get_day_names, get_month_names
 
     spoken = language()
     months = {"months": get_month_names("wide", "format", spoken), "shortMonths": get_month_names(_SHORT, "format", spoken)}
     week = {"days": get_day_names("wide", "format", spoken), "shortDays": get_day_names(_SHORT, "format", spoken)}
     named = {name: [found[at] for at in range(1, 13)] for name, found in months.items()}
-    return named | {name: [found[(at - 1) % 7] for at in range(7)] for name, found in week.items()}
+    named |= {name: [found[(at - 1) % 7] for at in range(7)] for name, found in week.items()}
+    shapes = {"month": "yMMM", "dayMonth": "MMMd", "dayMonthYear": "yMMMd"}
+    patterns = {name: Locale.parse(spoken).datetime_skeletons[skeleton].pattern for name, skeleton in shapes.items()}
+    return named | {name: re.sub("d|MMM|y", lambda found: _D3[found[0]], shape) for name, shape in patterns.items()}
+
+
+_D3 = {"d": "%-d", "MMM": "%b", "y": "%Y"}  # what d3, which plotly.js uses, calls day, month and year
 
 
 # ── sentences of tables ────────────────────────────────────────────────────────────
@@ -219,6 +226,10 @@ _FIELDS = {  # a field by its name, without digits at the end: what it holds
     "amount": r"[−+-]?[^\d−+-]{0,10}?\d[\d,]*(?:\.\d+)?(?: [kM])?",
     "day": r"\d{4}-\d\d-\d\d",
     "weekday": r"[A-Z][a-z]+day",
+    "days": rf"{_COUNT} days?",
+    "invoices": rf"{_COUNT} invoices?",
+    "times": rf"once|twice|{_COUNT} times",
+    "ago": rf"today|{_COUNT} days? ago",
 }
 _FIELD = re.compile(r"\{(\w+?)(\d*)\}")
 _LEAST = 6  # letters that a sentence has of its own: fewer fit too much

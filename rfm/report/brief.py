@@ -110,7 +110,7 @@ class _Paper:
         self.line(_lines(said["shop"], 380, 9.5, True, 1)[0], size=9.5, bold=True)
         self.line(said["day"], size=9.5, x=WIDTH - EDGE, align="right")
         self.rule(EDGE + 16, INK)
-        self.line(f"{said['made']} · {_('page {n} of 2', n=number)}", HEIGHT - EDGE + 8, size=7.5, colour=SOFT)
+        self.line(" · ".join([said["made"], _("page {n} of 2", n=number)]), HEIGHT - EDGE + 8, size=7.5, colour=SOFT)
         self.at = EDGE + 34
 
     def line(

@@ -19,7 +19,7 @@ import pandas as pd
 
 from rfm import words
 from rfm.analysis.formatting import escape_formulas
-from rfm.analysis.segments.rules import RISK
+from rfm.analysis.segments.rules import RISK, SEGMENTS
 from rfm.analysis.states import STATES, call_list
 from rfm.contracts import (
     CUSTOMER_FORECAST,
@@ -222,7 +222,7 @@ def customers_page(tables: RunTables) -> dict[str, Any]:
 
 def _told(tiers: Mapping[str, str], labels: Iterable[str]) -> dict[str, str]:
     """Return what the page calls segments, tiers, clusters and states, where it is not what the tables call them."""
-    return {name: told for name in (*tiers, *tiers.values(), *labels, *STATES) if (told := tell(name)) != name}
+    return {name: told for name in (*SEGMENTS, *tiers.values(), *labels, *STATES) if (told := tell(name)) != name}
 
 
 def customer_list(tables: RunTables) -> pd.DataFrame:

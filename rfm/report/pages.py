@@ -326,6 +326,11 @@ def _campaign(tables: RunTables, about: dict[str, Any], arms: dict[str, int]) ->
     }
 
 
+def guide_page(tables: RunTables) -> dict[str, Any]:
+    """Return the values of the page *How to read this*."""
+    return {"parts": guide.explained(tables.settings.states.model_dump() | tables.clusters.model_dump())}
+
+
 # ── pages ────────────────────────────────────────────────────────────
 class Page(NamedTuple):
     """A page of a run: its template gets what ``build`` returns once the tables of the stage ``after`` are written."""
@@ -347,6 +352,6 @@ PAGES = (
     Page("trade.html", N_("Trade"), "trade.html.j2", pages_data.trade_page, after=CLEAN.name, private=False),
     Page("quality.html", N_("Quality"), "quality.html.j2", pages_data.quality_page, after=CLEAN.name, private=False),
     Page("run.html", N_("Run"), "run.html.j2", pages_data.lineage_page, after="", private=False),
-    Page(guide.FILE, N_("How to read this"), "guide.html.j2", guide.guide_page, after="", private=False),
+    Page(guide.FILE, N_("How to read this"), "guide.html.j2", guide_page, after="", private=False),
 )
 BRIEF = ("brief.pdf", "brief.html")  # of a run, see `rfm.report.brief`; they name no single customer

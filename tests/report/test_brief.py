@@ -7,8 +7,10 @@ import io
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from email import message_from_bytes, policy
 from pathlib import Path
@@ -25,6 +27,7 @@ from rfm.config import OnDone, Publish
 from rfm.datasets.sample import make_sample
 from rfm.pipeline.daily import send_brief
 from rfm.report import brief, site
+from rfm.report.pages import PAGES
 from rfm.report.publish import publish
 from rfm.report.render import RunTables
 from rfm.settings import Settings
@@ -255,3 +258,108 @@ def test_a_failing_hook_is_a_warning_without_its_path(shop):
     (line,) = send_brief(hooks, record | {"report": "index.html"}, Path(settings.reports, LAST.isoformat()))
     assert line.startswith("on_done: webhook 127.0.0.1: URLError")
     assert "secret" not in line
+
+
+# ── in another language ────────────────────────────────────────────────────────────
+ENGLISH_WORDS = frozenset(
+    re.findall(
+        r"\w+",
+        "about above active after again against and any are average because been before below best between both bought "
+        "bring brought but call came campaign changed column come comes cooling could count counted countries country "
+        "customer customers date days did distinct does drawn each earlier every expected few file files first for "
+        "found from further given group groups has have held here how if into is it its january february march june "
+        "july october december kept largest last later least less line lines lost made many may mean missing "
+        "month months more most move moved movement newest next no nobody not number of often on once one only open or "
+        "order orders other others our out over overview own page pages product products purchase purchases quality "
+        "quarantined rate read reason recommended revenue risk row rows rule rules run runs score search share shares "
+        "should show shown silent since sold some spend spent stage stages started state than that the their them then "
+        "there these they this those time times to today took total trade typical unchanged until up usual usually "
+        "value warning warnings way week weeks were what when where whether which who whom whose why with "
+        "within without won would written year yesterday yet you your ",
+    )
+)
+UNSHOWN = {
+    "tickformat",
+    "branchvalues",
+    "type",
+    "mode",
+    "ids",
+    "parents",
+    "slugs",
+    "tiers",
+    "told",
+    "names",
+    "family",
+    "hovertemplate",
+    "template",
+}  # in data
+
+
+@pytest.fixture(scope="module")
+def german(shop, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the report of the shop, built again in German."""
+    reports = shutil.copytree(shop[0].reports, tmp_path_factory.mktemp("german") / "reports")
+    site.rebuild(rfm.load_settings(lake=shop[0].lake, reports=str(reports), shop={"language": "de"}))
+    return reports
+
+
+def shown_in(page: Path) -> list[str]:
+    """Return all texts that a page shows or reads aloud, those of its figures and scripts too."""
+    soup = BeautifulSoup(page.read_text(encoding="utf-8"), "html.parser")
+    data = [json.loads(tag.string) for tag in soup("script", type="application/json")]
+    for tag in soup(["script", "style", "code"]):
+        tag.decompose()
+    read = [tag[name] for tag in soup(True) for name in ("aria-label", "title", "alt", "placeholder") if tag.get(name)]
+    return [*soup.stripped_strings, *read, *(text for one in data for text in texts_in(one))]
+
+
+def texts_in(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        yield from (text for name, one in value.items() if name not in UNSHOWN for text in texts_in(one))
+        yield from texts_in([*value.get("dictionary", {}).values()])
+    elif isinstance(value, list):
+        yield from (text for one in value for text in texts_in(one))
+    elif isinstance(value, str):
+        yield value
+
+
+def english_in(texts: Iterable[str]) -> dict[str, str]:
+    """Return the English words of texts; names of columns and rules, and of the sample's products, are none."""
+    words = {word: text for text in texts for word in re.findall(r"(?<![\w{.`])[A-Za-z][a-z]+(?![\w}]|\.[a-z])", text)}
+    return {word: text for word, text in words.items() if word.lower() in ENGLISH_WORDS}
+
+
+@pytest.mark.parametrize("file", ["../index.html", *(page.file for page in PAGES), "brief.html"])
+def test_a_german_page_has_no_english_word(german, file):
+    page = german / LAST.isoformat() / file
+    texts = shown_in(page)
+    assert '<html lang="de">' in page.read_text(encoding="utf-8")
+    assert len(texts) > 20
+    assert english_in(texts) == {}
+
+
+def test_a_german_page_writes_numbers_and_dates_in_german(german):
+    pages = [german / "index.html", *sorted((german / LAST.isoformat()).glob("*.html"))]
+    texts = [text for page in pages for text in shown_in(page)]
+    assert [text for text in texts if re.search(r"£ ?\d|\d%", text)] == []
+    assert {"23. Oktober 2025"} <= {*texts}
+
+
+def test_the_german_brief_is_german(german):
+    pdf = (german / LAST.isoformat() / "brief.pdf").read_bytes()
+    text = text_of(pdf)
+    assert "Wer sie sind, und was zu tun ist" in text
+    assert PdfReader(io.BytesIO(pdf)).trailer["/Root"]["/Lang"] == "de"
+    assert english_in(text.split()) == {}
+
+
+def test_the_german_workbook_has_german_sheets_and_headings(german):
+    book = pd.ExcelFile(german / LAST.isoformat() / "exports" / "customers.xlsx", engine="calamine")
+    assert {"Kunden", "Anrufen", "Neu im Risiko"} <= {*map(str, book.sheet_names)}
+    rows = pd.read_excel(book, "Kunden")
+    assert english_in([*rows.columns, *(str(one) for one in rows.head(20).to_numpy().ravel())]) == {}
+
+
+def test_data_for_programs_stays_english(shop, german):
+    for file in ("exports/customers.csv", "exports/to-call.csv"):
+        assert (german / LAST.isoformat() / file).read_bytes() == Path(shop[0].reports, LAST.isoformat(), file).read_bytes()

@@ -216,7 +216,8 @@ def movement(moves: pd.DataFrame, tiers: Mapping[str, str]) -> go.Figure:
     ends = [[places[at, name] for name in shown[side]] for at, side in enumerate(("From_Segment", "To_Segment"))]
     link = {"source": ends[0], "target": ends[1], "value": shown["Customers"].tolist(), "color": "rgba(123,135,148,0.35)"}
     link |= {"customdata": hover, "hovertemplate": "%{customdata}<extra></extra>"}
-    labels = [f"{tell(name) or _('first purchase')} · {whole(total)}" for part in sides for name, total in part.items()]
+    first = _("first purchase")
+    labels = [f"{tell(name) or first} · {whole(total)}" for part in sides for name, total in part.items()]
     colours = [style.TIER_COLOURS.get(tiers.get(name, ""), style.GREY) for part in sides for name in part.index]
     node = {"label": labels, "color": colours, "pad": 14, "thickness": 12, "line": {"width": 0}}
     node |= {"hovertemplate": "%{label}<extra></extra>"}

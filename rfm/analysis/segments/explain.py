@@ -66,7 +66,7 @@ def _cutoffs(segment: str, medians: Mapping[str, float], cutoffs: Cutoffs, curre
     often = _band(row.frequency, [number(limit * orders) for limit in row.frequency])
     lately = _("below {amount} ({n} ×)") if segment == row.recent else _("from {amount} ({n} ×)")
     lately = lately.format(amount=number(cutoffs.recency * days), n=format(cutoffs.recency, "g"))
-    return _("cut-offs: spend {spend}, invoices {invoices}, days {days}", spend=spend, invoices=often, days=lately)
+    return _("cut-offs: spend {spend}, invoices {often}, days {lately}", spend=spend, often=often, lately=lately)
 
 
 def _band(band: tuple[float, float], said: Sequence[str]) -> str:
