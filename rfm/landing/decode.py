@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from rfm.config import BLANKS, Columns
+from rfm.dialect import BLANKS, Columns
 from rfm.errors import InputError, SettingsError, first_line
 from rfm.landing.header import AUTO, Rows, numbered, text_rows, valid
 from rfm.landing.sheets import ODS, PIECE, ROWS, as_csv, read_archive, read_workbook
@@ -200,7 +200,6 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _json_text(value: Any) -> str | None:
-    """Return a value as text, None if it is empty."""
     return str(value).lower() if isinstance(value, bool) else valid(value) or None if value else None
 
 
@@ -265,7 +264,6 @@ def _lines_utf8(raw: bytes) -> bytes:
 
 
 def _is_utf8(raw: bytes) -> bool:
-    """Return True if bytes are UTF-8."""
     try:
         raw.decode("utf-8")
     except UnicodeDecodeError:

@@ -17,7 +17,7 @@ from pathlib import PurePosixPath
 from tempfile import SpooledTemporaryFile
 from typing import Any, NamedTuple
 
-from rfm.config import Columns
+from rfm.dialect import Columns
 from rfm.errors import InputError, first_line
 from rfm.landing.header import (
     HEAD,
@@ -311,7 +311,6 @@ def read_archive(chunks: Iterator[bytes], name: str, encoding: str) -> Iterator[
 
 
 def _is_hidden(path: str) -> bool:
-    """Return True for what an operating system adds to archives."""
     return any(part.startswith((".", "__MACOSX")) for part in PurePosixPath(path).parts)
 
 
