@@ -91,7 +91,6 @@ class _Decoded(deltalake.DeltaTable):
 
 
 def _as_polars_reads(uri: str) -> str:
-    """Return an address of delta-rs as Polars spells it."""
     return unquote(uri.removeprefix("file://"))
 
 
@@ -183,7 +182,6 @@ class TableCache:
         return f"{scheme}://{quote(rest, safe='/=')}" if parted else whole
 
     def _handle(self, name: str, version: int | None = None) -> deltalake.DeltaTable:
-        """Open a table."""
         return deltalake.DeltaTable(self._address(name), version=version, storage_options=options(self.url))
 
 
@@ -226,7 +224,6 @@ class Stream:
 
 
 def _pieces(rows: Rows) -> Iterable[pl.DataFrame]:
-    """Return the rows in pieces that fit into memory."""
     if isinstance(rows, pl.LazyFrame):
         return rows.collect_batches(chunk_size=CHUNK_ROWS, maintain_order=True, engine="streaming")
     frames = [rows] if isinstance(rows, pl.DataFrame) else map(pl.DataFrame, rows)
@@ -335,7 +332,6 @@ def maintain(handles: TableCache, every: int, retain_days: int = RETAIN_DAYS, na
 
 
 def _checkpoint(path: str) -> int:
-    """Return the version of a table's last checkpoint, 0 if there is none."""
     system, root = filesystem(path)
     try:
         return int(json.loads(system.cat_file(f"{root}/_delta_log/_last_checkpoint"))["version"])

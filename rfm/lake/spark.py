@@ -233,7 +233,6 @@ class SparkLake(Lake):
         return nw.from_native(newest_per_order(rows, frame(self.cluster.session, _arrow(self._ranks(ledger)))))
 
     def _fetch(self, rows: Any) -> pl.DataFrame:
-        """Return rows of the cluster in memory."""
         native = nw.to_native(rows, pass_through=True)
         return pl.DataFrame(pl.from_arrow(native if isinstance(native, pa.Table) else native.toArrow()))
 
@@ -247,7 +246,6 @@ class SparkLake(Lake):
         return not self.cluster.named and name == BRONZE
 
     def _ensure(self, name: str) -> None:
-        """Create an empty table, unless it exists."""
         if self.cluster.named:
             self.cluster.create(TABLES[name])
         else:
