@@ -12,8 +12,8 @@ from typing import Any, Literal, NamedTuple
 import narwhals as nw
 import pandas as pd
 
-from rfm.config import Rules
 from rfm.contracts import TABLES, arrow_typed
+from rfm.dialect import Rules
 
 UNNAMED = "(no description)"
 PATTERN = Rules().stock_code_pattern

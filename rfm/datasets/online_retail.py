@@ -51,7 +51,6 @@ def _checksum(source: str, file: Path, sha256: str) -> str:
 
 
 def _resume(url: str, part: Path) -> None:
-    """Download what is missing of a file."""
     had = part.stat().st_size if part.exists() else 0
     headers = {"User-Agent": "rfm"} | ({"Range": f"bytes={had}-"} if had else {})
     try:
@@ -125,7 +124,6 @@ def _sheets(source: Path, wanted: Sequence[str]) -> Iterator[Part]:
 
 
 def _blocks(source: Path) -> Iterator[Part]:
-    """Yield the blocks of a CSV within which dates rise."""
     try:
         with source.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file)
@@ -168,7 +166,6 @@ def _encoded(days: dict[dt.date, tuple[list[str], Any]]) -> dict[dt.date, bytes]
 
 
 def _columns(place: str, header: list[str]) -> tuple[Callable[[Sequence[Any]], tuple[Any, ...]], int]:
-    """Return a function that picks the columns in the order of a daily file, and the position of the date."""
     found = {FORMER.get(name, name): i for i, name in enumerate(header)}
     if missing := [name for name in (*COLUMNS, "InvoiceDate") if name not in found]:
         raise InputError(f"{place}: has no column {', '.join(missing)}, only {', '.join(header) or 'empty lines'}; {REMEDY}")
@@ -261,7 +258,6 @@ def _join(source: str, found: Iterable[Part]) -> tuple[dict[dt.date, bytes], int
 
 
 def _write(folder: Path, days: Mapping[dt.date, bytes]) -> None:
-    """Write each day under a temporary name, then rename it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

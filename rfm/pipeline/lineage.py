@@ -16,8 +16,8 @@ from openlineage.client import event_v2 as ol
 from openlineage.client import facet_v2 as facets
 
 from rfm.analysis.cleaning import EXPECTATIONS
-from rfm.config import LANDING_COLUMNS, RAW
 from rfm.contracts import BRONZE, CLUSTERED, DESCRIBED_CUSTOMERS, GOLD, QUARANTINE, SILVER, TABLES
+from rfm.dialect import LANDING_COLUMNS, RAW
 from rfm.errors import first_line, redact
 from rfm.pipeline.stages import LANDING
 

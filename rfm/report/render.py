@@ -26,8 +26,9 @@ import pandas as pd
 from rfm.analysis import formatting, sales
 from rfm.analysis.figures.style import STATE_COLOURS, TIER_COLOURS
 from rfm.analysis.segments.rules import AT_RISK
-from rfm.config import Clusters, Rules
+from rfm.config import Clusters
 from rfm.contracts import CLUSTERED, LEDGER, SILVER, TABLES
+from rfm.dialect import Rules
 from rfm.errors import InputError, first_line
 from rfm.lake import Lake, open_lake
 from rfm.settings import Settings, is_catalog_name
