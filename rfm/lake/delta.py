@@ -217,7 +217,7 @@ class Stream:
             for piece in self.pieces:
                 frame = conform(self.table, piece)
                 self.rows += len(frame)
-                yield from frame.to_arrow(compat_level=pl.CompatLevel.oldest()).to_batches()
+                yield from to_arrow(frame).to_batches()
         except (ContractError, InputError) as refusal:
             self.refusal = refusal
             raise
@@ -230,9 +230,14 @@ def _pieces(rows: Rows) -> Iterable[pl.DataFrame]:
     return (piece for frame in frames for piece in frame.iter_slices(CHUNK_ROWS))
 
 
+def to_arrow(rows: pl.DataFrame) -> pa.Table:
+    """Return rows in types that every Delta reader knows."""
+    return rows.to_arrow(compat_level=pl.CompatLevel.oldest())
+
+
 def arrow_schema(table: Table) -> pa.Schema:
-    """Return the Arrow schema of a contract, in types that every Delta reader knows."""
-    return pl.DataFrame(schema=table.polars).to_arrow(compat_level=pl.CompatLevel.oldest()).schema
+    """Return the Arrow schema of a contract."""
+    return to_arrow(pl.DataFrame(schema=table.polars)).schema
 
 
 # escapes of a quoted text: Spark drops a doubled quote, and reads a backslash as the start of an escape

@@ -175,12 +175,8 @@ def iter_tables(
     notes: list[str] | None = None,
     parsed: Sequence[Rows] = (),
 ) -> Iterator[pa.Table]:
-    """Yield a landing file of any format as rows of bronze, some megabytes at a time.
-
-    ``fill_down`` names headers whose blank cells take the value above; ``count_orders`` the columns of bronze that tell orders
-    apart, whose lines get a number; ``notes`` gets the parts of the file that are not read; ``parsed`` has its rows,
-    if it was parsed with others.
-    """
+    """Yield a landing file of any format as rows of bronze, some megabytes at a time; parameters as for `read_files`."""
+    # `notes` gets the parts of the file that are not read; `parsed` has its rows, if it was parsed with others
     bronze = Bronze(columns, mask_of(columns), further, tuple(fill_down), tuple(count_orders))
     for rows in parsed or _rows_of_file(source, name, encoding, separator, columns, [] if notes is None else notes):
         yield bronze.table(rows)

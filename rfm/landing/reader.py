@@ -65,13 +65,6 @@ class _Hashed(io.RawIOBase):
         return FileContent(self.bytes, self.digest.hexdigest())
 
 
-class Held(NamedTuple):
-    """Content of a small file that was fetched with others, and its rows if these were parsed as one."""
-
-    raw: bytes
-    rows: tuple[Rows, ...] = ()
-
-
 @dataclass(frozen=True)
 class FileReader:
     """Reads one landing file."""
@@ -79,46 +72,40 @@ class FileReader:
     system: fsspec.AbstractFileSystem
     path: str
     name: str
-    bytes: int
+    size: int
     options: ReadOptions
     notes: dict[str, list[str]]
-    held: Held = Held(b"")
+    raw: bytes = b""  # content of a small file that was fetched with others
+    parsed: tuple[Rows, ...] = ()  # its rows, if they were parsed with others
 
     def rows(self, run_date: dt.date) -> tuple[FileContent, pa.Table | StreamedRows]:
         """Return the file's content and rows; the rows of a file that is too large to hold are streamed later."""
         held, size = [], 0
-        if self.held.rows:
-            content = FileContent(len(self.held.raw), hashlib.sha256(self.held.raw).hexdigest())
-            return content, pa.concat_tables(self._tables(io.BytesIO(), run_date))
-        with self._open() as file:
-            for table in self._tables(file, run_date):
+        if self.parsed:
+            content = FileContent(len(self.raw), hashlib.sha256(self.raw).hexdigest())
+            return content, pa.concat_tables(self.tables(io.BytesIO(), run_date))
+        with self.open() as file:
+            for table in self.tables(file, run_date):
                 held.append(table)
                 if (size := size + table.nbytes) > WHOLE_BYTES:
                     content = self._read_through()
                     return content, StreamedRows(self, content, run_date)
             return file.content(), pa.concat_tables(held)
 
-    def stream(self, content: FileContent, run_date: dt.date) -> Iterator[pa.Table]:
-        """Yield the rows piece by piece; refuse the file if its content is another one by now."""
-        with self._open() as file:
-            yield from self._tables(file, run_date)
-            if file.content() != content:
-                raise InputError(f"{self.name}: its content changed while it was read; nothing of it was written, run again")
-
     def _read_through(self) -> FileContent:
         """Read the file to its end, so that a damaged one is refused before a row of it is written."""
-        with self._open() as file:
+        with self.open() as file:
             found, chunks = detect_format(file, self.name)
             deque(found.read(chunks, self.name, self.options.encoding), maxlen=0)
             return file.content()
 
-    def _open(self) -> _Hashed:
+    def open(self) -> _Hashed:
         """Open the file; a small one is fetched in one request."""
-        if 0 < self.bytes <= PIECE:
-            return _Hashed(io.BytesIO(self.held.raw or self.system.cat_file(self.path)))
+        if 0 < self.size <= PIECE:
+            return _Hashed(io.BytesIO(self.raw or self.system.cat_file(self.path)))
         return _Hashed(self.system.open(self.path, "rb", block_size=PIECE))
 
-    def _tables(self, file: Any, run_date: dt.date) -> Iterator[pa.Table]:
+    def tables(self, file: Any, run_date: dt.date) -> Iterator[pa.Table]:
         """Yield the rows with the time of reading, the file and the run date."""
         now = dt.datetime.now(dt.UTC)
         notes = self.notes[self.name] = []
@@ -127,7 +114,7 @@ class FileReader:
             "source_file": pa.scalar(self.name, pa.string()),
             "processing_date": pa.scalar(run_date, pa.date32()),
         }
-        for rows in iter_tables(file, self.name, *self.options, notes, self.held.rows):
+        for rows in iter_tables(file, self.name, *self.options, notes, self.parsed):
             for column, value in added.items():
                 rows = rows.append_column(column, pa.repeat(value, rows.num_rows))
             yield rows
@@ -142,8 +129,12 @@ class StreamedRows:
     run_date: dt.date
 
     def __iter__(self) -> Iterator[pa.Table]:
-        """Yield the rows as tables of some megabytes."""
-        return self.source.stream(self.content, self.run_date)
+        """Yield the rows as tables of some megabytes; refuse the file if its content is another one by now."""
+        with self.source.open() as file:
+            yield from self.source.tables(file, self.run_date)
+            if file.content() != self.content:
+                said = "its content changed while it was read; nothing of it was written, run again"
+                raise InputError(f"{self.source.name}: {said}")
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         """Let `polars.DataFrame` and `pyarrow.table` read all rows at once."""
@@ -270,9 +261,9 @@ def _in_groups(files: Iterable[LandingFile]) -> Iterator[list[LandingFile]]:
 def _parse_together(readers: list[FileReader]) -> list[FileReader]:
     """Return readers with the content of small files, and with their rows if the files are alike."""
     with suppress(Exception):  # whatever it is, the file with which it happens says so when it is read by itself
-        readers = [replace(reader, held=Held(reader.system.cat_file(reader.path))) for reader in readers]
+        readers = [replace(reader, raw=reader.system.cat_file(reader.path)) for reader in readers]
         if rows := _parse_alike(readers):
-            return [replace(reader, held=Held(reader.held.raw, (one,))) for reader, one in zip(readers, rows, strict=True)]
+            return [replace(reader, parsed=(one,)) for reader, one in zip(readers, rows, strict=True)]
     return readers
 
 
@@ -280,10 +271,10 @@ def _parse_alike(readers: Sequence[FileReader]) -> list[Rows] | None:
     """Return the rows of each of some small CSV files, parsed as one; None if headers differ, or a line does not fit."""
     texts = []  # parsed as one, because a parser takes as long to begin as to read a small file
     for reader in readers:
-        found, _ = detect_format(io.BytesIO(reader.held.raw[:FORMAT_BYTES]), reader.name)
-        if found is not TEXT or reader.held.raw.startswith(GZIP_MAGIC):
+        found, _ = detect_format(io.BytesIO(reader.raw[:FORMAT_BYTES]), reader.name)
+        if found is not TEXT or reader.raw.startswith(GZIP_MAGIC):
             return None
-        pieces = TEXT.read(iter([reader.held.raw]), reader.name, reader.options.encoding)
+        pieces = TEXT.read(iter([reader.raw]), reader.name, reader.options.encoding)
         texts.append(skip_preamble(b"".join(piece for piece, _ in pieces)))
     header, like = first_line(texts[0]), readers[0]
     if not header or b'"' in header or not all(text.startswith(header) for text in texts):

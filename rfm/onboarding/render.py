@@ -42,12 +42,12 @@ def render(report: Report, width: int = 80) -> Group:
     """Return a report to print: what counts, what is left out, what is unsure, then how the files are read."""
     parts: list[Any] = [_files(report), summary(report)]
     if report.lines:
-        parts += [_heading("Columns"), _indented(_columns(report, width))]
+        parts += _section("Columns", _columns(report, width))
     if report.trial:
-        parts += [_heading("Read as"), _indented(_formats(report))]
+        parts += _section("Read as", _formats(report))
     if report.offer and report.changes:
         text = Syntax(_fitting(report.offer, width - 2), "toml", theme="ansi_dark", background_color="default", word_wrap=True)
-        parts += [_heading("For rfm.toml"), _indented(text)]
+        parts += _section("For rfm.toml", text)
     return Group(*parts)
 
 
@@ -60,8 +60,8 @@ def summary(report: Report) -> Group:
     """Return what counts, what is left out, what is unsure, and the verdict."""
     counted = report.trial and report.trial.lines
     parts = [*_counted(report), *_left_out(report)] if counted else []
-    worth = [_indented(literal(one.said)) for one in report.findings if one.about == "worth"]
-    return Group(*parts, *_unsure(report), _heading("Verdict"), *worth, _indented(_verdict(report)))
+    worth = [literal(one.said) for one in report.findings if one.about == "worth"]
+    return Group(*parts, *_unsure(report), *_section("Verdict", *worth, _verdict(report)))
 
 
 def _verdict(report: Report) -> str:
@@ -74,8 +74,8 @@ def _verdict(report: Report) -> str:
     return f"[green]✓ Good {fits}:[/] no doubt above {limit} (0.5 % of the revenue)."
 
 
-def _heading(text: str) -> str:
-    return f"\n[bold]{text}[/]"
+def _section(heading: str, *parts: Any) -> list[Any]:
+    return [f"\n[bold]{heading}[/]", *map(_indented, parts)]
 
 
 def _indented(part: Any) -> Padding:
@@ -111,8 +111,7 @@ def _counted(report: Report) -> Iterator[Any]:
     grid.add_row("revenue", f"[bold]{_money(found.revenue, report.currency)}[/]{'  [green]as expected[/]' if expected else ''}")
     grid.add_row("days", f"[bold]{found.first_day}[/] to [bold]{found.last_day}[/]")
     grid.add_row("best customer", best)
-    yield _heading("What counts")
-    yield _indented(grid)
+    yield from _section("What counts", grid)
 
 
 def _left_out(report: Report) -> Iterator[Any]:
@@ -120,8 +119,8 @@ def _left_out(report: Report) -> Iterator[Any]:
     trial = report.trial
     assert trial
     dropped = f"{trial.lines - trial.kept:,} of them in quarantine" if trial.kept < trial.lines else "none in quarantine"
-    yield _heading("Left out, and why")
-    yield _indented(f"[dim]{trial.lines:,} lines arrived, {dropped}; {guests(trial):.0%} have no customer[/]")
+    arrived = f"{trial.lines:,} lines arrived, {dropped}; {guests(trial):.0%} have no customer"
+    yield from _section("Left out, and why", f"[dim]{arrived}[/]")
     grid = _grid("lines", "amount", "why", justify=("right", "right", "left"))
     for one in trial.left_out:
         codes = _codes(report) if one.step == "non_products" else ""
@@ -176,14 +175,13 @@ def _unsure(report: Report) -> Iterator[Any]:
     about = [one for one in report.findings if one.about != "worth" and one.weight != "ask"]
     doubts = [one for one in about if one.weight != "note" or one.amount is not None]
     if doubts or report.questions:
-        yield _heading("Unsure")
+        yield from _section("Unsure")
     for question in report.questions:
         yield _indented(asked(question, report.currency, whole=report.lines is None or report.sample.first.whole))
     if doubts:
         yield _indented(_findings(doubts, report.currency))
     if notes := [one for one in about if one not in doubts]:
-        yield _heading("Notes")
-        yield _indented(_findings(notes, report.currency))
+        yield from _section("Notes", _findings(notes, report.currency))
 
 
 def asked(question: Question, currency: str, whole: bool = True) -> Group:
