@@ -13,6 +13,7 @@ from pydantic import Field, field_validator, model_validator
 
 from rfm.dialect import Positive, Section, Share, compiles
 from rfm.errors import SettingsError, printable, unknown
+from rfm.words import languages
 
 VERSION = "0.1.0"
 # codecs of Python that are no encodings of files
@@ -233,10 +234,11 @@ class Archive(Section):
 
 
 class Shop(Section):
-    """Name and currency on the report: ``[shop]``."""
+    """Name, currency and language of the report: ``[shop]``."""
 
     name: str = Field("Online Retail", description="name of the shop on the report")
     currency: str = Field("£", description="currency sign, written before an amount", max_length=10)
+    language: str = Field("en", description="language of the report: en or de")
 
     @field_validator("name", "currency")
     @classmethod
@@ -244,6 +246,13 @@ class Shop(Section):
         if printable(text) != text:
             raise ValueError("must be one line without control characters")
         return text
+
+    @field_validator("language")
+    @classmethod
+    def _is_translated(cls, language: str) -> str:
+        if language not in (known := languages()):
+            raise ValueError(unknown("language", [language], known))
+        return language
 
     @field_validator("currency")
     @classmethod
