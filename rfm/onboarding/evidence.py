@@ -13,13 +13,12 @@ from rfm.config import Files, Shop
 from rfm.dialect import EXTRA_KEYS, FLAG, LANDING_COLUMNS, YES, Columns, Rules, plain_name
 from rfm.onboarding import identity, kinds, money
 from rfm.onboarding.columns import MONEY, Sure, is_no_product
-from rfm.onboarding.contradictions import credit_prefix, undone_flag
+from rfm.onboarding.contradictions import LETTERS, credit_prefix, undone_flag
 from rfm.onboarding.formats import CLOCK, SIGN_OF, date_of, shapes_of, sign_in, without_sign, zones
 from rfm.onboarding.money import Found, Lines, some, worth
 from rfm.onboarding.questions import CHOSEN, Doubt, Guess, Option, Question
 
 MOSTLY, MOST_LINES = 0.9, 0.99
-LETTERS = re.compile(r"^([A-Za-z]{1,4})(?=[-_]?[0-9])")
 NOT_CANCELLED = "no cancelled line was found"
 
 
@@ -58,7 +57,7 @@ def _prefix(lines: Lines) -> str:
     if marked := cancel_prefix(invoices, lines.negative):
         return marked
     numbers = set(invoices)
-    starts = {one: begins[1] for one in numbers if (begins := LETTERS.match(one))}
+    starts = {one: begins[0] for one in numbers if (begins := LETTERS.match(one))}
     for start, count in Counter(starts.values()).items():
         named = sum(one.removeprefix(start).lstrip("-_") in numbers for one, begins in starts.items() if begins == start)
         if count <= 0.3 * len(numbers) and named >= 0.5 * count:
@@ -68,7 +67,7 @@ def _prefix(lines: Lines) -> str:
 
 def cancel_prefix(invoices: Sequence[str], negative: Sequence[bool]) -> str:
     """Return the letters of invoices of which most are negative; empty if there are none, or most invoices have them."""
-    starts = [found[1] if (found := LETTERS.match(invoice)) else "" for invoice in invoices]
+    starts = [found[0] if (found := LETTERS.match(invoice)) else "" for invoice in invoices]
     lines, below = Counter(starts), Counter(start for start, back in zip(starts, negative, strict=True) if back)
     marks = [start for start in lines if start and below[start] >= MOSTLY * lines[start]]
     rest = sum(lines.values()) - sum(lines[mark] for mark in marks)
