@@ -19,7 +19,7 @@ from rfm.analysis.segments.profiles import medians_of
 from rfm.analysis.segments.rules import RISK, TIER_OF, plain_name
 from rfm.analysis.states import STATES
 from rfm.pipeline.stages import CLEAN, SEGMENT, TABLES_STAND
-from rfm.report import customers, pages_data
+from rfm.report import compare, customers, pages_data
 from rfm.report.render import RunTables, drawn, rows_of, slug
 
 MOST_MOVES = 3
@@ -132,7 +132,7 @@ def segments_page(tables: RunTables) -> dict[str, Any]:
     """Return the values of the segments page."""
     summary = tables.frame(contracts.SEGMENT_SUMMARY)
     if summary.empty:
-        return {"cards": [], "tiers": [], "differ": [], "found": [], "foretold": []}
+        return {"cards": [], "tiers": [], "differ": [], "found": [], "foretold": [], "compare": {}}
     states, held = tables.frame(contracts.CUSTOMER_STATES, UpdateDate=tables.day), _held(tables)
     cards = [
         {
@@ -156,6 +156,7 @@ def segments_page(tables: RunTables) -> dict[str, Any]:
     return {
         "cards": cards,
         "tiers": tiers,
+        "compare": compare.two_days(tables),
         "differ": _how_they_differ(tables, summary),
         "found": _how_they_were_found(tables),
         "foretold": [drawn(figures.reliability(curve), table=curve, columns=CURVE)] if len(curve) else [],

@@ -158,7 +158,7 @@ PAGE_FILTERS: dict[str, Callable[..., Any]] = {
 
 # ── template ────────────────────────────────────────────────────────────
 TEMPLATE = Path(__file__).parent / "templates"
-OWN = ("page.css", "draw.js", "filter.js", "customers.js")  # our assets
+OWN = ("page.css", "draw.js", "filter.js", "pick.js", "customers.js")  # our assets
 
 
 def render(template: str, values: Mapping[str, Any], filters: Mapping[str, Callable[..., Any]] | None = None) -> str:

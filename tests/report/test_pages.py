@@ -10,7 +10,9 @@ import re
 import shutil
 import zipfile
 from decimal import Decimal
+from itertools import combinations
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import deltalake
@@ -20,18 +22,20 @@ from bs4 import BeautifulSoup
 from typer.testing import CliRunner
 
 import rfm
+from rfm.analysis import movement
 from rfm.analysis.figures.style import TIER_COLOURS
+from rfm.analysis.segments.rules import SEGMENTS
 from rfm.cli.options import app
 from rfm.config import Publish
 from rfm.contracts import CAMPAIGN_RESULTS, TABLES
 from rfm.datasets.sample import make_sample
 from rfm.errors import InputError
 from rfm.pipeline.stages import STAGES
-from rfm.report import customers, pages_data, render, site
+from rfm.report import compare, customers, pages_data, render, site
 from rfm.report import pages as overview
 from rfm.report.pages import PAGES
 from rfm.report.publish import OWN, publish
-from rfm.report.render import TEMPLATE, RunTables, assets, rows_of
+from rfm.report.render import PAGE_FILTERS, TEMPLATE, RunTables, assets, rows_of
 from rfm.report.site import index_page
 from rfm.settings import Settings
 from tests.shop import run
@@ -143,6 +147,69 @@ def test_cards_hold_the_rows_of_the_summary(pages, tables):
     cards = pages["segments.html"].select(".cards > li")
     assert {card["data-segment"]: int(card["data-size"]) for card in cards} == summary["Customers"].astype(int).to_dict()
     assert all(summary["Cluster_Recommendation"][card["data-segment"]] in card.text for card in cards)
+
+
+def test_compared_segments_are_those_of_the_history(pages, tables):
+    page, history = pages["segments.html"], rfm.Lake(tables.settings.lake).frame("customer_rfm_kmeans_clustered_history")
+    data = data_of(page, "picks")
+    assert (data["days"], [*data["moves"]]) == ([str(day) for day in DAYS], ["0 1"])
+    then, now = (history[history["UpdateDate"] == day].set_index("CustomerID") for day in DAYS)
+    for found, day in zip(data["totals"], (then, now), strict=True):
+        sums = day.groupby("Cluster_Description")["Monetary"].agg(["size", "sum"])
+        told = {
+            data["names"][name]: (people, Decimal(cents) / 100) for name, people, cents in zip(*[iter(found)] * 3, strict=True)
+        }
+        assert told == {name: (people, money) for name, people, money in sums.itertuples()}
+    was = then["Cluster_Description"].reindex(now.index).fillna("")
+    wanted = now.groupby([was, now["Cluster_Description"]])["Monetary"].agg(["size", "sum"])
+    names = [*data["names"], ""]
+    ways = zip(*[iter(data["moves"]["0 1"])] * 4, strict=True)
+    moved = {(names[one], names[other]): (people, Decimal(cents) / 100) for one, other, people, cents in ways}
+    assert moved == {way: (people, money) for way, people, money in wanted.itertuples()}
+
+
+def test_compared_segments_can_be_read_before_any_script(pages, tables):
+    page, summary = pages["segments.html"], tables.frame("segment_summary").set_index("Cluster_Description")
+    lines = {
+        row.th.text: [cell.contents[0].split(" → ")[1] for cell in row("td")] for row in page.select("#compare-totals tbody tr")
+    }
+    money, share = PAGE_FILTERS["money"], PAGE_FILTERS["share"]
+    for name, row in summary.iterrows():
+        shown = [f"{row['Customers']:,}", share(row["CustomerShare"]), money(row["Revenue"], "£"), share(row["RevenueShare"])]
+        assert lines[name] == shown
+    assert lines["All customers"][0] == f"{summary['Customers'].sum():,}"
+    assert [option["value"] for option in page.select(".pick option")] == []
+    moves = tables.frame("segment_movement", UpdateDate=LAST, Days=1)
+    cells = [cell.contents[0].text for cell in page.select(".crossed td") if cell.contents]
+    assert sorted(cells) == sorted(f"{count:,}" for count in moves["Customers"])
+
+
+def test_compared_days_keep_the_page_small_after_years(monkeypatch):
+    days = [dt.date(2025, 10, 23) - dt.timedelta(days=back) for back in range(1500)]
+    rows = [(day, name, 100 + place, Decimal("1234567.89")) for day in reversed(days) for place, name in enumerate(SEGMENTS[:9])]
+    totals = pd.DataFrame(rows, columns=["UpdateDate", "Segment", "Customers", "Revenue"])
+    totals = totals.assign(CustomerShare=0.1, RevenueShare=0.1)
+    kept = movement.comparable(days, days[0])
+    ways = [
+        (*pair, was, now, 123, Decimal("1234567.89"))
+        for pair in combinations(kept, 2)
+        for was in SEGMENTS[:9]
+        for now in SEGMENTS[:5]
+    ]
+    moves = pd.DataFrame(ways, columns=["Since", "UpdateDate", "From_Segment", "To_Segment", "Customers", "Revenue"])
+    monkeypatch.setattr(compare.movement, "segment_totals", lambda *_: totals)
+    monkeypatch.setattr(compare.movement, "moves_between", lambda _: moves)
+    monkeypatch.setattr(compare, "_rows_of", lambda *_: None)
+    shown = compare.two_days(SimpleNamespace(read=lambda _: None, day=days[0]))
+    assert len(json.dumps(shown["data"], separators=(",", ":"))) < 300_000
+    assert (shown["data"]["days"][-1], shown["data"]["days"][0]) == (str(days[0]), str(days[-1]))
+    assert shown["then"] == str(days[30])
+    assert [way["from"] for way in shown["grid"]["rows"]] == [*SEGMENTS[:9]]
+
+
+def test_first_run_has_nothing_to_compare():
+    empty = pd.DataFrame(columns=["UpdateDate", "Cluster_Description", "Monetary"])
+    assert compare.two_days(SimpleNamespace(read=lambda _: empty, day=LAST)) == {}
 
 
 # ── states ─────────────────────────────────────────────────────────────────────────────────────────
@@ -462,7 +529,7 @@ def test_tiers_have_the_colours_of_the_figures():
 def test_pages_are_small_and_plotly_is_there_once(project):
     reports = Path(project[0].reports)
     own = sum(len(content) for name, (_, content) in assets().items() if "plotly" not in name)
-    assert own < 60_000
+    assert own < 70_000
     assert len(list(reports.rglob("plotly*"))) == 1
     assert max(path.stat().st_size for path in reports.rglob("*.html")) + own < 1_500_000
 
