@@ -43,6 +43,44 @@ def products(silver: Any, as_of: dt.date, *, stock_code_pattern: str = PATTERN) 
     return table[["StockCode", "Description", "Revenue", "Units", "GuestRevenue", "GuestUnits", "Lines"]]
 
 
+GROUP = ["Segment", "State"]
+FEWEST = 3  # customers of a group who bought a product: fewer say nothing about the others, and too much about themselves
+
+
+def products_by_group(
+    silver: Any, customers: pd.DataFrame, as_of: dt.date, *, stock_code_pattern: str = PATTERN, most: int = 20
+) -> pd.DataFrame:
+    """Return the products that brought most from the customers of each segment in each state, by falling revenue.
+
+    ``customers`` has columns of ``customer_states``; an empty Segment, or State, means all of them. Lift is the share of a
+    group's customers who bought a product, by the share of all customers who did. Products of fewer than `FEWEST` are left out.
+    """
+    names = products(silver, as_of, stock_code_pattern=stock_code_pattern).set_index("StockCode")["Description"]
+    lines = _sold(silver, as_of, stock_code_pattern).filter(~nw.col("CustomerID").is_null())
+    each = lines.with_columns(nw.col("StockCode").str.to_uppercase()).group_by("CustomerID", "StockCode")
+    bought = _collected(each.agg(nw.len().alias("Lines"), nw.col("Quantity").sum().alias("Units"), nw.col("TotalPrice").sum()))
+    rows = bought.merge(customers[["CustomerID", *GROUP]].astype(object), on="CustomerID").assign(Customers=1)
+    sums = ["Units", "Cents", "Customers"]
+    table = _with_margins(rows.groupby([*GROUP, "StockCode"], as_index=False)[sums].sum(), ["StockCode"])
+    sizes = _with_margins(customers.assign(GroupSize=1).groupby(GROUP, as_index=False)["GroupSize"].sum(), [])
+    table = table.merge(sizes, on=GROUP)
+    everybody = table[(table["Segment"] == "") & (table["State"] == "")].set_index("StockCode")["Customers"] / len(customers)
+    table = table[table["Customers"] >= FEWEST].sort_values([*GROUP, "Cents", "StockCode"], ascending=[True, True, False, True])
+    table = table.groupby(GROUP).head(most).reset_index(drop=True)
+    share = table["Customers"] / table["GroupSize"]
+    found = table.assign(Share=share, Lift=share / table["StockCode"].map(everybody), Revenue=table["Cents"])
+    found["Description"] = found["StockCode"].map(names)
+    order = [*GROUP, "GroupSize", "StockCode", "Description", "Units", "Revenue", "Customers", "Share", "Lift"]
+    return _with_money(found)[order]
+
+
+def _with_margins(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    """Return rows of each segment and state, and their sums over segments, over states and over both, under an empty name."""
+    margins = [rows.assign(**dict.fromkeys(over, "")) for over in (["State"], ["Segment"], GROUP)]
+    sums = [part.groupby([*GROUP, *by], as_index=False).sum() for part in margins]
+    return pd.concat([rows, *sums], ignore_index=True)
+
+
 def _usual_name(named: pd.DataFrame) -> pd.Series:
     """Return the most frequent description of each stock code."""
     lines = named.dropna(subset="Description").groupby(["StockCode", "Description"], as_index=False)["Lines"].sum()

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import datetime as dt
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from rfm.analysis import movement
+from rfm.analysis.formatting import escape_formulas
 from rfm.analysis.segments.rules import SEGMENTS
+from rfm.analysis.states import STATES
 from rfm.contracts import HISTORY
 from rfm.report.render import RunTables
 
@@ -102,3 +105,62 @@ def _packed(totals: pd.DataFrame, moves: pd.DataFrame, names: list[str], days: l
         cells = of_pair.setdefault(f"{at[then]} {at[now]}", [])
         cells += [place[source], place[target], customers, int(revenue.scaleb(2))]
     return {"names": names, "days": [day.isoformat() for day in days], "totals": [*of_day.values()], "moves": of_pair}
+
+
+# ── products of a segment and a state ───────────────────────────────────
+PRODUCTS = "products-by-segment.csv"  # of a run; it names no single customer
+FIRST_STATE = "at risk"  # what these used to buy is shown first
+LISTED = {  # of `sales.products_by_group`: heading in the file
+    "Segment": "Segment",
+    "State": "State",
+    "GroupSize": "Customers of the group",
+    "StockCode": "Code",
+    "Description": "Product",
+    "Units": "Pieces",
+    "Revenue": "Revenue",
+    "Customers": "Customers who bought it",
+    "Share": "Share of the group",
+    "Lift": "Lift against all customers",
+}
+
+
+def products_of_groups(tables: RunTables) -> dict[str, Any]:
+    """Return the products of each segment in each state, and those that are shown first; nothing for an older run."""
+    found = tables.products_by_group
+    if found.empty:
+        return {"chosen": {}}
+    segments = ["", *sorted({*found["Segment"]} - {""}, key=_place)]
+    states = ["", *(state for state in STATES if state in {*found["State"]})]
+    state = FIRST_STATE if FIRST_STATE in states else ""
+    codes = [*dict.fromkeys(found["StockCode"])]
+    names = found.drop_duplicates("StockCode")["Description"].tolist()
+    place, groups = {code: at for at, code in enumerate(codes)}, {}
+    for (segment, condition), rows in found.groupby(["Segment", "State"]):
+        numbers = [int(rows["GroupSize"].iloc[0])]
+        for row in rows.itertuples():
+            cents, lift = int(row.Revenue.scaleb(2)), round(100 * row.Lift)
+            numbers += [place[row.StockCode], row.Units, cents, row.Customers, lift]
+        groups[f"{segments.index(segment)} {states.index(condition)}"] = numbers
+    first = found[(found["Segment"] == "") & (found["State"] == state)]
+    return {
+        "chosen": {
+            "segments": segments[1:],
+            "states": states[1:],
+            "state": state,
+            "size": int(first["GroupSize"].iloc[0]),
+            "rows": first.assign(Revenue=first["Revenue"].astype(str)).to_dict("records"),
+            "data": {"products": [[*pair] for pair in zip(codes, names, strict=True)], "groups": groups},
+            "file": PRODUCTS,
+        }
+    }
+
+
+def write_products(tables: RunTables, folder: Path) -> None:
+    """Write the products of each segment in each state as a CSV file, safe in a spreadsheet; "all" stands for each of them."""
+    found = tables.products_by_group
+    if found.empty:
+        return
+    named = {name: found[name].replace("", "all") for name in ("Segment", "State")}
+    rows = found.assign(Revenue=found["Revenue"].astype(float), **named).round({"Share": 4, "Lift": 2})
+    safe = escape_formulas(rows[[*LISTED]]).rename(columns=LISTED)
+    safe.to_csv(folder / PRODUCTS, index=False, encoding="utf-8-sig", lineterminator="\r\n")

@@ -305,6 +305,7 @@ class Page(NamedTuple):
     build: Callable[[RunTables], dict[str, Any]]
     after: str = TABLES_STAND
     private: bool = True  # it shows single customers: published only if the shop opts in
+    late: Callable[[RunTables], dict[str, Any]] | None = None  # further values, which need the tables of the last stage
 
 
 PAGES = (
@@ -313,7 +314,7 @@ PAGES = (
     Page("customers.html", "Customers", "customers.html.j2", customers.customers_page),
     Page("movement.html", "Movement", "movement.html.j2", movement_page, after=SEGMENT.name, private=False),
     Page("campaigns.html", "Campaigns", "campaigns.html.j2", campaigns_page, private=False),
-    Page("trade.html", "Trade", "trade.html.j2", pages_data.trade_page, after=CLEAN.name, private=False),
+    Page("trade.html", "Trade", "trade.html.j2", pages_data.trade_page, CLEAN.name, False, compare.products_of_groups),
     Page("quality.html", "Quality", "quality.html.j2", pages_data.quality_page, after=CLEAN.name, private=False),
     Page("run.html", "Run", "run.html.j2", pages_data.lineage_page, after="", private=False),
 )

@@ -26,8 +26,8 @@ import pandas as pd
 from rfm.analysis import formatting, sales
 from rfm.analysis.figures.style import STATE_COLOURS, TIER_COLOURS
 from rfm.analysis.segments.rules import AT_RISK
-from rfm.config import Clusters, Rules
-from rfm.contracts import CLUSTERED, LEDGER, SILVER, TABLES
+from rfm.config import Clusters, Rules, States
+from rfm.contracts import CLUSTERED, CUSTOMER_STATES, LEDGER, SILVER, TABLES
 from rfm.errors import InputError, first_line
 from rfm.lake import Lake, open_lake
 from rfm.settings import Settings, is_catalog_name
@@ -238,6 +238,13 @@ class RunTables:
         """The orders up to the run date, by the rules of the run."""
         return sales.orders(self.read(SILVER), self.day, stock_code_pattern=self.rules.stock_code_pattern)
 
+    @cached_property
+    def products_by_group(self) -> pd.DataFrame:
+        """The products of each segment in each state, by the rules of the run; none for a run without states."""
+        states = self.frame(CUSTOMER_STATES, UpdateDate=self.day)
+        pattern = self.rules.stock_code_pattern
+        return sales.products_by_group(self.read(SILVER), states, self.day, stock_code_pattern=pattern)
+
     @property
     def rules(self) -> Rules:
         """The business rules of the run."""
@@ -247,6 +254,11 @@ class RunTables:
     def clusters(self) -> Clusters:
         """How the run clustered: a past day is drawn with the settings of that day."""
         return Clusters.model_validate(self.record.get("settings", {}).get("clusters") or self.settings.clusters.model_dump())
+
+    @property
+    def states(self) -> States:
+        """When the run called a customer new, cooling, at risk or lost."""
+        return States.model_validate(self.record.get("settings", {}).get("states") or self.settings.states.model_dump())
 
     def check_day(self) -> None:
         """Raise InputError if a catalog, which has only the newest version of a table, holds another day by now."""

@@ -291,6 +291,52 @@ def test_money_on_quality_ends_at_the_revenue_of_the_segments(tables):
     assert rows["In the segments"] == tables.frame("customer_rfm_gold")["Monetary"].sum()
 
 
+def test_products_of_each_group_are_those_of_the_sales(project, pages, tables):
+    lake = rfm.Lake(tables.settings.lake)
+    silver = lake.rows("retail_transactions_silver", until=LAST).to_pandas()
+    counted = silver["StockCode"].str.contains(tables.rules.stock_code_pattern) & ~silver["IsCancellation"]
+    lines = silver[counted & silver["CustomerID"].notna()].assign(Product=lambda rows: rows["StockCode"].str.upper())
+    states = lake.rows("customer_states").to_pandas()
+    chosen = data_of(pages["trade.html"], "picks")
+    forms = pages["trade.html"].select(".pick select")
+    segments, conditions = ([option.text if option.get("value") is None else "" for option in form("option")] for form in forms)
+    assert len(chosen["groups"]) > 6
+    bought = lines.groupby("Product")["CustomerID"].nunique()
+    for group, (size, *numbers) in chosen["groups"].items():
+        segment, state = (names[int(at)] for names, at in zip((segments, conditions), group.split(), strict=True))
+        own = states[(states["Segment"] == segment) | (segment == "")]
+        own = own[(own["State"] == state) | (state == "")]
+        sums = lines[lines["CustomerID"].isin(own["CustomerID"])].groupby("Product")
+        wanted = sums.agg(Units=("Quantity", "sum"), Money=("TotalPrice", "sum"), People=("CustomerID", "nunique"))
+        wanted = wanted[wanted["People"] >= 3].reset_index().sort_values(["Money", "Product"], ascending=[False, True]).head(20)
+        told = [(chosen["products"][row[0]][0], *row[1:]) for row in zip(*[iter(numbers)] * 5, strict=True)]
+        lift = wanted["People"] / len(own) / (wanted["Product"].map(bought) / len(states))
+        whole = zip(wanted["Product"], wanted["Units"], wanted["Money"] * 100, wanted["People"], strict=True)
+        assert (size, [row[:4] for row in told]) == (len(own), [*whole]), group
+        assert [row[4] for row in told] == pytest.approx(100 * lift, abs=0.51), group
+
+
+def test_list_of_products_is_that_of_the_page_and_safe(project, pages, tables):
+    path = Path(project[0].reports) / str(LAST) / pages["trade.html"].select_one("a[download]")["href"]
+    listed = pd.read_csv(path, dtype={"Code": str})
+    found = tables.products_by_group
+    assert listed["Code"].tolist() == found["StockCode"].tolist()
+    assert [Decimal(f"{value:.2f}") for value in listed["Revenue"]] == found["Revenue"].tolist()
+    assert listed["State"].tolist() == found["State"].replace("", "all").tolist()
+    nasty = pd.DataFrame([found.iloc[0]]).assign(Description=NASTY["formula"])
+    compare.write_products(SimpleNamespace(products_by_group=nasty), path.parent)
+    assert pd.read_csv(path)["Product"].tolist() == [f"'{NASTY['formula']}"]
+
+
+def test_products_can_be_read_before_any_script(pages, tables):
+    found = tables.products_by_group
+    state = pages["trade.html"].select_one(".pick")["data-state"]
+    first = found[(found["Segment"] == "") & (found["State"] == state)]
+    rows = [[cell.text for cell in row(["th", "td"])] for row in pages["trade.html"].select(".bought tbody tr")]
+    assert [row[1] for row in rows] == first["StockCode"].tolist()
+    assert [row[2] for row in rows] == [PAGE_FILTERS["money"](value, "£") for value in first["Revenue"]]
+
+
 def moves(*rows: tuple[str, str, int, str]) -> pd.DataFrame:
     """Return rows of ``segment_movement`` of a day: from, to, customers, revenue."""
     table = pd.DataFrame(rows, columns=["From_Segment", "To_Segment", "Customers", "Revenue"])
@@ -395,6 +441,20 @@ def test_history_of_a_customer_is_that_of_the_table(pages, tables):
             details["names"][name] for at, name, end in zip(spells[::2], spells[1::2], ends, strict=True) for _ in range(at, end)
         ]
         assert told == segments[id], id
+
+
+def test_states_of_a_customer_are_those_of_each_run(project, tables, monkeypatch):
+    monkeypatch.setattr(customers, "STEP", 1)
+    shown = customers.customers_page(tables)
+    data, details = shown["data"], shown["details"]
+    assert details["days"] == [str(day) for day in DAYS]
+    runs = [RunTables(project[0], record).frame("customer_states").set_index("CustomerID")["State"] for record in project[1]]
+    for id, spells in zip(data["id"], details["states"], strict=True):
+        begun = dict(zip(spells[::2], spells[1::2], strict=True))
+        told = [
+            data["states"][begun[max(first for first in begun if first <= at)]] if min(begun) <= at else None for at in (0, 1)
+        ]
+        assert told == [states.get(id) for states in runs], id
 
 
 def test_why_of_a_customer_is_put_together_again(pages, tables):
@@ -600,12 +660,22 @@ def test_report_without_a_run_says_so(tmp_path):
 
 def test_front_page_of_many_runs_stays_small_and_leads_to_each(project):
     listed = json.loads((Path(project[0].reports) / "runs.json").read_text())
-    many = [{**listed["runs"][0], "run_date": str(LAST - dt.timedelta(days=back))} for back in range(248)]
+    many = [{**listed["runs"][0], "run_date": str(LAST - dt.timedelta(days=back)), "customers": back} for back in range(1000)]
+    many[500]["customers"] = 9999
     text = index_page({**listed, "runs": many})
     page = BeautifulSoup(text, "html.parser")
-    assert len(text) < 400_000
+    assert len(text) < 160_000
     assert {link["href"] for link in page.select(".month a")} == {f"{run['run_date']}/index.html" for run in many}
-    assert len(page.select(".trends li")) >= 3
+    assert len(page.select(".months")[0].select(".month")) == 12
+    assert [fold.summary.text for fold in page.select("details:has(.month)")] == ["Earlier days of 2024", "Earlier days of 2023"]
+    rows = [cell.a["href"][:10] for cell in page.select(".runs tbody th")]
+    assert rows[:30] == [run["run_date"] for run in many[:30]]
+    assert rows[30:33] == ["2025-09-23", "2025-08-31", "2025-07-31"]
+    assert "The newest runs, and the last of each month before" in page.text
+    trends = [trend.path["d"].count("L") for trend in page.select(".trends li")]
+    assert len(trends) >= 3
+    assert max(trends) <= 122
+    assert page.select_one(".trends path")["d"].count(",4.0") == 1, "the peak is lost"
 
 
 def test_days_computed_without_a_report_are_drawn_but_not_linked(project):

@@ -6,6 +6,7 @@
     all: "All customers", came: "New customer", gone: "No longer counted", same: "unchanged", points: "{n} points",
     moved: "{moved} moved to another segment, {stayed} stayed, {came} are new",
     missing: "There is no run of {day}; choose two of the {days} days in the lists.",
+    segments: "All segments", states: "all states", group: "{n} customers",
     far: "Who moved is in this page for days with ✓ only. The nearest two:",
   };
   const $ = (selector) => document.querySelector(selector);
@@ -113,7 +114,30 @@
     };
   }
 
-  const show = { days }[form.dataset.of]();
+  // ── products of a segment and a state ──
+  function groups() {
+    const { segment, state } = form.elements;
+    const choose = (select, value) => { select.value = value; if (select.selectedIndex < 0) select.value = ""; };
+    const first = form.dataset.state;
+    const line = ([product, pieces, cents, people, lift], size) => {
+      const [code, name] = data.products[product];
+      return row(name, [make("td", {}, code), ...[money(cents), count(pieces), count(people), share(people / size), one.format(lift / 100)].map((text) => cell(text))]);
+    };
+    return function show() {
+      const asked = address();
+      choose(segment, asked.get("segment") || "");
+      choose(state, asked.get("state") ?? (asked.has("segment") ? "" : first));
+      const [size = 0, ...rows] = data.groups[`${segment.selectedIndex} ${state.selectedIndex}`] || [];
+      const table = $(".bought");
+      table.tBodies[0].replaceChildren(...inTurn(rows, 5).map((numbers) => line(numbers, size)));
+      table.caption.textContent = `${segment.value || TEXT.segments}, ${state.value || TEXT.states}`;
+      said.textContent = size ? fill(TEXT.group, { n: count(size) }) : "";
+      table.parentElement.hidden = !rows.length;
+      $("#bought-note").hidden = rows.length > 0;
+    };
+  }
+
+  const show = { days, groups }[form.dataset.of]();
   function keep() {
     history.replaceState(null, "", hash(Object.fromEntries(new FormData(form))));
     show();
