@@ -6,10 +6,13 @@ Silver is filtered as for gold, so the customers' revenue equals that of the seg
 from __future__ import annotations
 
 import datetime as dt
+import math
+from collections.abc import Sequence
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, Literal, NamedTuple
 
 import narwhals as nw
+import numpy as np
 import pandas as pd
 
 from rfm.config import Rules
@@ -59,26 +62,39 @@ def products_by_group(
     lines = _sold(silver, as_of, stock_code_pattern).filter(~nw.col("CustomerID").is_null())
     each = lines.with_columns(nw.col("StockCode").str.to_uppercase()).group_by("CustomerID", "StockCode")
     bought = _collected(each.agg(nw.len().alias("Lines"), nw.col("Quantity").sum().alias("Units"), nw.col("TotalPrice").sum()))
-    rows = bought.merge(customers[["CustomerID", *GROUP]].astype(object), on="CustomerID").assign(Customers=1)
-    sums = ["Units", "Cents", "Customers"]
-    table = _with_margins(rows.groupby([*GROUP, "StockCode"], as_index=False)[sums].sum(), ["StockCode"])
-    sizes = _with_margins(customers.assign(GroupSize=1).groupby(GROUP, as_index=False)["GroupSize"].sum(), [])
-    table = table.merge(sizes, on=GROUP)
-    everybody = table[(table["Segment"] == "") & (table["State"] == "")].set_index("StockCode")["Customers"] / len(customers)
-    table = table[table["Customers"] >= FEWEST].sort_values([*GROUP, "Cents", "StockCode"], ascending=[True, True, False, True])
-    table = table.groupby(GROUP).head(most).reset_index(drop=True)
-    share = table["Customers"] / table["GroupSize"]
-    found = table.assign(Share=share, Lift=share / table["StockCode"].map(everybody), Revenue=table["Cents"])
-    found["Description"] = found["StockCode"].map(names)
-    order = [*GROUP, "GroupSize", "StockCode", "Description", "Units", "Revenue", "Customers", "Share", "Lift"]
-    return _with_money(found)[order]
+    who = pd.Index(customers["CustomerID"].astype(object)).get_indexer(bought["CustomerID"])
+    bought, who = bought[who >= 0], who[who >= 0]
+    groups = [pd.factorize(customers[name].to_numpy(object), sort=True) for name in GROUP]
+    product, products_of = pd.factorize(bought["StockCode"].to_numpy(object), sort=True)
+    shape = tuple(len(found) for _, found in groups)
+    cell, sizes = (groups[0][0][who], groups[1][0][who], product), _summed([codes for codes, _ in groups], shape)
+    sums = {name: _summed(cell, (*shape, len(products_of)), bought[name]) for name in ("Units", "Cents")}
+    people = _summed(cell, (*shape, len(products_of)))
+    at = np.nonzero(people >= FEWEST)
+    names_of = [np.array([*found, ""], object) for _, found in groups]
+    table = pd.DataFrame({name: own[at[side]] for side, (name, own) in enumerate(zip(GROUP, names_of, strict=True))})
+    share = people[at] / sizes[at[:2]]
+    found = table.assign(
+        GroupSize=sizes[at[:2]],
+        StockCode=products_of[at[2]],
+        Description=pd.Series(products_of[at[2]]).map(names),
+        Units=sums["Units"][at],
+        Revenue=sums["Cents"][at],
+        Customers=people[at],
+        Share=share,
+        Lift=share / (people[-1, -1, at[2]] / len(customers)),
+    )
+    found = found.sort_values([*GROUP, "Revenue", "StockCode"], ascending=[True, True, False, True])
+    return _with_money(found.groupby(GROUP).head(most).reset_index(drop=True))
 
 
-def _with_margins(rows: pd.DataFrame, by: list[str]) -> pd.DataFrame:
-    """Return rows of each segment and state, and their sums over segments, over states and over both, under an empty name."""
-    margins = [rows.assign(**dict.fromkeys(over, "")) for over in (["State"], ["Segment"], GROUP)]
-    sums = [part.groupby([*GROUP, *by], as_index=False).sum() for part in margins]
-    return pd.concat([rows, *sums], ignore_index=True)
+def _summed(codes: Sequence[Any], shape: tuple[int, ...], values: Any = None) -> Any:
+    """Return counts, or sums of whole numbers, by segment and state, with those of all in the last place of both."""
+    weights = None if values is None else values.to_numpy(float)
+    found = np.bincount(np.ravel_multi_index(tuple(codes), shape), weights, math.prod(shape)).astype("int64").reshape(shape)
+    for side in (0, 1):
+        found = np.concatenate([found, found.sum(axis=side, keepdims=True)], axis=side)
+    return found
 
 
 def _usual_name(named: pd.DataFrame) -> pd.Series:

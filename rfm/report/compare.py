@@ -28,7 +28,7 @@ def two_days(tables: RunTables) -> dict[str, Any]:
     days = sorted({*totals["UpdateDate"]})
     if len(days) < 2:
         return {}
-    kept = movement.comparable(days, tables.day)
+    kept = movement.comparable(days, days[-1])
     moves = _newest(movement.moves_between(_rows_of(tables, kept)), MOST_MOVES)
     periods = movement.since(days[:-1], days[-1])
     then = periods[max(periods)] if periods else kept[0]
@@ -63,6 +63,9 @@ def _place(segment: str) -> tuple[int, str]:
     return (SEGMENTS.index(segment) if segment in SEGMENTS else len(SEGMENTS)), segment
 
 
+WAYS = ("then", "now")
+
+
 def _changes(totals: pd.DataFrame, names: list[str], *days: dt.date) -> list[dict[str, Any]]:
     """Return each segment with its numbers of two run dates, and all customers together."""
     nobody = {"Customers": 0, "CustomerShare": 0.0, "Revenue": Decimal(0), "RevenueShare": 0.0}
@@ -76,9 +79,6 @@ def _changes(totals: pd.DataFrame, names: list[str], *days: dt.date) -> list[dic
         }
         for name, pair in [*rows, ("", every)]
     ]
-
-
-WAYS = ("then", "now")
 
 
 def _plain(value: Any) -> Any:
@@ -148,7 +148,7 @@ def products_of_groups(tables: RunTables) -> dict[str, Any]:
             "states": states[1:],
             "state": state,
             "size": int(first["GroupSize"].iloc[0]),
-            "rows": first.assign(Revenue=first["Revenue"].astype(str)).to_dict("records"),
+            "rows": first.assign(Revenue=first["Revenue"].astype(str), Lift=first["Lift"].round(2)).to_dict("records"),
             "data": {"products": [[*pair] for pair in zip(codes, names, strict=True)], "groups": groups},
             "file": PRODUCTS,
         }

@@ -170,7 +170,7 @@ def test_segment_filter_shows_its_rows_and_is_in_the_address(built, visit):
     tab.select_option("select[name=tier]", tier)
     for each in (tab, visit(tab.url).tab):
         assert set(each.locator(".cards > li:visible h3").all_inner_texts()) == set(wanted["Cluster_Description"])
-        assert f"{wanted['Customers'].sum():,} customers" in each.locator(".filters output").inner_text()
+        assert f"{wanted['Customers'].sum():,} customers" in each.locator(".filters output").first.inner_text()
     tab.click("text=Show all")
     tab.wait_for_function(f"() => document.querySelectorAll('.cards > li:not([hidden])').length == {len(summary)}")
 

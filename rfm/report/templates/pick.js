@@ -13,10 +13,9 @@
   const form = $(".pick"), store = $("#picks"), said = form.querySelector("output");
   const data = JSON.parse(store.textContent), { currency } = store.dataset;
   const language = document.documentElement.lang === "en" ? "en-GB" : document.documentElement.lang;
-  const whole = new Intl.NumberFormat(language, { maximumFractionDigits: 0 });
-  const exact = new Intl.NumberFormat(language, { minimumFractionDigits: 2, maximumFractionDigits: 2 });
-  const percent = (digits) => new Intl.NumberFormat(language, { minimumFractionDigits: digits, maximumFractionDigits: digits, style: "percent" });
-  const one = new Intl.NumberFormat(language, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
+  const round = (least, most, more) => new Intl.NumberFormat(language, { minimumFractionDigits: least, maximumFractionDigits: most, roundingMode: "halfEven", ...more });
+  const whole = round(0, 0), exact = round(2, 2), few = round(0, 1), one = round(1, 1); // they round as Python does
+  const percent = [0, 1].map((digits) => round(digits, digits, { style: "percent" }));
   const dates = new Intl.DateTimeFormat(language, { day: "numeric", month: "long", year: "numeric", timeZone: "UTC" });
   const months = new Intl.DateTimeFormat(language, { month: "long", year: "numeric", timeZone: "UTC" });
 
@@ -24,7 +23,7 @@
   const date = (iso, form = dates) => form.format(Date.parse(`${iso}T00:00:00Z`));
   const count = (value) => whole.format(value);
   const money = (cents) => `${cents < 0 ? "−" : ""}${currency}${(Math.abs(cents) < 100000 ? exact : whole).format(Math.abs(cents) / 100)}`;
-  const share = (value) => percent(value > 0 && value < 0.0995 ? 1 : 0).format(value).replace(/[.,]0(?=\D*%)/, "");
+  const share = (value) => percent[value > 0 && value < 0.0995 ? 1 : 0].format(value).replace(/[.,]0(?=\D*%)/, "");
   const points = (value) => fill(TEXT.points, { n: one.format(100 * value) });
 
   function make(name, attributes = {}, ...inside) {
@@ -121,7 +120,7 @@
     const first = form.dataset.state;
     const line = ([product, pieces, cents, people, lift], size) => {
       const [code, name] = data.products[product];
-      return row(name, [make("td", {}, code), ...[money(cents), count(pieces), count(people), share(people / size), one.format(lift / 100)].map((text) => cell(text))]);
+      return row(name, [make("td", {}, code), ...[money(cents), count(pieces), count(people), share(people / size), few.format(lift / 100)].map((text) => cell(text))]);
     };
     return function show() {
       const asked = address();
