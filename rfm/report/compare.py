@@ -6,6 +6,7 @@ A script draws the choice; without it, the page shows the one that is built here
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from rfm.analysis.segments.rules import SEGMENTS
 from rfm.analysis.states import STATES
 from rfm.contracts import HISTORY
 from rfm.report.render import RunTables
+from rfm.words import tell
 
 MOST_TOTALS, MOST_MOVES = 8000, 7000  # rows in the page, 20 bytes each: a segment on a day, a move between two; the newest
 
@@ -104,7 +106,13 @@ def _packed(totals: pd.DataFrame, moves: pd.DataFrame, names: list[str], days: l
     for then, now, source, target, customers, revenue in moves.itertuples(index=False):
         cells = of_pair.setdefault(f"{at[then]} {at[now]}", [])
         cells += [place[source], place[target], customers, int(revenue.scaleb(2))]
-    return {"names": names, "days": [day.isoformat() for day in days], "totals": [*of_day.values()], "moves": of_pair}
+    shown = [day.isoformat() for day in days]
+    return {"names": names, "told": _told(names), "days": shown, "totals": [*of_day.values()], "moves": of_pair}
+
+
+def _told(names: Iterable[str]) -> dict[str, str]:
+    """Return what the page calls segments and states, where it is not what the tables call them."""
+    return {name: told for name in names if (told := tell(name)) != name}
 
 
 # ── products of a segment and a state ───────────────────────────────────
@@ -149,7 +157,8 @@ def products_of_groups(tables: RunTables) -> dict[str, Any]:
             "state": state,
             "size": int(first["GroupSize"].iloc[0]),
             "rows": first.assign(Revenue=first["Revenue"].astype(str), Lift=first["Lift"].round(2)).to_dict("records"),
-            "data": {"products": [[*pair] for pair in zip(codes, names, strict=True)], "groups": groups},
+            "data": {"products": [[*pair] for pair in zip(codes, names, strict=True)], "groups": groups}
+            | {"told": _told([*segments, *states])},
             "file": PRODUCTS,
         }
     }

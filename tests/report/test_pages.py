@@ -33,9 +33,10 @@ from rfm.errors import InputError
 from rfm.pipeline.stages import STAGES
 from rfm.report import compare, customers, pages_data, render, site
 from rfm.report import pages as overview
+from rfm.report.filters import PAGE_FILTERS
 from rfm.report.pages import PAGES
 from rfm.report.publish import OWN, publish
-from rfm.report.render import PAGE_FILTERS, TEMPLATE, RunTables, assets, rows_of
+from rfm.report.render import TEMPLATE, RunTables, assets, rows_of
 from rfm.report.site import index_page
 from rfm.settings import Settings
 from tests.shop import run
@@ -299,7 +300,7 @@ def test_products_of_each_group_are_those_of_the_sales(project, pages, tables):
     states = lake.rows("customer_states").to_pandas()
     chosen = data_of(pages["trade.html"], "picks")
     forms = pages["trade.html"].select(".pick select")
-    segments, conditions = ([option.text if option.get("value") is None else "" for option in form("option")] for form in forms)
+    segments, conditions = ([option["value"] for option in form("option")] for form in forms)
     assert len(chosen["groups"]) > 6
     bought = lines.groupby("Product")["CustomerID"].nunique()
     for group, (size, *numbers) in chosen["groups"].items():

@@ -2,29 +2,20 @@
 // address, beside that of the page's other form, so it can be sent to somebody.
 (() => {
   "use strict";
-  const TEXT = {
-    all: "All customers", came: "New customer", gone: "No longer counted", same: "unchanged", points: "{n} points",
-    moved: "{moved} moved to another segment, {stayed} stayed, {came} are new",
-    missing: "There is no run of {day}; choose two of the {days} days in the lists.",
-    segments: "All segments", states: "all states", group: "{n} customers",
-    far: "Who moved is in this page for days with ✓ only. The nearest two:",
-  };
   const $ = (selector) => document.querySelector(selector);
   const form = $(".pick"), store = $("#picks"), said = form.querySelector("output");
   const data = JSON.parse(store.textContent), { currency } = store.dataset;
-  const language = document.documentElement.lang === "en" ? "en-GB" : document.documentElement.lang;
-  const round = (least, most, more) => new Intl.NumberFormat(language, { minimumFractionDigits: least, maximumFractionDigits: most, roundingMode: "halfEven", ...more });
+  const round = (least, most) => new Intl.NumberFormat(say("locale"), { minimumFractionDigits: least, maximumFractionDigits: most, roundingMode: "halfEven" });
   const whole = round(0, 0), exact = round(2, 2), few = round(0, 1), one = round(1, 1); // they round as Python does
-  const percent = [0, 1].map((digits) => round(digits, digits, { style: "percent" }));
-  const dates = new Intl.DateTimeFormat(language, { day: "numeric", month: "long", year: "numeric", timeZone: "UTC" });
-  const months = new Intl.DateTimeFormat(language, { month: "long", year: "numeric", timeZone: "UTC" });
+  const dates = new Intl.DateTimeFormat(say("locale"), { day: "numeric", month: "long", year: "numeric", timeZone: "UTC" });
+  const months = new Intl.DateTimeFormat(say("locale"), { month: "long", year: "numeric", timeZone: "UTC" });
 
-  const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
   const date = (iso, form = dates) => form.format(Date.parse(`${iso}T00:00:00Z`));
   const count = (value) => whole.format(value);
-  const money = (cents) => `${cents < 0 ? "−" : ""}${currency}${(Math.abs(cents) < 100000 ? exact : whole).format(Math.abs(cents) / 100)}`;
-  const share = (value) => percent[value > 0 && value < 0.0995 ? 1 : 0].format(value).replace(/[.,]0(?=\D*%)/, "");
-  const points = (value) => fill(TEXT.points, { n: one.format(100 * value) });
+  const money = (cents) => `${cents < 0 ? "−" : ""}${say("money", { amount: (Math.abs(cents) < 100000 ? exact : whole).format(Math.abs(cents) / 100), sign: currency })}`;
+  const share = (value) => say("percent", { number: (value > 0 && value < 0.0995 ? few : whole).format(100 * value) });
+  const points = (value) => say("points", { n: one.format(100 * value) });
+  const told = (name) => data.told[name] ?? name; // segments and states are English in the data and in addresses
 
   function make(name, attributes = {}, ...inside) {
     const element = document.createElement(name);
@@ -45,7 +36,7 @@
   // ── two days ──
   function change(then, now, form) {
     const moved = now - then, text = form(Math.abs(moved));
-    return moved && /[1-9]/.test(text) ? `${moved > 0 ? "▲ +" : "▼ −"}${text}` : TEXT.same;
+    return moved && /[1-9]/.test(text) ? `${moved > 0 ? "▲ +" : "▼ −"}${text}` : say("unchanged");
   }
   const inTurn = (list, size) => Array.from({ length: list.length / size }, (_, at) => list.slice(size * at, size * (at + 1)));
 
@@ -58,8 +49,8 @@
       return [cell(`${form(was[part])} → ${form(is[part])}`, change(was[part], is[part], form)),
         cell(parts.map(share).join(" → "), change(...parts, points))];
     }));
-    const there = data.names.flatMap((name, at) => before.has(at) || after.has(at) ? [line(name, before.get(at) || none, after.get(at) || none)] : []);
-    $("#compare-totals tbody").replaceChildren(...there, line(TEXT.all, old, fresh));
+    const there = data.names.flatMap((name, at) => before.has(at) || after.has(at) ? [line(told(name), before.get(at) || none, after.get(at) || none)] : []);
+    $("#compare-totals tbody").replaceChildren(...there, line(say("allCustomers"), old, fresh));
     $("#compare-totals caption").textContent = `${date(data.days[then])} → ${date(data.days[now])}`;
   }
 
@@ -69,14 +60,14 @@
     const side = (at) => [...data.names.keys(), none].filter((name) => found.some((way) => way[at] === name));
     const [rows, columns] = [side(0), side(1)], table = $(".crossed");
     const was = table.tHead.rows[0].cells[0];
-    table.tHead.rows[0].replaceChildren(was, ...columns.map((to) => make("th", { scope: "col", class: "num" }, data.names[to] ?? TEXT.gone)));
-    table.tBodies[0].replaceChildren(...rows.map((from) => row(data.names[from] ?? TEXT.came, columns.map((to) => {
+    table.tHead.rows[0].replaceChildren(was, ...columns.map((to) => make("th", { scope: "col", class: "num" }, to === none ? say("gone") : told(data.names[to]))));
+    table.tBodies[0].replaceChildren(...rows.map((from) => row(from === none ? say("newCustomer") : told(data.names[from]), columns.map((to) => {
       const [people, cents] = ways.get(`${from} ${to}`) || [];
       return people ? cell(count(people), money(cents), from === to ? " stay" : "") : cell("");
     }))));
     $("#compare-moves").hidden = !found.length;
     const people = (test) => count(found.reduce((all, [from, to, number]) => all + (test(from, to) ? number : 0), 0));
-    said.textContent = found.length ? fill(TEXT.moved, { stayed: people((from, to) => from === to),
+    said.textContent = found.length ? say("moved", { stayed: people((from, to) => from === to),
       came: people((from) => from === none), moved: people((from, to) => from !== to && from !== none && to !== none) }) : "";
     return found.length;
   }
@@ -105,10 +96,10 @@
       totals(...pair);
       const moved = moves(...pair);
       note.hidden = !strange && (moved || then === now);
-      if (strange) note.textContent = fill(TEXT.missing, { day: strange, days: count(data.days.length) });
+      if (strange) note.textContent = say("noRun", { day: strange, days: count(data.days.length) });
       else if (!note.hidden) {
         const [one, other] = nearest(pair).map((at) => data.days[at]);
-        note.replaceChildren(TEXT.far, " ", make("a", { href: hash({ then: one, now: other }) }, `${date(one)} → ${date(other)}`));
+        note.replaceChildren(say("tooFar"), " ", make("a", { href: hash({ then: one, now: other }) }, `${date(one)} → ${date(other)}`));
       }
     };
   }
@@ -129,8 +120,8 @@
       const [size = 0, ...rows] = data.groups[`${segment.selectedIndex} ${state.selectedIndex}`] || [];
       const table = $(".bought");
       table.tBodies[0].replaceChildren(...inTurn(rows, 5).map((numbers) => line(numbers, size)));
-      table.caption.textContent = `${segment.value || TEXT.segments}, ${state.value || TEXT.states}`;
-      said.textContent = size ? fill(TEXT.group, { n: count(size) }) : "";
+      table.caption.textContent = `${told(segment.value) || say("everySegment")}, ${told(state.value) || say("everyState")}`;
+      said.textContent = size ? say("customers", { count: size, n: count(size) }) : "";
       table.parentElement.hidden = !rows.length;
       $("#bought-note").hidden = rows.length > 0;
     };
