@@ -253,7 +253,7 @@ def test_the_script_compares_the_two_days_as_the_page_does(built, visit):
     assert f"{stayed:,} stayed" in drawn.tab.locator(".pick output").inner_text()
 
 
-def test_two_days_are_chosen_by_keyboard_and_stand_in_the_address(built, visit):
+def test_two_days_are_chosen_by_keyboard_and_in_the_address(built, visit):
     tab, errors, _ = visit(built.address("segments.html"), 360)
     day = str(built.tables.day)
     tab.select_option("select[name=tier]", index=1)
@@ -289,7 +289,7 @@ def test_a_day_without_a_run_or_without_moves_is_said(built, visit):
     far.unlink()
 
 
-def test_products_of_a_group_are_chosen_and_stand_in_the_address(built, visit):
+def test_products_of_a_group_are_chosen_and_in_the_address(built, visit):
     found = built.tables.products_by_group
     chosen = found[(found["Segment"] != "") & (found["State"] != "")].iloc[0]
     own = found[(found["Segment"] == chosen["Segment"]) & (found["State"] == chosen["State"])]
