@@ -20,7 +20,7 @@ from rfm.analysis.segments.profiles import medians_of
 from rfm.analysis.segments.rules import RISK, TIER_OF, plain_name
 from rfm.analysis.states import STATES
 from rfm.pipeline.stages import CLEAN, SEGMENT, TABLES_STAND
-from rfm.report import compare, customers, pages_data
+from rfm.report import compare, customers, guide, pages_data
 from rfm.report.filters import slug
 from rfm.report.render import RunTables, drawn, rows_of
 from rfm.words import N_, _, ngettext
@@ -349,5 +349,6 @@ PAGES = (
     Page("trade.html", N_("Trade"), "trade.html.j2", pages_data.trade_page, CLEAN.name, False, compare.products_of_groups),
     Page("quality.html", N_("Quality"), "quality.html.j2", pages_data.quality_page, after=CLEAN.name, private=False),
     Page("run.html", N_("Run"), "run.html.j2", pages_data.lineage_page, after="", private=False),
+    Page(guide.FILE, N_("How to read this"), "guide.html.j2", guide.guide_page, after="", private=False),
 )
 BRIEF = ("brief.pdf", "brief.html")  # of a run, see `rfm.report.brief`; they name no single customer

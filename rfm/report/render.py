@@ -31,6 +31,7 @@ from rfm.contracts import CLUSTERED, CUSTOMER_STATES, LEDGER, SILVER, TABLES
 from rfm.errors import InputError, first_line
 from rfm.lake import Lake, open_lake
 from rfm.report.filters import PAGE_FILTERS, slug, words_of_scripts
+from rfm.report.guide import FILE, HEADINGS
 from rfm.settings import Settings, is_catalog_name
 from rfm.words import _
 
@@ -43,7 +44,8 @@ def render(template: str, values: Mapping[str, Any], filters: Mapping[str, Calla
     """Return a page, with everything escaped but markup that a filter has made safe."""
     environment = _environment()
     environment.filters.update(filters or {})
-    return environment.get_template(template).render({**values, "language": words.language(), "said": words_of_scripts()})
+    own = {"language": words.language(), "said": words_of_scripts(), "guide": FILE}
+    return environment.get_template(template).render({**values, **own})
 
 
 @cache
@@ -235,7 +237,7 @@ def rows_of(frame: Any, columns: Mapping[str, tuple[str, str]] | None = None) ->
     shown = frame[list(columns)].head(MOST_ROWS).astype(object)
     rows = shown.where(shown.notna(), None).to_numpy().tolist()
     return {
-        "head": [(_(heading), form) for heading, form in columns.values()],
+        "head": [(_(heading), form, HEADINGS.get(heading, "")) for heading, form in columns.values()],
         "rows": [[_plain(value) for value in row] for row in rows],
         "more": len(frame) - len(shown),
     }
