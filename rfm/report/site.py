@@ -14,10 +14,10 @@ from rfm.config import Publish, Shop
 from rfm.contracts import DAILY_COUNTS, LEDGER
 from rfm.errors import InputError
 from rfm.landing.files import write_file
-from rfm.pipeline.stages import TABLES_STAND
+from rfm.pipeline.stages import SEGMENT, TABLES_STAND
 from rfm.report import customers, notebooks
 from rfm.report.notebooks import FOLDER, convert_notebooks
-from rfm.report.pages import PAGES, PRIVATE, Page
+from rfm.report.pages import PAGES, PRIVATE, Page, segment_figures
 from rfm.report.publish import open_site, publishable_files, published_record, reaching_site, read_runs, run_date_of
 from rfm.report.render import RunTables, assets, links, render
 from rfm.settings import Settings
@@ -100,10 +100,15 @@ def _trend(runs: list[Mapping[str, Any]], name: str, title: str, form: str) -> d
 
 
 # ── site of a run ────────────────────────────────────────────────────────────
-def parts_after(settings: Settings, work: Path, record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the parts of a site whose tables the newest stage of a record has completed, for `build`."""
-    stage, tables = record["stages"][-1]["name"], RunTables(settings, record)
+def parts_after(settings: Settings, work: Path, record: Mapping[str, Any], kept: dict[Any, Any]) -> dict[str, Any]:
+    """Return the parts of a site whose tables the newest stage of a record has completed, for `build`.
+
+    ``kept`` holds what one part reads or draws and a later one shows too.
+    """
+    stage, tables = record["stages"][-1]["name"], RunTables(settings, record, kept)
     found: dict[str, Any] = {page.file: page.build(tables) for page in PAGES if page.after == stage}
+    if stage == SEGMENT.name:
+        segment_figures(tables)  # kept for its page, which also waits for the states
     if stage == TABLES_STAND:
         export(tables, work)
         found[customers.FOLDER] = True
@@ -126,14 +131,20 @@ PARTS = (  # files of a work folder, and their folder in that of the day
 FIGURES = "figures.json"  # in the work folder: the figures of the run for the front page
 
 
-def build(settings: Settings, work: Path, record: Mapping[str, Any], parts: Mapping[str, Any] | None = None) -> list[Path]:
+def build(
+    settings: Settings,
+    work: Path,
+    record: Mapping[str, Any],
+    parts: Mapping[str, Any] | None = None,
+    kept: dict[Any, Any] | None = None,
+) -> list[Path]:
     """Write the pages of a run, its executed notebooks as pages, and its downloads into its work folder.
 
     The same run gives the same bytes on any later day. Pages expect their assets in ``../assets``, where `publish` puts them.
     """
     from rfm.report.brief import brief_of, write_brief  # here, because matplotlib's PDF takes half a second to import
 
-    tables = RunTables(settings, record)
+    tables = RunTables(settings, record, {} if kept is None else kept)
     given = _about(record) | {"menu": PAGES, "fresh": freshness(tables)}
     done = parts or {}
     convert_notebooks(work, given, record, done)
