@@ -28,7 +28,8 @@ BASE = {  # a module that all rooms may import: what it imports of rfm itself
     "schema": {"schema.lines"},
     "contracts": {"errors", "schema"},
     "dialect": set(),
-    "config": {"dialect", "errors"},
+    "words": set(),
+    "config": {"dialect", "errors", "words"},
     "settings": {"config", "errors"},
 }
 ROOMS = {  # a folder: the folders it may import, besides the base modules; a module stands for itself alone
@@ -51,7 +52,7 @@ ROAD = {  # a part of `analysis`: its neighbours along the road of the data
     "sales": set(),
     "clustering": {"metrics", "outliers"},
     "segments": {"clustering", "formatting", "outliers"},
-    "movement": {"clustering", "metrics", "segments"},
+    "movement": {"clustering", "formatting", "metrics", "segments"},
     "states": {"forecast", "formatting", "segments"},
     "quality": {"formatting"},
     "backtest": {"formatting"},
@@ -69,6 +70,7 @@ OWNERS = {  # library: the modules or folders that import it, and nobody else
     "bleach": {"report.notebooks"},
     "bs4": {"report.notebooks"},
     "jinja2": {"report.render"},
+    "babel": {"words"},
     "xlsxwriter": {"report.customers"},
     "ipykernel": {"pipeline.warm"},
     "jupyter_client": {"pipeline.kernels"},

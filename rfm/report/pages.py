@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from rfm import contracts
+from rfm import contracts, words
 from rfm.analysis import experiments, figures
-from rfm.analysis.movement import largest_moves, totals_by_day
+from rfm.analysis.formatting import whole
+from rfm.analysis.movement import TITLES, largest_moves, totals_by_day
 from rfm.analysis.sales import ACTIVE_DAYS, kpis
 from rfm.analysis.segments.explain import HELD
 from rfm.analysis.segments.profiles import medians_of
@@ -20,20 +21,22 @@ from rfm.analysis.segments.rules import RISK, TIER_OF, plain_name
 from rfm.analysis.states import STATES
 from rfm.pipeline.stages import CLEAN, SEGMENT, TABLES_STAND
 from rfm.report import customers, pages_data
-from rfm.report.render import RunTables, drawn, rows_of, slug
+from rfm.report.filters import slug
+from rfm.report.render import RunTables, drawn, rows_of
+from rfm.words import N_, _, ngettext
 
 MOST_MOVES = 3
 PRIVATE = "customers"  # value of the overview that names single customers, and stays on it
 MONTH = 30  # days
 KPIS = (  # field of `rfm.analysis.sales.Kpis`, label, form, note
-    ("customers", "Customers", "count", "with an order that counts"),
-    ("active_customers", "Active customers", "count", f"bought in the last {ACTIVE_DAYS} days"),
-    ("revenue", "Revenue", "money", "of these customers so far"),
-    ("orders", "Orders", "count", "of these customers so far"),
-    ("average_order", "Average order", "money", "revenue by order"),
-    ("one_time_share", "One-time buyers", "share", "of customers have one order"),
+    ("customers", N_("Customers"), "count", N_("with an order that counts")),
+    ("active_customers", N_("Active customers"), "count", N_("bought in the last {n} days")),
+    ("revenue", N_("Revenue"), "money", N_("of these customers so far")),
+    ("orders", N_("Orders"), "count", N_("of these customers so far")),
+    ("average_order", N_("Average order"), "money", N_("revenue by order")),
+    ("one_time_share", N_("One-time buyers"), "share", N_("of customers have one order")),
 )
-BEFORE_RETURNS = ", before returns"  # on money, where only the segments take off returns
+BEFORE_RETURNS = N_(", before returns")  # on money, where only the segments take off returns
 
 
 def overview_page(tables: RunTables) -> dict[str, Any]:
@@ -51,7 +54,7 @@ def overview_page(tables: RunTables) -> dict[str, Any]:
         "kpis": _kpis(tables),
         "entered": moved,
         "moves": largest_moves(moves, MOST_MOVES, tables.currency),
-        "downloads": customers.downloads(customers.ENTERED, "The list", people) if people else [],
+        "downloads": customers.downloads(customers.ENTERED, _("The list"), people) if people else [],
         "trend": {
             "dropped": (arrived - kept) / arrived if arrived else None,
             "renamed": None if renamed.empty else float(renamed.iloc[0]),
@@ -73,11 +76,17 @@ def _earlier(tables: RunTables) -> list[dict[str, Any]]:
 def _kpis(tables: RunTables) -> list[dict[str, Any]]:
     """Return each figure of `KPIS` with its value, and its values of yesterday and a month ago."""
     value = kpis(tables.orders, tables.day)._asdict()
-    past = (("yesterday", tables.day - dt.timedelta(days=1)), ("", tables.day - dt.timedelta(days=MONTH)))
+    past = ((_("yesterday"), tables.day - dt.timedelta(days=1)), ("", tables.day - dt.timedelta(days=MONTH)))
     then = [(word, day, old) for word, day in past if (old := kpis(tables.orders, day)._asdict())["orders"]]
-    more = BEFORE_RETURNS if tables.rules.revenue == "net" else ""
+    more = _(BEFORE_RETURNS) if tables.rules.revenue == "net" else ""
     return [
-        {"name": name, "label": label, "form": form, "note": note + more * (form == "money"), "value": _plain(value[name])}
+        {
+            "name": name,
+            "label": _(label),
+            "form": form,
+            "note": _(note, n=ACTIVE_DAYS) + more * (form == "money"),
+            "value": _plain(value[name]),
+        }
         | {"past": [{"since": day.isoformat(), "word": word, "value": _plain(old[name])} for word, day, old in then]}
         for name, label, form, note in KPIS
     ]
@@ -104,26 +113,31 @@ def entered(moves: pd.DataFrame) -> dict[str, Any] | None:
 
 # ── segments ────────────────────────────────────────────────────────────
 SHARES = {
-    "Cluster_Description": ("Segment", "text"),
-    "Customers": ("Customers", "count"),
-    "CustomerShare": ("Share of customers", "share"),
-    "Revenue": ("Revenue", "money"),
-    "RevenueShare": ("Share of revenue", "share"),
+    "Cluster_Description": (N_("Segment"), "word"),
+    "Customers": (N_("Customers"), "count"),
+    "CustomerShare": (N_("Share of customers"), "share"),
+    "Revenue": (N_("Revenue"), "money"),
+    "RevenueShare": (N_("Share of revenue"), "share"),
 }
 PROFILES = {
-    "Cluster": ("Cluster", "text"),
-    "Cluster_Description": ("Segment", "text"),
-    "MedianMonetary": ("Median spent", "money"),
-    "MedianFrequency": ("Median orders", "count"),
-    "MedianRecency": ("Median days since", "count"),
+    "Cluster": (N_("Cluster"), "text"),
+    "Cluster_Description": (N_("Segment"), "word"),
+    "MedianMonetary": (N_("Median spent"), "money"),
+    "MedianFrequency": (N_("Median orders"), "count"),
+    "MedianRecency": (N_("Median days since"), "count"),
 }
-SCORES = {"k": ("Clusters", "count"), **{name: (name.capitalize(), "number") for name in ("silhouette", "elbow", "score")}}
+SCORES = {
+    "k": (N_("Clusters"), "count"),
+    "silhouette": (N_("Silhouette"), "number"),
+    "elbow": (N_("Elbow"), "number"),
+    "score": (N_("Score"), "number"),
+}
 CURVE = {
-    "Way": ("Way to forecast", "text"),
-    "Band": ("Forecast from", "share"),
-    "Customers": ("Customers", "count"),
-    "Forecast": ("Forecast share", "share"),
-    "Actual": ("Ordered", "share"),
+    "Way": (N_("Way to forecast"), "word"),
+    "Band": (N_("Forecast from"), "share"),
+    "Customers": (N_("Customers"), "count"),
+    "Forecast": (N_("Forecast share"), "share"),
+    "Actual": (N_("Ordered"), "share"),
 }
 TYPICAL = ("Monetary", "Frequency", "Recency")
 
@@ -190,7 +204,9 @@ def _how_they_differ(tables: RunTables, summary: pd.DataFrame) -> list[dict[str,
     described = tables.frame(contracts.DESCRIBED_CLUSTERS)
     clustered, scored = tables.frame(contracts.CLUSTERED), tables.frame(contracts.SEGMENTATIONS)
     shown = [
-        drawn(figures.segment_shares(summary), "Each segment's share of customers beside its share of revenue", summary, SHARES),
+        drawn(
+            figures.segment_shares(summary), _("Each segment's share of customers beside its share of revenue"), summary, SHARES
+        ),
         drawn(figures.segment_treemap(summary, tables.currency), table=summary, columns=SHARES),
         drawn(figures.cluster_profiles(described, medians_of(clustered)), table=described, columns=PROFILES),
     ]
@@ -208,32 +224,32 @@ def _how_they_were_found(tables: RunTables) -> list[dict[str, Any]]:
     return [
         drawn(figures.outlier_fences(clustered, regular, tables.clusters.iqr_factor)),
         drawn(figures.k_selection(scores, k), table=scores, columns=SCORES),
-        drawn(figures.clusters_3d(clustered), "A point for each customer in the space of recency, orders and spending"),
+        drawn(figures.clusters_3d(clustered), _("A point for each customer in the space of recency, orders and spending")),
         drawn(figures.boxes(clustered, clustered["Cluster"])),
     ]
 
 
 # ── movement ────────────────────────────────────────────────────────────
-PERIODS = ((1, "day", "Since yesterday"), (7, "week", "In a week"), (30, "month", "In a month"))
+PERIODS = {1: "day", 7: "week", 30: "month"}  # in days: the part of the page
 MOST = 5  # sentences per period
 MOVES = {
-    "From_Segment": ("Was", "text"),
-    "To_Segment": ("Is now", "text"),
-    "Customers": ("Customers", "count"),
-    "Revenue": ("Brought so far", "money"),
-    "Bought": ("Bought again", "count"),
-    "TimePassed": ("Time passed", "count"),
-    "ModelChanged": ("Model changed", "count"),
+    "From_Segment": (N_("Was"), "word"),
+    "To_Segment": (N_("Is now"), "word"),
+    "Customers": (N_("Customers"), "count"),
+    "Revenue": (N_("Brought so far"), "money"),
+    "Bought": (N_("Bought again"), "count"),
+    "TimePassed": (N_("Time passed"), "count"),
+    "ModelChanged": (N_("Model changed"), "count"),
 }
 STEADY = {
-    "UpdateDate": ("Run", "day"),
-    "Method": ("Model", "text"),
-    "k": ("Clusters", "count"),
-    "KMargin": ("Lead of k", "share"),
-    "Compared": ("Without a purchase", "count"),
-    "Renamed": ("Of them renamed", "count"),
-    "RenamedShare": ("Share", "precise"),
-    "Drift": ("Drift", "number"),
+    "UpdateDate": (N_("Run"), "day"),
+    "Method": (N_("Model"), "word"),
+    "k": (N_("Clusters"), "count"),
+    "KMargin": (N_("Lead of k"), "share"),
+    "Compared": (N_("Without a purchase"), "count"),
+    "Renamed": (N_("Of them renamed"), "count"),
+    "RenamedShare": (N_("Share"), "precise"),
+    "Drift": (N_("Drift"), "number"),
 }
 
 
@@ -241,19 +257,27 @@ def movement_page(tables: RunTables) -> dict[str, Any]:
     """Return the values of the movement page."""
     moves, stable = tables.frame(contracts.SEGMENT_MOVEMENT, UpdateDate=tables.day), _stability(tables)
     periods = [
-        _period(tables, moves[moves["Days"] == days], id, title) for days, id, title in PERIODS if (moves["Days"] == days).any()
+        _period(tables, moves[moves["Days"] == days], id, _(TITLES[days]))
+        for days, id in PERIODS.items()
+        if (moves["Days"] == days).any()
     ]
     return {"parts": [*periods, *stable]}
 
 
 def _period(tables: RunTables, moves: pd.DataFrame, id: str, title: str) -> dict[str, Any]:
     moved = moves[moves["From_Segment"] != moves["To_Segment"]].sort_values("Customers", ascending=False)
-    named = moved.assign(From_Segment=moved["From_Segment"].replace("", "(new customer)"))
+    stayed = int(moves.loc[moves["From_Segment"] == moves["To_Segment"], "Customers"].sum())
+    named = moved.assign(From_Segment=moved["From_Segment"].replace("", _("(new customer)")))
     return {
         "id": id,
         "title": title,
-        "hint": f"Compared with the run of {moves['Since'].iloc[0]:%-d %B %Y}. Of the customers of that run, "
-        f"{moves.loc[moves['From_Segment'] == moves['To_Segment'], 'Customers'].sum():,} stayed in their segment.",
+        "hint": ngettext(
+            "Compared with the run of {day}. Of the customers of that run, {n} stayed in its segment.",
+            "Compared with the run of {day}. Of the customers of that run, {n} stayed in their segment.",
+            stayed,
+            day=words.day(moves["Since"].iloc[0]),
+            n=whole(stayed),
+        ),
         "says": largest_moves(moves, MOST, tables.currency, int(moves["Days"].iloc[0])),
         "figures": [drawn(figures.movement(moves, TIER_OF), table=named, columns=MOVES)] if len(moved) else [],
     }
@@ -264,20 +288,24 @@ def _stability(tables: RunTables) -> list[dict[str, Any]]:
     runs = runs[runs["UpdateDate"] <= tables.day].sort_values("UpdateDate", ascending=False)
     if len(runs) < 2:
         return []
-    hint = "Customers without a purchase since the previous run should keep their segment; this is how many did not."
+    hint = _("Customers without a purchase since the previous run should keep their segment; this is how many did not.")
     shown = drawn(figures.stability(runs), table=runs, columns=STEADY)
-    return [{"id": "stability", "title": "How steady the names are", "hint": hint, "figures": [shown]}]
+    return [{"id": "stability", "title": _("How steady the names are"), "hint": hint, "figures": [shown]}]
 
 
 # ── campaigns ────────────────────────────────────────────────────────────
-OUTCOMES = {"Bought": "share of customers who ordered", "Orders": "orders per customer", "Revenue": "revenue per customer"}
+OUTCOMES = {
+    "Bought": N_("share of customers who ordered"),
+    "Orders": N_("orders per customer"),
+    "Revenue": N_("revenue per customer"),
+}
 COMPARED = {
-    "What": ("What", "text"),
-    "Written": ("Written to", "number"),
-    "HeldOut": ("Held out", "number"),
-    "Uplift": ("Uplift", "number"),
-    "Low": ("At least", "number"),
-    "High": ("At most", "number"),
+    "What": (N_("What"), "text"),
+    "Written": (N_("Written to"), "number"),
+    "HeldOut": (N_("Held out"), "number"),
+    "Uplift": (N_("Uplift"), "number"),
+    "Low": (N_("At least"), "number"),
+    "High": (N_("At most"), "number"),
 }
 
 
@@ -291,12 +319,16 @@ def campaigns_page(tables: RunTables) -> dict[str, Any]:
 
 
 def _campaign(tables: RunTables, about: dict[str, Any], arms: dict[str, int]) -> dict[str, Any]:
-    compared = pd.DataFrame([row | {"What": OUTCOMES[row["Measure"]]} for row in about["Results"]])
+    compared = pd.DataFrame([row | {"What": _(OUTCOMES[row["Measure"]])} for row in about["Results"]])
     said = experiments.result_in_words(about, arms.get(experiments.WRITTEN, 0), tables.currency)
     return {
         "id": slug(about["Campaign"]) or "campaign",
         "title": about["Campaign"],
-        "hint": f"{experiments.window(about).capitalize()}. Chosen: {about['Selection'] or 'all customers'}.",
+        "hint": _(
+            "Measured {window}. Chosen: {selection}.",
+            window=experiments.window(about),
+            selection=about["Selection"] or _("all customers"),
+        ),
         "says": [experiments.before_the_start(about, arms), *said],
         "table": rows_of(compared, COMPARED) if len(compared) else None,
     }
@@ -315,13 +347,13 @@ class Page(NamedTuple):
 
 
 PAGES = (
-    Page("index.html", "Overview", "overview.html.j2", overview_page, private=False),
-    Page("segments.html", "Segments", "segments.html.j2", segments_page, private=False),
-    Page("customers.html", "Customers", "customers.html.j2", customers.customers_page),
-    Page("movement.html", "Movement", "movement.html.j2", movement_page, after=SEGMENT.name, private=False),
-    Page("campaigns.html", "Campaigns", "campaigns.html.j2", campaigns_page, private=False),
-    Page("trade.html", "Trade", "trade.html.j2", pages_data.trade_page, after=CLEAN.name, private=False),
-    Page("quality.html", "Quality", "quality.html.j2", pages_data.quality_page, after=CLEAN.name, private=False),
-    Page("run.html", "Run", "run.html.j2", pages_data.lineage_page, after="", private=False),
+    Page("index.html", N_("Overview"), "overview.html.j2", overview_page, private=False),
+    Page("segments.html", N_("Segments"), "segments.html.j2", segments_page, private=False),
+    Page("customers.html", N_("Customers"), "customers.html.j2", customers.customers_page),
+    Page("movement.html", N_("Movement"), "movement.html.j2", movement_page, after=SEGMENT.name, private=False),
+    Page("campaigns.html", N_("Campaigns"), "campaigns.html.j2", campaigns_page, private=False),
+    Page("trade.html", N_("Trade"), "trade.html.j2", pages_data.trade_page, after=CLEAN.name, private=False),
+    Page("quality.html", N_("Quality"), "quality.html.j2", pages_data.quality_page, after=CLEAN.name, private=False),
+    Page("run.html", N_("Run"), "run.html.j2", pages_data.lineage_page, after="", private=False),
 )
 BRIEF = ("brief.pdf", "brief.html")  # of a run, see `rfm.report.brief`; they name no single customer
