@@ -21,8 +21,18 @@ def before(inputs: Inputs) -> dict[str, Any]:
 
     settings, last = _settings(inputs, inputs.folder, "before"), inputs.day(-2)
     list(backfill(settings, _first(inputs, last - dt.timedelta(days=1)), last - dt.timedelta(days=1)))
-    _run_daily(inputs.landing, inputs.folder / "before", inputs.folder / "published", {}, "--date", str(last))
-    return {"published": (inputs.folder / "published" / "index.html").is_file()}
+    return evening(inputs, "before", inputs.landing)
+
+
+def evening(inputs: Inputs, lake: str, landing: Path) -> dict[str, Any]:
+    """Run `rfm daily` of the day before the newest one, so that the next run is one of many and not the first of a shop."""
+    _run_daily(landing, inputs.folder / lake, _site(inputs, lake), {}, "--date", str(inputs.day(-2)))
+    return {"report": _site(inputs, lake).is_dir()}
+
+
+def _site(inputs: Inputs, lake: str) -> Path:
+    """Return the folder of the site of a prepared lake."""
+    return inputs.folder / f"{lake}-site"
 
 
 def _first(inputs: Inputs, last: dt.date) -> dt.date:
@@ -55,8 +65,7 @@ def daily(inputs: Inputs, scratch: Path, *, start: str = "", kernels: str = "", 
     """
     if start:
         shutil.copytree(inputs.folder / start, scratch / "lake")
-    if start == "before":
-        shutil.copytree(inputs.folder / "published", scratch / "reports")
+        shutil.copytree(_site(inputs, start), scratch / "reports")
     places = (inputs.folder / landing).resolve(), scratch / "lake", scratch / "reports"
     run = lambda: _run_daily(*places, {"RFM_KERNELS": kernels} if kernels else {})
     return run, lambda _: _ran(scratch / "reports", 1 if start else len(inputs.files))

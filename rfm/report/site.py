@@ -228,7 +228,7 @@ def freshness(tables: RunTables) -> dict[str, str | None]:
 def _page(page: Page, given: Mapping[str, Any], shown: Mapping[str, Any]) -> str:
     """Return a page of a run."""
     place = {"home": "../index.html", "root": "", "here": page, "title": _(page.label)}
-    nonce = links("../assets/", json.dumps([given | {"menu": page.file}, shown], sort_keys=True, default=str))
+    nonce = links("../assets/", json.dumps([{**given, "menu": page.file}, shown], sort_keys=True, default=str))
     return render(page.template, {**given, **place, **nonce, **shown})
 
 
