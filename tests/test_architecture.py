@@ -74,7 +74,7 @@ OWNERS = {  # library: the modules or folders that import it, and nobody else
     "xlsxwriter": {"report.customers"},
     "ipykernel": {"pipeline.warm"},
     "jupyter_client": {"pipeline.kernels"},
-    "openlineage": {"pipeline.lineage"},
+    "openlineage": {"pipeline.openlineage"},
     "typer": {"cli"},
     "rich": {"cli", "onboarding.render"},
     "plotly": {"analysis.figures"},

@@ -146,7 +146,7 @@ def segments_page(tables: RunTables) -> dict[str, Any]:
     """Return the values of the segments page."""
     summary = tables.frame(contracts.SEGMENT_SUMMARY)
     if summary.empty:
-        return {"cards": [], "tiers": [], "differ": [], "found": [], "foretold": [], "compare": {}}
+        return {"cards": [], "tiers": [], **segment_figures(tables), "foretold": [], "compare": {}}
     states, held = tables.frame(contracts.CUSTOMER_STATES, UpdateDate=tables.day), _held(tables)
     cards = [
         {
@@ -171,8 +171,7 @@ def segments_page(tables: RunTables) -> dict[str, Any]:
         "cards": cards,
         "tiers": tiers,
         "compare": compare.two_days(tables),
-        "differ": _how_they_differ(tables, summary),
-        "found": _how_they_were_found(tables),
+        **segment_figures(tables),
         "foretold": [drawn(figures.reliability(curve), table=curve, columns=CURVE)] if len(curve) else [],
     }
 
@@ -191,6 +190,15 @@ def _held(tables: RunTables) -> dict[str, str]:
     described = tables.frame(contracts.DESCRIBED_CLUSTERS)
     kept = [(row[0], row[1].partition(HELD)[2].strip()) for row in described[["Cluster_Description", "Explanation"]].to_numpy()]
     return {segment: other for segment, other in kept if other}
+
+
+def segment_figures(tables: RunTables) -> dict[str, list[dict[str, Any]]]:
+    """Return the figures of the segments page that need no states, drawn once."""
+    summary = tables.frame(contracts.SEGMENT_SUMMARY)
+    if summary.empty:
+        return {"differ": [], "found": []}
+    draw = lambda: {"differ": _how_they_differ(tables, summary), "found": _how_they_were_found(tables)}
+    return tables.once("segment figures", draw)
 
 
 def _how_they_differ(tables: RunTables, summary: pd.DataFrame) -> list[dict[str, Any]]:

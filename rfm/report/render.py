@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -97,7 +97,7 @@ class RunTables:
 
     settings: Settings
     record: Mapping[str, Any]
-    _kept: dict[Any, pd.DataFrame] = field(default_factory=dict, repr=False, compare=False)
+    _kept: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)  # may be shared by the parts of a run
 
     @cached_property
     def lake(self) -> Lake:
@@ -121,10 +121,13 @@ class RunTables:
         states = (states for stage in stages for states in (stage.get("reads", {}), stage.get("writes", {})))
         return {name: int(state["version"]) for found in states for name, state in found.items()}
 
-    @cached_property
+    @property
     def orders(self) -> pd.DataFrame:
         """The orders up to the run date, by the rules of the run."""
-        return sales.orders(self.read(SILVER), self.day, stock_code_pattern=self.rules.stock_code_pattern)
+        pattern = self.rules.stock_code_pattern
+        return self.once(
+            ("orders", *self._versions_of(SILVER)), lambda: sales.orders(self.read(SILVER), self.day, stock_code_pattern=pattern)
+        )
 
     @cached_property
     def products_by_group(self) -> pd.DataFrame:
@@ -170,11 +173,19 @@ class RunTables:
 
     def frame(self, name: str, **equal: Any) -> pd.DataFrame:
         """Return the rows of a table as of the run, with every column of the contract; read once for all pages."""
-        key = name, *((column, str(value)) for column, value in equal.items())
+        key = *self._versions_of(name), name, *((column, str(value)) for column, value in equal.items())
+        read = partial(self._asked, self.lake.frame, name, equal)
+        return self.once(key, lambda: read().reindex(columns=TABLES[name].names))  # a column may be younger than the version
+
+    def once(self, key: Any, make: Callable[[], Any]) -> Any:
+        """Return what is kept under a key, made on first use."""
         if key not in self._kept:
-            frame = self._asked(self.lake.frame, name, equal)
-            self._kept[key] = frame.reindex(columns=TABLES[name].names)  # a column may be younger than the version
+            self._kept[key] = make()
         return self._kept[key]
+
+    def _versions_of(self, name: str) -> tuple[int | None, ...]:
+        """Return the versions of a table and of the ledger, which says which of its rows are of the run."""
+        return self.versions.get(name), self.versions.get(LEDGER)
 
 
 def _gone(day: dt.date, why: str) -> str:
