@@ -26,8 +26,9 @@ import pandas as pd
 from rfm import words
 from rfm.analysis import formatting, sales
 from rfm.analysis.figures.style import STATE_COLOURS, TIER_COLOURS
-from rfm.config import Clusters, Rules, States
+from rfm.config import Clusters, States
 from rfm.contracts import CLUSTERED, CUSTOMER_STATES, LEDGER, SILVER, TABLES
+from rfm.dialect import Rules
 from rfm.errors import InputError, first_line
 from rfm.lake import Lake, open_lake
 from rfm.report.filters import PAGE_FILTERS, slug, words_of_scripts
