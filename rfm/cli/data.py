@@ -169,10 +169,10 @@ def score(
     """
     with notes.status("scoring"):
         from rfm.analysis.formatting import as_rows
-        from rfm.pipeline import models
+        from rfm.pipeline import score
 
-        found = models.score_customers(settings, file, day_of("--date", date) if date else None)
-    text = models.save_scores(found.customers, out)
+        found = score.score_customers(settings, file, day_of("--date", date) if date else None)
+    text = score.save_scores(found.customers, out)
     if as_json:
         print_json({"said": found.said, "out": out, "customers": as_rows(found.customers)})
     else:
