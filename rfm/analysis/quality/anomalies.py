@@ -20,8 +20,9 @@ import pandas as pd
 
 from rfm.analysis.formatting import count, exact_amount
 from rfm.analysis.quality.gate import COUNTED, _exact, _kept_steps, _rows, _step
-from rfm.config import Quality, Rules
+from rfm.config import Quality
 from rfm.contracts import TABLES, arrow_typed
+from rfm.dialect import Rules
 from rfm.errors import printable
 from rfm.words import N_, _
 

@@ -9,8 +9,8 @@ from typing import Any, Literal, NamedTuple
 import narwhals as nw
 import pandas as pd
 
-from rfm.config import AROUND, LANDING_COLUMNS, RAGGED, RAW, Rules
 from rfm.contracts import TABLES, arrow_typed
+from rfm.dialect import AROUND, LANDING_COLUMNS, RAGGED, RAW, Rules
 from rfm.errors import InputError
 from rfm.words import N_
 
