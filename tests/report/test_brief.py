@@ -279,19 +279,9 @@ ENGLISH_WORDS = frozenset(
     )
 )
 UNSHOWN = {
-    "tickformat",
-    "branchvalues",
-    "type",
-    "mode",
-    "ids",
-    "parents",
-    "slugs",
-    "tiers",
-    "told",
-    "names",
-    "family",
-    "hovertemplate",
-    "template",
+    *re.findall(
+        r"\w+", "branchvalues family hovertemplate ids mode names parents slugs states template tickformat tiers told type"
+    )
 }  # in data
 
 
