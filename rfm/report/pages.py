@@ -11,14 +11,15 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from rfm import contracts
-from rfm.analysis import experiments, figures
+from rfm.analysis import experiments, figures, migration
+from rfm.analysis.forecast import FEWEST, first_day
 from rfm.analysis.movement import largest_moves, totals_by_day
 from rfm.analysis.sales import ACTIVE_DAYS, kpis
 from rfm.analysis.segments.explain import HELD
 from rfm.analysis.segments.profiles import medians_of
 from rfm.analysis.segments.rules import RISK, TIER_OF, plain_name
 from rfm.analysis.states import STATES
-from rfm.pipeline.stages import CLEAN, SEGMENT, TABLES_STAND
+from rfm.pipeline.stages import CLEAN, TABLES_STAND
 from rfm.report import customers, pages_data
 from rfm.report.render import RunTables, drawn, rows_of, slug
 
@@ -208,6 +209,16 @@ def _how_they_were_found(tables: RunTables) -> list[dict[str, Any]]:
 # ── movement ────────────────────────────────────────────────────────────
 PERIODS = ((1, "day", "Since yesterday"), (7, "week", "In a week"), (30, "month", "In a month"))
 MOST = 5  # sentences per period
+SHARES_OF_STATES = {"From_State": ("State", "text"), "Pairs": ("Seen", "count"), **{one: (one, "share") for one in STATES}}
+OUTLOOK = {
+    "State": ("State", "text"),
+    "Customers": ("Customers today", "count"),
+    "CustomersLater": ("In 30 days", "count"),
+    "Revenue": ("Spent so far", "money"),
+    "RevenueLater": ("In 30 days", "money"),
+    "Expected": ("Expected 30 days ago", "count"),
+    "Came": ("Came", "count"),
+}
 MOVES = {
     "From_Segment": ("Was", "text"),
     "To_Segment": ("Is now", "text"),
@@ -235,7 +246,7 @@ def movement_page(tables: RunTables) -> dict[str, Any]:
     periods = [
         _period(tables, moves[moves["Days"] == days], id, title) for days, id, title in PERIODS if (moves["Days"] == days).any()
     ]
-    return {"parts": [*periods, *stable]}
+    return {"first": not periods, "parts": [*periods, *_migration(tables), *stable]}
 
 
 def _period(tables: RunTables, moves: pd.DataFrame, id: str, title: str) -> dict[str, Any]:
@@ -249,6 +260,31 @@ def _period(tables: RunTables, moves: pd.DataFrame, id: str, title: str) -> dict
         "says": largest_moves(moves, MOST, tables.currency, int(moves["Days"].iloc[0])),
         "figures": [drawn(figures.movement(moves, TIER_OF), table=named, columns=MOVES)] if len(moved) else [],
     }
+
+
+HOW_MIGRATED = (
+    "Of the customers of each state on up to three past days, a month apart, how many were where 30 days later; from that, "
+    "where those of today will be. Who comes new is not in it. The number below a state says how often it was seen: fewer than "
+    "{few} times (*) is too seldom to rely on. The last columns of the table are what was expected 30 days ago of the customers "
+    "of that day, and what came."
+)
+NOT_YET = "The shop is too young to say. This will be here from {day} on."
+TOO_FEW = "The shop is too young to say. This needs {fewest} customers who have bought, and 75 days since the first sale."
+
+
+def _migration(tables: RunTables) -> list[dict[str, Any]]:
+    """Return who will be in which state in a month; for a young shop, from which day on; nothing for a run of an older rfm."""
+    found = tables.frame(contracts.MIGRATION, UpdateDate=tables.day)
+    part = {"id": "migration", "title": "Who will be where in a month"}
+    if found.empty:
+        first = first_day(tables.orders, tables.day)
+        hint = NOT_YET.format(day=f"{first:%-d %B %Y}") if first else TOO_FEW.format(fewest=FEWEST)
+        return [] if first and first <= tables.day else [part | {"hint": hint}]
+    shares = migration.shares(found)
+    table = rows_of(migration.outlook(found).round({"CustomersLater": 0, "Expected": 0}), OUTLOOK)
+    shown = drawn(figures.migration(shares), table=shares, columns=SHARES_OF_STATES)
+    hint, says = HOW_MIGRATED.format(few=migration.FEW), migration.in_words(found, tables.currency)
+    return [part | {"hint": hint, "says": says, "table": table, "figures": [shown]}]
 
 
 def _stability(tables: RunTables) -> list[dict[str, Any]]:
@@ -310,7 +346,7 @@ PAGES = (
     Page("index.html", "Overview", "overview.html.j2", overview_page, private=False),
     Page("segments.html", "Segments", "segments.html.j2", segments_page, private=False),
     Page("customers.html", "Customers", "customers.html.j2", customers.customers_page),
-    Page("movement.html", "Movement", "movement.html.j2", movement_page, after=SEGMENT.name, private=False),
+    Page("movement.html", "Movement", "movement.html.j2", movement_page, private=False),
     Page("campaigns.html", "Campaigns", "campaigns.html.j2", campaigns_page, private=False),
     Page("trade.html", "Trade", "trade.html.j2", pages_data.trade_page, after=CLEAN.name, private=False),
     Page("quality.html", "Quality", "quality.html.j2", pages_data.quality_page, after=CLEAN.name, private=False),

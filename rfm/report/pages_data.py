@@ -178,8 +178,14 @@ MONTHS = {
     "GuestOrders": ("Guests' orders", "count"),
     "Complete": ("Whole month", "text"),
 }
-COMING = {"Month": ("Month", "month")} | {
-    name: (name, "count") for name in ("New", "Returning", "Quiet", "Lapsed", "Lost", "Customers")
+COMING = {
+    "Month": ("Month", "month"),
+    "New": ("New", "count"),
+    "Returning": ("Returning", "count"),
+    "Quiet": ("Quiet", "count"),
+    "Lapsed": ("Lapsed", "count"),
+    "LongLapsed": ("Long lapsed", "count"),
+    "Customers": ("Customers", "count"),
 }
 DAYS = {"Period": ("Day", "day")} | {
     name: MONTHS[name] for name in ("Revenue", "Orders", "Customers", "GuestRevenue", "GuestOrders")
@@ -190,6 +196,7 @@ COHORTS = {
     "Size": ("Customers", "count"),
     "Customers": ("Bought again", "count"),
     "Share": ("Share", "share"),
+    "Value": ("Spent so far, each", "exact"),
 }
 GAPS = {"Days": ("Days between", "count"), "Purchases": ("Purchases", "count")}
 COUNTRIES = {
@@ -236,6 +243,7 @@ def _coming(tables: RunTables) -> list[dict[str, Any]]:
     return [
         drawn(figures.customers_by_month(months), table=months.iloc[::-1], columns=COMING),
         drawn(figures.retention(cohorts), table=cohorts, columns=COHORTS),
+        drawn(figures.cohort_value(cohorts, tables.currency), table=cohorts, columns=COHORTS),
         drawn(figures.purchase_gaps(gaps), table=gaps, columns=GAPS),
     ]
 
@@ -264,8 +272,8 @@ PARTS: tuple[tuple[str, str, str, Callable[[RunTables], list[dict[str, Any]]]], 
     (
         "coming",
         "Who came, came back and stayed away",
-        f"Quiet: no purchase this month, but one in the last {sales.LAPSED} days. Lapsed: none for longer. Lost: none for "
-        f"more than {sales.LOST} days.",
+        f"Quiet: no purchase this month, but one in the last {sales.LAPSED} days. Lapsed: none for longer. Long lapsed: none "
+        f"for more than {sales.LONG_LAPSED} days.",
         _coming,
     ),
     ("countries", "Countries", "Customers only; the revenue of guests is shown separately.", _countries),

@@ -19,6 +19,7 @@ import pytest
 from rfm.analysis.cleaning import SEVERITIES, clean
 from rfm.analysis.clustering.fit import Clustering, cluster
 from rfm.analysis.metrics import collected_purchases, counted, rfm_metrics
+from rfm.analysis.migration import migration, outlook, state_as_of
 from rfm.analysis.outliers import outlier_clusters
 from rfm.analysis.segments.profiles import describe_clusters, describe_customers, medians_of, summarise_clusters
 from rfm.analysis.states import STATES, _first_match, customer_states, states_of
@@ -235,3 +236,19 @@ def test_states_change_by_time_or_a_purchase(real_files: Path) -> None:
     assert len(shares) > 200
     assert max(shares) < 0.01
     assert fmean(shares) < 0.0015
+
+
+# what was foretold for the state of each customer 30 days later, as the table of that later day holds it
+def test_states_a_month_ahead_are_foretold_in_sum(real_files: Path) -> None:
+    bought = year_of(real_files)[1]
+    bought = bought.assign(TotalPrice=bought["TotalPrice"].astype(float), InvoiceDate=pd.to_datetime(bought["InvoiceDate"]))
+    rows = []
+    for day in (dt.date(2025, 11, 30), dt.date(2025, 12, 30), dt.date(2026, 1, 29), LAST_DAY):
+        today = state_as_of(bought, day)
+        found = outlook(migration(today, today, bought, day))
+        before = state_as_of(bought, day - dt.timedelta(days=30))["State"].value_counts()
+        found["Stay"] = found["State"].map(before).fillna(0)
+        rows.append([(found[name] - found["Came"]).abs().sum() / 2 / found["Came"].sum() for name in ("Expected", "Stay")])
+    foretold, unmoved = pd.DataFrame(rows).mean()
+    assert foretold < 0.05
+    assert foretold < unmoved / 2
