@@ -34,6 +34,7 @@ from rfm.dialect import Rules as Rules
 from rfm.dialect import month_names as month_names
 from rfm.dialect import plain_name as plain_name
 from rfm.errors import SettingsError, printable, unknown
+from rfm.words import languages
 
 VERSION = "0.1.0"
 NO_TEXT = (
@@ -259,10 +260,11 @@ class Archive(Section):
 
 
 class Shop(Section):
-    """Name and currency on the report: ``[shop]``."""
+    """Name, currency and language of the report: ``[shop]``."""
 
     name: str = Field("Online Retail", description="name of the shop on the report")
     currency: str = Field("£", description="currency sign, written before an amount", max_length=10)
+    language: str = Field("en", description="language of the report: en or de")
 
     @field_validator("name", "currency")
     @classmethod
@@ -270,6 +272,13 @@ class Shop(Section):
         if printable(text) != text:
             raise ValueError("must be one line without control characters")
         return text
+
+    @field_validator("language")
+    @classmethod
+    def _is_translated(cls, language: str) -> str:
+        if language not in (known := languages()):
+            raise ValueError(unknown("language", [language], known))
+        return language
 
     @field_validator("currency")
     @classmethod

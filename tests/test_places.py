@@ -32,6 +32,7 @@ from rfm.pipeline.stages import STAGES
 from rfm.report import site
 from rfm.report.publish import publish
 from rfm.settings import PATHS, Settings, load_settings
+from tests.conftest import NO_PAST
 
 LAST = dt.date(2025, 10, 23)
 RFM = [sys.executable, "-c", "from rfm.cli import main; main()"]
@@ -189,7 +190,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     shutil.copytree(Path(__file__).parents[1] / "notebooks", real / "notebooks", ignore=shutil.ignore_patterns("*.svg", "*.md"))
     make_sample(root / "data" / "landing", days=4, end=LAST, lines=900, customers=120)
     env = {name: value for name, value in os.environ.items() if not name.startswith("RFM_")}
-    env |= {"HOME": str(home), "TMPDIR": str(tmp), "PWD": str(root), "RFM_HISTORY__FIRST": "[]"}
+    env |= {"HOME": str(home), "TMPDIR": str(tmp), "PWD": str(root), **NO_PAST}
     ran = _command(["daily"], root, env)
     assert ran.returncode == 0, ran.stderr
     [lake] = (home / ".local" / "share" / "rfm").iterdir()  # no table can lie in brackets

@@ -14,7 +14,7 @@ import pytest
 
 import rfm
 from rfm.pipeline.stages import STAGES
-from tests.conftest import unpack
+from tests.conftest import NO_PAST, unpack
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "rfm"
@@ -53,7 +53,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable
     decoy.parent.mkdir(parents=True)
     decoy.write_text(json.dumps({"argv": ["false"], "display_name": "Python 3", "language": "python"}), encoding="utf-8")
     # the wheel comes before the clone
-    surroundings = kept | {"PYTHONPATH": str(site), "PYTHONSAFEPATH": "1", "HOME": str(home)}
+    surroundings = kept | NO_PAST | {"PYTHONPATH": str(site), "PYTHONSAFEPATH": "1", "HOME": str(home)}
     program = "import sys, rfm; assert rfm.__file__.startswith(sys.argv.pop(1)); from rfm.cli import main; main()"
 
     def run(*arguments: str) -> subprocess.CompletedProcess:

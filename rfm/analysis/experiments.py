@@ -17,8 +17,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rfm.analysis.formatting import amount, as_rows, count, share
+from rfm import words
+from rfm.analysis.formatting import amount, as_rows, decimal, number, share, whole
 from rfm.errors import SettingsError
+from rfm.words import _, ngettext
 
 WRITTEN, HELD = "written to", "held out"
 STRATUM = 20  # customers with similar forecasts among whom the arms are drawn
@@ -170,34 +172,52 @@ def with_results(campaigns: pd.DataFrame, results: pd.DataFrame) -> list[dict[st
 # ── in words ────────────────────────────────────────────────────────────
 def window(about: Mapping[str, Any]) -> str:
     """Return from when to when a campaign is measured."""
-    return f"from {about['Start']} " + (f"closed on {about['Closed']}" if about["Closed"] else f"until {about['Ends']}")
+    if about["Closed"]:
+        return _("from {day}, closed on {day2}", day=words.day(about["Start"]), day2=words.day(about["Closed"]))
+    return _("from {day} until {day2}", day=words.day(about["Start"]), day2=words.day(about["Ends"]))
 
 
 def before_the_start(about: Mapping[str, Any], arms: Mapping[str, int]) -> str:
     """Return what a list can find, in sentences."""
-    people = f"{about['Customers']:,} customers: {arms[WRITTEN]:,} to write to, {arms[HELD]:,} held out."
-    expected = f"Without a campaign, {share(about['Expected'])} of them would order by {about['Ends']}."
-    return f"{people} {expected} A change of {100 * about['Smallest']:.1f} points or more is found four times in five."
+    people = _("{all} customers: {written} to write to, {held} held out.")
+    people = people.format(all=whole(about["Customers"]), written=whole(arms[WRITTEN]), held=whole(arms[HELD]))
+    expected = _("Without a campaign, {share} of them would order by {day}.")
+    expected = expected.format(share=share(about["Expected"]), day=words.day(about["Ends"]))
+    found = _("A change of {n} points or more is found four times in five.", n=decimal(100 * about["Smallest"], 1))
+    return f"{people} {expected} {found}"
 
 
 def result_in_words(about: Mapping[str, Any], written: int, currency: str) -> list[str]:
     """Return what is known of a campaign, from its newest results, in sentences."""
     if not about["Results"]:
-        return [f"Not measured yet: the first run after {about['Start']} measures it."]
+        return [_("Not measured yet: the first run after {day} measures it.", day=words.day(about["Start"]))]
     bought, revenue = (next(row for row in about["Results"] if row["Measure"] == name) for name in ("Bought", "Revenue"))
-    so_far = (
-        f"{share(bought['Written'])} of those written to have ordered, {share(bought['HeldOut'])} of those held out; they spent "
-        f"{amount(revenue['Written'], currency)} and {amount(revenue['HeldOut'], currency)} per customer."
+    so_far = _(
+        "{share} of those written to have ordered, {share2} of those held out; they spent {amount} and {amount2} per customer."
+    ).format(
+        share=share(bought["Written"]),
+        share2=share(bought["HeldOut"]),
+        amount=amount(revenue["Written"], currency),
+        amount2=amount(revenue["HeldOut"], currency),
     )
     if bought["Uplift"] is None:
-        left = count((about["Ends"] - bought["UpdateDate"]).days, "more day")
-        return [so_far, f"Not yet sure: {left} until {about['Ends']}. A difference that is read earlier would mislead."]
-    points = [f"{100 * bought[end]:+.1f}".replace("-", "−") for end in ("Uplift", "Low", "High")]
-    none = f"It may have done nothing: such a list finds a change of {100 * about['Smallest']:.1f} points or more."
-    verdict = none if bought["Low"] <= 0 <= bought["High"] else "It changed how many order."
-    earned = [amount(revenue[end] * written, currency) for end in ("Uplift", "Low", "High")]
-    return [
-        so_far,
-        f"Uplift {points[0]} points of customers who order (95 % interval {points[1]} to {points[2]}). {verdict}",
-        f"Earned {earned[0]} in all (95 % interval {earned[1]} to {earned[2]}), before what it cost.",
-    ]
+        left = (about["Ends"] - bought["UpdateDate"]).days
+        unsure = ngettext(
+            "Not yet sure: {n} more day until {day}. A difference that is read earlier would mislead.",
+            "Not yet sure: {n} more days until {day}. A difference that is read earlier would mislead.",
+            left,
+            n=number(left),
+            day=words.day(about["Ends"]),
+        )
+        return [so_far, unsure]
+    points = {end.lower(): words.digits(f"{100 * bought[end]:+.1f}").replace("-", "−") for end in ENDS}
+    none = _("It may have done nothing: such a list finds a change of {n} points or more.")
+    none = none.format(n=decimal(100 * about["Smallest"], 1))
+    verdict = none if bought["Low"] <= 0 <= bought["High"] else _("It changed how many order.")
+    earned = {end.lower(): amount(revenue[end] * written, currency) for end in ENDS}
+    uplift = _("Uplift {uplift} points of customers who order (95 % interval {low} to {high}).", **points)
+    money = _("Earned {uplift} in all (95 % interval {low} to {high}), before what it cost.", **earned)
+    return [so_far, f"{uplift} {verdict}", money]
+
+
+ENDS = ("Uplift", "Low", "High")

@@ -11,51 +11,95 @@ import narwhals as nw
 import pandas as pd
 from narwhals.typing import IntoFrame
 
+from rfm.words import N_, _, digits, money, ngettext, nN_, percent
+
 
 def amount(value: float | Decimal, currency: str = "", *, whole_from: float = 10) -> str:
     """Return an amount, without decimals from `whole_from` on: ``£1,234``, ``£9.50``."""
-    return exact_amount(value, currency) if abs(float(value)) < whole_from else f"{'−' * (value < 0)}{currency}{abs(value):,.0f}"
+    places = 2 if abs(float(value)) < whole_from else 0
+    return _amount(value, currency, f"{abs(value):,.{places}f}")
 
 
 def exact_amount(value: float | Decimal, currency: str = "", *, minus: str = "−") -> str:
     """Return an amount with two decimals: ``£1,234.50``."""
-    return f"{minus * (value < 0)}{currency}{abs(value):,.2f}"
+    return _amount(value, currency, f"{abs(value):,.2f}", minus)
 
 
 def short_amount(value: float | Decimal, currency: str = "") -> str:
     """Return an amount in few characters: ``£1.24 M``, ``£53 k``, ``£871``."""
-    sign, size = "−" if value < 0 else "", abs(float(value))
-    for least, unit, divisor, digits in ((999_500, " M", 1e6, 2), (9_999.5, " k", 1e3, 0), (999.5, " k", 1e3, 1)):
+    size = abs(float(value))
+    for least, unit, divisor, places in _UNITS:
         if size >= least:
-            return f"{sign}{currency}{size / divisor:.{digits}f}{unit}"
-    return f"{sign}{currency}{size:,.0f}"
+            return ("−" if value < 0 else "") + money(_(unit, n=digits(f"{size / divisor:.{places}f}")), currency)
+    return _amount(value, currency, f"{size:,.0f}", "−")
+
+
+_MILLIONS, _THOUSANDS = N_("{n} M"), N_("{n} k")
+_UNITS = ((999_500, _MILLIONS, 1e6, 2), (9_999.5, _THOUSANDS, 1e3, 0), (999.5, _THOUSANDS, 1e3, 1))  # from, unit, is, decimals
+
+
+def _amount(value: float | Decimal, currency: str, size: str, minus: str = "−") -> str:
+    return (minus if value < 0 else "") + money(digits(size), currency)
+
+
+def whole(value: float | Decimal) -> str:
+    """Return a number without decimals: ``1,234``."""
+    return digits(f"{value:,.0f}")
 
 
 def number(value: float | Decimal) -> str:
     """Return a number with at most one decimal: ``1,234.5``, ``3``."""
-    return f"{value:,.1f}".removesuffix(".0")
+    return digits(f"{value:,.1f}".removesuffix(".0"))
+
+
+def decimal(value: float | Decimal, places: int) -> str:
+    """Return a number with so many decimals: ``1,234.50``."""
+    return digits(f"{value:,.{places}f}")
+
+
+def growth(value: float | Decimal) -> str:
+    """Return a change in percent with its sign: ``+1.5%``."""
+    return percent(digits(f"{100 * value:+.1f}").replace("-", "−"))
 
 
 def count(value: float | Decimal, thing: str) -> str:
     """Return a number of things: ``1 day``, ``2.5 days``."""
-    return f"{number(value)} {thing}{'' if value == 1 else 's'}"
+    one = "{n} " + thing
+    return ngettext(one, one + "s", value, n=number(value))
+
+
+_COUNTED = (  # things that pages count
+    nN_("{n} customer", "{n} customers"),
+    nN_("{n} day", "{n} days"),
+    nN_("{n} invoice", "{n} invoices"),
+)
 
 
 def share(value: float | Decimal) -> str:
     """Return a share in percent, with one decimal below 10 %: ``12%``, ``1.5%``, ``−3%``."""
-    digits = 1 if 0 < abs(float(value)) < 0.0995 else 0
-    text = f"{100 * value:.{digits}f}%".replace(".0%", "%")
-    return "0%" if text == "-0%" else text.replace("-", "−")
+    places = 1 if 0 < abs(float(value)) < 0.0995 else 0
+    text = f"{100 * value:.{places}f}".removesuffix(".0")
+    return percent("0" if text == "-0" else digits(text).replace("-", "−"))
+
+
+def exact_share(value: float | Decimal) -> str:
+    """Return a share in percent with one decimal: ``12.3%``."""
+    return percent(digits(f"{100 * value:.1f}"))
+
+
+def whole_share(value: float | Decimal) -> str:
+    """Return a share in whole percent: ``12%``."""
+    return percent(f"{100 * value:.0f}")
 
 
 def times(value: float) -> str:
     """Return how often: ``once``, ``twice``, ``2.5 times``."""
-    return "once" if value == 1 else "twice" if value == 2 else f"{number(value)} times"
+    return _("once") if value == 1 else _("twice") if value == 2 else _("{n} times", n=number(value))
 
 
 def ago(days: float) -> str:
     """Return how long ago: ``today``, ``3 days ago``."""
-    return f"{count(days, 'day')} ago" if days else "today"
+    return ngettext("{n} day ago", "{n} days ago", days, n=number(days)) if days else _("today")
 
 
 def file_size(size: int | None) -> str:

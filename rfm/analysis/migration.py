@@ -10,20 +10,15 @@ import numpy as np
 import pandas as pd
 
 from rfm.analysis.forecast import DIGITS, first_day
-from rfm.analysis.formatting import amount, number
+from rfm.analysis.formatting import amount, exact_share, whole
 from rfm.analysis.states import STATES, TO_CALL, states_of
 from rfm.config import States
 from rfm.contracts import TABLES
+from rfm.words import _
 
 STEP, STEPS = 30, 3  # days from one state to the next; newest closed steps that are learned from
 EACH = np.eye(len(STATES))  # each state alone
 FEW = 30  # steps from a state that say little
-LEAVING = (
-    "About {leaving} of the {here} customers who are new, active or won back today will be cooling, at risk or lost in {days} "
-    "days, if nothing is done. They have brought {money} so far."
-)
-RETURNING = "About {back} of the {away} others will have come back."
-TRIED = "What the same calculation said {days} days ago about today was wrong by {wrong} of {all} customers ({share:.1%})."
 
 
 def migration(
@@ -141,13 +136,23 @@ def in_words(table: pd.DataFrame, currency: str = "") -> list[str]:
     away, gone = now["From_State"].isin(TO_CALL), now["To_State"].isin(TO_CALL)
 
     def people(rows: pd.DataFrame) -> str:
-        return number(round(rows["Customers"].sum()))
+        return whole(rows["Customers"].sum())
 
-    said = {"days": STEP, "leaving": people(now[~away & gone]), "here": people(now[~away])}
-    money = amount(float(now.loc[~away & gone, "Revenue"].sum()), currency)
-    lines = [LEAVING.format(**said, money=money), RETURNING.format(back=people(now[away & ~gone]), away=people(now[away]))]
+    leaving = _(
+        "About {n} of the {all} customers who are new, active or won back today will be cooling, at risk or lost in {days} "
+        "days, if nothing is done. They have brought {amount} so far.",
+        n=people(now[~away & gone]),
+        all=people(now[~away]),
+        days=STEP,
+        amount=amount(float(now.loc[~away & gone, "Revenue"].sum()), currency),
+    )
+    lines = [leaving, _("About {n} of the {all} others will have come back.", n=people(now[away & ~gone]), all=people(now[away]))]
     tried = outlook(table)[["Expected", "Came"]].fillna(0.0).astype(float)
     if everyone := tried["Came"].sum():
         wrong = (tried["Expected"] - tried["Came"]).clip(lower=0).sum()
-        lines.append(TRIED.format(days=STEP, wrong=number(round(wrong)), all=number(everyone), share=wrong / everyone))
+        said = _(
+            "What the same calculation said {days} days ago about today was wrong by {n} of {all} customers ({share}).",
+            **{"days": STEP, "n": whole(wrong), "all": whole(everyone), "share": exact_share(wrong / everyone)},
+        )
+        lines.append(said)
     return lines

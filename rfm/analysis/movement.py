@@ -10,14 +10,17 @@ import narwhals as nw
 import pandas as pd
 
 from rfm.analysis.clustering.model import Model
+from rfm.analysis.formatting import amount, whole
 from rfm.analysis.metrics import purchased_since
 from rfm.contracts import TABLES, arrow_typed, typed_rows
+from rfm.words import N_, _, ngettext, tell
 
-PERIODS = (1, 7, 30)
+TITLES = {1: N_("Since yesterday"), 7: N_("In a week"), 30: N_("In a month")}  # of a period, in days
+PERIODS = tuple(TITLES)
 CAUSES = {  # column of ``segment_movement``: how it is worded
-    "Bought": "because they bought",
-    "TimePassed": "because time passed",
-    "ModelChanged": "because the model changed",
+    "Bought": N_("because they bought"),
+    "TimePassed": N_("because time passed"),
+    "ModelChanged": N_("because the model changed"),
 }
 SEGMENT = "Cluster_Description"
 
@@ -123,12 +126,18 @@ def largest_moves(movement: pd.DataFrame, n: int = 3, currency: str = "£", days
 
 def _sentence(row: Mapping[str, Any], currency: str) -> str:
     """Describe one move."""
-    who = "customer" if row["Customers"] == 1 else "customers"
-    causes = [cause for cause in CAUSES if row[cause]]
-    several = ": " + ", ".join(f"{row[cause]:,} {CAUSES[cause]}" for cause in causes)
-    why = several if len(causes) > 1 else f" {CAUSES[causes[0]]}"
-    moved = f"{row['Customers']:,} {who} ({currency}{float(row['Revenue']):,.0f})"
-    return f"{moved} moved from {row['From_Segment']} to {row['To_Segment']}{why}"
+    causes = {_(why): row[cause] for cause, why in CAUSES.items() if row[cause]}
+    several = ": " + ", ".join(f"{whole(n)} {why}" for why, n in causes.items())
+    moved = ngettext(
+        "{n} customer ({amount}) moved from {before} to {now}",
+        "{n} customers ({amount}) moved from {before} to {now}",
+        row["Customers"],
+        n=whole(row["Customers"]),
+        amount=amount(row["Revenue"], currency, whole_from=0),
+        before=tell(row["From_Segment"]),
+        now=tell(row["To_Segment"]),
+    )
+    return moved + several if len(causes) > 1 else _("{move} {why}", move=moved, why=[*causes][0])
 
 
 def stability(customers: pd.DataFrame, history: pd.DataFrame, models: Mapping[dt.date, Model], run_date: dt.date) -> pd.DataFrame:

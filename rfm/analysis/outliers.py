@@ -17,12 +17,13 @@ from narwhals.typing import IntoFrame
 from rfm.analysis.formatting import amount, count
 from rfm.config import Clusters, Exclusions
 from rfm.contracts import TABLES, arrow_typed
+from rfm.words import N_, _
 
 __all__ = ["Fences", "fit_exclusions", "headline", "iqr_fences", "outlier_clusters"]
 
 FACTOR = Clusters().iqr_factor
 REGULAR, SPEND, FREQUENCY, BOTH = 0, -1, -2, -3
-LABELS = {SPEND: "spend outlier", FREQUENCY: "frequency outlier", BOTH: "spend and frequency outlier"}
+LABELS = {SPEND: N_("spend outlier"), FREQUENCY: N_("frequency outlier"), BOTH: N_("spend and frequency outlier")}
 MARKS = {"Monetary": SPEND, "Frequency": FREQUENCY}  # a customer beyond the fences of both has the sum
 
 
@@ -61,9 +62,18 @@ def marks_of(values: Mapping[str, Any], fences: Mapping[str, Sequence[float]]) -
 
 def words_of(mark: int, fences: Mapping[str, Sequence[float]], currency: str) -> str:
     """Return the kind of an outlier and what would be regular: ``a spend outlier (regular is up to £500)``."""
-    words = {"Monetary": lambda high: amount(high, currency), "Frequency": lambda high: count(high, "invoice")}
-    regular = [words[name](fences[name][1]) for name, own in MARKS.items() if name in fences and mark in (own, BOTH)]
-    return f"a {LABELS[mark]}" + (f" (regular is up to {' and '.join(regular)})" if regular else "")
+    if len(fences) < len(MARKS):
+        return _(_KINDS[mark])
+    high = {"amount": amount(fences["Monetary"][1], currency), "invoices": count(fences["Frequency"][1], "invoice")}
+    return _(_REGULAR[mark]).format(**high)
+
+
+_KINDS = {SPEND: N_("a spend outlier"), FREQUENCY: N_("a frequency outlier"), BOTH: N_("a spend and frequency outlier")}
+_REGULAR = {
+    SPEND: N_("a spend outlier (regular is up to {amount})"),
+    FREQUENCY: N_("a frequency outlier (regular is up to {invoices})"),
+    BOTH: N_("a spend and frequency outlier (regular is up to {amount} and {invoices})"),
+}
 
 
 def outlier_clusters(gold: pd.DataFrame, factor: float = FACTOR) -> pd.Series:

@@ -18,6 +18,7 @@ from rfm.analysis.segments.alternatives import own_segments
 from rfm.analysis.segments.rules import PREMIUM, action_of
 from rfm.config import Cutoffs, States
 from rfm.contracts import TABLES
+from rfm.words import _, ngettext
 
 
 class Rule(NamedTuple):
@@ -251,7 +252,15 @@ def _stakes(ids: pd.Series, usual: pd.Series, forecast: pd.DataFrame | None) -> 
 
 def _in_words(purchase_days: int, gap: float, own: bool, silent: float) -> str:
     """Describe a rhythm: ``usually every 23 days, silent for 96 days``."""
-    since = f"silent for {count(silent, 'day')}"
+    days = count(silent, "day")
     if own:
-        return f"usually every {number(gap)} days, {since}" if gap != 1 else f"usually every day, {since}"
-    return f"bought {times(purchase_days)}, others come back after {count(round(gap), 'day')}, {since}"
+        every = _("usually every {n} days, silent for {days}") if gap != 1 else _("usually every day, silent for {days}")
+        return every.format(n=number(gap), days=days)
+    return ngettext(
+        "bought {times}, others come back after {n} day, silent for {days}",
+        "bought {times}, others come back after {n} days, silent for {days}",
+        round(gap),
+        times=times(purchase_days),
+        n=number(round(gap)),
+        days=days,
+    )

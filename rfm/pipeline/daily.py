@@ -308,12 +308,15 @@ def send_brief(settings: OnDone, record: Mapping[str, Any], folder: Path) -> lis
     """Hand the brief of a published run to the hooks; return what went wrong."""
     if not (settings.command or settings.webhook):
         return []
+    from rfm.report.filters import headline
     from rfm.report.pages import BRIEF
-    from rfm.report.render import headline
+    from rfm.words import ENGLISH, speaking
 
     pdf, html = (folder / name for name in BRIEF)
     summary = record.get("summary") or {}
-    lines = [headline(summary), f"{record['run_date']}: {record['report']}"]
+    with speaking(record.get("settings", {}).get("shop", {}).get("language", ENGLISH)):
+        said = headline(summary)
+    lines = [said, f"{record['run_date']}: {record['report']}"]
     chat = {"text": "\n".join(filter(None, lines)), "run_date": record["run_date"], "report": record["report"]}
     chat |= {"brief_html": html.read_text(encoding="utf-8"), "brief_pdf": b64encode(pdf.read_bytes()).decode()}
     return _call("on_done", settings, record, chat, {"RFM_BRIEF_PDF": str(pdf), "RFM_BRIEF_HTML": str(html)})

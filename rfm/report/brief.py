@@ -19,13 +19,13 @@ from matplotlib.textpath import text_to_path
 from rfm import contracts
 from rfm.analysis.figures.style import BLUE, GREY, INK
 from rfm.analysis.formatting import count
-from rfm.analysis.movement import PERIODS, largest_moves
+from rfm.analysis.movement import TITLES, largest_moves
 from rfm.errors import printable
-from rfm.report.render import PAGE_FILTERS, RunTables, render
+from rfm.report.filters import PAGE_FILTERS
+from rfm.report.render import RunTables, render
+from rfm.words import N_, _, tag, tell
 
-LANGUAGE = "en-GB"
-SINCE = {1: "Since the day before", 7: "In a week", 30: "In a month"}  # of `PERIODS`
-DEFINITIONS = (
+DEFINITIONS = N_(
     "Customers have at least one order that counts: no cancellations, guests, postage or fees. Revenue is the sum of these "
     "orders. A segment is the name of a cluster of customers with similar recency (days since the last order, small is good), "
     "frequency (number of orders) and monetary value (total spent); it describes the typical customer of the cluster. A movement "
@@ -40,21 +40,24 @@ def brief_of(tables: RunTables, given: Mapping[str, Any], overview: Mapping[str,
     summary, sign = given["summary"], tables.currency
     segments = sorted(summary["segments"], key=lambda row: (-row["revenue_share"], row["segment"]))
     moves = tables.frame(contracts.SEGMENT_MOVEMENT, UpdateDate=tables.day)
-    said = {SINCE[days]: largest_moves(moves, MOST_MOVES, sign, days) for days in PERIODS if (moves["Days"] == days).any()}
+    known = {days: title for days, title in TITLES.items() if (moves["Days"] == days).any()}
+    said = {_(title): largest_moves(moves, MOST_MOVES, sign, days) for days, title in known.items()}
+    day = PAGE_FILTERS["day"](given["run_date"])
     return {
         "shop": given["shop"],
-        "day": PAGE_FILTERS["day"](given["run_date"]),
+        "day": day,
+        "document": _("{shop}: customers on {day}", shop=given["shop"], day=day),
         "date": given["run_date"],
         "headline": PAGE_FILTERS["headline"](summary),
         "note": PAGE_FILTERS["note"](summary, sign) if summary["segments"] else "",
         "tiles": [_tile(one, sign) for one in overview["kpis"]],
         "segments": [_segment(row, sign) for row in segments[:MOST_SEGMENTS]],
         "calls": _calls(overview["calls"].get("groups", ()), sign),
-        "moves": {title: lines or ["Nobody changed segment."] for title, lines in said.items()},
-        "warnings": list(given["warnings"][:MOST_WARNINGS]),
+        "moves": {title: lines or [_("Nobody changed segment.")] for title, lines in said.items()},
+        "warnings": [tell(line) for line in given["warnings"][:MOST_WARNINGS]],
         "more_warnings": max(len(given["warnings"]) - MOST_WARNINGS, 0),
-        "definitions": DEFINITIONS,
-        "made": f"Made by rfm {given['code'].get('rfm', '')} from the run of {given['run_date']}",
+        "definitions": _(DEFINITIONS),
+        "made": _("Made by rfm {version} from the run of {day}", version=given["code"].get("rfm", ""), day=day),
     }
 
 
@@ -62,19 +65,19 @@ def _tile(figure: Mapping[str, Any], sign: str) -> dict[str, Any]:
     """Return a figure of the day and its changes."""
     value, form, change = figure["value"], figure["form"], PAGE_FILTERS["change"]
     since = [(then["value"], then["word"] or PAGE_FILTERS["short"](then["since"])) for then in figure["past"]]
-    changes = [f"{change(value, old, form, sign)} since {day}" for old, day in since]
+    changes = [_("{change} since {day}", change=change(value, old, form, sign), day=day) for old, day in since]
     return {"label": figure["label"], "value": PAGE_FILTERS["form"](value, form, sign), "since": changes}
 
 
 def _segment(row: Mapping[str, Any], sign: str) -> dict[str, Any]:
     """Return what the brief says of a segment."""
-    share, count, money = (PAGE_FILTERS[name] for name in ("share", "count", "money"))
+    share, money = PAGE_FILTERS["share"], PAGE_FILTERS["money"]
     return {
-        "name": row["segment"],
-        "customers": f"{count(row['customers'])} customers, {share(row['customer_share'])}",
+        "name": tell(row["segment"]),
+        "customers": f"{count(row['customers'], 'customer')}, {share(row['customer_share'])}",
         "revenue": f"{money(row['revenue'], sign)}, {share(row['revenue_share'])}",
         "shares": (float(row["customer_share"]), float(row["revenue_share"])),
-        "action": row["recommendation"],
+        "action": tell(row["recommendation"]),
     }
 
 
@@ -82,10 +85,10 @@ def _calls(groups: Sequence[Mapping[str, Any]], sign: str) -> list[dict[str, Any
     """Return the groups of customers to call first, by segment and state, those with most money at stake before the others."""
     return [
         {
-            "who": f"{row['segment']}, {row['state']}",
+            "who": f"{tell(row['segment'])}, {tell(row['state'])}",
             "customers": count(row["customers"], "customer"),
             "money": PAGE_FILTERS["money"](row["money"], sign),
-            "action": row["action"],
+            "action": tell(row["action"]),
         }
         for row in groups[:MOST_CALLS]
     ]
@@ -113,7 +116,7 @@ class _Paper:
         self.line(_lines(said["shop"], 380, 9.5, True, 1)[0], size=9.5, bold=True)
         self.line(said["day"], size=9.5, x=WIDTH - EDGE, align="right")
         self.rule(EDGE + 16, INK)
-        self.line(f"{said['made']} · page {number} of 2", HEIGHT - EDGE + 8, size=7.5, colour=SOFT)
+        self.line(f"{said['made']} · {_('page {n} of 2', n=number)}", HEIGHT - EDGE + 8, size=7.5, colour=SOFT)
         self.at = EDGE + 34
 
     def line(
@@ -194,11 +197,11 @@ def _first_page(said: Mapping[str, Any]) -> Figure:
         page.text(said["note"], size=10.5, most=2)
     page.at += 10
     _tiles(page, said["tiles"])
-    page.heading("Who they are, and what to do")
+    page.heading(_("Who they are, and what to do"))
     key = page.at - 17
-    for x, style, text in ((EDGE + 226, CUSTOMERS, "customers"), (EDGE + 336, REVENUE, "revenue")):
+    for x, style, text in ((EDGE + 226, CUSTOMERS, _("share of customers")), (EDGE + 336, REVENUE, _("share of revenue"))):
         page.box(x, key, 12, 7, **style)
-        page.line(f"share of {text}", key - 1, x=x + 16, size=7)
+        page.line(text, key - 1, x=x + 16, size=7)
     widest = max((share for row in said["segments"] for share in row["shares"]), default=1.0) or 1.0
     room = min((HEIGHT - EDGE - page.at) / max(len(said["segments"]), 1), 44.0)
     for row in said["segments"]:
@@ -243,31 +246,32 @@ def _segment_row(page: _Paper, row: Mapping[str, Any], widest: float, room: floa
 def _second_page(said: Mapping[str, Any]) -> Figure:
     """Draw whom to call, what moved, the warnings and the definitions."""
     page = _Paper(said, 2)
-    page.heading("Whom to call first")
+    page.heading(_("Whom to call first"))
     for call in said["calls"]:
         page.rule(page.at)
         page.at += 5
-        page.line(f"{call['customers']}, {call['money']} at stake", page.at, x=WIDTH - EDGE, size=9, align="right")
+        money = _("{amount} at stake", amount=call["money"])
+        page.line(f"{call['customers']}, {money}", page.at, x=WIDTH - EDGE, size=9, align="right")
         page.text(call["who"], width=330, bold=True, most=1)
         page.text(call["action"], width=INNER, size=8, most=2, colour=SOFT)
         page.at += 4
     if not said["calls"]:
-        page.text("Nobody worth keeping is silent for longer than usual.")
-    page.heading("What moved, and why")
+        page.text(_("Nobody worth keeping is silent for longer than usual."))
+    page.heading(_("What moved, and why"))
     for title, lines in said["moves"].items():
         page.text(title, bold=True)
         for line in lines:
             page.text(line, size=8.5, most=2)
         page.at += 4
     if not said["moves"]:
-        page.text("There is no earlier run to compare with yet.")
+        page.text(_("There is no earlier run to compare with yet."))
     if said["warnings"]:
-        page.heading("Warnings of this run")
+        page.heading(_("Warnings of this run"))
         for line in said["warnings"]:
             page.text(line, size=8.5, most=2)
             page.at += 2
         if said["more_warnings"]:
-            page.text(f"and {said['more_warnings']} more in the report", size=8.5)
+            page.text(_("and {n} more in the report", n=said["more_warnings"]), size=8.5)
     page.at = max(page.at + 12, HEIGHT - EDGE - 76)
     page.rule(page.at - 6)
     page.text(said["definitions"], size=7.5, colour=SOFT, most=6)
@@ -278,7 +282,7 @@ def _pdf(said: Mapping[str, Any]) -> bytes:
     """Return both pages as a PDF with embedded fonts, the same bytes each time."""
     content, moment = BytesIO(), dt.datetime.fromisoformat(said["date"]).replace(tzinfo=dt.UTC)
     about: dict[str, Any] = {
-        "Title": f"{said['shop']}: customers on {said['day']}",
+        "Title": said["document"],
         "Author": said["shop"],
         "Subject": said["headline"],
     }
@@ -287,7 +291,7 @@ def _pdf(said: Mapping[str, Any]) -> bytes:
     with rc_context(look), PdfPages(content, metadata=about) as pages:
         for page in (_first_page(said), _second_page(said)):
             pages.savefig(page)
-    return _with_language(content.getvalue(), LANGUAGE)
+    return _with_language(content.getvalue(), tag())
 
 
 def _with_language(pdf: bytes, language: str) -> bytes:

@@ -8,7 +8,7 @@ import io
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from itertools import repeat
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from rfm import words
 from rfm.analysis.formatting import escape_formulas
 from rfm.analysis.segments.rules import RISK
 from rfm.analysis.states import STATES, call_list
@@ -32,33 +33,39 @@ from rfm.contracts import (
 from rfm.landing.decode import pseudonymize
 from rfm.pipeline.stages import EXPORTS as FOLDER
 from rfm.pipeline.stages import HISTORY
-from rfm.report.render import PAGE_FILTERS, RunTables, slug
+from rfm.report.filters import PAGE_FILTERS, slug
+from rfm.report.render import RunTables
+from rfm.words import N_, _, tell
 
 ALL, ENTERED, CALLS = "customers", "entered-risk", "to-call"  # the lists that are no segment's
 MOST_IN_EXCEL = 100_000  # rows; a longer list is for CSV and Parquet
+TOLD = (  # columns with words of rfm, for the workbook; a CSV file is for programs too, and stays English
+    *("Cluster_Description", "Tier", "State", "Segment_Before", "ValueTier", "Engagement", "ScoreName"),
+    *("Rhythm", "Drivers", "Action", "Why"),
+)
 LONGEST_SHEET_NAME = 31  # characters; Excel refuses more
 COLUMNS: dict[str, tuple[str, int, str]] = {  # of a list: heading, width in Excel, number format
-    "CustomerID": ("Customer", 14, ""),
-    "Cluster_Description": ("Segment", 26, ""),
-    "Tier": ("Tier", 18, ""),
-    "State": ("State", 10, ""),
-    "Segment_Before": ("Segment in the run before", 26, ""),
-    "MaxInvoiceDate": ("Last purchase", 14, "yyyy-mm-dd"),
-    "Recency": ("Days since", 11, "0"),
-    "Frequency": ("Orders", 9, "#,##0"),
-    "Monetary": ("Spent", 13, "#,##0.00"),
-    "ValueTier": ("Value", 11, ""),
-    "Engagement": ("Engagement", 18, ""),
-    "RFMScore": ("RFM score", 11, ""),
-    "ScoreName": ("By score", 20, ""),
-    "Rhythm": ("Own rhythm", 42, ""),
-    "UsualSpend": ("Usual spend in 90 days", 13, "#,##0.00"),
-    "AtStake": ("At stake", 13, "#,##0.00"),
-    "Order30": ("Order within 30 days", 11, "0%"),
-    "Spend90": ("Expected in 90 days", 13, "#,##0.00"),
-    "Drivers": ("What drives that", 50, ""),
-    "Action": ("What to do", 58, ""),
-    "Why": ("Why here", 60, ""),
+    "CustomerID": (N_("Customer"), 14, ""),
+    "Cluster_Description": (N_("Segment"), 26, ""),
+    "Tier": (N_("Tier"), 18, ""),
+    "State": (N_("State"), 10, ""),
+    "Segment_Before": (N_("Segment in the run before"), 26, ""),
+    "MaxInvoiceDate": (N_("Last purchase"), 14, "yyyy-mm-dd"),
+    "Recency": (N_("Days since"), 11, "0"),
+    "Frequency": (N_("Orders"), 9, "#,##0"),
+    "Monetary": (N_("Spent"), 13, "#,##0.00"),
+    "ValueTier": (N_("Value"), 11, ""),
+    "Engagement": (N_("Engagement"), 18, ""),
+    "RFMScore": (N_("RFM score"), 11, ""),
+    "ScoreName": (N_("By score"), 20, ""),
+    "Rhythm": (N_("Own rhythm"), 42, ""),
+    "UsualSpend": (N_("Usual spend in 90 days"), 13, "#,##0.00"),
+    "AtStake": (N_("At stake"), 13, "#,##0.00"),
+    "Order30": (N_("Order within 30 days"), 11, "0%"),
+    "Spend90": (N_("Expected in 90 days"), 13, "#,##0.00"),
+    "Drivers": (N_("What drives that"), 50, ""),
+    "Action": (N_("What to do"), 58, ""),
+    "Why": (N_("Why here"), 60, ""),
 }
 
 
@@ -68,16 +75,16 @@ def write_exports(customers: pd.DataFrame, folder: Path, day: dt.date) -> None:
     customers = customers.reindex(columns=[*dict.fromkeys([*customers, *COLUMNS, "ToCall"])])  # a published file may be older
     customers.to_parquet(folder / f"{ALL}.parquet", index=False)
     safe = escape_formulas(customers[list(COLUMNS)])
-    headed = safe.rename(columns={column: heading for column, (heading, _, _) in COLUMNS.items()})
+    headed = safe.rename(columns={column: heading for column, (heading, *_more) in COLUMNS.items()})
     whole = customers.reset_index(drop=True)
     calls = call_list(whole.assign(ToCall=[value is True for value in whole["ToCall"]]).reset_index()).set_index("index")
-    lists = [("Customers", whole.index), ("To call", calls.index)]
-    lists += [("Entered risk", whole.index[whole["Entered_Risk"].astype(bool)])]
+    lists = [(N_("Customers"), whole.index), (N_("To call"), calls.index)]
+    lists += [(N_("Entered risk"), whole.index[whole["Entered_Risk"].astype(bool)])]
     lists += [(str(segment), rows.index) for segment, rows in whole.groupby("Cluster_Description", sort=True)]
     for title, places in lists:
         headed.iloc[places].to_csv(folder / f"{slug(title)}.csv", index=False, encoding="utf-8-sig", lineterminator="\r\n")
     if len(customers) <= MOST_IN_EXCEL:
-        _write_workbook(safe, lists, folder / f"{ALL}.xlsx", day)
+        _write_workbook(safe.assign(**{name: safe[name].map(tell) for name in TOLD}), lists, folder / f"{ALL}.xlsx", day)
 
 
 def rewrite_exports(parquet: bytes, folder: Path, day: dt.date, key: bytes) -> None:
@@ -106,17 +113,19 @@ def _write_workbook(customers: pd.DataFrame, lists: Iterable[tuple[str, pd.Index
             self.fh.write("".join(rows[place] for place in self.places))
 
     with Workbook(path) as book:
-        book.set_properties({"title": f"Customers, run of {day}", "created": dt.datetime.combine(day, dt.time())})
+        book.set_properties(
+            {"title": _("Customers, run of {day}", day=words.day(day)), "created": dt.datetime.combine(day, dt.time())}
+        )
         bold = book.add_format({"bold": True, "bottom": 1})
-        forms = [book.add_format({"num_format": form}) if form else None for _, _, form in COLUMNS.values()]
+        forms = [book.add_format({"num_format": form}) if form else None for *_more, form in COLUMNS.values()]
         rows = _sheet_rows(customers, [form._get_xf_index() if form else 0 for form in forms])
         for title, places in lists:
-            sheet = book.add_worksheet(title[:LONGEST_SHEET_NAME], Sheet)
+            sheet = book.add_worksheet(tell(title)[:LONGEST_SHEET_NAME], Sheet)
             sheet.places = places
             sheet.freeze_panes(1, 1)
-            for at, (heading, width, _) in enumerate(COLUMNS.values()):
+            for at, (heading, width, _form) in enumerate(COLUMNS.values()):
                 sheet.set_column(at, at, width, forms[at])
-                sheet.write_string(0, at, heading, bold)
+                sheet.write_string(0, at, _(heading), bold)
             sheet.dim_rowmax = len(places)
             sheet.autofilter(0, 0, len(places), len(COLUMNS) - 1)
 
@@ -157,6 +166,7 @@ CODED = {  # columns with few values, which the page holds once, and their names
 }
 
 
+DISPLAYED = {"value", "engagement", "scored", "rhythm", "action", "own"}  # not looked up by name, so in the language at once
 OF_STATE = ("State", "Rhythm", "UsualSpend", "AtStake", "ToCall", "Action", "OwnSegment")
 OF_FORECAST = ("Order30", "Spend90", "Drivers")
 MOST_CALLS = 500  # customers to call on the overview
@@ -174,7 +184,7 @@ def calls(tables: RunTables) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     grouped = wanted.assign(Money=money).groupby(["Segment", "State"], as_index=False)
     groups = grouped.agg(customers=("CustomerID", "size"), money=("Money", "sum"), action=("Action", "first"))
     groups = groups.rename(columns=str.lower).sort_values(["money", "segment", "state"], ascending=[False, True, True])
-    excel = [{"href": f"{FOLDER}/{ALL}.xlsx", "label": "All lists, Excel"}] if len(found) <= MOST_IN_EXCEL else []
+    excel = [{"href": f"{FOLDER}/{ALL}.xlsx", "label": _("All lists, Excel")}] if len(found) <= MOST_IN_EXCEL else []
     said = {
         "customers": len(wanted),
         "money": str(money.sum()),
@@ -183,7 +193,7 @@ def calls(tables: RunTables) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         "groups": groups.astype({"money": str}).to_dict("records"),
         "segments": sorted(set(wanted["Segment"])),
         "shown": min(len(wanted), MOST_CALLS),
-        "files": downloads(CALLS, "The list", len(wanted)) + excel,
+        "files": downloads(CALLS, _("The list"), len(wanted)) + excel,
     }
     first = wanted.head(MOST_CALLS).merge(forecast[["CustomerID", "Order30"]], "left", "CustomerID")
     shown = ["CustomerID", "Segment", "State", "Rhythm", "AtStake", "Action", "Order30"]
@@ -198,7 +208,7 @@ def customers_page(tables: RunTables) -> dict[str, Any]:
     labels = sorted(set(shown["Cluster_Label"]))
     return {
         "first": shown.head(FIRST)[[*FIRST_COLUMNS]].astype(str).to_dict("records"),
-        "data": _columns(shown) | {"tiers": tiers, "slugs": {name: slug(name) for name in tiers}},
+        "data": _columns(shown) | {"tiers": tiers, "slugs": {name: slug(name) for name in tiers}, "told": _told(tiers, labels)},
         "details": _details(tables, shown),
         "segments": sorted(tiers),
         "tiers": sorted(set(tiers.values())),
@@ -206,8 +216,13 @@ def customers_page(tables: RunTables) -> dict[str, Any]:
         "labels": labels if len(labels) > len(tiers) else [],
         "total": len(found),
         "more": len(found) - len(shown),
-        "downloads": downloads(ALL, "All customers", len(found)),
+        "downloads": downloads(ALL, _("All customers"), len(found)),
     }
+
+
+def _told(tiers: Mapping[str, str], labels: Iterable[str]) -> dict[str, str]:
+    """Return what the page calls segments, tiers, clusters and states, where it is not what the tables call them."""
+    return {name: told for name in (*tiers, *tiers.values(), *labels, *STATES) if (told := tell(name)) != name}
 
 
 def customer_list(tables: RunTables) -> pd.DataFrame:
@@ -246,13 +261,15 @@ def _columns(rows: pd.DataFrame) -> dict[str, Any]:
         "rfm": rows["RFMScore"].fillna("").tolist(),
     }
     coded = {name: pd.factorize(rows[column].fillna("").to_numpy(object), sort=True) for column, name in CODED.items()}
-    names = {name: found.tolist() for name, (_, found) in coded.items()}
+    names = {
+        name: [tell(one) for one in found] if name in DISPLAYED else found.tolist() for name, (_codes, found) in coded.items()
+    }
     return numbers | {name: codes.tolist() for name, (codes, _) in coded.items()} | {"names": names}
 
 
 def _details(tables: RunTables, rows: pd.DataFrame) -> dict[str, Any]:
     """Return the details of each customer, in the order of the rows."""
-    why, phrases = _pieces(rows["Why"].fillna("").tolist())
+    why, phrases = _pieces([tell(text) for text in rows["Why"].fillna("")])
     ids = rows["CustomerID"].tolist()
     past, runs, names = _spells(tables)
     bought, earlier = _purchases(tables)
@@ -274,7 +291,10 @@ def _forecasts(rows: pd.DataFrame) -> list[list[Any]]:
     there = rows["Order30"].notna()
     known = rows.loc[there, [*OF_FORECAST]]
     found = zip(
-        (known["Order30"] * 100).round().astype(int), (known["Spend90"] * 100).round().astype(int), known["Drivers"], strict=True
+        (known["Order30"] * 100).round().astype(int),
+        (known["Spend90"] * 100).round().astype(int),
+        known["Drivers"].map(tell),
+        strict=True,
     )
     values = iter([list(one) for one in found])
     return [next(values) if has else [] for has in there.tolist()]

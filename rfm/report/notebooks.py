@@ -15,6 +15,7 @@ from markupsafe import Markup
 from rfm.errors import InputError
 from rfm.pipeline.stages import STAGES
 from rfm.report.render import PLOTLY, figure, links, render
+from rfm.words import _
 
 FOLDER = "notebooks"  # of a run, beside its pages
 HIDDEN = {"injected-parameters", "remove_cell", "papermill-error-cell-tag"}  # tags of cells not shown
@@ -65,7 +66,7 @@ def safe_html(dirty: str) -> Markup:
     for table in soup("table"):
         _set_table(table)
         names = [name for head in table("th")[:6] if (name := _text(head))]
-        label = f"Table of {', '.join(names)}"
+        label = _("Table of {names}", names=", ".join(names))
         box = {"class": "scroll card", "tabindex": "0", "role": "region", "aria-label": label}
         table.wrap(soup.new_tag("div", attrs=box))
     return Markup(str(soup))
@@ -163,7 +164,7 @@ def _read_notebook(text: str, name: str) -> Any:
 
     try:
         notebook = v4.reads(text)
-        _ = [cell.source for cell in notebook.cells]
+        _cells = [cell.source for cell in notebook.cells]
         return notebook
     except (ValueError, KeyError, AttributeError) as error:
         why = str(error).partition("\n")[0]
@@ -176,7 +177,7 @@ def _page(name: str, found: list[str], given: Mapping[str, Any], record: Mapping
     place = {
         "home": "../../index.html",
         "root": "../",
-        "eyebrow": f"Notebook {names.index(name) + 1} of {len(names)}",
+        "eyebrow": _("Notebook {n} of {all}", n=names.index(name) + 1, all=len(names)),
         "stage": next((stage for stage in record.get("stages", ()) if stage["name"] == name), None),
         "before": found[at - 1] if at else None,
         "after": (*found, None)[at + 1],

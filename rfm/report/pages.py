@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from rfm import contracts
+from rfm import contracts, words
 from rfm.analysis import experiments, figures, migration
 from rfm.analysis.forecast import FEWEST, first_day
-from rfm.analysis.movement import largest_moves, totals_by_day
+from rfm.analysis.formatting import whole
+from rfm.analysis.movement import TITLES, largest_moves, totals_by_day
 from rfm.analysis.sales import ACTIVE_DAYS, kpis
 from rfm.analysis.segments.explain import HELD
 from rfm.analysis.segments.profiles import medians_of
@@ -21,20 +22,22 @@ from rfm.analysis.segments.rules import RISK, TIER_OF, plain_name
 from rfm.analysis.states import STATES
 from rfm.pipeline.stages import CLEAN, TABLES_STAND
 from rfm.report import customers, pages_data
-from rfm.report.render import RunTables, drawn, rows_of, slug
+from rfm.report.filters import slug
+from rfm.report.render import RunTables, drawn, rows_of
+from rfm.words import N_, _, ngettext
 
 MOST_MOVES = 3
 PRIVATE = "customers"  # value of the overview that names single customers, and stays on it
 MONTH = 30  # days
 KPIS = (  # field of `rfm.analysis.sales.Kpis`, label, form, note
-    ("customers", "Customers", "count", "with an order that counts"),
-    ("active_customers", "Active customers", "count", f"bought in the last {ACTIVE_DAYS} days"),
-    ("revenue", "Revenue", "money", "of these customers so far"),
-    ("orders", "Orders", "count", "of these customers so far"),
-    ("average_order", "Average order", "money", "revenue by order"),
-    ("one_time_share", "One-time buyers", "share", "of customers have one order"),
+    ("customers", N_("Customers"), "count", N_("with an order that counts")),
+    ("active_customers", N_("Active customers"), "count", N_("bought in the last {n} days")),
+    ("revenue", N_("Revenue"), "money", N_("of these customers so far")),
+    ("orders", N_("Orders"), "count", N_("of these customers so far")),
+    ("average_order", N_("Average order"), "money", N_("revenue by order")),
+    ("one_time_share", N_("One-time buyers"), "share", N_("of customers have one order")),
 )
-BEFORE_RETURNS = ", before returns"  # on money, where only the segments take off returns
+BEFORE_RETURNS = N_(", before returns")  # on money, where only the segments take off returns
 
 
 def overview_page(tables: RunTables) -> dict[str, Any]:
@@ -52,7 +55,7 @@ def overview_page(tables: RunTables) -> dict[str, Any]:
         "kpis": _kpis(tables),
         "entered": moved,
         "moves": largest_moves(moves, MOST_MOVES, tables.currency),
-        "downloads": customers.downloads(customers.ENTERED, "The list", people) if people else [],
+        "downloads": customers.downloads(customers.ENTERED, _("The list"), people) if people else [],
         "trend": {
             "dropped": (arrived - kept) / arrived if arrived else None,
             "renamed": None if renamed.empty else float(renamed.iloc[0]),
@@ -74,11 +77,17 @@ def _earlier(tables: RunTables) -> list[dict[str, Any]]:
 def _kpis(tables: RunTables) -> list[dict[str, Any]]:
     """Return each figure of `KPIS` with its value, and its values of yesterday and a month ago."""
     value = kpis(tables.orders, tables.day)._asdict()
-    past = (("yesterday", tables.day - dt.timedelta(days=1)), ("", tables.day - dt.timedelta(days=MONTH)))
+    past = ((_("yesterday"), tables.day - dt.timedelta(days=1)), ("", tables.day - dt.timedelta(days=MONTH)))
     then = [(word, day, old) for word, day in past if (old := kpis(tables.orders, day)._asdict())["orders"]]
-    more = BEFORE_RETURNS if tables.rules.revenue == "net" else ""
+    more = _(BEFORE_RETURNS) if tables.rules.revenue == "net" else ""
     return [
-        {"name": name, "label": label, "form": form, "note": note + more * (form == "money"), "value": _plain(value[name])}
+        {
+            "name": name,
+            "label": _(label),
+            "form": form,
+            "note": _(note, n=ACTIVE_DAYS) + more * (form == "money"),
+            "value": _plain(value[name]),
+        }
         | {"past": [{"since": day.isoformat(), "word": word, "value": _plain(old[name])} for word, day, old in then]}
         for name, label, form, note in KPIS
     ]
@@ -105,26 +114,31 @@ def entered(moves: pd.DataFrame) -> dict[str, Any] | None:
 
 # ── segments ────────────────────────────────────────────────────────────
 SHARES = {
-    "Cluster_Description": ("Segment", "text"),
-    "Customers": ("Customers", "count"),
-    "CustomerShare": ("Share of customers", "share"),
-    "Revenue": ("Revenue", "money"),
-    "RevenueShare": ("Share of revenue", "share"),
+    "Cluster_Description": (N_("Segment"), "word"),
+    "Customers": (N_("Customers"), "count"),
+    "CustomerShare": (N_("Share of customers"), "share"),
+    "Revenue": (N_("Revenue"), "money"),
+    "RevenueShare": (N_("Share of revenue"), "share"),
 }
 PROFILES = {
-    "Cluster": ("Cluster", "text"),
-    "Cluster_Description": ("Segment", "text"),
-    "MedianMonetary": ("Median spent", "money"),
-    "MedianFrequency": ("Median orders", "count"),
-    "MedianRecency": ("Median days since", "count"),
+    "Cluster": (N_("Cluster"), "text"),
+    "Cluster_Description": (N_("Segment"), "word"),
+    "MedianMonetary": (N_("Median spent"), "money"),
+    "MedianFrequency": (N_("Median orders"), "count"),
+    "MedianRecency": (N_("Median days since"), "count"),
 }
-SCORES = {"k": ("Clusters", "count"), **{name: (name.capitalize(), "number") for name in ("silhouette", "elbow", "score")}}
+SCORES = {
+    "k": (N_("Clusters"), "count"),
+    "silhouette": (N_("Silhouette"), "number"),
+    "elbow": (N_("Elbow"), "number"),
+    "score": (N_("Score"), "number"),
+}
 CURVE = {
-    "Way": ("Way to forecast", "text"),
-    "Band": ("Forecast from", "share"),
-    "Customers": ("Customers", "count"),
-    "Forecast": ("Forecast share", "share"),
-    "Actual": ("Ordered", "share"),
+    "Way": (N_("Way to forecast"), "word"),
+    "Band": (N_("Forecast from"), "share"),
+    "Customers": (N_("Customers"), "count"),
+    "Forecast": (N_("Forecast share"), "share"),
+    "Actual": (N_("Ordered"), "share"),
 }
 TYPICAL = ("Monetary", "Frequency", "Recency")
 
@@ -183,7 +197,9 @@ def _how_they_differ(tables: RunTables, summary: pd.DataFrame) -> list[dict[str,
     described = tables.frame(contracts.DESCRIBED_CLUSTERS)
     clustered, scored = tables.frame(contracts.CLUSTERED), tables.frame(contracts.SEGMENTATIONS)
     shown = [
-        drawn(figures.segment_shares(summary), "Each segment's share of customers beside its share of revenue", summary, SHARES),
+        drawn(
+            figures.segment_shares(summary), _("Each segment's share of customers beside its share of revenue"), summary, SHARES
+        ),
         drawn(figures.segment_treemap(summary, tables.currency), table=summary, columns=SHARES),
         drawn(figures.cluster_profiles(described, medians_of(clustered)), table=described, columns=PROFILES),
     ]
@@ -201,42 +217,42 @@ def _how_they_were_found(tables: RunTables) -> list[dict[str, Any]]:
     return [
         drawn(figures.outlier_fences(clustered, regular, tables.clusters.iqr_factor)),
         drawn(figures.k_selection(scores, k), table=scores, columns=SCORES),
-        drawn(figures.clusters_3d(clustered), "A point for each customer in the space of recency, orders and spending"),
+        drawn(figures.clusters_3d(clustered), _("A point for each customer in the space of recency, orders and spending")),
         drawn(figures.boxes(clustered, clustered["Cluster"])),
     ]
 
 
 # ── movement ────────────────────────────────────────────────────────────
-PERIODS = ((1, "day", "Since yesterday"), (7, "week", "In a week"), (30, "month", "In a month"))
+PERIODS = {1: "day", 7: "week", 30: "month"}  # in days: the part of the page
 MOST = 5  # sentences per period
-SHARES_OF_STATES = {"From_State": ("State", "text"), "Pairs": ("Seen", "count"), **{one: (one, "share") for one in STATES}}
+SHARES_OF_STATES = {"From_State": (N_("State"), "word"), "Pairs": (N_("Seen"), "count")} | {one: (one, "share") for one in STATES}
 OUTLOOK = {
-    "State": ("State", "text"),
-    "Customers": ("Customers today", "count"),
-    "CustomersLater": ("In 30 days", "count"),
-    "Revenue": ("Spent so far", "money"),
-    "RevenueLater": ("In 30 days", "money"),
-    "Expected": ("Expected 30 days ago", "count"),
-    "Came": ("Came", "count"),
+    "State": (N_("State"), "word"),
+    "Customers": (N_("Customers today"), "count"),
+    "CustomersLater": (N_("In 30 days"), "count"),
+    "Revenue": (N_("Spent so far"), "money"),
+    "RevenueLater": (N_("In 30 days"), "money"),
+    "Expected": (N_("Expected 30 days ago"), "count"),
+    "Came": (N_("Came"), "count"),
 }
 MOVES = {
-    "From_Segment": ("Was", "text"),
-    "To_Segment": ("Is now", "text"),
-    "Customers": ("Customers", "count"),
-    "Revenue": ("Brought so far", "money"),
-    "Bought": ("Bought again", "count"),
-    "TimePassed": ("Time passed", "count"),
-    "ModelChanged": ("Model changed", "count"),
+    "From_Segment": (N_("Was"), "word"),
+    "To_Segment": (N_("Is now"), "word"),
+    "Customers": (N_("Customers"), "count"),
+    "Revenue": (N_("Brought so far"), "money"),
+    "Bought": (N_("Bought again"), "count"),
+    "TimePassed": (N_("Time passed"), "count"),
+    "ModelChanged": (N_("Model changed"), "count"),
 }
 STEADY = {
-    "UpdateDate": ("Run", "day"),
-    "Method": ("Model", "text"),
-    "k": ("Clusters", "count"),
-    "KMargin": ("Lead of k", "share"),
-    "Compared": ("Without a purchase", "count"),
-    "Renamed": ("Of them renamed", "count"),
-    "RenamedShare": ("Share", "precise"),
-    "Drift": ("Drift", "number"),
+    "UpdateDate": (N_("Run"), "day"),
+    "Method": (N_("Model"), "word"),
+    "k": (N_("Clusters"), "count"),
+    "KMargin": (N_("Lead of k"), "share"),
+    "Compared": (N_("Without a purchase"), "count"),
+    "Renamed": (N_("Of them renamed"), "count"),
+    "RenamedShare": (N_("Share"), "precise"),
+    "Drift": (N_("Drift"), "number"),
 }
 
 
@@ -244,46 +260,54 @@ def movement_page(tables: RunTables) -> dict[str, Any]:
     """Return the values of the movement page."""
     moves, stable = tables.frame(contracts.SEGMENT_MOVEMENT, UpdateDate=tables.day), _stability(tables)
     periods = [
-        _period(tables, moves[moves["Days"] == days], id, title) for days, id, title in PERIODS if (moves["Days"] == days).any()
+        _period(tables, moves[moves["Days"] == days], id, _(TITLES[days]))
+        for days, id in PERIODS.items()
+        if (moves["Days"] == days).any()
     ]
     return {"first": not periods, "parts": [*periods, *_migration(tables), *stable]}
 
 
 def _period(tables: RunTables, moves: pd.DataFrame, id: str, title: str) -> dict[str, Any]:
     moved = moves[moves["From_Segment"] != moves["To_Segment"]].sort_values("Customers", ascending=False)
-    named = moved.assign(From_Segment=moved["From_Segment"].replace("", "(new customer)"))
+    stayed = int(moves.loc[moves["From_Segment"] == moves["To_Segment"], "Customers"].sum())
+    named = moved.assign(From_Segment=moved["From_Segment"].replace("", _("(new customer)")))
     return {
         "id": id,
         "title": title,
-        "hint": f"Compared with the run of {moves['Since'].iloc[0]:%-d %B %Y}. Of the customers of that run, "
-        f"{moves.loc[moves['From_Segment'] == moves['To_Segment'], 'Customers'].sum():,} stayed in their segment.",
+        "hint": ngettext(
+            "Compared with the run of {day}. Of the customers of that run, {n} stayed in its segment.",
+            "Compared with the run of {day}. Of the customers of that run, {n} stayed in their segment.",
+            stayed,
+            day=words.day(moves["Since"].iloc[0]),
+            n=whole(stayed),
+        ),
         "says": largest_moves(moves, MOST, tables.currency, int(moves["Days"].iloc[0])),
         "figures": [drawn(figures.movement(moves, TIER_OF), table=named, columns=MOVES)] if len(moved) else [],
     }
 
 
-HOW_MIGRATED = (
+HOW_MIGRATED = N_(
     "Of the customers of each state on up to three past days, a month apart, how many were where 30 days later; from that, "
     "where those of today will be. Who comes new is not in it. The number below a state says how often it was seen: fewer than "
     "{few} times (*) is too seldom to rely on. The last columns of the table are what was expected 30 days ago of the customers "
     "of that day, and what came."
 )
-NOT_YET = "The shop is too young to say. This will be here from {day} on."
-TOO_FEW = "The shop is too young to say. This needs {fewest} customers who have bought, and 75 days since the first sale."
+NOT_YET = N_("The shop is too young to say. This will be here from {day} on.")
+TOO_FEW = N_("The shop is too young to say. This needs {fewest} customers who have bought, and 75 days since the first sale.")
 
 
 def _migration(tables: RunTables) -> list[dict[str, Any]]:
     """Return who will be in which state in a month; for a young shop, from which day on; nothing for a run of an older rfm."""
     found = tables.frame(contracts.MIGRATION, UpdateDate=tables.day)
-    part = {"id": "migration", "title": "Who will be where in a month"}
+    part = {"id": "migration", "title": _("Who will be where in a month")}
     if found.empty:
         first = first_day(tables.orders, tables.day)
-        hint = NOT_YET.format(day=f"{first:%-d %B %Y}") if first else TOO_FEW.format(fewest=FEWEST)
+        hint = _(NOT_YET, day=words.day(first)) if first else _(TOO_FEW, fewest=FEWEST)
         return [] if first and first <= tables.day else [part | {"hint": hint}]
     shares = migration.shares(found)
     table = rows_of(migration.outlook(found).round({"CustomersLater": 0, "Expected": 0}), OUTLOOK)
     shown = drawn(figures.migration(shares), table=shares, columns=SHARES_OF_STATES)
-    hint, says = HOW_MIGRATED.format(few=migration.FEW), migration.in_words(found, tables.currency)
+    hint, says = _(HOW_MIGRATED, few=migration.FEW), migration.in_words(found, tables.currency)
     return [part | {"hint": hint, "says": says, "table": table, "figures": [shown]}]
 
 
@@ -292,20 +316,24 @@ def _stability(tables: RunTables) -> list[dict[str, Any]]:
     runs = runs[runs["UpdateDate"] <= tables.day].sort_values("UpdateDate", ascending=False)
     if len(runs) < 2:
         return []
-    hint = "Customers without a purchase since the previous run should keep their segment; this is how many did not."
+    hint = _("Customers without a purchase since the previous run should keep their segment; this is how many did not.")
     shown = drawn(figures.stability(runs), table=runs, columns=STEADY)
-    return [{"id": "stability", "title": "How steady the names are", "hint": hint, "figures": [shown]}]
+    return [{"id": "stability", "title": _("How steady the names are"), "hint": hint, "figures": [shown]}]
 
 
 # ── campaigns ────────────────────────────────────────────────────────────
-OUTCOMES = {"Bought": "share of customers who ordered", "Orders": "orders per customer", "Revenue": "revenue per customer"}
+OUTCOMES = {
+    "Bought": N_("share of customers who ordered"),
+    "Orders": N_("orders per customer"),
+    "Revenue": N_("revenue per customer"),
+}
 COMPARED = {
-    "What": ("What", "text"),
-    "Written": ("Written to", "number"),
-    "HeldOut": ("Held out", "number"),
-    "Uplift": ("Uplift", "number"),
-    "Low": ("At least", "number"),
-    "High": ("At most", "number"),
+    "What": (N_("What"), "text"),
+    "Written": (N_("Written to"), "number"),
+    "HeldOut": (N_("Held out"), "number"),
+    "Uplift": (N_("Uplift"), "number"),
+    "Low": (N_("At least"), "number"),
+    "High": (N_("At most"), "number"),
 }
 
 
@@ -319,12 +347,16 @@ def campaigns_page(tables: RunTables) -> dict[str, Any]:
 
 
 def _campaign(tables: RunTables, about: dict[str, Any], arms: dict[str, int]) -> dict[str, Any]:
-    compared = pd.DataFrame([row | {"What": OUTCOMES[row["Measure"]]} for row in about["Results"]])
+    compared = pd.DataFrame([row | {"What": _(OUTCOMES[row["Measure"]])} for row in about["Results"]])
     said = experiments.result_in_words(about, arms.get(experiments.WRITTEN, 0), tables.currency)
     return {
         "id": slug(about["Campaign"]) or "campaign",
         "title": about["Campaign"],
-        "hint": f"{experiments.window(about).capitalize()}. Chosen: {about['Selection'] or 'all customers'}.",
+        "hint": _(
+            "Measured {window}. Chosen: {selection}.",
+            window=experiments.window(about),
+            selection=about["Selection"] or _("all customers"),
+        ),
         "says": [experiments.before_the_start(about, arms), *said],
         "table": rows_of(compared, COMPARED) if len(compared) else None,
     }
@@ -343,13 +375,13 @@ class Page(NamedTuple):
 
 
 PAGES = (
-    Page("index.html", "Overview", "overview.html.j2", overview_page, private=False),
-    Page("segments.html", "Segments", "segments.html.j2", segments_page, private=False),
-    Page("customers.html", "Customers", "customers.html.j2", customers.customers_page),
-    Page("movement.html", "Movement", "movement.html.j2", movement_page, private=False),
-    Page("campaigns.html", "Campaigns", "campaigns.html.j2", campaigns_page, private=False),
-    Page("trade.html", "Trade", "trade.html.j2", pages_data.trade_page, after=CLEAN.name, private=False),
-    Page("quality.html", "Quality", "quality.html.j2", pages_data.quality_page, after=CLEAN.name, private=False),
-    Page("run.html", "Run", "run.html.j2", pages_data.lineage_page, after="", private=False),
+    Page("index.html", N_("Overview"), "overview.html.j2", overview_page, private=False),
+    Page("segments.html", N_("Segments"), "segments.html.j2", segments_page, private=False),
+    Page("customers.html", N_("Customers"), "customers.html.j2", customers.customers_page),
+    Page("movement.html", N_("Movement"), "movement.html.j2", movement_page, private=False),
+    Page("campaigns.html", N_("Campaigns"), "campaigns.html.j2", campaigns_page, private=False),
+    Page("trade.html", N_("Trade"), "trade.html.j2", pages_data.trade_page, after=CLEAN.name, private=False),
+    Page("quality.html", N_("Quality"), "quality.html.j2", pages_data.quality_page, after=CLEAN.name, private=False),
+    Page("run.html", N_("Run"), "run.html.j2", pages_data.lineage_page, after="", private=False),
 )
 BRIEF = ("brief.pdf", "brief.html")  # of a run, see `rfm.report.brief`; they name no single customer

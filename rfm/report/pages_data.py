@@ -13,12 +13,13 @@ from rfm.analysis.cleaning import judge
 from rfm.analysis.quality.gate import money_flow
 from rfm.contracts import BRONZE_QUALITY, DAILY_COUNTS, DAILY_VOLUME, EXPECTATION_RESULTS, LEDGER, QUARANTINE, SILVER, TABLES
 from rfm.report.render import RunTables, drawn, rows_of
+from rfm.words import N_, _
 
 if TYPE_CHECKING:
     from rfm.contracts import Column
 
 # ── lineage ────────────────────────────────────────────────────────────
-LANDING = "landing files"
+LANDING = N_("landing files")
 STEP, TOP, SPINE = 26, 20, 150  # of the drawing: between two rows, above the first, from the left to the marks
 
 
@@ -79,21 +80,21 @@ def _named(values: Mapping[str, Any]) -> list[list[str]]:
 
 # ── quality ────────────────────────────────────────────────────────────
 SAMPLE = ("Invoice", "StockCode", "Description", "Quantity", "Price", "InvoiceDate")  # of a dropped line; no customer
-FLOW = {"Label": ("Step", "text"), "Amount": ("Money", "exact"), "Lines": ("Lines", "count")}
-LAYERS = {"InvoiceDate": ("Day", "day"), "layer": ("Layer", "text"), "total_records": ("Lines", "count")}
+FLOW = {"Label": (N_("Step"), "word"), "Amount": (N_("Money"), "exact"), "Lines": (N_("Lines"), "count")}
+LAYERS = {"InvoiceDate": (N_("Day"), "day"), "layer": (N_("Layer"), "word"), "total_records": (N_("Lines"), "count")}
 RATES = {
-    "processing_date": ("Run", "day"),
-    "expectation": ("Rule", "text"),
-    "checked": ("Lines", "count"),
-    "failed": ("Broken", "count"),
-    "Passed": ("Passed", "precise"),
+    "processing_date": (N_("Run"), "day"),
+    "expectation": (N_("Rule"), "text"),
+    "checked": (N_("Lines"), "count"),
+    "failed": (N_("Broken"), "count"),
+    "Passed": (N_("Passed"), "precise"),
 }
 VOLUME = {
-    "InvoiceDate": ("Day", "day"),
-    "lines": ("Lines", "count"),
-    "invoices": ("Invoices", "count"),
-    "customers": ("Customers", "count"),
-    "revenue": ("Revenue", "money"),
+    "InvoiceDate": (N_("Day"), "day"),
+    "lines": (N_("Lines"), "count"),
+    "invoices": (N_("Invoices"), "count"),
+    "customers": (N_("Customers"), "count"),
+    "revenue": (N_("Revenue"), "money"),
 }
 SAMPLES = 3  # lines shown of each reason
 
@@ -168,63 +169,70 @@ def _over_time(tables: RunTables, results: pd.DataFrame) -> list[dict[str, Any]]
 BEST = 20  # products and countries shown
 
 MONTHS = {
-    "Period": ("Month", "month"),
-    "Revenue": ("Revenue", "money"),
-    "RevenueGrowth": ("Growth", "growth"),
-    "Orders": ("Orders", "count"),
-    "OrdersGrowth": ("Growth", "growth"),
-    "Customers": ("Customers", "count"),
-    "GuestRevenue": ("Guests' revenue", "money"),
-    "GuestOrders": ("Guests' orders", "count"),
-    "Complete": ("Whole month", "text"),
+    "Period": (N_("Month"), "month"),
+    "Revenue": (N_("Revenue"), "money"),
+    "RevenueGrowth": (N_("Growth"), "growth"),
+    "Orders": (N_("Orders"), "count"),
+    "OrdersGrowth": (N_("Growth"), "growth"),
+    "Customers": (N_("Customers"), "count"),
+    "GuestRevenue": (N_("Guests' revenue"), "money"),
+    "GuestOrders": (N_("Guests' orders"), "count"),
+    "Complete": (N_("Whole month"), "text"),
 }
 COMING = {
-    "Month": ("Month", "month"),
-    "New": ("New", "count"),
-    "Returning": ("Returning", "count"),
-    "Quiet": ("Quiet", "count"),
-    "Lapsed": ("Lapsed", "count"),
-    "LongLapsed": ("Long lapsed", "count"),
-    "Customers": ("Customers", "count"),
+    "Month": (N_("Month"), "month"),
+    "New": (N_("New"), "count"),
+    "Returning": (N_("Returning"), "count"),
+    "Quiet": (N_("Quiet"), "count"),
+    "Lapsed": (N_("Lapsed"), "count"),
+    "LongLapsed": (N_("Long lapsed"), "count"),
+    "Customers": (N_("Customers"), "count"),
 }
-DAYS = {"Period": ("Day", "day")} | {
+DAYS = {"Period": (N_("Day"), "day")} | {
     name: MONTHS[name] for name in ("Revenue", "Orders", "Customers", "GuestRevenue", "GuestOrders")
 }
 COHORTS = {
-    "Cohort": ("First bought in", "month"),
-    "Age": ("Months later", "count"),
-    "Size": ("Customers", "count"),
-    "Customers": ("Bought again", "count"),
-    "Share": ("Share", "share"),
-    "Value": ("Spent so far, each", "exact"),
+    "Cohort": (N_("First bought in"), "month"),
+    "Age": (N_("Months later"), "count"),
+    "Size": (N_("Customers"), "count"),
+    "Customers": (N_("Bought again"), "count"),
+    "Share": (N_("Share"), "share"),
+    "Value": (N_("Spent so far, each"), "exact"),
 }
-GAPS = {"Days": ("Days between", "count"), "Purchases": ("Purchases", "count")}
+GAPS = {"Days": (N_("Days between"), "count"), "Purchases": (N_("Purchases"), "count")}
 COUNTRIES = {
-    "Country": ("Country", "text"),
-    "Revenue": ("Revenue", "money"),
-    "RevenueShare": ("Share", "share"),
-    "Orders": ("Orders", "count"),
-    "Customers": ("Customers", "count"),
-    "GuestRevenue": ("Guests' revenue", "money"),
+    "Country": (N_("Country"), "text"),
+    "Revenue": (N_("Revenue"), "money"),
+    "RevenueShare": (N_("Share"), "share"),
+    "Orders": (N_("Orders"), "count"),
+    "Customers": (N_("Customers"), "count"),
+    "GuestRevenue": (N_("Guests' revenue"), "money"),
 }
 PRODUCTS = {
-    "StockCode": ("Code", "text"),
-    "Description": ("Product", "text"),
-    "Revenue": ("Revenue", "money"),
-    "Units": ("Units", "count"),
-    "GuestRevenue": ("Guests' revenue", "money"),
+    "StockCode": (N_("Code"), "text"),
+    "Description": (N_("Product"), "text"),
+    "Revenue": (N_("Revenue"), "money"),
+    "Units": (N_("Units"), "count"),
+    "GuestRevenue": (N_("Guests' revenue"), "money"),
 }
-BASKETS = {"Who": ("Who", "text"), "Orders": ("Orders", "count")} | {
-    f"{how}{what}": (f"{how} {what.lower()}", "money" if what == "Value" else "count")
-    for what in ("Value", "Units", "Lines")
-    for how in ("Median", "Average")
+BASKETS = {"Who": (N_("Who"), "word"), "Orders": (N_("Orders"), "count")} | {
+    "MedianValue": (N_("Median value"), "money"),
+    "AverageValue": (N_("Average value"), "money"),
+    "MedianUnits": (N_("Median units"), "count"),
+    "AverageUnits": (N_("Average units"), "count"),
+    "MedianLines": (N_("Median lines"), "count"),
+    "AverageLines": (N_("Average lines"), "count"),
 }
 
 
 def trade_page(tables: RunTables) -> dict[str, Any]:
     """Return the values of the trade page."""
     found = sales.kpis(tables.orders, tables.day)
-    parts = [{"id": id, "title": title, "hint": hint, "figures": part(tables)} for id, title, hint, part in PARTS if found.orders]
+    parts = [
+        {"id": id, "title": _(title), "hint": _(hint, quiet=sales.LAPSED, long=sales.LONG_LAPSED), "figures": part(tables)}
+        for id, title, hint, part in PARTS
+        if found.orders
+    ]
     guests = {"revenue": str(found.guest_revenue), "orders": found.guest_orders}
     return {"guests": guests, "parts": parts, "net": tables.rules.revenue == "net"}
 
@@ -268,15 +276,17 @@ def _baskets(tables: RunTables) -> list[dict[str, Any]]:
 
 
 PARTS: tuple[tuple[str, str, str, Callable[[RunTables], list[dict[str, Any]]]], ...] = (  # id, title, hint, builder
-    ("months", "Revenue and orders", "Growth is against the month before, where both months are whole.", _by_month),
+    ("months", N_("Revenue and orders"), N_("Growth is against the month before, where both months are whole."), _by_month),
     (
         "coming",
-        "Who came, came back and stayed away",
-        f"Quiet: no purchase this month, but one in the last {sales.LAPSED} days. Lapsed: none for longer. Long lapsed: none "
-        f"for more than {sales.LONG_LAPSED} days.",
+        N_("Who came, came back and stayed away"),
+        N_(
+            "Quiet: no purchase this month, but one in the last {quiet} days. Lapsed: none for longer. Long lapsed: none for "
+            "more than {long} days."
+        ),
         _coming,
     ),
-    ("countries", "Countries", "Customers only; the revenue of guests is shown separately.", _countries),
-    ("products", "Best products", "By revenue and by units of customers; guests are in the tables.", _products),
-    ("baskets", "Size of an order", "The median and the average order.", _baskets),
+    ("countries", N_("Countries"), N_("Customers only; the revenue of guests is shown separately."), _countries),
+    ("products", N_("Best products"), N_("By revenue and by units of customers; guests are in the tables."), _products),
+    ("baskets", N_("Size of an order"), N_("The median and the average order."), _baskets),
 )

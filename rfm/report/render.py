@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from decimal import ROUND_FLOOR, Decimal, InvalidOperation
+from decimal import Decimal
 from functools import cache, cached_property
 from importlib.resources import files
 from pathlib import Path
@@ -23,138 +23,16 @@ from typing import Any
 
 import pandas as pd
 
+from rfm import words
 from rfm.analysis import formatting, sales
 from rfm.analysis.figures.style import STATE_COLOURS, TIER_COLOURS
-from rfm.analysis.segments.rules import AT_RISK
 from rfm.config import Clusters, Rules
 from rfm.contracts import CLUSTERED, LEDGER, SILVER, TABLES
 from rfm.errors import InputError, first_line
 from rfm.lake import Lake, open_lake
+from rfm.report.filters import PAGE_FILTERS, slug, words_of_scripts
 from rfm.settings import Settings, is_catalog_name
-
-
-def _shown(form: Callable[..., str]) -> Callable[..., str]:
-    """Return a filter that formats a number and shows anything else as a dash."""
-
-    def shown(value: Any, *more: Any) -> str:
-        try:
-            number = Decimal(str(value))
-        except InvalidOperation:
-            return "–"
-        return form(number, *more) if number.is_finite() else "–"
-
-    return shown
-
-
-def _money(number: Decimal, sign: str) -> str:
-    return formatting.amount(number, sign, whole_from=1000)
-
-
-def _change(now: Decimal, before: Any, form: str, sign: str) -> str:
-    """Return the change of a figure with an arrow and a sign; of a share in percentage points."""
-    moved = now - Decimal(str(before))
-    shown = {"money": lambda: _money(abs(moved), sign), "share": lambda: f"{100 * abs(moved):.1f} points"}
-    amount = shown.get(form, lambda: formatting.number(abs(moved)))()
-    return f"{'▲ +' if moved > 0 else '▼ −'}{amount}" if moved and re.search("[1-9]", amount) else "unchanged"
-
-
-def _freshness(sale: str | None, run_date: str) -> str:
-    """Return the age of the newest sale at the run, in words."""
-    if not sale:
-        return "no sales yet"
-    days = (dt.date.fromisoformat(run_date) - dt.date.fromisoformat(sale)).days
-    return "sales up to that day" if not days else f"newest sale {days} day{'s' * (days > 1)} older"
-
-
-def _form(value: Any, form: str, currency: str) -> str:
-    """Format a value of a table or a tile; an unknown form is text."""
-    if form in FORMS:
-        return FORMS[form](value, currency)
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return "–" if value in (None, "") else str(value)
-
-
-def _day(day: str) -> str:
-    return f"{(date := dt.date.fromisoformat(day)).day} {date:%B %Y}"
-
-
-def _short(day: str) -> str:
-    return f"{(date := dt.date.fromisoformat(day)).day} {date:%b}"
-
-
-def _precise(number: Decimal) -> str:
-    """Return a share to two decimals, never rounded up: 100% means all of them."""
-    return f"{(100 * number).quantize(Decimal('0.01'), ROUND_FLOOR)}%"
-
-
-_COUNT, _MONEY, _SHARE = _shown(formatting.number), _shown(_money), _shown(formatting.share)
-FORMS: dict[str, Callable[[Any, str], str]] = {  # a value and the currency sign → text
-    "count": lambda value, _: _COUNT(value),
-    "number": lambda value, _: _shown(lambda number: f"{number:,.3f}")(value),
-    "money": _MONEY,
-    "exact": lambda value, sign: _shown(lambda number: formatting.exact_amount(number, sign))(value),
-    "share": lambda value, _: _SHARE(value),
-    "precise": lambda value, _: _shown(_precise)(value),
-    "day": lambda value, _: _day(value) if value else "–",
-    "month": lambda value, _: f"{dt.date.fromisoformat(value):%B %Y}",
-    "growth": lambda value, _: _shown(lambda number: f"{100 * number:+.1f}%".replace("-", "−"))(value),
-}
-
-
-def headline(summary: Mapping[str, Any] | None) -> str:
-    """Return a sentence about the segment with the largest share of revenue."""
-    if not summary or not summary["segments"]:
-        return "No segments yet" if summary else ""
-    top = max(summary["segments"], key=lambda row: row["revenue_share"])
-    money, people = _SHARE(top["revenue_share"]), _SHARE(top["customer_share"])
-    return f"{money} of revenue comes from {people} of customers: {top['segment']}"
-
-
-def note(summary: Mapping[str, Any], currency: str) -> str:
-    """Return a sentence about the risk tier; empty if it has no customers."""
-    risk = [row for row in summary["segments"] if row["tier"] == AT_RISK]
-    if not risk:
-        return ""
-    worth = _MONEY(sum(Decimal(str(row["revenue"])) for row in risk), currency)
-    people = _COUNT(sum(row["customers"] for row in risk))
-    return f"{people} customers who have brought {worth} so far are at risk of leaving: win them back first."
-
-
-def _json(value: Any) -> Any:
-    """Return a value as JSON that is safe inside a script element."""
-    from markupsafe import Markup
-
-    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
-    for char in "<>&\u2028\u2029":
-        text = text.replace(char, f"\\u{ord(char):04x}")
-    return Markup(text)
-
-
-def slug(segment: str) -> str:
-    """Return the name of a segment for file names and addresses."""
-    return re.sub(r"[^a-z]+", "-", str(segment).lower()).strip("-")
-
-
-PAGE_FILTERS: dict[str, Callable[..., Any]] = {
-    "count": _COUNT,
-    "money": _MONEY,
-    "share": _SHARE,
-    "change": _shown(_change),
-    "form": _form,
-    "json": _json,
-    "freshness": _freshness,
-    "precise": _shown(_precise),
-    "seconds": _shown(lambda number: f"{number:.1f} s"),
-    "width": _shown(lambda number, among: f"{100 * number / (Decimal(str(max(among))) or 1):.2f}"),
-    "day": _day,
-    "moment": lambda moment: f"{_day(moment[:10])} at {moment[11:16]} UTC" if moment else "at an unknown time",
-    "short": _short,
-    "headline": headline,
-    "note": note,
-    "slug": slug,
-}
-
+from rfm.words import _
 
 # ── template ────────────────────────────────────────────────────────────
 TEMPLATE = Path(__file__).parent / "templates"
@@ -165,7 +43,7 @@ def render(template: str, values: Mapping[str, Any], filters: Mapping[str, Calla
     """Return a page, with everything escaped but markup that a filter has made safe."""
     environment = _environment()
     environment.filters.update(filters or {})
-    return environment.get_template(template).render(values)
+    return environment.get_template(template).render({**values, "language": words.language(), "said": words_of_scripts()})
 
 
 @cache
@@ -178,7 +56,15 @@ def _environment() -> Any:
         compiled.mkdir(exist_ok=True)
     keep = not sys.dont_write_bytecode and os.access(compiled, os.W_OK)
     cache = FileSystemBytecodeCache(str(compiled)) if keep else None
-    environment = Environment(loader=FileSystemLoader(TEMPLATE), autoescape=True, trim_blocks=True, bytecode_cache=cache)
+    environment: Any = Environment(
+        loader=FileSystemLoader(TEMPLATE),
+        autoescape=True,
+        trim_blocks=True,
+        bytecode_cache=cache,
+        extensions=["jinja2.ext.i18n"],
+    )
+    environment.policies["ext.i18n.trimmed"] = True
+    environment.install_gettext_callables(words.gettext, words.ngettext, newstyle=True, pgettext=words.pgettext)
     environment.filters.update(PAGE_FILTERS)
     return environment
 
@@ -304,17 +190,17 @@ def _plot(picture: Any) -> dict[str, Any]:
 
 def _plotted(picture: Any) -> dict[str, Any]:
     """Return as rows what is in a plotly figure that comes without a table: its cells, boxes or groups of points."""
-    head, rows = ["Group", "Points"], []
+    head, rows = [_("Group"), _("Points")], []
     for trace in picture.data:
         if trace.type == "heatmap":
-            named = (("yaxis", "Who"), ("xaxis", "What"))
-            head = [*(getattr(picture.layout, axis).title.text or other for axis, other in named), "Shown"]
+            named = (("yaxis", _("Who")), ("xaxis", _("What")))
+            head = [*(getattr(picture.layout, axis).title.text or other for axis, other in named), _("Shown")]
             cells = [
                 (y, x, text) for y, row in zip(trace.y, trace.text, strict=True) for x, text in zip(trace.x, row, strict=True)
             ]
             rows += [[str(part).replace("<br>", " · ") for part in cell] for cell in cells if cell[2]]
         elif trace.type == "box":
-            head = ["Of whom", "A quarter is below", "Half is below", "Three quarters are below"]
+            head = [_("Of whom"), _("A quarter is below"), _("Half is below"), _("Three quarters are below")]
             unit = picture.layout[str(trace.xaxis).replace("x", "xaxis")].title.text
             quarters = zip(trace.y or (), trace.q1 or (), trace.median or (), trace.q3 or (), strict=True)
             rows += [[f"{name}, {unit}", *(formatting.number(Decimal(str(one))) for one in found)] for name, *found in quarters]
@@ -337,7 +223,7 @@ def rows_of(frame: Any, columns: Mapping[str, tuple[str, str]] | None = None) ->
     shown = frame[list(columns)].head(MOST_ROWS).astype(object)
     rows = shown.where(shown.notna(), None).to_numpy().tolist()
     return {
-        "head": list(columns.values()),
+        "head": [(_(heading), form) for heading, form in columns.values()],
         "rows": [[_plain(value) for value in row] for row in rows],
         "more": len(frame) - len(shown),
     }
@@ -361,7 +247,7 @@ def figure(drawn: Mapping[str, Any], under: str = "") -> dict[str, str]:
     content = MARKUP.sub("&lt;", json.dumps({"data": drawn.get("data", []), "layout": layout}, separators=(",", ":")))
     for char in "<>&":
         content = content.replace(char, f"\\u{ord(char):04x}")
-    alt = said or f"{head or under} {more}".strip() or "Figure"
+    alt = said or f"{head or under} {more}".strip() or _("Figure")
     return {"title": head or under, "subtitle": more, "alt": alt, "json": content}
 
 

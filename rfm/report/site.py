@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rfm import words
 from rfm.config import Publish, Shop
 from rfm.contracts import DAILY_COUNTS, LEDGER
 from rfm.errors import InputError
@@ -21,6 +22,7 @@ from rfm.report.pages import PAGES, PRIVATE, Page
 from rfm.report.publish import open_site, publishable_files, published_record, reaching_site, read_runs, run_date_of
 from rfm.report.render import RunTables, assets, links, render
 from rfm.settings import Settings
+from rfm.words import ENGLISH, N_, _, speaking
 
 WIDTH, HEIGHT, INSET = 240, 64, 4  # of a sparkline, in its own units
 FEW = 12  # points that are marked, as the line between them says nothing
@@ -44,18 +46,18 @@ def month_labels(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         first = dt.date.fromisoformat(f"{month}-01")
         days = calendar.Calendar().monthdayscalendar(first.year, first.month)
         weeks = [[{"number": day, "run": of.get(f"{month}-{day:02}")} for day in week] for week in days]
-        months.append({"name": f"{first:%B %Y}", "weeks": weeks})
+        months.append({"name": words.month(first), "weeks": weeks})
     return months
 
 
 # ── front page ────────────────────────────────────────────────────────────
 FOUND = ("customers", "revenue", "orders")
 TRENDS = (  # figures of a run drawn over time: name, title, form
-    ("customers", "Customers", "count"),
-    ("revenue", "Revenue", "money"),
-    ("named", "Segments", "count"),
-    ("dropped", "Lines quarantined", "share"),
-    ("renamed", "Moved without buying", "share"),
+    ("customers", N_("Customers"), "count"),
+    ("revenue", N_("Revenue"), "money"),
+    ("named", N_("Segments"), "count"),
+    ("dropped", N_("Lines quarantined"), "share"),
+    ("renamed", N_("Moved without buying"), "share"),
 )
 
 
@@ -73,7 +75,12 @@ def with_run(site: Mapping[str, Any], about: Mapping[str, Any], figures: Mapping
 
 
 def index_page(site: Mapping[str, Any]) -> str:
-    """Return the front page."""
+    """Return the front page, in the language of the newest run."""
+    with speaking((site["newest"] or {}).get("figures", {}).get("language", ENGLISH)):
+        return _index_page(site)
+
+
+def _index_page(site: Mapping[str, Any]) -> str:
     newest, runs = site["newest"], site["runs"]
     figures = {"menu": PAGES, "kpis": [], "calls": {}, "entered": None, "fresh": {}, **newest.get("figures", {})}
     published = {run["run_date"] for run in runs}
@@ -82,11 +89,12 @@ def index_page(site: Mapping[str, Any]) -> str:
     own = {
         "home": "#content",
         "root": f"{newest['run_date']}/",
-        "title": "Customer segments",
+        "title": _("Customer segments"),
         "runs": runs,
         "days": days,
         "computed": len(computed),
         "months": month_labels(days),
+        "weekdays": words.weekdays(),
         "trends": [_trend(days, *trend) for trend in TRENDS if sum(day.get(trend[0]) is not None for day in days) > 1],
     }
     given = links("assets/", json.dumps(site, sort_keys=True))
@@ -96,18 +104,19 @@ def index_page(site: Mapping[str, Any]) -> str:
 def _trend(runs: list[Mapping[str, Any]], name: str, title: str, form: str) -> dict[str, Any]:
     """Return one figure of all days over time."""
     known = [(run["run_date"], float(run[name])) for run in reversed(runs) if run.get(name) is not None]
-    return {"title": title, "form": form, "first": known[0], "last": known[-1], "path": sparkline(known)}
+    return {"title": _(title), "form": form, "first": known[0], "last": known[-1], "path": sparkline(known)}
 
 
 # ── site of a run ────────────────────────────────────────────────────────────
 def parts_after(settings: Settings, work: Path, record: Mapping[str, Any]) -> dict[str, Any]:
     """Return the parts of a site whose tables the newest stage of a record has completed, for `build`."""
     stage, tables = record["stages"][-1]["name"], RunTables(settings, record)
-    found: dict[str, Any] = {page.file: page.build(tables) for page in PAGES if page.after == stage}
-    if stage == TABLES_STAND:
-        export(tables, work)
-        found[customers.FOLDER] = True
-    return found | {f"{stage}.ipynb": notebooks.notebook_html(work, stage)}
+    with speaking(settings.shop.language):
+        found: dict[str, Any] = {page.file: page.build(tables) for page in PAGES if page.after == stage}
+        if stage == TABLES_STAND:
+            export(tables, work)
+            found[customers.FOLDER] = True
+        return found | {f"{stage}.ipynb": notebooks.notebook_html(work, stage)}
 
 
 def export(tables: RunTables, work: Path) -> None:
@@ -131,17 +140,22 @@ def build(settings: Settings, work: Path, record: Mapping[str, Any], parts: Mapp
 
     The same run gives the same bytes on any later day. Pages expect their assets in ``../assets``, where `publish` puts them.
     """
+    with speaking(settings.shop.language):
+        return _build(settings, work, record, parts or {})
+
+
+def _build(settings: Settings, work: Path, record: Mapping[str, Any], done: Mapping[str, Any]) -> list[Path]:
     from rfm.report.brief import brief_of, write_brief  # here, because matplotlib's PDF takes half a second to import
 
     tables = RunTables(settings, record)
     given = _about(record) | {"menu": PAGES, "fresh": freshness(tables)}
-    done = parts or {}
     convert_notebooks(work, given, record, done)
     for page in PAGES:
         shown = done.get(page.file) or page.build(tables)
         if page == PAGES[0]:
             of_all = {name: value for name, value in shown.items() if name != PRIVATE}
-            (work / FIGURES).write_text(json.dumps(of_all | {"fresh": given["fresh"], "brief": True}), encoding="utf-8")
+            front = of_all | {"fresh": given["fresh"], "brief": True, "language": settings.shop.language}
+            (work / FIGURES).write_text(json.dumps(front), encoding="utf-8")
             for name, content in write_brief(brief_of(tables, given, shown)).items():
                 (work / name).write_bytes(content)
         (work / page.file).write_text(_page(page, given, shown), encoding="utf-8")
@@ -202,7 +216,7 @@ def freshness(tables: RunTables) -> dict[str, str | None]:
 
 def _page(page: Page, given: Mapping[str, Any], shown: Mapping[str, Any]) -> str:
     """Return a page of a run."""
-    place = {"home": "../index.html", "root": "", "here": page, "title": page.label}
+    place = {"home": "../index.html", "root": "", "here": page, "title": _(page.label)}
     nonce = links("../assets/", json.dumps([given, shown], sort_keys=True, default=str))
     return render(page.template, {**given, **place, **nonce, **shown})
 

@@ -21,6 +21,7 @@ from rfm.cli.options import app
 from rfm.contracts import TABLES
 from rfm.datasets.sample import make_sample
 from rfm.lake.tables import Lake
+from tests.conftest import NO_PAST
 
 VERBS = ["daily", "backfill", "watch", "check", "init", "upload", "report", "publish", "serve", "campaign"]
 VERBS += ["status", "verify", "repair", "optimize", "release", "score", "backtest", "sample", "prepare", "notebooks"]
@@ -31,7 +32,7 @@ GOLD = "customer_rfm_gold"
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wide_terminal: None) -> Path:
     """Work in an empty folder, with no setting in the environment, on a wide terminal."""
-    for name in [name for name in os.environ if name.upper().startswith("RFM_")]:
+    for name in [name for name in os.environ if name.upper().startswith("RFM_") and name not in NO_PAST]:
         monkeypatch.delenv(name)
     folder = tmp_path / "home"
     folder.mkdir()

@@ -50,7 +50,6 @@ METRICS = ("Recency", "Frequency", "Monetary")
 def place(root: Path, date: dt.date | None = None, **given: Any) -> Settings:
     """Return the settings of a project in a folder."""
     where = {"landing": "data/landing", "lake": "data/lake", "reports": "reports", "notebooks": "notebooks"}
-    given = {"history": {"first": []}, **given}  # the past of a first run has a test of its own
     return rfm.load_settings(date=date, **{name: str(root / path) for name, path in where.items()} | given)
 
 
@@ -120,17 +119,6 @@ def test_run_date_is_the_newest_day_unless_given(chain):
     assert [record["run_date"] for record in chain.records] == [day.isoformat() for day in DAYS]
 
 
-def test_second_run_of_a_day_changes_no_row(chain, copied, run):
-    before = fingerprints(chain.root)
-    record = run(copied, DAYS[-1])
-    assert fingerprints(copied) == before
-    assert {name: table["sha256"] for name, table in record["tables"].items()} == {
-        name: table["sha256"] for name, table in chain.records[-1]["tables"].items()
-    }
-    runs = json.loads((copied / "reports" / "runs.json").read_text())["runs"]
-    assert [one["run_date"] for one in runs] == [day.isoformat() for day in reversed(DAYS)]
-
-
 def test_past_day_run_again_gives_what_it_gave_then(chain, copied, run):
     record = run(copied, DAYS[0])
     then = chain.records[0]
@@ -153,14 +141,14 @@ def test_backfill_leaves_the_tables_of_three_daily_runs(chain, tmp_path):
 
 
 # ── a first run ────────────────────────────────────────────────────────────────────────────────────
-def test_a_first_run_has_a_past_and_says_which(project, run, shared, tmp_path):
+def test_a_first_run_has_a_past_and_says_which(project, shared, tmp_path):
     landing = shutil.copytree(project / "data" / "landing", tmp_path / "data" / "landing")
     shutil.copytree(NOTEBOOKS, tmp_path / "notebooks")
     past = [DAYS[-1] - dt.timedelta(days=days) for days in (7, 1)]
     announced: list[list[dt.date]] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(daily, "warm_kernels", shared)
-        settings = place(tmp_path, history={})
+        settings = place(tmp_path, history={"first": [30, 7, 1]})
         record = daily.run(settings, on_past=announced.append)
     assert announced == [past]
     assert (record["first_days"], record["warnings"]) == ([str(day) for day in past], [])
@@ -173,7 +161,6 @@ def test_a_first_run_has_a_past_and_says_which(project, run, shared, tmp_path):
     site = json.loads((tmp_path / "reports" / "runs.json").read_text())
     assert [day["run_date"] for day in site["newest"]["figures"]["earlier"]] == record["first_days"]
     assert str(replay(settings, DAYS[-1])).endswith("result tables are identical")
-    assert "first_days" not in run(tmp_path), "a second run has a past"
 
 
 # ── the record of a run ────────────────────────────────────────────────────────────────────────────
@@ -416,7 +403,8 @@ def test_failed_notebook_shows_the_error(failure):
     assert all(re.search(failure.way.reason, error) for error in said)
 
 
-def test_day_can_be_run_again_after_a_failure(chain, copied, run):
+def test_day_run_again_after_a_failure_changes_no_row(chain, copied, run):
+    before = fingerprints(chain.root)
     spoil(copied, "3_gold", "raise SystemExit")
     said = "3_gold failed: SystemExit: the notebook ended before its last cell; its notebook cannot be kept in "
     (copied / "reports" / "failed").write_text("a file is in the way")
@@ -424,8 +412,13 @@ def test_day_can_be_run_again_after_a_failure(chain, copied, run):
         run(copied, DAYS[-1])
     (copied / "reports" / "failed").unlink()
     shutil.copytree(NOTEBOOKS, copied / "notebooks", dirs_exist_ok=True)
-    assert run(copied, DAYS[-1])["tables"].keys() == chain.records[-1]["tables"].keys()
-    assert fingerprints(copied) == fingerprints(chain.root)
+    record = run(copied, DAYS[-1])
+    assert fingerprints(copied) == before
+    assert {name: table["sha256"] for name, table in record["tables"].items()} == {
+        name: table["sha256"] for name, table in chain.records[-1]["tables"].items()
+    }
+    runs = json.loads((copied / "reports" / "runs.json").read_text())["runs"]
+    assert [one["run_date"] for one in runs] == [day.isoformat() for day in reversed(DAYS)]
 
 
 # ── the real files, against an independent calculation ─────────────────────────────────────────────

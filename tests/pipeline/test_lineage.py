@@ -90,7 +90,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     (root / "work").mkdir()
     places = {name: str(root / name) for name in ("landing", "lake", "reports", "notebooks")}
     (root / "reports").mkdir()
-    return rfm.load_settings(date=DAY, history={"first": []}, **places)
+    return rfm.load_settings(date=DAY, **places)
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ from rfm.errors import SettingsError
 from rfm.pipeline import notebooks
 from rfm.pipeline.stages import STAGES
 from rfm.settings import load_settings
+from tests.conftest import NO_PAST
 
 ROOT = Path(__file__).parents[2]
 HEAVY = {"polars", "pandas", "deltalake", "sklearn", "plotly", "scipy", "matplotlib", "papermill", "nbformat"}
@@ -45,7 +46,7 @@ def daily(project: Path, *options: str, **environ: str) -> tuple[int, str, set[s
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, "daily", *options],
         cwd=project,
-        env=clean | environ,
+        env=clean | NO_PAST | environ,
         capture_output=True,
         text=True,
         check=False,

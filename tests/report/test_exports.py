@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 
 from rfm.report import customers as exports
-from rfm.report.render import slug
+from rfm.report.filters import slug
 
 DAY = dt.date(2025, 10, 23)
 SEGMENTS = ["Champions", "VIP At Risk", "Champions", "Hibernating"]

@@ -10,24 +10,31 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, NullLocator, StrMethodFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator, StrMethodFormatter
 
 from rfm.analysis.figures import style
 from rfm.analysis.figures.diagnostics import no_data, set_labels, set_legend, start
 from rfm.analysis.figures.style import class_edges, cluster_name, day_edges, every_nth, whole_edges
+from rfm.analysis.formatting import decimal, exact_share, whole
 from rfm.analysis.outliers import FACTOR, fences_of
+from rfm.words import N_, _, digits, tell
 
 MOST_PAIRED, MOST_REGULAR = 500, 5000  # points of a figure, which keeps its file small
 EDGES = {"Recency": day_edges, "Frequency": whole_edges, "Monetary": class_edges}  # of the classes of a histogram
 PAIRS = (("Frequency", "Monetary"), ("Recency", "Monetary"), ("Recency", "Frequency"))
 MARKERS, OUTLIER_MARKERS = "os^DPXvp*h", {-1: "D", -2: "s", -3: "P"}
-MARKS = {0: ("regular", style.GREY), -1: ("spend", style.ORANGE), -2: ("frequency", style.SKY), -3: ("both", style.BLUE)}
-LINES = {"score": (style.BLUE, "o-"), "silhouette": (style.GREEN, "s--"), "elbow": (style.ORANGE, "D:")}
+MARKS = {
+    0: (N_("regular"), style.GREY),
+    -1: (N_("spend"), style.ORANGE),
+    -2: (N_("frequency"), style.SKY),
+    -3: (N_("both"), style.BLUE),
+}
+LINES = {N_("score"): (style.BLUE, "o-"), N_("silhouette"): (style.GREEN, "s--"), N_("elbow"): (style.ORANGE, "D:")}
 
 
 def _unit(metric: str) -> str:
     """Return the title of an axis; all but the days are on a log scale."""
-    return f"{style.UNITS[metric]}{' (log)' * (metric != 'Recency')}"
+    return style.unit(metric) if metric == "Recency" else _("{unit} (log)", unit=style.unit(metric))
 
 
 def distributions(gold: pd.DataFrame, outliers: pd.Series | None = None) -> Figure:
@@ -44,14 +51,16 @@ def distributions(gold: pd.DataFrame, outliers: pd.Series | None = None) -> Figu
     >>> [int(sum(bar.get_height() for bar in panel.patches)) for panel in panels] == [len(gold)] * 3
     True
     """
-    title = "How are recency, frequency and spending spread?"
+    title = _("How are recency, frequency and spending spread?")
     if gold.empty:
         return no_data(title)
     out = np.zeros(len(gold), bool) if outliers is None else (outliers < 0).to_numpy()
-    parts = {"regular customers": (~out, style.BLUE), "outliers": (out, style.ORANGE)}
-    shown = list(parts) if out.any() else ["regular customers"]
-    middle = [f"{style.UNITS[name]} {float(gold[name].median()):,.0f}" for name in EDGES]
-    figure, panels = start(title, f"Medians of {len(gold):,} customers: {', '.join(middle)}.", height=3.6, columns=3)
+    parts = {_("regular customers"): (~out, style.BLUE), _("outliers"): (out, style.ORANGE)}
+    shown = list(parts)[: 2 if out.any() else 1]
+    middle = [f"{style.unit(name)} {whole(float(gold[name].median()))}" for name in EDGES]
+    figure, panels = start(
+        title, _("Medians of {n} customers: {medians}.", n=whole(len(gold)), medians=", ".join(middle)), height=3.6, columns=3
+    )
     for axes, (name, edges_of) in zip(panels, EDGES.items(), strict=True):
         values = gold[name].astype(float).to_numpy()
         edges = edges_of(values)
@@ -62,7 +71,7 @@ def distributions(gold: pd.DataFrame, outliers: pd.Series | None = None) -> Figu
         axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.grid(visible=False, axis="x")
         _plain_ticks(axes)
-        set_labels(axes, _unit(name), "customers" * (name == "Recency"))
+        set_labels(axes, _unit(name), _("customers") if name == "Recency" else "")
     if len(shown) > 1:
         _legend_below(figure, panels[0])
     return figure
@@ -71,7 +80,7 @@ def distributions(gold: pd.DataFrame, outliers: pd.Series | None = None) -> Figu
 def _plain_ticks(axes: Axes) -> None:
     """Write the numbers of both axes in full."""
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter(StrMethodFormatter("{x:,.10g}"))
+        axis.set_major_formatter(FuncFormatter(lambda value, _place: digits(f"{value:,.10g}")))
         low, high = axis.get_view_interval()
         if axis.get_scale() == "log" and high > 100 * low:  # nobody sees these ticks, which take a third of the drawing
             axis.set_minor_locator(NullLocator())
@@ -97,15 +106,17 @@ def outlier_fences(gold: pd.DataFrame, outliers: pd.Series, factor: float = FACT
     >>> [cloud.get_label() for cloud in points]
     ['regular: 332', 'spend: 14', 'frequency: 33', 'both: 21']
     """
-    title = "Which customers are too far out for K-means?"
+    title = _("Which customers are too far out for K-means?")
     if gold.empty:
         return no_data(title)
     places = {mark: np.flatnonzero(outliers == mark) for mark in MARKS}
-    labels = {mark: f"{name}: {len(places[mark]):,}" for mark, (name, _) in MARKS.items()}
+    labels = {mark: f"{_(name)}: {whole(len(places[mark]))}" for mark, (name, _colour) in MARKS.items()}
     spend, orders = (float(fence.high) for fence in fences_of(gold, factor).values())
-    fenced = f"Fences at {spend:,.0f} {style.UNITS['Monetary']} and {orders:,.1f} {style.UNITS['Frequency']}."
-    figure, (axes,) = start(title, f"Customers: {', '.join(labels.values())}. {fenced}")
-    for mark, (_, colour) in MARKS.items():
+    alt = _("Customers: {counts}. Fences at {spend} {spent} and {orders} {invoices}.")
+    units = {"spent": style.unit("Monetary"), "invoices": style.unit("Frequency")}
+    alt = alt.format(counts=", ".join(labels.values()), spend=whole(spend), orders=decimal(orders, 1), **units)
+    figure, (axes,) = start(title, alt)
+    for mark, (_name, colour) in MARKS.items():
         rows = gold.iloc[every_nth(places[mark], MOST_REGULAR) if mark == 0 else places[mark]]
         x, y = rows["Frequency"].astype(float), rows["Monetary"].astype(float).clip(lower=0.01)
         look: dict[str, Any] = {"color": colour, "marker": OUTLIER_MARKERS.get(mark, "o"), "s": 18, "alpha": 0.7, "linewidths": 0}
@@ -113,10 +124,10 @@ def outlier_fences(gold: pd.DataFrame, outliers: pd.Series, factor: float = FACT
     axes.set(xscale="log", yscale="log")
     if spend > 0:
         axes.axhline(spend, color=style.INK, linestyle="--", linewidth=1)
-        _note(axes, f"fence: {spend:,.0f}", (1, spend), ("axes fraction", "data"), right=True)
+        _note(axes, _("fence: {n}", n=whole(spend)), (1, spend), ("axes fraction", "data"), right=True)
     if orders > 0:
         axes.axvline(orders, color=style.INK, linestyle="--", linewidth=1)
-        _note(axes, f"fence: {orders:,.1f}", (orders, 0), ("data", "axes fraction"))
+        _note(axes, _("fence: {n}", n=decimal(orders, 1)), (orders, 0), ("data", "axes fraction"))
     _plain_ticks(axes)
     set_labels(axes, _unit("Frequency"), _unit("Monetary"))
     set_legend(axes)
@@ -150,31 +161,32 @@ def k_selection(scores: pd.DataFrame, k: int) -> Figure:
     >>> model.k in score.get_xdata()
     True
     """
-    title = "How many clusters?"
+    title = _("How many clusters?")
     if scores.empty:
         return no_data(title)
-    chosen = f"chosen: {k}{_lead(scores, k)}"
-    figure, (axes,) = start(title, f"{chosen.capitalize()}.")
+    chosen = _chosen(scores, k)
+    figure, (axes,) = start(title, f"{chosen[0].upper()}{chosen[1:]}.")
     sure = "error" not in scores or not (scores["error"] > 0).any()
     for name, (colour, form) in LINES.items():
         spans = None if sure or name != "silhouette" else 2 * scores["error"]
-        axes.errorbar(scores["k"], scores[name], yerr=spans, fmt=form, label=name, color=colour, markersize=5, capsize=2)
+        axes.errorbar(scores["k"], scores[name], yerr=spans, fmt=form, label=_(name), color=colour, markersize=5, capsize=2)
     axes.axvline(k, color=style.GREY, linestyle="--", linewidth=1)
     _note(axes, chosen, (k, 1), ("data", "axes fraction"), right=k > scores["k"].mean(), top=True)
     axes.set_ylim(min(0.0, scores["silhouette"].min()) - 0.05, 1.15 * scores["score"].max())
     axes.xaxis.set_major_locator(MaxNLocator(12, integer=True, min_n_ticks=1))
-    set_labels(axes, "number of clusters k", "score (higher is better)")
+    set_labels(axes, _("number of clusters k"), _("score (higher is better)"))
     set_legend(axes)
     return figure
 
 
-def _lead(scores: pd.DataFrame, k: int) -> str:
-    """Return how far the score of the chosen k is ahead of the best other one."""
+def _chosen(scores: pd.DataFrame, k: int) -> str:
+    """Return the chosen k, and how far its score is ahead of the best other one."""
     own, others = scores.loc[scores["k"] == k, "score"], scores.loc[scores["k"] != k].nlargest(1, "score")
     if own.empty or others.empty or not own.iloc[0]:
-        return ""
-    lead, other = 1 - others["score"].iloc[0] / own.iloc[0], others["k"].iloc[0]
-    return f", {abs(lead):.1%} {'ahead of' if lead >= 0 else 'behind'} {other:.0f}"
+        return _("chosen: {k}", k=k)
+    lead = 1 - others["score"].iloc[0] / own.iloc[0]
+    text = _("chosen: {k}, {share} ahead of {other}") if lead >= 0 else _("chosen: {k}, {share} behind {other}")
+    return text.format(k=k, share=exact_share(abs(lead)), other=whole(others["k"].iloc[0]))
 
 
 def cluster_profiles(summary: pd.DataFrame, medians: Mapping[str, float]) -> Figure:
@@ -190,17 +202,17 @@ def cluster_profiles(summary: pd.DataFrame, medians: Mapping[str, float]) -> Fig
     >>> len(rfm.figures.cluster_profiles(summary, medians).axes[0].get_yticklabels()) == len(summary)
     True
     """
-    title = "How do the clusters differ from the median customer?"
+    title = _("How do the clusters differ from the median customer?")
     if summary.empty:
         return no_data(title)
     rows = summary.sort_values("Cluster")
     own = rows[[f"Median{name}" for name in medians]].to_numpy(float)
     ratios = own / np.array([float(median) or 1.0 for median in medians.values()])
-    names = [f"{cluster} · {label}" for cluster, label in zip(rows["Cluster"], rows["Cluster_Label"], strict=True)]
-    columns = [f"{style.UNITS[name]}\nmedian {float(median):,.0f}" for name, median in medians.items()]
-    texts = [[f"{ratio:.1f} ×" for ratio in row] for row in ratios]
+    names = [f"{cluster} · {tell(label)}" for cluster, label in zip(rows["Cluster"], rows["Cluster_Label"], strict=True)]
+    columns = [_("{unit}\nmedian {n}", unit=style.unit(name), n=whole(float(median))) for name, median in medians.items()]
+    texts = [[f"{decimal(ratio, 1)} ×" for ratio in row] for row in ratios]
     told = "; ".join(f"{name}: {', '.join(row)}" for name, row in zip(names, texts, strict=True))
-    figure, (axes,) = start(title, f"{', '.join(style.UNITS[name] for name in medians)}; {told}.", height=1.4 + 0.45 * len(rows))
+    figure, (axes,) = start(title, f"{', '.join(map(style.unit, medians))}; {told}.", height=1.4 + 0.45 * len(rows))
     _heat(axes, np.log2(np.maximum(ratios, 1 / 16)).clip(-4, 4), 7.0, texts)
     _name_cells(axes, columns, [fill(name, 32) for name in names])
     return figure

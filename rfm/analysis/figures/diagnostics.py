@@ -13,9 +13,11 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, StrMethodFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator, StrMethodFormatter
 
 from rfm.analysis.figures import style
+from rfm.analysis.formatting import exact_share, whole_share
+from rfm.words import _, tell
 
 SEVERITIES = {"drop": style.RED, "warn": style.ORANGE, "fail": style.PURPLE}
 SERIES = ((style.BLUE, "o"), (style.ORANGE, "s"), (style.GREEN, "D"), (style.PURPLE, "^"))  # read apart in grey, too
@@ -40,7 +42,7 @@ class _Diagnostic(Figure):
         return b64encode(content.getvalue()).decode()
 
     # Jupyter shows a plain Figure only after pyplot has drawn one, and without alternative text.
-    def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
+    def _repr_mimebundle_(self, **_given: Any) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
         return {"image/png": self.base64_png(), "text/plain": self.alt}, {"image/png": {"alt": self.alt}}
 
 
@@ -71,9 +73,9 @@ def set_legend(axes: Axes) -> None:
 
 def no_data(title: str) -> Figure:
     """Return a figure that says that there is nothing to draw."""
-    figure, (axes,) = start(title, "No data yet.", height=1.8)
+    figure, (axes,) = start(title, _("No data yet."), height=1.8)
     axes.set_axis_off()
-    axes.text(0.5, 0.5, "no data yet", horizontalalignment="center", color=style.INK)
+    axes.text(0.5, 0.5, _("no data yet"), horizontalalignment="center", color=style.INK)
     return figure
 
 
@@ -171,21 +173,21 @@ def reliability(curve: pd.DataFrame, ways: Sequence[str] = ("forecast", "BG/NBD"
     >>> rfm.figures.reliability(pd.DataFrame([band])).alt
     'Does what is forecast happen? On average 5.0% beside the forecast.'
     """
-    title = "Does what is forecast happen?"
+    title = _("Does what is forecast happen?")
     if curve.empty:
         return no_data(title)
     distance = (curve["Forecast"] - curve["Actual"]).abs() * curve["Customers"]
     away = distance.groupby(curve["Way"]).sum() / curve.groupby("Way")["Customers"].sum()
-    figure, (axes,) = start(title, f"On average {away.get(ways[0], 0.0):.1%} beside the forecast.")
-    axes.plot([0, 1], [0, 1], color=style.GREY, linestyle="--", linewidth=1, label="exactly as forecast")
+    figure, (axes,) = start(title, _("On average {share} beside the forecast.", share=exact_share(away.get(ways[0], 0.0))))
+    axes.plot([0, 1], [0, 1], color=style.GREY, linestyle="--", linewidth=1, label=_("exactly as forecast"))
     for way, (colour, marker) in zip(ways, SERIES, strict=False):
         rows = curve[curve["Way"] == way]
         sizes = 12 + 300 * rows["Customers"] / rows["Customers"].sum()
         axes.plot(rows["Forecast"], rows["Actual"], color=colour, linewidth=1)
-        axes.scatter(rows["Forecast"], rows["Actual"], s=sizes, color=colour, marker=marker, label=way)
+        axes.scatter(rows["Forecast"], rows["Actual"], s=sizes, color=colour, marker=marker, label=tell(way))
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter(StrMethodFormatter("{x:.0%}"))
-    set_labels(axes, "forecast probability of an order within 30 days", "share who ordered")
+        axis.set_major_formatter(FuncFormatter(lambda value, _place: whole_share(value)))
+    set_labels(axes, _("forecast probability of an order within 30 days"), _("share who ordered"))
     set_legend(axes)
     return figure
 

@@ -8,12 +8,14 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from rfm import words
 from rfm.analysis.figures import style
 from rfm.analysis.figures.style import box_of, dates, finish, hatched, named_bars, short
+from rfm.analysis.formatting import exact_share, whole
+from rfm.words import _, ngettext, tell
 
 COLOURS = (style.BLUE, style.RED, style.GREEN, style.PURPLE, style.ORANGE, style.SKY, "#b8a100", style.GREY)
 SHAPES = ("", "/", "x", ".", "-", "+", "\\", "|")
-WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 NEWEST = 7  # days drawn against their weekday's range
 
 
@@ -40,15 +42,19 @@ def money_waterfall(flow: pd.DataFrame, currency: str = "") -> go.Figure:
     colours = rows["Kind"].mask(moved & (amounts > 0), "gain").map(looks).fillna(style.BLUE).tolist()
     marker = hatched(colours, ["/" if kind == "note" else "" for kind in rows["Kind"]])
     lengths = amounts.abs().round(2).tolist()
-    figure = named_bars(go.Figure(), rows["Label"].tolist(), lengths, labels, base=base.tolist(), marker=marker)
-    alt = "; ".join(f"{name}: {label}" for name, label in zip(rows["Label"], labels, strict=True))
-    return finish(figure, "Where did the money go?", height=110 + 44 * len(rows), alt=alt)
+    names = rows["Label"].map(tell).tolist()
+    figure = named_bars(go.Figure(), names, lengths, labels, base=base.tolist(), marker=marker)
+    alt = "; ".join(f"{name}: {label}" for name, label in zip(names, labels, strict=True))
+    return finish(figure, _("Where did the money go?"), height=110 + 44 * len(rows), alt=alt)
 
 
 def _step_label(kind: str, amount: float, lines: int, currency: str) -> str:
     """Return the label at the end of a step; a change has its sign."""
     sign = "+" if kind == "step" and amount > 0 else ""
-    return f"{sign}{short(float(amount), currency)} · {abs(lines):,} lines"
+    text = ngettext(
+        "{amount} · {n} line", "{amount} · {n} lines", abs(lines), amount=short(float(amount), currency), n=whole(abs(lines))
+    )
+    return f"{sign}{text}"
 
 
 def pass_rates(results: pd.DataFrame) -> go.Figure:
@@ -63,18 +69,20 @@ def pass_rates(results: pd.DataFrame) -> go.Figure:
     figure = go.Figure()
     rows = results.assign(share=1 - results["failed"] / results["checked"].clip(lower=1)).sort_values("processing_date")
     broken = [name for name, part in rows.groupby("expectation") if part["failed"].any()]
-    whole = rows[~rows["expectation"].isin(broken)]
+    kept = rows[~rows["expectation"].isin(broken)]
     for at, name in enumerate(broken):
         part = rows[rows["expectation"] == name]
         line = {"color": COLOURS[at % len(COLOURS)], "dash": style.DASHES[at % len(style.DASHES)]}
         y = part["share"].astype(float).round(5).tolist()
-        figure.add_scatter(x=dates(part["processing_date"]), y=y, name=f"{name}: {y[-1]:.1%}", line=line, mode=_mode(part))
-    if len(whole):
-        days = sorted(whole["processing_date"].unique())
-        name = f"{whole['expectation'].nunique()} never broken"
+        figure.add_scatter(
+            x=dates(part["processing_date"]), y=y, name=f"{name}: {exact_share(y[-1])}", line=line, mode=_mode(part)
+        )
+    if len(kept):
+        days = sorted(kept["processing_date"].unique())
+        name = _("{n} never broken", n=kept["expectation"].nunique())
         figure.add_scatter(x=dates(days), y=[1] * len(days), name=name, mode=_mode(days), line={"color": style.GREY, "width": 1})
     style.by_day(figure.update_yaxes(tickformat=".0%"), dates(rows["processing_date"]))
-    return finish(figure, "Which rules do the lines keep, day after day?", y="share of rows that pass", height=460)
+    return finish(figure, _("Which rules do the lines keep, day after day?"), y=_("share of rows that pass"), height=460)
 
 
 def _mode(points: Sized) -> str:
@@ -94,11 +102,11 @@ def layers_by_day(counts: pd.DataFrame) -> go.Figure:
     """
     figure = go.Figure()
     days = counts.dropna(subset="InvoiceDate").groupby(["layer", "InvoiceDate"], as_index=False)["total_records"].sum()
-    for layer, name, colour in (("bronze", "bronze: arrived", style.GREY), ("silver", "silver: kept", style.BLUE)):
+    for layer, name, colour in (("bronze", _("bronze: arrived"), style.GREY), ("silver", _("silver: kept"), style.BLUE)):
         rows = days[days["layer"] == layer]
         figure.add_bar(x=dates(rows["InvoiceDate"]), y=rows["total_records"].tolist(), name=name, marker_color=colour)
     figure.update_layout(barmode="overlay", bargap=0.1).update_xaxes(type="date")
-    return finish(figure, "How many lines of each day were kept?", y="lines")
+    return finish(figure, _("How many lines of each day were kept?"), y=_("lines"))
 
 
 def refusals(results: pd.DataFrame) -> go.Figure:
@@ -119,9 +127,9 @@ def refusals(results: pd.DataFrame) -> go.Figure:
         part = rows[rows["expectation"] == name]
         marker = hatched(COLOURS[(at + 1) % len(COLOURS)], SHAPES[at % len(SHAPES)])
         x, y = dates(part["processing_date"]), part["failed"].tolist()
-        figure.add_bar(x=x, y=y, name=f"{name}: {total:,}", marker=marker)
+        figure.add_bar(x=x, y=y, name=f"{name}: {whole(total)}", marker=marker)
     style.by_day(figure.update_layout(barmode="stack", bargap=0.1, showlegend=True), dates(rows["processing_date"]))
-    return finish(figure, "Why were lines dropped?", y="lines")
+    return finish(figure, _("Why were lines dropped?"), y=_("lines"))
 
 
 def weekday_volume(volume: pd.DataFrame) -> go.Figure:
@@ -138,11 +146,12 @@ def weekday_volume(volume: pd.DataFrame) -> go.Figure:
     days = newest.groupby("InvoiceDate")["lines"].sum().sort_index()
     at = np.array([day.weekday() for day in days.index], dtype=int)
     figure = go.Figure()
-    found = {name: days.loc[at == number] for number, name in enumerate(WEEKDAYS) if (at == number).any()}
-    figure.add_box(x=list(found), **box_of(found.values()), name="all days: least, middle half, most", marker_color=style.GREY)
+    weekdays = words.weekdays("abbreviated")
+    found = {name: days.loc[at == number] for number, name in enumerate(weekdays) if (at == number).any()}
+    figure.add_box(x=list(found), **box_of(found.values()), name=_("all days: least, middle half, most"), marker_color=style.GREY)
     last = days.tail(NEWEST)
-    x = [WEEKDAYS[number] for number in at[-NEWEST:]]
+    x = [weekdays[number] for number in at[-NEWEST:]]
     marker = {"color": style.RED, "symbol": "diamond", "size": 11}
-    figure.add_scatter(x=x, y=last.tolist(), name="newest 7 days", mode="markers", marker=marker, hovertext=dates(last.index))
-    figure.update_yaxes(rangemode="tozero").update_xaxes(categoryorder="array", categoryarray=list(WEEKDAYS))
-    return finish(figure, "Were the newest days as usual for their weekday?", y="lines")
+    figure.add_scatter(x=x, y=last.tolist(), name=_("newest 7 days"), mode="markers", marker=marker, hovertext=dates(last.index))
+    figure.update_yaxes(rangemode="tozero").update_xaxes(categoryorder="array", categoryarray=weekdays)
+    return finish(figure, _("Were the newest days as usual for their weekday?"), y=_("lines"))

@@ -10,22 +10,25 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from rfm import words
 from rfm.analysis.figures import style
 from rfm.analysis.figures.style import class_edges, cut, dates, finish, hatched, named_bars, short, whole_edges
+from rfm.analysis.formatting import amount, count, exact_amount, exact_share, whole
+from rfm.words import N_, _, ngettext, percent
 
 STATES = {  # column of `customer_months`: label, colour, hatching
-    "Returning": ("came back", style.BLUE, ""),
-    "New": ("new", style.GREEN, ""),
-    "Quiet": ("quiet", style.SKY, "."),
-    "Lapsed": ("lapsed", style.ORANGE, "/"),
-    "LongLapsed": ("long lapsed", style.RED, "x"),
+    "Returning": (N_("came back"), style.BLUE, ""),
+    "New": (N_("new"), style.GREEN, ""),
+    "Quiet": (N_("quiet"), style.SKY, "."),
+    "Lapsed": (N_("lapsed"), style.ORANGE, "/"),
+    "LongLapsed": (N_("long lapsed"), style.RED, "x"),
 }
 WEEKS = 26  # bars of one week between purchases; longer gaps share one more bar
 MOST_BARS = 10
 SIZES = {
-    "Value": "value of an order (log scale)",
-    "Lines": "products in an order (log scale)",
-    "Units": "items in an order (log scale)",
+    "Value": N_("value of an order (log scale)"),
+    "Lines": N_("products in an order (log scale)"),
+    "Units": N_("items in an order (log scale)"),
 }
 
 
@@ -45,22 +48,21 @@ def revenue_by_month(months: pd.DataFrame, currency: str = "") -> go.Figure:
     """
     figure, x = go.Figure(), dates(months["Period"])
     hatch = ["" if whole else "/" for whole in months["Complete"]]
-    for name, column, colour in (("customers", "Revenue", style.BLUE), ("guests", "GuestRevenue", style.GREY)):
+    for name, column, colour in ((_("customers"), "Revenue", style.BLUE), (_("guests"), "GuestRevenue", style.GREY)):
         y = months[column].astype(float).round(2).tolist()
-        hover = [
-            f"{name}: {currency}{value:,.2f}{', part of a month' * bool(part)}" for value, part in zip(y, hatch, strict=True)
-        ]
+        said = [_("{who}: {amount}, part of a month") if part else "{who}: {amount}" for part in hatch]
+        hover = [text.format(who=name, amount=exact_amount(value, currency)) for value, text in zip(y, said, strict=True)]
         figure.add_bar(x=x, y=y, name=name, marker=hatched(colour, hatch), hovertext=hover, hoverinfo="text+x")
     top = (months["Revenue"].astype(float) + months["GuestRevenue"].astype(float)).round(2).tolist()
-    grown = months["RevenueGrowth"].map(lambda share: "" if pd.isna(share) else f"{share:+.0%}")
-    growth = ["part" if part else text for part, text in zip(hatch, grown, strict=True)]
+    grown = months["RevenueGrowth"].map(lambda share: "" if pd.isna(share) else percent(f"{100 * share:+.0f}"))
+    growth = [_("part") if part else text for part, text in zip(hatch, grown, strict=True)]
     labels = {"text": growth, "mode": "text", "textposition": "top center", "hoverinfo": "skip", "cliponaxis": False}
     figure.add_scatter(x=x, y=top, showlegend=False, **labels)
     figure.update_layout(barmode="stack", bargap=0.25)
     style.by_month(figure, len(x))
-    figure.update_yaxes(tickprefix=currency, rangemode="tozero")
-    alt = f"Revenue by month, last {short(top[-1], currency)}" if top else ""
-    return finish(figure, "How does revenue grow from month to month?", alt=alt)
+    style.by_amount(figure, currency)
+    alt = _("Revenue by month, last {amount}", amount=short(top[-1], currency)) if top else ""
+    return finish(figure, _("How does revenue grow from month to month?"), alt=alt)
 
 
 def revenue_by_day(days: pd.DataFrame, currency: str = "") -> go.Figure:
@@ -79,16 +81,16 @@ def revenue_by_day(days: pd.DataFrame, currency: str = "") -> go.Figure:
     """
     figure, x = go.Figure(), dates(days["Period"])
     money = days["Revenue"].astype(float)
-    figure.add_scatter(x=x, y=money.round().tolist(), name="a day", mode="markers", marker={"color": style.SKY, "size": 4})
+    figure.add_scatter(x=x, y=money.round().tolist(), name=_("a day"), mode="markers", marker={"color": style.SKY, "size": 4})
     for name, values, line in (
-        ("customers, mean of 7 days", money, {"color": style.BLUE, "width": 2.5}),
-        ("guests, mean of 7 days", days["GuestRevenue"].astype(float), {"color": style.GREY, "width": 2, "dash": "dot"}),
+        (_("customers, mean of 7 days"), money, {"color": style.BLUE, "width": 2.5}),
+        (_("guests, mean of 7 days"), days["GuestRevenue"].astype(float), {"color": style.GREY, "width": 2, "dash": "dot"}),
     ):
         mean = values.rolling(7).mean().round()
         figure.add_scatter(x=x, y=[None if pd.isna(one) else one for one in mean], name=name, mode="lines", line=line)
-    figure.update_yaxes(tickprefix=currency, rangemode="tozero")
+    style.by_amount(figure, currency)
     figure.update_xaxes(type="date")
-    return finish(figure, "What does a day bring?")
+    return finish(figure, _("What does a day bring?"))
 
 
 def customers_by_month(months: pd.DataFrame) -> go.Figure:
@@ -109,11 +111,11 @@ def customers_by_month(months: pd.DataFrame) -> go.Figure:
     place = {"textposition": "inside", "textangle": 0, "insidetextanchor": "middle"}
     for column, (name, colour, shape) in STATES.items():
         y = months[column].tolist()
-        text = [f"{value:,}" if value >= room else "" for value in y]
-        figure.add_bar(x=x, y=y, name=name, marker=hatched(colour, shape), text=text, **place)
+        text = [whole(value) if value >= room else "" for value in y]
+        figure.add_bar(x=x, y=y, name=_(name), marker=hatched(colour, shape), text=text, **place)
     figure.update_layout(barmode="stack", bargap=0.18, uniformtext={"minsize": 9, "mode": "hide"})
     style.by_month(figure, len(x))
-    return finish(figure, "How many customers come, come back and stay away?", y="customers", height=480)
+    return finish(figure, _("How many customers come, come back and stay away?"), y=_("customers"), height=480)
 
 
 def retention(cohorts: pd.DataFrame) -> go.Figure:
@@ -130,8 +132,9 @@ def retention(cohorts: pd.DataFrame) -> go.Figure:
     'heatmap'
     """
     later = cohorts[cohorts["Age"] > 0]
-    figure = _by_cohort(later, "Share", lambda share: f"{100 * share:.0f}", "%{y} customers<br>after %{x} months: %{z:.1%}")
-    return finish(figure, "How many in a hundred new customers buy again?", height=figure.layout.height)
+    hover = _("%{y} customers<br>after %{x} months: %{z:.1%}<extra></extra>")
+    figure = _by_cohort(later, "Share", lambda share: f"{100 * share:.0f}", hover)
+    return finish(figure, _("How many in a hundred new customers buy again?"), height=figure.layout.height)
 
 
 def cohort_value(cohorts: pd.DataFrame, currency: str = "") -> go.Figure:
@@ -148,9 +151,13 @@ def cohort_value(cohorts: pd.DataFrame, currency: str = "") -> go.Figure:
     '20'
     """
     unit = 10 ** max(len(str(int(max(cohorts["Value"], default=0)))) - 2, 0)  # two digits fit into a cell on a phone
-    hover = f"%{{y}} customers<br>after %{{x}} months: {currency}%{{z:,.2f}} each"
-    figure = _by_cohort(cohorts, "Value", lambda value: f"{value / unit:.0f}", hover)
-    return finish(figure, f"What has a new customer spent so far, in {currency}{unit:,}?", height=figure.layout.height)
+    hover = _("%{y} customers<br>spent by %{x} months later: %{z:,.2f} each<extra></extra>")
+    figure = _by_cohort(cohorts, "Value", lambda value: whole(value / unit), hover)
+    return finish(
+        figure,
+        _("What has a new customer spent so far, in {amount}?", amount=amount(unit, currency, whole_from=0)),
+        height=figure.layout.height,
+    )
 
 
 def _by_cohort(cohorts: pd.DataFrame, column: str, form: Callable[[Any], str], hover: str) -> go.Figure:
@@ -161,10 +168,10 @@ def _by_cohort(cohorts: pd.DataFrame, column: str, form: Callable[[Any], str], h
     found = [[cell.get((month, age)) for age in ages] for month in months]
     text = [[f"{form(getattr(one, column))}{'' if one.Complete else '*'}" if one else "" for one in row] for row in found]
     values = [[round(float(getattr(one, column)), 4) if one else None for one in row] for row in found]
-    names = [f"{row.Cohort:%b %y} · {row.Size:,}" for row in starts.itertuples()]
+    names = [f"{words.short_month(row.Cohort)} · {whole(row.Size)}" for row in starts.itertuples()]
     figure = style.heat_map(values, ages, names, text, hover).update_layout(height=150 + 34 * len(names))
     # short enough for a phone beside the longest name
-    return figure.update_xaxes(dtick=1, title_text="months later (* so far)")
+    return figure.update_xaxes(dtick=1, title_text=_("months later (* so far)"))
 
 
 def purchase_gaps(gaps: pd.DataFrame) -> go.Figure:
@@ -182,18 +189,23 @@ def purchase_gaps(gaps: pd.DataFrame) -> go.Figure:
     """
     week = np.minimum((gaps["Days"] - 1) // 7, WEEKS).astype(int)
     counts = gaps["Purchases"].groupby(week).sum().reindex(range(WEEKS + 1), fill_value=0).tolist() if len(gaps) else []
-    hover = [f"{7 * at + 1} to {7 * at + 7} days: {n:,}" for at, n in enumerate(counts[:-1])]
-    hover += [f"more than {7 * WEEKS} days: {n:,}" for n in counts[-1:]]
+    hover = [_("{low} to {high} days: {n}", low=7 * at + 1, high=7 * at + 7, n=whole(n)) for at, n in enumerate(counts[:-1])]
+    hover += [_("more than {low} days: {n}", low=7 * WEEKS, n=whole(n)) for n in counts[-1:]]
     bars = {"hovertext": hover, "hoverinfo": "text", "marker_color": [style.BLUE] * WEEKS + [style.GREY]}
     figure = go.Figure(go.Bar(x=list(range(1, len(counts) + 1)), y=counts, **bars))
     if counts:
         half = int(gaps["Days"].iloc[np.searchsorted(gaps["Purchases"].cumsum(), gaps["Purchases"].sum() / 2)])
         figure.add_vline(x=half / 7 + 0.5, line={"color": style.GREY, "dash": "dash", "width": 1.5})
-        label = {"text": f"half within {half} days", "x": half / 7 + 0.5, "y": 1, "yref": "paper"}
+        label = {
+            "text": ngettext("half within {n} day", "half within {n} days", half, n=half),
+            "x": half / 7 + 0.5,
+            "y": 1,
+            "yref": "paper",
+        }
         figure.add_annotation(**label, xanchor="left", showarrow=False, xshift=6, yanchor="top")
         ticks = [1, *range(4, WEEKS, 4), WEEKS + 1]
-        figure.update_xaxes(tickvals=ticks, ticktext=[*map(str, ticks[:-1]), "more"])
-    return finish(figure, "How long until a customer buys again?", x="weeks between purchases", y="purchases")
+        figure.update_xaxes(tickvals=ticks, ticktext=[*map(str, ticks[:-1]), _("more")])
+    return finish(figure, _("How long until a customer buys again?"), x=_("weeks between purchases"), y=_("purchases"))
 
 
 def countries(table: pd.DataFrame, currency: str = "") -> go.Figure:
@@ -211,14 +223,14 @@ def countries(table: pd.DataFrame, currency: str = "") -> go.Figure:
     ('United Kingdom', True)
     """
     shown, rest = table.iloc[:MOST_BARS], table.iloc[MOST_BARS:]
-    names = [cut(name, 20) for name in shown["Country"]] + [f"{len(rest)} others"] * (not rest.empty)
+    names = [cut(name, 20) for name in shown["Country"]] + [_("{n} others", n=len(rest))] * (not rest.empty)
     money = [float(value) for value in shown["Revenue"]] + [float(rest["Revenue"].sum())] * (not rest.empty)
     customers = [*shown["Customers"], *[rest["Customers"].sum()] * (not rest.empty)]
     pairs = zip(money, customers, strict=True)
-    labels = [f"{short(value, currency)} · {count:,} customer{'s' if count != 1 else ''}" for value, count in pairs]
+    labels = [f"{short(value, currency)} · {count(people, 'customer')}" for value, people in pairs]
     colours = [style.BLUE] * len(shown) + [style.GREY] * (not rest.empty)
     figure = named_bars(go.Figure(), names, [round(value, 2) for value in money], labels, marker_color=colours)
-    return finish(figure, "Which countries bring the revenue?", height=110 + 42 * len(names))
+    return finish(figure, _("Which countries bring the revenue?"), height=110 + 42 * len(names))
 
 
 def best_products(table: pd.DataFrame, by: Literal["Revenue", "Units"] = "Revenue", currency: str = "") -> go.Figure:
@@ -236,10 +248,10 @@ def best_products(table: pd.DataFrame, by: Literal["Revenue", "Units"] = "Revenu
     values = table[by].astype(float)
     rows = table.loc[values.sort_values(ascending=False, kind="stable").index[:MOST_BARS]]
     names = [cut(name, 30) for name in rows["Description"]]
-    labels = [short(float(value), currency) if by == "Revenue" else f"{int(value):,}" for value in rows[by]]
+    labels = [short(float(value), currency) if by == "Revenue" else whole(int(value)) for value in rows[by]]
     colour = style.BLUE if by == "Revenue" else style.GREEN
     figure = named_bars(go.Figure(), names, rows[by].astype(float).tolist(), labels, marker_color=colour)
-    title = {"Revenue": "Which products bring most?", "Units": "Of which products are most items sold?"}[by]
+    title = {"Revenue": _("Which products bring most?"), "Units": _("Of which products are most items sold?")}[by]
     return finish(figure, title, height=110 + 42 * len(rows))
 
 
@@ -263,18 +275,19 @@ def basket_size(orders: pd.DataFrame) -> go.Figure:
         edges = class_edges(values) if name == "Value" else whole_edges(values)
         filled = {"line": {"color": style.BLUE, "shape": "hvh"}, "fill": "tozeroy", "fillcolor": "rgba(0,114,178,0.25)"}
         dotted = {"line": {"color": style.GREY, "shape": "hvh", "dash": "dot"}}
-        for who, rows, look in (("customers", ~guests, filled), ("guests", guests, dotted)):
+        for who, rows, look in ((_("customers"), ~guests, filled), (_("guests"), guests, dotted)):
             figure.add_scatter(**_shares(who, values[rows], edges), **look, name=who, mode="lines", row=place, col=1)
-        figure.layout[f"xaxis{place}"].update(title_text=axis, type="log", dtick=1)
+        figure.layout[f"xaxis{place}"].update(title_text=_(axis), type="log", dtick=1)
     figure.update_traces(showlegend=False, selector=lambda trace: trace.xaxis not in (None, "x"))
     figure.update_yaxes(tickformat=".0%", rangemode="tozero")
-    return finish(figure, "How large is an order?", y="share of orders", height=680)
+    return finish(figure, _("How large is an order?"), y=_("share of orders"), height=680)
 
 
 def _shares(who: str, values: Sequence[float], edges: np.ndarray) -> dict[str, Any]:
     """Return the share of values in each class, as points with hover texts."""
     share = (np.histogram(values, edges)[0] / max(len(values), 1)).round(4).tolist()
     classes = zip(edges, edges[1:], share, strict=False)
-    hover = [f"{who}, {low:,.0f} to {high:,.0f}: {part:.1%}" for low, high, part in classes]
+    text = _("{who}, {low} to {high}: {share}")
+    hover = [text.format(who=who, low=whole(low), high=whole(high), share=exact_share(part)) for low, high, part in classes]
     middles = [float(f"{one:.4g}") for one in np.sqrt(edges[:-1] * edges[1:])]
     return {"x": middles, "y": share, "hovertext": hover, "hoverinfo": "text"}

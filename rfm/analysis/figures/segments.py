@@ -13,17 +13,24 @@ from plotly.subplots import make_subplots
 
 from rfm.analysis.figures import style
 from rfm.analysis.figures.style import box_of, cluster_name, cut, dates, every_nth, finish, short
+from rfm.analysis.formatting import whole, whole_share
+from rfm.words import N_, _, tell
 
 MOST_POINTS = 5000
 MOST_FLOWS = 15
 FEW = 31  # runs whose marks are larger
 SCORES = [1, 2, 3, 4, 5]
 STEADINESS = {  # column of segment_stability: axis, format, colour
-    "RenamedShare": ("renamed", ".1%", style.RED),
-    "AdjustedRand": ("adjusted Rand", ".2f", style.BLUE),
-    "KMargin": ("lead of k", ".0%", style.GREEN),
+    "RenamedShare": (N_("renamed"), ".1%", style.RED),
+    "AdjustedRand": (N_("adjusted Rand"), ".2f", style.BLUE),
+    "KMargin": (N_("lead of k"), ".0%", style.GREEN),
 }
-WAYS = {"Segment": "segment", "ScoreName": "RFM score", "ValueTier": "value tier", "Engagement": "engagement"}
+WAYS = {
+    "Segment": N_("segment"),
+    "ScoreName": N_("RFM score"),
+    "ValueTier": N_("value tier"),
+    "Engagement": N_("engagement"),
+}
 
 
 # ── metrics ────────────────────────────────────────────────────────────
@@ -39,17 +46,17 @@ def boxes(gold: pd.DataFrame, outliers: pd.Series) -> go.Figure:
     True
     """
     figure = make_subplots(rows=3, cols=1, vertical_spacing=0.16)
-    parts = (("without outliers", style.BLUE, gold[(outliers >= 0).to_numpy()]), ("all customers", style.ORANGE, gold))
-    for place, (name, unit) in enumerate(style.UNITS.items(), start=1):
+    parts = ((_("without outliers"), style.BLUE, gold[(outliers >= 0).to_numpy()]), (_("all customers"), style.ORANGE, gold))
+    for place, name in enumerate(style.UNITS, start=1):
         for label, colour, rows in parts:
             values = rows[name].astype(float).clip(lower=0.01 if name == "Monetary" else 0.0)
             box = {} if values.empty else {"y": [label], **box_of([values])}
             figure.add_box(**box, orientation="h", marker_color=colour, name=label, row=place, col=1, showlegend=False)
         axis = figure.layout[f"xaxis{place}"]
-        axis.title.text = unit
+        axis.title.text = style.unit(name)
         if name != "Recency":
-            axis.update(type="log", dtick=1, title_text=f"{unit} (log scale)")
-    return finish(figure, "What do the outliers do to the spread?", height=620)
+            axis.update(type="log", dtick=1, title_text=_("{unit} (log scale)", unit=style.unit(name)))
+    return finish(figure, _("What do the outliers do to the spread?"), height=620)
 
 
 # ── clusters ────────────────────────────────────────────────────────────
@@ -71,12 +78,12 @@ def clusters_3d(customers: pd.DataFrame) -> go.Figure:
         recency, frequency, money = (rows[axis].astype(float).round(2).tolist() for axis in ("Recency", "Frequency", "Monetary"))
         figure.add_scatter3d(x=recency, y=frequency, z=money, mode="markers", name=cluster_name(cluster), marker=marker)
     figure.update_scenes(
-        xaxis_title_text="Recency (days)",
-        yaxis={"title": {"text": "Frequency"}, "type": "log", "dtick": 1},
-        zaxis={"title": {"text": "Monetary"}, "type": "log", "dtick": 1},
+        xaxis_title_text=_("Recency (days)"),
+        yaxis={"title": {"text": _("Frequency")}, "type": "log", "dtick": 1},
+        zaxis={"title": {"text": _("Monetary")}, "type": "log", "dtick": 1},
         camera={"eye": {"x": 2.2, "y": 2.0, "z": 0.9}, "center": {"z": -0.15}},
     )
-    return finish(figure, "Where do the clusters lie?", height=560)
+    return finish(figure, _("Where do the clusters lie?"), height=560)
 
 
 # ── segments ────────────────────────────────────────────────────────────
@@ -91,19 +98,19 @@ def segment_shares(summary: pd.DataFrame) -> go.Figure:
     (1.0, 1.0)
     """
     rows = summary.iloc[::-1]
-    names, colours = rows["Cluster_Description"].tolist(), [style.TIER_COLOURS[tier] for tier in rows["Tier"]]
+    names, colours = rows["Cluster_Description"].map(tell).tolist(), [style.TIER_COLOURS[tier] for tier in rows["Tier"]]
     figure = go.Figure()
     for name, column, shade in (
-        ("share of revenue", "RevenueShare", colours),
-        ("share of customers", "CustomerShare", style.GREY),
+        (_("share of revenue"), "RevenueShare", colours),
+        (_("share of customers"), "CustomerShare", style.GREY),
     ):
         shares = rows[column].astype(float)
-        text = [f"{share:.0%}" for share in shares]
+        text = [whole_share(share) for share in shares]
         figure.add_bar(y=names, x=shares.tolist(), name=name, orientation="h", marker_color=shade, text=text)
     figure.update_traces(textposition="outside", cliponaxis=False)
     figure.update_xaxes(tickformat=".0%")
     height = 140 + 64 * len(rows)
-    return finish(figure, "Who brings the revenue?", height=height).update_layout(legend_traceorder="reversed")
+    return finish(figure, _("Who brings the revenue?"), height=height).update_layout(legend_traceorder="reversed")
 
 
 def segment_treemap(summary: pd.DataFrame, currency: str = "") -> go.Figure:
@@ -118,10 +125,12 @@ def segment_treemap(summary: pd.DataFrame, currency: str = "") -> go.Figure:
     """
     money = summary["Revenue"].astype(float)
     tiers = money.groupby(summary["Tier"]).sum()
-    parts = [f"{short(value, currency)} · {share:.0%}" for value, share in zip(money, summary["RevenueShare"], strict=True)]
+    parts = [
+        f"{short(value, currency)} · {whole_share(share)}" for value, share in zip(money, summary["RevenueShare"], strict=True)
+    ]
     area = go.Treemap(
         ids=[f"tier {tier}" for tier in tiers.index] + summary["Cluster_Description"].tolist(),
-        labels=[*map(str, tiers.index), *summary["Cluster_Description"]],
+        labels=[*map(tell, tiers.index), *summary["Cluster_Description"].map(tell)],
         parents=[""] * len(tiers) + [f"tier {tier}" for tier in summary["Tier"]],
         values=[*tiers.round(2), *money.round(2)],
         text=[short(value, currency) for value in tiers] + parts,
@@ -129,7 +138,7 @@ def segment_treemap(summary: pd.DataFrame, currency: str = "") -> go.Figure:
     )
     area.update(branchvalues="total", textinfo="label+text", hoverinfo="label+text", textfont_size=14)
     area.update(pathbar_visible=False, tiling_pad=2)
-    return finish(go.Figure(area), "Which segments bring the revenue?", height=520).update_layout(margin={"l": 4, "r": 4})
+    return finish(go.Figure(area), _("Which segments bring the revenue?"), height=520).update_layout(margin={"l": 4, "r": 4})
 
 
 def score_map(scored: pd.DataFrame, customers: pd.DataFrame, currency: str = "") -> go.Figure:
@@ -147,14 +156,14 @@ def score_map(scored: pd.DataFrame, customers: pd.DataFrame, currency: str = "")
     money = scored["CustomerID"].map(customers.set_index("CustomerID")["Monetary"]).astype(float)
     cells = scored.assign(Monetary=money).groupby(["FScore", "RScore"])["Monetary"].agg(["mean", "size"])
     found = [[cells.loc[(f, r)] if (f, r) in cells.index else None for r in SCORES] for f in SCORES]
-    text = [["" if one is None else f"{short(one['mean'], currency)}<br>{one['size']:,.0f}" for one in row] for row in found]
+    text = [["" if one is None else f"{short(one['mean'], currency)}<br>{whole(one['size'])}" for one in row] for row in found]
     z = [[None if one is None else round(float(np.log10(max(one["mean"], 0.01))), 3) for one in row] for row in found]
     heat = go.Heatmap(z=z, x=SCORES, y=SCORES, text=text, texttemplate="%{text}", textfont_size=12, colorscale=style.LOW_HIGH)
     heat.update(showscale=False, xgap=2, ygap=2, hoverongaps=False)
-    heat.update(hovertemplate="recency %{x}, frequency %{y}<br>%{text} customers<extra></extra>")
+    heat.update(hovertemplate=_("recency %{x}, frequency %{y}<br>%{text} customers<extra></extra>"))
     figure = go.Figure(heat).update_xaxes(dtick=1, showgrid=False).update_yaxes(dtick=1, showgrid=False)
-    x, y = "recency score (5: bought lately)", "frequency score (5: often)"
-    return finish(figure, "Do those who come often and lately spend more?", x=x, y=y, height=480)
+    x, y = _("recency score (5: bought lately)"), _("frequency score (5: often)")
+    return finish(figure, _("Do those who come often and lately spend more?"), x=x, y=y, height=480)
 
 
 def agreement(segmentations: pd.DataFrame, first: str = "Segment", second: str = "ScoreName") -> go.Figure:
@@ -172,13 +181,14 @@ def agreement(segmentations: pd.DataFrame, first: str = "Segment", second: str =
     counts = pd.crosstab(segmentations[first], segmentations[second])
     counts = counts.loc[counts.sum(axis=1).sort_values().index, counts.sum().sort_values(ascending=False).index]
     share = counts.div(counts.sum(axis=1).clip(lower=1), axis=0)
-    names = [f"{'<br>'.join(wrap(cut(str(name), 40), 14))}<br>{total:,}" for name, total in counts.sum(axis=1).items()]
+    names = [f"{'<br>'.join(wrap(cut(str(tell(name)), 40), 14))}<br>{whole(total)}" for name, total in counts.sum(axis=1).items()]
     text = [[f"{100 * one:.0f}" if one >= 0.005 else "" for one in row] for row in share.to_numpy()]
-    heat = go.Heatmap(z=share.round(4).to_numpy().tolist(), x=[cut(str(name), 26) for name in share.columns], y=names)
+    heat = go.Heatmap(z=share.round(4).to_numpy().tolist(), x=[cut(str(tell(name)), 26) for name in share.columns], y=names)
     heat.update(text=text, texttemplate="%{text}", textfont_size=11, colorscale=style.LOW_HIGH, zmin=0, zmax=1, showscale=False)
     heat.update(xgap=1, ygap=1, hovertemplate="%{y}<br>%{x}: %{text}<extra></extra>")
     figure = go.Figure(heat).update_xaxes(tickangle=-90, dtick=1, showgrid=False).update_yaxes(showgrid=False)
-    title = f"Of a hundred in each {WAYS.get(first, first)}, how many are in each {WAYS.get(second, second)}?"
+    title = _("Of a hundred in each {one}, how many are in each {other}?")
+    title = title.format(one=_(WAYS.get(first, first)), other=_(WAYS.get(second, second)))
     return finish(figure, title, height=260 + 52 * len(names))
 
 
@@ -203,13 +213,13 @@ def movement(moves: pd.DataFrame, tiers: Mapping[str, str]) -> go.Figure:
     ends = [[places[at, name] for name in shown[side]] for at, side in enumerate(("From_Segment", "To_Segment"))]
     link = {"source": ends[0], "target": ends[1], "value": shown["Customers"].tolist(), "color": "rgba(123,135,148,0.35)"}
     link |= {"customdata": hover, "hovertemplate": "%{customdata}<extra></extra>"}
-    labels = [f"{name or 'first purchase'} · {total:,}" for part in sides for name, total in part.items()]
+    labels = [f"{tell(name) or _('first purchase')} · {whole(total)}" for part in sides for name, total in part.items()]
     colours = [style.TIER_COLOURS.get(tiers.get(name, ""), style.GREY) for part in sides for name in part.index]
     node = {"label": labels, "color": colours, "pad": 14, "thickness": 12, "line": {"width": 0}}
     node |= {"hovertemplate": "%{label}<extra></extra>"}
     figure = go.Figure(go.Sankey(node=node, link=link, textfont={"size": 12}))
     height = 160 + 34 * max(*map(len, sides), 4)
-    figure = finish(figure, "Who moved to another segment?", height=height, alt="; ".join(hover[:5]))
+    figure = finish(figure, _("Who moved to another segment?"), height=height, alt="; ".join(hover[:5]))
     return figure.update_layout(margin={"l": 8, "r": 8, "b": 20})
 
 
@@ -228,18 +238,20 @@ def migration(shares: pd.DataFrame) -> go.Figure:
     states = [state for state in style.STATE_COLOURS if state in shares and (len(shares) == 0 or shares[state].sum() > 0)]
     values = rows[states].astype(float).round(4).to_numpy().tolist()
     text = [[f"{100 * one:.0f}" if one >= 0.005 else "" for one in row] for row in values]
-    names = [f"{row.From_State}{'*' if row.Few else ''}<br>{row.Pairs:,}" for row in rows.itertuples()]
-    figure = style.heat_map(values, states, names, text, "%{y} customers<br>%{x} later: %{z:.1%}")
-    figure.update_xaxes(tickangle=-90)
-    title = "Of a hundred in each state, how many are where 30 days later?"
-    return finish(figure, title, x="30 days later", height=200 + 52 * len(names))
+    names = [f"{tell(row.From_State)}{'*' if row.Few else ''}<br>{whole(row.Pairs)}" for row in rows.itertuples()]
+    hover = _("%{y} customers<br>%{x} 30 days later: %{z:.1%}<extra></extra>")
+    figure = style.heat_map(values, [tell(state) for state in states], names, text, hover).update_xaxes(tickangle=-90)
+    title = _("Of a hundred in each state, how many are where 30 days later?")
+    return finish(figure, title, x=_("30 days later"), height=200 + 52 * len(names))
 
 
 def _move(row: Any) -> str:
     """Return a flow in words, with its causes."""
-    causes = {"bought": row.Bought, "time passed": row.TimePassed, "model changed": row.ModelChanged}
-    why = ", ".join(f"{count:,} {cause}" for cause, count in causes.items() if count)
-    return f"{row.From_Segment or 'first purchase'} to {row.To_Segment}: {row.Customers:,}{f' ({why})' if why else ''}"
+    causes = {_("bought"): row.Bought, _("time passed"): row.TimePassed, _("model changed"): row.ModelChanged}
+    why = ", ".join(f"{whole(count)} {cause}" for cause, count in causes.items() if count)
+    before = tell(row.From_Segment) or _("first purchase")
+    move = _("{before} to {now}: {n}", before=before, now=tell(row.To_Segment), n=whole(row.Customers))
+    return f"{move} ({why})" if why else move
 
 
 def stability(table: pd.DataFrame) -> go.Figure:
@@ -260,7 +272,7 @@ def stability(table: pd.DataFrame) -> go.Figure:
     for place, (column, (axis, form, colour)) in enumerate(STEADINESS.items(), start=1):
         y = [None if pd.isna(one) else round(float(one), 4) for one in rows[column]]
         line = {"mode": "lines+markers", "line_color": colour, "marker": marker}
-        figure.add_scatter(x=x, y=y, name=axis, showlegend=False, row=place, col=1, **line)
-        figure.layout[f"yaxis{place}"].update(title_text=axis, tickformat=form)
-    figure.update_xaxes(type="date").update_xaxes(title_text="diamond: full fit", row=3, col=1)
-    return finish(figure, "How steady are the names from run to run?", height=560)
+        figure.add_scatter(x=x, y=y, name=_(axis), showlegend=False, row=place, col=1, **line)
+        figure.layout[f"yaxis{place}"].update(title_text=_(axis), tickformat=form)
+    figure.update_xaxes(type="date").update_xaxes(title_text=_("diamond: full fit"), row=3, col=1)
+    return finish(figure, _("How steady are the names from run to run?"), height=560)

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import pandas as pd
 
+from rfm import words
 from rfm.analysis.formatting import short_amount
+from rfm.words import N_, _
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -30,7 +32,7 @@ DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 OUTLIER_SYMBOLS = {-1: "diamond", -2: "square", -3: "cross"}
 DAY = 24 * 3600 * 1000  # milliseconds
 MOST_LABELS = 18  # months that are all labelled
-UNITS = {"Monetary": "spent in all", "Frequency": "invoices", "Recency": "days since last purchase"}
+UNITS = {"Monetary": N_("spent in all"), "Frequency": N_("invoices"), "Recency": N_("days since last purchase")}
 
 
 def finish(figure: go.Figure, title: str, *, x: str = "", y: str = "", height: int = 420, alt: str = "") -> go.Figure:
@@ -48,6 +50,8 @@ def finish(figure: go.Figure, title: str, *, x: str = "", y: str = "", height: i
         | {"orientation": "h", "yanchor": "bottom", "y": 1.0, "x": 0, "itemsizing": "constant"},
         "height": height,
     }
+    if words.language() != words.ENGLISH:
+        figure.layout.separators = words.digits(".,")
     figure.update_xaxes({"title_text": x} if x else {}, automargin=True, gridcolor="rgba(139,151,168,0.25)", zeroline=False)
     figure.update_yaxes({"title_text": y} if y else {}, automargin=True, gridcolor="rgba(139,151,168,0.25)", zeroline=False)
     return figure
@@ -58,7 +62,7 @@ def heat_map(z: list[list[Any]], x: Sequence[Any], y: Sequence[str], text: list[
     import plotly.graph_objects as go
 
     heat = go.Heatmap(z=z, x=x, y=y, text=text, texttemplate="%{text}", textfont_size=11, colorscale=LOW_HIGH, zmin=0)
-    heat.update(showscale=False, xgap=2, ygap=2, hovertemplate=f"{hover}<extra></extra>", hoverongaps=False)
+    heat.update(showscale=False, xgap=2, ygap=2, hovertemplate=hover, hoverongaps=False)
     return go.Figure(heat).update_xaxes(showgrid=False).update_yaxes(showgrid=False)
 
 
@@ -144,4 +148,15 @@ def every_nth(rows: Rows, most: int) -> Rows:
 
 def cluster_name(cluster: int) -> str:
     """Return the label of a cluster in a legend."""
-    return f"cluster {cluster}" if cluster >= 0 else f"outliers {cluster}"
+    return _("cluster {n}", n=cluster) if cluster >= 0 else _("outliers {n}", n=cluster)
+
+
+def unit(metric: str) -> str:
+    """Return what an axis of a metric counts."""
+    return _(UNITS[metric])
+
+
+def by_amount(figure: go.Figure, currency: str) -> go.Figure:
+    """Write the currency beside the amounts of the vertical axis."""
+    before, after = words.money("|", currency).split("|")
+    return figure.update_yaxes(tickprefix=before, ticksuffix=after, rangemode="tozero")

@@ -14,8 +14,9 @@ import numpy as np
 import pandas as pd
 
 from rfm.analysis.forecast.bgnbd import BgNbd, fit_bgnbd
-from rfm.analysis.formatting import ago, amount, count
+from rfm.analysis.formatting import ago, amount, count, number
 from rfm.contracts import TABLES
+from rfm.words import _, ngettext
 
 HORIZON, LATER, SPEND_DAYS = 30, 60, 90
 PENALTY = 0.03  # inverse strength of the penalty on the regression's weights
@@ -352,7 +353,10 @@ def drivers(learned: Learned, state: State, currency: str) -> list[str]:
 
 def _in_words(two: list[int], raises: list[bool], days: int, age: int, since: int, worth: str) -> str:
     """Return the two drivers of a customer as text."""
-    bought = f"bought only once, {ago(since)}" if days == 1 else f"bought on {days} of the last {count(age + 1, 'day')}"
-    facts = (bought, f"silent for {count(since, 'day')}", f"spends {worth} a time")
-    first, second = (f"{facts[place]} {'raises' if up else 'lowers'} it" for place, up in zip(two, raises, strict=True))
+    span = number(age + 1)
+    often = ngettext("bought on {n2} of the last {n} day", "bought on {n2} of the last {n} days", age + 1, n=span, n2=days)
+    bought = _("bought only once, {ago}", ago=ago(since)) if days == 1 else often
+    facts = (bought, _("silent for {days}", days=count(since, "day")), _("spends {amount} a time", amount=worth))
+    way = {True: _("{fact} raises it"), False: _("{fact} lowers it")}
+    first, second = (way[bool(up)].format(fact=facts[place]) for place, up in zip(two, raises, strict=True))
     return f"{first}; {second}"

@@ -10,13 +10,15 @@ import numpy as np
 import pandas as pd
 
 from rfm.analysis.clustering.model import Model
-from rfm.analysis.formatting import ago, amount, count, number, times
+from rfm.analysis.formatting import ago, amount, count, decimal, number, times
 from rfm.analysis.outliers import LABELS, words_of
 from rfm.analysis.segments.rules import METRICS, decision_of, plain_name, segment_of
 from rfm.config import Cutoffs
 from rfm.contracts import TABLES
+from rfm.words import N_, _
 
-HELD = "held by the dead band, the cut-offs alone give"  # in an explanation, before the other name
+_HELD_AS = N_("held by the dead band, the cut-offs alone give {segment}")
+HELD = _HELD_AS.partition(" {")[0]  # in an explanation, before the other name
 
 
 def cluster_labels(clusters: Sequence[int], segments: Sequence[str]) -> list[str]:
@@ -47,10 +49,12 @@ def explanation(
     """
     money, orders, days = values
     middle = medians["Monetary"]
-    spends = f"spends {money / middle:.1f} × the median" if middle else f"spent {amount(money, currency)}"
-    said = f"{spends}, bought {times(orders)}, last seen {ago(days)}; cut-offs: {_cutoffs(segment, medians, cutoffs, currency)}"
+    times_median, spent = _("spends {n} × the median"), _("spent {amount}")
+    spends = times_median.format(n=decimal(money / middle, 1)) if middle else spent.format(amount=amount(money, currency))
+    said = _("{spends}, bought {times}, last seen {ago}", spends=spends, times=times(orders), ago=ago(days))
+    said = f"{said}; {_cutoffs(segment, medians, cutoffs, currency)}"
     plain = segment_of(money, orders, days, medians, cutoffs=cutoffs)
-    return said if plain == plain_name(segment) else f"{said}; {HELD} {plain}"
+    return said if plain == plain_name(segment) else f"{said}; {_(_HELD_AS, segment=plain)}"
 
 
 def _cutoffs(segment: str, medians: Mapping[str, float], cutoffs: Cutoffs, currency: str) -> str:
@@ -59,16 +63,20 @@ def _cutoffs(segment: str, medians: Mapping[str, float], cutoffs: Cutoffs, curre
     money, orders, days = (medians[name] for name in METRICS)
     spend = _band(row.monetary, [amount(limit * money, currency) for limit in row.monetary])
     often = _band(row.frequency, [number(limit * orders) for limit in row.frequency])
-    lately = f"{'below' if segment == row.recent else 'from'} {number(cutoffs.recency * days)} ({cutoffs.recency:g} ×)"
-    return f"spend {spend}, invoices {often}, days {lately}"
+    lately = _("below {amount} ({n} ×)") if segment == row.recent else _("from {amount} ({n} ×)")
+    lately = lately.format(amount=number(cutoffs.recency * days), n=format(cutoffs.recency, "g"))
+    return _("cut-offs: spend {spend}, invoices {invoices}, days {days}", spend=spend, invoices=often, days=lately)
 
 
 def _band(band: tuple[float, float], said: Sequence[str]) -> str:
     """Describe low < value <= high by the texts for low and high and the multiples of the median."""
     (low, high), (bottom, top) = band, said
     if math.isinf(high):
-        return f"above {bottom} ({low:g} ×)"
-    return f"up to {top} ({high:g} ×)" if math.isinf(low) else f"above {bottom} up to {top} ({low:g} to {high:g} ×)"
+        return _("above {amount} ({n} ×)", amount=bottom, n=format(low, "g"))
+    if math.isinf(low):
+        return _("up to {amount} ({n} ×)", amount=top, n=format(high, "g"))
+    both = {"amount": bottom, "amount2": top, "n": f"{low:g}", "n2": f"{high:g}"}
+    return _("above {amount} up to {amount2} ({n} to {n2} ×)", **both)
 
 
 # ── customers ────────────────────────────────────────────────────────────────────────────────────
@@ -171,27 +179,37 @@ def _because(customers: pd.DataFrame, described: pd.DataFrame, model: Model, cur
     """Describe each customer and its cluster."""
     where = {row["Cluster"]: _cluster(row, model, currency) for row in described.to_dict("records")}
     money, orders, days = (customers[name].astype(float).tolist() for name in METRICS)
+    sentence = _("spent {amount}, bought {times}, last seen {ago}: {where}")
     return [
-        f"spent {amount(spent, currency)}, bought {times(n)}, last seen {ago(day)}: {where[cluster]}"
+        sentence.format(amount=amount(spent, currency), times=times(n), ago=ago(day), where=where[cluster])
         for spent, n, day, cluster in zip(money, orders, days, customers["Cluster"].tolist(), strict=True)
     ]
 
 
 def _cluster(row: Mapping[Hashable, Any], model: Model, currency: str) -> str:
     """Describe a cluster and its median customer."""
-    mark, middle = row["Cluster"], amount(row["MedianMonetary"], currency)
-    kind = f"{words_of(mark, model.fences, currency)}, kept apart in cluster {mark}" if mark < 0 else f"closest to cluster {mark}"
-    like = f"{middle}, {count(row['MedianFrequency'], 'invoice')}, {count(row['MedianRecency'], 'day')}"
-    return f"{kind} (its middle customer: {like}), so {row['Cluster_Description']}"
+    mark = row["Cluster"]
+    regular = _("closest to cluster {n} (its middle customer: {amount}, {invoices}, {days}), so {segment}")
+    apart = _("{outlier}, kept apart in cluster {n} (its middle customer: {amount}, {invoices}, {days}), so {segment}")
+    return (apart if mark < 0 else regular).format(
+        outlier=words_of(mark, model.fences, currency) if mark < 0 else "",
+        n=mark,
+        amount=amount(row["MedianMonetary"], currency),
+        invoices=count(row["MedianFrequency"], "invoice"),
+        days=count(row["MedianRecency"], "day"),
+        segment=row["Cluster_Description"],
+    )
 
 
 def _then(customers: pd.DataFrame, ahead: pd.DataFrame, currency: str) -> list[str]:
     """Describe the next segment and what would move each customer there; empty if no event would."""
     usual = (customers["Monetary"].astype(float) / customers["Frequency"].astype(float)).tolist()
+    order_now = _("another order of its usual {amount} today: {segment}")
+    no_order = _("no order for another {days}: {segment}")
     return [
-        (_next(near, far) if near else "")
-        + (f"; another order of its usual {amount(order, currency)} today: {ordered}" if ordered else "")
-        + (f"; no order for another {count(days, 'day')}: {later}" if later else "")
+        (f"; {_next(near, far)}" if near else "")
+        + (f"; {order_now.format(amount=amount(order, currency), segment=ordered)}" if ordered else "")
+        + (f"; {no_order.format(days=count(days, 'day'), segment=later)}" if later else "")
         for order, near, far, ordered, later, days in zip(usual, *(ahead[name].tolist() for name in ahead), strict=True)
     ]
 
@@ -199,7 +217,7 @@ def _then(customers: pd.DataFrame, ahead: pd.DataFrame, currency: str) -> list[s
 def _next(segment: str, distance: float) -> str:
     """Describe the next segment and its distance."""
     if distance < 0:
-        return f"; {segment} is nearer by now, but not clearly"
+        return _("{segment} is nearer by now, but not clearly", segment=segment)
     if distance > 0.9:
-        return f"; next is {segment}, over 10 × as far"
-    return f"; next is {segment}, {1 / (1 - distance):.1f} × as far"
+        return _("next is {segment}, over 10 × as far", segment=segment)
+    return _("next is {segment}, {n} × as far", segment=segment, n=decimal(1 / (1 - distance), 1))

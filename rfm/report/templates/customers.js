@@ -10,9 +10,9 @@
   const { day, currency } = $("#data").dataset;
   const data = JSON.parse($("#data").textContent);
   const { names } = data, total = data.id.length;
-  const number = new Intl.NumberFormat("en-GB"), exact = new Intl.NumberFormat("en-GB", { minimumFractionDigits: 2 });
-  const natural = new Intl.Collator("en", { numeric: true });
-  const dates = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric", timeZone: "UTC" });
+  const number = new Intl.NumberFormat(say("locale")), exact = new Intl.NumberFormat(say("locale"), { minimumFractionDigits: 2 });
+  const natural = new Intl.Collator(say("locale"), { numeric: true });
+  const dates = new Intl.DateTimeFormat(say("locale"), { day: "numeric", month: "short", year: "numeric", timeZone: "UTC" });
 
   let opened;
   const details = () => opened ||= JSON.parse($("#details").textContent);
@@ -20,10 +20,11 @@
   const segment = (row) => at("segment", row);
   const tier = (row) => data.tiers[segment(row)];
   const slug = (text) => text.toLowerCase().replace(/[^a-z]+/g, "-");
-  const money = (cents) => `${cents < 0 ? "−" : ""}${currency}${exact.format(Math.abs(cents) / 100)}`;
+  const told = (name) => data.told[name] ?? name; // segments, tiers and states are English in the data and in addresses
+  const money = (cents) => `${cents < 0 ? "−" : ""}${say("money", { amount: exact.format(Math.abs(cents) / 100), sign: currency })}`;
   const date = (iso) => dates.format(new Date(`${iso}T00:00:00Z`));
   const ago = (days) => dates.format(Date.parse(`${day}T00:00:00Z`) - days * 864e5);
-  const many = (count, word) => `${number.format(count)} ${word}${count === 1 ? "" : "s"}`;
+  const many = (name, count, more) => say(name, { count, n: number.format(count), ...more });
 
   // ── the address ──
   const state = () => Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
@@ -40,11 +41,11 @@
     element.append(...inside);
     return element;
   }
-  const dot = (name) => make("span", { class: `tier ${slug(name)}` }, name);
-  const mark = (row) => at("state", row) ? [make("span", { class: `state ${slug(at("state", row))}` }, at("state", row))] : [];
+  const dot = (name) => make("span", { class: `tier ${slug(name)}` }, told(name));
+  const mark = (row) => at("state", row) ? [make("span", { class: `state ${slug(at("state", row))}` }, told(at("state", row)))] : [];
   const link = (row) => make("a", { href: hash({ customer: data.id[row] }) }, data.id[row]);
   const line = (row) => make("tr", {},
-    make("th", { scope: "row", class: "id" }, link(row)), make("td", {}, segment(row)), make("td", { class: "less" }, dot(tier(row))),
+    make("th", { scope: "row", class: "id" }, link(row)), make("td", {}, told(segment(row))), make("td", { class: "less" }, dot(tier(row))),
     make("td", { class: "less" }, ...mark(row)),
     make("td", { class: "num" }, number.format(data.days[row])), make("td", { class: "num less" }, number.format(data.orders[row])),
     make("td", { class: "num" }, money(data.cents[row])), make("td", { class: "num less" }, data.rfm[row]));
@@ -66,7 +67,8 @@
   const orders = {}; // column -> the place of each row in its order, found once
   function ranks(column) {
     if (orders[column]) return orders[column];
-    const value = { segment, tier, state: (row) => at("state", row) }[column] || ((row) => data[column][row]);
+    const named = { segment, tier, state: (row) => at("state", row) }[column];
+    const value = named ? (row) => told(named(row)) : (row) => data[column][row];
     const text = typeof value(0) === "string";
     const rows = Uint32Array.from({ length: total }, (_, row) => row);
     rows.sort((one, other) => (text ? natural.compare(value(one), value(other)) : value(one) - value(other)) || one - other);
@@ -101,15 +103,15 @@
       else head.removeAttribute("aria-sort");
     }
     for (const field of form.elements) if (field.name && field.value !== (now[field.name] || "")) field.value = now[field.name] || "";
-    said.textContent = rows.length === total ? many(total, "customer") : `${number.format(rows.length)} of ${many(total, "customer")}`;
-    place.textContent = `Page ${number.format(page)} of ${number.format(pages)}`;
+    said.textContent = rows.length === total ? many("customers", total) : many("some", total, { some: number.format(rows.length) });
+    place.textContent = say("page", { page: number.format(page), pages: number.format(pages) });
     for (const button of turn.querySelectorAll("button")) {
       const to = page + Number(button.dataset.by);
       button.disabled = to < 1 || to > pages;
       button.onclick = () => { go({ page: to > 1 ? to : "" }); all.scrollIntoView(); };
     }
     file.hidden = !(now.segment in data.slugs);
-    if (!file.hidden) { file.href = `exports/${data.slugs[now.segment]}.csv`; file.textContent = `${now.segment}, CSV`; }
+    if (!file.hidden) { file.href = `exports/${data.slugs[now.segment]}.csv`; file.textContent = `${told(now.segment)}, CSV`; }
   }
 
   // ── one customer ──
@@ -138,46 +140,46 @@
   function path(row) {
     const known = spells(row), strip = make("div", { class: "strip", "aria-hidden": "true" });
     for (const spell of known) {
-      const part = make("span", { class: slug(data.tiers[spell.name] || ""), title: spell.name });
+      const part = make("span", { class: slug(data.tiers[spell.name] || ""), title: told(spell.name) });
       part.style.flexGrow = spell.runs;
       strip.append(part);
     }
-    const lines = [...known].reverse().map((spell) => make("li", {}, make("b", {}, spell.name),
-      make("span", {}, spell.from === spell.to ? date(spell.from) : `${date(spell.from)} to ${date(spell.to)}`), make("small", {}, many(spell.runs, "run"))));
-    return card("Segment by day", strip, make("ol", { class: "spells" }, ...lines));
+    const lines = [...known].reverse().map((spell) => make("li", {}, make("b", {}, told(spell.name)),
+      make("span", {}, spell.from === spell.to ? date(spell.from) : say("span", { from: date(spell.from), to: date(spell.to) })), make("small", {}, many("runs", spell.runs))));
+    return card(say("segmentByDay"), strip, make("ol", { class: "spells" }, ...lines));
   }
 
   function bought(row) {
     const known = pairs(details().bought[row]), [more, cents] = details().earlier[row] || [];
     const rows = known.map(([days, amount]) => [ago(days), money(amount)]);
-    const word = more ? [make("p", { class: "more" }, `and ${many(more, "earlier purchase")}, ${money(cents)} together`)] : [];
-    return card("Purchases", table("Purchases", ["Day", "Amount"], rows), ...word);
+    const word = more ? [make("p", { class: "more" }, many("earlier", more, { money: money(cents) }))] : [];
+    return card(say("purchases"), table(say("purchases"), [say("day"), say("amount")], rows), ...word);
   }
 
   function ways(row) {
-    const rows = [["By cluster", at("label", row)], ["By value and engagement", [at("value", row), at("engagement", row)].filter(Boolean).join(", ")],
-      ["By own numbers", at("own", row)], ["By score", [data.rfm[row], at("scored", row)].filter(Boolean).join(", ")]];
-    return card("Four ways to see it", make("dl", { class: "named" }, ...rows.map(([name, text]) => fact(name, text || "–"))));
+    const rows = [[say("byCluster"), told(at("label", row))], [say("byValue"), [at("value", row), at("engagement", row)].filter(Boolean).join(", ")],
+      [say("byOwn"), at("own", row)], [say("byScore"), [data.rfm[row], at("scored", row)].filter(Boolean).join(", ")]];
+    return card(say("fourWays"), make("dl", { class: "named" }, ...rows.map(([name, text]) => fact(name, text || "–"))));
   }
 
   function foreseen(row) {
     const [chance, cents, why] = details().forecast[row];
     if (chance === undefined) return [];
-    return [card("What to expect", make("dl", { class: "named" }, fact("Order within 30 days", `${chance} %`),
-      fact("Spend within 90 days", money(cents)), fact("What drives that", why)))];
+    return [card(say("expect"), make("dl", { class: "named" }, fact(say("order30"), `${chance} %`),
+      fact(say("spend90"), money(cents)), fact(say("drivers"), why)))];
   }
 
   function open(id) {
     const row = data.id.indexOf(id);
-    const back = make("p", { class: "back" }, make("a", { href: hash({ customer: "" }) }, "All customers"));
-    const title = make("h2", { id: "one-title", tabindex: -1 }, `Customer ${id}`);
+    const back = make("p", { class: "back" }, make("a", { href: hash({ customer: "" }) }, say("allCustomers")));
+    const title = make("h2", { id: "one-title", tabindex: -1 }, say("customer", { id }));
     one.setAttribute("aria-labelledby", "one-title");
-    if (row < 0) return one.replaceChildren(back, title, make("p", {}, "There is no such customer on this page."));
-    const tiles = make("dl", { class: "tiles four" }, fact("Segment", segment(row), make("dd", { class: "since" }, dot(tier(row)))),
-      fact("State", at("state", row) || "–", make("dd", { class: "since" }, at("rhythm", row))),
-      fact("Spent", money(data.cents[row])), fact("Orders", number.format(data.orders[row])),
-      fact("Last purchase", ago(data.days[row]), make("dd", { class: "since" }, data.days[row] ? `${many(data.days[row], "day")} before the run` : "on the day of the run")));
-    one.replaceChildren(back, title, tiles, make("div", { class: "pair" }, card("Why here", make("p", {}, sentence(row) || "–")), card("What to do", make("p", {}, at("action", row) || "–")), ...foreseen(row), ways(row), path(row), bought(row)));
+    if (row < 0) return one.replaceChildren(back, title, make("p", {}, say("unknown")));
+    const tiles = make("dl", { class: "tiles four" }, fact(say("segment"), told(segment(row)), make("dd", { class: "since" }, dot(tier(row)))),
+      fact(say("state"), told(at("state", row)) || "–", make("dd", { class: "since" }, at("rhythm", row))),
+      fact(say("spent"), money(data.cents[row])), fact(say("orders"), number.format(data.orders[row])),
+      fact(say("last"), ago(data.days[row]), make("dd", { class: "since" }, data.days[row] ? many("before", data.days[row]) : say("onTheDay"))));
+    one.replaceChildren(back, title, tiles, make("div", { class: "pair" }, card(say("why"), make("p", {}, sentence(row) || "–")), card(say("todo"), make("p", {}, at("action", row) || "–")), ...foreseen(row), ways(row), path(row), bought(row)));
   }
 
   let shown; // the customer who is open

@@ -21,6 +21,21 @@
     return element;
   };
 
+  // what scripts say, in the language of the page: {fields} filled in, of several forms the one that fits a number
+  let spoken;
+  const words = () => spoken ||= JSON.parse(document.getElementById("words").textContent);
+  window.say = (name, fields = {}) => {
+    let text = words()[name];
+    if (Array.isArray(text)) {
+      const rule = new Intl.PluralRules(words().locale), known = rule.resolvedOptions().pluralCategories;
+      const order = ["zero", "one", "two", "few", "many", "other"].filter((one) => known.includes(one));
+      text = text[Math.min(order.indexOf(rule.select(fields.count)), text.length - 1)];
+    }
+    return text.replace(/\{(\w+)\}/g, (all, field) => fields[field] ?? all);
+  };
+  window.say.number = (value, digits = 0) => new Intl.NumberFormat(words().locale,
+    { minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value);
+
   const colour = (name) => getComputedStyle(root).getPropertyValue(`--${name}`).trim();
 
   function dressAxis(axis, ink) {
@@ -89,7 +104,7 @@
     if (paper) Object.assign(layout, { autosize: false, width, height });
     Object.assign(canvas.style, { height: `${height}px`, width: paper ? `${width}px` : "", zoom: paper ? zoom : "" });
     const done = Plotly.react(canvas, figure.data, layout,
-      { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d"], staticPlot: paper });
+      { ...words().plotly, responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d"], staticPlot: paper });
     canvas.classList.add("drawn");
     return done;
   }

@@ -5,9 +5,8 @@
   const form = document.querySelector(".filters");
   const cards = [...document.querySelectorAll("[data-segment]")];
   const said = form.querySelector("output");
-  const count = new Intl.NumberFormat("en-GB");
-
-  const { things, before, after } = form.dataset;
+  const { said: name, currency: sign } = form.dataset;
+  const count = say.number;
 
   const wanted = (card, choice) => Object.entries(choice).every(([name, value]) => !value
     || (form.elements[name].type === "number" ? Number(card.dataset[name]) >= Number(value) : card.dataset[name] === value));
@@ -17,7 +16,8 @@
     for (const card of cards) card.hidden = !wanted(card, choice);
     const left = cards.filter((card) => !card.hidden);
     const sum = left.reduce((total, card) => total + Number(card.dataset.size), 0);
-    said.textContent = `${count.format(left.length)} of ${count.format(cards.length)} ${things}, ${before}${count.format(Math.round(sum))} ${after}`;
+    const total = count(Math.round(sum));
+    said.textContent = say(name, { n: count(left.length), all: count(cards.length), sum: total, money: say("money", { amount: total, sign }) });
   }
 
   function keep() {
