@@ -66,7 +66,8 @@ def migration(
     parts = [_expected(line[: STEPS + 1]).assign(Since=run_date)]
     if len(line) > 2:  # noqa: PLR2004
         parts.append(_expected(line[1:], _steps(line[:2])).assign(Since=days[1]))
-    return pd.concat(parts, ignore_index=True).assign(UpdateDate=run_date)[table.names]
+    found = pd.concat(parts, ignore_index=True).assign(UpdateDate=run_date)
+    return found[table.names].astype({"Came": "Int32", "CameRevenue": "Float64"})  # of nulls alone, too
 
 
 def state_as_of(purchases: pd.DataFrame, as_of: dt.date, limits: States = States()) -> pd.DataFrame:

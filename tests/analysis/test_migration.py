@@ -127,3 +127,4 @@ def test_a_young_shop_has_none_until_the_day_said():
     assert len(found) > 0
     assert set(found["Since"]) == {first}
     assert len(migration.in_words(found)) == 2
+    assert conform(TABLES["state_migration"], found)["Came"].null_count() == len(found)
