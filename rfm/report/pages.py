@@ -253,6 +253,7 @@ STEADY = {
     "Renamed": (N_("Of them renamed"), "count"),
     "RenamedShare": (N_("Share"), "precise"),
     "Drift": (N_("Drift"), "number"),
+    "Silhouette": (N_("Silhouette"), "number"),
 }
 
 

@@ -94,7 +94,7 @@ class SegmentStability(TableModel, name="segment_stability", unique=["UpdateDate
     RenamedShare: pl.Float64 = Field(nullable=True, ge=0, le=1, description="Renamed / Compared")
     AdjustedRand: pl.Float64 = Field(nullable=True, ge=-1, le=1, description="of their clusters then and now; 1: the same")
     Drift: pl.Float64 = Field(nullable=True, ge=0, description="largest move of a centroid since, in standard deviations")
-    Silhouette: pl.Float64 = Field(ge=-1, le=1, description="mean silhouette of the fit")
+    Silhouette: pl.Float64 = Field(ge=-1, le=1, description="mean silhouette of the published clusters, without outliers")
 
 
 class ClusterSummary(TableModel, name="cluster_summary", unique=["Cluster"]):
