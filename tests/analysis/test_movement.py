@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import datetime as dt
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.metrics import silhouette_score
 
-from rfm.analysis.movement import largest_moves, margin, movement, since, stability
+from rfm.analysis.movement import (
+    comparable,
+    largest_moves,
+    margin,
+    movement,
+    moves_between,
+    segment_totals,
+    since,
+    stability,
+)
 from rfm.analysis.quality.anomalies import unsteady
 from rfm.contracts import TABLES
 
@@ -78,6 +88,47 @@ def test_each_period_looks_back_to_the_newest_run_old_enough():
     assert since([D - n * DAY for n in range(100)], D) == {1: D - DAY, 7: D - 7 * DAY, 30: D - 30 * DAY}
     assert since([D - 3 * DAY, D - 14 * DAY, D - 61 * DAY, D, D + DAY], D) == {1: D - 3 * DAY, 7: D - 14 * DAY}
     assert since([], D) == {}
+
+
+PAST = pd.concat([THEN.assign(CustomerID=[*"abcdg"]), NOW, NOW.assign(UpdateDate=D + DAY)])  # g is in the first run only
+
+
+def test_totals_of_each_day_by_hand():
+    found = segment_totals(PAST, D)
+    assert found[["UpdateDate", "Segment", "Customers", "Revenue"]].to_numpy().tolist() == [
+        [D - DAY, "A", 4, 40],
+        [D - DAY, "B", 1, 10],
+        [D, "A", 1, 10],
+        [D, "B", 4, 70],
+        [D, "C", 1, 10],
+    ]
+    assert found["CustomerShare"].tolist() == [4 / 5, 1 / 5, 1 / 6, 4 / 6, 1 / 6]
+    assert found["RevenueShare"].tolist() == [4 / 5, 1 / 5, 1 / 9, 7 / 9, 1 / 9]
+    assert segment_totals(PAST, D - 2 * DAY).empty
+
+
+def test_moves_between_two_days_by_hand():
+    found = moves_between(PAST[PAST["UpdateDate"] <= D].assign(Monetary=lambda rows: rows["Monetary"] + 0.07))
+    assert found.to_numpy().tolist() == [
+        [D - DAY, D, "A", "B", 2, Decimal("30.14")],
+        [D - DAY, D, "A", "C", 1, Decimal("10.07")],
+        [D - DAY, D, "A", "", 1, Decimal("0.00")],  # g is no longer counted
+        [D - DAY, D, "B", "B", 1, Decimal("10.07")],
+        [D - DAY, D, "", "A", 1, Decimal("10.07")],
+        [D - DAY, D, "", "B", 1, Decimal("30.07")],
+    ]
+    assert len(moves_between(PAST).drop_duplicates(["Since", "UpdateDate"])) == 3
+    assert moves_between(PAST.iloc[:0]).empty
+
+
+def test_compared_days_are_near_each_other_lately_and_few():
+    days = comparable([D - n * DAY for n in range(1000)] + [D + DAY], D)
+    ages = [(D - day).days for day in reversed(days)]
+    assert ages[:12] == [0, 1, 2, 3, 4, 5, 6, 7, 14, 21, 30, 60]
+    assert (ages[-1], len(ages)) == (999, 26)
+    assert {*since([D - n * DAY for n in range(1000)], D).values()} <= {*days}
+    assert comparable([D - 40 * DAY, D], D) == [D - 40 * DAY, D]
+    assert comparable([], D) == []
 
 
 def test_stability_of_a_day_by_hand():

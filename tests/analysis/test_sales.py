@@ -227,3 +227,30 @@ def test_frames_are_not_changed(orders: pd.DataFrame) -> None:
     ):
         make(orders, D)
     pd.testing.assert_frame_equal(orders, before)
+
+
+# ── products of a segment and a state ──────────────────────────────────────────────────────────────
+def test_products_of_groups_by_hand(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    groups = {"CustomerID": ["1", "2", "3", "4"], "Segment": ["A", "A", "B", "B"], "State": ["lost", "lost", "lost", "new"]}
+    customers = pd.DataFrame(groups)  # the fourth bought nothing that counts
+    given = engine.frame(rows(), SILVER), customers, D
+    monkeypatch.setattr(sales, "FEWEST", 2)
+    found = sales.products_by_group(*given)
+    columns = ["Segment", "State", "GroupSize", "StockCode", "Units", "Revenue", "Customers", "Share", "Lift"]
+    ball, parasol = ["85048", 24, Decimal("166.85"), 3], ["15056BL", 3, Decimal("17.85"), 2]
+    assert found[columns].to_numpy().tolist() == [
+        ["", "", 4, *ball, 3 / 4, 1.0],
+        ["", "", 4, *parasol, 2 / 4, 1.0],
+        ["", "lost", 3, *ball, 1.0, 4 / 3],
+        ["", "lost", 3, *parasol, 2 / 3, 4 / 3],
+        *(
+            [segment, state, 2, *row, 1.0, lift]
+            for segment, state in (("A", ""), ("A", "lost"))
+            for row, lift in ((["85048", 14, Decimal("97.35"), 2], 4 / 3), (parasol, 2.0))
+        ),
+    ]  # B: only one of its customers bought the ball
+    assert found["Description"].unique().tolist() == ["BALL", "PARASOL"]
+    assert sales.products_by_group(*given, most=1)["StockCode"].tolist() == ["85048"] * 4
+    monkeypatch.setattr(sales, "FEWEST", 1)
+    assert len(sales.products_by_group(*given)) == 10
+    assert sales.products_by_group(given[0], customers.iloc[:0], D).empty
