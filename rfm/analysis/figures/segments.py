@@ -245,7 +245,7 @@ def migration(shares: pd.DataFrame) -> go.Figure:
     hover = _("%{y} customers<br>%{x} 30 days later: %{z:.1%}<extra></extra>")
     figure = style.heat_map(values, [tell(state) for state in states], names, text, hover).update_xaxes(tickangle=-90)
     title = _("Of a hundred in each state, how many are where 30 days later?")
-    return finish(figure, title, x=_("30 days later"), height=200 + 52 * len(names))
+    return finish(figure, title, height=180 + 52 * len(names))
 
 
 def _move(row: Any) -> str:
