@@ -164,8 +164,8 @@ HEADINGS = {term.name: anchor for anchor, term in TERMS.items()} | {  # other he
 }
 
 
-def explained(limits: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the parts of the page: a title, and its terms as anchor, name and text with the limits of a run."""
+def parts(limits: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the terms with their explanations, in groups; the limits are settings that the explanations name."""
     fields = {name: number(value) for name, value in limits.items() if isinstance(value, int | float)}
     return [
         {"title": _(title), "terms": [(anchor, _(term.name), _(term.text, **fields)) for anchor, term in terms.items()]}
