@@ -1,4 +1,4 @@
-"""Builders of the pages Run, Quality and Trade: tables and the record of a run in, values for a template out."""
+"""Builders of the pages Run, Quality, Trade and How to read this: tables and the record of a run in, values for a template out."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from rfm.analysis import figures, sales
 from rfm.analysis.cleaning import judge
 from rfm.analysis.quality.gate import money_flow
 from rfm.contracts import BRONZE_QUALITY, DAILY_COUNTS, DAILY_VOLUME, EXPECTATION_RESULTS, LEDGER, QUARANTINE, SILVER, TABLES
+from rfm.report import guide
 from rfm.report.render import RunTables, drawn, rows_of
 from rfm.words import N_, _
 
@@ -290,3 +291,9 @@ PARTS: tuple[tuple[str, str, str, Callable[[RunTables], list[dict[str, Any]]]], 
     ("products", N_("Best products"), N_("By revenue and by units of customers; guests are in the tables."), _products),
     ("baskets", N_("Size of an order"), N_("The median and the average order."), _baskets),
 )
+
+
+# ── how to read this ────────────────────────────────────────────────────────────
+def guide_page(tables: RunTables) -> dict[str, Any]:
+    """Return the values of the page *How to read this*, with the limits of the run."""
+    return {"parts": guide.parts(tables.settings.states.model_dump() | tables.clusters.model_dump())}
