@@ -123,7 +123,8 @@ def test_a_young_shop_says_when_states_are_foretold(pages, tables):
 
 def test_states_a_month_ahead_are_those_of_the_table(tables):
     found = table_of(GROWN).assign(UpdateDate=LAST)
-    grown = replace(tables, _kept={("state_migration", ("UpdateDate", str(LAST))): found})
+    key = *tables._versions_of("state_migration"), "state_migration", ("UpdateDate", str(LAST))
+    grown = replace(tables, _kept={key: found})
     (part,) = overview._migration(grown)
     now, before = (rows for _, rows in sorted(found.groupby("Since"), reverse=True))
     rows = {row[0]: row[1:] for row in part["table"]["rows"]}
