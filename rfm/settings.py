@@ -192,9 +192,9 @@ def root(start: Path | None = None) -> Path:
     return next(known, start)
 
 
-def shop_file() -> Path | None:
+def shop_file(start: Path | None = None) -> Path | None:
     """Return the path of the project's ``rfm.toml``, or None."""
-    return file if (file := root() / SHOP_FILE).is_file() else None
+    return file if (file := root(start) / SHOP_FILE).is_file() else None
 
 
 def is_catalog_name(lake: str) -> bool:

@@ -372,6 +372,12 @@ def _campaign(tables: RunTables, about: dict[str, Any], arms: dict[str, int]) ->
     }
 
 
+# ── how to read this ────────────────────────────────────────────────────────────
+def guide_page(tables: RunTables) -> dict[str, Any]:
+    """Return the values of the page *How to read this*, with the limits of the run."""
+    return {"parts": guide.parts(tables.settings.states.model_dump() | tables.clusters.model_dump())}
+
+
 # ── pages ────────────────────────────────────────────────────────────
 class Page(NamedTuple):
     """A page of a run: its template gets what ``build`` returns once the tables of the stage ``after`` are written."""
@@ -394,6 +400,6 @@ PAGES = (
     Page("trade.html", N_("Trade"), "trade.html.j2", pages_data.trade_page, CLEAN.name, False, compare.products_of_groups),
     Page("quality.html", N_("Quality"), "quality.html.j2", pages_data.quality_page, after=CLEAN.name, private=False),
     Page("run.html", N_("Run"), "run.html.j2", pages_data.lineage_page, after="", private=False),
-    Page(guide.FILE, N_("How to read this"), "guide.html.j2", guide.guide_page, after="", private=False),
+    Page(guide.FILE, N_("How to read this"), "guide.html.j2", guide_page, after="", private=False),
 )
 BRIEF = ("brief.pdf", "brief.html")  # of a run, see `rfm.report.brief`; they name no single customer
