@@ -18,9 +18,9 @@ from pydantic_core import PydanticUndefined
 import rfm
 from rfm.analysis import backtest
 from rfm.cli.options import app
-from rfm.config import Section
 from rfm.contracts import POLARS_TYPES, TABLES, Column
 from rfm.datasets import sample
+from rfm.dialect import Section
 from rfm.pipeline import backfill
 from rfm.schema import MODELS, TableModel
 from rfm.settings import PATHS, Settings

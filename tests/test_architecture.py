@@ -30,7 +30,7 @@ BASE = {  # a module that all rooms may import: what it imports of rfm itself
     "dialect": set(),
     "words": set(),
     "config": {"dialect", "errors", "words"},
-    "settings": {"config", "errors"},
+    "settings": {"config", "dialect", "errors"},
 }
 ROOMS = {  # a folder: the folders it may import, besides the base modules; a module stands for itself alone
     "analysis": set(),
@@ -74,7 +74,7 @@ OWNERS = {  # library: the modules or folders that import it, and nobody else
     "xlsxwriter": {"report.customers"},
     "ipykernel": {"pipeline.warm"},
     "jupyter_client": {"pipeline.kernels"},
-    "openlineage": {"pipeline.lineage"},
+    "openlineage": {"pipeline.openlineage"},
     "typer": {"cli"},
     "rich": {"cli", "onboarding.render"},
     "plotly": {"analysis.figures"},

@@ -15,8 +15,8 @@ from pandera.errors import SchemaErrors
 
 from rfm import contracts
 from rfm import errors as errors_module
-from rfm.config import LANDING_COLUMNS
 from rfm.contracts import TABLES, Column, check
+from rfm.dialect import LANDING_COLUMNS
 from rfm.errors import ContractError, InputError, RfmError, SettingsError, StageError, unknown
 from rfm.schema import MODELS
 

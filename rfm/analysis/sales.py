@@ -15,8 +15,8 @@ import narwhals as nw
 import numpy as np
 import pandas as pd
 
-from rfm.config import Rules
 from rfm.contracts import TABLES, arrow_typed
+from rfm.dialect import Rules
 
 UNNAMED = "(no description)"
 PATTERN = Rules().stock_code_pattern

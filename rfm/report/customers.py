@@ -14,7 +14,6 @@ from itertools import repeat
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from rfm import words
@@ -250,7 +249,7 @@ def customer_list(tables: RunTables) -> pd.DataFrame:
 def segments_before(tables: RunTables) -> pd.DataFrame:
     """Return CustomerID and Segment_Before, the segment in the run that the daily movement compares with."""
     moves = tables.frame(SEGMENT_MOVEMENT, UpdateDate=tables.day, Days=1)
-    then = tables.frame(HISTORY, UpdateDate=moves["Since"].iloc[0] if len(moves) else [])
+    then = tables.frame(HISTORY, UpdateDate=list(moves["Since"].head(1)))  # of no day: no rows
     return then[["CustomerID", "Cluster_Description"]].rename(columns={"Cluster_Description": "Segment_Before"})
 
 
@@ -324,15 +323,15 @@ def _states_over_time(tables: RunTables, runs: list[str]) -> tuple[dict[str, lis
 
 def _spells(tables: RunTables) -> tuple[dict[str, list[int]], list[str], list[str]]:
     """Return the spells of each customer as positions of first run and segment, then the runs and the segments."""
-    rows = (
-        tables.read(HISTORY).select("CustomerID", "UpdateDate", "Cluster_Description").sort("CustomerID", "UpdateDate").collect()
-    )
+    names = ["CustomerID", "UpdateDate", "Cluster_Description"]
+    rows = tables.read(HISTORY).select(names).sort(names[:2]).collect()
     rows = rows.filter(rows["UpdateDate"] <= tables.day)
-    (customer, ids), (day, runs), (segment, segments) = (pd.factorize(rows[name].to_numpy(), sort=True) for name in rows.columns)
-    begins = np.ones(len(rows), bool)
-    begins[1:] = (np.diff(customer) != 0) | (np.diff(segment) != 0)
-    begun = zip(ids[customer[begins]].tolist(), day[begins].tolist(), segment[begins].tolist(), strict=True)
-    return _in_turn(begun), [str(run)[:10] for run in runs], list(segments)
+    runs, segments = (sorted(rows[name].unique().to_list()) for name in names[1:])
+    same = [rows[name].eq_missing(rows[name].shift()) for name in (names[0], names[2])]
+    begins = rows.filter(~(same[0] & same[1]))
+    run, segment = ({one: place for place, one in enumerate(found)} for found in (runs, segments))
+    begun = ((id, run[day], segment[name]) for id, day, name in begins.iter_rows())
+    return _in_turn(begun), [str(one) for one in runs], segments
 
 
 def _purchases(tables: RunTables) -> tuple[dict[str, list[int]], dict[str, list[int]]]:

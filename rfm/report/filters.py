@@ -12,6 +12,7 @@ from typing import Any
 from rfm import words
 from rfm.analysis import formatting
 from rfm.analysis.segments.rules import AT_RISK
+from rfm.report.guide import linked
 from rfm.words import N_, _, ngettext, nN_, tell
 
 
@@ -164,6 +165,7 @@ PAGE_FILTERS: dict[str, Callable[..., Any]] = {
     "headline": headline,
     "note": note,
     "slug": slug,
+    "linked": linked,
     "told": tell,
     "typical": _typical,
     "by_state": _by_state,

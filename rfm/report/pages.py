@@ -20,7 +20,7 @@ from rfm.analysis.segments.profiles import medians_of
 from rfm.analysis.segments.rules import RISK, TIER_OF, plain_name
 from rfm.analysis.states import STATES
 from rfm.pipeline.stages import CLEAN, SEGMENT, TABLES_STAND
-from rfm.report import compare, customers, pages_data
+from rfm.report import compare, customers, guide, pages_data
 from rfm.report.filters import slug
 from rfm.report.render import RunTables, drawn, rows_of
 from rfm.words import N_, _, ngettext
@@ -146,7 +146,7 @@ def segments_page(tables: RunTables) -> dict[str, Any]:
     """Return the values of the segments page."""
     summary = tables.frame(contracts.SEGMENT_SUMMARY)
     if summary.empty:
-        return {"cards": [], "tiers": [], "differ": [], "found": [], "foretold": [], "compare": {}}
+        return {"cards": [], "tiers": [], **segment_figures(tables), "foretold": [], "compare": {}}
     states, held = tables.frame(contracts.CUSTOMER_STATES, UpdateDate=tables.day), _held(tables)
     cards = [
         {
@@ -171,8 +171,7 @@ def segments_page(tables: RunTables) -> dict[str, Any]:
         "cards": cards,
         "tiers": tiers,
         "compare": compare.two_days(tables),
-        "differ": _how_they_differ(tables, summary),
-        "found": _how_they_were_found(tables),
+        **segment_figures(tables),
         "foretold": [drawn(figures.reliability(curve), table=curve, columns=CURVE)] if len(curve) else [],
     }
 
@@ -191,6 +190,15 @@ def _held(tables: RunTables) -> dict[str, str]:
     described = tables.frame(contracts.DESCRIBED_CLUSTERS)
     kept = [(row[0], row[1].partition(HELD)[2].strip()) for row in described[["Cluster_Description", "Explanation"]].to_numpy()]
     return {segment: other for segment, other in kept if other}
+
+
+def segment_figures(tables: RunTables) -> dict[str, list[dict[str, Any]]]:
+    """Return the figures of the segments page that need no states, drawn once."""
+    summary = tables.frame(contracts.SEGMENT_SUMMARY)
+    if summary.empty:
+        return {"differ": [], "found": []}
+    draw = lambda: {"differ": _how_they_differ(tables, summary), "found": _how_they_were_found(tables)}
+    return tables.once("segment figures", draw)
 
 
 def _how_they_differ(tables: RunTables, summary: pd.DataFrame) -> list[dict[str, Any]]:
@@ -349,5 +357,6 @@ PAGES = (
     Page("trade.html", N_("Trade"), "trade.html.j2", pages_data.trade_page, CLEAN.name, False, compare.products_of_groups),
     Page("quality.html", N_("Quality"), "quality.html.j2", pages_data.quality_page, after=CLEAN.name, private=False),
     Page("run.html", N_("Run"), "run.html.j2", pages_data.lineage_page, after="", private=False),
+    Page(guide.FILE, N_("How to read this"), "guide.html.j2", guide.guide_page, after="", private=False),
 )
 BRIEF = ("brief.pdf", "brief.html")  # of a run, see `rfm.report.brief`; they name no single customer

@@ -26,7 +26,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from rfm import errors
-from rfm.config import Publish, Rules
+from rfm.config import Publish
+from rfm.dialect import Rules
 from rfm.errors import InputError, SettingsError
 from rfm.landing.decode import pseudonymize
 from rfm.landing.files import check_bucket_reachable, filesystem, write_file

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -26,11 +26,13 @@ import pandas as pd
 from rfm import words
 from rfm.analysis import formatting, sales
 from rfm.analysis.figures.style import STATE_COLOURS, TIER_COLOURS
-from rfm.config import Clusters, Rules, States
+from rfm.config import Clusters, States
 from rfm.contracts import CLUSTERED, CUSTOMER_STATES, LEDGER, SILVER, TABLES
+from rfm.dialect import Rules
 from rfm.errors import InputError, first_line
 from rfm.lake import Lake, open_lake
 from rfm.report.filters import PAGE_FILTERS, slug, words_of_scripts
+from rfm.report.guide import FILE, HEADINGS
 from rfm.settings import Settings, is_catalog_name
 from rfm.words import _
 
@@ -43,7 +45,8 @@ def render(template: str, values: Mapping[str, Any], filters: Mapping[str, Calla
     """Return a page, with everything escaped but markup that a filter has made safe."""
     environment = _environment()
     environment.filters.update(filters or {})
-    return environment.get_template(template).render({**values, "language": words.language(), "said": words_of_scripts()})
+    own = {"language": words.language(), "said": words_of_scripts(), "guide": FILE}
+    return environment.get_template(template).render({**values, **own})
 
 
 @cache
@@ -95,7 +98,7 @@ class RunTables:
 
     settings: Settings
     record: Mapping[str, Any]
-    _kept: dict[Any, pd.DataFrame] = field(default_factory=dict, repr=False, compare=False)
+    _kept: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)  # may be shared by the parts of a run
 
     @cached_property
     def lake(self) -> Lake:
@@ -119,10 +122,13 @@ class RunTables:
         states = (states for stage in stages for states in (stage.get("reads", {}), stage.get("writes", {})))
         return {name: int(state["version"]) for found in states for name, state in found.items()}
 
-    @cached_property
+    @property
     def orders(self) -> pd.DataFrame:
         """The orders up to the run date, by the rules of the run."""
-        return sales.orders(self.read(SILVER), self.day, stock_code_pattern=self.rules.stock_code_pattern)
+        pattern = self.rules.stock_code_pattern
+        return self.once(
+            ("orders", *self._versions_of(SILVER)), lambda: sales.orders(self.read(SILVER), self.day, stock_code_pattern=pattern)
+        )
 
     @cached_property
     def products_by_group(self) -> pd.DataFrame:
@@ -168,11 +174,19 @@ class RunTables:
 
     def frame(self, name: str, **equal: Any) -> pd.DataFrame:
         """Return the rows of a table as of the run, with every column of the contract; read once for all pages."""
-        key = name, *((column, str(value)) for column, value in equal.items())
+        key = *self._versions_of(name), name, *((column, str(value)) for column, value in equal.items())
+        read = partial(self._asked, self.lake.frame, name, equal)
+        return self.once(key, lambda: read().reindex(columns=TABLES[name].names))  # a column may be younger than the version
+
+    def once(self, key: Any, make: Callable[[], Any]) -> Any:
+        """Return what is kept under a key, made on first use."""
         if key not in self._kept:
-            frame = self._asked(self.lake.frame, name, equal)
-            self._kept[key] = frame.reindex(columns=TABLES[name].names)  # a column may be younger than the version
+            self._kept[key] = make()
         return self._kept[key]
+
+    def _versions_of(self, name: str) -> tuple[int | None, ...]:
+        """Return the versions of a table and of the ledger, which says which of its rows are of the run."""
+        return self.versions.get(name), self.versions.get(LEDGER)
 
 
 def _gone(day: dt.date, why: str) -> str:
@@ -235,7 +249,7 @@ def rows_of(frame: Any, columns: Mapping[str, tuple[str, str]] | None = None) ->
     shown = frame[list(columns)].head(MOST_ROWS).astype(object)
     rows = shown.where(shown.notna(), None).to_numpy().tolist()
     return {
-        "head": [(_(heading), form) for heading, form in columns.values()],
+        "head": [(_(heading), form, HEADINGS.get(heading, "")) for heading, form in columns.values()],
         "rows": [[_plain(value) for value in row] for row in rows],
         "more": len(frame) - len(shown),
     }

@@ -16,10 +16,10 @@ from rfm.config import Publish, Shop
 from rfm.contracts import DAILY_COUNTS, LEDGER
 from rfm.errors import InputError
 from rfm.landing.files import write_file
-from rfm.pipeline.stages import TABLES_STAND
+from rfm.pipeline.stages import SEGMENT, TABLES_STAND
 from rfm.report import compare, customers, notebooks
 from rfm.report.notebooks import FOLDER, convert_notebooks
-from rfm.report.pages import PAGES, PRIVATE, Page
+from rfm.report.pages import PAGES, PRIVATE, Page, segment_figures
 from rfm.report.publish import open_site, publishable_files, published_record, reaching_site, read_runs, run_date_of
 from rfm.report.render import RunTables, assets, links, render
 from rfm.settings import Settings
@@ -138,11 +138,16 @@ def _trend(runs: list[Mapping[str, Any]], name: str, title: str, form: str) -> d
 LATE = "late "  # before the name of a page: its values that need the tables of the last stage
 
 
-def parts_after(settings: Settings, work: Path, record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the parts of a site whose tables the newest stage of a record has completed, for `build`."""
-    stage, tables = record["stages"][-1]["name"], RunTables(settings, record)
+def parts_after(settings: Settings, work: Path, record: Mapping[str, Any], kept: dict[Any, Any]) -> dict[str, Any]:
+    """Return the parts of a site whose tables the newest stage of a record has completed, for `build`.
+
+    ``kept`` holds what one part reads or draws and a later one shows too.
+    """
+    stage, tables = record["stages"][-1]["name"], RunTables(settings, record, kept)
     with speaking(settings.shop.language):
         found: dict[str, Any] = {page.file: page.build(tables) for page in PAGES if page.after == stage}
+        if stage == SEGMENT.name:
+            segment_figures(tables)  # kept for its page, which also waits for the states
         if stage == TABLES_STAND:
             found |= {f"{LATE}{page.file}": page.late(tables) for page in PAGES if page.late}
             export(tables, work)
@@ -168,19 +173,25 @@ PARTS = (  # files of a work folder, and their folder in that of the day
 FIGURES = "figures.json"  # in the work folder: the figures of the run for the front page
 
 
-def build(settings: Settings, work: Path, record: Mapping[str, Any], parts: Mapping[str, Any] | None = None) -> list[Path]:
+def build(
+    settings: Settings,
+    work: Path,
+    record: Mapping[str, Any],
+    parts: Mapping[str, Any] | None = None,
+    kept: dict[Any, Any] | None = None,
+) -> list[Path]:
     """Write the pages of a run, its executed notebooks as pages, and its downloads into its work folder.
 
     The same run gives the same bytes on any later day. Pages expect their assets in ``../assets``, where `publish` puts them.
     """
     with speaking(settings.shop.language):
-        return _build(settings, work, record, parts or {})
+        return _build(RunTables(settings, record, {} if kept is None else kept), work, parts or {})
 
 
-def _build(settings: Settings, work: Path, record: Mapping[str, Any], done: Mapping[str, Any]) -> list[Path]:
+def _build(tables: RunTables, work: Path, done: Mapping[str, Any]) -> list[Path]:
     from rfm.report.brief import brief_of, write_brief  # here, because matplotlib's PDF takes half a second to import
 
-    tables = RunTables(settings, record)
+    record = tables.record
     given = _about(record) | {"menu": PAGES, "fresh": freshness(tables)}
     convert_notebooks(work, given, record, done)
     for page in PAGES:
@@ -189,7 +200,7 @@ def _build(settings: Settings, work: Path, record: Mapping[str, Any], done: Mapp
             shown |= done.get(f"{LATE}{page.file}") or page.late(tables)
         if page == PAGES[0]:
             of_all = {name: value for name, value in shown.items() if name != PRIVATE}
-            front = of_all | {"fresh": given["fresh"], "brief": True, "language": settings.shop.language}
+            front = of_all | {"fresh": given["fresh"], "brief": True, "language": tables.settings.shop.language}
             (work / FIGURES).write_text(json.dumps(front), encoding="utf-8")
             for name, content in write_brief(brief_of(tables, given, shown)).items():
                 (work / name).write_bytes(content)
@@ -252,7 +263,7 @@ def freshness(tables: RunTables) -> dict[str, str | None]:
 def _page(page: Page, given: Mapping[str, Any], shown: Mapping[str, Any]) -> str:
     """Return a page of a run."""
     place = {"home": "../index.html", "root": "", "here": page, "title": _(page.label)}
-    nonce = links("../assets/", json.dumps([given, shown], sort_keys=True, default=str))
+    nonce = links("../assets/", json.dumps([{**given, "menu": page.file}, shown], sort_keys=True, default=str))
     return render(page.template, {**given, **place, **nonce, **shown})
 
 

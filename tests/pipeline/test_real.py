@@ -22,7 +22,8 @@ from rfm.analysis.metrics import collected_purchases, counted, rfm_metrics
 from rfm.analysis.outliers import outlier_clusters
 from rfm.analysis.segments.profiles import describe_clusters, describe_customers, medians_of, summarise_clusters
 from rfm.analysis.states import STATES, _first_match, customer_states, states_of
-from rfm.config import Rules, States
+from rfm.config import States
+from rfm.dialect import Rules
 from rfm.landing.files import list_files
 from rfm.landing.reader import read_files
 from tests.conftest import ENGINES

@@ -156,7 +156,10 @@ def score_map(scored: pd.DataFrame, customers: pd.DataFrame, currency: str = "")
     money = scored["CustomerID"].map(customers.set_index("CustomerID")["Monetary"]).astype(float)
     cells = scored.assign(Monetary=money).groupby(["FScore", "RScore"])["Monetary"].agg(["mean", "size"])
     found = [[cells.loc[(f, r)] if (f, r) in cells.index else None for r in SCORES] for f in SCORES]
-    text = [["" if one is None else f"{short(one['mean'], currency)}<br>{whole(one['size'])}" for one in row] for row in found]
+    text = [
+        ["" if one is None else f"{short(one['mean'], currency, narrow=True)}<br>{whole(one['size'])}" for one in row]
+        for row in found
+    ]
     z = [[None if one is None else round(float(np.log10(max(one["mean"], 0.01))), 3) for one in row] for row in found]
     heat = go.Heatmap(z=z, x=SCORES, y=SCORES, text=text, texttemplate="%{text}", textfont_size=12, colorscale=style.LOW_HIGH)
     heat.update(showscale=False, xgap=2, ygap=2, hoverongaps=False)

@@ -52,6 +52,8 @@ def finish(figure: go.Figure, title: str, *, x: str = "", y: str = "", height: i
     }
     if words.language() != words.ENGLISH:
         figure.layout.separators = words.digits(".,")
+        figure.update_xaxes(exponentformat="none").update_yaxes(exponentformat="none")  # k and M are English
+        figure.update_scenes(yaxis_exponentformat="none", zaxis_exponentformat="none")
     figure.update_xaxes({"title_text": x} if x else {}, automargin=True, gridcolor="rgba(139,151,168,0.25)", zeroline=False)
     figure.update_yaxes({"title_text": y} if y else {}, automargin=True, gridcolor="rgba(139,151,168,0.25)", zeroline=False)
     return figure
