@@ -105,7 +105,7 @@ def test_tables_beyond_the_specification_are_known():
     measured = {"expectation_results", "quality_metrics", "daily_volume"}
     compared = {"customer_segmentations", "customer_explanations", "segmentation_agreement"}
     clusters = {"cluster_models", "fit_exclusions", "segment_movement", "segment_stability"}
-    single = {"customer_states", "customer_forecast", "forecast_reliability"}  # of the single customer
+    single = {"customer_states", "customer_forecast", "forecast_reliability", "state_migration"}  # of the single customer
     campaigns = {"campaigns", "campaign_members", "campaign_results"}
     assert set(TABLES) - set(SPEC) == ledger | log | measured | compared | clusters | single | campaigns
 

@@ -12,7 +12,8 @@ import narwhals as nw
 import numpy as np
 import pandas as pd
 
-from rfm.analysis.clustering.model import Model
+from rfm.analysis.clustering.k_selection import mean_silhouette
+from rfm.analysis.clustering.model import Model, features
 from rfm.analysis.formatting import amount, whole
 from rfm.analysis.metrics import purchased_since
 from rfm.contracts import TABLES, arrow_typed, typed_rows
@@ -221,7 +222,8 @@ def stability(customers: pd.DataFrame, history: pd.DataFrame, models: Mapping[dt
     """Return ``segment_stability``, one row: how stable the segments are compared with the run before.
 
     It compares customers without a purchase since then: how many changed segment, and the adjusted Rand index of their
-    clusters then and now. Parameters as for `movement`.
+    clusters then and now. The silhouette is that of the clusters as published, with customers who kept yesterday's and those
+    kept out of the fit, but without outliers; those in ``cluster_models`` are of the fits. Parameters as for `movement`.
 
     Examples
     --------
@@ -237,7 +239,7 @@ def stability(customers: pd.DataFrame, history: pd.DataFrame, models: Mapping[dt
     """
     from sklearn.metrics import adjusted_rand_score
 
-    model = models[run_date]
+    model, regular = models[run_date], customers[customers["Cluster"] >= 0]
     before = since(models, run_date).get(1)
     earlier = history[history["UpdateDate"] == before].set_index("CustomerID")
     quiet = customers[~purchased_since(customers, earlier.reset_index())]
@@ -256,7 +258,7 @@ def stability(customers: pd.DataFrame, history: pd.DataFrame, models: Mapping[dt
         "RenamedShare": renamed / len(quiet) if len(quiet) else None,
         "AdjustedRand": adjusted_rand_score(*clusters) if len(quiet) else None,
         "Drift": max((moved for moved in model.drift if moved is not None), default=None),
-        "Silhouette": next(one["silhouette"] for one in model.scores if one["k"] == model.k),
+        "Silhouette": mean_silhouette(model.scaled(features(regular)), regular["Cluster"].to_numpy(int)),
     }
     return typed_rows(TABLES["segment_stability"], [row])
 

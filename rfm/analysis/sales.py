@@ -220,11 +220,11 @@ def _split_orders(orders: pd.DataFrame, as_of: dt.date) -> tuple[pd.DataFrame, p
 
 
 # ── customers over time ─────────────────────────────────────────────────
-LAPSED, LOST = 90, 180  # days without a purchase
+LAPSED, LONG_LAPSED = 90, 180  # days without a purchase
 
 
-def customer_months(orders: pd.DataFrame, as_of: dt.date, *, lapsed: int = LAPSED, lost: int = LOST) -> pd.DataFrame:
-    """Count new, returning, quiet, lapsed and lost customers at the end of each month."""
+def customer_months(orders: pd.DataFrame, as_of: dt.date, *, lapsed: int = LAPSED, long: int = LONG_LAPSED) -> pd.DataFrame:
+    """Count new, returning, quiet, lapsed and long lapsed customers at the end of each month; *lost* is a state, not this."""
     known = _numbered(orders, as_of)
     bought = known.groupby("CustomerID")["InvoiceDate"]
     first = bought.min().dt.to_period("M")
@@ -237,27 +237,29 @@ def customer_months(orders: pd.DataFrame, as_of: dt.date, *, lapsed: int = LAPSE
         here, away = last.dt.to_period("M") == month, (end - last).dt.days
         new = int((first == month).sum())
         quiet = ~here & (away <= lapsed)
-        gone = ~here & (away > lost)
+        gone = ~here & (away > long)
         counts = (new, int(here.sum()) - new, quiet.sum(), len(last) - here.sum() - quiet.sum() - gone.sum(), gone.sum())
         rows.append((month.start_time.date(), *map(int, counts), len(last)))
-    table = pd.DataFrame(rows, columns=["Month", "New", "Returning", "Quiet", "Lapsed", "Lost", "Customers"])
+    table = pd.DataFrame(rows, columns=["Month", "New", "Returning", "Quiet", "Lapsed", "LongLapsed", "Customers"])
     whole = periods(orders, as_of).set_index("Period")["Complete"]
     return table.assign(Complete=[bool(whole[month]) for month in table["Month"]])
 
 
 def cohorts(orders: pd.DataFrame, as_of: dt.date) -> pd.DataFrame:
-    """Count the customers of each month of first purchase who bought in the months after."""
+    """Count the customers of each month of first purchase who bought in the months after, and what each has spent by then."""
     known = _numbered(orders, as_of)
     month = known["InvoiceDate"].dt.to_period("M")
     cohort = month.groupby(known["CustomerID"]).transform("min")
-    seen = pd.DataFrame({"CustomerID": known["CustomerID"], "Cohort": cohort, "Month": month}).drop_duplicates()
-    size, bought = seen.groupby("Cohort")["CustomerID"].nunique(), seen.groupby(["Cohort", "Month"]).size()
+    groups = known.assign(Cohort=cohort, Month=month).groupby(["Cohort", "Month"])
+    bought, cents = groups["CustomerID"].nunique(), groups["Cents"].sum()
     end, rows = pd.Period(as_of, "M"), []
-    for start, customers in size.items():
+    for start in sorted(cohort.unique()):
+        size, spent = int(bought[start, start]), 0
         for age, now in enumerate(pd.period_range(start, end)):
-            count = int(bought.get((start, now), 0))
-            rows.append((start.start_time.date(), age, int(customers), count, count / customers, now.end_time.date() <= as_of))
-    return pd.DataFrame(rows, columns=["Cohort", "Age", "Size", "Customers", "Share", "Complete"])
+            count, spent = int(bought.get((start, now), 0)), spent + int(cents.get((start, now), 0))
+            each = (_money(spent) / size).quantize(CENT, ROUND_HALF_UP)
+            rows.append((start.start_time.date(), age, size, count, count / size, each, now.end_time.date() <= as_of))
+    return pd.DataFrame(rows, columns=["Cohort", "Age", "Size", "Customers", "Share", "Value", "Complete"])
 
 
 def days_between(orders: pd.DataFrame, as_of: dt.date) -> pd.DataFrame:

@@ -135,21 +135,25 @@ def backtest(
     out: Annotated[str | None, option("--out", "FILE", "Write all results to this .csv or .json file.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Segment past days with every method, and report which method best predicted what followed.
+    """Segment past days with every method, and report which method best predicted what followed; try the forecast, too.
 
-    `--json` prints the `verdict` in sentences, and the `results`, one per figure, as `--out` writes them.
+    In round brackets is what other customers would change; in square ones, the worst and the best of the past windows that do
+    not overlap, and their number: another season may differ by as much. `--json` prints the `verdict` in sentences, and the
+    `results` and `forecasts`, one per figure; `--out` writes the same to a .json file, or the results to a .csv file.
     """
     begin, end = day_of("--from", first) if first else None, day_of("--to", last) if last else None
     with notes.status("segmenting past days"):
         from rfm.pipeline import backtest as runs
 
         results = runs.run_backtest(settings, begin, end, every)
+        forecasts, _ = runs.run_forecasts(settings, begin, end, every)
     if as_json:
-        print_json(runs.as_dict(results))
-    for sentence in [] if as_json else runs.results_text(results):
+        print_json(runs.as_dict(results, forecasts))
+    for sentence in [] if as_json else [*runs.results_text(results), *runs.forecast_text(forecasts)]:
         screen.print(sentence, markup=False)
     if out:
-        (notes if as_json else screen).print(f"{len(results)} results: {runs.save_results(results, out)}", markup=False)
+        found = f"{len(results)} results: {runs.save_results(results, forecasts, out)}"
+        (notes if as_json else screen).print(found, markup=False)
 
 
 @app.command(epilog="Examples: `rfm score customers.csv` · `rfm score new_sales.csv --date 2025-10-23 --out scored.csv`")

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from markupsafe import Markup, escape
 
 from rfm.analysis.formatting import number
 from rfm.words import N_, _
-
-if TYPE_CHECKING:
-    from rfm.report.render import RunTables
 
 FILE = "guide.html"
 
@@ -166,15 +164,13 @@ HEADINGS = {term.name: anchor for anchor, term in TERMS.items()} | {  # other he
 }
 
 
-def guide_page(tables: RunTables) -> dict[str, Any]:
-    """Return the values of the page *How to read this*, with the limits of the run."""
-    limits = tables.settings.states.model_dump() | tables.clusters.model_dump()
+def parts(limits: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the terms with their explanations, in groups; the limits are settings that the explanations name."""
     fields = {name: number(value) for name, value in limits.items() if isinstance(value, int | float)}
-    parts = [
+    return [
         {"title": _(title), "terms": [(anchor, _(term.name), _(term.text, **fields)) for anchor, term in terms.items()]}
         for title, terms in GROUPS.items()
     ]
-    return {"parts": parts}
 
 
 def footnote() -> str:

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from rfm import contracts, words
-from rfm.analysis import experiments, figures
+from rfm.analysis import experiments, figures, migration
+from rfm.analysis.forecast import FEWEST, first_day
 from rfm.analysis.formatting import whole
 from rfm.analysis.movement import TITLES, largest_moves, totals_by_day
 from rfm.analysis.sales import ACTIVE_DAYS, kpis
@@ -19,7 +20,7 @@ from rfm.analysis.segments.explain import HELD
 from rfm.analysis.segments.profiles import medians_of
 from rfm.analysis.segments.rules import RISK, TIER_OF, plain_name
 from rfm.analysis.states import STATES
-from rfm.pipeline.stages import CLEAN, SEGMENT, TABLES_STAND
+from rfm.pipeline.stages import CLEAN, TABLES_STAND
 from rfm.report import compare, customers, guide, pages_data
 from rfm.report.filters import slug
 from rfm.report.render import RunTables, drawn, rows_of
@@ -233,6 +234,16 @@ def _how_they_were_found(tables: RunTables) -> list[dict[str, Any]]:
 # ── movement ────────────────────────────────────────────────────────────
 PERIODS = {1: "day", 7: "week", 30: "month"}  # in days: the part of the page
 MOST = 5  # sentences per period
+SHARES_OF_STATES = {"From_State": (N_("State"), "word"), "Pairs": (N_("Seen"), "count")} | {one: (one, "share") for one in STATES}
+OUTLOOK = {
+    "State": (N_("State"), "word"),
+    "Customers": (N_("Customers today"), "count"),
+    "CustomersLater": (N_("In 30 days"), "count"),
+    "Revenue": (N_("Spent so far"), "money"),
+    "RevenueLater": (N_("In 30 days"), "money"),
+    "Expected": (N_("Expected 30 days ago"), "count"),
+    "Came": (N_("Came"), "count"),
+}
 MOVES = {
     "From_Segment": (N_("Was"), "word"),
     "To_Segment": (N_("Is now"), "word"),
@@ -251,6 +262,7 @@ STEADY = {
     "Renamed": (N_("Of them renamed"), "count"),
     "RenamedShare": (N_("Share"), "precise"),
     "Drift": (N_("Drift"), "number"),
+    "Silhouette": (N_("Silhouette"), "number"),
 }
 
 
@@ -262,7 +274,7 @@ def movement_page(tables: RunTables) -> dict[str, Any]:
         for days, id in PERIODS.items()
         if (moves["Days"] == days).any()
     ]
-    return {"parts": [*periods, *stable]}
+    return {"first": not periods, "parts": [*periods, *_migration(tables), *stable]}
 
 
 def _period(tables: RunTables, moves: pd.DataFrame, id: str, title: str) -> dict[str, Any]:
@@ -282,6 +294,31 @@ def _period(tables: RunTables, moves: pd.DataFrame, id: str, title: str) -> dict
         "says": largest_moves(moves, MOST, tables.currency, int(moves["Days"].iloc[0])),
         "figures": [drawn(figures.movement(moves, TIER_OF), table=named, columns=MOVES)] if len(moved) else [],
     }
+
+
+HOW_MIGRATED = N_(
+    "Of the customers of each state on up to three past days, a month apart, how many were where 30 days later; from that, "
+    "where those of today will be. Who comes new is not in it. The number below a state says how often it was seen: fewer than "
+    "{few} times (*) is too seldom to rely on. The last columns of the table are what was expected 30 days ago of the customers "
+    "of that day, and what came."
+)
+NOT_YET = N_("The shop is too young to say. This will be here from {day} on.")
+TOO_FEW = N_("The shop is too young to say. This needs {fewest} customers who have bought, and 75 days since the first sale.")
+
+
+def _migration(tables: RunTables) -> list[dict[str, Any]]:
+    """Return who will be in which state in a month; for a young shop, from which day on; nothing for a run of an older rfm."""
+    found = tables.frame(contracts.MIGRATION, UpdateDate=tables.day)
+    part = {"id": "migration", "title": _("Who will be where in a month")}
+    if found.empty:
+        first = first_day(tables.orders, tables.day)
+        hint = _(NOT_YET, day=words.day(first)) if first else _(TOO_FEW, fewest=FEWEST)
+        return [] if first and first <= tables.day else [part | {"hint": hint}]
+    shares = migration.shares(found)
+    table = rows_of(migration.outlook(found).round({"CustomersLater": 0, "Expected": 0}), OUTLOOK)
+    shown = drawn(figures.migration(shares), table=shares, columns=SHARES_OF_STATES)
+    hint, says = _(HOW_MIGRATED, few=migration.FEW), migration.in_words(found, tables.currency)
+    return [part | {"hint": hint, "says": says, "table": table, "figures": [shown]}]
 
 
 def _stability(tables: RunTables) -> list[dict[str, Any]]:
@@ -335,6 +372,12 @@ def _campaign(tables: RunTables, about: dict[str, Any], arms: dict[str, int]) ->
     }
 
 
+# ── how to read this ────────────────────────────────────────────────────────────
+def guide_page(tables: RunTables) -> dict[str, Any]:
+    """Return the values of the page *How to read this*, with the limits of the run."""
+    return {"parts": guide.parts(tables.settings.states.model_dump() | tables.clusters.model_dump())}
+
+
 # ── pages ────────────────────────────────────────────────────────────
 class Page(NamedTuple):
     """A page of a run: its template gets what ``build`` returns once the tables of the stage ``after`` are written."""
@@ -352,11 +395,11 @@ PAGES = (
     Page("index.html", N_("Overview"), "overview.html.j2", overview_page, private=False),
     Page("segments.html", N_("Segments"), "segments.html.j2", segments_page, private=False),
     Page("customers.html", N_("Customers"), "customers.html.j2", customers.customers_page),
-    Page("movement.html", N_("Movement"), "movement.html.j2", movement_page, after=SEGMENT.name, private=False),
+    Page("movement.html", N_("Movement"), "movement.html.j2", movement_page, private=False),
     Page("campaigns.html", N_("Campaigns"), "campaigns.html.j2", campaigns_page, private=False),
     Page("trade.html", N_("Trade"), "trade.html.j2", pages_data.trade_page, CLEAN.name, False, compare.products_of_groups),
     Page("quality.html", N_("Quality"), "quality.html.j2", pages_data.quality_page, after=CLEAN.name, private=False),
     Page("run.html", N_("Run"), "run.html.j2", pages_data.lineage_page, after="", private=False),
-    Page(guide.FILE, N_("How to read this"), "guide.html.j2", guide.guide_page, after="", private=False),
+    Page(guide.FILE, N_("How to read this"), "guide.html.j2", guide_page, after="", private=False),
 )
 BRIEF = ("brief.pdf", "brief.html")  # of a run, see `rfm.report.brief`; they name no single customer

@@ -179,8 +179,14 @@ MONTHS = {
     "GuestOrders": (N_("Guests' orders"), "count"),
     "Complete": (N_("Whole month"), "text"),
 }
-COMING = {"Month": (N_("Month"), "month")} | {
-    name: (name, "count") for name in (N_("New"), N_("Returning"), N_("Quiet"), N_("Lapsed"), N_("Lost"), N_("Customers"))
+COMING = {
+    "Month": (N_("Month"), "month"),
+    "New": (N_("New"), "count"),
+    "Returning": (N_("Returning"), "count"),
+    "Quiet": (N_("Quiet"), "count"),
+    "Lapsed": (N_("Lapsed"), "count"),
+    "LongLapsed": (N_("Long lapsed"), "count"),
+    "Customers": (N_("Customers"), "count"),
 }
 DAYS = {"Period": (N_("Day"), "day")} | {
     name: MONTHS[name] for name in ("Revenue", "Orders", "Customers", "GuestRevenue", "GuestOrders")
@@ -191,6 +197,7 @@ COHORTS = {
     "Size": (N_("Customers"), "count"),
     "Customers": (N_("Bought again"), "count"),
     "Share": (N_("Share"), "share"),
+    "Value": (N_("Spent so far, each"), "exact"),
 }
 GAPS = {"Days": (N_("Days between"), "count"), "Purchases": (N_("Purchases"), "count")}
 COUNTRIES = {
@@ -222,7 +229,7 @@ def trade_page(tables: RunTables) -> dict[str, Any]:
     """Return the values of the trade page."""
     found = sales.kpis(tables.orders, tables.day)
     parts = [
-        {"id": id, "title": _(title), "hint": _(hint, quiet=sales.LAPSED, lost=sales.LOST), "figures": part(tables)}
+        {"id": id, "title": _(title), "hint": _(hint, quiet=sales.LAPSED, long=sales.LONG_LAPSED), "figures": part(tables)}
         for id, title, hint, part in PARTS
         if found.orders
     ]
@@ -244,6 +251,7 @@ def _coming(tables: RunTables) -> list[dict[str, Any]]:
     return [
         drawn(figures.customers_by_month(months), table=months.iloc[::-1], columns=COMING),
         drawn(figures.retention(cohorts), table=cohorts, columns=COHORTS),
+        drawn(figures.cohort_value(cohorts, tables.currency), table=cohorts, columns=COHORTS),
         drawn(figures.purchase_gaps(gaps), table=gaps, columns=GAPS),
     ]
 
@@ -273,8 +281,8 @@ PARTS: tuple[tuple[str, str, str, Callable[[RunTables], list[dict[str, Any]]]], 
         "coming",
         N_("Who came, came back and stayed away"),
         N_(
-            "Quiet: no purchase this month, but one in the last {quiet} days. Lapsed: none for longer. Lost: none for more than "
-            "{lost} days."
+            "Quiet: no purchase this month, but one in the last {quiet} days. Lapsed: none for longer. Long lapsed: none for "
+            "more than {long} days."
         ),
         _coming,
     ),

@@ -7,6 +7,8 @@ from decimal import Decimal
 
 import numpy as np
 import pandas as pd
+import pytest
+from sklearn.metrics import silhouette_score
 
 from rfm.analysis.movement import (
     comparable,
@@ -33,6 +35,9 @@ class Fake:
         self.scores = [{"k": 2, "score": 0.9, "silhouette": 0.5}, {"k": 3, "score": 0.6, "silhouette": 0.4}]
         self.drift = [0.01, None, 0.2]
 
+    def scaled(self, values: np.ndarray) -> np.ndarray:
+        return values / [10, 1, 1]
+
     def segments(self, customers: pd.DataFrame) -> np.ndarray:
         return np.array([self.segment] * len(customers), dtype=object)
 
@@ -41,7 +46,9 @@ def customers(rows: str, day: dt.date) -> pd.DataFrame:
     """Return customers from lines of id, invoices, cluster and segment; each spent 10 an invoice."""
     ids, orders, clusters, names = zip(*(line.split() for line in rows.strip().splitlines()), strict=True)
     frame = pd.DataFrame({"CustomerID": ids, "Frequency": [int(n) for n in orders], "Cluster": [int(n) for n in clusters]})
-    return frame.assign(MaxInvoiceDate=D - 9 * DAY, Monetary=frame["Frequency"] * 10, Cluster_Description=names, UpdateDate=day)
+    return frame.assign(
+        MaxInvoiceDate=D - 9 * DAY, Recency=9, Monetary=frame["Frequency"] * 10, Cluster_Description=names, UpdateDate=day
+    )
 
 
 THEN = customers("a 1 0 A\nb 1 0 A\nc 1 0 A\nd 1 1 B\ne 1 0 A", D - DAY)
@@ -128,8 +135,16 @@ def test_stability_of_a_day_by_hand():
     row = stability(NOW, THEN, MODELS, D).iloc[0]
     assert (row["Method"], row["FittedOn"], row["Previous"], row["k"]) == ("warm", D - DAY, D - DAY, 2)
     assert (row["Compared"], row["Renamed"], row["RenamedShare"]) == (4, 2, 0.5)  # b and c of b, c, d, e
-    assert (row["KMargin"], row["Drift"], row["Silhouette"]) == (0.9 / 0.6 - 1, 0.2, 0.5)
+    assert (row["KMargin"], row["Drift"]) == (0.9 / 0.6 - 1, 0.2)
     assert row["AdjustedRand"] < 1
+
+
+def test_silhouette_is_that_of_the_published_clusters():
+    outlier = NOW.assign(Cluster=[1, 1, 2, 0, 0, -1])  # f is beyond the fences
+    points = outlier[["Monetary", "Frequency", "Recency"]].to_numpy(float)[:5] / [10, 1, 1]
+    found = stability(outlier, THEN, MODELS, D)["Silhouette"].iloc[0]
+    assert found == pytest.approx(silhouette_score(points, outlier["Cluster"][:5]))
+    assert stability(NOW.assign(Cluster=-1), THEN, MODELS, D)["Silhouette"].iloc[0] == 0
 
 
 def test_the_first_run_is_not_compared():

@@ -9,6 +9,7 @@ import json
 import re
 import shutil
 import zipfile
+from dataclasses import replace
 from decimal import Decimal
 from itertools import combinations
 from pathlib import Path
@@ -24,6 +25,7 @@ from typer.testing import CliRunner
 import rfm
 from rfm.analysis import movement
 from rfm.analysis.figures.style import TIER_COLOURS
+from rfm.analysis.migration import in_words
 from rfm.analysis.segments.rules import SEGMENTS
 from rfm.cli.options import app
 from rfm.config import Publish
@@ -39,6 +41,8 @@ from rfm.report.publish import OWN, publish
 from rfm.report.render import TEMPLATE, RunTables, assets, rows_of
 from rfm.report.site import index_page
 from rfm.settings import Settings
+from tests.analysis.test_migration import LAST as GROWN
+from tests.analysis.test_migration import table_of
 from tests.shop import run
 
 LAST = dt.date(2025, 10, 23)
@@ -105,6 +109,32 @@ def copied(project: tuple[Settings, list[dict[str, Any]]], tmp_path: Path) -> Se
     """Return a copy of the shop, to do as one likes with."""
     root = shutil.copytree(Path(project[0].lake).parent, tmp_path / "copy")
     return rfm.load_settings(**{name: str(root / name) for name in ("landing", "lake", "reports")})
+
+
+# ── states a month ahead ───────────────────────────────────────────────────────────────────────────
+def test_a_young_shop_says_when_states_are_foretold(pages, tables):
+    orders = tables.orders.dropna(subset="CustomerID")
+    firsts = orders.groupby("CustomerID")["InvoiceDate"].min().sort_values()
+    first = max(firsts.iloc[0] + pd.Timedelta(days=45), firsts.iloc[99]) + pd.Timedelta(days=30)
+    assert first > pd.Timestamp(LAST)
+    hint = pages["movement.html"].select_one("section:has(#migration) .hint").text
+    assert hint == f"The shop is too young to say. This will be here from {first:%-d %B %Y} on."
+
+
+def test_states_a_month_ahead_are_those_of_the_table(tables):
+    found = table_of(GROWN).assign(UpdateDate=LAST)
+    grown = replace(tables, _kept={("state_migration", ("UpdateDate", str(LAST))): found})
+    (part,) = overview._migration(grown)
+    now, before = (rows for _, rows in sorted(found.groupby("Since"), reverse=True))
+    rows = {row[0]: row[1:] for row in part["table"]["rows"]}
+    assert len(rows) == 6
+    for state, row in rows.items():
+        here, there = now[now["From_State"] == state], now[now["To_State"] == state]
+        came = before[before["To_State"] == state]
+        wanted = [here["Customers"].sum(), round(there["Customers"].sum()), here["Revenue"].sum(), there["Revenue"].sum()]
+        wanted += [round(came["Customers"].sum()), came["Came"].sum()] if len(came) else [None, None]
+        assert row == pytest.approx(wanted, abs=0.001)
+    assert (part["says"], len(part["figures"][0]["table"]["rows"])) == (in_words(found, "£"), now["From_State"].nunique())
 
 
 # ── the numbers are those of the tables ────────────────────────────────────────────────────────────
@@ -573,11 +603,12 @@ def test_every_figure_has_words_and_every_id_is_alone(pages):
 
 
 def test_one_menu_marks_where_one_is(pages):
-    menus = {name: [link.text for link in page.select(".pages a")] for name, page in pages.items()}
-    assert {tuple(menu) for menu in menus.values()} == {(*(page.label for page in PAGES), "All runs")}
+    menus = {name: [link.get("aria-label", link.text) for link in page.select(".pages a")] for name, page in pages.items()}
+    *labels, guide = (page.label for page in PAGES)
+    assert {tuple(menu) for menu in menus.values()} == {(*labels, "All runs", guide)}
     for page in PAGES:
         (here,) = pages[page.file].select(".pages a[aria-current=page]")
-        assert here.text == page.label
+        assert here.get("aria-label", here.text) == page.label
         assert pages[page.file].select_one(".asof time")["datetime"] == str(LAST)
 
 

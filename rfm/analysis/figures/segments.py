@@ -226,6 +226,28 @@ def movement(moves: pd.DataFrame, tiers: Mapping[str, str]) -> go.Figure:
     return figure.update_layout(margin={"l": 8, "r": 8, "b": 20})
 
 
+def migration(shares: pd.DataFrame) -> go.Figure:
+    """Draw how many in a hundred of each state were in each state 30 days later, from `rfm.analysis.migration.shares`.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> import rfm
+    >>> found = pd.DataFrame({"From_State": ["active"], "active": [0.7], "lost": [0.3], "Pairs": [12], "Few": [True]})
+    >>> rfm.figures.migration(found).data[0].text
+    (('70', '30'),)
+    """
+    rows = shares.iloc[::-1]
+    states = [state for state in style.STATE_COLOURS if state in shares and (len(shares) == 0 or shares[state].sum() > 0)]
+    values = rows[states].astype(float).round(4).to_numpy().tolist()
+    text = [[f"{100 * one:.0f}" if one >= 0.005 else "" for one in row] for row in values]
+    names = [f"{tell(row.From_State)}{'*' if row.Few else ''}<br>{whole(row.Pairs)}" for row in rows.itertuples()]
+    hover = _("%{y} customers<br>%{x} 30 days later: %{z:.1%}<extra></extra>")
+    figure = style.heat_map(values, [tell(state) for state in states], names, text, hover).update_xaxes(tickangle=-90)
+    title = _("Of a hundred in each state, how many are where 30 days later?")
+    return finish(figure, title, height=180 + 52 * len(names))
+
+
 def _move(row: Any) -> str:
     """Return a flow in words, with its causes."""
     causes = {_("bought"): row.Bought, _("time passed"): row.TimePassed, _("model changed"): row.ModelChanged}

@@ -59,6 +59,15 @@ def finish(figure: go.Figure, title: str, *, x: str = "", y: str = "", height: i
     return figure
 
 
+def heat_map(z: list[list[Any]], x: Sequence[Any], y: Sequence[str], text: list[list[str]], hover: str) -> go.Figure:
+    """Draw shares or amounts as cells with their text, pale where they are low."""
+    import plotly.graph_objects as go
+
+    heat = go.Heatmap(z=z, x=x, y=y, text=text, texttemplate="%{text}", textfont_size=11, colorscale=LOW_HIGH, zmin=0)
+    heat.update(showscale=False, xgap=2, ygap=2, hovertemplate=hover, hoverongaps=False)
+    return go.Figure(heat).update_xaxes(showgrid=False).update_yaxes(showgrid=False)
+
+
 def by_month(figure: go.Figure, months: int) -> go.Figure:
     """Label months, each once where there are few of them."""
     return figure.update_xaxes(tickformat="%b\n%Y", type="date", dtick="M1" if months <= MOST_LABELS else None)
