@@ -117,7 +117,7 @@ def next_segment(customers: pd.DataFrame, described: pd.DataFrame, model: Model)
     """Find the nearest other segment of each customer, and the segments after an order and without one."""
     names = dict(zip(described["Cluster"].tolist(), described["Cluster_Description"], strict=True))
     values = customers[list(METRICS)].astype(float)
-    segment = customers["Cluster_Description"].to_numpy(object)
+    segment = _named(customers["Cluster"].to_numpy(), names)  # of the cluster: a customer may wait for its name
     squared = model.distances(values.to_numpy()) ** 2
     centroids = _named(np.arange(squared.shape[1]), names)
     squared[:, centroids == ""] = np.inf  # a centroid without a customer has no segment
@@ -180,9 +180,16 @@ def _because(customers: pd.DataFrame, described: pd.DataFrame, model: Model, cur
     where = {row["Cluster"]: _cluster(row, model, currency) for row in described.to_dict("records")}
     money, orders, days = (customers[name].astype(float).tolist() for name in METRICS)
     sentence = _("spent {amount}, bought {times}, last seen {ago}: {where}")
+    waits = _("spent {amount}, bought {times}, last seen {ago}: {where}; keeps the name {segment} for some days")
+    given, clusters = (
+        dict(zip(described["Cluster"], described["Cluster_Description"], strict=True)),
+        customers["Cluster"].tolist(),
+    )
     return [
-        sentence.format(amount=amount(spent, currency), times=times(n), ago=ago(day), where=where[cluster])
-        for spent, n, day, cluster in zip(money, orders, days, customers["Cluster"].tolist(), strict=True)
+        (sentence if given[cluster] == own else waits).format(
+            amount=amount(spent, currency), times=times(n), ago=ago(day), where=where[cluster], segment=own
+        )
+        for spent, n, day, cluster, own in zip(money, orders, days, clusters, customers["Cluster_Description"], strict=True)
     ]
 
 
