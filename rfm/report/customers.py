@@ -19,7 +19,7 @@ import pandas as pd
 
 from rfm import words
 from rfm.analysis.formatting import escape_formulas
-from rfm.analysis.segments.profiles import held_against
+from rfm.analysis.segments.explain import held_against
 from rfm.analysis.segments.rules import RISK
 from rfm.analysis.states import STATES, call_list
 from rfm.contracts import (
@@ -198,7 +198,10 @@ def calls(tables: RunTables) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         "files": downloads(CALLS, _("The list"), len(wanted)) + excel,
     }
     first = wanted.head(MOST_CALLS).merge(forecast[["CustomerID", "Order30"]], "left", "CustomerID")
-    shown = ["CustomerID", "Segment", "State", "Rhythm", "AtStake", "Action", "Order30"]
+    people = tables.frame(DESCRIBED_CUSTOMERS)
+    held = people["CustomerID"][held_against(people, tables.frame(DESCRIBED_CLUSTERS)) != ""]
+    first["Held"] = first["CustomerID"].isin(held)
+    shown = ["CustomerID", "Segment", "State", "Rhythm", "AtStake", "Action", "Order30", "Held"]
     return said, first[shown].to_dict("records")
 
 

@@ -11,14 +11,13 @@ from rfm.analysis.segments.alternatives import (
     segmentations,
     value_engagement,
 )
-from rfm.analysis.segments.explain import cluster_labels, explain_customers, explanation
+from rfm.analysis.segments.explain import cluster_labels, explain_customers, explanation, held_against
 from rfm.analysis.segments.profiles import (
     SCHEMA,
     action_table,
     describe_clusters,
     describe_customers,
     headline,
-    held_against,
     k_verdict,
     medians_of,
     model_artifacts,

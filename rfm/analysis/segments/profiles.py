@@ -11,9 +11,8 @@ import pandas as pd
 
 from rfm.analysis.clustering.model import Model
 from rfm.analysis.metrics import purchased_since
-from rfm.analysis.segments.explain import HELD, cluster_labels, explanation
+from rfm.analysis.segments.explain import cluster_labels, explanation
 from rfm.analysis.segments.rules import METRICS, TIER_OF, recommended_actions, steady_segment
-from rfm.analysis.segments.rules import plain_name as table_name
 from rfm.config import Clusters, Cutoffs
 from rfm.contracts import TABLES
 from rfm.errors import InputError
@@ -152,25 +151,6 @@ def _kept_names(customers: pd.DataFrame, yesterday: pd.DataFrame, most: float) -
     waiting = customers[quiet & then.isin(TIER_OF).to_numpy() & (then != customers["Cluster_Description"]).to_numpy()]
     place = waiting["Monetary"].astype(float).rank(method="min", ascending=False)  # equal spend: together
     return then[place.index[place > max(1, most * quiet.sum())]]
-
-
-def held_against(customers: pd.DataFrame, described: pd.DataFrame) -> pd.Series:
-    """Return the name that the decision table gives the cluster of each customer who bears another; empty for all others.
-
-    From ``customer_rfm_description_and_recommendation`` and ``cluster_description_and_recommendation``.
-
-    Examples
-    --------
-    >>> import rfm
-    >>> customers = rfm.example("customer_rfm_description_and_recommendation")
-    >>> held = rfm.segments.held_against(customers, rfm.example("cluster_description_and_recommendation"))
-    >>> int((held != "").sum())
-    0
-    """
-    plain = described["Explanation"].str.partition(HELD)[2].str.strip()
-    given = customers["Cluster"].map(plain.where(plain != "", described["Cluster_Description"]).set_axis(described["Cluster"]))
-    bears = customers["Cluster_Description"].map(table_name)
-    return given.where(given.map(table_name) != bears, "").fillna("")
 
 
 def _statistics(customers: pd.DataFrame, by: str, count: str) -> pd.DataFrame:

@@ -15,11 +15,10 @@ from hypothesis import strategies as st
 import rfm
 from rfm.analysis import segments
 from rfm.analysis.segments.alternatives import value_engagement
-from rfm.analysis.segments.explain import HELD
+from rfm.analysis.segments.explain import HELD, held_against
 from rfm.analysis.segments.profiles import (
     describe_clusters,
     describe_customers,
-    held_against,
     medians_of,
     summarise_clusters,
     summarise_segments,
