@@ -13,7 +13,7 @@ import pandas as pd
 from rfm import contracts, words
 from rfm.analysis import figures, migration
 from rfm.analysis.forecast import FEWEST, first_day
-from rfm.analysis.formatting import whole
+from rfm.analysis.formatting import decimal, whole
 from rfm.analysis.movement import TITLES, largest_moves, totals_by_day
 from rfm.analysis.sales import ACTIVE_DAYS, kpis
 from rfm.analysis.segments.explain import HELD, held_against
@@ -227,7 +227,7 @@ def _notes(tables: RunTables) -> dict[str, Any]:
     scored, model = tables.frame(contracts.SEGMENTATIONS), tables.frame(contracts.CLUSTER_MODELS, UpdateDate=tables.day).iloc[0]
     scores = {row["k"]: row["score"] for row in json.loads(model["model"])["scores"]}
     best, own = max(scores, key=lambda k: scores[k]), int(model["k"])
-    kept = {"k": own, "score": f"{scores[own]:.3f}", "better": best, "best": f"{scores[best]:.3f}"}
+    kept = {"k": own, "score": decimal(scores[own], 3), "better": best, "best": decimal(scores[best], 3)}
     empty = sorted({1, 2, 3, 4, 5} - set(scored["FScore"])) if len(scored) else []
     return {"empty": ", ".join(map(str, empty)), "kept": kept if scores[best] > scores[own] else None}
 
