@@ -28,7 +28,7 @@ from rfm.words import ENGLISH, N_, _, speaking
 WIDTH, HEIGHT, INSET = 240, 64, 4  # of a sparkline, in its own units
 FEW = 12  # points that are marked, as the line between them says nothing
 MANY = 120  # points of a longer line
-NEWEST, MONTHS = 30, 12  # runs in the table one by one, and months that are open in the calendar; older ones are folded
+NEWEST, MONTHS = 30, 6  # runs in the table one by one, and months that are open in the calendar; older ones are folded
 
 
 def sparkline(points: Sequence[tuple[str, float]]) -> dict[str, Any]:
