@@ -699,7 +699,9 @@ def test_front_page_of_many_runs_stays_small_and_leads_to_each(project):
     assert len(text) < 160_000
     assert {link["href"] for link in page.select(".month a")} == {f"{run['run_date']}/index.html" for run in many}
     assert len(page.select(".months")[0].select(".month")) == 6
-    assert [fold.summary.text for fold in page.select("details:has(.month)")] == [f"Earlier days of {year}" for year in (2025, 2024, 2023)]
+    assert [fold.summary.text for fold in page.select("details:has(.month)")] == [
+        f"Earlier days of {year}" for year in (2025, 2024, 2023)
+    ]
     rows = [cell.a["href"][:10] for cell in page.select(".runs tbody th")]
     assert rows[:30] == [run["run_date"] for run in many[:30]]
     assert rows[30:33] == ["2025-09-23", "2025-08-31", "2025-07-31"]
