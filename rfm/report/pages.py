@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from rfm import contracts, words
-from rfm.analysis import experiments, figures, migration
+from rfm.analysis import figures, migration
 from rfm.analysis.forecast import FEWEST, first_day
 from rfm.analysis.formatting import whole
 from rfm.analysis.movement import TITLES, largest_moves, totals_by_day
@@ -331,47 +331,6 @@ def _stability(tables: RunTables) -> list[dict[str, Any]]:
     return [{"id": "stability", "title": _("How steady the names are"), "hint": hint, "figures": [shown]}]
 
 
-# ── campaigns ────────────────────────────────────────────────────────────
-OUTCOMES = {
-    "Bought": N_("share of customers who ordered"),
-    "Orders": N_("orders per customer"),
-    "Revenue": N_("revenue per customer"),
-}
-COMPARED = {
-    "What": (N_("What"), "text"),
-    "Written": (N_("Written to"), "number"),
-    "HeldOut": (N_("Held out"), "number"),
-    "Uplift": (N_("Uplift"), "number"),
-    "Low": (N_("At least"), "number"),
-    "High": (N_("At most"), "number"),
-}
-
-
-def campaigns_page(tables: RunTables) -> dict[str, Any]:
-    """Return the values of the campaigns page, the newest campaign first."""
-    every = tables.frame(contracts.CAMPAIGNS).sort_values(["Start", "Campaign"], ascending=[False, True])
-    members = tables.frame(contracts.CAMPAIGN_MEMBERS).groupby(["Campaign", "Arm"]).size()
-    results = tables.frame(contracts.CAMPAIGN_RESULTS)
-    known = experiments.with_results(every, results[results["UpdateDate"] <= tables.day])
-    return {"parts": [_campaign(tables, about, members[about["Campaign"]].to_dict()) for about in known]}
-
-
-def _campaign(tables: RunTables, about: dict[str, Any], arms: dict[str, int]) -> dict[str, Any]:
-    compared = pd.DataFrame([row | {"What": _(OUTCOMES[row["Measure"]])} for row in about["Results"]])
-    said = experiments.result_in_words(about, arms.get(experiments.WRITTEN, 0), tables.currency)
-    return {
-        "id": slug(about["Campaign"]) or "campaign",
-        "title": about["Campaign"],
-        "hint": _(
-            "Measured {window}. Chosen: {selection}.",
-            window=experiments.window(about),
-            selection=about["Selection"] or _("all customers"),
-        ),
-        "says": [experiments.before_the_start(about, arms), *said],
-        "table": rows_of(compared, COMPARED) if len(compared) else None,
-    }
-
-
 # ── how to read this ────────────────────────────────────────────────────────────
 def guide_page(tables: RunTables) -> dict[str, Any]:
     """Return the values of the page *How to read this*, with the limits of the run."""
@@ -396,7 +355,7 @@ PAGES = (
     Page("segments.html", N_("Segments"), "segments.html.j2", segments_page, private=False),
     Page("customers.html", N_("Customers"), "customers.html.j2", customers.customers_page),
     Page("movement.html", N_("Movement"), "movement.html.j2", movement_page, private=False),
-    Page("campaigns.html", N_("Campaigns"), "campaigns.html.j2", campaigns_page, private=False),
+    Page("campaigns.html", N_("Campaigns"), "campaigns.html.j2", pages_data.campaigns_page, private=False),
     Page("trade.html", N_("Trade"), "trade.html.j2", pages_data.trade_page, CLEAN.name, False, compare.products_of_groups),
     Page("quality.html", N_("Quality"), "quality.html.j2", pages_data.quality_page, after=CLEAN.name, private=False),
     Page("run.html", N_("Run"), "run.html.j2", pages_data.lineage_page, after="", private=False),

@@ -1,4 +1,4 @@
-"""Builders of the pages Run, Quality and Trade: tables and the record of a run in, values for a template out."""
+"""Builders of the pages Campaigns, Run, Quality and Trade: tables and the record of a run in, values for a template out."""
 
 from __future__ import annotations
 
@@ -8,15 +8,69 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from rfm.analysis import figures, sales
+from rfm.analysis import experiments, figures, sales
 from rfm.analysis.cleaning import judge
 from rfm.analysis.quality.gate import money_flow
-from rfm.contracts import BRONZE_QUALITY, DAILY_COUNTS, DAILY_VOLUME, EXPECTATION_RESULTS, LEDGER, QUARANTINE, SILVER, TABLES
+from rfm.contracts import (
+    BRONZE_QUALITY,
+    CAMPAIGN_MEMBERS,
+    CAMPAIGN_RESULTS,
+    CAMPAIGNS,
+    DAILY_COUNTS,
+    DAILY_VOLUME,
+    EXPECTATION_RESULTS,
+    LEDGER,
+    QUARANTINE,
+    SILVER,
+    TABLES,
+)
+from rfm.report.filters import slug
 from rfm.report.render import RunTables, drawn, rows_of
 from rfm.words import N_, _
 
 if TYPE_CHECKING:
     from rfm.contracts import Column
+
+# ── campaigns ────────────────────────────────────────────────────────────
+OUTCOMES = {
+    "Bought": N_("share of customers who ordered"),
+    "Orders": N_("orders per customer"),
+    "Revenue": N_("revenue per customer"),
+}
+COMPARED = {
+    "What": (N_("What"), "text"),
+    "Written": (N_("Written to"), "number"),
+    "HeldOut": (N_("Held out"), "number"),
+    "Uplift": (N_("Uplift"), "number"),
+    "Low": (N_("At least"), "number"),
+    "High": (N_("At most"), "number"),
+}
+
+
+def campaigns_page(tables: RunTables) -> dict[str, Any]:
+    """Return the values of the campaigns page, the newest campaign first."""
+    every = tables.frame(CAMPAIGNS).sort_values(["Start", "Campaign"], ascending=[False, True])
+    members = tables.frame(CAMPAIGN_MEMBERS).groupby(["Campaign", "Arm"]).size()
+    results = tables.frame(CAMPAIGN_RESULTS)
+    known = experiments.with_results(every, results[results["UpdateDate"] <= tables.day])
+    return {"parts": [_campaign(tables, about, members[about["Campaign"]].to_dict()) for about in known]}
+
+
+def _campaign(tables: RunTables, about: dict[str, Any], arms: dict[str, int]) -> dict[str, Any]:
+    compared = pd.DataFrame([row | {"What": _(OUTCOMES[row["Measure"]])} for row in about["Results"]])
+    said = experiments.result_in_words(about, arms.get(experiments.WRITTEN, 0), tables.currency)
+    return {
+        "id": slug(about["Campaign"]) or "campaign",
+        "title": about["Campaign"],
+        "hint": _(
+            "Measured {window}. Chosen: {selection}.",
+            window=experiments.window(about),
+            selection=about["Selection"] or _("all customers"),
+        ),
+        "says": [experiments.before_the_start(about, arms), *said],
+        "table": rows_of(compared, COMPARED) if len(compared) else None,
+    }
+
 
 # ── lineage ────────────────────────────────────────────────────────────
 LANDING = N_("landing files")

@@ -9,7 +9,6 @@ import json
 import re
 import shutil
 import zipfile
-from dataclasses import replace
 from decimal import Decimal
 from itertools import combinations
 from pathlib import Path
@@ -121,10 +120,10 @@ def test_a_young_shop_says_when_states_are_foretold(pages, tables):
     assert hint == f"The shop is too young to say. This will be here from {first:%-d %B %Y} on."
 
 
-def test_states_a_month_ahead_are_those_of_the_table(tables):
-    found = table_of(GROWN).assign(UpdateDate=LAST)
-    grown = replace(tables, _kept={("state_migration", ("UpdateDate", str(LAST))): found})
-    (part,) = overview._migration(grown)
+def test_states_a_month_ahead_are_those_of_the_table(tmp_path):
+    settings, found = rfm.load_settings(lake=str(tmp_path)), table_of(GROWN)
+    rfm.Lake(settings.lake).replace("state_migration", found)
+    (part,) = overview._migration(RunTables(settings, {"run_date": str(GROWN)}))
     now, before = (rows for _, rows in sorted(found.groupby("Since"), reverse=True))
     rows = {row[0]: row[1:] for row in part["table"]["rows"]}
     assert len(rows) == 6
