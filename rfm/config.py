@@ -86,9 +86,16 @@ class Clusters(Section):
     seed: int = Field(42, ge=0, le=2**32 - 1, description="seed of K-means")
     stability: Literal["steady", "off"] = Field("steady", description="steady starts from the previous model, off fits every day")
     band: Share = Field(0.05, description="a customer moves only to a cluster that is nearer by more than this share")
-    name_band: Share = Field(0.3, description="a cluster is renamed only if its medians pass a cut-off by more than this share")
+    name_band: Share = Field(0.1, description="a cluster is renamed only if its medians pass a cut-off by more than this share")
+    max_renamed: Share = Field(
+        0.025, description="share of the customers without a purchase who may get another name in a run; the others wait"
+    )
     max_drift: float = Field(0.1, gt=0, description="how far a centroid may move in a run, in standard deviations")
-    k_margin: float = Field(0.05, ge=0, description="another k is chosen only if its score is better by this share")
+    k_margin: float = Field(
+        0.05,
+        ge=0,
+        description="another k is chosen only if its score is better by this share; half as much for each 14 days it waits",
+    )
     k_days: int = Field(7, ge=1, le=36_600, description="for this many days in a row")
     gap_days: int = Field(7, ge=1, le=36_600, description="fit a new model if the previous run is more than this many days ago")
 

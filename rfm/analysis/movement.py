@@ -181,7 +181,9 @@ def _movement(customers: pd.DataFrame, earlier: pd.DataFrame, model: Model) -> p
     then = customers["CustomerID"].map(earlier.set_index("CustomerID")[SEGMENT]).fillna("")
     now, bought = customers[SEGMENT], purchased_since(customers, earlier)
     moved = ((then != now) & (then != "")).to_numpy(bool)
-    timed = ~bought & (model.segments(customers) == now.to_numpy(object))
+    given = earlier["Cluster"].astype(int).astype(str).map(model.names)  # a customer who waited for this name moved by the model
+    fitted = customers["CustomerID"].isin(earlier["CustomerID"][given == earlier[SEGMENT]]).to_numpy(bool)
+    timed = ~bought & fitted & (model.segments(customers) == now.to_numpy(object))
     causes = {"Bought": moved & bought, "TimePassed": moved & timed, "ModelChanged": moved & ~bought & ~timed}
     rows = pd.DataFrame({"From_Segment": then, "To_Segment": now, "Customers": 1, "Revenue": customers["Monetary"], **causes})
     return rows.groupby(["From_Segment", "To_Segment"], as_index=False).sum()

@@ -320,7 +320,8 @@ def segment_customers(
     from rfm.analysis.segments import alternatives, explain, profiles
 
     named, cutoffs, currency = name_clusters(clustered, models[run_date], settings), settings.cutoffs, settings.shop.currency
-    customers = profiles.describe_customers(clustered, named.clusters)
+    before, most = history[history["UpdateDate"].astype(str) == named.model.previous], settings.clusters.max_renamed
+    customers = profiles.describe_customers(clustered, named.clusters, before, most, settings.recommendations)
     ways = alternatives.segmentations(customers, cutoffs)
     return named, {
         tables.CLUSTER_SUMMARY: named.clusters,  # some of its columns

@@ -19,6 +19,7 @@ import pandas as pd
 from rfm import words
 from rfm.analysis.formatting import escape_formulas
 from rfm.analysis.movement import comparable
+from rfm.analysis.segments.explain import held_against
 from rfm.analysis.segments.rules import RISK, TIER_OF
 from rfm.analysis.states import STATES, call_list, states_by_day
 from rfm.contracts import (
@@ -40,7 +41,7 @@ from rfm.words import N_, _, tell
 ALL, ENTERED, CALLS = "customers", "entered-risk", "to-call"  # the lists that are no segment's
 MOST_IN_EXCEL = 100_000  # rows; a longer list is for CSV and Parquet
 TOLD = (  # columns with words of rfm, for the workbook; a CSV file is for programs too, and stays English
-    *("Cluster_Description", "Tier", "State", "Segment_Before", "ValueTier", "Engagement", "ScoreName"),
+    *("Cluster_Description", "Tier", "State", "Held_Against", "Segment_Before", "ValueTier", "Engagement", "ScoreName"),
     *("Rhythm", "Drivers", "Action", "Why"),
 )
 LONGEST_SHEET_NAME = 31  # characters; Excel refuses more
@@ -49,6 +50,7 @@ COLUMNS: dict[str, tuple[str, int, str]] = {  # of a list: heading, width in Exc
     "Cluster_Description": (N_("Segment"), 26, ""),
     "Tier": (N_("Tier"), 18, ""),
     "State": (N_("State"), 10, ""),
+    "Held_Against": (N_("Name held; by its cluster today"), 26, ""),
     "Segment_Before": (N_("Segment in the run before"), 26, ""),
     "MaxInvoiceDate": (N_("Last purchase"), 14, "yyyy-mm-dd"),
     "Recency": (N_("Days since"), 11, "0"),
@@ -196,7 +198,10 @@ def calls(tables: RunTables) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         "files": downloads(CALLS, _("The list"), len(wanted)) + excel,
     }
     first = wanted.head(MOST_CALLS).merge(forecast[["CustomerID", "Order30"]], "left", "CustomerID")
-    shown = ["CustomerID", "Segment", "State", "Rhythm", "AtStake", "Action", "Order30"]
+    people = tables.frame(DESCRIBED_CUSTOMERS)
+    held = people["CustomerID"][held_against(people, tables.frame(DESCRIBED_CLUSTERS)) != ""]
+    first["Held"] = first["CustomerID"].isin(held)
+    shown = ["CustomerID", "Segment", "State", "Rhythm", "AtStake", "Action", "Order30", "Held"]
     return said, first[shown].to_dict("records")
 
 
@@ -237,7 +242,11 @@ def customer_list(tables: RunTables) -> pd.DataFrame:
     found = found.merge(states, "left", "CustomerID")
     forecast = tables.frame(CUSTOMER_FORECAST, UpdateDate=tables.day)[["CustomerID", *OF_FORECAST]]  # none for a young shop
     found = found.merge(forecast, "left", "CustomerID")
-    found = found.merge(tables.frame(DESCRIBED_CLUSTERS)[["Cluster", "Cluster_Label"]], "left", "Cluster")
+    described = tables.frame(DESCRIBED_CLUSTERS)
+    labels = described.set_index("Cluster")[["Cluster_Label", "Cluster_Description"]]
+    own = found["Cluster"].map(labels["Cluster_Description"]) == found["Cluster_Description"]
+    found["Cluster_Label"] = found["Cluster"].map(labels["Cluster_Label"]).where(own)
+    found["Held_Against"] = held_against(found, described)
     found = found.merge(segments_before(tables), "left", "CustomerID").sort_values(
         ["Monetary", "CustomerID"], ascending=[False, True]
     )

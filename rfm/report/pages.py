@@ -16,7 +16,7 @@ from rfm.analysis.forecast import FEWEST, first_day
 from rfm.analysis.formatting import whole
 from rfm.analysis.movement import TITLES, largest_moves, totals_by_day
 from rfm.analysis.sales import ACTIVE_DAYS, kpis
-from rfm.analysis.segments.explain import HELD
+from rfm.analysis.segments.explain import HELD, held_against
 from rfm.analysis.segments.profiles import medians_of
 from rfm.analysis.segments.rules import RISK, TIER_OF, plain_name
 from rfm.analysis.states import STATES
@@ -149,6 +149,8 @@ def segments_page(tables: RunTables) -> dict[str, Any]:
     if summary.empty:
         return {"cards": [], "tiers": [], **segment_figures(tables), "foretold": [], "compare": {}}
     states, held = tables.frame(contracts.CUSTOMER_STATES, UpdateDate=tables.day), _held(tables)
+    people = tables.frame(contracts.DESCRIBED_CUSTOMERS)
+    waiting = people[held_against(people, tables.frame(contracts.DESCRIBED_CLUSTERS)) != ""]["Cluster_Description"].value_counts()
     cards = [
         {
             "segment": row["Cluster_Description"],
@@ -162,6 +164,7 @@ def segments_page(tables: RunTables) -> dict[str, Any]:
             "explanation": row["Explanation"] if isinstance(row["Explanation"], str) else "",
             "fits": _fits(states, row["Cluster_Description"]),
             "held": held.get(row["Cluster_Description"], ""),
+            "waiting": int(waiting.get(row["Cluster_Description"], 0)),
             "typical": {name: [float(row[f"Median{name}"]), float(row[f"Average{name}"])] for name in TYPICAL},
         }
         for row in summary.sort_values("Revenue", ascending=False).to_dict("records")
@@ -173,6 +176,7 @@ def segments_page(tables: RunTables) -> dict[str, Any]:
         "tiers": tiers,
         "compare": compare.two_days(tables),
         **segment_figures(tables),
+        **_notes(tables),
         "foretold": [drawn(figures.reliability(curve), table=curve, columns=CURVE)] if len(curve) else [],
     }
 
@@ -216,6 +220,16 @@ def _how_they_differ(tables: RunTables, summary: pd.DataFrame) -> list[dict[str,
         shown.append(drawn(figures.score_map(scored, clustered, tables.currency)))
         shown.append(drawn(figures.agreement(scored)))
     return [*shown, drawn(figures.distributions(clustered, clustered["Cluster"]))]
+
+
+def _notes(tables: RunTables) -> dict[str, Any]:
+    """Return the frequency scores that nobody has, and the scores of the k that is kept and of a better one."""
+    scored, model = tables.frame(contracts.SEGMENTATIONS), tables.frame(contracts.CLUSTER_MODELS, UpdateDate=tables.day).iloc[0]
+    scores = {row["k"]: row["score"] for row in json.loads(model["model"])["scores"]}
+    best, own = max(scores, key=lambda k: scores[k]), int(model["k"])
+    kept = {"k": own, "score": f"{scores[own]:.3f}", "better": best, "best": f"{scores[best]:.3f}"}
+    empty = sorted({1, 2, 3, 4, 5} - set(scored["FScore"])) if len(scored) else []
+    return {"empty": ", ".join(map(str, empty)), "kept": kept if scores[best] > scores[own] else None}
 
 
 def _how_they_were_found(tables: RunTables) -> list[dict[str, Any]]:

@@ -34,6 +34,7 @@ class Fake:
         self.segment, self.previous, self.trained, self.fitted, self.k = segment, previous, D.isoformat(), "2025-06-29", 2
         self.scores = [{"k": 2, "score": 0.9, "silhouette": 0.5}, {"k": 3, "score": 0.6, "silhouette": 0.4}]
         self.drift = [0.01, None, 0.2]
+        self.names = {"0": "A", "1": "B", "2": "C"}
 
     def scaled(self, values: np.ndarray) -> np.ndarray:
         return values / [10, 1, 1]

@@ -41,7 +41,7 @@ class Model:
     drift
         Distance of each matched centroid from the previous one, in standard deviations; None without a match.
     challenger
-        Another k that scores better by the margin, and since which run date: ``{"k": 5, "since": "2025-10-23"}``.
+        Another k that scores better, and since which run date: ``{"k": 5, "since": "2025-10-23"}``.
     names, before
         Segment of each cluster by number as text, empty until stage 5; segment that it had in the previous model.
 
