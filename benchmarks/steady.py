@@ -1,13 +1,14 @@
-"""How steady segments are, day after day on the same files: our way against a fresh fit each day.
+"""How steady segments are, day after day on the same files: chains begun on several days, and a fresh fit each day.
 
-``python -m benchmarks.steady FOLDER [--from DAY] [--to DAY]`` prints the figures of both.
+``python -m benchmarks.steady FOLDER [--from DAY ...] [--to DAY]`` prints the figures of each, and how far chains agree.
 """
 
 from __future__ import annotations
 
 import argparse
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,8 @@ from rfm.analysis.clustering.model import Model, features
 from rfm.config import Clusters
 
 OFF = Clusters(stability="off")
-FIRST, LAST = dt.date(2025, 10, 1), dt.date(2026, 2, 28)
+FIRST, LAST = (dt.date(2025, 7, 26), dt.date(2025, 10, 1), dt.date(2025, 11, 15)), dt.date(2026, 2, 28)
+SETTLED, LATER = 60, (30, 47)  # days after which a chain must be steady, and two chains agree
 
 
 def golds(folder: Path, first: dt.date, last: dt.date) -> Iterator[tuple[dt.date, pd.DataFrame]]:
@@ -41,6 +43,7 @@ class Chain:
 
     def __init__(self, options: Clusters) -> None:
         self.options, self.models, self.yesterday, self.rows = options, {}, None, []
+        self.names: dict[dt.date, pd.Series] = {}
 
     def run(self, gold: pd.DataFrame, day: dt.date) -> None:
         """Run one day and note how steady it was."""
@@ -48,18 +51,16 @@ class Chain:
         earlier = Model.predecessor(records, day, self.options)
         outliers = rfm.outlier_clusters(gold, self.options.iqr_factor)
         found = rfm.cluster(gold, outliers, day, self.options, earlier=earlier, yesterday=self.yesterday)
-        customers, self.models = self._named(found), dict(list(self.models.items())[-1:]) | {day: self.model}
-        if self.yesterday is not None:
-            row = movement.stability(customers, self.yesterday, self.models, day).iloc[0].to_dict()
-            self.rows.append({**row, **_fit(found)})
-        self.yesterday = customers
-
-    def _named(self, found: Any) -> pd.DataFrame:
-        """Name the clusters and return the customers with their segments."""
         clusters, medians = rfm.segments.summarise_clusters(found.customers), rfm.segments.medians_of(found.customers)
         described = rfm.segments.describe_clusters(clusters, medians, before=found.model.before, band=self.options.name_band)
-        self.model = found.model.named(described)
-        return rfm.segments.describe_customers(found.customers, described)
+        before = self.yesterday if earlier else None
+        customers = rfm.segments.describe_customers(found.customers, described, before, self.options.max_renamed)
+        self.models = dict(list(self.models.items())[-1:]) | {day: found.model.named(described)}
+        if self.yesterday is not None:
+            row = movement.stability(customers, self.yesterday, self.models, day).iloc[0].to_dict()
+            held = (rfm.segments.held_against(customers, described) != "").mean()
+            self.rows.append({**row, **_fit(found), "NameHeld": float(held)})
+        self.yesterday, self.names[day] = customers, customers.set_index("CustomerID")["Cluster_Description"]
 
 
 def _fit(found: Any) -> dict[str, float]:
@@ -70,29 +71,42 @@ def _fit(found: Any) -> dict[str, float]:
     return {"InCluster": float(((points - means) ** 2).sum()), "Held": float(silhouettes(points, [labels])[0])}
 
 
-def compared(folder: Path, first: dt.date = FIRST, last: dt.date = LAST, steady: Clusters = Clusters()) -> pd.DataFrame:
-    """Run both ways; return a row a day for each, way and figures."""
-    ways = {"fresh": Chain(OFF), "steady": Chain(steady)}
-    for day, gold in golds(folder, first, last):
-        for chain in ways.values():
-            chain.run(gold, day)
-    return pd.concat([pd.DataFrame(chain.rows).assign(way=way) for way, chain in ways.items()], ignore_index=True)
+def compared(
+    folder: Path, first: Sequence[dt.date] = FIRST, last: dt.date = LAST, steady: Clusters = Clusters()
+) -> dict[str, Chain]:
+    """Run a chain from each first day, and a fresh fit each day from the earliest; return them by name."""
+    begins = {f"from {day}": day for day in first} | {"fresh": min(first)}
+    chains = {name: Chain(OFF if name == "fresh" else steady) for name in begins}
+    for day, gold in golds(folder, min(first), last):
+        for name, chain in chains.items():
+            if day >= begins[name]:
+                chain.run(gold, day)
+    return chains
 
 
-def figures(rows: pd.DataFrame) -> dict[str, dict[str, float]]:
-    """Sum up each way: renamed shares, agreement, fit."""
+def figures(chain: Chain) -> dict[str, float]:
+    """Sum up a chain: renamed and held shares, number of k changes, fit."""
+    days = pd.DataFrame(chain.rows)
     return {
-        way: {
-            "days": len(days),
-            "renamed_mean": float(days["RenamedShare"].mean()),
-            "renamed_max": float(days["RenamedShare"].max()),
-            "above_3": int((days["RenamedShare"] > 0.03).sum()),
-            "above_5": int((days["RenamedShare"] > 0.05).sum()),
-            "adjusted_rand": float(days["AdjustedRand"].mean()),
-            "silhouette": float(days["Held"].mean()),
-            "k_changes": int((np.diff(days["k"]) != 0).sum()),
-        }
-        for way, days in rows.groupby("way", sort=False)
+        "days": len(days),
+        "renamed_mean": float(days["RenamedShare"].mean()),
+        "renamed_max": float(days["RenamedShare"].max()),
+        f"renamed_max_after_{SETTLED}": float(days["RenamedShare"][SETTLED:].max()),
+        "above_3": int((days["RenamedShare"] > 0.03).sum()),
+        "held": float(days["NameHeld"].mean()),
+        "held_max": float(days["NameHeld"].max()),
+        "adjusted_rand": float(days["AdjustedRand"].mean()),
+        "silhouette": float(days["Held"].mean()),
+        "k_changes": int((np.diff(days["k"]) != 0).sum()),
+    }
+
+
+def agreement(one: Chain, other: Chain) -> dict[str, float]:
+    """Return the share of customers with the same name in two chains, some days after the later one began."""
+    begun = max(min(one.names), min(other.names))
+    shares = {(day - begun).days: float((one.names[day] == other.names[day]).mean()) for day in one.names if day >= begun}
+    return {f"after_{days}": shares[days] for days in LATER if days in shares} | {
+        f"least_from_{LATER[0]}": min((share for age, share in shares.items() if age >= LATER[0]), default=float("nan"))
     }
 
 
@@ -100,10 +114,14 @@ def main() -> None:
     """Print the figures."""
     given = argparse.ArgumentParser(description=__doc__)
     given.add_argument("folder", type=Path)
-    given.add_argument("--from", dest="first", type=dt.date.fromisoformat, default=FIRST)
+    given.add_argument("--from", dest="first", type=dt.date.fromisoformat, nargs="+", default=FIRST)
     given.add_argument("--to", dest="last", type=dt.date.fromisoformat, default=LAST)
     asked = given.parse_args()
-    print(pd.DataFrame(figures(compared(asked.folder, asked.first, asked.last))).round(4).to_string())  # noqa: T201
+    chains = compared(asked.folder, asked.first, asked.last)
+    steady = {name: chain for name, chain in chains.items() if name != "fresh"}
+    pairs = {f"{one}, {other}": agreement(steady[one], steady[other]) for one, other in combinations(steady, 2)}
+    print(pd.DataFrame({name: figures(chain) for name, chain in chains.items()}).round(4).to_string())  # noqa: T201
+    print(pd.DataFrame(pairs).round(4).to_string())  # noqa: T201
 
 
 if __name__ == "__main__":

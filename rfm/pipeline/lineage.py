@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 from rfm.analysis.cleaning import EXPECTATIONS
-from rfm.config import LANDING_COLUMNS, RAW
 from rfm.contracts import BRONZE, CLUSTERED, DESCRIBED_CUSTOMERS, GOLD, QUARANTINE, SILVER, TABLES
+from rfm.dialect import LANDING_COLUMNS, RAW
 from rfm.errors import redact
 from rfm.pipeline.stages import LANDING
 

@@ -15,7 +15,7 @@ from rfm.analysis.cleaning import clean
 from rfm.analysis.clustering.model import Model
 from rfm.analysis.formatting import escape_formulas
 from rfm.analysis.segments.profiles import SCHEMA
-from rfm.config import plain_name
+from rfm.dialect import plain_name
 from rfm.errors import InputError, friendly_io_errors
 from rfm.landing.csv import parse
 from rfm.landing.decode import to_utf8

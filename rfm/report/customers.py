@@ -18,8 +18,10 @@ import pandas as pd
 
 from rfm import words
 from rfm.analysis.formatting import escape_formulas
-from rfm.analysis.segments.rules import RISK
-from rfm.analysis.states import STATES, call_list
+from rfm.analysis.movement import comparable
+from rfm.analysis.segments.explain import held_against
+from rfm.analysis.segments.rules import RISK, TIER_OF
+from rfm.analysis.states import STATES, call_list, states_by_day
 from rfm.contracts import (
     CUSTOMER_FORECAST,
     CUSTOMER_STATES,
@@ -39,7 +41,7 @@ from rfm.words import N_, _, tell
 ALL, ENTERED, CALLS = "customers", "entered-risk", "to-call"  # the lists that are no segment's
 MOST_IN_EXCEL = 100_000  # rows; a longer list is for CSV and Parquet
 TOLD = (  # columns with words of rfm, for the workbook; a CSV file is for programs too, and stays English
-    *("Cluster_Description", "Tier", "State", "Segment_Before", "ValueTier", "Engagement", "ScoreName"),
+    *("Cluster_Description", "Tier", "State", "Held_Against", "Segment_Before", "ValueTier", "Engagement", "ScoreName"),
     *("Rhythm", "Drivers", "Action", "Why"),
 )
 LONGEST_SHEET_NAME = 31  # characters; Excel refuses more
@@ -48,6 +50,7 @@ COLUMNS: dict[str, tuple[str, int, str]] = {  # of a list: heading, width in Exc
     "Cluster_Description": (N_("Segment"), 26, ""),
     "Tier": (N_("Tier"), 18, ""),
     "State": (N_("State"), 10, ""),
+    "Held_Against": (N_("Name held; by its cluster today"), 26, ""),
     "Segment_Before": (N_("Segment in the run before"), 26, ""),
     "MaxInvoiceDate": (N_("Last purchase"), 14, "yyyy-mm-dd"),
     "Recency": (N_("Days since"), 11, "0"),
@@ -195,7 +198,10 @@ def calls(tables: RunTables) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         "files": downloads(CALLS, _("The list"), len(wanted)) + excel,
     }
     first = wanted.head(MOST_CALLS).merge(forecast[["CustomerID", "Order30"]], "left", "CustomerID")
-    shown = ["CustomerID", "Segment", "State", "Rhythm", "AtStake", "Action", "Order30"]
+    people = tables.frame(DESCRIBED_CUSTOMERS)
+    held = people["CustomerID"][held_against(people, tables.frame(DESCRIBED_CLUSTERS)) != ""]
+    first["Held"] = first["CustomerID"].isin(held)
+    shown = ["CustomerID", "Segment", "State", "Rhythm", "AtStake", "Action", "Order30", "Held"]
     return said, first[shown].to_dict("records")
 
 
@@ -204,11 +210,14 @@ def customers_page(tables: RunTables) -> dict[str, Any]:
     found = customer_list(tables)
     shown = found.head(MOST)
     tiers = dict(zip(shown["Cluster_Description"], shown["Tier"], strict=True))
-    labels = sorted(set(shown["Cluster_Label"]))
+    labels, details = sorted(set(shown["Cluster_Label"])), _details(tables, shown)
+    once = {name: TIER_OF[name] for name in details["names"] if name in TIER_OF}  # segments of earlier days
     return {
         "first": shown.head(FIRST)[[*FIRST_COLUMNS]].astype(str).to_dict("records"),
-        "data": _columns(shown) | {"tiers": tiers, "slugs": {name: slug(name) for name in tiers}, "told": _told(tiers, labels)},
-        "details": _details(tables, shown),
+        "data": _columns(shown)
+        | {"tiers": once | tiers, "slugs": {name: slug(name) for name in tiers}, "states": STATES}
+        | {"told": _told(once | tiers, labels)},
+        "details": details,
         "segments": sorted(tiers),
         "tiers": sorted(set(tiers.values())),
         "states": [state for state in STATES if state in set(shown["State"])],
@@ -233,7 +242,11 @@ def customer_list(tables: RunTables) -> pd.DataFrame:
     found = found.merge(states, "left", "CustomerID")
     forecast = tables.frame(CUSTOMER_FORECAST, UpdateDate=tables.day)[["CustomerID", *OF_FORECAST]]  # none for a young shop
     found = found.merge(forecast, "left", "CustomerID")
-    found = found.merge(tables.frame(DESCRIBED_CLUSTERS)[["Cluster", "Cluster_Label"]], "left", "Cluster")
+    described = tables.frame(DESCRIBED_CLUSTERS)
+    labels = described.set_index("Cluster")[["Cluster_Label", "Cluster_Description"]]
+    own = found["Cluster"].map(labels["Cluster_Description"]) == found["Cluster_Description"]
+    found["Cluster_Label"] = found["Cluster"].map(labels["Cluster_Label"]).where(own)
+    found["Held_Against"] = held_against(found, described)
     found = found.merge(segments_before(tables), "left", "CustomerID").sort_values(
         ["Monetary", "CustomerID"], ascending=[False, True]
     )
@@ -270,6 +283,7 @@ def _details(tables: RunTables, rows: pd.DataFrame) -> dict[str, Any]:
     why, phrases = _pieces([tell(text) for text in rows["Why"].fillna("")])
     ids = rows["CustomerID"].tolist()
     past, runs, names = _spells(tables)
+    states, days = _states_over_time(tables, runs)
     bought, earlier = _purchases(tables)
     left = {str(place): earlier[id] for place, id in enumerate(ids) if id in earlier}
     return {
@@ -278,6 +292,8 @@ def _details(tables: RunTables, rows: pd.DataFrame) -> dict[str, Any]:
         "history": [past.get(id, []) for id in ids],
         "runs": runs,
         "names": names,
+        "states": [states.get(id, []) for id in ids],
+        "days": days,
         "bought": [bought.get(id, []) for id in ids],
         "earlier": left,
         "forecast": _forecasts(rows),
@@ -296,6 +312,22 @@ def _forecasts(rows: pd.DataFrame) -> list[list[Any]]:
     )
     values = iter([list(one) for one in found])
     return [next(values) if has else [] for has in there.tolist()]
+
+
+STEP = 30  # days or more between two days whose states are shown
+
+
+def _states_over_time(tables: RunTables, runs: list[str]) -> tuple[dict[str, list[int]], list[str]]:
+    """Return the states of each customer as positions of first day and state, on the run dates about a month apart."""
+    dates = comparable([dt.date.fromisoformat(run) for run in runs], tables.day)
+    days = [day for day in dates if not 0 < (tables.day - day).days < STEP]
+    columns = ("CustomerID", "UpdateDate", "Recency", "Monetary")
+    history = tables.read(HISTORY, UpdateDate=days).select(*columns).collect().to_pandas()
+    found = states_by_day(history, tables.orders.dropna(subset="CustomerID"), days, tables.states)
+    found = found.sort_values(["CustomerID", "UpdateDate"], kind="stable")
+    new = (found["CustomerID"] != found["CustomerID"].shift()) | (found["State"] != found["State"].shift())
+    begun = found[new].assign(UpdateDate=found["UpdateDate"].map(days.index), State=found["State"].map(STATES.index))
+    return _in_turn(begun[["CustomerID", "UpdateDate", "State"]].itertuples(index=False)), [day.isoformat() for day in days]
 
 
 def _spells(tables: RunTables) -> tuple[dict[str, list[int]], list[str], list[str]]:

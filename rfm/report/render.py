@@ -26,24 +26,27 @@ import pandas as pd
 from rfm import words
 from rfm.analysis import formatting, sales
 from rfm.analysis.figures.style import STATE_COLOURS, TIER_COLOURS
-from rfm.config import Clusters, Rules
-from rfm.contracts import CLUSTERED, LEDGER, SILVER, TABLES
+from rfm.config import Clusters, States
+from rfm.contracts import CLUSTERED, CUSTOMER_STATES, LEDGER, SILVER, TABLES
+from rfm.dialect import Rules
 from rfm.errors import InputError, first_line
 from rfm.lake import Lake, open_lake
 from rfm.report.filters import PAGE_FILTERS, slug, words_of_scripts
+from rfm.report.guide import FILE, HEADINGS
 from rfm.settings import Settings, is_catalog_name
 from rfm.words import _
 
 # ── template ────────────────────────────────────────────────────────────
 TEMPLATE = Path(__file__).parent / "templates"
-OWN = ("page.css", "draw.js", "filter.js", "customers.js")  # our assets
+OWN = ("page.css", "draw.js", "filter.js", "pick.js", "customers.js")  # our assets
 
 
 def render(template: str, values: Mapping[str, Any], filters: Mapping[str, Callable[..., Any]] | None = None) -> str:
     """Return a page, with everything escaped but markup that a filter has made safe."""
     environment = _environment()
     environment.filters.update(filters or {})
-    return environment.get_template(template).render({**values, "language": words.language(), "said": words_of_scripts()})
+    own = {"language": words.language(), "said": words_of_scripts(), "guide": FILE}
+    return environment.get_template(template).render({**values, **own})
 
 
 @cache
@@ -127,6 +130,13 @@ class RunTables:
             ("orders", *self._versions_of(SILVER)), lambda: sales.orders(self.read(SILVER), self.day, stock_code_pattern=pattern)
         )
 
+    @cached_property
+    def products_by_group(self) -> pd.DataFrame:
+        """The products of each segment in each state, by the rules of the run; none for a run without states."""
+        states = self.frame(CUSTOMER_STATES, UpdateDate=self.day)
+        pattern = self.rules.stock_code_pattern
+        return sales.products_by_group(self.read(SILVER), states, self.day, stock_code_pattern=pattern)
+
     @property
     def rules(self) -> Rules:
         """The business rules of the run."""
@@ -136,6 +146,11 @@ class RunTables:
     def clusters(self) -> Clusters:
         """How the run clustered: a past day is drawn with the settings of that day."""
         return Clusters.model_validate(self.record.get("settings", {}).get("clusters") or self.settings.clusters.model_dump())
+
+    @property
+    def states(self) -> States:
+        """When the run called a customer new, cooling, at risk or lost."""
+        return States.model_validate(self.record.get("settings", {}).get("states") or self.settings.states.model_dump())
 
     def check_day(self) -> None:
         """Raise InputError if a catalog, which has only the newest version of a table, holds another day by now."""
@@ -234,7 +249,7 @@ def rows_of(frame: Any, columns: Mapping[str, tuple[str, str]] | None = None) ->
     shown = frame[list(columns)].head(MOST_ROWS).astype(object)
     rows = shown.where(shown.notna(), None).to_numpy().tolist()
     return {
-        "head": [(_(heading), form) for heading, form in columns.values()],
+        "head": [(_(heading), form, HEADINGS.get(heading, "")) for heading, form in columns.values()],
         "rows": [[_plain(value) for value in row] for row in rows],
         "more": len(frame) - len(shown),
     }

@@ -96,7 +96,7 @@ def test_workbook_has_fixed_header_widths_formats_no_formula(folder):
     with zipfile.ZipFile(folder / "customers.xlsx") as book:
         sheet, styles = (book.read(f"xl/{name}.xml").decode() for name in ("worksheets/sheet1", "styles"))
     assert 'ySplit="1"' in sheet
-    assert '<dimension ref="A1:U5"/>' in sheet
+    assert '<dimension ref="A1:V5"/>' in sheet
     assert "<f>" not in sheet
     assert len(re.findall("<col ", sheet)) == len(exports.COLUMNS)
     assert "yyyy-mm-dd" in styles

@@ -84,6 +84,7 @@ def _check(gold: pd.DataFrame, run_date: dt.date) -> None:
 
 DIGITS = 9  # of scaled values; further digits depend on the currency's unit
 AT_ONCE = 4  # times `k_margin`: another k that is so much better takes over without waiting
+HALF_LIFE = 14  # days in which the margin of the kept k halves, so that a chain of runs forgets where it began
 
 
 def fit_model(
@@ -145,12 +146,13 @@ def choose_k(
         return best, None
     kept = scores["k"].tolist().index(earlier.k)
     needed, found = (float(scores["score"][place]) for place in (kept, best))
-    if found <= needed * (1 + options.k_margin):
+    if best == kept:
         return kept, None
     k, before = int(scores["k"][best]), earlier.challenger or {}
     since = before["since"] if before.get("k") == k else run_date.isoformat()
     waited = (run_date - dt.date.fromisoformat(since)).days + 1
-    if waited >= options.k_days or found > needed * (1 + AT_ONCE * options.k_margin):
+    margin = options.k_margin * 0.5 ** (waited / HALF_LIFE)
+    if (waited >= options.k_days and found > needed * (1 + margin)) or found > needed * (1 + AT_ONCE * options.k_margin):
         return best, None
     return kept, {"k": k, "since": since}
 

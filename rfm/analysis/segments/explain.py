@@ -31,8 +31,9 @@ def cluster_labels(clusters: Sequence[int], segments: Sequence[str]) -> list[str
     """
     regular = [segment for cluster, segment in zip(clusters, segments, strict=True) if cluster >= 0]
     shared = {segment for segment in regular if regular.count(segment) > 1}
-    marks = [LABELS.get(n, f"cluster {n}" if name in shared else "") for n, name in zip(clusters, segments, strict=True)]
-    return [f"{name} ({mark})" if mark else name for name, mark in zip(segments, marks, strict=True)]
+    numbered = _("{segment} (cluster {n})")
+    labels = [LABELS.get(n, numbered if name in shared else "{segment}") for n, name in zip(clusters, segments, strict=True)]
+    return [_(label).format(segment=name, n=n) for label, name, n in zip(labels, segments, clusters, strict=True)]
 
 
 def explanation(
@@ -113,11 +114,30 @@ def explain_customers(customers: pd.DataFrame, described: pd.DataFrame, model: M
     return added[TABLES["customer_explanations"].names]
 
 
+def held_against(customers: pd.DataFrame, described: pd.DataFrame) -> pd.Series:
+    """Return the name that the decision table gives the cluster of each customer who bears another; empty for all others.
+
+    From ``customer_rfm_description_and_recommendation`` and ``cluster_description_and_recommendation``.
+
+    Examples
+    --------
+    >>> import rfm
+    >>> customers = rfm.example("customer_rfm_description_and_recommendation")
+    >>> held = rfm.segments.held_against(customers, rfm.example("cluster_description_and_recommendation"))
+    >>> int((held != "").sum())
+    0
+    """
+    plain = described["Explanation"].str.partition(HELD)[2].str.strip()
+    given = customers["Cluster"].map(plain.where(plain != "", described["Cluster_Description"]).set_axis(described["Cluster"]))
+    bears = customers["Cluster_Description"].map(plain_name)
+    return given.where(given.map(plain_name) != bears, "").fillna("")
+
+
 def next_segment(customers: pd.DataFrame, described: pd.DataFrame, model: Model) -> pd.DataFrame:
     """Find the nearest other segment of each customer, and the segments after an order and without one."""
     names = dict(zip(described["Cluster"].tolist(), described["Cluster_Description"], strict=True))
     values = customers[list(METRICS)].astype(float)
-    segment = customers["Cluster_Description"].to_numpy(object)
+    segment = _named(customers["Cluster"].to_numpy(), names)  # of the cluster: a customer may wait for its name
     squared = model.distances(values.to_numpy()) ** 2
     centroids = _named(np.arange(squared.shape[1]), names)
     squared[:, centroids == ""] = np.inf  # a centroid without a customer has no segment
@@ -180,10 +200,13 @@ def _because(customers: pd.DataFrame, described: pd.DataFrame, model: Model, cur
     where = {row["Cluster"]: _cluster(row, model, currency) for row in described.to_dict("records")}
     money, orders, days = (customers[name].astype(float).tolist() for name in METRICS)
     sentence = _("spent {amount}, bought {times}, last seen {ago}: {where}")
-    return [
+    held = _("{said}; the name {segment} is held for now, the numbers of today give {other}")
+    said = [
         sentence.format(amount=amount(spent, currency), times=times(n), ago=ago(day), where=where[cluster])
         for spent, n, day, cluster in zip(money, orders, days, customers["Cluster"].tolist(), strict=True)
     ]
+    names = zip(said, customers["Cluster_Description"], held_against(customers, described), strict=True)
+    return [held.format(said=one, segment=own, other=other) if other else one for one, own, other in names]
 
 
 def _cluster(row: Mapping[Hashable, Any], model: Model, currency: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from rfm.analysis.clustering.model import Model
+from rfm.analysis.metrics import purchased_since
 from rfm.analysis.segments.explain import cluster_labels, explanation
 from rfm.analysis.segments.rules import METRICS, TIER_OF, recommended_actions, steady_segment
 from rfm.config import Clusters, Cutoffs
@@ -104,10 +105,26 @@ def describe_clusters(
     )
 
 
-def describe_customers(customers: pd.DataFrame, described: pd.DataFrame) -> pd.DataFrame:
+def describe_customers(
+    customers: pd.DataFrame,
+    described: pd.DataFrame,
+    yesterday: pd.DataFrame | None = None,
+    most: float = 1.0,
+    recommendations: Mapping[str, str] | None = None,
+) -> pd.DataFrame:
     """Return ``customer_rfm_description_and_recommendation``: customers with the segment, tier and action of their cluster.
 
-    From ``customer_rfm_kmeans_clustered`` and ``cluster_description_and_recommendation``.
+    Parameters
+    ----------
+    customers, described
+        Columns of ``customer_rfm_kmeans_clustered`` and ``cluster_description_and_recommendation``.
+    yesterday
+        Rows of ``customer_rfm_kmeans_clustered_history`` of the run before; None names every customer anew.
+    most
+        Share of the customers without a purchase since then who may get another name; the largest spenders come first, the
+        others keep their name until a later run.
+    recommendations
+        The shop's own actions by segment.
 
     Examples
     --------
@@ -119,7 +136,21 @@ def describe_customers(customers: pd.DataFrame, described: pd.DataFrame) -> pd.D
     """
     words = described[["Cluster", "Cluster_Description", "Tier", "Cluster_Recommendation"]]
     joined = customers.merge(words, on="Cluster", how="left", validate="many_to_one")
+    kept = _kept_names(joined, yesterday, most) if yesterday is not None and len(yesterday) else pd.Series(dtype=object)
+    actions = recommended_actions(recommendations or {})
+    joined.loc[kept.index, "Cluster_Description"] = kept
+    joined.loc[kept.index, "Tier"] = kept.map(TIER_OF)
+    joined.loc[kept.index, "Cluster_Recommendation"] = kept.map(actions)
     return joined[TABLES["customer_rfm_description_and_recommendation"].names]
+
+
+def _kept_names(customers: pd.DataFrame, yesterday: pd.DataFrame, most: float) -> pd.Series:
+    """Return the names of customers who have to wait for another one, on their index."""
+    then = customers["CustomerID"].map(yesterday.set_index("CustomerID")["Cluster_Description"])
+    quiet = ~purchased_since(customers, yesterday)
+    waiting = customers[quiet & then.isin(TIER_OF).to_numpy() & (then != customers["Cluster_Description"]).to_numpy()]
+    place = waiting["Monetary"].astype(float).rank(method="min", ascending=False)  # equal spend: together
+    return then[place.index[place > max(1, most * quiet.sum())]]
 
 
 def _statistics(customers: pd.DataFrame, by: str, count: str) -> pd.DataFrame:
@@ -229,6 +260,7 @@ cancellations and lines that are not products are not counted; amounts are in {c
 
 Score = {weights}. The silhouette says how much nearer a customer is to its own
 cluster than to the next, from −1 to 1; rows are the customers whose silhouette was measured, error its standard error.
+It is that of the fits; `segment_stability` has that of the published clusters, in which some customers keep yesterday's.
 
 ## Clusters
 {clusters}

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 import rfm
 from rfm.analysis import segments
 from rfm.analysis.segments.alternatives import value_engagement
+from rfm.analysis.segments.explain import HELD, held_against
 from rfm.analysis.segments.profiles import (
     describe_clusters,
     describe_customers,
@@ -198,6 +199,23 @@ def test_every_customer_gets_the_segment_of_the_cluster(customers: pd.DataFrame,
     assert result["CustomerID"].tolist() == customers["CustomerID"].tolist()
     assert result["Cluster_Description"].tolist() == ["Super VIP Champions"] + ["Champions"] * 2 + ["Hibernating"] * 3
     assert not result.isna().any(axis=None)
+
+
+def test_of_many_new_names_the_largest_spenders_get_theirs(customers: pd.DataFrame, described: pd.DataFrame) -> None:
+    before = customers.assign(Cluster_Description="New Customers")
+    result = describe_customers(customers, described, before, 0.5)
+    kept = ["Super VIP Champions"] + ["Champions"] * 2 + ["New Customers"] * 3
+    assert result["Cluster_Description"].tolist() == kept
+    assert (result["Tier"][3:] == TIER_OF["New Customers"]).all()
+    assert held_against(result, described).tolist() == [""] * 3 + ["Hibernating"] * 3
+    bought = before.assign(Frequency=before["Frequency"] + 1)
+    assert describe_customers(customers, described, bought, 0.0).equals(describe_customers(customers, described))
+
+
+def test_a_name_held_by_the_band_is_told(customers: pd.DataFrame, described: pd.DataFrame) -> None:
+    said = described.assign(Explanation=[f"spends; {HELD} Big Spenders" if n == 0 else "spends" for n in range(len(described))])
+    held = held_against(describe_customers(customers, said), said)
+    assert set(held) == {"", "Big Spenders"}
 
 
 def test_the_summary_of_segments_by_hand(customers: pd.DataFrame, described: pd.DataFrame) -> None:
