@@ -43,15 +43,13 @@ def ten_million(inputs: Inputs) -> dict[str, Any]:
 
 def before_ten(inputs: Inputs) -> dict[str, Any]:
     """Prepare a lake on the evening before the newest day: the same customers, ten times the history; the day is as ever."""
-    import rfm
-    from rfm.pipeline.backfill import run_day
+    from benchmarks import runs
 
     landing = inputs.folder / "landing_then_one"
     repeat(inputs.files[:-1], landing, 10, more_customers=False)
     repeat(inputs.files[-1:], inputs.folder / "newest", 1)
     shutil.copy(inputs.folder / "newest" / inputs.files[-1].name, landing)
-    settings = rfm.load_settings(landing=str(landing), lake=str(inputs.folder / "before10"))
-    return {"headline": run_day(settings, rfm.Lake(settings.lake), inputs.day(-2))}
+    return runs.evening(inputs, "before10", landing)
 
 
 def sampled(inputs: Inputs) -> dict[str, Any]:

@@ -11,39 +11,13 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from rfm.dialect import AROUND as AROUND
-from rfm.dialect import BLANKS as BLANKS
-from rfm.dialect import DATE_TOKENS as DATE_TOKENS
-from rfm.dialect import DISCOUNT_LINE as DISCOUNT_LINE
-from rfm.dialect import EXTRA_KEYS as EXTRA_KEYS
-from rfm.dialect import FLAG as FLAG
-from rfm.dialect import LANDING_COLUMNS as LANDING_COLUMNS
-from rfm.dialect import NEUTRAL as NEUTRAL
-from rfm.dialect import OTHER_LINE as OTHER_LINE
-from rfm.dialect import RAGGED as RAGGED
-from rfm.dialect import RAW as RAW
-from rfm.dialect import UNUSUAL_DATES as UNUSUAL_DATES
-from rfm.dialect import WEEKDAY as WEEKDAY
-from rfm.dialect import YES as YES
-from rfm.dialect import Columns as Columns
-from rfm.dialect import Customers as Customers
-from rfm.dialect import Dialect as Dialect
-from rfm.dialect import Format as Format
 from rfm.dialect import Positive, Section, Share, compiles
-from rfm.dialect import Rules as Rules
-from rfm.dialect import month_names as month_names
-from rfm.dialect import plain_name as plain_name
 from rfm.errors import SettingsError, printable, unknown
 from rfm.words import languages
 
 VERSION = "0.1.0"
-NO_TEXT = (
-    "idna",
-    "punycode",
-    "undefined",
-    "unicode-escape",
-    "raw-unicode-escape",
-)  # codecs of Python that are no encodings of files
+# codecs of Python that are no encodings of files
+NO_TEXT = ("idna", "punycode", "undefined", "unicode-escape", "raw-unicode-escape")
 LONGEST_PAST = 36_600  # days
 
 

@@ -92,6 +92,11 @@ def plain_name(name: str) -> str:
     return re.sub(r"[\s_\ufeff]", "", name).casefold()
 
 
+def plain_values(values: tuple[str, ...]) -> tuple[str, ...]:
+    """Return values as those of lines are compared."""
+    return tuple(value.strip(BLANKS).lower() for value in values)
+
+
 class LandingColumn(NamedTuple):
     """A column of the files: its usual header, its names in bronze and in silver, what it is, and what happens without it."""
 
@@ -258,10 +263,7 @@ class Rules(Section):
         "stock_code_pattern", "invoice_pattern", "cancellation_pattern", "discount_pattern", "other_lines"
     )(compiles)
 
-    @field_validator("sold", "not_sold", "refunds")
-    @classmethod
-    def _plain(cls, values: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(value.strip(BLANKS).lower() for value in values)
+    _plain = field_validator("sold", "not_sold", "refunds")(plain_values)
 
     @model_validator(mode="after")
     def _told_apart(self) -> Rules:
@@ -286,10 +288,7 @@ class Customers(Section):
     country_prefix: str = Field("", pattern="^[0-9]*$", description="of phone numbers of the own country, such as 49")
     width: int = Field(0, ge=0, le=30, description="numbers with fewer digits get leading zeros; 0: none")
 
-    @field_validator("nobody")
-    @classmethod
-    def _plain(cls, values: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(value.strip(BLANKS).lower() for value in values)
+    _plain = field_validator("nobody")(plain_values)
 
 
 class Dialect(Section):

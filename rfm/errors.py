@@ -8,9 +8,8 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-LOGIN = re.compile(
-    r"://(?:[^/?#@\s'\"]*@|[^/@\s]*:(?![0-9]+/)[^@\s]*@)"
-)  # what stands before @ in a URL: user, password or token
+# what stands before @ in a URL: user, password or token
+LOGIN = re.compile(r"://(?:[^/?#@\s'\"]*@|[^/@\s]*:(?![0-9]+/)[^@\s]*@)")
 # names of settings whose values are secret, in rfm.toml and in the environment, and variables that are secret as a whole
 SECRET_SETTINGS = ("remote", "on_failure.webhook", "on_failure.command", "on_done.webhook", "on_done.command")
 SECRETS = (
@@ -22,9 +21,8 @@ SECRETS = (
     "RFM_PUBLISH_KEY",
 )
 LEAST = 4  # characters of a secret that is masked: a shorter one is in any text
-ADDRESS = re.compile(
-    r"(?P<host>\w+://[^/\s'\"]+)/\S+"
-)  # the path of a webhook, and the parameters of a Spark server, hold tokens
+# the path of a webhook, and the parameters of a Spark server, hold tokens
+ADDRESS = re.compile(r"(?P<host>\w+://[^/\s'\"]+)/\S+")
 ECHO = re.compile(r"<Token-0>.*?(?:</Token-0>|$)", re.DOTALL)  # servers repeat a token that they refuse
 MASKED = {  # patterns of what no message repeats, and what stands in its place
     LOGIN: "://***@",
@@ -156,7 +154,6 @@ def explain_cloud_error(error: BaseException | str) -> str | None:
 
 
 def _first_match(error: BaseException | str, meanings: dict[str, str]) -> str | None:
-    """Return what the first pattern that an error's text has means."""
     text = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
     return next((said for pattern, said in meanings.items() if re.search(pattern, text)), None)
 

@@ -14,38 +14,14 @@ from platformdirs import user_data_path
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
-from rfm.config import (
-    DISCOUNT_LINE,
-    NEUTRAL,
-    OTHER_LINE,
-    Archive,
-    Baseline,
-    Care,
-    Clusters,
-    Columns,
-    Customers,
-    Cutoffs,
-    Dialect,
-    Exclusions,
-    Files,
-    Format,
-    History,
-    OnDone,
-    OnFailure,
-    Positive,
-    Publish,
-    Quality,
-    Rules,
-    Shop,
-    States,
-)
+from rfm import config
+from rfm.dialect import DISCOUNT_LINE, NEUTRAL, OTHER_LINE, Columns, Customers, Dialect, Format, Positive, Rules
 from rfm.errors import SECRET_SETTINGS, SettingsError, hide, reject_credentials, shown
 
 SHOP_FILE, EXAMPLE_FILE = "rfm.toml", "rfm.example.toml"
 CATALOG_NAME = re.compile(r"[A-Za-z_]\w*\.[A-Za-z_]\w*")
-NO_DELTA = re.compile(
-    r"%[0-9A-Fa-f]{2}|[\x00-\x1f\x7f\ud800-\udfff]"
-)  # delta-rs writes elsewhere with such a path, or not at all
+# delta-rs writes elsewhere with such a path, or not at all
+NO_DELTA = re.compile(r"%[0-9A-Fa-f]{2}|[\x00-\x1f\x7f\ud800-\udfff]")
 NO_DELTA_ON_DISK = re.compile(rf"{NO_DELTA.pattern}|[\[\]|^\\]")  # more characters in folders; in a bucket's URL they are encoded
 PATHS = {"landing": "data/landing", "lake": "data/lake", "reports": "reports", "notebooks": "notebooks"}
 
@@ -69,7 +45,7 @@ class Settings(BaseSettings):
     lake: str = Field(description="folder or URL of the tables; with Spark also catalog.schema")
     reports: str = Field(description="folder or URL of the published reports")
     notebooks: str = Field(description="folder of the stage notebooks; by default those of the package")
-    files: Files = Files()
+    files: config.Files = config.Files()
     columns: Columns = Columns()
     format: Format = Format()
     rules: Rules = Field(Rules(), validate_default=True)
@@ -80,19 +56,19 @@ class Settings(BaseSettings):
         description="currency = its worth in the shop's own, for columns.currency; a line in any other is quarantined",
         examples=["EUR = 1.0"],
     )
-    baseline: Baseline = Baseline()
-    clusters: Clusters = Clusters()
-    cutoffs: Cutoffs = Cutoffs()
-    states: States = States()
-    exclusions: Exclusions = Exclusions()
-    quality: Quality = Quality()
-    history: History = History()
-    care: Care = Care()
-    shop: Shop = Shop()
-    publish: Publish = Publish()
-    on_failure: OnFailure = OnFailure()
-    on_done: OnDone = OnDone()
-    archive: Archive = Archive()
+    baseline: config.Baseline = config.Baseline()
+    clusters: config.Clusters = config.Clusters()
+    cutoffs: config.Cutoffs = config.Cutoffs()
+    states: config.States = config.States()
+    exclusions: config.Exclusions = config.Exclusions()
+    quality: config.Quality = config.Quality()
+    history: config.History = config.History()
+    care: config.Care = config.Care()
+    shop: config.Shop = config.Shop()
+    publish: config.Publish = config.Publish()
+    on_failure: config.OnFailure = config.OnFailure()
+    on_done: config.OnDone = config.OnDone()
+    archive: config.Archive = config.Archive()
     expectations: dict[str, Literal["drop", "warn", "fail"]] = Field(
         {}, description="drop: quarantine the row; warn: count it; fail: quarantine it and stop before gold"
     )
@@ -259,7 +235,6 @@ def load_settings(**given: Any) -> Settings:
 
 
 def _sentence(error: Any) -> str:
-    """Return one line about a validation error."""
     name = ".".join(str(part) for part in error["loc"]) or "settings"
     if error["type"] == "extra_forbidden":
         return f"setting {name}: there is no such setting{_meant(error['loc'])}"
@@ -271,7 +246,6 @@ def _sentence(error: Any) -> str:
 
 
 def _meant(path: tuple[Any, ...]) -> str:
-    """Suggest the setting whose name is close to an unknown one."""
     section: Any = Settings
     for part in path[:-1]:
         section = section.model_fields[part].annotation

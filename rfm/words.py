@@ -218,6 +218,7 @@ _FIELDS = {  # a field by its name, without digits at the end: what it holds
     "share": rf"{_COUNT}%",
     "amount": r"[−+-]?[^\d−+-]{0,10}?\d[\d,]*(?:\.\d+)?(?: [kM])?",
     "day": r"\d{4}-\d\d-\d\d",
+    "weekday": r"[A-Z][a-z]+day",
 }
 _FIELD = re.compile(r"\{(\w+?)(\d*)\}")
 _LEAST = 6  # letters that a sentence has of its own: fewer fit too much
@@ -247,13 +248,14 @@ def _value(name: str, value: str) -> str:
     """Return the value of a field in the language, by the name of the field."""
     kind = name.rstrip("0123456789")
     if kind == "amount":
-        minus, sign, number, unit = re.fullmatch(r"([−+-]?)(\D*)([\d,.]+)(?: ([kM]))?", value).groups()  # type: ignore[union-attr]
-        shown = digits(number)
-        return minus + money(gettext("{n} k" if unit == "k" else "{n} M", n=shown) if unit else shown, sign)
+        minus, sign, number = re.fullmatch(r"([−+-]?)(\D*)(.+)", value).groups()  # type: ignore[union-attr]
+        return minus + money(digits(number), sign)
     if kind == "share":
         return percent(digits(value[:-1]))
     if kind == "day":
         return day(dt.date.fromisoformat(value))
+    if kind == "each":
+        return ", ".join(map(tell, value.split(", ")))
     return digits(value) if kind == "n" else tell(value)
 
 

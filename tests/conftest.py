@@ -62,8 +62,8 @@ def without_the_shops_file() -> Iterator[None]:
     """Hide an rfm.toml in the clone from all tests."""
     found = settings.shop_file
 
-    def shop_file(start: Path | None = None) -> Path | None:
-        return file if (file := found(start)) and file.parent != ROOT else None
+    def shop_file() -> Path | None:
+        return file if (file := found()) and file.parent != ROOT else None
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(settings, "shop_file", shop_file)

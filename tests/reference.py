@@ -16,11 +16,11 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 import rfm
-from rfm.analysis import backtest
+from rfm.analysis import backtest, migration
 from rfm.cli.options import app
-from rfm.config import Section
 from rfm.contracts import POLARS_TYPES, TABLES, Column
 from rfm.datasets import sample
+from rfm.dialect import Section
 from rfm.pipeline import backfill
 from rfm.schema import MODELS, TableModel
 from rfm.settings import PATHS, Settings
@@ -35,7 +35,7 @@ Made from the code by `python tests/test_docs.py`; a test compares. How to do th
 * [The library](#the-library): what `import rfm` gives to a notebook
 * [Tables](#tables): every table of the lake, with its columns
 """
-NOTEBOOK_MODULES = (backtest, backfill, sample)
+NOTEBOOK_MODULES = (backtest, backfill, migration, sample)
 """Modules that notebooks import in addition to `rfm`."""
 KINDS = {str: "text", int: "whole number", float: "number", bool: "true or false"}
 LIMITS = {"ge": "{} or more", "gt": "above {}", "le": "{} or less", "lt": "below {}"}

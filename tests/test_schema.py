@@ -15,8 +15,8 @@ from pandera.errors import SchemaErrors
 
 from rfm import contracts
 from rfm import errors as errors_module
-from rfm.config import LANDING_COLUMNS
 from rfm.contracts import TABLES, Column, check
+from rfm.dialect import LANDING_COLUMNS
 from rfm.errors import ContractError, InputError, RfmError, SettingsError, StageError, unknown
 from rfm.schema import MODELS
 
@@ -105,7 +105,7 @@ def test_tables_beyond_the_specification_are_known():
     measured = {"expectation_results", "quality_metrics", "daily_volume"}
     compared = {"customer_segmentations", "customer_explanations", "segmentation_agreement"}
     clusters = {"cluster_models", "fit_exclusions", "segment_movement", "segment_stability"}
-    single = {"customer_states", "customer_forecast", "forecast_reliability"}  # of the single customer
+    single = {"customer_states", "customer_forecast", "forecast_reliability", "state_migration"}  # of the single customer
     campaigns = {"campaigns", "campaign_members", "campaign_results"}
     assert set(TABLES) - set(SPEC) == ledger | log | measured | compared | clusters | single | campaigns
 

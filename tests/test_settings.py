@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from rfm.config import NEUTRAL, Columns, Dialect, Format, Rules
+from rfm.dialect import NEUTRAL, Columns, Dialect, Format, Rules
 from rfm.errors import SettingsError
 from rfm.settings import EXAMPLE_FILE, PATHS, Settings, absolute, artifacts_dir, load_settings, packaged, shop_file
 

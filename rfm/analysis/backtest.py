@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-import warnings
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
-from importlib.util import find_spec
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -69,27 +67,6 @@ def _invoices(purchases: pd.DataFrame, after: dt.date, until: dt.date, customers
     rows = rows[rows["CustomerID"].isin(customers)]
     place, money = customers.get_indexer(rows["CustomerID"]), rows["TotalPrice"].to_numpy(float)
     return np.bincount(place, minlength=len(customers)), np.bincount(place, money, minlength=len(customers))
-
-
-def fits_lifetimes() -> bool:
-    """Return True if clvkit, the library of the extra `backtest`, is installed."""
-    return find_spec("clvkit") is not None
-
-
-def expected(purchases: pd.DataFrame, day: dt.date, days: int, customers: pd.Index) -> pd.DataFrame:
-    """Return the expected orders and spend of each customer in the next days, by BG/NBD and Gamma-Gamma."""
-    from clvkit import BGNBD, CustomerBase, GammaGamma
-
-    dates = pd.to_datetime(purchases["InvoiceDate"])
-    log = pd.DataFrame({"customer_id": purchases["CustomerID"].to_numpy(object), "date": dates.to_numpy("datetime64[ns]")})
-    log["amount"] = purchases["TotalPrice"].to_numpy(float)
-    log = log[(log["date"] <= pd.Timestamp(day)) & (log["amount"] > 0)]
-    base = CustomerBase.from_transactions(log, time_unit="D", collapse="D", observation_period_end=pd.Timestamp(day))
-    with warnings.catch_warnings():  # the optimiser recovers from such steps
-        warnings.simplefilter("ignore", RuntimeWarning)
-        orders, worth = BGNBD().fit(base).predict(days), GammaGamma().fit(base).predict()
-    found = pd.DataFrame({"orders": orders.to_pandas().squeeze(axis=1), "worth": worth.to_pandas().squeeze(axis=1)})
-    return found.assign(spend=found["orders"] * found["worth"])[["orders", "spend"]].reindex(customers).fillna(0.0)
 
 
 class TiedRanks(NamedTuple):
@@ -163,12 +140,13 @@ def _ratio(above: np.ndarray, below: np.ndarray, otherwise: float) -> np.ndarray
 # because the windows of neighbouring days overlap; all ways share the draws, so that their differences are paired.
 HORIZONS = (30, 60)
 DRAWS, SEED = 200, 20100
-COLUMNS = ["way", "horizon", "measure", "segment", "against", "value", "low", "high", "days"]
+COLUMNS = ["way", "horizon", "measure", "segment", "against", "value", "low", "high", "days", "least", "most", "windows"]
 
 
 class Window(NamedTuple):
     """Ways, bootstrap weights and outcomes of a day; ways and outcomes of the earlier day that forecasts learn from."""
 
+    day: dt.date
     now: pd.DataFrame
     earlier: pd.DataFrame
     weights: np.ndarray
@@ -203,6 +181,21 @@ def training_day(days: Sequence[dt.date], day: dt.date, horizon: int) -> dt.date
     return max((one for one in days if one + dt.timedelta(days=horizon) <= day), default=None)
 
 
+def apart(days: Sequence[dt.date], horizon: int) -> list[int]:
+    """Return the places of days, newest first, so far apart that the windows after them do not overlap."""
+    kept: list[int] = []
+    for place in sorted(range(len(days)), key=days.__getitem__, reverse=True):
+        if not kept or (days[kept[-1]] - days[place]).days >= horizon:
+            kept.append(place)
+    return kept
+
+
+def spread(each: np.ndarray) -> dict[str, float]:
+    """Return the least and most of a figure in windows that do not overlap, and their number."""
+    known = each[~np.isnan(each)]
+    return {"least": min(known, default=np.nan), "most": max(known, default=np.nan), "windows": len(known)}
+
+
 def _windows(snapshots: Sequence[Snapshot], purchases: pd.DataFrame, horizon: int, weights: pd.DataFrame) -> Iterator[Window]:
     """Yield the days with a closed window and an earlier day to learn from."""
     known, last = {snapshot.day: snapshot.ways for snapshot in snapshots}, pd.to_datetime(purchases["InvoiceDate"]).max()
@@ -213,7 +206,7 @@ def _windows(snapshots: Sequence[Snapshot], purchases: pd.DataFrame, horizon: in
         did = outcomes(purchases, day, horizon, now.index)
         drawn, spent = weights.loc[now.index].to_numpy(), did["spent"].to_numpy()
         ranked, learned = middle_ranks(drawn, tied_ranks(spent)), outcomes(purchases, before, horizon, known[before].index)
-        yield Window(now, known[before], drawn, did["bought"].to_numpy(), spent, ranked, learned)
+        yield Window(day, now, known[before], drawn, did["bought"].to_numpy(), spent, ranked, learned)
 
 
 def _forecast(then: pd.Series, now: pd.Series, learned: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -230,9 +223,10 @@ def _forecast(then: pd.Series, now: pd.Series, learned: pd.DataFrame) -> tuple[n
 
 def _figures(windows: Sequence[Window], way: str, horizon: int) -> Iterator[dict[str, Any]]:
     """Yield the measures of a way, and of its segments if it has any."""
-    each = [_measures(window, way) for window in windows]
-    for measure in each[0]:
-        yield _figure(way, horizon, measure, np.mean([one[measure] for one in each], axis=0), len(windows))
+    found, alone = [_measures(window, way) for window in windows], apart([window.day for window in windows], horizon)
+    for measure in found[0]:
+        values = np.array([one[measure] for one in found])
+        yield _figure(way, horizon, measure, values.mean(axis=0), len(windows), values[alone, 0])
     if not pd.api.types.is_numeric_dtype(windows[0].now[way]):
         yield from _segments(windows, way, horizon)
 
@@ -253,20 +247,22 @@ def _measures(window: Window, way: str) -> dict[str, np.ndarray]:
 def _segments(windows: Sequence[Window], way: str, horizon: int) -> Iterator[dict[str, Any]]:
     """Yield lift, spend lift and share of each segment over all days."""
     names = np.array(sorted(set().union(*(window.now[way] for window in windows))))
-    sums, days = np.zeros(()), np.zeros(len(names), int)
+    found, days = [], np.zeros(len(names), int)
     for window in windows:
         member, weights = window.now[way].to_numpy() == names[:, None], window.weights
         everyone = weights.sum(axis=0)
         size, buyers, money = ((member * values) @ weights for values in (1.0, window.bought, window.spent))
         # of as many customers who are like the average of the day
         usual_buyers, usual_money = (size * (values @ weights / everyone) for values in (window.bought, window.spent))
-        sums = sums + np.stack([size, buyers, usual_buyers, money, usual_money, np.broadcast_to(everyone, size.shape)])
+        found.append(np.stack([buyers, usual_buyers, money, usual_money, size, np.broadcast_to(everyone, size.shape)]))
         days += member.any(axis=1)
-    size, buyers, usual_buyers, money, usual_money, everyone = sums
-    ratios = {"lift": (buyers, usual_buyers), "spend_lift": (money, usual_money), "share": (size, everyone)}
-    for measure, (above, below) in ratios.items():
-        for name, values, seen in zip(names.tolist(), _ratio(above, below, 0.0), days.tolist(), strict=True):
-            yield _figure(way, horizon, measure, values, seen, name)
+    sums, alone = np.sum(found, axis=0), np.stack(found)[apart([window.day for window in windows], horizon), ..., 0]
+    for measure, (above, below) in {"lift": (0, 1), "spend_lift": (2, 3), "share": (4, 5)}.items():
+        each = _ratio(alone[:, above], alone[:, below], np.nan).T
+        for name, values, seen, own in zip(
+            names.tolist(), _ratio(sums[above], sums[below], 0.0), days.tolist(), each, strict=True
+        ):
+            yield _figure(way, horizon, measure, values, seen, own, name)
 
 
 def _renamed(snapshots: Sequence[Snapshot], purchases: pd.DataFrame, weights: pd.DataFrame) -> Iterator[dict[str, Any]]:
@@ -281,29 +277,30 @@ def _renamed(snapshots: Sequence[Snapshot], purchases: pd.DataFrame, weights: pd
             changed = before.ways.loc[still, way].to_numpy() != after.ways.loc[still, way].to_numpy()
             steps.setdefault(way, []).append(changed @ drawn / np.maximum(drawn.sum(axis=0), 1))
     for way, shares in steps.items():
-        yield _figure(way, horizon, "renamed", np.mean(shares, axis=0), len(shares))
+        yield _figure(way, horizon, "renamed", np.mean(shares, axis=0), len(shares), np.array(shares)[:, 0])
 
 
-def _figure(way: str, horizon: int, measure: str, values: np.ndarray, days: int, segment: str = "") -> dict[str, Any]:
-    """Return a figure with all its draws."""
+def _figure(way: str, horizon: int, measure: str, values: Any, days: int, each: Any, segment: str = "") -> dict[str, Any]:
+    """Return a figure with all its draws, and its value in each window that does not overlap another."""
     named = {"way": str(way), "horizon": horizon, "measure": measure, "segment": segment, "against": ""}
-    return {**named, "values": values, "days": days}
+    return {**named, "values": values, "days": days, "each": each}
 
 
 def _differences(found: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """Yield the difference of each way from the default, draw by draw."""
     whole = [one for one in found if not one["segment"]]
-    standard = {(one["horizon"], one["measure"]): one["values"] for one in whole if one["way"] == DEFAULT}
+    standard = {(one["horizon"], one["measure"]): one for one in whole if one["way"] == DEFAULT}
     for one in whole:
-        if one["way"] != DEFAULT and (key := (one["horizon"], one["measure"])) in standard:
-            yield one | {"against": str(DEFAULT), "values": one["values"] - standard[key]}
+        if one["way"] != DEFAULT and (other := standard.get((one["horizon"], one["measure"]))):
+            yield one | {"against": str(DEFAULT)} | {name: one[name] - other[name] for name in ("values", "each")}
 
 
 def _with_interval(figure: dict[str, Any]) -> dict[str, Any]:
     """Return the value (that of the first column of weights) and the middle 95 % of the draws."""
     value, *drawn = figure["values"]
     low, high = np.quantile(drawn, [0.025, 0.975]) if drawn else (np.nan, np.nan)
-    return figure | {name: round(float(one), 6) + 0.0 for name, one in (("value", value), ("low", low), ("high", high))}
+    found = {"value": value, "low": low, "high": high} | spread(figure["each"])
+    return figure | {name: round(float(one), 6) + 0.0 for name, one in found.items()} | {"windows": found["windows"]}
 
 
 # ── verdict ──────────────────────────────────────────────────────────────────────────────────────
@@ -317,6 +314,10 @@ class Question(NamedTuple):
     best: str = "max"
 
 
+INTERVALS = "With other customers on these days, a figure would lie in its interval 19 times in 20; other seasons are not in it."
+SEASONS = (
+    "Of the windows of {horizon} days, {windows} do not overlap; in them the AUC of the default was {least:.3f} to {most:.3f}."
+)
 WHOLE = "segment == '' and against == ''"  # figures of whole ways: not of segments, and no differences
 QUESTIONS = (
     Question("auc", "To predict who buys again", "AUC"),
@@ -329,11 +330,12 @@ QUESTIONS = (
 
 def verdict(results: pd.DataFrame) -> list[str]:
     """Describe which way is best for each task, and whether the default wins or loses."""
-    rows = results[(results["measure"] == "auc") & (results["against"] == "")].drop_duplicates("horizon")
+    rows = results.query(f"{WHOLE} and measure == 'auc' and way == '{DEFAULT}'")
     tried = " and ".join(f"on {row.days} for the {row.horizon} days after them" for row in rows.itertuples())
+    seasons = " ".join(SEASONS.format(**row) for row in rows.to_dict("records"))
     duels = [_duel(results, way) for way in SEGMENTATIONS if way != DEFAULT and way in set(results["way"])]
     answers = [_answer(results, question) for question in QUESTIONS]
-    return [f"Each way was tried on past days: {tried}.", *duels, *answers]
+    return [f"Each way was tried on past days: {tried}.", f"{INTERVALS} {seasons}", *duels, *answers]
 
 
 def comparison(results: pd.DataFrame) -> pd.DataFrame:
@@ -390,7 +392,7 @@ def _answer(results: pd.DataFrame, question: Question) -> str:
     return said + "."
 
 
-def _interval(row: Sequence, form: str) -> str:
-    """Return value and interval as text."""
-    value, low, high = (form.format(getattr(row, name)) for name in ("value", "low", "high"))
-    return f"{value} ({low} to {high})"
+def _interval(row: Any, form: str) -> str:
+    """Return value, interval, and the least and most of the windows that do not overlap, as text."""
+    value, low, high, least, most = (form.format(getattr(row, name)) for name in ("value", "low", "high", "least", "most"))
+    return f"{value} ({low} to {high}) [{least} to {most} in {row.windows:.0f}]"

@@ -12,8 +12,8 @@ from narwhals.typing import IntoFrameT
 from rfm.analysis.dates import calendar_date, local_day
 from rfm.analysis.meaning import LARGEST_PRICE, invoice_and_product, priced, with_extras, with_flags
 from rfm.analysis.parsing import customer_id, money, normalize, numbers
-from rfm.config import BLANKS, LANDING_COLUMNS, RAGGED, RAW, Columns, Dialect
 from rfm.contracts import SILVER, TABLES
+from rfm.dialect import BLANKS, LANDING_COLUMNS, RAGGED, RAW, Columns, Dialect
 from rfm.errors import InputError
 
 # ── expectations ────────────────────────────────────────────────────────

@@ -6,7 +6,7 @@ import re
 
 import narwhals as nw
 
-from rfm.config import DATE_TOKENS, UNUSUAL_DATES, WEEKDAY, Format, month_names
+from rfm.dialect import DATE_TOKENS, UNUSUAL_DATES, WEEKDAY, Format, month_names
 
 _MONTHS = (  # first letters of their names in English, German, French, Spanish, Italian and Dutch
     "jan|ene|gen feb|fév|fev mar|mär|mrz|mrt|maa apr|avr|abr may|mai|mag|mei jun|juin|giu jul|juil|lug "

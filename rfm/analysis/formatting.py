@@ -11,7 +11,7 @@ import narwhals as nw
 import pandas as pd
 from narwhals.typing import IntoFrame
 
-from rfm.words import N_, _, digits, money, ngettext, nN_, percent
+from rfm.words import N_, _, digits, money, ngettext, nN_, percent, pgettext
 
 
 def amount(value: float | Decimal, currency: str = "", *, whole_from: float = 10) -> str:
@@ -25,12 +25,14 @@ def exact_amount(value: float | Decimal, currency: str = "", *, minus: str = "�
     return _amount(value, currency, f"{abs(value):,.2f}", minus)
 
 
-def short_amount(value: float | Decimal, currency: str = "") -> str:
-    """Return an amount in few characters: ``£1.24 M``, ``£53 k``, ``£871``."""
+def short_amount(value: float | Decimal, currency: str = "", *, narrow: bool = False) -> str:
+    """Return an amount in few characters: ``£1.24 M``, ``£53 k``, ``£871``; in fewest, if it is `narrow`."""
     size = abs(float(value))
     for least, unit, divisor, places in _UNITS:
         if size >= least:
-            return ("−" if value < 0 else "") + money(_(unit, n=digits(f"{size / divisor:.{places}f}")), currency)
+            number = digits(f"{size / divisor:.{places}f}")
+            text = pgettext("narrow", "{n} k") if narrow and unit == _THOUSANDS else _(unit)
+            return ("−" if value < 0 else "") + money(text.format(n=number), currency)
     return _amount(value, currency, f"{size:,.0f}", "−")
 
 

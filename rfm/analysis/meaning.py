@@ -5,7 +5,7 @@ from __future__ import annotations
 import narwhals as nw
 
 from rfm.analysis.parsing import amounts, extra, half_up, whole_cents
-from rfm.config import BLANKS, DISCOUNT_LINE, EXTRA_KEYS, FLAG, OTHER_LINE, YES, Dialect, Rules
+from rfm.dialect import BLANKS, DISCOUNT_LINE, EXTRA_KEYS, FLAG, OTHER_LINE, YES, Dialect, Rules
 
 LARGEST_PRICE, LARGEST_TOTAL = 10**10 - 1, 10**12 - 1  # cents in DECIMAL(10,2) and DECIMAL(12,2)
 

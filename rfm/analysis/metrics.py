@@ -14,8 +14,8 @@ import pandas as pd
 from narwhals.typing import IntoFrameT
 
 from rfm.analysis.dates import day_number
-from rfm.config import Rules
 from rfm.contracts import TABLES, arrow_typed
+from rfm.dialect import Rules
 
 
 def counted(silver: nw.LazyFrame, as_of: dt.date, stock_code_pattern: str) -> nw.LazyFrame:

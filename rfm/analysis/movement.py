@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Collection, Mapping
+from decimal import Decimal
+from itertools import combinations
 from typing import Any
 
 import narwhals as nw
+import numpy as np
 import pandas as pd
 
-from rfm.analysis.clustering.model import Model
+from rfm.analysis.clustering.k_selection import mean_silhouette
+from rfm.analysis.clustering.model import Model, features
 from rfm.analysis.formatting import amount, whole
 from rfm.analysis.metrics import purchased_since
 from rfm.contracts import TABLES, arrow_typed, typed_rows
@@ -23,6 +27,8 @@ CAUSES = {  # column of ``segment_movement``: how it is worded
     "ModelChanged": N_("because the model changed"),
 }
 SEGMENT = "Cluster_Description"
+# Ages in days of the run dates of which each pair is compared: near ones densely, as readers ask for them.
+AGES = (*range(8), 14, 21, *range(30, 361, 30), *range(540, 3601, 180))
 
 
 def since(dates: Collection[dt.date], run_date: dt.date) -> dict[int, dt.date]:
@@ -59,6 +65,78 @@ def totals_by_day(history: Any, run_date: dt.date) -> pd.DataFrame:
     sums = {"customers": nw.len(), "orders": nw.col("Frequency").sum(), "revenue": nw.col("Monetary").sum()}
     found = earlier.group_by("UpdateDate").agg(**sums, named=nw.col(SEGMENT).n_unique()).sort("UpdateDate")
     return (found.collect() if isinstance(found, nw.LazyFrame) else found).to_pandas()
+
+
+def segment_totals(history: Any, run_date: dt.date) -> pd.DataFrame:
+    """Return customers and revenue of each segment, and its shares of both, on each run date up to one, oldest first.
+
+    ``history`` is a frame of any engine with the columns of ``customer_rfm_kmeans_clustered_history``.
+
+    Examples
+    --------
+    >>> import datetime
+    >>> import rfm
+    >>> history = rfm.example("customer_rfm_kmeans_clustered_history")
+    >>> totals = rfm.movement.segment_totals(history, datetime.date(2025, 10, 23))
+    >>> totals[["UpdateDate", "Segment", "Customers", "Revenue"]].head(2)
+       UpdateDate             Segment  Customers  Revenue
+    0  2025-10-22   At Risk Customers         49  6196.81
+    1  2025-10-22  Dormant High Value         22  7166.65
+    """
+    rows = nw.from_native(history, pass_through=False).filter(nw.col("UpdateDate") <= nw.lit(run_date))
+    sums = {"Customers": nw.len(), "Revenue": nw.col("Monetary").sum()}
+    found = rows.group_by("UpdateDate", SEGMENT).agg(**sums).sort("UpdateDate", SEGMENT)
+    table = (found.collect() if isinstance(found, nw.LazyFrame) else found).to_pandas()
+    size, money = table["Customers"].astype("int64"), table["Revenue"].astype(float)
+    days = pd.to_datetime(table["UpdateDate"]).dt.date
+    shares = {"CustomerShare": size / size.groupby(days).transform("sum")}
+    shares["RevenueShare"] = money / money.groupby(days).transform("sum").replace(0, 1)
+    found = pd.DataFrame({"UpdateDate": days, "Segment": table[SEGMENT].astype(object), "Customers": size})
+    return found.assign(Revenue=[Decimal(str(amount)) for amount in table["Revenue"]], **shares).reset_index(drop=True)
+
+
+def comparable(dates: Collection[dt.date], run_date: dt.date) -> list[dt.date]:
+    """Return the run dates of which each pair is compared, oldest first: the newest of each of `AGES`, and the oldest of all.
+
+    Examples
+    --------
+    >>> days = [dt.date(2025, 6, 30) - dt.timedelta(days=back) for back in range(20)]
+    >>> [day.day for day in comparable(days, days[0])]
+    [11, 16, 23, 24, 25, 26, 27, 28, 29, 30]
+    """
+    past = [date for date in dates if date <= run_date]
+    newest = {max((date for date in past if (run_date - date).days >= age), default=run_date) for age in AGES}
+    return sorted({*newest, min(past, default=run_date)} & {*past})
+
+
+def moves_between(history: pd.DataFrame) -> pd.DataFrame:
+    """Return the moves between the segments of each two run dates of some rows of the history.
+
+    From_Segment is empty for customers who are only in the later run, To_Segment for those only in the earlier one. Revenue
+    is what these customers had brought by the later run date.
+
+    Examples
+    --------
+    >>> import rfm
+    >>> moves = rfm.movement.moves_between(rfm.example("customer_rfm_kmeans_clustered_history"))
+    >>> moves.iloc[0, 2:].tolist()
+    ['At Risk Customers', 'At Risk Customers', 47, Decimal('5915.76')]
+    """
+    of = (history["CustomerID"], pd.to_datetime(history["UpdateDate"]).dt.date, history[SEGMENT])
+    (customer, ids), (day, days), (segment, names) = (pd.factorize(one.to_numpy(object), sort=True) for one in of)
+    there, cents = np.full((len(days), len(ids)), len(names)), np.zeros((len(days), len(ids)))
+    there[day, customer] = segment
+    cents[day, customer] = [int(Decimal(str(amount)).scaleb(2)) for amount in history["Monetary"]]
+    labels, wide = [*names, ""], len(names) + 1
+    rows = []
+    for then, now in combinations(range(len(days)), 2):
+        way = there[then] * wide + there[now]
+        counts, sums = np.bincount(way, minlength=wide**2), np.bincount(way, cents[now], wide**2)
+        rows += [
+            (days[then], days[now], labels[at // wide], labels[at % wide], int(counts[at]), Decimal(int(sums[at])).scaleb(-2))
+            for at in np.flatnonzero(counts[:-1]).tolist()  # the last: in neither run
+        ]
+    return pd.DataFrame(rows, columns=["Since", "UpdateDate", "From_Segment", "To_Segment", "Customers", "Revenue"])
 
 
 def movement(customers: pd.DataFrame, history: pd.DataFrame, models: Mapping[dt.date, Model], run_date: dt.date) -> pd.DataFrame:
@@ -146,7 +224,8 @@ def stability(customers: pd.DataFrame, history: pd.DataFrame, models: Mapping[dt
     """Return ``segment_stability``, one row: how stable the segments are compared with the run before.
 
     It compares customers without a purchase since then: how many changed segment, and the adjusted Rand index of their
-    clusters then and now. Parameters as for `movement`.
+    clusters then and now. The silhouette is that of the clusters as published, with customers who kept yesterday's and those
+    kept out of the fit, but without outliers; those in ``cluster_models`` are of the fits. Parameters as for `movement`.
 
     Examples
     --------
@@ -162,7 +241,7 @@ def stability(customers: pd.DataFrame, history: pd.DataFrame, models: Mapping[dt
     """
     from sklearn.metrics import adjusted_rand_score
 
-    model = models[run_date]
+    model, regular = models[run_date], customers[customers["Cluster"] >= 0]
     before = since(models, run_date).get(1)
     earlier = history[history["UpdateDate"] == before].set_index("CustomerID")
     quiet = customers[~purchased_since(customers, earlier.reset_index())]
@@ -181,7 +260,7 @@ def stability(customers: pd.DataFrame, history: pd.DataFrame, models: Mapping[dt
         "RenamedShare": renamed / len(quiet) if len(quiet) else None,
         "AdjustedRand": adjusted_rand_score(*clusters) if len(quiet) else None,
         "Drift": max((moved for moved in model.drift if moved is not None), default=None),
-        "Silhouette": next(one["silhouette"] for one in model.scores if one["k"] == model.k),
+        "Silhouette": mean_silhouette(model.scaled(features(regular)), regular["Cluster"].to_numpy(int)),
     }
     return typed_rows(TABLES["segment_stability"], [row])
 

@@ -23,7 +23,11 @@ __all__ = ["Fences", "fit_exclusions", "headline", "iqr_fences", "outlier_cluste
 
 FACTOR = Clusters().iqr_factor
 REGULAR, SPEND, FREQUENCY, BOTH = 0, -1, -2, -3
-LABELS = {SPEND: N_("spend outlier"), FREQUENCY: N_("frequency outlier"), BOTH: N_("spend and frequency outlier")}
+LABELS = {
+    SPEND: N_("{segment} (spend outlier)"),
+    FREQUENCY: N_("{segment} (frequency outlier)"),
+    BOTH: N_("{segment} (spend and frequency outlier)"),
+}
 MARKS = {"Monetary": SPEND, "Frequency": FREQUENCY}  # a customer beyond the fences of both has the sum
 
 

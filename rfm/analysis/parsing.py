@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import narwhals as nw
 
 from rfm.analysis.dates import plain_dates
-from rfm.config import BLANKS, Customers, Format
+from rfm.dialect import BLANKS, Customers, Format
 
 _WORDS = (
     "TL=TRY руб.=RUB руб=RUB р.=RUB грн.=UAH грн=UAH лв.=BGN лв=BGN дин.=RSD din.=RSD din=RSD kn=HRK Euro=EUR euros=EUR zl=PLN "

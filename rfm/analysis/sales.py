@@ -6,14 +6,17 @@ Silver is filtered as for gold, so the customers' revenue equals that of the seg
 from __future__ import annotations
 
 import datetime as dt
+import math
+from collections.abc import Sequence
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, Literal, NamedTuple
 
 import narwhals as nw
+import numpy as np
 import pandas as pd
 
-from rfm.config import Rules
 from rfm.contracts import TABLES, arrow_typed
+from rfm.dialect import Rules
 
 UNNAMED = "(no description)"
 PATTERN = Rules().stock_code_pattern
@@ -41,6 +44,57 @@ def products(silver: Any, as_of: dt.date, *, stock_code_pattern: str = PATTERN) 
     table["Description"] = _usual_name(named).reindex(table.index).fillna(UNNAMED)
     table = _with_money(table.reset_index()).sort_values(["Revenue", "StockCode"], ascending=[False, True], ignore_index=True)
     return table[["StockCode", "Description", "Revenue", "Units", "GuestRevenue", "GuestUnits", "Lines"]]
+
+
+GROUP = ["Segment", "State"]
+FEWEST = 3  # customers of a group who bought a product: fewer say nothing about the others, and too much about themselves
+
+
+def products_by_group(
+    silver: Any, customers: pd.DataFrame, as_of: dt.date, *, stock_code_pattern: str = PATTERN, most: int = 20
+) -> pd.DataFrame:
+    """Return the products that brought most from the customers of each segment in each state, by falling revenue.
+
+    ``customers`` has columns of ``customer_states``; an empty Segment, or State, means all of them. Lift is the share of a
+    group's customers who bought a product, by the share of all customers who did. Products of fewer than `FEWEST` are left out.
+    """
+    names = products(silver, as_of, stock_code_pattern=stock_code_pattern).set_index("StockCode")["Description"]
+    lines = _sold(silver, as_of, stock_code_pattern).filter(~nw.col("CustomerID").is_null())
+    each = lines.with_columns(nw.col("StockCode").str.to_uppercase()).group_by("CustomerID", "StockCode")
+    bought = _collected(each.agg(nw.len().alias("Lines"), nw.col("Quantity").sum().alias("Units"), nw.col("TotalPrice").sum()))
+    who = pd.Index(customers["CustomerID"].astype(object)).get_indexer(bought["CustomerID"])
+    bought, who = bought[who >= 0], who[who >= 0]
+    groups = [pd.factorize(customers[name].to_numpy(object), sort=True) for name in GROUP]
+    product, products_of = pd.factorize(bought["StockCode"].to_numpy(object), sort=True)
+    shape = tuple(len(found) for _, found in groups)
+    cell, sizes = (groups[0][0][who], groups[1][0][who], product), _summed([codes for codes, _ in groups], shape)
+    sums = {name: _summed(cell, (*shape, len(products_of)), bought[name]) for name in ("Units", "Cents")}
+    people = _summed(cell, (*shape, len(products_of)))
+    at = np.nonzero(people >= FEWEST)
+    names_of = [np.array([*found, ""], object) for _, found in groups]
+    table = pd.DataFrame({name: own[at[side]] for side, (name, own) in enumerate(zip(GROUP, names_of, strict=True))})
+    share = people[at] / sizes[at[:2]]
+    found = table.assign(
+        GroupSize=sizes[at[:2]],
+        StockCode=products_of[at[2]],
+        Description=pd.Series(products_of[at[2]]).map(names),
+        Units=sums["Units"][at],
+        Revenue=sums["Cents"][at],
+        Customers=people[at],
+        Share=share,
+        Lift=share / (people[-1, -1, at[2]] / len(customers)),
+    )
+    found = found.sort_values([*GROUP, "Revenue", "StockCode"], ascending=[True, True, False, True])
+    return _with_money(found.groupby(GROUP).head(most).reset_index(drop=True))
+
+
+def _summed(codes: Sequence[Any], shape: tuple[int, ...], values: Any = None) -> Any:
+    """Return counts, or sums of whole numbers, by segment and state, with those of all in the last place of both."""
+    weights = None if values is None else values.to_numpy(float)
+    found = np.bincount(np.ravel_multi_index(tuple(codes), shape), weights, math.prod(shape)).astype("int64").reshape(shape)
+    for side in (0, 1):
+        found = np.concatenate([found, found.sum(axis=side, keepdims=True)], axis=side)
+    return found
 
 
 def _usual_name(named: pd.DataFrame) -> pd.Series:
@@ -166,11 +220,11 @@ def _split_orders(orders: pd.DataFrame, as_of: dt.date) -> tuple[pd.DataFrame, p
 
 
 # ── customers over time ─────────────────────────────────────────────────
-LAPSED, LOST = 90, 180  # days without a purchase
+LAPSED, LONG_LAPSED = 90, 180  # days without a purchase
 
 
-def customer_months(orders: pd.DataFrame, as_of: dt.date, *, lapsed: int = LAPSED, lost: int = LOST) -> pd.DataFrame:
-    """Count new, returning, quiet, lapsed and lost customers at the end of each month."""
+def customer_months(orders: pd.DataFrame, as_of: dt.date, *, lapsed: int = LAPSED, long: int = LONG_LAPSED) -> pd.DataFrame:
+    """Count new, returning, quiet, lapsed and long lapsed customers at the end of each month; *lost* is a state, not this."""
     known = _numbered(orders, as_of)
     bought = known.groupby("CustomerID")["InvoiceDate"]
     first = bought.min().dt.to_period("M")
@@ -183,27 +237,29 @@ def customer_months(orders: pd.DataFrame, as_of: dt.date, *, lapsed: int = LAPSE
         here, away = last.dt.to_period("M") == month, (end - last).dt.days
         new = int((first == month).sum())
         quiet = ~here & (away <= lapsed)
-        gone = ~here & (away > lost)
+        gone = ~here & (away > long)
         counts = (new, int(here.sum()) - new, quiet.sum(), len(last) - here.sum() - quiet.sum() - gone.sum(), gone.sum())
         rows.append((month.start_time.date(), *map(int, counts), len(last)))
-    table = pd.DataFrame(rows, columns=["Month", "New", "Returning", "Quiet", "Lapsed", "Lost", "Customers"])
+    table = pd.DataFrame(rows, columns=["Month", "New", "Returning", "Quiet", "Lapsed", "LongLapsed", "Customers"])
     whole = periods(orders, as_of).set_index("Period")["Complete"]
     return table.assign(Complete=[bool(whole[month]) for month in table["Month"]])
 
 
 def cohorts(orders: pd.DataFrame, as_of: dt.date) -> pd.DataFrame:
-    """Count the customers of each month of first purchase who bought in the months after."""
+    """Count the customers of each month of first purchase who bought in the months after, and what each has spent by then."""
     known = _numbered(orders, as_of)
     month = known["InvoiceDate"].dt.to_period("M")
     cohort = month.groupby(known["CustomerID"]).transform("min")
-    seen = pd.DataFrame({"CustomerID": known["CustomerID"], "Cohort": cohort, "Month": month}).drop_duplicates()
-    size, bought = seen.groupby("Cohort")["CustomerID"].nunique(), seen.groupby(["Cohort", "Month"]).size()
+    groups = known.assign(Cohort=cohort, Month=month).groupby(["Cohort", "Month"])
+    bought, cents = groups["CustomerID"].nunique(), groups["Cents"].sum()
     end, rows = pd.Period(as_of, "M"), []
-    for start, customers in size.items():
+    for start in sorted(cohort.unique()):
+        size, spent = int(bought[start, start]), 0
         for age, now in enumerate(pd.period_range(start, end)):
-            count = int(bought.get((start, now), 0))
-            rows.append((start.start_time.date(), age, int(customers), count, count / customers, now.end_time.date() <= as_of))
-    return pd.DataFrame(rows, columns=["Cohort", "Age", "Size", "Customers", "Share", "Complete"])
+            count, spent = int(bought.get((start, now), 0)), spent + int(cents.get((start, now), 0))
+            each = (_money(spent) / size).quantize(CENT, ROUND_HALF_UP)
+            rows.append((start.start_time.date(), age, size, count, count / size, each, now.end_time.date() <= as_of))
+    return pd.DataFrame(rows, columns=["Cohort", "Age", "Size", "Customers", "Share", "Value", "Complete"])
 
 
 def days_between(orders: pd.DataFrame, as_of: dt.date) -> pd.DataFrame:

@@ -6,7 +6,7 @@ No cluster and no model decides a state, so it changes only by a purchase, by ti
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from statistics import median_grouped
 from typing import Any, NamedTuple
 
@@ -138,6 +138,35 @@ def states_of(customers: pd.DataFrame, purchases: pd.DataFrame, as_of: dt.date, 
         Worth=money / (money.median() or 1.0),
     )
     return found.assign(State=_first_match(found, limits))
+
+
+def states_by_day(
+    history: pd.DataFrame, purchases: pd.DataFrame, days: Collection[dt.date], limits: States = States()
+) -> pd.DataFrame:
+    """Return CustomerID, UpdateDate and State of the customers of some run dates, by the purchases known today, oldest first.
+
+    ``history`` has columns of ``customer_rfm_kmeans_clustered_history``, ``purchases`` those of `rhythms`.
+
+    Examples
+    --------
+    >>> import rfm
+    >>> days = [dt.date(2025, 10, 22), dt.date(2025, 10, 23)]
+    >>> purchases = rfm.stages.purchases(rfm.example("retail_transactions_silver"), rfm.load_settings(), days[1])
+    >>> found = rfm.states.states_by_day(rfm.example("customer_rfm_kmeans_clustered_history"), purchases, days)
+    >>> found["State"].value_counts().to_dict()
+    {'active': 627, 'cooling': 149}
+    """
+    both = pd.concat([history["CustomerID"].astype(object), purchases["CustomerID"].astype(object)])
+    codes, _ = pd.factorize(both)  # numbers sort and group faster than text
+    bought = pd.DataFrame({"CustomerID": codes[len(history) :], "InvoiceDate": pd.to_datetime(purchases["InvoiceDate"])})
+    dates, rows = pd.to_datetime(history["UpdateDate"]).dt.date, history.assign(CustomerID=codes[: len(history)])
+    parts = [pd.DataFrame({"CustomerID": [], "UpdateDate": [], "State": []}, dtype=object)]
+    for day in sorted(days):
+        own = rows[dates == day]
+        names = history.loc[own.index, "CustomerID"].astype(object)
+        state = states_of(own, bought, day, limits)["State"].astype(object)
+        parts.append(pd.DataFrame({"CustomerID": names, "UpdateDate": day, "State": state}))
+    return pd.concat(parts, ignore_index=True)
 
 
 def _first_match(found: pd.DataFrame, limits: States) -> np.ndarray:

@@ -11,11 +11,11 @@ from typing import Any
 
 import typer
 
-from rfm.cli import campaign, data, run, status
+from rfm.cli import data, run, status
 from rfm.cli.options import app, errors, notes, screen, spell_unknown_characters
 from rfm.errors import RfmError, in_words
 
-__all__ = ["app", "campaign", "data", "errors", "main", "notes", "run", "screen", "status"]
+__all__ = ["app", "data", "errors", "main", "notes", "run", "screen", "status"]
 
 STOPPED = 130  # exit status after Ctrl-C
 UsageError: Any = typer.BadParameter.__base__  # of click, or of the copy of click in newer versions of typer

@@ -135,21 +135,25 @@ def backtest(
     out: Annotated[str | None, option("--out", "FILE", "Write all results to this .csv or .json file.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Segment past days with every method, and report which method best predicted what followed.
+    """Segment past days with every method, and report which method best predicted what followed; try the forecast, too.
 
-    `--json` prints the `verdict` in sentences, and the `results`, one per figure, as `--out` writes them.
+    In round brackets is what other customers would change; in square ones, the worst and the best of the past windows that do
+    not overlap, and their number: another season may differ by as much. `--json` prints the `verdict` in sentences, and the
+    `results` and `forecasts`, one per figure; `--out` writes the same to a .json file, or the results to a .csv file.
     """
     begin, end = day_of("--from", first) if first else None, day_of("--to", last) if last else None
     with notes.status("segmenting past days"):
         from rfm.pipeline import backtest as runs
 
         results = runs.run_backtest(settings, begin, end, every)
+        forecasts, _ = runs.run_forecasts(settings, begin, end, every)
     if as_json:
-        print_json(runs.as_dict(results))
-    for sentence in [] if as_json else runs.results_text(results):
+        print_json(runs.as_dict(results, forecasts))
+    for sentence in [] if as_json else [*runs.results_text(results), *runs.forecast_text(forecasts)]:
         screen.print(sentence, markup=False)
     if out:
-        (notes if as_json else screen).print(f"{len(results)} results: {runs.save_results(results, out)}", markup=False)
+        found = f"{len(results)} results: {runs.save_results(results, forecasts, out)}"
+        (notes if as_json else screen).print(found, markup=False)
 
 
 @app.command(epilog="Examples: `rfm score customers.csv` · `rfm score new_sales.csv --date 2025-10-23 --out scored.csv`")
@@ -169,10 +173,10 @@ def score(
     """
     with notes.status("scoring"):
         from rfm.analysis.formatting import as_rows
-        from rfm.pipeline import models
+        from rfm.pipeline import score
 
-        found = models.score_customers(settings, file, day_of("--date", date) if date else None)
-    text = models.save_scores(found.customers, out)
+        found = score.score_customers(settings, file, day_of("--date", date) if date else None)
+    text = score.save_scores(found.customers, out)
     if as_json:
         print_json({"said": found.said, "out": out, "customers": as_rows(found.customers)})
     else:
@@ -214,7 +218,6 @@ def check(files: Files, given: Given = None, expect_revenue: Expected = None, as
 
 
 def _amount(text: str | None) -> Decimal | None:
-    """Parse an amount given on the command line."""
     try:
         amount = Decimal(text.replace(",", "").replace("_", "")) if text else None
     except InvalidOperation:
@@ -288,7 +291,6 @@ def _progress() -> Iterator[Callable[[str, int, int | None], None]]:
 
 
 def _choose(question: Any, report: Report) -> Any:
-    """Ask an open question until one of its options is chosen."""
     from rfm.onboarding import questions, render
 
     screen.print(render.asked(question, report.currency))
@@ -302,16 +304,16 @@ def _ask_all(report: Report) -> dict[str, Any]:
     screen.print("", "[bold]Is this right?[/] Enter accepts the value in brackets, - means none.", sep="\n")
     answers: dict[str, Any] = {}
     columns = list(report.lines.lines.columns) if report.lines else []
-    for prompt in questions.prompts([*report.guesses, onboarding.name_of(report.place.landing)]):
-        if not questions.is_needless(prompt.setting, answers):
-            guessed = str(prompt.guess.value) or questions.NONE
-            take = partial(questions.answer, prompt, columns=columns, answers=answers)
-            answers[prompt.setting] = _until_valid(f"  {prompt.asked} [{printable(guessed)}]", guessed, take)
+    guesses = {guess.setting: guess for guess in (*report.guesses, onboarding.name_of(report.place.landing))}
+    for setting, asked in questions.QUESTIONS.items():
+        if setting in guesses and not questions.is_needless(setting, answers):
+            guessed = str(guesses[setting].value) or questions.NONE
+            take = partial(questions.answer, guesses[setting], columns=columns, answers=answers)
+            answers[setting] = _until_valid(f"  {asked} [{printable(guessed)}]", guessed, take)
     return answers
 
 
 def _until_valid(asked: str, default: str, take: Callable[[str], Any]) -> Any:
-    """Ask until an answer is valid; return its value."""
     while True:
         try:
             return take(typer.prompt(asked, default=default, show_default=False))

@@ -98,9 +98,8 @@ def repair(
         print_json({"damage": done.found, "steps": done.steps, "gone": done.gone, "left": left})
     else:
         would = "would " if dry_run else "did "
-        lines = [f"damage: {one.table}: {one.what}" for one in done.found] or [
-            f"No damage that {REPAIR} repairs: {settings.lake}"
-        ]
+        lines = [f"damage: {one.table}: {one.what}" for one in done.found]
+        lines = lines or [f"No damage that {REPAIR} repairs: {settings.lake}"]
         lines += [f"{would}{step}" for step in done.steps] + [f"cannot come back: {one}" for one in done.gone]
         lines += [] if dry_run else [f"left: {one}" for one in left]
         screen.print(*lines, sep="\n", markup=False)
@@ -142,14 +141,13 @@ def overview(settings: Settings) -> dict[str, Any]:
     runs = _runs(whole, published_runs(settings.reports))
     newest = whole[0]["run_id"] if whole else None
     newest_date = max((run["run_date"] for run in runs if run["status"] in ("done", "failed")), default=None)
+    warnings = _rows(lake, RUN_WARNINGS)
     found = {
         "runs": runs[:MOST_RUNS],
         "stages": _stages([row for row in logged if row["run_id"] == newest]),
         "tables": {name: size._asdict() for name, size in table_sizes(lake).items()},
         "quality": _quality(lake),
-        "warnings": [
-            row for row in _rows(lake, RUN_WARNINGS) if str(row["run_date"]) == newest_date and row["severity"] != "note"
-        ],
+        "warnings": [row for row in warnings if str(row["run_date"]) == newest_date and row["severity"] != "note"],
         "freshness": _freshness(lake, runs),
     }
     return json.loads(json.dumps(found, default=lambda moment: moment.isoformat()))
@@ -214,14 +212,11 @@ def _quality(lake: Lake) -> dict[str, Any]:
 
 
 def _freshness(lake: Lake, runs: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the newest days of a file, a sale and a finished run."""
     files = [row["file_date"] for row in _rows(lake, LEDGER, layer="bronze") if row["file_date"]]
     sales = [row["InvoiceDate"] for row in _rows(lake, DAILY_COUNTS, layer="silver") if row["InvoiceDate"]]
     done = [run["run_date"] for run in runs if run["status"] == "done"]
-    return {
-        name: max(days, default=None)
-        for name, days in zip(("newest_file", "newest_sale", "newest_run"), (files, sales, done), strict=True)
-    }
+    days = {"newest_file": files, "newest_sale": sales, "newest_run": done}
+    return {name: max(found, default=None) for name, found in days.items()}
 
 
 # ── how it is shown ──────────────────────────────────────────────────
@@ -250,7 +245,6 @@ def _render_runs(runs: Sequence[Mapping[str, Any]], reports: str) -> Any:
 
 
 def _problems(found: Mapping[str, Any]) -> str:
-    """Return the error of the newest run, and the warnings of its day."""
     newest = found["runs"][0] if found["runs"] else {}
     lines = [f"{_coloured('failed')} {literal(newest['error'])}"] if newest.get("error") else []
     lines += [f"{_coloured(row['severity'])} {literal(row['message'])}" for row in found["warnings"]]

@@ -9,9 +9,9 @@ from typing import Any
 
 import pandas as pd
 
-from rfm.config import Section
 from rfm.contracts import TABLES, Table
 from rfm.datasets.sample import make_sample
+from rfm.dialect import Section
 from rfm.errors import InputError, unknown
 from rfm.lake.delta import scratch
 from rfm.lake.tables import Lake

@@ -14,10 +14,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from http import HTTPStatus
 from http.client import HTTPException
-from io import BytesIO
+from io import BytesIO, StringIO
 from operator import itemgetter
 from pathlib import Path, PurePosixPath
-from types import SimpleNamespace
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 from zipfile import BadZipFile, ZipFile
@@ -51,7 +50,6 @@ def _checksum(source: str, file: Path, sha256: str) -> str:
 
 
 def _resume(url: str, part: Path) -> None:
-    """Download what is missing of a file."""
     had = part.stat().st_size if part.exists() else 0
     headers = {"User-Agent": "rfm"} | ({"Range": f"bytes={had}-"} if had else {})
     try:
@@ -125,7 +123,6 @@ def _sheets(source: Path, wanted: Sequence[str]) -> Iterator[Part]:
 
 
 def _blocks(source: Path) -> Iterator[Part]:
-    """Yield the blocks of a CSV within which dates rise."""
     try:
         with source.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file)
@@ -139,8 +136,8 @@ def _by_day(place: str, lines: Iterator[tuple[int, Sequence[Any]]], falls_back: 
     """Yield the text of each day; with ``falls_back`` start again where a date is before the one above."""
     header = [str(name).strip() for name in next(lines, (0, ()))[1]]
     pick, when = _columns(place, header)
-    days: dict[dt.date, tuple[list[str], Any]] = {}
-    last, write = dt.date.min, _page()[1]
+    days: dict[dt.date, StringIO] = {}
+    last, write = dt.date.min, csv.writer(StringIO()).writerow
     for number, row in lines:
         if not any(row):
             continue
@@ -151,24 +148,18 @@ def _by_day(place: str, lines: Iterator[tuple[int, Sequence[Any]]], falls_back: 
             if falls_back and day < last:
                 yield _encoded(days)
                 days = {}
-            write, last = days.setdefault(day, _page())[1], day
+            page = days.setdefault(day, StringIO(newline=""))
+            write, last = csv.writer(page, lineterminator="\r\n").writerow, day
         write([*(form(value) for form, value in zip(FORMS, pick(row), strict=True)), UNDATED])
     yield _encoded(days)
 
 
-def _page() -> tuple[list[str], Any]:
-    """Return an empty list of lines, and a function that writes a row into it."""
-    lines: list[str] = []
-    return lines, csv.writer(SimpleNamespace(write=lines.append), lineterminator="\r\n").writerow
-
-
-def _encoded(days: dict[dt.date, tuple[list[str], Any]]) -> dict[dt.date, bytes]:
-    """Return the text of each day as bytes, which take a sixth of the memory of the lines."""
-    return {day: "".join(lines).encode() for day, (lines, _) in days.items()}
+def _encoded(days: dict[dt.date, StringIO]) -> dict[dt.date, bytes]:
+    """Return the text of each day as bytes, which take the least memory."""
+    return {day: page.getvalue().encode() for day, page in days.items()}
 
 
 def _columns(place: str, header: list[str]) -> tuple[Callable[[Sequence[Any]], tuple[Any, ...]], int]:
-    """Return a function that picks the columns in the order of a daily file, and the position of the date."""
     found = {FORMER.get(name, name): i for i, name in enumerate(header)}
     if missing := [name for name in (*COLUMNS, "InvoiceDate") if name not in found]:
         raise InputError(f"{place}: has no column {', '.join(missing)}, only {', '.join(header) or 'empty lines'}; {REMEDY}")
@@ -261,7 +252,6 @@ def _join(source: str, found: Iterable[Part]) -> tuple[dict[dt.date, bytes], int
 
 
 def _write(folder: Path, days: Mapping[dt.date, bytes]) -> None:
-    """Write each day under a temporary name, then rename it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -132,7 +132,6 @@ def _products(rng: np.random.Generator) -> list[tuple[str, str]]:
 
 
 def _pick(rng: np.random.Generator, weights: Sequence[float], size: int) -> np.ndarray:
-    """Draw positions with probability in proportion to their weights."""
     up_to = np.cumsum(weights) / sum(weights)
     return np.searchsorted(up_to[:-1], rng.random(size, dtype="f4"), side="right")
 
@@ -326,7 +325,6 @@ def _specials(shop: Shop, sold: np.ndarray, count: int) -> np.ndarray:
 
 
 def _debts(shop: Shop, count: int) -> np.ndarray:
-    """Adjust bad debts: no customer, a large negative price, an invoice that begins with A."""
     lines, (*specials, debt) = np.zeros(count, LINE), shop_data()["specials"]
     lines["invoice"], lines["kind"], lines["customer"] = np.arange(count), ADJUSTMENT, GUEST
     lines["item"], lines["quantity"] = len(shop.goods.mills) + len(specials), debt["quantity"]

@@ -91,7 +91,6 @@ class _Decoded(deltalake.DeltaTable):
 
 
 def _as_polars_reads(uri: str) -> str:
-    """Return an address of delta-rs as Polars spells it."""
     return unquote(uri.removeprefix("file://"))
 
 
@@ -183,7 +182,6 @@ class TableCache:
         return f"{scheme}://{quote(rest, safe='/=')}" if parted else whole
 
     def _handle(self, name: str, version: int | None = None) -> deltalake.DeltaTable:
-        """Open a table."""
         return deltalake.DeltaTable(self._address(name), version=version, storage_options=options(self.url))
 
 
@@ -219,23 +217,27 @@ class Stream:
             for piece in self.pieces:
                 frame = conform(self.table, piece)
                 self.rows += len(frame)
-                yield from frame.to_arrow(compat_level=pl.CompatLevel.oldest()).to_batches()
+                yield from to_arrow(frame).to_batches()
         except (ContractError, InputError) as refusal:
             self.refusal = refusal
             raise
 
 
 def _pieces(rows: Rows) -> Iterable[pl.DataFrame]:
-    """Return the rows in pieces that fit into memory."""
     if isinstance(rows, pl.LazyFrame):
         return rows.collect_batches(chunk_size=CHUNK_ROWS, maintain_order=True, engine="streaming")
     frames = [rows] if isinstance(rows, pl.DataFrame) else map(pl.DataFrame, rows)
     return (piece for frame in frames for piece in frame.iter_slices(CHUNK_ROWS))
 
 
+def to_arrow(rows: pl.DataFrame) -> pa.Table:
+    """Return rows in types that every Delta reader knows."""
+    return rows.to_arrow(compat_level=pl.CompatLevel.oldest())
+
+
 def arrow_schema(table: Table) -> pa.Schema:
-    """Return the Arrow schema of a contract, in types that every Delta reader knows."""
-    return pl.DataFrame(schema=table.polars).to_arrow(compat_level=pl.CompatLevel.oldest()).schema
+    """Return the Arrow schema of a contract."""
+    return to_arrow(pl.DataFrame(schema=table.polars)).schema
 
 
 # escapes of a quoted text: Spark drops a doubled quote, and reads a backslash as the start of an escape
@@ -335,7 +337,6 @@ def maintain(handles: TableCache, every: int, retain_days: int = RETAIN_DAYS, na
 
 
 def _checkpoint(path: str) -> int:
-    """Return the version of a table's last checkpoint, 0 if there is none."""
     system, root = filesystem(path)
     try:
         return int(json.loads(system.cat_file(f"{root}/_delta_log/_last_checkpoint"))["version"])

@@ -29,8 +29,8 @@ from typing import Any, TypeVar
 import polars as pl
 import pyarrow as pa
 
-from rfm.config import RAW
 from rfm.contracts import BRONZE, LEDGER, QUARANTINE, RUN_WARNINGS, SILVER, TABLES
+from rfm.dialect import RAW
 from rfm.errors import REPAIR, ContractError, InputError, printable, redact
 from rfm.lake.tables import DIGEST_BITS, Lake, revision_of, version_of
 from rfm.landing.files import LandingFile
@@ -155,7 +155,6 @@ def _compare(lake: Lake, read: pl.DataFrame) -> pl.DataFrame:
 
 
 def _versions(lake: Lake, due: pl.DataFrame) -> dict[str, int]:
-    """Return the transaction version that bronze is to hold of each file."""
     held = lake.held(BRONZE, due.filter("changed")["source_file"].to_list())
     was = dict(due.filter("changed").select("source_file", pl.col("was").fill_null(1)).rows())
     seen = {name: revision_of(max(held.get(name, 1), version)) for name, version in was.items()}

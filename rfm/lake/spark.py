@@ -25,7 +25,7 @@ import pyarrow as pa
 from rfm.contracts import BRONZE, SILVER, TABLES, Table, conform
 from rfm.errors import ContractError, InputError, SettingsError, first_line
 from rfm.lake import delta, ingest
-from rfm.lake.delta import IN_SPARK, MARK, MARKED, arrow_schema, sql_equals
+from rfm.lake.delta import IN_SPARK, MARK, MARKED, arrow_schema, sql_equals, to_arrow
 from rfm.lake.tables import Lake, State, WriteResult, files_due, newest_per_order
 from rfm.settings import Settings, is_catalog_name
 
@@ -189,7 +189,7 @@ class SparkLake(Lake):
             return super()._put(name, frame, equal)
         self._ensure(name)
         where = " AND ".join(sql_equals(column, value, IN_SPARK) for column, value in equal.items()) or None
-        self.cluster.write(TABLES[name], _arrow(frame), where)
+        self.cluster.write(TABLES[name], to_arrow(frame), where)
         return len(frame)
 
     def replace_each(self, frames: Mapping[str, Any], **equal: Any) -> dict[str, int]:
@@ -230,10 +230,9 @@ class SparkLake(Lake):
         rows = rows.filter(~nw.col("source_file").is_in(later)) if later else rows
         if not (self.once and until and name == SILVER):
             return rows
-        return nw.from_native(newest_per_order(rows, frame(self.cluster.session, _arrow(self._ranks(ledger)))))
+        return nw.from_native(newest_per_order(rows, frame(self.cluster.session, to_arrow(self._ranks(ledger)))))
 
     def _fetch(self, rows: Any) -> pl.DataFrame:
-        """Return rows of the cluster in memory."""
         native = nw.to_native(rows, pass_through=True)
         return pl.DataFrame(pl.from_arrow(native if isinstance(native, pa.Table) else native.toArrow()))
 
@@ -247,7 +246,6 @@ class SparkLake(Lake):
         return not self.cluster.named and name == BRONZE
 
     def _ensure(self, name: str) -> None:
-        """Create an empty table, unless it exists."""
         if self.cluster.named:
             self.cluster.create(TABLES[name])
         else:
@@ -263,12 +261,7 @@ def open_lake(settings: Settings) -> Lake:
 def _of_files(name: str, rows: Any, files: list[str]) -> Any:
     """Return the rows of some files: those read here as checked Arrow rows, those of the cluster as its frame."""
     if isinstance(rows, pl.DataFrame):
-        return _arrow(conform(TABLES[name], rows.filter(pl.col("source_file").is_in(files))))
+        return to_arrow(conform(TABLES[name], rows.filter(pl.col("source_file").is_in(files))))
     if isinstance(rows, Iterable):  # pieces of one large file, sent together so that they are one commit
         return _of_files(name, pl.DataFrame(pa.concat_tables(rows)), files)
     return nw.from_native(rows).filter(nw.col("source_file").is_in(files))
-
-
-def _arrow(rows: pl.DataFrame) -> pa.Table:
-    """Return rows in types that every Delta reader knows."""
-    return rows.to_arrow(compat_level=pl.CompatLevel.oldest())

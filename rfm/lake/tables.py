@@ -37,11 +37,11 @@ class TableSize(NamedTuple):
     bytes: int | None
 
 
-def table_sizes(lake: Lake, names: Iterable[str] = tuple(TABLES)) -> dict[str, TableSize]:
+def table_sizes(lake: Lake) -> dict[str, TableSize]:
     """Return version, rows, data files and bytes of each table that exists."""
-    tables = {name: lake.open(name) for name in names}
+    tables = {name: lake.open(name) for name in TABLES}
     found = {name: _size(table) for name, table in tables.items() if table}
-    return found or {name: TableSize(None, state.rows, None, None) for name, state in lake.state(names).items()}
+    return found or {name: TableSize(None, state.rows, None, None) for name, state in lake.state().items()}
 
 
 def table_versions(lake: Lake, names: Iterable[str]) -> dict[str, int]:
@@ -68,7 +68,6 @@ def _commits(path: str, versions: Iterable[int]) -> list[dict[str, Any]]:
 
 
 def _size(table: deltalake.DeltaTable) -> TableSize:
-    """Return the size of a table, from the statistics in its log."""
     files = pl.DataFrame(table.get_add_actions(flatten=True))
     return TableSize(table.version(), int(files["num_records"].sum()), len(files), int(files["size_bytes"].sum()))
 
@@ -99,30 +98,6 @@ def files_due(versions: Mapping[str, int], held: Mapping[str, int], again: bool 
     """Return the files of which a table holds no revision or an earlier one; with ``again``, all of them."""
     older = (name for name, version in versions.items() if name not in held or revision_of(held[name]) < revision_of(version))
     return list(versions if again else older)
-
-
-def write_exactly_once(
-    handles: TableCache, name: str, rows: Rows, versions: Mapping[str, int], again: bool = False
-) -> WriteResult:
-    """Write the rows of landing files in one commit, except files of which the table holds this revision or a later one.
-
-    ``again`` replaces the rows of all of them.
-    """
-
-    def attempt() -> WriteResult:
-        table = handles.ensure(name)
-        held = {file: version for file in versions if (version := table.transaction_version(file)) is not None}
-        due = files_due(versions, held, again)
-        if not due:
-            return WriteResult(0, held)
-        some = isinstance(rows, pl.DataFrame | pl.LazyFrame) and len(due) < len(versions)
-        wanted = rows.filter(pl.col("source_file").is_in(due)) if some else rows  # type: ignore[union-attr]
-        ids = [deltalake.Transaction(file, versions[file]) for file in due]
-        replaced = again or [file for file in due if file in held]
-        written = _write(table, name, wanted, ids, due if replaced else [])
-        return WriteResult(written, held | {file: versions[file] for file in due})
-
-    return retried(attempt)
 
 
 def _write(table: deltalake.DeltaTable, name: str, rows: Rows, ids: list[deltalake.Transaction], replaced: list[str]) -> int:
@@ -228,8 +203,25 @@ class Lake:
         return found.agg(pl.len().cast(pl.Int64).alias("rows")).collect()
 
     def put_files(self, name: str, rows: Rows, versions: Mapping[str, int], again: bool = False) -> WriteResult:
-        """Write the rows of landing files in one commit; parameters as for `rfm.lake.tables.write_exactly_once`."""
-        return write_exactly_once(self._handles, name, rows, versions, again)
+        """Write the rows of landing files in one commit, except files of which the table holds this revision or a later one.
+
+        ``again`` replaces the rows of all of them.
+        """
+
+        def attempt() -> WriteResult:
+            table = self.handle(name)
+            held = Lake.held(self, name, versions)
+            due = files_due(versions, held, again)
+            if not due:
+                return WriteResult(0, held)
+            some = isinstance(rows, pl.DataFrame | pl.LazyFrame) and len(due) < len(versions)
+            wanted = rows.filter(pl.col("source_file").is_in(due)) if some else rows  # type: ignore[union-attr]
+            ids = [deltalake.Transaction(file, versions[file]) for file in due]
+            replaced = again or [file for file in due if file in held]
+            written = _write(table, name, wanted, ids, due if replaced else [])
+            return WriteResult(written, held | {file: versions[file] for file in due})
+
+        return retried(attempt)
 
     def open(self, name: str) -> deltalake.DeltaTable | None:
         """Return a handle on the newest version of a table, None if there is no table."""
@@ -306,7 +298,6 @@ class Lake:
         return hashlib.sha256(rows.sort(TABLES[name].key or rows.columns).write_csv().encode()).hexdigest()
 
     def _files_after(self, until: dt.date, version: int | None = None) -> list[str]:
-        """Return the landing files that are dated after a day."""
         later = self.read(LEDGER, version=version, layer="bronze").filter(pl.col("file_date") > until)
         return later.select("source_file").collect()["source_file"].to_list()
 

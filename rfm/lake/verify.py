@@ -117,7 +117,6 @@ def _commit(version: int) -> str:
 
 
 def _log_of(files: Mapping[str, Stored]) -> str:
-    """Return a digest of names and sizes of a table's log."""
     log = sorted((path, stored.size) for path, stored in files.items() if path.startswith(LOG))
     return hashlib.sha256(repr(log).encode()).hexdigest()[:16]
 
@@ -168,7 +167,6 @@ def note_tables(lake: Lake, from_scratch: bool = False) -> None:
 
 
 def _noted(lake: Lake, name: str, files: Mapping[str, Stored], before: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Return what is to be noted of a table."""
     if before and "id" in before and before["log"] == _log_of(files):
         return before
     if not (table := lake.open(name)):
@@ -180,7 +178,6 @@ def _noted(lake: Lake, name: str, files: Mapping[str, Stored], before: dict[str,
 
 
 def _live(table: Any) -> dict[str, int]:
-    """Return the data files of a table with their sizes, by its log."""
     return dict(pl.DataFrame(table.get_add_actions()).select("path", "size_bytes").rows())
 
 
@@ -380,7 +377,6 @@ def lost_spans(url: str, name: str, column: str) -> list[tuple[Any, Any]]:
 
 
 def _opened(url: str, name: str) -> Any:
-    """Return a new handle on a table, None if it cannot be opened."""
     try:
         return Lake(url).open(name)
     except InputError as error:

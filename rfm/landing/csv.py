@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from rfm.config import EXTRA_KEYS, FLAG, RAW, Columns, plain_name
+from rfm.dialect import EXTRA_KEYS, FLAG, RAW, Columns, plain_name
 from rfm.errors import InputError
 from rfm.landing.decode import TEXT, Mask, after_last_line, detect_format, mask_of
 from rfm.landing.header import (
@@ -108,7 +108,6 @@ def _split_records(text: bytes, separator: bytes, width: int, last: bool) -> Rec
 
 
 def _count_fields(record: bytes, separator: bytes) -> int:
-    """Return the number of fields of a record."""
     return 1 + _patterns(separator).quoted.sub(b"", record).count(separator)
 
 
@@ -148,11 +147,20 @@ def _collapse_spaces(text: bytes) -> bytes:
 
 
 # ── parse ────────────────────────────────────────────────────────────
-def parse(
-    raw: bytes, name: str, encoding: str = AUTO, separator: str = AUTO, columns: Columns = Columns(), **more: Any
-) -> pa.Table:
-    """Return the content of a landing file as rows of bronze."""
-    return pa.concat_tables(iter_tables(io.BytesIO(raw), name, encoding, separator, columns, **more))
+def parse(raw: bytes, name: str, *options: Any, **more: Any) -> pa.Table:
+    """Return the content of a landing file as rows of bronze; options as for `iter_tables`."""
+    return pa.concat_tables(iter_tables(io.BytesIO(raw), name, *options, **more))
+
+
+class ReadOptions(NamedTuple):
+    """How files are read; see `rfm.read_files`."""
+
+    encoding: str = AUTO
+    separator: str = AUTO
+    columns: Columns = Columns()
+    further: bool = True
+    fill_down: Sequence[str] = ()
+    count_orders: Sequence[str] = ()
 
 
 def iter_tables(
@@ -167,12 +175,8 @@ def iter_tables(
     notes: list[str] | None = None,
     parsed: Sequence[Rows] = (),
 ) -> Iterator[pa.Table]:
-    """Yield a landing file of any format as rows of bronze, some megabytes at a time.
-
-    ``fill_down`` names headers whose blank cells take the value above; ``count_orders`` the columns of bronze that tell orders
-    apart, whose lines get a number; ``notes`` gets the parts of the file that are not read; ``parsed`` has its rows,
-    if it was parsed with others.
-    """
+    """Yield a landing file of any format as rows of bronze, some megabytes at a time; parameters as for `read_files`."""
+    # `notes` gets the parts of the file that are not read; `parsed` has its rows, if it was parsed with others
     bronze = Bronze(columns, mask_of(columns), further, tuple(fill_down), tuple(count_orders))
     for rows in parsed or _rows_of_file(source, name, encoding, separator, columns, [] if notes is None else notes):
         yield bronze.table(rows)
@@ -196,7 +200,6 @@ def _rows_of_file(
 
 
 def _rows_of_text(pieces: Iterator[tuple[bytes, bool]], name: str, separator: str, columns: Columns) -> Iterator[Rows]:
-    """Yield the rows of CSV text."""
     layout, rest, number, first = None, b"", 0, True
     for text, last in pieces:
         text, above = rest + text if layout else skip_preamble(rest + text), []
@@ -345,19 +348,15 @@ class Bronze:
 
     def _order_lines(self, values: dict[str, Any], store: Any) -> pa.Array:
         """Return the number of each line within its order, in the file so far; a line without an order is one of its own."""
-        keys = [values[name].to_pylist() for name in self.count_orders] + ([] if store is None else [store.to_pylist()])
-        return pa.array(list(map(self._next, zip(*keys, strict=True))), pa.string())
-
-    def _next(self, key: tuple) -> str:
-        """Return the number of the next line of an order."""
-        if key[0] is None:
-            return "1"
-        self.seen[key] += 1
-        return str(self.seen[key])
+        columns = [values[name] for name in self.count_orders] + ([] if store is None else [store])
+        numbers = []
+        for key in zip(*(column.to_pylist() for column in columns), strict=True):
+            self.seen[key] += key[0] is not None
+            numbers.append(str(self.seen[key] or 1))
+        return pa.array(numbers, pa.string())
 
 
 def _known(column: Any) -> np.ndarray:
-    """Return which cells hold more than blanks."""
     return pc.fill_null(pc.not_equal(pc.utf8_trim_whitespace(column), ""), False).to_numpy()
 
 

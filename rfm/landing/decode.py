@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from rfm.config import BLANKS, Columns
+from rfm.dialect import BLANKS, Columns
 from rfm.errors import InputError, SettingsError, first_line
 from rfm.landing.header import AUTO, Rows, numbered, text_rows, valid
 from rfm.landing.sheets import ODS, PIECE, ROWS, as_csv, read_archive, read_workbook
@@ -129,22 +129,16 @@ def _column_text(column: pa.Array) -> pa.Array:
         column = column.cast(pa.float32()) if pa.types.is_float16(kind) else column
         column = pc.if_else(pc.is_nan(column), None, column)
     text = column.cast(pa.string())
-    if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
-        text = _without_exponents(text)
+    if (pa.types.is_floating(kind) or pa.types.is_decimal(kind)) and pc.any(pc.match_substring_regex(text, "[eE]")).as_py():
+        text = pa.array([one and _without_exponent(one) for one in text.to_pylist()], pa.string())
     if pa.types.is_temporal(kind):
         text = pc.replace_substring_regex(text, r"\.0+(Z|[+-]\d{4})?$", r"\1")
         text = pc.replace_substring_regex(text, r" 00:00:00$", "")
     return pc.if_else(pc.equal(text, ""), None, text)
 
 
-def _without_exponents(texts: pa.Array) -> pa.Array:
-    """Return numbers with all their digits, as silver reads no exponents."""
-    some = pc.any(pc.match_substring_regex(texts, "[eE]")).as_py()
-    return pa.array([text and _without_exponent(text) for text in texts.to_pylist()], pa.string()) if some else texts
-
-
 def _without_exponent(text: str) -> str:
-    """Return a number with all its digits, unless these are hundreds."""
+    """Return a number with all its digits, as silver reads no exponents, unless these are hundreds."""
     if "e" not in text.lower():
         return text
     number = Decimal(text)
@@ -200,7 +194,6 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _json_text(value: Any) -> str | None:
-    """Return a value as text, None if it is empty."""
     return str(value).lower() if isinstance(value, bool) else valid(value) or None if value else None
 
 
@@ -265,7 +258,6 @@ def _lines_utf8(raw: bytes) -> bytes:
 
 
 def _is_utf8(raw: bytes) -> bool:
-    """Return True if bytes are UTF-8."""
     try:
         raw.decode("utf-8")
     except UnicodeDecodeError:

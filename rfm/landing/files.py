@@ -297,7 +297,6 @@ def date_in(path: str) -> dt.date | None:
 
 
 def _day(text: str, form: str) -> dt.date | None:
-    """Return a date; None if there is no such day."""
     with suppress(ValueError):
         return dt.datetime.strptime(text, form).date()
     return None

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rfm.config import LANDING_COLUMNS, Columns, plain_name
+from rfm.dialect import LANDING_COLUMNS, Columns, plain_name
 from rfm.errors import DATA, InputError
 
 AUTO, BLANK = "auto", " "
@@ -78,6 +78,11 @@ def whitespace_reader(lines: Iterable[str], separator: str) -> Any:
     return csv.reader((line.strip(" \r\n") for line in lines), delimiter=BLANK, skipinitialspace=True)
 
 
+def cells_of(text: str, separator: str) -> list[str]:
+    """Return the cells of a line of text."""
+    return next(whitespace_reader([text.replace("\0", "")], separator), [])
+
+
 def _rows_of(lines: Sequence[bytes], separator: str) -> tuple[list[list[str]], list[int]]:
     """Return the rows in lines that are not blank, and the number of lines up to the end of each."""
     reader = whitespace_reader((line.decode("utf-8", "replace").replace("\0", "") for line in lines), separator)
@@ -90,12 +95,12 @@ def detect_separator(text: bytes, names: Collection[str] = (), blanks: bool = Fa
     """Return the separator of a text."""
     # The one that yields the most of the names in a line; then the one that splits the most lines into as many columns as
     # the header. Blanks, if they may separate, come last.
-    first = {separator: len(_names(_first_record(text, separator)).intersection(names)) for separator in SEPARATORS}
+    first = {separator: len(plain_names(_first_record(text, separator)).intersection(names)) for separator in SEPARATORS}
     if 2 * max(first.values()) > len(names) and len(best := _most(first)) == 1:
         return best[0]
     lines = head_of(text) or []
     rows = {separator: _rows_of(lines, separator)[0] for separator in SEPARATORS}
-    best = _most({one: max((len(_names(row).intersection(names)) for row in rows[one]), default=0) for one in rows})
+    best = _most({one: max((len(plain_names(row).intersection(names)) for row in rows[one]), default=0) for one in rows})
     if len(best) == 1:
         return best[0]
     separator = max(best, key=lambda one: _fit(rows[one]))
@@ -103,13 +108,7 @@ def detect_separator(text: bytes, names: Collection[str] = (), blanks: bool = Fa
 
 
 def _most(counts: dict[str, int]) -> list[str]:
-    """Return the keys with the largest count."""
     return [one for one, count in counts.items() if count == max(counts.values())]
-
-
-def _names(row: Sequence[str]) -> set[str]:
-    """Return the cells of a row as headers are compared."""
-    return {plain_name(cell) for cell in row}
 
 
 def _fit(rows: list[list[str]]) -> tuple[bool, int, int]:
@@ -121,7 +120,6 @@ def _fit(rows: list[list[str]]) -> tuple[bool, int, int]:
 
 
 def _first_record(text: bytes, separator: str) -> list[str]:
-    """Return the fields of the first record, which may span lines."""
     lines = io.TextIOWrapper(io.BytesIO(text[:FIRST_BYTES]), "utf-8", "replace")  # decoded as far as they are read
     return next(whitespace_reader(lines, separator), [])
 
@@ -137,7 +135,7 @@ def find_header(rows: Sequence[Sequence[str]], wanted: Collection[str] = ()) -> 
         return next((at for at in places if _is_header(at, rows)), 0)
     found = 0, 0
     for at in places:
-        found = max(found, (len(_names(rows[at]).intersection(wanted)), -at))
+        found = max(found, (len(plain_names(rows[at]).intersection(wanted)), -at))
         if found[0] == len(wanted):
             break
     return -found[1]
@@ -213,7 +211,7 @@ def _usual_rows(lines: Sequence[bytes], separator: str, wanted: Collection[str])
 
 def _met(rows: Sequence[Sequence[str]], wanted: Collection[str]) -> int:
     """Return the most of the wanted names that a row has."""
-    return max((len(_names(row).intersection(wanted)) for row in rows[:FIRST_LINES]), default=0)
+    return max((len(plain_names(row).intersection(wanted)) for row in rows[:FIRST_LINES]), default=0)
 
 
 def _as_wide(header: list[str], below: Sequence[Sequence[str]]) -> list[str]:
@@ -312,7 +310,10 @@ def kind_of(cells: Sequence[str | None], header: Sequence[str], ragged: bool = F
 
 def set_apart(rows: Rows, columns: Columns, separator: str = ",") -> Rows:
     """Return rows without repeated headers, totals and records, which become lines that are no rows, with their kind."""
-    bad = [_with_kind(line, rows.header, separator) for line in rows.bad]
+    bad = []
+    for line in rows.bad:
+        kind = kind_of(cells_of(line["_raw"], separator), rows.header, ragged=True)
+        bad.append(_apart(line["_raw"], line["_line"], kind) if kind else line)
     places = {plain_name(name): place for place, name in enumerate(rows.header)}
     named = [places.get(plain_name(one)) for one in (columns.invoice_date, columns.invoice) if one]
     suspects = _suspects([rows.table[place] for place in named if place is not None])
@@ -366,28 +367,23 @@ def valid(text: str) -> str:
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
-def _with_kind(line: dict, header: Sequence[str], separator: str) -> dict:
-    """Return a line that does not fit with its kind, if it is none of sales."""
-    kind = kind_of(next(whitespace_reader([line["_raw"].replace("\0", "")], separator), []), header, ragged=True)
-    return {"_raw": line["_raw"], "_line": line["_line"], "_kind": kind} if kind else line
+def _apart(text: str, line: int, kind: str) -> dict:
+    """Return a line that is no row, with its kind if it is none of sales."""
+    return {"_raw": text, "_line": line} | ({"_kind": kind} if kind else {})
 
 
 def line_apart(cells: Sequence[str | None], line: int, kind: str, separator: str = ",") -> dict:
     """Return a row as a line that is none of sales."""
     text = io.StringIO()
     csv.writer(text, delimiter=separator, lineterminator="").writerow(["" if cell is None else cell for cell in cells])
-    return {"_raw": text.getvalue(), "_line": line} | ({"_kind": kind} if kind else {})
+    return _apart(text.getvalue(), line, kind)
 
 
 def above_of(layout: Layout) -> list[dict]:
     """Return the lines above a header as lines that are no rows, with their kind unless they look like sales."""
     texts = [line.decode("utf-8", "replace").rstrip("\r\n") for line in layout.above]
-    rows: list[list[str]] = [next(whitespace_reader([text.replace("\0", "")], layout.separator), []) for text in texts]
-    return [
-        {"_raw": text, "_line": line} | ({"_kind": kind} if (kind := kind_above(row, layout.header)) else {})
-        for line, (text, row) in enumerate(zip(texts, rows, strict=True), 1)
-        if any(map(str.strip, row))
-    ]
+    lines = [(text, line, cells_of(text, layout.separator)) for line, text in enumerate(texts, 1)]
+    return [_apart(text, line, kind_above(row, layout.header)) for text, line, row in lines if any(map(str.strip, row))]
 
 
 def kind_above(row: Sequence[str], header: Sequence[str]) -> str:

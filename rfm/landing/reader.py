@@ -18,9 +18,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rfm.config import Columns
+from rfm.dialect import Columns
 from rfm.errors import NO_MEMORY, InputError, RfmError, as_user_error, explain_cloud_error
-from rfm.landing.csv import iter_tables, read_records, records_of
+from rfm.landing.csv import ReadOptions, iter_tables, read_records, records_of
 from rfm.landing.decode import AUTO, GZIP_MAGIC, PIECE, TEXT, detect_format
 from rfm.landing.files import LandingFile, date_in, filesystem, is_cut, still_arriving
 from rfm.landing.header import Rows, first_line, head_of, layout_of, set_apart, skip_preamble
@@ -65,13 +65,6 @@ class _Hashed(io.RawIOBase):
         return FileContent(self.bytes, self.digest.hexdigest())
 
 
-class Held(NamedTuple):
-    """Content of a small file that was fetched with others, and its rows if these were parsed as one."""
-
-    raw: bytes
-    rows: tuple[Rows, ...] = ()
-
-
 @dataclass(frozen=True)
 class FileReader:
     """Reads one landing file."""
@@ -79,65 +72,52 @@ class FileReader:
     system: fsspec.AbstractFileSystem
     path: str
     name: str
-    bytes: int = 0
-    encoding: str = AUTO
-    separator: str = AUTO
-    columns: Columns = Columns()
-    further: bool = True
-    fill_down: Sequence[str] = ()
-    count_orders: Sequence[str] = ()
-    notes: dict[str, list[str]] = field(default_factory=dict)
-    held: Held = Held(b"")
+    size: int
+    options: ReadOptions
+    notes: dict[str, list[str]]
+    raw: bytes = b""  # content of a small file that was fetched with others
+    parsed: tuple[Rows, ...] = ()  # its rows, if they were parsed with others
 
     def rows(self, run_date: dt.date) -> tuple[FileContent, pa.Table | StreamedRows]:
         """Return the file's content and rows; the rows of a file that is too large to hold are streamed later."""
         held, size = [], 0
-        if self.held.rows:
-            content = FileContent(len(self.held.raw), hashlib.sha256(self.held.raw).hexdigest())
-            return content, pa.concat_tables(self._tables(io.BytesIO(), run_date))
-        with self._open() as file:
-            for table in self._tables(file, run_date):
+        if self.parsed:
+            content = FileContent(len(self.raw), hashlib.sha256(self.raw).hexdigest())
+            return content, pa.concat_tables(self.tables(io.BytesIO(), run_date))
+        with self.open() as file:
+            for table in self.tables(file, run_date):
                 held.append(table)
                 if (size := size + table.nbytes) > WHOLE_BYTES:
                     content = self._read_through()
                     return content, StreamedRows(self, content, run_date)
             return file.content(), pa.concat_tables(held)
 
-    def stream(self, content: FileContent, run_date: dt.date) -> Iterator[pa.Table]:
-        """Yield the rows piece by piece; refuse the file if its content is another one by now."""
-        with self._open() as file:
-            yield from self._tables(file, run_date)
-            if file.content() != content:
-                raise InputError(f"{self.name}: its content changed while it was read; nothing of it was written, run again")
-
     def _read_through(self) -> FileContent:
         """Read the file to its end, so that a damaged one is refused before a row of it is written."""
-        with self._open() as file:
+        with self.open() as file:
             found, chunks = detect_format(file, self.name)
-            deque(found.read(chunks, self.name, self.encoding), maxlen=0)
+            deque(found.read(chunks, self.name, self.options.encoding), maxlen=0)
             return file.content()
 
-    def _open(self) -> _Hashed:
+    def open(self) -> _Hashed:
         """Open the file; a small one is fetched in one request."""
-        if 0 < self.bytes <= PIECE:
-            return _Hashed(io.BytesIO(self.held.raw or self.system.cat_file(self.path)))
+        if 0 < self.size <= PIECE:
+            return _Hashed(io.BytesIO(self.raw or self.system.cat_file(self.path)))
         return _Hashed(self.system.open(self.path, "rb", block_size=PIECE))
 
-    def _tables(self, file: Any, run_date: dt.date) -> Iterator[pa.Table]:
+    def tables(self, file: Any, run_date: dt.date) -> Iterator[pa.Table]:
         """Yield the rows with the time of reading, the file and the run date."""
         now = dt.datetime.now(dt.UTC)
-        given = self.columns, self.further, self.fill_down, self.count_orders
-        notes: list[str] = []
-        self.notes[self.name] = notes
-        for rows in iter_tables(file, self.name, self.encoding, self.separator, *given, notes, self.held.rows):
-            rows = rows.append_column("ingestion_timestamp", _repeat(now, pa.timestamp("us", "UTC"), rows.num_rows))
-            rows = rows.append_column("source_file", _repeat(self.name, pa.string(), rows.num_rows))
-            yield rows.append_column("processing_date", _repeat(run_date, pa.date32(), rows.num_rows))
-
-
-def _repeat(value: Any, kind: pa.DataType, times: int) -> pa.Array:
-    """Return a column that holds one value."""
-    return pa.repeat(pa.scalar(value, kind), times)
+        notes = self.notes[self.name] = []
+        added = {
+            "ingestion_timestamp": pa.scalar(now, pa.timestamp("us", "UTC")),
+            "source_file": pa.scalar(self.name, pa.string()),
+            "processing_date": pa.scalar(run_date, pa.date32()),
+        }
+        for rows in iter_tables(file, self.name, *self.options, notes, self.parsed):
+            for column, value in added.items():
+                rows = rows.append_column(column, pa.repeat(value, rows.num_rows))
+            yield rows
 
 
 @dataclass(frozen=True)
@@ -149,8 +129,12 @@ class StreamedRows:
     run_date: dt.date
 
     def __iter__(self) -> Iterator[pa.Table]:
-        """Yield the rows as tables of some megabytes."""
-        return self.source.stream(self.content, self.run_date)
+        """Yield the rows as tables of some megabytes; refuse the file if its content is another one by now."""
+        with self.source.open() as file:
+            yield from self.source.tables(file, self.run_date)
+            if file.content() != self.content:
+                said = "its content changed while it was read; nothing of it was written, run again"
+                raise InputError(f"{self.source.name}: {said}")
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         """Let `polars.DataFrame` and `pyarrow.table` read all rows at once."""
@@ -175,14 +159,9 @@ class Reading:
     landing: str
     files: Sequence[LandingFile]
     run_dates: Sequence[dt.date]
-    encoding: str = AUTO
-    separator: str = AUTO
-    columns: Columns = Columns()
-    further: bool = True
-    fill_down: Sequence[str] = ()
-    count_orders: Sequence[str] = ()
+    options: ReadOptions
+    settle: float
     notes: dict[str, list[str]] = field(default_factory=dict)
-    settle: float = 0
     refused: list[str] = field(default_factory=list)
     waiting: list[str] = field(default_factory=list)
     progress: Callable[[int], None] = lambda files: None
@@ -235,9 +214,8 @@ class Reading:
 
     def _read_group(self, system: fsspec.AbstractFileSystem, root: str, files: Sequence[LandingFile]) -> list[Read | str]:
         """Return each file as `_read_or_refuse` does; files that are alike are parsed as one."""
-        given = self.encoding, self.separator, self.columns, self.further, self.fill_down, self.count_orders, self.notes
         named = [(file.source_file, file.bytes) for file in files]
-        readers = [FileReader(system, f"{root}/{name}", name, size, *given) for name, size in named]
+        readers = [FileReader(system, f"{root}/{name}", name, size, self.options, self.notes) for name, size in named]
         if len(files) > 1:
             readers = _parse_together(readers)
         return [self._read_or_refuse(reader, file) for reader, file in zip(readers, files, strict=True)]
@@ -283,9 +261,9 @@ def _in_groups(files: Iterable[LandingFile]) -> Iterator[list[LandingFile]]:
 def _parse_together(readers: list[FileReader]) -> list[FileReader]:
     """Return readers with the content of small files, and with their rows if the files are alike."""
     with suppress(Exception):  # whatever it is, the file with which it happens says so when it is read by itself
-        readers = [replace(reader, held=Held(reader.system.cat_file(reader.path))) for reader in readers]
+        readers = [replace(reader, raw=reader.system.cat_file(reader.path)) for reader in readers]
         if rows := _parse_alike(readers):
-            return [replace(reader, held=Held(reader.held.raw, (one,))) for reader, one in zip(readers, rows, strict=True)]
+            return [replace(reader, parsed=(one,)) for reader, one in zip(readers, rows, strict=True)]
     return readers
 
 
@@ -293,15 +271,15 @@ def _parse_alike(readers: Sequence[FileReader]) -> list[Rows] | None:
     """Return the rows of each of some small CSV files, parsed as one; None if headers differ, or a line does not fit."""
     texts = []  # parsed as one, because a parser takes as long to begin as to read a small file
     for reader in readers:
-        found, _ = detect_format(io.BytesIO(reader.held.raw[:FORMAT_BYTES]), reader.name)
-        if found is not TEXT or reader.held.raw.startswith(GZIP_MAGIC):
+        found, _ = detect_format(io.BytesIO(reader.raw[:FORMAT_BYTES]), reader.name)
+        if found is not TEXT or reader.raw.startswith(GZIP_MAGIC):
             return None
-        pieces = TEXT.read(iter([reader.held.raw]), reader.name, reader.encoding)
+        pieces = TEXT.read(iter([reader.raw]), reader.name, reader.options.encoding)
         texts.append(skip_preamble(b"".join(piece for piece, _ in pieces)))
     header, like = first_line(texts[0]), readers[0]
     if not header or b'"' in header or not all(text.startswith(header) for text in texts):
         return None
-    layout = layout_of(head_of(texts[0]) or [], like.name, like.separator, like.columns)
+    layout = layout_of(head_of(texts[0]) or [], like.name, like.options.separator, like.options.columns)
     if layout.size != len(header):  # it is not in the first line
         return None
     mark = secrets.token_hex().encode()  # in every field of the line that ends a file, and nowhere else
@@ -314,7 +292,7 @@ def _parse_alike(readers: Sequence[FileReader]) -> list[Rows] | None:
         return None
     starts = [0, *(ends[:-1] + 1)]
     tables = [table.slice(start, end - start) for start, end in zip(starts, ends, strict=True)]
-    return [set_apart(Rows(layout.header, one, [], 1, True), like.columns, layout.separator) for one in tables]
+    return [set_apart(Rows(layout.header, one, [], 1, True), like.options.columns, layout.separator) for one in tables]
 
 
 def read_files(
@@ -356,7 +334,8 @@ def read_files(
     """
     listed = [file if isinstance(file, LandingFile) else LandingFile(file, date_in(file), 0) for file in files]
     run_dates = [run_date] if isinstance(run_date, dt.date) else run_date
-    return Reading(landing, listed, run_dates, encoding, separator, columns, further, fill_down, count_orders, settle=settle)
+    options = ReadOptions(encoding, separator, columns, further, fill_down, count_orders)
+    return Reading(landing, listed, run_dates, options, settle)
 
 
 def why_not_read(name: str, error: BaseException) -> str:

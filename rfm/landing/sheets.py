@@ -17,7 +17,7 @@ from pathlib import PurePosixPath
 from tempfile import SpooledTemporaryFile
 from typing import Any, NamedTuple
 
-from rfm.config import Columns
+from rfm.dialect import Columns
 from rfm.errors import InputError, first_line
 from rfm.landing.header import (
     HEAD,
@@ -201,10 +201,8 @@ def main_sheets(sheets: Sequence[Sheet]) -> tuple[list[tuple[Sheet, int]], dict[
     if not best or not heads[best.name]:
         return [], dict.fromkeys(heads, "is empty")
     names = {name: plain_names(head[places[name]]) - {""} if head else set() for name, head in heads.items()}
-    kept = [best] + [
-        one for one in tables if one is not best and 4 * len(names[best.name] - names[one.name]) <= len(names[best.name])
-    ]
-    kept.sort(key=sheets.index)
+    wanted = names[best.name]
+    kept = [one for one in sheets if one is best or one in tables and 4 * len(wanted - names[one.name]) <= len(wanted)]
     reasons = {one.name: "read" if one in kept else why_not(heads[one.name]) for one in sheets}
     return [(one, places[one.name]) for one in kept], reasons
 
@@ -311,7 +309,6 @@ def read_archive(chunks: Iterator[bytes], name: str, encoding: str) -> Iterator[
 
 
 def _is_hidden(path: str) -> bool:
-    """Return True for what an operating system adds to archives."""
     return any(part.startswith((".", "__MACOSX")) for part in PurePosixPath(path).parts)
 
 

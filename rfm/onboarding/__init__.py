@@ -19,15 +19,16 @@ from typing import Any
 import tomlkit
 from tomlkit.items import InlineTable
 
-from rfm.config import LANDING_COLUMNS, plain_name
+from rfm.dialect import LANDING_COLUMNS, plain_name
 from rfm.errors import SettingsError, friendly_io_errors
 from rfm.lake import Lake
 from rfm.landing.files import date_in
 from rfm.onboarding import dry_run, questions
 from rfm.onboarding.columns import Match
 from rfm.onboarding.dry_run import DryRun, sample_findings, try_files
-from rfm.onboarding.guesses import Profile, guesses
-from rfm.onboarding.questions import SECTIONS, STATUS, Doubt, Finding, Guess, Question, default_of, nested, parts, same
+from rfm.onboarding.evidence import guesses
+from rfm.onboarding.profile import Profile
+from rfm.onboarding.questions import SECTIONS, STATUS, Finding, Guess, Question, default_of, listed, nested, parts, same
 from rfm.onboarding.sniff import Example, Input, Sample, Tell, example_of, look_at, silent
 from rfm.onboarding.sniff import input_of as place
 from rfm.pipeline.schedule import OLDEST
@@ -96,18 +97,13 @@ def check(
         sample.lines, names, today, encoding=first.codec, separator=first.separator, known=known, sources=sample.sources
     )
     found_out = guesses(lines)
-    asked = [one for one in _questions(lines) if not questions.is_answered(one, known)]
+    first_of = {one.setting: one for one in reversed([*lines.questions, *questions.own(lines)])}  # a setting is asked for once
+    asked = [one for one in reversed(first_of.values()) if not questions.is_answered(one, known)]
     found = [*gone, *sample_findings(sample, lines, {one.setting for one in asked})]
     found += [Finding("ask", parts(one.setting)[1], one.asked) for one in asked]
     changes = [guess for guess in config_table(found_out) if not same(guess.value, _value_in(settings, guess.setting))]
     report = Report(where, sample, lines, found_out, None, found, changes, questions=asked, expected=expect)
     return report if report.status == STATUS["unusable"] else _tried(report, today, tell)
-
-
-def _questions(lines: Profile) -> list[Question]:
-    """Return what the files leave open, each setting once."""
-    found: list[Question] = [*lines.questions, *questions.own(lines)]
-    return list({one.setting: one for one in reversed(found)}.values())[::-1]
 
 
 def _there(given: Mapping[str, Any], sample: Sample) -> dict[str, Any]:
@@ -149,13 +145,7 @@ def _doubts(report: Report, trial: DryRun) -> list[Finding]:
     """Return what the guesses leave in doubt; money in the sample stands for that of all lines."""
     assert report.lines
     more = Decimal(max(trial.lines, 1)) / max(len(report.lines.lines), 1)
-
-    def money(one: Doubt) -> Finding:
-        if one.amount is None:
-            return Finding("mend", one.about, one.said)
-        return dry_run.doubt(trial, one.about, one.said, one.amount * more, one.share)
-
-    return [money(one) for one in report.lines.doubts]
+    return [dry_run.doubt(trial, one.about, one.said, one.amount * more, one.share) for one in report.lines.doubts]
 
 
 def _in_force(settings: Settings, sample: Sample) -> tuple[dict[str, Any], list[Finding]]:
@@ -250,17 +240,13 @@ def _put(document: tomlkit.TOMLDocument, section: str, found: Mapping[str, Guess
     if section and new:
         document[section] = tomlkit.table()
     table: Any = document[section] if section else document
-    items = {name: tomlkit.item(_listed(guess.value)) for name, guess in found.items()}
+    items = {name: tomlkit.item(listed(guess.value)) for name, guess in found.items()}
     width = max(min(max(len(f"{name} = {item.as_string()}") for name, item in items.items()), NARROW), least)
     for name, item in items.items():
         if (reason := _reason(found[name])) and not isinstance(table, InlineTable):  # an inline table cannot hold comments
             item.comment(reason)
             item.trivia.comment_ws = " " * (max(width - len(f"{name} = {item.as_string()}"), 0) + 2)
         table[name] = item
-
-
-def _listed(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
 
 
 def _reason(guess: Guess) -> str:
@@ -293,7 +279,7 @@ def _settings_in(file: Path) -> dict[str, Any]:
         found = tomllib.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     except (OSError, ValueError) as error:
         raise SettingsError(f"{file}: cannot be read ({error}); correct it or move it") from None
-    return {name: value for name, value in found.items() if value != {}}
+    return _filled(found)
 
 
 def name_of(landing: str) -> Guess:

@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from rfm.config import LANDING_COLUMNS
+from rfm.dialect import LANDING_COLUMNS
 from rfm.onboarding.formats import CLOCK, date_of, dates_of, days_in, number_of, numbers_of, without_sign
 
 FOLDED = str.maketrans(
@@ -28,25 +28,25 @@ def plain_words(text: object) -> str:
     return re.sub(r"[\W_]", "", unicodedata.normalize("NFC", kept))
 
 
-_VOCABULARY = tomllib.loads(Path(__file__).with_name("vocabulary.toml").read_text(encoding="utf-8"))
+VOCABULARY = tomllib.loads(Path(__file__).with_name("vocabulary.toml").read_text(encoding="utf-8"))
 
 
 def _plain(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(filter(None, map(plain_words, text.split()))))
 
 
-WORDS = {role: _plain(words) for role, words in _VOCABULARY["words"].items()}
-STATUSES = {meaning: frozenset(_plain(words)) for meaning, words in _VOCABULARY["statuses"].items()}
-VALUES = {name: _plain(words) for name, words in _VOCABULARY["values"].items()}
-TELLING = {name: _plain(words) for name, words in _VOCABULARY["telling"].items()}
+WORDS = {role: _plain(words) for role, words in VOCABULARY["words"].items()}
+STATUSES = {meaning: frozenset(_plain(words)) for meaning, words in VOCABULARY["statuses"].items()}
+VALUES = {name: _plain(words) for name, words in VOCABULARY["values"].items()}
+TELLING = {name: _plain(words) for name, words in VOCABULARY["telling"].items()}
 FLAGS, NO_PRODUCT, DISCOUNT = VALUES["flags"], VALUES["no_product"], VALUES["discount"]
 EARLY = frozenset(VALUES["early"])
 NOBODY = frozenset(VALUES["nobody"]) - {"1"}  # -1 without its mark
 STAND_INS = frozenset(VALUES["stand_ins"])
 BILLED = frozenset(VALUES["billed"])
-ZONES = {country: zone for zone, countries in _VOCABULARY["zones"].items() for country in countries.split()}
-MONEY = dict.fromkeys(ZONES.values(), "€") | _VOCABULARY["money"]
-_MEANT = [(word, part) for part, languages in _VOCABULARY["parts"].items() for word in _plain(" ".join(languages.values()))]
+ZONES = {country: zone for zone, countries in VOCABULARY["zones"].items() for country in countries.split()}
+MONEY = dict.fromkeys(ZONES.values(), "€") | VOCABULARY["money"]
+_MEANT = [(word, part) for part, languages in VOCABULARY["parts"].items() for word in _plain(" ".join(languages.values()))]
 PARTS = {word: frozenset(part for one, part in _MEANT if one == word) for word, _ in _MEANT}
 
 Sure = Literal["sure", "likely", "unsure"]
@@ -59,25 +59,9 @@ VAGUE = frozenset(
 CONTACT, PERSON = 0.7, 0.65  # an address is an id if there is no other; the name of a person, if there is no address
 SHORTEST_PART, FEW, SEEN = 4, 20, 2000
 INCLUSIVE = frozenset({"incl", "inkl", "inc", "excl", "exkl", "exc", "with", "without", "avec", "con", "com", "mit"})
-GRAMMAR: dict[str, tuple[tuple[frozenset[str], frozenset[str]], ...]] = {  # role: parts that it needs, and parts that it may have
-    role: tuple((frozenset(needs.split()), frozenset(may.split())) for needs, may in forms)
-    for role, forms in {
-        "invoice": [("order", "number")],
-        "customer_id": [("customer", "number")],
-        "stock_code": [("product number", "order")],
-        "description": [("product", "name order line")],
-        "invoice_date": [("date", "order")],
-        "quantity": [("quantity", "product line order")],
-        "price": [
-            ("price", "unit gross product line"),
-            ("price line", "unit gross product order"),
-            ("amount unit", "gross product line"),
-        ],
-        "amount": [("amount", "line gross order product price")],
-    }.items()
+GRAMMAR: dict[str, list[list[frozenset[str]]]] = {  # role: parts that it needs, and parts that it may have
+    role: [[frozenset(parts.split()) for parts in form] for form in forms] for role, forms in VOCABULARY["grammar"].items()
 }
-
-
 PERSONS = (frozenset({"customer", "name"}), frozenset({"customer", "name"}))
 
 

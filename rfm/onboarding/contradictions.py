@@ -8,10 +8,10 @@ from typing import Any
 
 import pandas as pd
 
-from rfm.config import FLAG, LANDING_COLUMNS, YES
+from rfm.dialect import FLAG, LANDING_COLUMNS, YES
 from rfm.onboarding.columns import PARTS, ROLES, TELLING, VALUES, WORDS, is_other, meaning_of, name_score, plain_words, tokens_of
 from rfm.onboarding.kinds import FEWEST, MOST_KINDS
-from rfm.onboarding.money import Found, Lines, cash
+from rfm.onboarding.money import Found, Lines, cash, doubted
 from rfm.onboarding.questions import Doubt
 
 NOTHING = frozenset(VALUES["nothing"])
@@ -31,32 +31,24 @@ def found(lines: Lines, settled: Mapping[str, Any]) -> Found:
     """Yield doubts about lines that count by the settings, though something says that they are no sales."""
     if "customer_id" not in lines.matches or "price" not in lines.matches:
         return
-    counts = _counted(lines, settled)
+    kept = _kept(lines, settled)
+    counts = kept & (lines.amounts > 0)
     for column in _unused(lines, settled):
-        if said := _telling(lines, column) or _referring(lines, column) or _state(lines, column):
+        telling = ("have a value", filled_in(lines, column)) if tells(column) else None
+        if said := telling or _referring(lines, column) or _state(lines, column):
             why, where = said
-            yield from _doubt(lines, where & counts, f"{why} in {column!r}, which is not used")
+            yield from doubted(lines, "kinds", where & counts, f"that count {why} in {column!r}, which is not used")
     for column in _states(settled):
         if (said := _copies(lines, column)) and column != lines.sums.column:
-            yield from _doubt(lines, said[1] & counts, f"{said[0]} in {column!r}")
+            yield from doubted(lines, "kinds", said[1] & counts, f"that count {said[0]} in {column!r}")
     listed = lines.text("description").str.match(BULLET)
     if listed.sum() >= FEWEST and not listed.all():
-        yield from _doubt(lines, listed & counts, "are listed below another, as parts of it are")
+        yield from doubted(lines, "kinds", listed & counts, "that count are listed below another, as parts of it are")
     yield from _of_numbers(lines, counts)
     yield from _of_signs(lines, counts)
     yield from _of_orders(lines, counts, list(_unused(lines, settled)))
     yield from _of_files(lines, counts)
-    yield from _of_nothing(lines, _kept(lines, settled))
-
-
-def _doubt(lines: Lines, where: pd.Series, said: str) -> Found:
-    if where.any():
-        yield Doubt("kinds", f"{int(where.sum()):,} lines that count {said}", cash(float(lines.amounts[where].abs().sum())))
-
-
-def _counted(lines: Lines, settled: Mapping[str, Any]) -> pd.Series:
-    """Return the lines above 0 that count by the settings."""
-    return _kept(lines, settled) & (lines.amounts > 0)
+    yield from _of_nothing(lines, kept)
 
 
 def _kept(lines: Lines, settled: Mapping[str, Any]) -> pd.Series:
@@ -99,10 +91,6 @@ def filled_in(lines: Lines, column: str) -> pd.Series:
     told = (plain != "") & ~plain.isin(NOTHING)
     usual = texts.mode().iloc[0]
     return told & (texts != usual) if told.mean() > 0.5 else told
-
-
-def _telling(lines: Lines, column: str) -> tuple[str, pd.Series] | None:
-    return ("have a value", filled_in(lines, column)) if tells(column) else None
 
 
 def _state(lines: Lines, column: str) -> tuple[str, pd.Series] | None:
@@ -165,14 +153,15 @@ def _of_numbers(lines: Lines, counts: pd.Series) -> Found:
     """Doubt orders whose numbers are usual for credit notes, or name another order."""
     for start, where in _prefixes(lines):
         if start and (start.lower() in VALUES["credit_notes"] or repeats(lines, where & counts)):
-            said = f"have invoices that begin with {start}, as credit notes do; see rules.cancellation"
-            yield from _doubt(lines, where & counts, said)
+            said = f"that count have invoices that begin with {start}, as credit notes do; see rules.cancellation"
+            yield from doubted(lines, "kinds", where & counts, said)
     numbers = lines.text("invoice")
     bases = {one: SUFFIX.sub("", one) for one in lines.column("invoice")}
     known = {one: base for one, base in bases.items() if base != one and base in bases}
     if known:
         where = numbers.isin({*known, *known.values()})
-        yield from _doubt(lines, where & counts, "have numbers of orders that others name, as cancellations do")
+        said = "that count have numbers of orders that others name, as cancellations do"
+        yield from doubted(lines, "kinds", where & counts, said)
 
 
 def _of_signs(lines: Lines, counts: pd.Series) -> Found:
@@ -181,7 +170,7 @@ def _of_signs(lines: Lines, counts: pd.Series) -> Found:
         if max(name_score(role, column) for role in ("quantity", "amount")) < 0.5:
             continue
         below = lines.parsed(column) < 0
-        yield from _doubt(lines, below & counts, f"are below 0 in {column!r}")
+        yield from doubted(lines, "kinds", below & counts, f"that count are below 0 in {column!r}")
 
 
 # ── orders and files as a whole ───────────────────────────────────────

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -17,16 +17,18 @@ from rfm.analysis.quality import anomalies, baseline, tables
 from rfm.analysis.quality.baseline import Facts, LeftOut, Orders, Totals
 from rfm.analysis.quality.gate import QuarantineReason, guard, money_flow, set_aside
 from rfm.analysis.quality.gate import quarantine_reasons as reasons
-from rfm.config import EXTRA_KEYS, OTHER_LINE, REPEATS, Dialect, severities
+from rfm.config import REPEATS, severities
 from rfm.contracts import BRONZE, QUARANTINE, SILVER
+from rfm.dialect import EXTRA_KEYS, OTHER_LINE, Dialect
 from rfm.errors import InputError
 from rfm.lake import Lake
 from rfm.lake.delta import scratch
 from rfm.landing.files import date_in
 from rfm.onboarding.columns import TELLING, is_no_product, named_for, plain_words
 from rfm.onboarding.formats import dates_of, number_of, without_sign, zones
-from rfm.onboarding.guesses import GROWS, Profile
 from rfm.onboarding.identity import placeholder_customers
+from rfm.onboarding.money import GROWS
+from rfm.onboarding.profile import Profile
 from rfm.onboarding.questions import Finding
 from rfm.onboarding.sniff import Input, Sample, Tell, grouped_column, header_for, shortened
 from rfm.pipeline import stages
@@ -84,7 +86,10 @@ def _of_header(sample: Sample, lines: Profile) -> Finding | None:
         return Finding("unusable", "lines", "no line below the header; use files that have sales")
     for role in NAMED.keys() - lines.matches.keys():
         if column := named_for(role, [name for name in cells if lines.values[name]]):
-            return Finding("unusable", "columns", _unlike(role, column, lines.values[column]))
+            values, reason = lines.values[column], "check whether another column of the export has them"
+            reason = dates_of(values).reason if role == "invoice_date" else reason
+            said = f"column {column!r} is named like {NAMED[role]}, but its values do not fit: {reason}"
+            return Finding("unusable", "columns", said)
     if "customer_id" in missing and (column := grouped_column(lines.sample)):
         said = f"customers stand in rows of their own above their lines, in {column!r}; export a list with a column of customers"
         return Finding("unusable", "columns", said)
@@ -92,11 +97,6 @@ def _of_header(sample: Sample, lines: Profile) -> Finding | None:
         wanted, there = " or ".join(missing.values()), shortened(", ".join(cells))
         return Finding("unusable", "columns", f"no column for {wanted} among {there}; set it under [columns], or export it")
     return None
-
-
-def _unlike(role: str, column: str, values: Mapping[str, int]) -> str:
-    reason = dates_of(values).reason if role == "invoice_date" else "check whether another column of the export has them"
-    return f"column {column!r} is named like {NAMED[role]}, but its values do not fit: {reason}"
 
 
 def _of_zones(lines: Profile) -> Iterator[Finding]:
@@ -350,7 +350,6 @@ def _ingest(settings: Settings, lake: Lake, place: Input, today: dt.date, tell: 
 
 
 def _measure(settings: Settings, lake: Lake, trial: DryRun, today: dt.date) -> None:
-    """Add what the tables say to the result."""
     sizes = {name: state.rows for name, state in lake.state((BRONZE, SILVER)).items()}
     trial.lines, trial.kept = sizes.get(BRONZE, 0), sizes.get(SILVER, 0)
     sold = baseline.without_around(lake.read(QUARANTINE))
@@ -390,7 +389,6 @@ def _stopped(settings: Settings, lake: Lake) -> str:
 
 
 def _values(settings: Settings, lake: Lake) -> dict[str, dict[str, Orders]]:
-    """Return lines and money of each value in the columns of states and kinds."""
     columns = [name for name in ("status", "line_type", "currency") if getattr(settings.columns, name)]
     arrived = judge(lake.read(BRONZE), dialect=settings.dialect) if columns else None
     return {name: baseline.by_value(arrived, EXTRA_KEYS[name]) for name in columns}

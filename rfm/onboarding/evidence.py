@@ -1,21 +1,24 @@
-"""Rules of evidence: each looks at the lines of a sample and yields settings, questions and doubts about one subject."""
+"""Guess the settings for a shop's files: by rules of evidence, each about one subject, and by the names of the files."""
 
 from __future__ import annotations
 
+import fnmatch
+import os
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
-from rfm.config import YES, Columns, Rules, plain_name
+from rfm.analysis.parsing import CODES
+from rfm.config import Files, Shop
+from rfm.dialect import EXTRA_KEYS, FLAG, LANDING_COLUMNS, YES, Columns, Rules, plain_name
 from rfm.onboarding import identity, kinds, money
-from rfm.onboarding.columns import is_no_product
-from rfm.onboarding.contradictions import credit_prefix, undone_flag
-from rfm.onboarding.formats import CLOCK, date_of, shapes_of
-from rfm.onboarding.money import Found, Lines, cash, some
-from rfm.onboarding.questions import Doubt, Guess, Option, Question
+from rfm.onboarding.columns import MONEY, Sure, is_no_product
+from rfm.onboarding.contradictions import LETTERS, credit_prefix, undone_flag
+from rfm.onboarding.formats import CLOCK, SIGN_OF, date_of, shapes_of, sign_in, without_sign, zones
+from rfm.onboarding.money import Found, Lines, some, worth
+from rfm.onboarding.questions import CHOSEN, Doubt, Guess, Option, Question
 
 MOSTLY, MOST_LINES = 0.9, 0.99
-LETTERS = re.compile(r"^([A-Za-z]{1,4})(?=[-_]?[0-9])")
 NOT_CANCELLED = "no cancelled line was found"
 
 
@@ -54,7 +57,7 @@ def _prefix(lines: Lines) -> str:
     if marked := cancel_prefix(invoices, lines.negative):
         return marked
     numbers = set(invoices)
-    starts = {one: begins[1] for one in numbers if (begins := LETTERS.match(one))}
+    starts = {one: begins[0] for one in numbers if (begins := LETTERS.match(one))}
     for start, count in Counter(starts.values()).items():
         named = sum(one.removeprefix(start).lstrip("-_") in numbers for one, begins in starts.items() if begins == start)
         if count <= 0.3 * len(numbers) and named >= 0.5 * count:
@@ -64,7 +67,7 @@ def _prefix(lines: Lines) -> str:
 
 def cancel_prefix(invoices: Sequence[str], negative: Sequence[bool]) -> str:
     """Return the letters of invoices of which most are negative; empty if there are none, or most invoices have them."""
-    starts = [found[1] if (found := LETTERS.match(invoice)) else "" for invoice in invoices]
+    starts = [found[0] if (found := LETTERS.match(invoice)) else "" for invoice in invoices]
     lines, below = Counter(starts), Counter(start for start, back in zip(starts, negative, strict=True) if back)
     marks = [start for start in lines if start and below[start] >= MOSTLY * lines[start]]
     rest = sum(lines.values()) - sum(lines[mark] for mark in marks)
@@ -128,9 +131,8 @@ def swapped_days(lines: Lines) -> Found:
     """Refuse days of which a spreadsheet has swapped a part."""
     if lines.dates.swapped:
         said = "a part of the dates was read in another order by a spreadsheet: days up to 12 one way, later days the other"
-        yield Question(
-            "format.date", "How are dates written?", [Option(lines.dates.pattern, "export the dates again, as 2025-12-31")], said
-        )
+        options = [Option(lines.dates.pattern, "export the dates again, as 2025-12-31")]
+        yield Question("format.date", "How are dates written?", options, said)
     elif said_twice := _two_orders(lines):
         yield said_twice
     elif lines.dates.also:
@@ -153,8 +155,7 @@ def _two_orders(lines: Lines) -> Doubt | None:
     files = list(lines.sources[unread].astype(str).unique())
     where = f" in {some(files)}" if any(files) else ""
     said = f"dates have two orders of day and month: {pattern}, and {other} on at least {int(unread.sum()):,} lines{where}"
-    worth = cash(float(lines.amounts[lines.sources.astype(str).isin(files)].abs().sum()))
-    return Doubt("dates", f"{said}; export all of them as 2025-12-31", worth)
+    return Doubt("dates", f"{said}; export all of them as 2025-12-31", worth(lines, lines.sources.astype(str).isin(files)))
 
 
 # The order of the rules is that in which a reader would settle them: where lines begin, the money, which kind a line is,
@@ -167,3 +168,108 @@ RULES: tuple[Rule, ...] = (
     cancellations, invoice_numbers, product_codes,
     *identity.RULES, swapped_days,
 )  # fmt: skip
+
+
+# ── file names ───────────────────────────────────────────────────────
+DATED = "[0-9]+(?:[-._ ][0-9]+)*"  # days, months and numbers of files
+ENDING = re.compile(r"(?:[.](?:csv|txt|tsv|xlsx|gz))+$", re.IGNORECASE)
+
+
+def pattern_of(names: Sequence[str], default: str) -> str:
+    """Return a shell pattern that finds files with such names: the default if it does."""
+    if all(fnmatch.fnmatch(name, default) for name in names):
+        return default
+    stems = [re.sub(DATED, "*", ENDING.sub("", name)) for name in names]
+    start = os.path.commonprefix(stems).rstrip("*") if len(set(stems)) > 1 else ""
+    stem = stems[0] if len(set(stems)) == 1 else f"{start}*"
+    endings = sorted({found.group() if (found := ENDING.search(name)) else "" for name in names})
+    ending = endings[0] if len(endings) == 1 else os.path.commonprefix(endings) + "*"
+    stem = stem if "*" in stem else f"{stem}*"
+    # Brackets and question marks have a meaning in patterns: ? matches any character, so these as well
+    return re.sub(r"[*]{2,}", "*", re.sub(r"[\[\]?]", "?", stem) + ending)
+
+
+# ── guesses ──────────────────────────────────────────────────────────
+WITHOUT = {name: one.without for name, one in LANDING_COLUMNS.items() if one.without is not None}
+
+
+def guesses(lines: Lines) -> list[Guess]:
+    """Return a guess for each setting that can be derived from files."""
+    found = (one for one in lines.found if isinstance(one, Guess))
+    given = {f"{part}.{name}": value for part in ("files", "rules") for name, value in lines.known_export.get(part, {}).items()}
+    export = [Guess(name, value, "sure", f"the export of {lines.export}") for name, value in given.items()]
+    parts = (_of_files(lines), _of_columns(lines), _of_format(lines), found, export, _of_shop(lines))
+    guessed = {guess.setting: guess for part in parts for guess in part}
+    chosen = {name: Guess(name, value, "sure", CHOSEN) for name, value in lines.known.items()}
+    return list((guessed | chosen).values())
+
+
+def _of_files(lines: Lines) -> Iterator[Guess]:
+    if lines.files:
+        pattern = pattern_of(lines.files, Files().pattern)
+        found = some(lines.files) if len(lines.files) < 3 else f"all {len(lines.files):,} files"
+        yield Guess("files.pattern", pattern, "likely", f"finds {found}")
+    yield Guess("files.encoding", lines.given["encoding"], "likely", "accented letters are readable this way")
+    yield Guess("files.separator", lines.given["separator"], "sure", "separates the fields")
+
+
+def _of_columns(lines: Lines) -> Iterator[Guess]:
+    for field, default in Columns().model_dump().items():
+        found = lines.matches.get(field)
+        if field == FLAG or field in EXTRA_KEYS:  # only if the lines say that it is needed
+            continue
+        if found:
+            same = plain_name(found.column) == plain_name(str(default))
+            yield Guess(f"columns.{field}", default if same else found.column, found.sure, found.reason)
+        elif field in LANDING_COLUMNS:
+            sure: Sure = "likely" if field in WITHOUT else "unsure"
+            effect = WITHOUT.get(field, "it is required")
+            yield Guess(f"columns.{field}", "", sure, "no such column" + (f": {effect}" if effect else ""))
+
+
+def _of_format(lines: Lines) -> Iterator[Guess]:
+    dates, numbers = lines.dates, lines.numbers
+    if dates.pattern:
+        sure: Sure = "unsure" if dates.other else "sure" if dates.share >= MOST_LINES else "likely"
+        yield Guess("format.date", dates.pattern, sure, dates.reason)
+    if "%b" in "".join((dates.pattern, *dates.also)) and dates.months:
+        yield Guess("format.months", dates.months, "likely", "names of months")
+    certain: Sure = "sure" if numbers.sure and numbers.share >= MOST_LINES else "likely" if numbers.sure else "unsure"
+    reason = f"{'all' if numbers.share == 1 else f'{numbers.share:.1%} of'} prices and quantities can be read this way"
+    reason = reason if numbers.sure else "the mark could separate decimals or thousands"
+    yield Guess("format.decimal", numbers.decimal, certain, reason)
+    thousands = numbers.thousands or _other_mark(lines)
+    reason = reason if thousands == numbers.thousands else "none seen so far; it can be no other"
+    yield Guess("format.thousands", thousands, certain, reason)
+    if zones(lines.column("invoice_date")).get("Z"):
+        reason = "times are in UTC; most customers are in this zone" if lines.zone else "times are in UTC: set the shop's zone"
+        yield Guess("format.timezone", lines.zone, "unsure", reason)
+    else:
+        yield Guess("format.timezone", "", "sure", "times are in the shop's own time zone")
+
+
+def _other_mark(lines: Lines) -> str:
+    """Return the mark of thousands that is yet to come, if the decimal mark is certain; empty for the columns of the example."""
+    numbers, usual = lines.numbers, {plain_name(name) for name in Columns().headers.values()}
+    named = {plain_name(lines.matches[role].column) for role in LANDING_COLUMNS if role in lines.matches}
+    seen = any(numbers.decimal in without_sign(value) for value in lines.column("price"))
+    if not seen or not numbers.sure or named >= usual:
+        return ""
+    return "," if numbers.decimal == "." else "."
+
+
+def _of_shop(lines: Lines) -> Iterator[Guess]:
+    money = lines.column("currency")
+    header = lines.matches["price"].column if "price" in lines.matches else ""
+    code = max(money, key=money.__getitem__).upper() if money else ""
+    coded = SIGN_OF.get(code, code if code in CODES.split() else "")
+    if not header:
+        yield Guess("shop.currency", "", "likely", "no prices: amounts are counts of pieces or lines")
+    elif sign := lines.numbers.sign or coded or sign_in(header):
+        yield Guess("shop.currency", sign, "sure", "written beside the prices")
+    elif lines.zone:
+        yield Guess("shop.currency", MONEY[lines.zone], "likely", "the currency of most customers' country")
+    elif lines.numbers.decimal == ",":
+        yield Guess("shop.currency", "€", "unsure", "no currency is written; decimals have a comma")
+    else:
+        yield Guess("shop.currency", Shop().currency, "unsure", "no currency is written")

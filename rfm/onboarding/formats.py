@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from rfm.analysis.dates import BESIDE_NAMES, FIRST_OF_LAST_CENTURY, MONTHS, before_date
 from rfm.analysis.parsing import CURRENCIES, CURRENCY, GROUPED, SPACES, TIDY, number_shape
-from rfm.config import WEEKDAY, month_names
+from rfm.dialect import WEEKDAY, month_names
 
 MARKS = ((".", ""), (",", ""), (".", ","), (",", "."), (",", " "), (".", " "), (".", "'"), (",", "'"))  # the simplest first
 MARKED = (".", ",")  # for the simplest numbers, if a currency sign is beside them
@@ -49,10 +49,9 @@ def numbers_of(values: Mapping[str, int]) -> Numbers:
 
 def _kinds(values: Mapping[str, int]) -> dict[str, int]:
     """Return one text for all values that differ by their digits alone: marks read all of them, or none."""
-    kinds: dict[str, int] = {}
+    kinds: Counter[str] = Counter()
     for value, count in values.items():
-        kind = value.translate(NINES)
-        kinds[kind] = kinds.get(kind, 0) + count
+        kinds[value.translate(NINES)] += count
     return kinds
 
 
@@ -152,11 +151,8 @@ def dates_of(values: Mapping[str, int], today: dt.date | None = None) -> Dates:
     days, rows = days_in(values), sum(values.values()) or 1
     months = _language_of(days)
     kinds = list(dict.fromkeys(re.sub("[0-9]", "9", text) for text in days))[:KINDS]
-    read = {
-        pattern: _read(days, pattern, months)
-        for pattern in PATTERNS
-        if pattern == WEEK or any(map(_date_shape(pattern).fullmatch, kinds))
-    }
+    likely = [one for one in PATTERNS if one == WEEK or any(map(_date_shape(one).fullmatch, kinds))]
+    read = {one: {text: day for text in days if (day := date_of(text, one, months))} for one in likely}
     shares = {pattern: sum(days[text] for text in found) / rows for pattern, found in read.items()}
     best = max(shares.values(), default=0.0)
     if days and best < 0.5 and (named := _with_weekdays(days, today)).share > max(best, 0.5):
@@ -198,11 +194,8 @@ def _mixed(found: Dates, days: Mapping[str, int], read: Mapping[str, Mapping[str
     left = {text: count for text, count in days.items() if text not in own}
     for pattern in sorted(read, key=lambda one: -sum(left.get(text, 0) for text in read[one])):
         fits = {text for text in left if text in read[pattern]}
-        if (
-            not fits
-            or sum(map(left.__getitem__, fits)) < 0.5 * sum(left.values())
-            or sum(left.values()) < 0.002 * sum(days.values())
-        ):
+        rest = sum(left.values())
+        if not fits or sum(map(left.__getitem__, fits)) < 0.5 * rest or rest < 0.002 * sum(days.values()):
             continue
         if _swapped(own.values(), [read[pattern][text] for text in fits]):
             return found._replace(swapped=True, other=pattern)
@@ -263,15 +256,10 @@ def _strangeness(days: set[dt.date], today: dt.date | None) -> tuple[int, float]
 
 def days_in(values: Mapping[str, int]) -> dict[str, int]:
     """Count the texts of days, without their times."""
-    days: dict[str, int] = {}
+    days: Counter[str] = Counter()
     for value, count in values.items():
-        text = CLOCK.sub("", value.strip())
-        days[text] = days.get(text, 0) + count
+        days[CLOCK.sub("", value.strip())] += count
     return days
-
-
-def _read(days: Collection[str], pattern: str, months: str = "") -> dict[str, dt.date]:
-    return {text: day for text in days if (day := date_of(text, pattern, months))}
 
 
 @cache
@@ -291,7 +279,6 @@ def _language_of(days: Collection[str]) -> str:
 
 @cache
 def _date_shape(pattern: str) -> re.Pattern[str]:
-    """Return the regular expression of a pattern, with an optional time after it."""
     exact = pattern == ISO or not re.search("[^%a-zA-Z]", pattern)
     pieces = re.split("(%[Yymbd])", pattern)
     named = {" ": BESIDE_NAMES} if "%b" in pattern else {}
@@ -328,13 +315,11 @@ def date_of(text: str, pattern: str, months: str = "") -> dt.date | None:
 
 def zones(values: Mapping[str, int]) -> dict[str, int]:
     """Count the UTC offsets after the times of a column; ``Z`` is UTC."""
-    found: dict[str, int] = {}
+    found: Counter[str] = Counter()
     for value, count in values.items():
         clock = CLOCK.search(value.strip())
-        offset = OFFSET.search(clock["rest"].strip()) if clock else None
-        if offset:
-            name = "Z" if offset["zone"] in {"UTC", "GMT", "+0000", "+00:00"} else offset["zone"]
-            found[name] = found.get(name, 0) + count
+        if clock and (offset := OFFSET.search(clock["rest"].strip())):
+            found["Z" if offset["zone"] in {"UTC", "GMT", "+0000", "+00:00"} else offset["zone"]] += count
     return found
 
 

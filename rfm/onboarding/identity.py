@@ -11,7 +11,7 @@ import pandas as pd
 
 from rfm.landing.files import date_in
 from rfm.onboarding.columns import EARLY, NOBODY, PARTS, STAND_INS, meaning_of, plain_words
-from rfm.onboarding.money import Found, Lines, cash, some, totals, weighty
+from rfm.onboarding.money import Found, Lines, cash, some, totals, weighty, worth
 from rfm.onboarding.questions import Doubt, Guess, Option, Question
 
 MOSTLY, MUCH = 0.9, 0.2
@@ -49,7 +49,7 @@ def restarts(lines: Lines) -> Found:
     sold = (lines.amounts > 0) & (lines.text("invoice") != "")
     numbers, days, customers = (one[sold] for one in (lines.text("invoice"), lines.days, lines.text("customer_id")))
     buyers = customers.where(customers != "", "\0" + days)  # an order that one customer pays on two days is one order
-    stores = {name: lines.filled[name][sold] for name in [_store(lines)] if name}
+    stores = {one.column: lines.filled[one.column][sold] for role, one in lines.matches.items() if role == "store"}
     found = {}
     for store in ("", *stores):
         for period, size in PERIODS.items():
@@ -58,11 +58,12 @@ def restarts(lines: Lines) -> Found:
             found[store, period] = float(several.mean()) if len(several) else 0.0
     if found["", "never"] < 0.02:
         return
-    store, period = next(
-        (one for one in sorted(found, key=lambda one: (list(PERIODS).index(one[1]), one[0])) if found[one] <= 0.02), ("", "")
-    )
-    if not period:
-        store, period = min(found, key=lambda one: (found[one], list(PERIODS).index(one[1])))
+    rank = list(PERIODS).index
+    enough = [one for one in found if found[one] <= 0.02]
+    if enough:
+        store, period = min(enough, key=lambda one: (rank(one[1]), one[0]))
+    else:
+        store, period = min(found, key=lambda one: (found[one], rank(one[1])))
         mixed = numbers[buyers.groupby(numbers).transform("nunique") > 1]
         of_file = buyers.groupby(numbers + "\0" + lines.sources[sold].astype(str)).nunique() > 1
         shops = lines.sources.nunique() > 1 and of_file.mean() <= 0.02
@@ -73,10 +74,6 @@ def restarts(lines: Lines) -> Found:
         if store:
             yield Guess("columns.store", store, "likely", "each shop or till has order numbers of its own")
         yield Guess("rules.invoice_restarts", period, "likely", f"{found['', 'never']:.0%} of the order numbers come again")
-
-
-def _store(lines: Lines) -> str:
-    return lines.matches["store"].column if "store" in lines.matches else ""
 
 
 def event_of(lines: Lines) -> str:
@@ -103,12 +100,12 @@ def events(lines: Lines, state: str) -> Found:
     states = lines.text(role)
     others = tuple(dict.fromkeys(one.lower() for one in states if one.lower() != state.lower()))
     yield Guess(f"columns.{role}", lines.matches[role].column, "sure", lines.matches[role].reason)
-    yield Guess(
-        "rules.sold", (state.lower(),), "likely", f"a line for each state of an order; each is counted when it is {state}"
-    )
+    why = f"a line for each state of an order; each is counted when it is {state}"
+    yield Guess("rules.sold", (state.lower(),), "likely", why)
     yield Guess("rules.not_sold", others, "likely", "the same orders in other states")
     yield Guess("rules.order_total", False, "likely", "one line of each order counts")
-    back = lines.text("invoice")[states.map(meaning_of).isin(("not_sold", "refunds")) & ~states.map(_is_early)]
+    early = states.map(plain_words).isin(EARLY)  # before a sale
+    back = lines.text("invoice")[states.map(meaning_of).isin(("not_sold", "refunds")) & ~early]
     never = set(lines.text("invoice")) - set(lines.text("invoice")[states == state])
     amounts = lines.parsed(lines.matches["price"].column).groupby(lines.text("invoice")).first()
     for orders, said in (
@@ -117,11 +114,6 @@ def events(lines: Lines, state: str) -> Found:
     ):
         if orders:
             yield Doubt("status", f"{len(orders):,} orders {said}", cash(float(amounts[list(orders)].abs().sum())))
-
-
-def _is_early(state: str) -> bool:
-    """Return True for a state before a sale."""
-    return plain_words(state) in EARLY
 
 
 # ── who bought ────────────────────────────────────────────────────────
@@ -136,19 +128,16 @@ def stand_ins(lines: Lines) -> Found:
     nobody = tuple(dict.fromkeys(one.lower() for one in found if one not in kept))
     if nobody:
         yield Guess("customers.nobody", nobody, "likely", f"{some(nobody)} is no customer")
-    for ids, said in (
-        (kept, "is counted as a customer, but can stand for none"),
-        (set(found) - set(kept), "is counted as no customer"),
-    ):
-        amount = float(lines.amounts[lines.text("customer_id").isin(set(ids))].abs().sum())
-        if ids and weighty(lines, amount):
-            yield Doubt("customers", f"{some(list(ids))} {said}; see customers.nobody", cash(amount))
+    left_out = [one for one in found if one not in kept]
+    for ids, said in ((kept, "is counted as a customer, but can stand for none"), (left_out, "is counted as no customer")):
+        amount = worth(lines, lines.text("customer_id").isin(ids))
+        if ids and weighty(lines, float(amount)):
+            yield Doubt("customers", f"{some(ids)} {said}; see customers.nobody", amount)
     if len(others) > 20 and others.iloc[0] >= max(20 * others.median(), 5 * others.iloc[1]):
         yield _ask_of(lines, str(others.index[0]), nobody)
     elif len(others) >= 10 and (odd := _odd_buyers(lines, others)):
-        worth = cash(float(lines.amounts[lines.text("customer_id").isin(odd)].abs().sum()))
         said = f"{some(odd)} buys unlike any other customer, and can stand for several; see customers.nobody"
-        yield Doubt("customers", said, worth)
+        yield Doubt("customers", said, worth(lines, lines.text("customer_id").isin(odd)))
 
 
 def _odd_buyers(lines: Lines, orders: pd.Series) -> list[str]:
@@ -205,12 +194,8 @@ def damaged_ids(lines: Lines) -> Found:
     customers = lines.column("customer_id")
     broken = [one for one in customers if SCIENTIFIC.fullmatch(one)]
     if broken and sum(map(customers.__getitem__, broken)) >= 0.01 * sum(customers.values()):
-        amount = float(lines.amounts[lines.text("customer_id").isin(set(broken))].abs().sum())
-        yield Doubt(
-            "customers",
-            f"ids like {broken[0]} were rounded by a spreadsheet, so several customers are one; export them as text",
-            cash(amount),
-        )
+        said = f"ids like {broken[0]} were rounded by a spreadsheet, so several customers are one; export them as text"
+        yield Doubt("customers", said, worth(lines, lines.text("customer_id").isin(broken)))
     whole = lines.text("customer_id").str.replace(r"[.]0$", "", regex=True)
     spelled = pd.DataFrame({"id": whole, "plain": whole.str.lstrip("0"), "file": lines.sources.astype(str)}).drop_duplicates()
     spelled = spelled[spelled["id"].str.isdigit() & (spelled["plain"] != "")]
@@ -223,9 +208,8 @@ def damaged_ids(lines: Lines) -> Found:
     if alike or (spelled.groupby(["plain", "file"])["id"].nunique() == 1).all():
         yield Guess("customers.width", width, "likely", f"leading zeros are lost in places; this joins {joined:,} customers")
     else:
-        amount = lines.amounts[whole.str.lstrip("0").isin(each.index[each > 1])].abs().sum()
         said = f"{joined:,} customers are written with and without leading zeros; customers.width = {width} joins them"
-        yield Doubt("customers", said, cash(float(amount)))
+        yield Doubt("customers", said, worth(lines, whole.str.lstrip("0").isin(each.index[each > 1])))
 
 
 def further_ids(lines: Lines) -> Found:
@@ -253,8 +237,9 @@ def _several(ids: pd.Series, keys: pd.Series) -> dict[str, int]:
 
 
 def _of_ids(lines: Lines, said: str, where: pd.Series, joined: int) -> Doubt:
-    amount = float(lines.amounts[where & (lines.amounts > 0)].sum())
-    return Doubt("customers", said, cash(amount), joined / max(lines.text("customer_id").nunique(), 1))
+    return Doubt(
+        "customers", said, worth(lines, where & (lines.amounts > 0)), joined / max(lines.text("customer_id").nunique(), 1)
+    )
 
 
 def _prefixed(lines: Lines, customers: pd.Series) -> Found:
@@ -323,9 +308,8 @@ def _of_names(lines: Lines, known: Sequence[str]) -> Found:
     several = {one for one, count in Counter(plain.values()).items() if count > 1}
     if several and "customers.compare" not in lines.known:
         joined = len(known) - len(set(plain.values()))
-        amount = lines.amounts[lines.text("customer_id").map(plain).isin(several)].abs().sum()
-        said = f"{joined:,} customers differ from another by letter case or blanks alone"
-        yield Doubt("customers", f'{said}; customers.compare = "case" joins them', cash(float(amount)))
+        said = f'{joined:,} customers differ from another by letter case or blanks alone; customers.compare = "case" joins them'
+        yield Doubt("customers", said, worth(lines, lines.text("customer_id").map(plain).isin(several)))
 
 
 def _dialled(number: str, prefix: str) -> str:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from rfm.onboarding import identity
 from rfm.onboarding.columns import DISCOUNT, HEAD, TELLING, VALUES, is_other, meaning_of, name_score, plain_words
-from rfm.onboarding.money import HOLDS, Found, Lines, cash, some, weighty
+from rfm.onboarding.money import HOLDS, Found, Lines, cash, doubted, some, weighty, words_of, worth
 from rfm.onboarding.questions import Doubt, Guess, Option, Question
 
 BETWEEN, AROUND = r"[\W\d_]+", r"[\d\s%.,:()/@+-]*"  # words of a text; what may stand around them
@@ -43,8 +43,7 @@ def sums_of(lines: Lines) -> Sums:
             return Sums(column, found, where=kinds.isin(set(found)))
     for role in ("description", "stock_code"):
         texts = lines.text(role)
-        unnamed = (lines.text("description") == "") & (lines.text("stock_code") == "")
-        kinds = _candidates(_keys(texts).mask(unnamed, UNNAMED), lines.orders)
+        kinds = _candidates(_keys(texts).mask(_unnamed(lines), UNNAMED), lines.orders)
         if found := {one: how for one, how in _adding_up(kinds, lines).items() if one}:
             where = kinds.isin(set(found) - {UNNAMED})
             return Sums("", found, _pattern_of(texts[where]) if where.any() else "", where)
@@ -69,7 +68,7 @@ def _keys(texts: pd.Series) -> pd.Series:
 
 def says_sum(text: str) -> bool:
     """Return True if all words of a text are those of a sum, a tax or a payment."""
-    words = [plain_words(word) for word in re.split(BETWEEN, text) if word]
+    words = words_of(text)
     return bool(words) and (all(word in SUM_WORDS for word in words) or "".join(words) in SUM_WORDS)
 
 
@@ -141,57 +140,52 @@ def _pattern_of(texts: pd.Series) -> str:
 
 def other_lines(lines: Lines) -> Found:
     """Set aside lines that are sums of others, or no products; doubt it where the amounts do not show it."""
-    sums, extras = lines.sums, _extras(lines)
+    sums, extras, texts = lines.sums, _extras(lines), lines.text("description")
     said = {"share": "are a fixed share of others, such as a tax", "word": "look like sums of others, but do not add up"}
     for how, meaning in said.items():
         if values := [one for one, found in sums.values.items() if found == how]:
-            kinds = lines.filled[sums.column] if sums.column else _keys(lines.text("description")).where(sums.where, "")
-            amount = float(lines.amounts[kinds.isin(set(values))].abs().sum())
-            yield Doubt("sums", f"lines like {some(values)} {meaning}, and do not count", cash(amount))
+            kinds = lines.filled[sums.column] if sums.column else _keys(texts).where(sums.where, "")
+            amount = worth(lines, kinds.isin(set(values)))
+            yield Doubt("sums", f"lines like {some(values)} {meaning}, and do not count", amount)
     if UNNAMED in sums.values:
-        unnamed = (lines.text("description") == "") & (lines.text("stock_code") == "")
-        said_unnamed = f"{int(unnamed.sum()):,} lines without a product are sums of others, and count"
-        yield Doubt("sums", said_unnamed, cash(float(lines.amounts[unnamed].abs().sum())))
-    gifts = lines.text("description").map(_named_as(lines.text("description"), GIFT_WORDS)).astype(bool) & ~extras
-    if gifts.any():
-        said_gifts = f"{int(gifts.sum()):,} lines are gift cards, and count; see rules.other_lines"
-        yield Doubt("products", said_gifts, cash(float(lines.amounts[gifts].abs().sum())))
-    if extras.any():
-        named = some(list(lines.text("description")[extras].unique()))
-        said_extras = f"{int(extras.sum()):,} lines like {named} are no products, and do not count; see rules.other_lines"
-        yield Doubt("products", said_extras, cash(float(lines.amounts[extras].abs().sum())))
-    patterns = [one for one in (sums.pattern, _pattern_of(lines.text("description")[extras]) if extras.any() else "") if one]
+        yield from doubted(lines, "sums", _unnamed(lines), "without a product are sums of others, and count")
+    gifts = _named_as(texts, GIFT_WORDS) & ~extras
+    yield from doubted(lines, "products", gifts, "are gift cards, and count; see rules.other_lines")
+    named = some(list(texts[extras].unique()))
+    yield from doubted(lines, "products", extras, f"like {named} are no products, and do not count; see rules.other_lines")
+    patterns = [one for one in (sums.pattern, _pattern_of(texts[extras]) if extras.any() else "") if one]
     if patterns:
         where = extras | sums.where if sums.pattern else extras
         reason = f"{int(where.sum()):,} lines are sums of others, or no products"
         kinds_of = dict.fromkeys(one.removeprefix("(?i)") for one in patterns)  # flags stand once, at the start
         yield Guess("rules.other_lines", f"(?i){'|'.join(kinds_of)}", "likely", reason)
-    paid = lines.text("description").map(_named_as(lines.text("description"), DEPOSIT_WORDS)).astype(bool)
-    if paid.any():
-        said_paid = f"{int(paid.sum()):,} lines are deposits or final invoices; both count, so a sale may count twice"
-        yield Doubt("deposits", said_paid, cash(float(lines.amounts[paid].abs().sum())))
+    paid = _named_as(texts, DEPOSIT_WORDS)
+    yield from doubted(lines, "deposits", paid, "are deposits or final invoices; both count, so a sale may count twice")
 
 
 def _extras(lines: Lines) -> pd.Series:
     """Return the lines without a product code whose text says that they are no product, such as shipping."""
     texts, codes = lines.text("description"), lines.text("stock_code")
     words = EXTRA_WORDS | GIFT_WORDS
-    named = texts.map(_named_as(texts, words)).astype(bool)
-    bare = (codes == "") | codes.map(_named_as(codes, words)).astype(bool)
+    bare = (codes == "") | _named_as(codes, words)
     several = lines.orders.map(lines.orders.value_counts()) > 1
-    return named & bare & (several if (codes == "").all() else True) & (lines.amounts > 0)
+    return _named_as(texts, words) & bare & (several if (codes == "").all() else True) & (lines.amounts > 0)
 
 
-def _named_as(texts: pd.Series, words: frozenset[str]) -> dict[str, bool]:
+def _unnamed(lines: Lines) -> pd.Series:
+    return (lines.text("description") == "") & (lines.text("stock_code") == "")
+
+
+def _named_as(texts: pd.Series, words: frozenset[str]) -> pd.Series:
     """Return for each text whether its first or last words are among some."""
 
     def begins(text: str) -> bool:
-        tokens = [plain_words(word) for word in re.split(BETWEEN, text) if word]
+        tokens = words_of(text)
         return any(
             "".join(part) in words for size in range(1, min(len(tokens), 3) + 1) for part in (tokens[:size], tokens[-size:])
         )
 
-    return {text: begins(text) for text in texts.unique()}
+    return texts.map({text: begins(text) for text in texts.unique()}).astype(bool)
 
 
 # ── what was sold ─────────────────────────────────────────────────────
@@ -238,13 +232,8 @@ def _unknown_types(lines: Lines) -> str:
     """Return a column named like a kind of lines whose values are not known; empty if there is none."""
     used = {one.column for one in lines.matches.values()}
     for column, values in lines.values.items():
-        known = {plain_words(one) for one in values}
-        if (
-            column not in used
-            and name_score("line_type", column) >= HEAD
-            and 2 <= len(values) <= MOST_KINDS
-            and not known & CHANNELS
-        ):
+        few = 2 <= len(values) <= MOST_KINDS and not CHANNELS & set(map(plain_words, values))
+        if column not in used and few and name_score("line_type", column) >= HEAD:
             return column
     return ""
 
@@ -261,8 +250,7 @@ def statuses(lines: Lines) -> Found:
         if not values or role == "status" and not any(map(meaning_of, values)) and len(values) < 2:
             continue
         columns.append(column)
-        for value in values:
-            meant[value] = _meaning(value, role, column, lines)
+        meant |= {value: _meaning(value, role, column, lines) for value in values}
         if (lines.filled[column] == "").any():
             meant[""] = "not_sold" if column == lines.sums.column and "" in lines.sums.values else "sold"
         yield Guess(f"columns.{role}", column, "sure", reason)
@@ -272,19 +260,20 @@ def statuses(lines: Lines) -> Found:
         listed = tuple(dict.fromkeys(value.lower() for value, meaning in meant.items() if meaning == name))
         yield Guess(f"rules.{name}", listed, "likely", _worth_of(lines, columns, listed))
     unknown = [value for value, meaning in meant.items() if not meaning]
-    amount = _amount_of(lines, columns, unknown)
+    amount = float(_amounts_of(lines, columns, unknown).sum())
     if unknown and (weighty(lines, amount) or len(unknown) == len(meant)):
         yield _asked_of(lines, columns, meant, unknown)
     elif unknown:
         yield Doubt("status", f"{some(unknown)} is not known, and does not count", cash(amount))
     half = [value for column in columns for value in lines.values[column] if meaning_of(value) == "open"]
     if half:
-        yield Doubt("status", f"{some(half)} counts as sold", cash(_amount_of(lines, columns, half)))
+        yield Doubt("status", f"{some(half)} counts as sold", cash(_amounts_of(lines, columns, half).sum()))
 
 
 def _asked_of(lines: Lines, columns: Sequence[str], meant: Mapping[str, str], unknown: Sequence[str]) -> Question:
     """Ask which of the unknown values count, with the money of each."""
-    known, likely = list(sold_of(meant)), [one for one in unknown if not _seems_unsold(one)]
+    known = list(dict.fromkeys(value.lower() for value, meaning in meant.items() if meaning == "sold"))
+    likely = [one for one in unknown if not _seems_unsold(one)]
     first = list(unknown[:1]) if len(unknown) > 1 and len(unknown) == len(meant) else []
     options = []
     for chosen in (likely, list(unknown), first)[: 3 if likely != list(unknown) else None]:
@@ -297,13 +286,7 @@ def _asked_of(lines: Lines, columns: Sequence[str], meant: Mapping[str, str], un
 
 def _seems_unsold(value: str) -> bool:
     """Return True if a word of an unknown state is that of an order that was not sold, or begins so."""
-    words = [plain_words(one) for one in re.split(BETWEEN, value) if one]
-    return any(meaning_of(one) in ("not_sold", "refunds") or one.startswith(UNSOLD) for one in words)
-
-
-def sold_of(meant: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the values that count, in lower case."""
-    return tuple(dict.fromkeys(value.lower() for value, meaning in meant.items() if meaning == "sold"))
+    return any(meaning_of(one) in ("not_sold", "refunds") or one.startswith(UNSOLD) for one in words_of(value))
 
 
 def _meaning(value: str, role: str, column: str, lines: Lines) -> str:
@@ -324,18 +307,15 @@ def _meaning(value: str, role: str, column: str, lines: Lines) -> str:
 REFUND_TYPES = frozenset({"refund", "refunded", "erstattet", "reembolso", "rimborso", "remboursement"})
 
 
-def _where(lines: Lines, columns: Sequence[str], values: Sequence[str]) -> list[pd.Series]:
+def _amounts_of(lines: Lines, columns: Sequence[str], values: Sequence[str]) -> pd.Series:
+    """Return the amounts of the lines with some values, whatever their signs; of a line once for each column that has one."""
     wanted = set(map(str.lower, values))
-    return [lines.filled[column].str.lower().isin(wanted) for column in columns]
-
-
-def _amount_of(lines: Lines, columns: Sequence[str], values: Sequence[str]) -> float:
-    return float(sum(lines.amounts[where].abs().sum() for where in _where(lines, columns, values)))
+    return pd.concat([lines.amounts[lines.filled[column].str.lower().isin(wanted)].abs() for column in columns])
 
 
 def _worth_of(lines: Lines, columns: Sequence[str], values: Sequence[str]) -> str:
-    found = sum(int(where.sum()) for where in _where(lines, columns, values))
-    return f"{found:,} lines, {cash(_amount_of(lines, columns, values)):,}" if values else "no such value"
+    amounts = _amounts_of(lines, columns, values)
+    return f"{len(amounts):,} lines, {cash(amounts.sum()):,}" if values else "no such value"
 
 
 def refunds(lines: Lines) -> Found:
@@ -352,26 +332,16 @@ def discounts(lines: Lines) -> Found:
     sums = lines.amounts.groupby(lines.orders).transform("sum")
     inside = below & (sums > 0) & ("invoice" in lines.matches)
     named = lines.text("description") + " " + lines.text("stock_code")
-    words = sorted(
-        {
-            word
-            for text in named[inside].unique()
-            for word in re.findall(r"[^\W\d_]+", text.lower())
-            if plain_words(word) in DISCOUNT
-        }
-    )
-    if words:
-        pattern = f"(?i)(?:{'|'.join(map(re.escape, words))})"
-        lowered = inside & named.str.contains(pattern)
-        if lowered.sum() == (named.str.contains(pattern)).sum():
+    words = {word for text in named[inside].unique() for word in re.findall(r"[^\W\d_]+", text.lower())}
+    if words := {word for word in words if plain_words(word) in DISCOUNT}:
+        pattern = f"(?i)(?:{'|'.join(map(re.escape, sorted(words)))})"
+        reduces = named.str.contains(pattern)
+        lowered = inside & reduces
+        if lowered.sum() == reduces.sum():
             yield Guess("rules.discount_pattern", pattern, "likely", f"{int(lowered.sum()):,} lines below 0 lower their order")
             return
     if inside.any() and weighty(lines, float(lines.amounts[inside].sum())):
-        yield Doubt(
-            "returns",
-            "lines below 0 stand in orders with sales; they count as returns",
-            cash(float(-lines.amounts[inside].sum())),
-        )
+        yield Doubt("returns", "lines below 0 stand in orders with sales; they count as returns", worth(lines, inside))
 
 
 RULES = (other_lines, statuses, refunds, discounts)

@@ -11,13 +11,13 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from rfm.analysis.quality.anomalies import DOUBT
 from rfm.onboarding.columns import HEAD, MADE, PART, VALUES, WEAK, Facts, Match, is_other, name_score, plain_words
 from rfm.onboarding.formats import number_of, sign_in, without_sign
-from rfm.onboarding.questions import Doubt, Guess, Option, Question
+from rfm.onboarding.questions import CURRENCIES, Doubt, Guess, Option, Question
 
 Lines = Any  # a `Profile`, whose module imports this one
 Found = Iterator[Guess | Question | Doubt]
-SMALL = 0.005  # of the money: what is less is no question
 HOLDS, LINES, CENT = 0.95, 20, 0.011  # share of the lines, and least number of lines, of a relation; rounding
 REPEATED = 5  # orders of several lines that show an order's total
 MULTIPLIED, ADDED = "price × quantity is {!r} on each line", "the amounts of an order's lines add up to {!r}"
@@ -137,11 +137,8 @@ def _added(numbers: NumericColumns, named: Mapping[str, Match]) -> Money | None:
             reason = ADDED.format(total)
             if numbers.adds_up(amounts, total):
                 return Money(Match(price, "sure", reason))
-            if (
-                quantity
-                and quantity.column in set(numbers.values) - {price}
-                and numbers.adds_up(amounts * numbers.values[quantity.column], total)
-            ):
+            several = quantity and quantity.column in set(numbers.values) - {price}
+            if quantity and several and numbers.adds_up(amounts * numbers.values[quantity.column], total):
                 return Money(Match(price, "sure", reason), quantity)
     return None
 
@@ -151,7 +148,6 @@ def _says_money(column: str) -> float:
 
 
 def _of_lines(numbers: NumericColumns, named: Mapping[str, Match]) -> Money | None:
-    """Return a price per piece with its quantity, or the amount of a line."""
     repeated = {name for name in _usable(numbers) if numbers.per_order(name)}
     price, amount, quantity = (
         one if (one := named.get(role)) and one.column not in repeated else None for role in ("price", "amount", "quantity")
@@ -159,7 +155,8 @@ def _of_lines(numbers: NumericColumns, named: Mapping[str, Match]) -> Money | No
     if price and quantity:
         if _grows(numbers, price.column, quantity.column):
             return Money(price._replace(sure="likely", reason=f"{price.reason}; {GROWS}"))
-        if numbers.products is None and not numbers.several.any() and not _is_of_a_piece(price.column, quantity.column):
+        of_a_piece = name_score("price", price.column) >= MADE and name_score("quantity", quantity.column) >= MADE
+        if numbers.products is None and not numbers.several.any() and not of_a_piece:
             return Money(price, rivals=((price.column, quantity.column),))
         rivals = ((amount.column, ""),) if amount and name_score("amount", amount.column) >= HEAD else ()
         return Money(price, quantity, rivals=rivals)
@@ -170,10 +167,6 @@ def _of_lines(numbers: NumericColumns, named: Mapping[str, Match]) -> Money | No
         return None
     rival = [one.column for one in (price, amount) if one and one.column != found.column]
     return Money(found, rivals=tuple((one, "") for one in rival))
-
-
-def _is_of_a_piece(price: str, quantity: str) -> bool:
-    return name_score("price", price) >= MADE and name_score("quantity", quantity) >= MADE
 
 
 def _grows(numbers: NumericColumns, price: str, quantity: str) -> bool:
@@ -196,7 +189,6 @@ def totals_for_prices(lines: pd.DataFrame) -> bool:
 
 
 def _of_orders(numbers: NumericColumns, named: Mapping[str, Match]) -> Money | None:
-    """Return the total of an order that stands on each of its lines."""
     there = [one for role in ("amount", "price") if (one := named.get(role)) and one.column in numbers.values]
     totals = [one for one in there if numbers.per_order(one.column)]
     return Money(totals[0]._replace(reason=ON_EACH), total=True) if totals else None
@@ -222,6 +214,17 @@ def cash(amount: float) -> Decimal:
     return Decimal(f"{amount:.2f}")
 
 
+def worth(lines: Lines, where: pd.Series) -> Decimal:
+    """Return the money of some lines, whatever its signs."""
+    return cash(float(lines.amounts[where].abs().sum()))
+
+
+def doubted(lines: Lines, about: str, where: pd.Series, said: str) -> Found:
+    """Doubt some lines, if there are any: how many they are, what may be wrong, and their money."""
+    if where.any():
+        yield Doubt(about, f"{int(where.sum()):,} lines {said}", worth(lines, where))
+
+
 def totals(lines: Lines, amounts: pd.Series) -> tuple[int, int, Decimal]:
     """Return customers, orders and revenue of the lines above 0 that have a customer."""
     counts = (amounts > 0) & (lines.text("customer_id") != "")
@@ -230,7 +233,7 @@ def totals(lines: Lines, amounts: pd.Series) -> tuple[int, int, Decimal]:
 
 def weighty(lines: Lines, amount: float) -> bool:
     """Return True if an amount is more than half a percent of the money."""
-    return abs(amount) > SMALL * float(lines.amounts.abs().sum())
+    return abs(amount) > float(DOUBT) * float(lines.amounts.abs().sum())
 
 
 def some(texts: Sequence[str]) -> str:
@@ -255,12 +258,10 @@ def rival_amounts(lines: Lines) -> Found:
         if weighty(lines, float(differs[2] - counted[2])):
             setting = "columns.quantity" if quantity else "columns.price"
             values = ("", quantity) if quantity else (column, price)
-            said = (
-                f"{column!r} is the amount of a line",
-                f"{price!r} is " + (f"multiplied by {quantity!r}" if quantity else "it"),
-            )
+            more = f"{price!r} is " + (f"multiplied by {quantity!r}" if quantity else "it")
             options = [
-                Option(value, text, one[2], one[0]) for value, text, one in zip(values, said, (counted, differs), strict=True)
+                Option(values[0], f"{column!r} is the amount of a line", counted[2], counted[0]),
+                Option(values[1], more, differs[2], differs[0]),
             ]
             yield Question(setting, "Which column is the amount of a line?", options, "both fit, and their totals differ")
             return
@@ -296,17 +297,14 @@ def in_cents(lines: Lines) -> Found:
         return
     if CENTS & set(re.split(r"[\W_]+", column.casefold())):
         yield Guess("format.cents", True, "sure", f"{column!r} is in cents")
-    elif numbers.median() >= 100 and any(map(SERVICE.match, _ids(lines))):
+        return
+    ids = [one for role in ("invoice", "customer_id") for one in list(lines.column(role))[:20]]
+    if numbers.median() >= 100 and any(map(SERVICE.match, ids)):
         customers, _, revenue = totals(lines, lines.amounts)
         cents = Option(True, "cents: 1999 is 19.99", revenue / 100, customers)
         options = [cents, Option(False, "whole units", revenue, customers)]
-        yield Question(
-            "format.cents", f"Is {column!r} in cents?", options, "all amounts are whole, and payment services write cents"
-        )
-
-
-def _ids(lines: Lines) -> list[str]:
-    return [one for role in ("invoice", "customer_id") for one in list(lines.column(role))[:20]]
+        why = "all amounts are whole, and payment services write cents"
+        yield Question("format.cents", f"Is {column!r} in cents?", options, why)
 
 
 def unsure_marks(lines: Lines) -> Found:
@@ -328,28 +326,28 @@ def currencies(lines: Lines) -> Found:
     """Never add up several currencies."""
     codes = lines.column("currency")
     if "currency" in lines.matches and codes and lines.facts[lines.matches["currency"].column].codes > 0.9:
-        whole = all(lines.text("currency") != "")
-        plain = list(codes)
-        if len(plain) == 1 and whole:
-            (code,) = plain
-            yield Guess("columns.currency", lines.matches["currency"].column, "likely", f"all amounts are in {code}")
+        column, written = lines.matches["currency"].column, lines.text("currency")
+        if len(codes) == 1 and (written != "").all():
+            (code,) = codes
+            yield Guess("columns.currency", column, "likely", f"all amounts are in {code}")
             yield Guess(f"currencies.{code}", 1.0, "likely", "another currency needs its rate")
-        if len(plain) > 1:
-            yield Guess("columns.currency", lines.matches["currency"].column, "likely", f"amounts are in {some(list(codes))}")
-            yield _which_currency(lines, {code: lines.text("currency") == code for code in codes}, "currencies")
+        if len(codes) > 1:
+            yield Guess("columns.currency", column, "likely", f"amounts are in {some(list(codes))}")
+            yield _which_currency(lines, {code: written == code for code in codes})
         return
     signs = Counter(sign for value in lines.column("price") if (sign := sign_in(value)))
     if len(signs) > 1:
         where = lines.text("price").map({value: sign_in(value) for value in lines.column("price")})
-        yield _which_currency(lines, {sign: where == sign for sign in signs}, "currencies")
+        yield _which_currency(lines, {sign: where == sign for sign in signs})
 
 
-def _which_currency(lines: Lines, where: Mapping[str, pd.Series], setting: str) -> Question:
+def _which_currency(lines: Lines, where: Mapping[str, pd.Series]) -> Question:
     options = []
     for code, lines_of in sorted(where.items(), key=lambda one: -int(one[1].sum())):
         customers, _, revenue = totals(lines, lines.amounts.where(lines_of, 0.0))
         options.append(Option({code: 1.0}, f"count {code} alone; or give the rates of the others", revenue, customers))
-    return Question(setting, "Which currency counts?", options, f"amounts are in {some(list(where))}, and are never added up")
+    why = f"amounts are in {some(list(where))}, and are never added up"
+    return Question(CURRENCIES, "Which currency counts?", options, why)
 
 
 def discounts_left_on(lines: Lines) -> Found:
@@ -360,9 +358,7 @@ def discounts_left_on(lines: Lines) -> Found:
     for column in lines.facts:
         if column not in used and name_score("discount", column) >= HEAD:
             given = lines.filled[column].str.contains("[1-9]", na=False)
-            said = f"{int(given.sum()):,} lines have a {column!r} that is not taken off; see columns.discount"
-            if given.any():
-                yield Doubt("discount", said, cash(lines.amounts[given].abs().sum()))
+            yield from doubted(lines, "discount", given, f"have a {column!r} that is not taken off; see columns.discount")
 
 
 def units(lines: Lines) -> Found:
@@ -371,15 +367,15 @@ def units(lines: Lines) -> Found:
     if not price or "× quantity" in price.reason or "columns.price" in lines.known:
         return
     hundred = bool(re.search("10+", price.column))
-    large = hundred or bool(LARGE & set(_words(price.column)))
-    if large and (hundred or not quantity or SMALL_UNITS & set(_words(quantity.column))):
+    large = hundred or bool(LARGE & set(words_of(price.column)))
+    if large and (hundred or not quantity or SMALL_UNITS & set(words_of(quantity.column))):
         said = f"{price.column!r} is a price of another unit than the quantity"
         yield Doubt("units", said, cash(float(lines.amounts.abs().sum())))
     if not quantity and name_score("price", price.column) <= name_score("amount", price.column):
         return
     used = {one.column for one in lines.matches.values()}
     for column in lines.values:
-        words = _words(column)
+        words = words_of(column)
         if column in used or not UNIT_WORDS & {*words, "".join(words)}:
             continue
         facts = lines.facts[column]
@@ -388,13 +384,12 @@ def units(lines: Lines) -> Found:
         else:
             values = lines.filled[column].str.lower()
             other = values.isin(SMALL_UNITS) if large else values.isin(SMALL_UNITS) & (values.nunique() > 1)
-        if other.any():
-            said = f"{int(other.sum()):,} lines have a {column!r} that quantity × price leaves out"
-            yield Doubt("units", said, cash(float(lines.amounts[other].abs().sum())))
+        yield from doubted(lines, "units", other, f"have a {column!r} that quantity × price leaves out")
 
 
-def _words(column: str) -> list[str]:
-    return [plain_words(one) for one in re.split(r"[\W\d_]+", column) if one]
+def words_of(text: str) -> list[str]:
+    """Return the words of a text, as they are compared."""
+    return [plain_words(one) for one in re.split(r"[\W\d_]+", text) if one]
 
 
 RULES = (order_totals, rival_amounts, in_cents, price_decimals, fractions, unsure_marks, currencies, discounts_left_on, units)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import tomllib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
@@ -12,17 +13,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rfm.config import BLANKS, EXTRA_KEYS, FLAG, LANDING_COLUMNS, plain_name
+from rfm.dialect import BLANKS, EXTRA_KEYS, LANDING_COLUMNS, plain_name
 from rfm.onboarding import contradictions, evidence
 from rfm.onboarding.columns import ZONES, Facts, Match, facts_of, match, plain_words
 from rfm.onboarding.formats import CLOCK, Dates, Numbers, date_of, dates_of, grouped_by_three, number_of, numbers_of, without_sign
 from rfm.onboarding.kinds import Sums, states_of, sums_of
 from rfm.onboarding.money import Money, NumericColumns, line_amounts, money_of
-from rfm.onboarding.questions import Doubt, Guess, Question
+from rfm.onboarding.questions import CHOSEN, Doubt, Guess, Question
 
-LANDED = (*LANDING_COLUMNS, FLAG)
 MOST_LINES, BLOCK = 20_000, 500  # of a sample: blocks of lines that follow each other, so that orders stay together
-CHOSEN = "as chosen"
 GROUPED, REPEATS = 0.2, 0.05  # least share of blank lines in groups, and of further lines of orders
 EXPORTS = tomllib.loads(Path(__file__).with_name("known_exports.toml").read_text(encoding="utf-8"))["export"]
 
@@ -54,10 +53,8 @@ class Profile:
         if len(lines) > MOST_LINES:
             starts = np.linspace(0, len(lines) - BLOCK, MOST_LINES // BLOCK).astype(int)
             lines = lines.iloc[np.unique(np.concatenate([np.arange(start, start + BLOCK) for start in starts]))]
-        return pd.DataFrame({name: self._stripped(lines[name]) for name in lines}, index=lines.index)
-
-    def _stripped(self, column: pd.Series) -> pd.Series:
-        return column.astype("string").fillna("").astype(object).str.strip(BLANKS + "\0")
+        texts = {name: lines[name].astype("string").fillna("").astype(object) for name in lines}
+        return pd.DataFrame({name: text.str.strip(BLANKS + "\0") for name, text in texts.items()}, index=lines.index)
 
     @cached_property
     def sources(self) -> pd.Series:
@@ -73,16 +70,12 @@ class Profile:
         if masks.count(usual) < 3:
             return ()
         below = np.frombuffer(usual, dtype=bool)
-        dated = [
-            name for name, one in blank.items() if one.tobytes() == usual and facts_of(_counts(self.sample[name])).dates > 0.9
-        ]
-        filled = [name for name, one in blank.items() if not one[below].any()]
-        if not dated or not filled:
+        alike = [name for name, one in blank.items() if one.tobytes() == usual]
+        dated = any(facts_of(_counts(self.sample[name])).dates > 0.9 for name in alike)
+        if not dated or all(one[below].any() for one in blank.values()):
             return ()
-        groups = (name for name, one in blank.items() if one[below].all() and not one[~below].all())
-        return tuple(
-            sorted(groups, key=lambda name: blank[name].tobytes() != usual)
-        )  # those that say where an order begins first
+        groups = [name for name, one in blank.items() if one[below].all() and not one[~below].all()]
+        return tuple(sorted(groups, key=lambda name: name not in alike))  # those that say where an order begins first
 
     @cached_property
     def table(self) -> pd.DataFrame:
@@ -103,11 +96,7 @@ class Profile:
             return ()
         blank = {name: self.table[name] == "" for name in self.table if name not in self.groups}
         starts = ~further & further.shift(-1, fill_value=False)
-        return tuple(
-            name
-            for name, one in blank.items()
-            if one[further].mean() >= 0.98 and not one[starts].all() and not one[starts].mean() > 0.5
-        )
+        return tuple(name for name, one in blank.items() if one[further].mean() >= 0.98 and not one[starts].mean() > 0.5)
 
     @cached_property
     def filled(self) -> pd.DataFrame:
@@ -163,9 +152,8 @@ class Profile:
         usual = {f"columns.{role}": name for role, name in self.known_export.get("columns", {}).items()}
         named = {name.removeprefix("columns."): value for name, value in (usual | dict(self.known)).items()}
         reason = {name: CHOSEN if f"columns.{name}" in self.known else f"the export of {self.export}" for name in named}
-        return {
-            role: Match(self._named(str(named[role])), "sure", reason[role]) for role in (*LANDED, *EXTRA_KEYS) if role in named
-        }
+        roles = [role for role in (*LANDING_COLUMNS, *EXTRA_KEYS) if role in named]
+        return {role: Match(self._named(str(named[role])), "sure", reason[role]) for role in roles}
 
     def _named(self, column: str) -> str:
         """Return the column that a setting names; empty if the files do not have it."""
@@ -269,18 +257,14 @@ class Profile:
     @property
     def used(self) -> dict[str, Match]:
         """Column of each role, with those that the kinds of lines show."""
-        return self.matches | {
-            role: Match(column, "likely", reason)
-            for role, (column, reason) in states_of(self).items()
-            if role not in self.matches
-        }
+        shown = {role: Match(column, "likely", reason) for role, (column, reason) in states_of(self).items()}
+        return self.matches | {role: one for role, one in shown.items() if role not in self.matches}
 
     @cached_property
     def numbers(self) -> Numbers:
         """How prices and quantities are written."""
-        price, both = _marks(self.column("price")), dict(self.column("price"))
-        for value, count in self.column("quantity").items():
-            both[value] = both.get(value, 0) + count
+        price, both = _marks(self.column("price")), Counter(self.column("price"))
+        both.update(self.column("quantity"))
         marks = {mark: self.known[f"format.{mark}"] for mark in ("decimal", "thousands") if f"format.{mark}" in self.known}
         found = _marks(both)._replace(sign=price.sign)
         if price.sure and not found.sure and price.decimal in "".join(self.column("price")):
@@ -326,11 +310,9 @@ def _marks(values: Mapping[str, int]) -> Numbers:
         return found
     meant = grouped_by_three(list(values))
     other = "," if found.decimal == "." else "."
-    return (
-        found._replace(decimal=other, thousands=found.decimal, sure=True)
-        if meant == "thousands"
-        else found._replace(sure=bool(meant))
-    )
+    if meant == "thousands":
+        return found._replace(decimal=other, thousands=found.decimal, sure=True)
+    return found._replace(sure=bool(meant))
 
 
 def _counts(column: pd.Series) -> dict[str, int]:
@@ -338,7 +320,6 @@ def _counts(column: pd.Series) -> dict[str, int]:
 
 
 def _filled(column: pd.Series, blank: pd.Series) -> pd.Series:
-    """Return a column whose blank lines have the value above."""
     return column.where(~blank).ffill().fillna("")
 
 

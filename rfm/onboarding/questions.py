@@ -11,31 +11,15 @@ from typing import Any, Literal, NamedTuple
 
 import tomlkit
 
-from rfm.config import (
-    LANDING_COLUMNS,
-    NEUTRAL,
-    Baseline,
-    Columns,
-    Customers,
-    Files,
-    Format,
-    Rules,
-    Section,
-    Shop,
-    plain_name,
-)
+from rfm.dialect import LANDING_COLUMNS, NEUTRAL, Section, plain_name
 from rfm.errors import SettingsError, shown, unknown
 from rfm.onboarding.columns import Sure
+from rfm.settings import Settings
 
 SECTIONS: dict[str, Section] = {
-    "shop": Shop(),
-    "files": Files(),
-    "columns": Columns(),
-    "format": Format(),
-    "rules": Rules(),
-    "customers": Customers(),
-    "baseline": Baseline(),
+    name: Settings.model_fields[name].default for name in ("shop", "files", "columns", "format", "rules", "customers", "baseline")
 }
+CHOSEN = "as chosen"  # reason of a setting that the user gives
 CURRENCIES = "currencies"  # a section whose names are those of currencies, each with its rate
 
 
@@ -53,9 +37,14 @@ def default_of(setting: str, own: bool = False) -> Any:
     return getattr(SECTIONS[section], name) if section in SECTIONS else None
 
 
+def listed(value: Any) -> Any:
+    """Return a value as in rfm.toml, which has no tuples."""
+    return list(value) if isinstance(value, tuple) else value
+
+
 def same(one: Any, other: Any) -> bool:
     """Return True for equal values; a list equals a tuple."""
-    return (list(one) if isinstance(one, tuple) else one) == (list(other) if isinstance(other, tuple) else other)
+    return bool(listed(one) == listed(other))
 
 
 def nested(values: Iterable[tuple[str, Any]]) -> dict[str, Any]:
@@ -107,11 +96,11 @@ def own(lines: Any) -> list[Question]:
 
 
 class Doubt(NamedTuple):
-    """Something that may be read wrong, and the money at stake in the lines of the sample; None: unknown."""
+    """Something that may be read wrong, and the money at stake in the lines of the sample."""
 
     about: str
     said: str
-    amount: Decimal | None = None
+    amount: Decimal
     share: float = 0.0  # of the customers or orders that it changes
 
 
@@ -148,23 +137,9 @@ QUESTIONS = {  # setting: its question
 }
 
 
-class Prompt(NamedTuple):
-    """A setting, its question and its guess."""
-
-    setting: str
-    asked: str
-    guess: Guess
-
-
-def prompts(guesses: Iterable[Guess]) -> list[Prompt]:
-    """Return the guesses to ask about."""
-    known = {guess.setting: guess for guess in guesses}
-    return [Prompt(setting, asked, known[setting]) for setting, asked in QUESTIONS.items() if setting in known]
-
-
-def answer(prompt: Prompt, text: str, columns: Sequence[str], answers: Mapping[str, Any]) -> str:
+def answer(guess: Guess, text: str, columns: Sequence[str], answers: Mapping[str, Any]) -> str:
     """Return the value of a setting for an answer; columns are those of the files."""
-    section, _, name = prompt.setting.partition(".")
+    section, _, name = guess.setting.partition(".")
     value = "" if text.strip() == NONE else text if name == "thousands" else text.strip()
     if section == "columns" and columns:
         header = {plain_name(column): column for column in columns}
@@ -172,13 +147,12 @@ def answer(prompt: Prompt, text: str, columns: Sequence[str], answers: Mapping[s
             optional = name in LANDING_COLUMNS and LANDING_COLUMNS[name].without is None
             skip = "" if optional else f"; {NONE} for none"
             raise SettingsError(f"there is no such column; choose from {', '.join(header.values())}{skip}")
-        return header[plain_name(value)] if value and value != prompt.guess.value else value
+        return header[plain_name(value)] if value and value != guess.value else value
     try:
         beside = {"decimal": answers["format.decimal"]} if name == "thousands" else {}
         return str(getattr(type(SECTIONS[section])(**beside, **{name: value}), name))
     except ValueError as error:
-        invalid: Any = error  # of pydantic
-        raise SettingsError(invalid.errors()[0]["msg"].removeprefix("Value error, ")) from None
+        raise SettingsError(_invalid(error)[0]["msg"]) from None
 
 
 def chosen_option(question: Question, text: str) -> Any:
@@ -242,17 +216,19 @@ def _value(text: str, default: Any) -> Any:
 
 
 def _check(section: str, values: Mapping[str, Any]) -> None:
-    """Raise SettingsError for a value that its setting does not take."""
     if section not in SECTIONS:
         return
     try:
         type(SECTIONS[section])(**values)
     except ValueError as error:
-        invalid: Any = error  # of pydantic
-        for one in invalid.errors():
+        for one in _invalid(error):
             if one["loc"]:  # others are about several settings, of which the files decide the rest
-                said = one["msg"].removeprefix("Value error, ")
-                raise SettingsError(f"--set {section}.{one['loc'][0]}: {said}, found {shown(one['input'])}") from None
+                raise SettingsError(f"--set {section}.{one['loc'][0]}: {one['msg']}, found {shown(one['input'])}") from None
+
+
+def _invalid(error: Any) -> list[dict[str, Any]]:
+    """Return what is wrong with values, by an error of pydantic."""
+    return [one | {"msg": one["msg"].removeprefix("Value error, ")} for one in error.errors()]
 
 
 def option(setting: str, value: Any) -> str:

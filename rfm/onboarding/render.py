@@ -14,12 +14,12 @@ from rich.syntax import Syntax
 from rich.table import Table as Grid
 
 from rfm.analysis.formatting import count, exact_amount, file_size
-from rfm.config import BLANKS, Dialect
+from rfm.dialect import BLANKS, Dialect
 from rfm.errors import printable
 from rfm.landing.decode import FORMATS
 from rfm.onboarding import Report
-from rfm.onboarding.dry_run import guests
-from rfm.onboarding.guesses import NOT_CANCELLED, WITHOUT
+from rfm.onboarding.dry_run import DryRun, guests
+from rfm.onboarding.evidence import NOT_CANCELLED, WITHOUT
 from rfm.onboarding.questions import CURRENCIES, Finding, Option, Question, default_of, option
 from rfm.onboarding.sniff import Example
 
@@ -42,17 +42,16 @@ def render(report: Report, width: int = 80) -> Group:
     """Return a report to print: what counts, what is left out, what is unsure, then how the files are read."""
     parts: list[Any] = [_files(report), summary(report)]
     if report.lines:
-        parts += [_heading("Columns"), _indented(_columns(report, width))]
+        parts += _section("Columns", _columns(report, width))
     if report.trial:
-        parts += [_heading("Read as"), _indented(_formats(report))]
+        parts += _section("Read as", _formats(report))
     if report.offer and report.changes:
         text = Syntax(_fitting(report.offer, width - 2), "toml", theme="ansi_dark", background_color="default", word_wrap=True)
-        parts += [_heading("For rfm.toml"), _indented(text)]
+        parts += _section("For rfm.toml", text)
     return Group(*parts)
 
 
 def _fitting(toml: str, room: int) -> str:
-    """Shorten the comments of lines that are too long, so that no line wraps."""
     lines = toml.splitlines()
     return "\n".join(line[: room - 1] + "…" if len(line) > room > line.rfind("  # ") > 0 else line for line in lines)
 
@@ -61,12 +60,11 @@ def summary(report: Report) -> Group:
     """Return what counts, what is left out, what is unsure, and the verdict."""
     counted = report.trial and report.trial.lines
     parts = [*_counted(report), *_left_out(report)] if counted else []
-    worth = [_indented(literal(one.said)) for one in report.findings if one.about == "worth"]
-    return Group(*parts, *_unsure(report), _heading("Verdict"), *worth, _indented(_verdict(report)))
+    worth = [literal(one.said) for one in report.findings if one.about == "worth"]
+    return Group(*parts, *_unsure(report), *_section("Verdict", *worth, _verdict(report)))
 
 
 def _verdict(report: Report) -> str:
-    """Return a sentence about the status."""
     if report.questions and report.status == 1:
         return f"[yellow]? Not certain: {count(len(report.questions), 'question')} marked ? to answer.[/]"
     if report.status:
@@ -76,8 +74,8 @@ def _verdict(report: Report) -> str:
     return f"[green]✓ Good {fits}:[/] no doubt above {limit} (0.5 % of the revenue)."
 
 
-def _heading(text: str) -> str:
-    return f"\n[bold]{text}[/]"
+def _section(heading: str, *parts: Any) -> list[Any]:
+    return [f"\n[bold]{heading}[/]", *map(_indented, parts)]
 
 
 def _indented(part: Any) -> Padding:
@@ -85,7 +83,6 @@ def _indented(part: Any) -> Padding:
 
 
 def _files(report: Report) -> str:
-    """Describe the files in one line."""
     names = report.place.names
     named = names[0] if len(names) == 1 else f"{len(names):,} files, {names[0]} … {names[-1]}"
     if not report.sample.glances:
@@ -114,8 +111,7 @@ def _counted(report: Report) -> Iterator[Any]:
     grid.add_row("revenue", f"[bold]{_money(found.revenue, report.currency)}[/]{'  [green]as expected[/]' if expected else ''}")
     grid.add_row("days", f"[bold]{found.first_day}[/] to [bold]{found.last_day}[/]")
     grid.add_row("best customer", best)
-    yield _heading("What counts")
-    yield _indented(grid)
+    yield from _section("What counts", grid)
 
 
 def _left_out(report: Report) -> Iterator[Any]:
@@ -123,8 +119,8 @@ def _left_out(report: Report) -> Iterator[Any]:
     trial = report.trial
     assert trial
     dropped = f"{trial.lines - trial.kept:,} of them in quarantine" if trial.kept < trial.lines else "none in quarantine"
-    yield _heading("Left out, and why")
-    yield _indented(f"[dim]{trial.lines:,} lines arrived, {dropped}; {guests(trial):.0%} have no customer[/]")
+    arrived = f"{trial.lines:,} lines arrived, {dropped}; {guests(trial):.0%} have no customer"
+    yield from _section("Left out, and why", f"[dim]{arrived}[/]")
     grid = _grid("lines", "amount", "why", justify=("right", "right", "left"))
     for one in trial.left_out:
         codes = _codes(report) if one.step == "non_products" else ""
@@ -167,7 +163,6 @@ def taken_for(column: str, value: str, dialect: Dialect) -> str:
 
 
 def _dropped(report: Report) -> Grid:
-    """List the rules that lines break, each with the place and value of one line."""
     grid = _grid("lines", "broken rule", justify=("right", "left"))
     for one in report.dropped:
         example = f"[dim]{_example(one, len(report.place.names))}[/]"
@@ -180,14 +175,13 @@ def _unsure(report: Report) -> Iterator[Any]:
     about = [one for one in report.findings if one.about != "worth" and one.weight != "ask"]
     doubts = [one for one in about if one.weight != "note" or one.amount is not None]
     if doubts or report.questions:
-        yield _heading("Unsure")
+        yield from _section("Unsure")
     for question in report.questions:
         yield _indented(asked(question, report.currency, whole=report.lines is None or report.sample.first.whole))
     if doubts:
         yield _indented(_findings(doubts, report.currency))
     if notes := [one for one in about if one not in doubts]:
-        yield _heading("Notes")
-        yield _indented(_findings(notes, report.currency))
+        yield from _section("Notes", _findings(notes, report.currency))
 
 
 def asked(question: Question, currency: str, whole: bool = True) -> Group:
@@ -209,7 +203,6 @@ def _worth(one: Option, currency: str) -> tuple[str, str]:
 
 
 def _findings(found: Sequence[Finding], currency: str) -> Grid:
-    """List findings with the money at stake, the most severe first."""
     priced = any(one.amount is not None for one in found)
     grid = _grid("", *[""] * priced, "", justify=("left", *["right"] * priced, "left"))
     order = sorted(found, key=lambda one: (-list(MARKS).index(one.weight), -(one.amount or 0)))
@@ -221,7 +214,6 @@ def _findings(found: Sequence[Finding], currency: str) -> Grid:
 
 # ── how the files are read ───────────────────────────────────────────
 def _columns(report: Report, width: int) -> Grid:
-    """List the columns with their roles, and samples if there is room."""
     assert report.lines
     roles, grid = report.roles, _grid("column", "used as", "", "samples")
     names = [min(len(name), WIDEST_NAME) for name in report.lines.values]
@@ -270,7 +262,6 @@ def _date(report: Report, pattern: str) -> str:
 
 
 def _cancelled(report: Report, how: str) -> str:
-    """Describe what a cancellation is."""
     guesses = {guess.setting: guess for guess in report.guesses}
     pattern = str(guesses["rules.cancellation_pattern"].value)
     prefix = re.sub(r"[\^\[\]]", "", pattern).replace("Cc", "C")
@@ -298,14 +289,12 @@ _READ_AS: dict[str, tuple[str, Callable[[Report, Any], str]]] = {  # setting: it
 
 
 def _example(one: Example, files: int) -> str:
-    """Return the place and the value of a line that breaks a rule."""
     place = (f"{_cut(one.file, 40)} " if files > 1 else "") + (f"line {one.line:,}: " if one.line else "for example ")
     held = "is empty" if one.value is None else _cut(repr(one.value), 50)
     return f"{place}{literal(one.column)} {held}".replace("  ", " ")
 
 
 def _codes(report: Report) -> str:
-    """Return the most frequent stock codes that do not count."""
     pattern = next((str(guess.value) for guess in report.guesses if guess.setting == "rules.stock_code_pattern"), "")
     codes = [code for code in report.lines.column("stock_code") if not re.search(pattern, code)] if report.lines else []
     return f" [dim]{literal(', '.join(codes[:5]))}{' …' if len(codes) > 5 else ''}[/]" if codes else ""
@@ -316,7 +305,6 @@ def _money(value: Any, currency: str) -> str:
 
 
 def _grid(*names: str, justify: Sequence[str] = ()) -> Grid:
-    """Return an empty table without borders."""
     grid = Grid(box=None, padding=(0, 2, 0, 0), header_style="dim", show_header=any(names), pad_edge=False)
     for place, name in enumerate(names):
         grid.add_column(name, justify=justify[place] if justify else "left")  # type: ignore[arg-type]  # one of rich's words
@@ -332,12 +320,15 @@ def literal(text: str) -> str:
 def to_json(report: Report) -> dict[str, Any]:
     """Return a report as values for JSON."""
     first, trial = report.sample.first if report.sample.glances else None, report.trial
-    totals = trial.totals if trial else None
+    totals, lines = trial.totals if trial else None, {}
+    if trial:
+        counts = {"arrived": trial.lines, "kept": trial.kept, "dropped": trial.lines - trial.kept}
+        lines = {**counts, "guests": round(guests(trial), 6)}
     return {
         "status": report.status,
         "counted": totals._asdict() if totals else {},
         "left_out": [one._asdict() for one in trial.left_out] if trial else [],
-        "values": _values_json(report),
+        "values": list(_values_json(trial)) if trial else [],
         "unsure": [finding._asdict() for finding in report.findings],
         "doubts_from": trial.limit if trial else None,
         "questions": [one._asdict() | {"options": [each._asdict() for each in one.options]} for one in report.questions],
@@ -346,39 +337,23 @@ def to_json(report: Report) -> dict[str, Any]:
         "files": report.place.names,
         "encoding": first.encoding if first else None,
         "separator": first.between if first else None,
-        "columns": _columns_json(report),
+        "columns": list(_columns_json(report)),
         "settings": [guess._asdict() for guess in report.guesses],
-        "lines": _lines_json(report),
+        "lines": lines,
         "dropped": [example._asdict() for example in report.dropped],
         "rfm_toml": report.offer,
     }
 
 
-def _values_json(report: Report) -> list[dict[str, Any]]:
-    found = []
-    if not report.trial:
-        return []
-    for column, values in report.trial.values.items():
+def _values_json(trial: DryRun) -> Iterator[dict[str, Any]]:
+    for column, values in trial.values.items():
         for value, one in values.items():
-            taken = taken_for(column, value, report.trial.dialect)
-            found.append({"column": column, "value": value, "lines": one.orders, "amount": one.amount, "taken_for": taken})
-    return found
+            taken = taken_for(column, value, trial.dialect)
+            yield {"column": column, "value": value, "lines": one.orders, "amount": one.amount, "taken_for": taken}
 
 
-def _columns_json(report: Report) -> list[dict[str, Any]]:
-    if not report.lines:
-        return []
-    found = []
-    for column, values in report.lines.values.items():
+def _columns_json(report: Report) -> Iterator[dict[str, Any]]:
+    for column, values in report.lines.values.items() if report.lines else ():
         role, match = report.roles.get(column, (None, None))
-        why = {"sure": match.sure, "reason": match.reason} if match else {"sure": None, "reason": None}
-        found.append({"column": column, "taken_for": role, **why, "samples": list(values)[:3]})
-    return found
-
-
-def _lines_json(report: Report) -> dict[str, Any]:
-    trial = report.trial
-    if not trial:
-        return {}
-    counts = {"arrived": trial.lines, "kept": trial.kept, "dropped": trial.lines - trial.kept}
-    return {**counts, "guests": round(guests(trial), 6)}
+        why = {name: getattr(match, name, None) for name in ("sure", "reason")}
+        yield {"column": column, "taken_for": role, **why, "samples": list(values)[:3]}

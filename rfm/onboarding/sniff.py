@@ -1,4 +1,4 @@
-"""Find a shop's files, read their beginnings, and find the line of a file on which a row is."""
+"""Find a shop's files, detect their encoding, read their beginnings, and find the line of a file on which a row is."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
@@ -19,10 +21,10 @@ import pyarrow as pa
 
 from rfm.analysis.cleaning import EXPECTATIONS, FURTHER
 from rfm.analysis.quality.gate import FITS_HEADER, QuarantineReason
-from rfm.config import EXTRA_KEYS, LANDING_COLUMNS, Columns, plain_name
+from rfm.dialect import EXTRA_KEYS, LANDING_COLUMNS, plain_name
 from rfm.errors import InputError, SettingsError, friendly_io_errors
 from rfm.landing.csv import read_records, records_of
-from rfm.landing.decode import after_last_line, decode_stream, detect_format
+from rfm.landing.decode import FORMATS, GZIP_MAGIC, UTF8_BOM, UTF16_BOMS, after_last_line, decode_stream, detect_format
 from rfm.landing.files import filesystem, outside_reports, spelled, temporary, walk
 from rfm.landing.header import (
     AUTO,
@@ -39,9 +41,67 @@ from rfm.landing.header import (
     with_places,
 )
 from rfm.landing.reader import why_not_read
-from rfm.onboarding.columns import HEAD, name_score, named_for
-from rfm.onboarding.encodings import encoding_of
+from rfm.onboarding.columns import HEAD, MADE, ROLES, VOCABULARY, name_score, named_for
 from rfm.settings import Settings, absolute
+
+# ── the encoding ─────────────────────────────────────────────────────
+# of each codec, the most likely first, the letters of its languages
+CODECS: dict[str, list[str]] = {codec: VOCABULARY["letters"][letters] for codec, letters in VOCABULARY["codecs"].items()}
+COMMON = "€£°’‘“”–…§«»º\u00a0"
+USUAL = {  # first bytes of the characters that are in daily use, of codecs with two bytes per character
+    "cp949": ((0xB0, 0xC8),), "gb18030": ((0xB0, 0xD7),), "big5": ((0xA4, 0xC6),), "euc_jp": ((0xA4, 0xA5), (0xB0, 0xCF)),
+    "cp932": ((0x82, 0x83), (0x88, 0x98)),
+}  # fmt: skip
+NAMES = {"cp1252": "Windows-1252", "cp1250": "Windows-1250", "cp1251": "Windows-1251", "cp932": "Shift JIS"}
+
+
+def encoding_of(raw: bytes) -> tuple[str, str]:
+    """Detect an encoding; return it in words, and as the codec to set."""
+    if raw.startswith(GZIP_MAGIC):
+        return "gzip", AUTO
+    if label := next((one.label for one in FORMATS if one.label and re.match(one.magic, raw, re.DOTALL)), ""):
+        return label, AUTO
+    if raw.startswith(UTF16_BOMS):
+        return "UTF-16", AUTO
+    if codec := _utf16(raw[: 1 << 16]):
+        return "UTF-16 without a byte order mark", codec
+    if _is_utf8(raw):
+        return "UTF-8 with a byte order mark" if raw.startswith(UTF8_BOM) else "ASCII" if raw.isascii() else "UTF-8", AUTO
+    sample = raw[: 1 << 18]
+    codec = max(CODECS, key=lambda one: _likeness(sample, one))
+    return NAMES.get(codec, codec), AUTO if codec == "cp1252" else codec
+
+
+def _utf16(raw: bytes) -> str:
+    """Return the order of bytes of UTF-16 without a mark: digits and separators have a zero on the same side; else nothing."""
+    zeros = raw[::2].count(0), raw[1::2].count(0)
+    if max(zeros) < 0.1 * len(raw) / 2 or min(zeros) > 0.1 * max(zeros):
+        return ""
+    return "utf-16-be" if zeros[0] > zeros[1] else "utf-16-le"
+
+
+def _likeness(raw: bytes, codec: str) -> tuple[int, float]:
+    """Return how much a text looks like one of a codec: headers that are words, and letters of one language."""
+    text = raw.decode(codec, "replace")
+    odd = Counter(letter for letter in text if not letter.isascii())
+    words = {word for line in text.splitlines()[:5] for word in re.split(r"[,;|\t\"]", line) if not word.isascii()}
+    known = sum(any(name_score(role, word) >= MADE for role in ROLES) for word in words)
+    ranges = USUAL.get(codec, ((0, 255),))
+    usual = {one for one in odd if any(least <= one.encode(codec, "replace")[0] <= most for least, most in ranges)}
+    languages = [usual & set(re.findall(f"[{letters}{COMMON}]", "".join(odd))) for letters in CODECS[codec]]
+    fitting = max(sum(map(odd.__getitem__, letters)) for letters in languages)
+    swapped = sum(one.islower() and other.isupper() and not other.isascii() for one, other in pairwise(text))  # as in "hÉlÈne"
+    return known, (fitting - swapped) / max(odd.total(), 1)
+
+
+def _is_utf8(raw: bytes) -> bool:
+    """Return True if bytes are UTF-8, apart from a last character that may be cut."""
+    try:
+        raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return error.start > len(raw) - 4
+    return True
+
 
 # ── the beginning of a file ──────────────────────────────────────────
 GLANCE = 8 << 20  # bytes that are read
@@ -86,7 +146,6 @@ def _beginning(pieces: Iterator[tuple[bytes, bool]], limit: int) -> tuple[bytes,
 
 
 def _table(text: bytes, last: bool, name: str, encoding: str, codec: str, sheets: dict[str, str] | None = None) -> FileProfile:
-    """Parse the beginning of a file."""
     between = detect_separator(text, blanks=True)
     layout = place_header(head_of(text) or [], between)
     header = text[: layout.size].splitlines()[-1].decode("utf-8", "replace").strip()
@@ -101,25 +160,19 @@ def _table(text: bytes, last: bool, name: str, encoding: str, codec: str, sheets
 
 
 # ── the line of a row ────────────────────────────────────────────────
-Row = tuple[str | None, ...]
-
-
-def _line_numbers(
-    system: Any, path: str, rows: Iterable[Mapping[str, Any]], columns: Columns, between: str, encoding: str = AUTO
-) -> list[int | None]:
-    """Return the first line of each row; None for a row that is not found."""
-    with system.open(path, "rb") as file:
-        rows_of = whitespace_reader(_lines(file, path, encoding), between)
-        header = _header(rows_of, plain_names(required(columns)))
+def _line_of(place: Input, row: Mapping[str, Any], settings: Settings, between: str) -> int | None:
+    """Return the first line of a file that has the values of a row; None if it is not found."""
+    path, columns = f"{place.root}/{row['source_file']}", settings.columns
+    with place.system.open(path, "rb") as file:
+        reader = whitespace_reader(_lines(file, path, settings.files.encoding), between)
+        header = _header(reader, plain_names(required(columns)))
         named = {raw: plain_name(name) for raw, name in columns.headers.items() if name and plain_name(name) in header}
         if columns.hash_customers:
             named.pop("CustomerID", None)
-        places = [header.index(name) for name in named.values()]
-        wanted = [tuple(row[raw] for raw in named) for row in rows]
-        found = _first(rows_of, places, set(wanted))
-    with system.open(path, "rb") as file:
+        line = _first(reader, [header.index(name) for name in named.values()], tuple(row[raw] for raw in named))
+    with place.system.open(path, "rb") as file:
         above = 1 if detect_format(file, path)[0].suffixes else 0  # the header is no line of Parquet or JSON lines
-    return [found[row] - above if row in found else None for row in wanted]
+    return line and line - above
 
 
 def _header(reader: Any, wanted: set[str]) -> list[str]:
@@ -132,20 +185,12 @@ def _header(reader: Any, wanted: set[str]) -> list[str]:
     return [plain_name(name) for name in with_places(names)]
 
 
-def _first(reader: Any, places: list[int], wanted: set[Row]) -> dict[Row, int]:
-    """Return the first line of each row that is found."""
-    found: dict[Row, int] = {}
-    try:
+def _first(reader: Any, places: Sequence[int], wanted: tuple[str | None, ...]) -> int | None:
+    with suppress(csv.Error):  # a field is longer than the reader allows; rows after it are not found
         for row in reader:
-            if len(row) > max(places, default=0):
-                values = tuple(row[place] or None for place in places)
-                if values in wanted and values not in found:
-                    found[values] = reader.line_num
-                    if len(found) == len(wanted):
-                        break
-    except csv.Error:  # a field is longer than the reader allows; rows after it are not found
-        pass
-    return found
+            if len(row) > max(places, default=0) and tuple(row[place] or None for place in places) == wanted:
+                return int(reader.line_num)
+    return None
 
 
 def _lines(file: Any, name: str, encoding: str) -> Iterator[str]:
@@ -172,20 +217,15 @@ def input_of(files: Sequence[str], pattern: str) -> Input:
     """Find files, and the one folder that has them all."""
     found = [one for file in files for one in _files(absolute(file), pattern)]
     folders = [one.rpartition("/")[0] for one in found]
-    landing = folders[0] if len(set(folders)) == 1 else _common(folders)
+    if any("://" in folder for folder in folders):
+        landing = os.path.commonprefix([f"{folder}/" for folder in folders]).rpartition("/")[0]
+    else:
+        landing = os.path.commonpath(folders)
     system, root = filesystem(landing)
     return Input(landing, system, root, [spelled(one.removeprefix(f"{landing}/")) for one in dict.fromkeys(found)])
 
 
-def _common(folders: Sequence[str]) -> str:
-    """Return the folder above all folders."""
-    if any("://" in folder for folder in folders):
-        return os.path.commonprefix([f"{folder}/" for folder in folders]).rpartition("/")[0]
-    return os.path.commonpath(folders)
-
-
 def _files(address: str, pattern: str) -> list[str]:
-    """Return a file, or the files of a folder."""
     system, root = filesystem(address)
     with friendly_io_errors(f"{address}: cannot be read"):
         there, folder = system.exists(root), system.isdir(root)
@@ -241,7 +281,9 @@ def silent(what: str, done: int, of: int | None) -> None:
 
 def look_at(place: Input, tell: Tell = silent) -> Sample:
     """Read the beginnings of files."""
-    sample, names = Sample(), _spread(place.names, MOST_FILES)
+    sample, last = Sample(), len(place.names) - 1
+    many = last >= MOST_FILES
+    names = [place.names[round(i * last / (MOST_FILES - 1))] for i in range(MOST_FILES)] if many else place.names
     for done, name in enumerate(names):
         tell("sampling files", done, len(names))
         try:
@@ -250,13 +292,6 @@ def look_at(place: Input, tell: Tell = silent) -> Sample:
         except Exception as error:  # noqa: BLE001 (one file never stops the others)
             sample.refused[name] = why_not_read(name, error)
     return _of_one_kind(sample)
-
-
-def _spread(names: Sequence[str], most: int) -> list[str]:
-    """Return at most `most` names, evenly from the first to the last."""
-    if len(names) <= most:
-        return list(names)
-    return [names[round(i * (len(names) - 1) / (most - 1))] for i in range(most)]
 
 
 PARTS_OF_SALES = ("customer_id", "invoice_date", "price")
@@ -330,7 +365,9 @@ def grouped_column(lines: pd.DataFrame) -> str:
 
 # ── examples of dropped lines ────────────────────────────────────────
 COLUMN = {rule.name: rule.column for rule in EXPECTATIONS}
-MEANINGS = {rule.name: rule.meaning for rule in EXPECTATIONS} | {FITS_HEADER: "as many fields as the header"}
+MEANINGS = {rule.name: rule.meaning for rule in (*EXPECTATIONS, *FURTHER.values())} | {
+    FITS_HEADER: "as many fields as the header"
+}
 
 
 class Example(NamedTuple):
@@ -352,11 +389,10 @@ def example_of(reason: QuarantineReason, place: Input, settings: Settings, betwe
     file = str(row["source_file"])
     if rule == FITS_HEADER:
         return Example(rule, MEANINGS[rule], reason.rows, file, rescued.get("_line"), "", rescued.get("_raw"))
-    (line,) = _line_numbers(place.system, f"{place.root}/{file}", [row], settings.columns, between, settings.files.encoding)
-    further = [(names, one.meaning) for names, one in FURTHER.items() if one.name == rule]
-    for names, meaning in further:
+    line = _line_of(place, row, settings, between)
+    if names := next((names for names, one in FURTHER.items() if one.name == rule), ()):
         name, header = next((name, header) for name, header in settings.columns.extras.items() if name in names)
-        return Example(rule, meaning, reason.rows, file, line, header, rescued.get(EXTRA_KEYS[name]))
+        return Example(rule, MEANINGS[rule], reason.rows, file, line, header, rescued.get(EXTRA_KEYS[name]))
     raw = COLUMN.get(rule, "")
     named = settings.columns.headers[raw] if raw else ""
     return Example(rule, MEANINGS.get(rule, ""), reason.rows, file, line, named, row.get(raw))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import warnings
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -57,16 +59,25 @@ def results_text(results: pd.DataFrame) -> list[str]:
     return core.verdict(results) + ([] if Way.LIFETIME in set(results["way"]) else [missing])
 
 
-def as_dict(results: pd.DataFrame) -> dict[str, Any]:
+def forecast_text(forecasts: pd.DataFrame) -> list[str]:
+    """Return in sentences how good the forecast of each customer is."""
+    from rfm.analysis.forecast.evaluate import verdict
+
+    return verdict(forecasts)
+
+
+def as_dict(results: pd.DataFrame, forecasts: pd.DataFrame) -> dict[str, Any]:
     """Return verdict and figures for machines; a figure that there is none of is None."""
-    return {"verdict": results_text(results), "results": as_rows(results)}
+    said = [*results_text(results), *forecast_text(forecasts)]
+    return {"verdict": said, "results": as_rows(results), "forecasts": as_rows(forecasts)}
 
 
-def save_results(results: pd.DataFrame, file: str) -> str:
-    """Write all figures to a file, the same bytes for the same figures; return its path."""
+def save_results(results: pd.DataFrame, forecasts: pd.DataFrame, file: str) -> str:
+    """Write all figures to a file, the same bytes for the same figures; return its path. A CSV holds those of the segments."""
     path = Path(file)
     as_json = path.suffix == ".json"
-    text = json.dumps(as_dict(results), indent=1, ensure_ascii=False) + "\n" if as_json else results.to_csv(index=False)
+    found = json.dumps(as_dict(results, forecasts), indent=1, ensure_ascii=False) + "\n" if as_json else ""
+    text = found or results.to_csv(index=False)
     try:
         path.write_text(text, encoding="utf-8", newline="\n")
     except OSError as error:
@@ -110,10 +121,31 @@ def by_numbers(gold: pd.DataFrame, invoices: pd.DataFrame, day: dt.date, custome
     """Return the numbers that rank customers: last month's spend and, where its library is installed, what is expected."""
     month = min(core.HORIZONS)
     numbers = {Way.MONTH: core.spent_within(invoices, day, month, customers)}
-    if core.fits_lifetimes():
-        expected = core.expected(invoices, day, month, customers).to_numpy()
-        numbers |= {Way.ORDERS: expected[:, 0], Way.LIFETIME: expected[:, 1]}
+    if fits_lifetimes():
+        lifetimes = expected(invoices, day, month, customers).to_numpy()
+        numbers |= {Way.ORDERS: lifetimes[:, 0], Way.LIFETIME: lifetimes[:, 1]}
     return numbers
+
+
+def fits_lifetimes() -> bool:
+    """Return True if clvkit, the library of the extra `backtest`, is installed."""
+    return find_spec("clvkit") is not None
+
+
+def expected(purchases: pd.DataFrame, day: dt.date, days: int, customers: pd.Index) -> pd.DataFrame:
+    """Return the expected orders and spend of each customer in the next days, by BG/NBD and Gamma-Gamma."""
+    from clvkit import BGNBD, CustomerBase, GammaGamma
+
+    dates = pd.to_datetime(purchases["InvoiceDate"])
+    log = pd.DataFrame({"customer_id": purchases["CustomerID"].to_numpy(object), "date": dates.to_numpy("datetime64[ns]")})
+    log["amount"] = purchases["TotalPrice"].to_numpy(float)
+    log = log[(log["date"] <= pd.Timestamp(day)) & (log["amount"] > 0)]
+    base = CustomerBase.from_transactions(log, time_unit="D", collapse="D", observation_period_end=pd.Timestamp(day))
+    with warnings.catch_warnings():  # the optimiser recovers from such steps
+        warnings.simplefilter("ignore", RuntimeWarning)
+        orders, worth = BGNBD().fit(base).predict(days), GammaGamma().fit(base).predict()
+    found = pd.DataFrame({"orders": orders.to_pandas().squeeze(axis=1), "worth": worth.to_pandas().squeeze(axis=1)})
+    return found.assign(spend=found["orders"] * found["worth"])[["orders", "spend"]].reindex(customers).fillna(0.0)
 
 
 def clustered(

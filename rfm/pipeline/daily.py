@@ -143,10 +143,11 @@ class Beside:
 
         self.settings, self.work, self.site, self.brief = settings, work, site, brief
         self.parts: dict[str, Any] = {}
+        self.kept: dict[Any, Any] = {}
 
     def build_parts(self, record: Mapping[str, Any]) -> None:
         """Build the parts of the site whose tables the newest stage has completed."""
-        self.parts |= self.site.parts_after(self.settings, self.work, record)
+        self.parts |= self.site.parts_after(self.settings, self.work, record, self.kept)
 
     def conclude(self, record: RunRecord) -> RunRecord:
         """Return the record of a run with its results."""
@@ -155,7 +156,7 @@ class Beside:
 
     def publish(self, record: Mapping[str, Any]) -> str:
         """Build the site of a run, publish it and return its address."""
-        self.site.build(self.settings, self.work, record, self.parts)
+        self.site.build(self.settings, self.work, record, self.parts, self.kept)
         return self.site.publish(self.work, self.settings.reports, record, self.settings.publish)
 
 
@@ -178,8 +179,10 @@ class Monitor:
     """Keep the log and the lineage of a run, and its record up to date, from the start of the run on."""
 
     def __init__(self, settings: Settings, record: RunRecord) -> None:
+        from rfm.pipeline.openlineage import EventEmitter  # here: a third of a second, while the kernels import theirs
+
         self.settings, self.record, self.lake = settings, record, open_lake(settings)
-        self.emitter = lineage.EventEmitter(lineage_file(settings, record.run_date, record.run_id))
+        self.emitter = EventEmitter(lineage_file(settings, record.run_date, record.run_id))
         self.record.warn(run_record.log_rows(self.lake, self.record))
         self._emit("START", None)
 

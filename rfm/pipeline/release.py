@@ -21,8 +21,9 @@ import polars as pl
 
 from rfm.analysis.cleaning import clean, severities_of
 from rfm.analysis.formatting import as_it_was, harmless
-from rfm.config import RAW, severities
+from rfm.config import severities
 from rfm.contracts import QUARANTINE, RELEASED_ROWS, SILVER, TABLES, conform
+from rfm.dialect import RAW
 from rfm.errors import ContractError, InputError, SettingsError, first_line
 from rfm.lake import ingest, open_lake_log
 from rfm.lake.delta import commit_of, retried, sql_equals

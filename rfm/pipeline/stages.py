@@ -61,7 +61,7 @@ MODEL_INPUT, FITTED = (GOLD, SILVER, LEDGER, CLUSTER_MODELS, HISTORY), (CLUSTERE
 CLUSTER = Stage("4_clusters", "customers who behave alike", MODEL_INPUT, FITTED)
 NAMED, SEGMENTED = (CLUSTERED, CLUSTER_MODELS, HISTORY, LEDGER), (*OF_THE_DAY, *tables.OVER_TIME, RUN_WARNINGS, CLUSTER_MODELS)
 SEGMENT = Stage("5_segments", "a name and an action for everyone", NAMED, SEGMENTED)
-OF_EACH = (tables.CUSTOMER_STATES, tables.CUSTOMER_FORECAST, tables.RELIABILITY)  # of the single customer; a day overwrites them
+OF_EACH = (tables.CUSTOMER_STATES, tables.CUSTOMER_FORECAST, tables.RELIABILITY, tables.MIGRATION)  # a day overwrites them
 STATE_INPUT = (tables.DESCRIBED_CUSTOMERS, SILVER, LEDGER, tables.CAMPAIGNS, tables.CAMPAIGN_MEMBERS)
 STATE = Stage("6_states", "who is leaving, and whom to call", STATE_INPUT, (*OF_EACH, tables.CAMPAIGN_RESULTS))
 REPORT = Stage("7_report", "who they are and what to do", (tables.DESCRIBED_CUSTOMERS, tables.DESCRIBED_CLUSTERS), ())
@@ -371,17 +371,19 @@ def purchases(silver: Any, settings: Settings, run_date: dt.date) -> pd.DataFram
 def state_customers(
     customers: pd.DataFrame, bought: pd.DataFrame, settings: Settings, run_date: dt.date
 ) -> dict[str, pd.DataFrame]:
-    """Return every table of the single customer, by name: states, forecasts, and whether those of 30 days ago came true."""
-    from rfm.analysis import states
+    """Return every table of the single customer, by name: states, forecasts, and who goes from state to state."""
+    from rfm.analysis import migration, states
     from rfm.analysis.forecast import customer_forecast
     from rfm.analysis.forecast.evaluate import forecast_reliability
 
     forecast = customer_forecast(bought, run_date, settings.shop.currency)
     own = (settings.states, settings.cutoffs, settings.recommendations, forecast)
+    found = states.customer_states(customers, bought, run_date, *own)
     return {
-        tables.CUSTOMER_STATES: states.customer_states(customers, bought, run_date, *own),
+        tables.CUSTOMER_STATES: found,
         tables.CUSTOMER_FORECAST: forecast,
         tables.RELIABILITY: forecast_reliability(bought, run_date),
+        tables.MIGRATION: migration.migration(found, customers, bought, run_date, settings.states),
     }
 
 

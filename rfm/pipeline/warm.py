@@ -58,7 +58,7 @@ WARM_IMPORTS = (
 # What later notebooks import: loaded while the first run, in small pieces, because a kernel that is wanted waits for one.
 LATER_IMPORTS = (
     *("scipy.sparse", "scipy.spatial.distance", "scipy.stats", "sklearn.utils", "sklearn.metrics", "sklearn.cluster"),
-    "pyarrow.dataset",
+    *("pyarrow.dataset", "narwhals._polars.group_by", "plotly.io._renderers", "fsspec.implementations.local"),
 )
 # Defaults for every kernel: no library starts a thread while it is imported, which a fork would lose. (One thread is
 # harmless: that of polars which deletes spilled files; without it they stay.)

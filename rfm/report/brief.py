@@ -22,16 +22,10 @@ from rfm.analysis.formatting import count
 from rfm.analysis.movement import TITLES, largest_moves
 from rfm.errors import printable
 from rfm.report.filters import PAGE_FILTERS
+from rfm.report.guide import footnote
 from rfm.report.render import RunTables, render
-from rfm.words import N_, _, tag, tell
+from rfm.words import _, tag, tell
 
-DEFINITIONS = N_(
-    "Customers have at least one order that counts: no cancellations, guests, postage or fees. Revenue is the sum of these "
-    "orders. A segment is the name of a cluster of customers with similar recency (days since the last order, small is good), "
-    "frequency (number of orders) and monetary value (total spent); it describes the typical customer of the cluster. A movement "
-    "has one of three causes: the customer bought, time passed, or the model of the clusters changed. At stake is what "
-    "customers are expected to spend less in 90 days than a month ago or, without a forecast, usually spend."
-)
 MOST_MOVES, MOST_WARNINGS, MOST_CALLS, MOST_SEGMENTS = 3, 3, 5, 12  # as many as fit on the pages with the longest texts
 
 
@@ -56,7 +50,7 @@ def brief_of(tables: RunTables, given: Mapping[str, Any], overview: Mapping[str,
         "moves": {title: lines or [_("Nobody changed segment.")] for title, lines in said.items()},
         "warnings": [tell(line) for line in given["warnings"][:MOST_WARNINGS]],
         "more_warnings": max(len(given["warnings"]) - MOST_WARNINGS, 0),
-        "definitions": _(DEFINITIONS),
+        "definitions": footnote(),
         "made": _("Made by rfm {version} from the run of {day}", version=given["code"].get("rfm", ""), day=day),
     }
 

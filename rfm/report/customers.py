@@ -14,14 +14,14 @@ from itertools import repeat
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from rfm import words
 from rfm.analysis.formatting import escape_formulas
+from rfm.analysis.movement import comparable
 from rfm.analysis.segments.explain import held_against
-from rfm.analysis.segments.rules import RISK
-from rfm.analysis.states import STATES, call_list
+from rfm.analysis.segments.rules import RISK, TIER_OF
+from rfm.analysis.states import STATES, call_list, states_by_day
 from rfm.contracts import (
     CUSTOMER_FORECAST,
     CUSTOMER_STATES,
@@ -210,11 +210,14 @@ def customers_page(tables: RunTables) -> dict[str, Any]:
     found = customer_list(tables)
     shown = found.head(MOST)
     tiers = dict(zip(shown["Cluster_Description"], shown["Tier"], strict=True))
-    labels = sorted(set(shown["Cluster_Label"]))
+    labels, details = sorted(set(shown["Cluster_Label"])), _details(tables, shown)
+    once = {name: TIER_OF[name] for name in details["names"] if name in TIER_OF}  # segments of earlier days
     return {
         "first": shown.head(FIRST)[[*FIRST_COLUMNS]].astype(str).to_dict("records"),
-        "data": _columns(shown) | {"tiers": tiers, "slugs": {name: slug(name) for name in tiers}, "told": _told(tiers, labels)},
-        "details": _details(tables, shown),
+        "data": _columns(shown)
+        | {"tiers": once | tiers, "slugs": {name: slug(name) for name in tiers}, "states": STATES}
+        | {"told": _told(once | tiers, labels)},
+        "details": details,
         "segments": sorted(tiers),
         "tiers": sorted(set(tiers.values())),
         "states": [state for state in STATES if state in set(shown["State"])],
@@ -254,9 +257,8 @@ def customer_list(tables: RunTables) -> pd.DataFrame:
 
 def segments_before(tables: RunTables) -> pd.DataFrame:
     """Return CustomerID and Segment_Before, the segment in the run that the daily movement compares with."""
-    moves, history = tables.frame(SEGMENT_MOVEMENT, UpdateDate=tables.day, Days=1), tables.frame(HISTORY)
-    since = moves["Since"].iloc[0] if len(moves) else None
-    then = history[history["UpdateDate"] == since] if since else history.head(0)
+    moves = tables.frame(SEGMENT_MOVEMENT, UpdateDate=tables.day, Days=1)
+    then = tables.frame(HISTORY, UpdateDate=list(moves["Since"].head(1)))  # of no day: no rows
     return then[["CustomerID", "Cluster_Description"]].rename(columns={"Cluster_Description": "Segment_Before"})
 
 
@@ -281,6 +283,7 @@ def _details(tables: RunTables, rows: pd.DataFrame) -> dict[str, Any]:
     why, phrases = _pieces([tell(text) for text in rows["Why"].fillna("")])
     ids = rows["CustomerID"].tolist()
     past, runs, names = _spells(tables)
+    states, days = _states_over_time(tables, runs)
     bought, earlier = _purchases(tables)
     left = {str(place): earlier[id] for place, id in enumerate(ids) if id in earlier}
     return {
@@ -289,6 +292,8 @@ def _details(tables: RunTables, rows: pd.DataFrame) -> dict[str, Any]:
         "history": [past.get(id, []) for id in ids],
         "runs": runs,
         "names": names,
+        "states": [states.get(id, []) for id in ids],
+        "days": days,
         "bought": [bought.get(id, []) for id in ids],
         "earlier": left,
         "forecast": _forecasts(rows),
@@ -309,17 +314,33 @@ def _forecasts(rows: pd.DataFrame) -> list[list[Any]]:
     return [next(values) if has else [] for has in there.tolist()]
 
 
+STEP = 30  # days or more between two days whose states are shown
+
+
+def _states_over_time(tables: RunTables, runs: list[str]) -> tuple[dict[str, list[int]], list[str]]:
+    """Return the states of each customer as positions of first day and state, on the run dates about a month apart."""
+    dates = comparable([dt.date.fromisoformat(run) for run in runs], tables.day)
+    days = [day for day in dates if not 0 < (tables.day - day).days < STEP]
+    columns = ("CustomerID", "UpdateDate", "Recency", "Monetary")
+    history = tables.read(HISTORY, UpdateDate=days).select(*columns).collect().to_pandas()
+    found = states_by_day(history, tables.orders.dropna(subset="CustomerID"), days, tables.states)
+    found = found.sort_values(["CustomerID", "UpdateDate"], kind="stable")
+    new = (found["CustomerID"] != found["CustomerID"].shift()) | (found["State"] != found["State"].shift())
+    begun = found[new].assign(UpdateDate=found["UpdateDate"].map(days.index), State=found["State"].map(STATES.index))
+    return _in_turn(begun[["CustomerID", "UpdateDate", "State"]].itertuples(index=False)), [day.isoformat() for day in days]
+
+
 def _spells(tables: RunTables) -> tuple[dict[str, list[int]], list[str], list[str]]:
     """Return the spells of each customer as positions of first run and segment, then the runs and the segments."""
-    rows = (
-        tables.read(HISTORY).select("CustomerID", "UpdateDate", "Cluster_Description").sort("CustomerID", "UpdateDate").collect()
-    )
+    names = ["CustomerID", "UpdateDate", "Cluster_Description"]
+    rows = tables.read(HISTORY).select(names).sort(names[:2]).collect()
     rows = rows.filter(rows["UpdateDate"] <= tables.day)
-    (customer, ids), (day, runs), (segment, segments) = (pd.factorize(rows[name].to_numpy(), sort=True) for name in rows.columns)
-    begins = np.ones(len(rows), bool)
-    begins[1:] = (np.diff(customer) != 0) | (np.diff(segment) != 0)
-    begun = zip(ids[customer[begins]].tolist(), day[begins].tolist(), segment[begins].tolist(), strict=True)
-    return _in_turn(begun), [str(run)[:10] for run in runs], list(segments)
+    runs, segments = (sorted(rows[name].unique().to_list()) for name in names[1:])
+    same = [rows[name].eq_missing(rows[name].shift()) for name in (names[0], names[2])]
+    begins = rows.filter(~(same[0] & same[1]))
+    run, segment = ({one: place for place, one in enumerate(found)} for found in (runs, segments))
+    begun = ((id, run[day], segment[name]) for id, day, name in begins.iter_rows())
+    return _in_turn(begun), [str(one) for one in runs], segments
 
 
 def _purchases(tables: RunTables) -> tuple[dict[str, list[int]], dict[str, list[int]]]:

@@ -12,6 +12,7 @@ from typing import Any
 from rfm import words
 from rfm.analysis import formatting
 from rfm.analysis.segments.rules import AT_RISK
+from rfm.report.guide import linked
 from rfm.words import N_, _, ngettext, nN_, tell
 
 
@@ -164,6 +165,7 @@ PAGE_FILTERS: dict[str, Callable[..., Any]] = {
     "headline": headline,
     "note": note,
     "slug": slug,
+    "linked": linked,
     "told": tell,
     "typical": _typical,
     "by_state": _by_state,
@@ -176,8 +178,10 @@ SAID = {  # by the name that a script asks for
     "segments": N_("{n} of {all} segments, {sum} customers"),
     "page": N_("Page {page} of {pages}"),
     "span": N_("{from} to {to}"),
-    "segmentByDay": N_("Segment by day"),
+    "overTime": N_("Over time"),
     "purchases": N_("Purchases"),
+    "itsSegments": N_("Segments"),
+    "itsStates": N_("States, about once a month"),
     "day": N_("Day"),
     "amount": N_("Amount"),
     "fourWays": N_("Four ways to see it"),
@@ -200,12 +204,22 @@ SAID = {  # by the name that a script asks for
     "onTheDay": N_("on the day of the run"),
     "why": N_("Why here"),
     "todo": N_("What to do"),
+    "everySegment": N_("All segments"),
+    "everyState": N_("all states"),
+    "newCustomer": N_("New customer"),
+    "gone": N_("No longer counted"),
+    "unchanged": N_("unchanged"),
+    "points": N_("{n} points"),
+    "moved": N_("{moved} moved to another segment, {stayed} stayed, {came} are new"),
+    "noRun": N_("There is no run of {day}; choose two of the {days} days in the lists."),
+    "tooFar": N_("Who moved is in this page for days with ✓ only. The nearest two:"),
 }
 COUNTED = {
     "customers": nN_("{n} customer", "{n} customers"),
     "some": nN_("{some} of {n} customer", "{some} of {n} customers"),
     "runs": nN_("{n} run", "{n} runs"),
     "earlier": nN_("and {n} earlier purchase, {money} together", "and {n} earlier purchases, {money} together"),
+    "seen": nN_("seen {n} time", "seen {n} times"),
     "before": nN_("{n} day before the run", "{n} days before the run"),
 }
 BUTTONS = (  # of a figure, as plotly.js calls them
@@ -230,7 +244,7 @@ def words_of_scripts() -> dict[str, Any]:
     said: dict[str, Any] = {name: _(text) for name, text in SAID.items()} | {
         name: words.forms(*two) for name, two in COUNTED.items()
     }
-    said |= {"locale": words.tag(), "money": words.money("{amount}", "{sign}")}
+    said |= {"locale": words.tag(), "money": words.money("{amount}", "{sign}"), "percent": words.percent("{number}")}
     return said if spoken == words.ENGLISH else said | {"plotly": _plotly(spoken)}
 
 

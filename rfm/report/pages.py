@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from rfm import contracts, words
-from rfm.analysis import experiments, figures
+from rfm.analysis import figures, migration
+from rfm.analysis.forecast import FEWEST, first_day
 from rfm.analysis.formatting import whole
 from rfm.analysis.movement import TITLES, largest_moves, totals_by_day
 from rfm.analysis.sales import ACTIVE_DAYS, kpis
@@ -19,8 +20,8 @@ from rfm.analysis.segments.explain import HELD, held_against
 from rfm.analysis.segments.profiles import medians_of
 from rfm.analysis.segments.rules import RISK, TIER_OF, plain_name
 from rfm.analysis.states import STATES
-from rfm.pipeline.stages import CLEAN, SEGMENT, TABLES_STAND
-from rfm.report import customers, pages_data
+from rfm.pipeline.stages import CLEAN, TABLES_STAND
+from rfm.report import compare, customers, guide, pages_data
 from rfm.report.filters import slug
 from rfm.report.render import RunTables, drawn, rows_of
 from rfm.words import N_, _, ngettext
@@ -146,7 +147,7 @@ def segments_page(tables: RunTables) -> dict[str, Any]:
     """Return the values of the segments page."""
     summary = tables.frame(contracts.SEGMENT_SUMMARY)
     if summary.empty:
-        return {"cards": [], "tiers": [], "differ": [], "found": [], "foretold": []}
+        return {"cards": [], "tiers": [], **segment_figures(tables), "foretold": [], "compare": {}}
     states, held = tables.frame(contracts.CUSTOMER_STATES, UpdateDate=tables.day), _held(tables)
     people = tables.frame(contracts.DESCRIBED_CUSTOMERS)
     waiting = people[held_against(people, tables.frame(contracts.DESCRIBED_CLUSTERS)) != ""]["Cluster_Description"].value_counts()
@@ -173,8 +174,8 @@ def segments_page(tables: RunTables) -> dict[str, Any]:
     return {
         "cards": cards,
         "tiers": tiers,
-        "differ": _how_they_differ(tables, summary),
-        "found": _how_they_were_found(tables),
+        "compare": compare.two_days(tables),
+        **segment_figures(tables),
         **_notes(tables),
         "foretold": [drawn(figures.reliability(curve), table=curve, columns=CURVE)] if len(curve) else [],
     }
@@ -194,6 +195,15 @@ def _held(tables: RunTables) -> dict[str, str]:
     described = tables.frame(contracts.DESCRIBED_CLUSTERS)
     kept = [(row[0], row[1].partition(HELD)[2].strip()) for row in described[["Cluster_Description", "Explanation"]].to_numpy()]
     return {segment: other for segment, other in kept if other}
+
+
+def segment_figures(tables: RunTables) -> dict[str, list[dict[str, Any]]]:
+    """Return the figures of the segments page that need no states, drawn once."""
+    summary = tables.frame(contracts.SEGMENT_SUMMARY)
+    if summary.empty:
+        return {"differ": [], "found": []}
+    draw = lambda: {"differ": _how_they_differ(tables, summary), "found": _how_they_were_found(tables)}
+    return tables.once("segment figures", draw)
 
 
 def _how_they_differ(tables: RunTables, summary: pd.DataFrame) -> list[dict[str, Any]]:
@@ -238,6 +248,16 @@ def _how_they_were_found(tables: RunTables) -> list[dict[str, Any]]:
 # ── movement ────────────────────────────────────────────────────────────
 PERIODS = {1: "day", 7: "week", 30: "month"}  # in days: the part of the page
 MOST = 5  # sentences per period
+SHARES_OF_STATES = {"From_State": (N_("State"), "word"), "Pairs": (N_("Seen"), "count")} | {one: (one, "share") for one in STATES}
+OUTLOOK = {
+    "State": (N_("State"), "word"),
+    "Customers": (N_("Customers today"), "count"),
+    "CustomersLater": (N_("In 30 days"), "count"),
+    "Revenue": (N_("Spent so far"), "money"),
+    "RevenueLater": (N_("In 30 days"), "money"),
+    "Expected": (N_("Expected 30 days ago"), "count"),
+    "Came": (N_("Came"), "count"),
+}
 MOVES = {
     "From_Segment": (N_("Was"), "word"),
     "To_Segment": (N_("Is now"), "word"),
@@ -256,6 +276,7 @@ STEADY = {
     "Renamed": (N_("Of them renamed"), "count"),
     "RenamedShare": (N_("Share"), "precise"),
     "Drift": (N_("Drift"), "number"),
+    "Silhouette": (N_("Silhouette"), "number"),
 }
 
 
@@ -267,7 +288,7 @@ def movement_page(tables: RunTables) -> dict[str, Any]:
         for days, id in PERIODS.items()
         if (moves["Days"] == days).any()
     ]
-    return {"parts": [*periods, *stable]}
+    return {"first": not periods, "parts": [*periods, *_migration(tables), *stable]}
 
 
 def _period(tables: RunTables, moves: pd.DataFrame, id: str, title: str) -> dict[str, Any]:
@@ -289,6 +310,31 @@ def _period(tables: RunTables, moves: pd.DataFrame, id: str, title: str) -> dict
     }
 
 
+HOW_MIGRATED = N_(
+    "Of the customers of each state on up to three past days, a month apart, how many were where 30 days later; from that, "
+    "where those of today will be. Who comes new is not in it. The number below a state says how often it was seen: fewer than "
+    "{few} times (*) is too seldom to rely on. The last columns of the table are what was expected 30 days ago of the customers "
+    "of that day, and what came."
+)
+NOT_YET = N_("The shop is too young to say. This will be here from {day} on.")
+TOO_FEW = N_("The shop is too young to say. This needs {fewest} customers who have bought, and 75 days since the first sale.")
+
+
+def _migration(tables: RunTables) -> list[dict[str, Any]]:
+    """Return who will be in which state in a month; for a young shop, from which day on; nothing for a run of an older rfm."""
+    found = tables.frame(contracts.MIGRATION, UpdateDate=tables.day)
+    part = {"id": "migration", "title": _("Who will be where in a month")}
+    if found.empty:
+        first = first_day(tables.orders, tables.day)
+        hint = _(NOT_YET, day=words.day(first)) if first else _(TOO_FEW, fewest=FEWEST)
+        return [] if first and first <= tables.day else [part | {"hint": hint}]
+    shares = migration.shares(found)
+    table = rows_of(migration.outlook(found).round({"CustomersLater": 0, "Expected": 0}), OUTLOOK)
+    shown = drawn(figures.migration(shares), table=shares, columns=SHARES_OF_STATES)
+    hint, says = _(HOW_MIGRATED, few=migration.FEW), migration.in_words(found, tables.currency)
+    return [part | {"hint": hint, "says": says, "table": table, "figures": [shown]}]
+
+
 def _stability(tables: RunTables) -> list[dict[str, Any]]:
     runs = tables.frame(contracts.SEGMENT_STABILITY)
     runs = runs[runs["UpdateDate"] <= tables.day].sort_values("UpdateDate", ascending=False)
@@ -299,45 +345,10 @@ def _stability(tables: RunTables) -> list[dict[str, Any]]:
     return [{"id": "stability", "title": _("How steady the names are"), "hint": hint, "figures": [shown]}]
 
 
-# ── campaigns ────────────────────────────────────────────────────────────
-OUTCOMES = {
-    "Bought": N_("share of customers who ordered"),
-    "Orders": N_("orders per customer"),
-    "Revenue": N_("revenue per customer"),
-}
-COMPARED = {
-    "What": (N_("What"), "text"),
-    "Written": (N_("Written to"), "number"),
-    "HeldOut": (N_("Held out"), "number"),
-    "Uplift": (N_("Uplift"), "number"),
-    "Low": (N_("At least"), "number"),
-    "High": (N_("At most"), "number"),
-}
-
-
-def campaigns_page(tables: RunTables) -> dict[str, Any]:
-    """Return the values of the campaigns page, the newest campaign first."""
-    every = tables.frame(contracts.CAMPAIGNS).sort_values(["Start", "Campaign"], ascending=[False, True])
-    members = tables.frame(contracts.CAMPAIGN_MEMBERS).groupby(["Campaign", "Arm"]).size()
-    results = tables.frame(contracts.CAMPAIGN_RESULTS)
-    known = experiments.with_results(every, results[results["UpdateDate"] <= tables.day])
-    return {"parts": [_campaign(tables, about, members[about["Campaign"]].to_dict()) for about in known]}
-
-
-def _campaign(tables: RunTables, about: dict[str, Any], arms: dict[str, int]) -> dict[str, Any]:
-    compared = pd.DataFrame([row | {"What": _(OUTCOMES[row["Measure"]])} for row in about["Results"]])
-    said = experiments.result_in_words(about, arms.get(experiments.WRITTEN, 0), tables.currency)
-    return {
-        "id": slug(about["Campaign"]) or "campaign",
-        "title": about["Campaign"],
-        "hint": _(
-            "Measured {window}. Chosen: {selection}.",
-            window=experiments.window(about),
-            selection=about["Selection"] or _("all customers"),
-        ),
-        "says": [experiments.before_the_start(about, arms), *said],
-        "table": rows_of(compared, COMPARED) if len(compared) else None,
-    }
+# ── how to read this ────────────────────────────────────────────────────────────
+def guide_page(tables: RunTables) -> dict[str, Any]:
+    """Return the values of the page *How to read this*, with the limits of the run."""
+    return {"parts": guide.parts(tables.settings.states.model_dump() | tables.clusters.model_dump())}
 
 
 # ── pages ────────────────────────────────────────────────────────────
@@ -350,16 +361,18 @@ class Page(NamedTuple):
     build: Callable[[RunTables], dict[str, Any]]
     after: str = TABLES_STAND
     private: bool = True  # it shows single customers: published only if the shop opts in
+    late: Callable[[RunTables], dict[str, Any]] | None = None  # further values, which need the tables of the last stage
 
 
 PAGES = (
     Page("index.html", N_("Overview"), "overview.html.j2", overview_page, private=False),
     Page("segments.html", N_("Segments"), "segments.html.j2", segments_page, private=False),
     Page("customers.html", N_("Customers"), "customers.html.j2", customers.customers_page),
-    Page("movement.html", N_("Movement"), "movement.html.j2", movement_page, after=SEGMENT.name, private=False),
-    Page("campaigns.html", N_("Campaigns"), "campaigns.html.j2", campaigns_page, private=False),
-    Page("trade.html", N_("Trade"), "trade.html.j2", pages_data.trade_page, after=CLEAN.name, private=False),
+    Page("movement.html", N_("Movement"), "movement.html.j2", movement_page, private=False),
+    Page("campaigns.html", N_("Campaigns"), "campaigns.html.j2", pages_data.campaigns_page, private=False),
+    Page("trade.html", N_("Trade"), "trade.html.j2", pages_data.trade_page, CLEAN.name, False, compare.products_of_groups),
     Page("quality.html", N_("Quality"), "quality.html.j2", pages_data.quality_page, after=CLEAN.name, private=False),
     Page("run.html", N_("Run"), "run.html.j2", pages_data.lineage_page, after="", private=False),
+    Page(guide.FILE, N_("How to read this"), "guide.html.j2", guide_page, after="", private=False),
 )
 BRIEF = ("brief.pdf", "brief.html")  # of a run, see `rfm.report.brief`; they name no single customer

@@ -1,4 +1,4 @@
-"""Builders of the pages Run, Quality and Trade: tables and the record of a run in, values for a template out."""
+"""Builders of the pages Campaigns, Run, Quality and Trade: tables and the record of a run in, values for a template out."""
 
 from __future__ import annotations
 
@@ -8,15 +8,69 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from rfm.analysis import figures, sales
+from rfm.analysis import experiments, figures, sales
 from rfm.analysis.cleaning import judge
 from rfm.analysis.quality.gate import money_flow
-from rfm.contracts import BRONZE_QUALITY, DAILY_COUNTS, DAILY_VOLUME, EXPECTATION_RESULTS, LEDGER, QUARANTINE, SILVER, TABLES
+from rfm.contracts import (
+    BRONZE_QUALITY,
+    CAMPAIGN_MEMBERS,
+    CAMPAIGN_RESULTS,
+    CAMPAIGNS,
+    DAILY_COUNTS,
+    DAILY_VOLUME,
+    EXPECTATION_RESULTS,
+    LEDGER,
+    QUARANTINE,
+    SILVER,
+    TABLES,
+)
+from rfm.report.filters import slug
 from rfm.report.render import RunTables, drawn, rows_of
 from rfm.words import N_, _
 
 if TYPE_CHECKING:
     from rfm.contracts import Column
+
+# ── campaigns ────────────────────────────────────────────────────────────
+OUTCOMES = {
+    "Bought": N_("share of customers who ordered"),
+    "Orders": N_("orders per customer"),
+    "Revenue": N_("revenue per customer"),
+}
+COMPARED = {
+    "What": (N_("What"), "text"),
+    "Written": (N_("Written to"), "number"),
+    "HeldOut": (N_("Held out"), "number"),
+    "Uplift": (N_("Uplift"), "number"),
+    "Low": (N_("At least"), "number"),
+    "High": (N_("At most"), "number"),
+}
+
+
+def campaigns_page(tables: RunTables) -> dict[str, Any]:
+    """Return the values of the campaigns page, the newest campaign first."""
+    every = tables.frame(CAMPAIGNS).sort_values(["Start", "Campaign"], ascending=[False, True])
+    members = tables.frame(CAMPAIGN_MEMBERS).groupby(["Campaign", "Arm"]).size()
+    results = tables.frame(CAMPAIGN_RESULTS)
+    known = experiments.with_results(every, results[results["UpdateDate"] <= tables.day])
+    return {"parts": [_campaign(tables, about, members[about["Campaign"]].to_dict()) for about in known]}
+
+
+def _campaign(tables: RunTables, about: dict[str, Any], arms: dict[str, int]) -> dict[str, Any]:
+    compared = pd.DataFrame([row | {"What": _(OUTCOMES[row["Measure"]])} for row in about["Results"]])
+    said = experiments.result_in_words(about, arms.get(experiments.WRITTEN, 0), tables.currency)
+    return {
+        "id": slug(about["Campaign"]) or "campaign",
+        "title": about["Campaign"],
+        "hint": _(
+            "Measured {window}. Chosen: {selection}.",
+            window=experiments.window(about),
+            selection=about["Selection"] or _("all customers"),
+        ),
+        "says": [experiments.before_the_start(about, arms), *said],
+        "table": rows_of(compared, COMPARED) if len(compared) else None,
+    }
+
 
 # ── lineage ────────────────────────────────────────────────────────────
 LANDING = N_("landing files")
@@ -179,8 +233,14 @@ MONTHS = {
     "GuestOrders": (N_("Guests' orders"), "count"),
     "Complete": (N_("Whole month"), "text"),
 }
-COMING = {"Month": (N_("Month"), "month")} | {
-    name: (name, "count") for name in (N_("New"), N_("Returning"), N_("Quiet"), N_("Lapsed"), N_("Lost"), N_("Customers"))
+COMING = {
+    "Month": (N_("Month"), "month"),
+    "New": (N_("New"), "count"),
+    "Returning": (N_("Returning"), "count"),
+    "Quiet": (N_("Quiet"), "count"),
+    "Lapsed": (N_("Lapsed"), "count"),
+    "LongLapsed": (N_("Long lapsed"), "count"),
+    "Customers": (N_("Customers"), "count"),
 }
 DAYS = {"Period": (N_("Day"), "day")} | {
     name: MONTHS[name] for name in ("Revenue", "Orders", "Customers", "GuestRevenue", "GuestOrders")
@@ -191,6 +251,7 @@ COHORTS = {
     "Size": (N_("Customers"), "count"),
     "Customers": (N_("Bought again"), "count"),
     "Share": (N_("Share"), "share"),
+    "Value": (N_("Spent so far, each"), "exact"),
 }
 GAPS = {"Days": (N_("Days between"), "count"), "Purchases": (N_("Purchases"), "count")}
 COUNTRIES = {
@@ -222,7 +283,7 @@ def trade_page(tables: RunTables) -> dict[str, Any]:
     """Return the values of the trade page."""
     found = sales.kpis(tables.orders, tables.day)
     parts = [
-        {"id": id, "title": _(title), "hint": _(hint, quiet=sales.LAPSED, lost=sales.LOST), "figures": part(tables)}
+        {"id": id, "title": _(title), "hint": _(hint, quiet=sales.LAPSED, long=sales.LONG_LAPSED), "figures": part(tables)}
         for id, title, hint, part in PARTS
         if found.orders
     ]
@@ -244,6 +305,7 @@ def _coming(tables: RunTables) -> list[dict[str, Any]]:
     return [
         drawn(figures.customers_by_month(months), table=months.iloc[::-1], columns=COMING),
         drawn(figures.retention(cohorts), table=cohorts, columns=COHORTS),
+        drawn(figures.cohort_value(cohorts, tables.currency), table=cohorts, columns=COHORTS),
         drawn(figures.purchase_gaps(gaps), table=gaps, columns=GAPS),
     ]
 
@@ -273,8 +335,8 @@ PARTS: tuple[tuple[str, str, str, Callable[[RunTables], list[dict[str, Any]]]], 
         "coming",
         N_("Who came, came back and stayed away"),
         N_(
-            "Quiet: no purchase this month, but one in the last {quiet} days. Lapsed: none for longer. Lost: none for more than "
-            "{lost} days."
+            "Quiet: no purchase this month, but one in the last {quiet} days. Lapsed: none for longer. Long lapsed: none for "
+            "more than {long} days."
         ),
         _coming,
     ),

@@ -26,11 +26,13 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from rfm import errors
-from rfm.config import Publish, Rules
+from rfm.config import Publish
+from rfm.dialect import Rules
 from rfm.errors import InputError, SettingsError
 from rfm.landing.decode import pseudonymize
 from rfm.landing.files import check_bucket_reachable, filesystem, write_file
 from rfm.report import customers as exports
+from rfm.report.compare import PRODUCTS
 from rfm.report.customers import renamed
 from rfm.report.notebooks import FOLDER as NOTEBOOKS
 from rfm.report.pages import BRIEF, PAGES
@@ -129,7 +131,7 @@ MANIFEST = "published.json"  # at the target: the files sent there, and the hash
 KEY = "RFM_PUBLISH_KEY"  # environment variable
 SHORTEST_KEY = 16  # characters; a shorter one is found by trying
 DAY = re.compile(r"(\d{4}-\d\d-\d\d)/(.+)")
-OPEN = {*(page.file for page in PAGES if not page.private), *BRIEF, "run.json"}  # of a day; everybody may read them
+OPEN = {*(page.file for page in PAGES if not page.private), *BRIEF, PRODUCTS, "run.json"}  # of a day; everybody may read them
 CUSTOMERS = {page.file for page in PAGES if page.private}
 OWN = re.compile(r"<!--own:(\w+)-->.*?<!--/own-->", re.DOTALL)
 

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -26,24 +26,27 @@ import pandas as pd
 from rfm import words
 from rfm.analysis import formatting, sales
 from rfm.analysis.figures.style import STATE_COLOURS, TIER_COLOURS
-from rfm.config import Clusters, Rules
-from rfm.contracts import CLUSTERED, LEDGER, SILVER, TABLES
+from rfm.config import Clusters, States
+from rfm.contracts import CLUSTERED, CUSTOMER_STATES, LEDGER, SILVER, TABLES
+from rfm.dialect import Rules
 from rfm.errors import InputError, first_line
 from rfm.lake import Lake, open_lake
 from rfm.report.filters import PAGE_FILTERS, slug, words_of_scripts
+from rfm.report.guide import FILE, HEADINGS
 from rfm.settings import Settings, is_catalog_name
 from rfm.words import _
 
 # ── template ────────────────────────────────────────────────────────────
 TEMPLATE = Path(__file__).parent / "templates"
-OWN = ("page.css", "draw.js", "filter.js", "customers.js")  # our assets
+OWN = ("page.css", "draw.js", "filter.js", "pick.js", "customers.js")  # our assets
 
 
 def render(template: str, values: Mapping[str, Any], filters: Mapping[str, Callable[..., Any]] | None = None) -> str:
     """Return a page, with everything escaped but markup that a filter has made safe."""
     environment = _environment()
     environment.filters.update(filters or {})
-    return environment.get_template(template).render({**values, "language": words.language(), "said": words_of_scripts()})
+    own = {"language": words.language(), "said": words_of_scripts(), "guide": FILE}
+    return environment.get_template(template).render({**values, **own})
 
 
 @cache
@@ -95,7 +98,7 @@ class RunTables:
 
     settings: Settings
     record: Mapping[str, Any]
-    _kept: dict[Any, pd.DataFrame] = field(default_factory=dict, repr=False, compare=False)
+    _kept: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)  # may be shared by the parts of a run
 
     @cached_property
     def lake(self) -> Lake:
@@ -119,10 +122,20 @@ class RunTables:
         states = (states for stage in stages for states in (stage.get("reads", {}), stage.get("writes", {})))
         return {name: int(state["version"]) for found in states for name, state in found.items()}
 
-    @cached_property
+    @property
     def orders(self) -> pd.DataFrame:
         """The orders up to the run date, by the rules of the run."""
-        return sales.orders(self.read(SILVER), self.day, stock_code_pattern=self.rules.stock_code_pattern)
+        pattern = self.rules.stock_code_pattern
+        return self.once(
+            ("orders", *self._versions_of(SILVER)), lambda: sales.orders(self.read(SILVER), self.day, stock_code_pattern=pattern)
+        )
+
+    @cached_property
+    def products_by_group(self) -> pd.DataFrame:
+        """The products of each segment in each state, by the rules of the run; none for a run without states."""
+        states = self.frame(CUSTOMER_STATES, UpdateDate=self.day)
+        pattern = self.rules.stock_code_pattern
+        return sales.products_by_group(self.read(SILVER), states, self.day, stock_code_pattern=pattern)
 
     @property
     def rules(self) -> Rules:
@@ -133,6 +146,11 @@ class RunTables:
     def clusters(self) -> Clusters:
         """How the run clustered: a past day is drawn with the settings of that day."""
         return Clusters.model_validate(self.record.get("settings", {}).get("clusters") or self.settings.clusters.model_dump())
+
+    @property
+    def states(self) -> States:
+        """When the run called a customer new, cooling, at risk or lost."""
+        return States.model_validate(self.record.get("settings", {}).get("states") or self.settings.states.model_dump())
 
     def check_day(self) -> None:
         """Raise InputError if a catalog, which has only the newest version of a table, holds another day by now."""
@@ -156,11 +174,19 @@ class RunTables:
 
     def frame(self, name: str, **equal: Any) -> pd.DataFrame:
         """Return the rows of a table as of the run, with every column of the contract; read once for all pages."""
-        key = name, *((column, str(value)) for column, value in equal.items())
+        key = *self._versions_of(name), name, *((column, str(value)) for column, value in equal.items())
+        read = partial(self._asked, self.lake.frame, name, equal)
+        return self.once(key, lambda: read().reindex(columns=TABLES[name].names))  # a column may be younger than the version
+
+    def once(self, key: Any, make: Callable[[], Any]) -> Any:
+        """Return what is kept under a key, made on first use."""
         if key not in self._kept:
-            frame = self._asked(self.lake.frame, name, equal)
-            self._kept[key] = frame.reindex(columns=TABLES[name].names)  # a column may be younger than the version
+            self._kept[key] = make()
         return self._kept[key]
+
+    def _versions_of(self, name: str) -> tuple[int | None, ...]:
+        """Return the versions of a table and of the ledger, which says which of its rows are of the run."""
+        return self.versions.get(name), self.versions.get(LEDGER)
 
 
 def _gone(day: dt.date, why: str) -> str:
@@ -223,7 +249,7 @@ def rows_of(frame: Any, columns: Mapping[str, tuple[str, str]] | None = None) ->
     shown = frame[list(columns)].head(MOST_ROWS).astype(object)
     rows = shown.where(shown.notna(), None).to_numpy().tolist()
     return {
-        "head": [(_(heading), form) for heading, form in columns.values()],
+        "head": [(_(heading), form, HEADINGS.get(heading, "")) for heading, form in columns.values()],
         "rows": [[_plain(value) for value in row] for row in rows],
         "more": len(frame) - len(shown),
     }

@@ -7,6 +7,7 @@ import datetime as dt
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,10 @@ from rfm.config import Publish, Shop
 from rfm.contracts import DAILY_COUNTS, LEDGER
 from rfm.errors import InputError
 from rfm.landing.files import write_file
-from rfm.pipeline.stages import TABLES_STAND
-from rfm.report import customers, notebooks
+from rfm.pipeline.stages import SEGMENT, TABLES_STAND
+from rfm.report import compare, customers, notebooks
 from rfm.report.notebooks import FOLDER, convert_notebooks
-from rfm.report.pages import PAGES, PRIVATE, Page
+from rfm.report.pages import PAGES, PRIVATE, Page, segment_figures
 from rfm.report.publish import open_site, publishable_files, published_record, reaching_site, read_runs, run_date_of
 from rfm.report.render import RunTables, assets, links, render
 from rfm.settings import Settings
@@ -26,10 +27,13 @@ from rfm.words import ENGLISH, N_, _, speaking
 
 WIDTH, HEIGHT, INSET = 240, 64, 4  # of a sparkline, in its own units
 FEW = 12  # points that are marked, as the line between them says nothing
+MANY = 120  # points of a longer line
+NEWEST, MONTHS = 30, 6  # runs in the table one by one, and months that are open in the calendar; older ones are folded
 
 
 def sparkline(points: Sequence[tuple[str, float]]) -> dict[str, Any]:
     """Return values over time as the path of an SVG line."""
+    points = _sampled(points)
     days = [dt.date.fromisoformat(day).toordinal() for day, _ in points]
     values = [value for _, value in points]
     span, low, high = days[-1] - days[0] or 1, min(values), max(values)
@@ -37,6 +41,16 @@ def sparkline(points: Sequence[tuple[str, float]]) -> dict[str, Any]:
     ys = [HEIGHT / 2 if high == low else INSET + (HEIGHT - 2 * INSET) * (high - value) / (high - low) for value in values]
     path = "M" + "L".join(f"{x:.1f},{y:.1f}" for x, y in zip(xs, ys, strict=True))
     return {"d": path, "points": list(zip(xs, ys, strict=True))[-1 if len(xs) > FEW else 0 :]}
+
+
+def _sampled(points: Sequence[tuple[str, float]]) -> Sequence[tuple[str, float]]:
+    """Return the ends of a long line and the lowest and the highest point of each stretch, so that no peak is lost."""
+    if len(points) <= MANY:
+        return points
+    size, value = -(-2 * len(points) // MANY), lambda at: points[at][1]
+    parts = [range(start, min(start + size, len(points))) for start in range(0, len(points), size)]
+    kept = {0, len(points) - 1, *(pick(part, key=value) for part in parts for pick in (min, max))}
+    return [points[at] for at in sorted(kept)]
 
 
 def month_labels(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -48,6 +62,18 @@ def month_labels(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         weeks = [[{"number": day, "run": of.get(f"{month}-{day:02}")} for day in week] for week in days]
         months.append({"name": words.month(first), "weeks": weeks})
     return months
+
+
+def _by_year(months: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the newest months together, and older ones by year."""
+    older = groupby(months[MONTHS:], key=lambda month: month["name"].split()[-1])
+    return [{"year": "", "months": months[:MONTHS]}, *({"year": year, "months": list(some)} for year, some in older)]
+
+
+def _listed(runs: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the newest runs, and the last of each month before."""
+    older = groupby(runs[NEWEST:], key=lambda run: run["run_date"][:7])
+    return [*runs[:NEWEST], *(next(some) for _, some in older)]
 
 
 # ── front page ────────────────────────────────────────────────────────────
@@ -93,7 +119,8 @@ def _index_page(site: Mapping[str, Any]) -> str:
         "runs": runs,
         "days": days,
         "computed": len(computed),
-        "months": month_labels(days),
+        "listed": _listed(runs),
+        "calendar": _by_year(month_labels(days)),
         "weekdays": words.weekdays(),
         "trends": [_trend(days, *trend) for trend in TRENDS if sum(day.get(trend[0]) is not None for day in days) > 1],
     }
@@ -108,12 +135,21 @@ def _trend(runs: list[Mapping[str, Any]], name: str, title: str, form: str) -> d
 
 
 # ── site of a run ────────────────────────────────────────────────────────────
-def parts_after(settings: Settings, work: Path, record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the parts of a site whose tables the newest stage of a record has completed, for `build`."""
-    stage, tables = record["stages"][-1]["name"], RunTables(settings, record)
+LATE = "late "  # before the name of a page: its values that need the tables of the last stage
+
+
+def parts_after(settings: Settings, work: Path, record: Mapping[str, Any], kept: dict[Any, Any]) -> dict[str, Any]:
+    """Return the parts of a site whose tables the newest stage of a record has completed, for `build`.
+
+    ``kept`` holds what one part reads or draws and a later one shows too.
+    """
+    stage, tables = record["stages"][-1]["name"], RunTables(settings, record, kept)
     with speaking(settings.shop.language):
         found: dict[str, Any] = {page.file: page.build(tables) for page in PAGES if page.after == stage}
+        if stage == SEGMENT.name:
+            segment_figures(tables)  # kept for its page, which also waits for the states
         if stage == TABLES_STAND:
+            found |= {f"{LATE}{page.file}": page.late(tables) for page in PAGES if page.late}
             export(tables, work)
             found[customers.FOLDER] = True
         return found | {f"{stage}.ipynb": notebooks.notebook_html(work, stage)}
@@ -122,6 +158,7 @@ def parts_after(settings: Settings, work: Path, record: Mapping[str, Any]) -> di
 def export(tables: RunTables, work: Path) -> None:
     """Write the exports of a run."""
     customers.write_exports(customers.customer_list(tables), work / customers.FOLDER, tables.day)
+    compare.write_products(tables, work)
 
 
 PARTS = (  # files of a work folder, and their folder in that of the day
@@ -130,31 +167,40 @@ PARTS = (  # files of a work folder, and their folder in that of the day
     (f"{customers.FOLDER}/*", f"{customers.FOLDER}/"),
     ("*.html", ""),
     ("brief.pdf", ""),
+    (compare.PRODUCTS, ""),
     ("run.json", ""),
 )
 FIGURES = "figures.json"  # in the work folder: the figures of the run for the front page
 
 
-def build(settings: Settings, work: Path, record: Mapping[str, Any], parts: Mapping[str, Any] | None = None) -> list[Path]:
+def build(
+    settings: Settings,
+    work: Path,
+    record: Mapping[str, Any],
+    parts: Mapping[str, Any] | None = None,
+    kept: dict[Any, Any] | None = None,
+) -> list[Path]:
     """Write the pages of a run, its executed notebooks as pages, and its downloads into its work folder.
 
     The same run gives the same bytes on any later day. Pages expect their assets in ``../assets``, where `publish` puts them.
     """
     with speaking(settings.shop.language):
-        return _build(settings, work, record, parts or {})
+        return _build(RunTables(settings, record, {} if kept is None else kept), work, parts or {})
 
 
-def _build(settings: Settings, work: Path, record: Mapping[str, Any], done: Mapping[str, Any]) -> list[Path]:
+def _build(tables: RunTables, work: Path, done: Mapping[str, Any]) -> list[Path]:
     from rfm.report.brief import brief_of, write_brief  # here, because matplotlib's PDF takes half a second to import
 
-    tables = RunTables(settings, record)
+    record = tables.record
     given = _about(record) | {"menu": PAGES, "fresh": freshness(tables)}
     convert_notebooks(work, given, record, done)
     for page in PAGES:
-        shown = done.get(page.file) or page.build(tables)
+        shown = {**(done.get(page.file) or page.build(tables))}
+        if page.late:
+            shown |= done.get(f"{LATE}{page.file}") or page.late(tables)
         if page == PAGES[0]:
             of_all = {name: value for name, value in shown.items() if name != PRIVATE}
-            front = of_all | {"fresh": given["fresh"], "brief": True, "language": settings.shop.language}
+            front = of_all | {"fresh": given["fresh"], "brief": True, "language": tables.settings.shop.language}
             (work / FIGURES).write_text(json.dumps(front), encoding="utf-8")
             for name, content in write_brief(brief_of(tables, given, shown)).items():
                 (work / name).write_bytes(content)
@@ -217,7 +263,7 @@ def freshness(tables: RunTables) -> dict[str, str | None]:
 def _page(page: Page, given: Mapping[str, Any], shown: Mapping[str, Any]) -> str:
     """Return a page of a run."""
     place = {"home": "../index.html", "root": "", "here": page, "title": _(page.label)}
-    nonce = links("../assets/", json.dumps([given, shown], sort_keys=True, default=str))
+    nonce = links("../assets/", json.dumps([{**given, "menu": page.file}, shown], sort_keys=True, default=str))
     return render(page.template, {**given, **place, **nonce, **shown})
 
 

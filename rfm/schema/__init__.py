@@ -94,7 +94,7 @@ class SegmentStability(TableModel, name="segment_stability", unique=["UpdateDate
     RenamedShare: pl.Float64 = Field(nullable=True, ge=0, le=1, description="Renamed / Compared")
     AdjustedRand: pl.Float64 = Field(nullable=True, ge=-1, le=1, description="of their clusters then and now; 1: the same")
     Drift: pl.Float64 = Field(nullable=True, ge=0, description="largest move of a centroid since, in standard deviations")
-    Silhouette: pl.Float64 = Field(ge=-1, le=1, description="mean silhouette of the fit")
+    Silhouette: pl.Float64 = Field(ge=-1, le=1, description="mean silhouette of the published clusters, without outliers")
 
 
 class ClusterSummary(TableModel, name="cluster_summary", unique=["Cluster"]):
@@ -231,6 +231,23 @@ class ForecastReliability(TableModel, name="forecast_reliability", unique=["Upda
     Customers: pl.Int32 = Field(ge=1, metadata={"unit": "customers"}, description="customers with a forecast in the band")
     Forecast: pl.Float64 = Field(ge=0, le=1, description="their mean probability of an order within 30 days")
     Actual: pl.Float64 = Field(ge=0, le=1, description="share of them who ordered within 30 days")
+
+
+class StateMigration(TableModel, name="state_migration", unique=["Since", "From_State", "To_State"]):
+    """A way from state to state within 30 days; of the run date, and of 30 days before it. None while the shop is too young."""
+
+    UpdateDate: pl.Date = UPDATE_DATE
+    Since: pl.Date = Field(description="day of From_State; To_State is that of 30 days later")
+    From_State: pl.String = Field(description="state on the day")
+    To_State: pl.String = Field(description="state 30 days later")
+    Pairs: pl.Int32 = Field(ge=0, metadata=CUSTOMERS, description="how often customers went this way, in the newest three steps")
+    Share: pl.Float64 = Field(ge=0, le=1, description="Pairs / Pairs of all ways from From_State; where there are none, all stay")
+    Customers: pl.Float64 = Field(ge=0, metadata=CUSTOMERS, description="expected: customers in From_State × Share, rounded to 2")
+    Revenue: pl.Float64 = Field(
+        ge=0, metadata=CURRENCY, description="expected: their spend so far × share of the spend in Pairs, rounded to 2"
+    )
+    Came: pl.Int32 = Field(nullable=True, ge=0, metadata=CUSTOMERS, description="customers who went this way; null if to come")
+    CameRevenue: pl.Float64 = Field(nullable=True, ge=0, metadata=CURRENCY, description="their spend up to the day Since")
 
 
 class Campaigns(TableModel, name="campaigns", unique=["Campaign"]):

@@ -97,7 +97,7 @@ class RetailTransactionsSilver(TableModel, name="retail_transactions_silver"):
     """An invoice line, clean and typed."""
 
     InvoiceNo: pl.String = Field(description="invoice, 6 or 7 characters unless the shop's rules differ")
-    StockCode: pl.String = Field(description="product or special code")
+    StockCode: pl.String = Field(description="product or special code; as of every text, blanks around it are gone")
     Description: pl.String = Field(nullable=True, description="product name")
     Quantity: pl.Int32 = Field(metadata={"unit": "items"}, description="items; below 0 for a return")
     UnitPrice: Annotated[pl.Decimal, 10, 2] = Field(ge=0, metadata=CURRENCY, description="price of one item, rounded half up")

@@ -20,13 +20,12 @@ from rfm.analysis.backtest import (
     SEGMENTATIONS,
     Snapshot,
     Way,
+    apart,
     auc,
     backtest,
     bootstrap_weights,
     comparison,
-    expected,
     explained,
-    fits_lifetimes,
     lifts,
     middle_ranks,
     outcomes,
@@ -44,6 +43,7 @@ from rfm.datasets.sample import make_sample
 from rfm.errors import InputError, SettingsError
 from rfm.pipeline import backtest as past_days
 from rfm.pipeline.backfill import backfill, to_bronze, to_silver
+from rfm.pipeline.backtest import expected, fits_lifetimes
 
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "backtest.ipynb"
 MONTH = 30
@@ -157,6 +157,31 @@ def test_figures_add_up_by_hand(snapshots, purchases):
     assert set(results.loc[results["measure"] != "renamed", "days"]) == {1}
 
 
+def test_windows_that_do_not_overlap_are_counted_back():
+    days = [DAYS[0] + dt.timedelta(days=7 * week) for week in range(10)]
+    assert apart(days, 30) == [9, 4]
+    assert apart(days[::-1], 14) == [0, 2, 4, 6, 8]
+    assert apart([], 30) == []
+
+
+def test_least_and_most_are_those_of_separate_windows(snapshots, purchases):
+    """Of three windows, the one in the middle overlaps both others."""
+    week, ways = DAYS[1] + dt.timedelta(days=7), snapshots[1].ways
+    later = purchases.assign(InvoiceDate=purchases["InvoiceDate"] + pd.Timedelta(days=MONTH))
+    both = pd.concat([purchases, later[later["InvoiceDate"] > "2025-08-31"]])
+    many = [*snapshots, Snapshot(week, ways), Snapshot(DAYS[1] + dt.timedelta(days=MONTH), ways)]
+    results = backtest(many, both, [MONTH], draws=5)
+    figure = results[(results["way"] == Way.STEADY) & (results["measure"] == "auc")].iloc[0]
+    pairs = (many[:2], [many[1], many[3]])  # each with the day that it learns from
+    alone = [value(backtest(pair, both, [MONTH], draws=1), Way.STEADY, "auc") for pair in pairs]
+    assert (figure["days"], figure["windows"]) == (3, 2)
+    assert (figure["least"], figure["most"]) == (min(alone), max(alone))
+    only = backtest(snapshots, purchases, [MONTH], draws=5)
+    measured = only[only["measure"] != "renamed"]
+    assert set(measured["windows"]) == {1}
+    assert measured["least"].tolist() == measured["most"].tolist() == measured["value"].tolist()
+
+
 def test_nothing_is_learned_from_a_window_that_is_open():
     assert training_day(DAYS, DAYS[1], 30) == DAYS[0]
     assert training_day(DAYS, DAYS[1], 31) is None
@@ -189,24 +214,26 @@ def made_up(steady: float, tiers: float, sure: bool) -> pd.DataFrame:
     rows += [(Way.TIERS, MONTH, "auc", "", Way.STEADY, tiers - steady)]
     frame = pd.DataFrame(rows, columns=["way", "horizon", "measure", "segment", "against", "value"])
     margin = 0.001 if sure else 1.0
-    return frame.assign(low=frame["value"] - margin, high=frame["value"] + margin, days=1)
+    ends = {"low": frame["value"] - margin, "high": frame["value"] + margin}
+    return frame.assign(**ends, days=1, least=frame["value"] - 0.2, most=frame["value"] + 0.1, windows=4)
 
 
 def test_verdict_says_so_if_the_default_loses():
-    tried, duel, auc_said, *_ = verdict(made_up(0.6, 0.7, sure=True))
+    tried, seasons, duel, auc_said, *_ = verdict(made_up(0.6, 0.7, sure=True))
+    assert seasons.endswith("Of the windows of 30 days, 4 do not overlap; in them the AUC of the default was 0.400 to 0.700.")
     assert duel.startswith("The default, K-means, steady, loses to value × engagement: of 1 forecast figures it is worse in 1")
     assert auc_said.startswith("To predict who buys again: value × engagement is best (AUC 0.700 over 30 days); the default")
     assert auc_said.endswith("has 0.600 over 30 days, behind.")
 
 
 def test_verdict_respects_the_interval():
-    _, duel, auc_said, *_ = verdict(made_up(0.6, 0.7, sure=False))
+    _, _, duel, auc_said, *_ = verdict(made_up(0.6, 0.7, sure=False))
     assert "is level with value × engagement" in duel
     assert auc_said.endswith("over 30 days, too close to call.")
 
 
 def test_verdict_says_so_if_the_default_wins():
-    _, duel, auc_said, *_ = verdict(made_up(0.8, 0.7, sure=True))
+    _, _, duel, auc_said, *_ = verdict(made_up(0.8, 0.7, sure=True))
     assert "beats value × engagement" in duel
     assert auc_said == "To predict who buys again: K-means, steady is best (AUC 0.800 over 30 days)."
 
@@ -242,11 +269,17 @@ def results(shop) -> pd.DataFrame:
     return past_days.run_backtest(shop, every=10)
 
 
-def test_command_gives_the_same_bytes_as_the_call(shop, results, tmp_path):
+@pytest.fixture(scope="module")
+def forecasts(shop) -> pd.DataFrame:
+    """Return the figures of the forecasts of that shop, every ten days."""
+    return past_days.run_forecasts(shop, every=10)[0]
+
+
+def test_command_gives_the_same_bytes_as_the_call(shop, results, forecasts, tmp_path):
     said = output("--lake", shop.lake, "--every", "10", "--out", str(tmp_path / "command.csv"))
-    past_days.save_results(results, str(tmp_path / "call.csv"))
+    past_days.save_results(results, forecasts, str(tmp_path / "call.csv"))
     assert (tmp_path / "command.csv").read_bytes() == (tmp_path / "call.csv").read_bytes()
-    assert said.splitlines()[:-1] == past_days.results_text(results)
+    assert said.splitlines()[:-1] == past_days.results_text(results) + past_days.forecast_text(forecasts)
     without = set() if fits_lifetimes() else {Way.ORDERS, Way.LIFETIME}
     assert set(results["way"]) == {str(way) for way in Way} - without
 
@@ -257,19 +290,22 @@ def test_a_missing_way_is_named(snapshots, purchases):
     )
 
 
-def test_words_and_figures_go_into_one_json_file(snapshots, purchases, tmp_path):
+def test_words_and_figures_go_into_one_json_file(snapshots, purchases, forecasts, tmp_path):
     results = backtest(snapshots, purchases, [MONTH], draws=5)
-    found = json.loads(Path(past_days.save_results(results, str(tmp_path / "all.json"))).read_text())
-    assert found["verdict"] == past_days.results_text(results)
+    found = json.loads(Path(past_days.save_results(results, forecasts, str(tmp_path / "all.json"))).read_text())
+    assert found["verdict"] == past_days.results_text(results) + past_days.forecast_text(forecasts)
+    assert found["forecasts"] == forecasts.to_dict("records")
     assert found["results"] == results.to_dict("records")
     with pytest.raises(SettingsError, match="cannot be written"):
-        past_days.save_results(results, str(tmp_path / "nowhere" / "all.csv"))
+        past_days.save_results(results, forecasts, str(tmp_path / "nowhere" / "all.csv"))
 
 
-def test_backtest_json_holds_verdict_and_every_figure(results, monkeypatch):
+def test_backtest_json_holds_verdict_and_every_figure(results, forecasts, monkeypatch):
     monkeypatch.setattr(past_days, "run_backtest", lambda *_: results)
+    monkeypatch.setattr(past_days, "run_forecasts", lambda *_: (forecasts, None))
     found = json.loads(output("--json"))
-    assert found["verdict"] == past_days.results_text(results)
+    assert found["verdict"] == past_days.results_text(results) + past_days.forecast_text(forecasts)
+    assert len(found["forecasts"]) == len(forecasts)
     assert len(found["results"]) == len(results)
     for row, figure in zip(found["results"], results.to_dict("records"), strict=True):
         assert row == {name: None if pd.isna(value) else value for name, value in figure.items()}
@@ -319,8 +355,8 @@ def test_notebook_runs_and_shows_what_the_command_says(shop, monkeypatch, capsys
     parameters, *rest = cells()
     for source in [parameters.replace("every = 7", "every = 10"), *rest]:
         exec(source, names)
-    said = capsys.readouterr().out.split("\n\n")
-    assert [line.strip() for line in said] == past_days.results_text(names["results"])
+    said = (past_days.results_text(names["results"]), past_days.forecast_text(names["forecasts"]))
+    assert capsys.readouterr().out == "".join("\n\n".join(lines) + "\n" for lines in said)
 
 
 def test_tables_and_figures_hold_every_way_and_segment(results):

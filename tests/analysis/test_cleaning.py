@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from rfm.analysis.cleaning import EXPECTATIONS, SEVERITIES, Expectation, clean, judge
 from rfm.analysis.dates import PLACEHOLDERS
-from rfm.config import RAW
 from rfm.contracts import TABLES
+from rfm.dialect import RAW
 from rfm.errors import InputError
 from rfm.onboarding import sniff
 from rfm.pipeline import lineage

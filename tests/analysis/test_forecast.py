@@ -23,7 +23,7 @@ from rfm.analysis.forecast import (
     state_of,
 )
 from rfm.analysis.forecast.bgnbd import BgNbd, fit_bgnbd
-from rfm.analysis.forecast.evaluate import Rule, comparison, evaluate
+from rfm.analysis.forecast.evaluate import Rule, comparison, evaluate, verdict
 from tests.analysis.test_backtest import sales
 
 START, TRUTH = dt.date(2025, 1, 1), BgNbd(0.9, 30.0, 0.6, 3.0)
@@ -219,6 +219,20 @@ def test_measures_are_those_of_scikit_learn(shop, tried):
         wanted.append((brier_score_loss(bought, chance), roc_auc_score(bought, chance), bands.sum() / len(found)))
     means = dict(zip(("brier", "auc", "calibration"), np.mean(wanted, axis=0), strict=True))
     assert {name: figure(results, Rule.FORECAST, name)["value"] for name in means} == pytest.approx(means, abs=1e-4)
+    rows = pd.DataFrame([figure(results, Rule.FORECAST, name) for name in means])
+    assert rows["windows"].tolist() == [3, 3, 3]  # the days are 30 days apart, as long as the windows
+    assert rows["least"].tolist() == pytest.approx(np.min(wanted, axis=0).tolist(), abs=1e-4)
+    assert rows["most"].tolist() == pytest.approx(np.max(wanted, axis=0).tolist(), abs=1e-4)
+
+
+def test_verdict_says_whether_the_forecast_beats_bgnbd(tried):
+    results, _ = tried
+    read, *said = verdict(results)
+    assert "on 3 past days" in read
+    assert [line.partition(",")[0] for line in said] == ["Brier score", "Calibration error", "AUC"]
+    better = results.assign(low=results["low"].where(results["against"] == "", 0.1), high=results["high"].clip(lower=0.2))
+    assert [line.rpartition(": ")[2] for line in verdict(better)[1:]] == ["worse.", "worse.", "better."]
+    assert verdict(results[:0])[0].startswith("There is no forecast of each customer to try")
 
 
 def test_only_days_with_a_closed_window_are_measured(shop):
@@ -235,7 +249,9 @@ def test_comparison_has_a_row_per_way_and_a_column_per_measure(tried):
     table = comparison(results)
     assert table.index.tolist() == results["way"].unique().tolist()
     row = figure(results, Rule.FORECAST, "brier")
-    assert table.loc[Rule.FORECAST, "brier, 30 days"] == f"{row['value']:.3f} ({row['low']:.3f} to {row['high']:.3f})"
+    value, low, high, least, most = (f"{row[name]:.3f}" for name in ("value", "low", "high", "least", "most"))
+    text = f"{value} ({low} to {high}) [{least} to {most} in 3]"
+    assert table.loc[Rule.FORECAST, "brier, 30 days"] == text
     assert table.loc[Rule.NAIVE, "brier, 30 days"] == ""
 
 

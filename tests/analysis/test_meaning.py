@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from rfm.analysis.cleaning import clean
 from rfm.analysis.metrics import rfm_metrics
-from rfm.config import EXTRA_KEYS, Columns, Customers, Dialect, Format, Rules
 from rfm.contracts import BRONZE, TABLES
+from rfm.dialect import EXTRA_KEYS, Columns, Customers, Dialect, Format, Rules
 from tests.conftest import ARRIVAL, Engine
 
 NEUTRAL = {"stock_code_pattern": "", "invoice_pattern": ".", "cancellation": "negative", "code_required": False}
@@ -173,7 +173,7 @@ def test_dates_of_many_kinds(engine: Engine) -> None:
 def test_kept_month_names_are_those_of_the_cldr() -> None:
     from babel import Locale
 
-    from rfm.config import month_names
+    from rfm.dialect import month_names
 
     for language, months in month_names().items():
         known = Locale.parse(language).months

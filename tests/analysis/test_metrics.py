@@ -45,6 +45,14 @@ def test_the_lines_one_can_add_up(engine: Engine, bronze_lines: list[dict]) -> N
     ]
 
 
+def test_a_stock_code_with_blanks_around_counts_as_the_same(engine: Engine, bronze_lines: list[dict]) -> None:
+    codes = ("47503J", "47503J ", " 47503J", "47503J\t")
+    silver, _ = clean(engine.frame([bronze_lines[0] | {"StockCode": code} for code in codes]))
+    assert engine.collect(silver)["StockCode"].to_list() == ["47503J"] * 4
+    price = Decimal(bronze_lines[0]["Price"]) * int(bronze_lines[0]["Quantity"])
+    assert [row["Monetary"] for row in engine.collect(rfm_metrics(silver, D)).to_dicts()] == [4 * price]
+
+
 def test_later_sales_are_not_seen(engine: Engine, bronze_lines: list[dict]) -> None:
     silver, _ = clean(engine.frame(bronze_lines))
     gold = engine.collect(rfm_metrics(silver, dt.date(2025, 6, 26)))

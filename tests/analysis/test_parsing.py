@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 from rfm.analysis import quality
 from rfm.analysis.cleaning import SEVERITIES, clean, judge
 from rfm.analysis.metrics import rfm_metrics
-from rfm.config import LANDING_COLUMNS, RAW, Columns, Dialect, Format, Rules, plain_name
 from rfm.contracts import TABLES
 from rfm.datasets.sample import make_sample
+from rfm.dialect import LANDING_COLUMNS, RAW, Columns, Dialect, Format, Rules, plain_name
 from rfm.errors import InputError, SettingsError
 from rfm.lake.tables import Lake
 from rfm.landing.csv import parse

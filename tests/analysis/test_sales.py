@@ -103,16 +103,16 @@ def test_days_without_sales_are_there(orders: pd.DataFrame) -> None:
 
 
 def test_what_became_of_the_customers(orders: pd.DataFrame) -> None:
-    months = sales.customer_months(orders, D, lapsed=31, lost=50)
-    assert months[["New", "Returning", "Quiet", "Lapsed", "Lost"]].to_numpy().tolist() == [
+    months = sales.customer_months(orders, D, lapsed=31, long=50)
+    assert months[["New", "Returning", "Quiet", "Lapsed", "LongLapsed"]].to_numpy().tolist() == [
         [1, 0, 0, 0, 0],
         [1, 1, 0, 0, 0],
         [0, 1, 1, 0, 0],  # customer 1 was last seen 28 days before
         [1, 0, 1, 1, 0],  # 2 for 24 days, 1 for 38
     ]
     assert months["Customers"].tolist() == [1, 2, 2, 3]
-    assert (months[["New", "Returning", "Quiet", "Lapsed", "Lost"]].sum(axis=1) == months["Customers"]).all()
-    assert sales.customer_months(orders, D, lapsed=31, lost=37)["Lost"].tolist() == [0, 0, 0, 1]
+    assert (months[["New", "Returning", "Quiet", "Lapsed", "LongLapsed"]].sum(axis=1) == months["Customers"]).all()
+    assert sales.customer_months(orders, D, lapsed=31, long=37)["LongLapsed"].tolist() == [0, 0, 0, 1]
 
 
 def test_cohorts_have_no_cell_in_the_future(orders: pd.DataFrame) -> None:
@@ -128,6 +128,18 @@ def test_cohorts_have_no_cell_in_the_future(orders: pd.DataFrame) -> None:
         ("26-01", 2): (1, 0, False),
         ("26-03", 0): (1, 1, False),
     }
+
+
+def test_value_of_a_cohort_is_its_spend_so_far_to_the_cent(orders: pd.DataFrame) -> None:
+    known = orders[orders["CustomerID"].notna()].assign(Month=lambda rows: rows["InvoiceDate"].dt.to_period("M"))
+    first = known["CustomerID"].map(known.groupby("CustomerID")["Month"].min())
+    cells = sales.cohorts(orders, D)
+    assert len(cells) > 5
+    for row in cells.itertuples():
+        start = pd.Period(row.Cohort, "M")
+        spent = known.loc[(first == start) & (known["Month"] <= start + row.Age), "Cents"].sum()
+        assert row.Value == Decimal(int(spent)).scaleb(-2) / row.Size
+    assert cells["Value"].iloc[-1] == Decimal("69.50")
 
 
 def test_days_between_purchases(orders: pd.DataFrame) -> None:
@@ -215,3 +227,30 @@ def test_frames_are_not_changed(orders: pd.DataFrame) -> None:
     ):
         make(orders, D)
     pd.testing.assert_frame_equal(orders, before)
+
+
+# ── products of a segment and a state ──────────────────────────────────────────────────────────────
+def test_products_of_groups_by_hand(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    groups = {"CustomerID": ["1", "2", "3", "4"], "Segment": ["A", "A", "B", "B"], "State": ["lost", "lost", "lost", "new"]}
+    customers = pd.DataFrame(groups)  # the fourth bought nothing that counts
+    given = engine.frame(rows(), SILVER), customers, D
+    monkeypatch.setattr(sales, "FEWEST", 2)
+    found = sales.products_by_group(*given)
+    columns = ["Segment", "State", "GroupSize", "StockCode", "Units", "Revenue", "Customers", "Share", "Lift"]
+    ball, parasol = ["85048", 24, Decimal("166.85"), 3], ["15056BL", 3, Decimal("17.85"), 2]
+    assert found[columns].to_numpy().tolist() == [
+        ["", "", 4, *ball, 3 / 4, 1.0],
+        ["", "", 4, *parasol, 2 / 4, 1.0],
+        ["", "lost", 3, *ball, 1.0, 4 / 3],
+        ["", "lost", 3, *parasol, 2 / 3, 4 / 3],
+        *(
+            [segment, state, 2, *row, 1.0, lift]
+            for segment, state in (("A", ""), ("A", "lost"))
+            for row, lift in ((["85048", 14, Decimal("97.35"), 2], 4 / 3), (parasol, 2.0))
+        ),
+    ]  # B: only one of its customers bought the ball
+    assert found["Description"].unique().tolist() == ["BALL", "PARASOL"]
+    assert sales.products_by_group(*given, most=1)["StockCode"].tolist() == ["85048"] * 4
+    monkeypatch.setattr(sales, "FEWEST", 1)
+    assert len(sales.products_by_group(*given)) == 10
+    assert sales.products_by_group(given[0], customers.iloc[:0], D).empty

@@ -170,7 +170,7 @@ def test_segment_filter_shows_its_rows_and_is_in_the_address(built, visit):
     tab.select_option("select[name=tier]", tier)
     for each in (tab, visit(tab.url).tab):
         assert set(each.locator(".cards > li:visible h3").all_inner_texts()) == set(wanted["Cluster_Description"])
-        assert f"{wanted['Customers'].sum():,} customers" in each.locator(".filters output").inner_text()
+        assert f"{wanted['Customers'].sum():,} customers" in each.locator(".filters output").first.inner_text()
     tab.click("text=Show all")
     tab.wait_for_function(f"() => document.querySelectorAll('.cards > li:not([hidden])').length == {len(summary)}")
 
@@ -219,6 +219,95 @@ def test_customer_pages_show_the_rows_of_the_tables(built, visit):
     assert tab.locator("#one-title").inner_text() == f"Customer {next(iter(shown))}"
     tab.go_back()
     tab.wait_for_selector("#one", state="hidden")
+
+
+def test_a_customer_has_a_line_of_purchases_and_segments(built, visit):
+    orders = built.tables.orders.dropna(subset="CustomerID")
+    id = orders["CustomerID"].value_counts().index[0]
+    own = orders[orders["CustomerID"] == id]
+    history = rfm.Lake(built.tables.settings.lake).frame("customer_rfm_kmeans_clustered_history", CustomerID=id)
+    tab, errors, _ = visit(built.address(f"customers.html#customer={id}"), 360)
+    assert tab.locator(".lanes .stems path").count() == len(own)
+    assert tab.locator(".lanes .band:not(.of) rect").count() == history["Cluster_Description"].nunique()
+    assert len(rows(tab, "#one .three")) == len(own)
+    assert sum(amount(row[1]) for row in rows(tab, "#one .three")) == pytest.approx(own["Cents"].sum() / 100)
+    assert tab.locator(".three .spells").last.inner_text().startswith(tab.locator(".tiles dd").nth(2).inner_text())
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 360
+    assert (violations(tab), errors) == ([], [])
+
+
+# ── two days, a segment and a state: from data in the page ─────────────────────────────────────────
+def texts(tab: Any, table: str) -> list[str]:
+    """Return the texts of all cells of a table."""
+    return [text.split() for text in tab.locator(f"{table} :is(caption, th, td)").all_inner_texts()]
+
+
+def test_the_script_compares_the_two_days_as_the_page_does(built, visit):
+    drawn, bare = (visit(built.address("segments.html"), java_script_enabled=runs) for runs in (True, False))
+    for table in ("#compare-totals", ".crossed"):
+        assert texts(drawn.tab, table) == texts(bare.tab, table) != []
+    assert bare.tab.locator(".pick").is_hidden()
+    assert (drawn.errors, drawn.tab.locator("#compare-note").is_visible()) == ([], False)
+    moves = built.tables.frame("segment_movement", UpdateDate=built.tables.day, Days=1)
+    stayed = moves.loc[moves["From_Segment"] == moves["To_Segment"], "Customers"].sum()
+    assert f"{stayed:,} stayed" in drawn.tab.locator(".pick output").inner_text()
+
+
+def test_two_days_are_chosen_by_keyboard_and_in_the_address(built, visit):
+    tab, errors, _ = visit(built.address("segments.html"), 360)
+    day = str(built.tables.day)
+    tab.select_option("select[name=tier]", index=1)
+    tab.locator("select[name=then]").focus()
+    tab.keyboard.press("ArrowUp")
+    tab.wait_for_function("day => location.hash.includes(`then=${day}&now=${day}`)", arg=day)
+    assert "tier=" in tab.url, "the choice of the other form is gone"
+    again = visit(tab.url).tab
+    for each in (tab, again):
+        assert each.locator("select[name=then]").input_value() == day
+        assert {row[1].split("\n")[-1] for row in rows(each, "#compare-totals")} == {"unchanged"}
+        assert each.locator("#compare-moves").is_hidden()
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 360
+    assert (violations(tab), errors) == ([], [])
+
+
+def test_a_day_without_a_run_or_without_moves_is_said(built, visit):
+    tab = visit(built.address("segments.html#then=1999-01-01&now=2000-01-01")).tab
+    assert tab.locator("#compare-note").inner_text().startswith("There is no run of 1999-01-01; choose two of the 2 days")
+    assert tab.locator("#compare-totals tbody tr").count() > 1
+    page = built.root / str(built.tables.day) / "segments.html"
+    far = page.with_name("segments-far.html")
+    found = re.search(r'"days":\["([\d-]+)","([\d-]+)"\],"totals":(\[\[.*?\]\])', page.read_text())
+    older = found[0].replace('"days":["', '"days":["2020-01-31","').replace('"totals":[', '"totals":[[],')
+    far.write_text(page.read_text().replace(found[0], older).replace('"0 1"', '"1 2"'))
+    tab = visit(f"{far.as_uri()}#then=2020-01-31&now={found[2]}").tab
+    assert "The nearest two:" in tab.locator("#compare-note").inner_text()
+    assert tab.locator("#compare-moves").is_hidden()
+    tab.locator("#compare-note a").press("Enter")
+    tab.wait_for_selector("#compare-moves", state="visible")
+    assert f"then={found[1]}&now={found[2]}" in tab.url
+    assert tab.locator("#compare-note").is_hidden()
+    far.unlink()
+
+
+def test_products_of_a_group_are_chosen_and_in_the_address(built, visit):
+    found = built.tables.products_by_group
+    chosen = found[(found["Segment"] != "") & (found["State"] != "")].iloc[0]
+    own = found[(found["Segment"] == chosen["Segment"]) & (found["State"] == chosen["State"])]
+    drawn, bare = (visit(built.address("trade.html"), java_script_enabled=runs) for runs in (True, False))
+    assert texts(drawn.tab, ".bought") == texts(bare.tab, ".bought") != []
+    drawn.tab.select_option("select[name=segment]", chosen["Segment"])
+    drawn.tab.select_option("select[name=state]", chosen["State"])
+    for tab in (drawn.tab, visit(drawn.tab.url, 360).tab):
+        shown = rows(tab, ".bought")
+        assert [row[1] for row in shown] == own["StockCode"].tolist()
+        assert [amount(row[3]) for row in shown] == own["Units"].tolist()
+        assert [amount(row[6]) for row in shown] == pytest.approx(own["Lift"], abs=0.051)
+        assert tab.locator(".pick output").inner_text() == f"{chosen['GroupSize']:,} customers"
+        assert tab.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+    assert violations(drawn.tab) == []
+    with drawn.tab.expect_download() as waiting:
+        drawn.tab.click("a[download][href$='.csv']")
+    assert "Lift against all customers" in Path(waiting.value.path()).read_text(encoding="utf-8-sig")
 
 
 def test_download_holds_the_rows_of_the_tables(built, visit):

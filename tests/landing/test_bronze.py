@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rfm.config import Columns
+from rfm.dialect import Columns
 from rfm.landing import decode
 from rfm.landing.csv import iter_tables, parse
 

@@ -21,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rfm.analysis.cleaning import clean
-from rfm.config import Columns
+from rfm.dialect import Columns
 from rfm.errors import InputError
 from rfm.lake import ingest
 from rfm.lake.tables import Lake

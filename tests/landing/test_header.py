@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from rfm.config import Columns
+from rfm.dialect import Columns
 from rfm.errors import InputError
 from rfm.landing import decode
 from rfm.landing.csv import iter_tables, parse

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import rfm
-from rfm.config import Section
+from rfm.dialect import Section
 from rfm.errors import RfmError
 from rfm.pipeline import backfill
 from rfm.pipeline.schedule import named_date, newest_sale

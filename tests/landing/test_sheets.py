@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import xlsxwriter
 
-from rfm.config import Columns
+from rfm.dialect import Columns
 from rfm.errors import InputError
 from rfm.landing.csv import iter_tables, parse
 from rfm.landing.decode import to_utf8

@@ -474,8 +474,8 @@ def shops(draw):
 )
 @given(shops())
 def test_any_way_of_writing_is_guessed_right(shop):
-    from rfm.onboarding.guesses import Profile
-    from rfm.onboarding.guesses import guesses as guessed
+    from rfm.onboarding.evidence import guesses as guessed
+    from rfm.onboarding.profile import Profile
     from rfm.onboarding.sniff import _table
 
     text, names, (date, decimal, thousands) = shop

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rfm.onboarding.encodings import encoding_of
+from rfm.onboarding.sniff import encoding_of
 
 TEXTS = {
     "cp1252": ("Bestellnummer,Käufer", "Jörg Müller"), "cp850": ("Bestellnummer,Käufer", "Käthe Weiß"),

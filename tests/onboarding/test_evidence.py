@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from rfm.onboarding.guesses import guesses
+from rfm.onboarding.evidence import guesses
 from rfm.onboarding.profile import Profile
 
 TODAY = dt.date(2026, 11, 23)

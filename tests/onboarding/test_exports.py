@@ -8,8 +8,8 @@ import io
 import pandas as pd
 import pytest
 
+from rfm.onboarding.evidence import guesses
 from rfm.onboarding.formats import dates_of
-from rfm.onboarding.guesses import guesses
 from rfm.onboarding.profile import EXPORTS, Profile
 from rfm.onboarding.questions import nested
 

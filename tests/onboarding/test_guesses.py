@@ -11,17 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rfm.config import Format
+from rfm.dialect import FLAG, LANDING_COLUMNS, Format
 from rfm.onboarding import columns as words
 from rfm.onboarding import config_table, config_toml
 from rfm.onboarding.columns import is_no_product, match
-from rfm.onboarding.evidence import cancel_prefix
+from rfm.onboarding.evidence import cancel_prefix, pattern_of
+from rfm.onboarding.evidence import guesses as guessed
 from rfm.onboarding.formats import MARKS, PATTERNS, date_of, dates_of, number_of, numbers_of, shapes_of, zones
-from rfm.onboarding.guesses import Profile, pattern_of
-from rfm.onboarding.guesses import guesses as guessed
 from rfm.onboarding.identity import placeholder_customers
 from rfm.onboarding.money import totals_for_prices
-from rfm.onboarding.profile import LANDED
+from rfm.onboarding.profile import Profile
 from rfm.onboarding.questions import nested
 
 TODAY = dt.date(2026, 11, 23)
@@ -43,7 +42,7 @@ def test_words_are_compared_in_their_plain_letters():
 
 
 def test_every_column_that_can_be_set_has_words():
-    assert set(LANDED) <= set(words.WORDS)
+    assert {*LANDING_COLUMNS, FLAG} <= set(words.WORDS)
 
 
 def test_no_word_stands_twice_for_a_column():

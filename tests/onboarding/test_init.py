@@ -22,7 +22,8 @@ from rfm.cli import data
 from rfm.cli.options import app
 from rfm.landing.files import list_files
 from rfm.onboarding import SECTIONS, check, config_table, config_toml, without_empty_sections
-from rfm.onboarding.guesses import Profile, guesses
+from rfm.onboarding.evidence import guesses
+from rfm.onboarding.profile import Profile
 from rfm.onboarding.questions import Guess, nested
 from rfm.settings import EXAMPLE_FILE, load_settings, packaged
 

@@ -38,7 +38,7 @@ NAMES = [stage.name for stage in stages_of.STAGES]
 FROM_GOLD_ON = tuple(name for stage in stages_of.STAGES[2:] for name in stage.writes)
 STEADY = tuple(name for name in TABLES if name != "pipeline_runs")  # the log of runs is never the same twice
 OF_CAMPAIGNS = {"campaigns", "campaign_members", "campaign_results"}  # none without a campaign
-OF_AGE = {"customer_forecast", "forecast_reliability"}  # empty for a shop that is too young
+OF_AGE = {"customer_forecast", "forecast_reliability", "state_migration"}  # empty for a shop that is too young
 QUIET = {"fit_exclusions", "run_warnings", "released_rows"} | OF_CAMPAIGNS | OF_AGE  # empty on days without trouble
 OUTSIDE = re.compile(r"(?:https?:)?//[a-z0-9-]+\.[a-z]", re.IGNORECASE)
 OLD, NEW = dt.date(2025, 7, 31), dt.date(2025, 12, 31)  # run dates of the real data

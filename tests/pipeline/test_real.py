@@ -19,10 +19,12 @@ import pytest
 from rfm.analysis.cleaning import SEVERITIES, clean
 from rfm.analysis.clustering.fit import Clustering, cluster
 from rfm.analysis.metrics import collected_purchases, counted, rfm_metrics
+from rfm.analysis.migration import migration, state_as_of
 from rfm.analysis.outliers import outlier_clusters
 from rfm.analysis.segments.profiles import describe_clusters, describe_customers, medians_of, summarise_clusters
 from rfm.analysis.states import STATES, _first_match, customer_states, states_of
-from rfm.config import Rules, States
+from rfm.config import States
+from rfm.dialect import Rules
 from rfm.landing.files import list_files
 from rfm.landing.reader import read_files
 from tests.conftest import ENGINES
@@ -235,3 +237,26 @@ def test_states_change_by_time_or_a_purchase(real_files: Path) -> None:
     assert len(shares) > 200
     assert max(shares) < 0.01
     assert fmean(shares) < 0.0015
+
+
+# what was foretold for the state of each customer 30 days later, as the table of that later day holds it
+def test_states_a_month_ahead_are_foretold_in_sum(real_files: Path) -> None:
+    silver, bought = year_of(real_files)
+    bought = bought.assign(TotalPrice=bought["TotalPrice"].astype(float), InvoiceDate=pd.to_datetime(bought["InvoiceDate"]))
+    rows = []
+    for day in (dt.date(2025, 11, 30), dt.date(2025, 12, 30), dt.date(2026, 1, 29), LAST_DAY):
+        today = state_as_of(bought, day)
+        table = migration(today, today, bought, day)
+        sums = (
+            table[table["Since"] < day].groupby("To_State")[["Customers", "Came", "Revenue", "CameRevenue"]].sum().astype(float)
+        )
+        before = state_as_of(bought, day - dt.timedelta(days=30))["State"].value_counts()
+        sums["Stay"] = before.reindex(sums.index, fill_value=0)
+        ways = (("Customers", "Came"), ("Stay", "Came"), ("Revenue", "CameRevenue"))
+        rows.append([(sums[said] - sums[came]).abs().sum() / 2 / sums[came].sum() for said, came in ways])
+    foretold, unmoved, money = pd.DataFrame(rows).mean()
+    assert foretold < 0.04  # of the customers are expected in another state
+    assert foretold < 0.4 * unmoved
+    assert money < 0.03
+    gold = rfm_metrics(silver, LAST_DAY).to_pandas()
+    assert today["State"].tolist() == states_of(gold, bought, LAST_DAY)["State"].tolist()

@@ -10,7 +10,9 @@ import re
 import shutil
 import zipfile
 from decimal import Decimal
+from itertools import combinations
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import deltalake
@@ -20,20 +22,26 @@ from bs4 import BeautifulSoup
 from typer.testing import CliRunner
 
 import rfm
+from rfm.analysis import movement
 from rfm.analysis.figures.style import TIER_COLOURS
+from rfm.analysis.migration import in_words
+from rfm.analysis.segments.rules import SEGMENTS
 from rfm.cli.options import app
 from rfm.config import Publish
 from rfm.contracts import CAMPAIGN_RESULTS, TABLES
 from rfm.datasets.sample import make_sample
 from rfm.errors import InputError
 from rfm.pipeline.stages import STAGES
-from rfm.report import customers, pages_data, render, site
+from rfm.report import compare, customers, pages_data, render, site
 from rfm.report import pages as overview
+from rfm.report.filters import PAGE_FILTERS
 from rfm.report.pages import PAGES
 from rfm.report.publish import OWN, publish
 from rfm.report.render import TEMPLATE, RunTables, assets, rows_of
 from rfm.report.site import index_page
 from rfm.settings import Settings
+from tests.analysis.test_migration import LAST as GROWN
+from tests.analysis.test_migration import table_of
 from tests.shop import run
 
 LAST = dt.date(2025, 10, 23)
@@ -102,6 +110,32 @@ def copied(project: tuple[Settings, list[dict[str, Any]]], tmp_path: Path) -> Se
     return rfm.load_settings(**{name: str(root / name) for name in ("landing", "lake", "reports")})
 
 
+# ── states a month ahead ───────────────────────────────────────────────────────────────────────────
+def test_a_young_shop_says_when_states_are_foretold(pages, tables):
+    orders = tables.orders.dropna(subset="CustomerID")
+    firsts = orders.groupby("CustomerID")["InvoiceDate"].min().sort_values()
+    first = max(firsts.iloc[0] + pd.Timedelta(days=45), firsts.iloc[99]) + pd.Timedelta(days=30)
+    assert first > pd.Timestamp(LAST)
+    hint = pages["movement.html"].select_one("section:has(#migration) .hint").text
+    assert hint == f"The shop is too young to say. This will be here from {first:%-d %B %Y} on."
+
+
+def test_states_a_month_ahead_are_those_of_the_table(tmp_path):
+    settings, found = rfm.load_settings(lake=str(tmp_path)), table_of(GROWN)
+    rfm.Lake(settings.lake).replace("state_migration", found)
+    (part,) = overview._migration(RunTables(settings, {"run_date": str(GROWN)}))
+    now, before = (rows for _, rows in sorted(found.groupby("Since"), reverse=True))
+    rows = {row[0]: row[1:] for row in part["table"]["rows"]}
+    assert len(rows) == 6
+    for state, row in rows.items():
+        here, there = now[now["From_State"] == state], now[now["To_State"] == state]
+        came = before[before["To_State"] == state]
+        wanted = [here["Customers"].sum(), round(there["Customers"].sum()), here["Revenue"].sum(), there["Revenue"].sum()]
+        wanted += [round(came["Customers"].sum()), came["Came"].sum()] if len(came) else [None, None]
+        assert row == pytest.approx(wanted, abs=0.001)
+    assert (part["says"], len(part["figures"][0]["table"]["rows"])) == (in_words(found, "£"), now["From_State"].nunique())
+
+
 # ── the numbers are those of the tables ────────────────────────────────────────────────────────────
 def test_figures_of_the_overview_are_those_of_the_tables(tables):
     shown = {figure["name"]: figure["value"] for figure in overview.overview_page(tables)["kpis"]}
@@ -143,6 +177,69 @@ def test_cards_hold_the_rows_of_the_summary(pages, tables):
     cards = pages["segments.html"].select(".cards > li")
     assert {card["data-segment"]: int(card["data-size"]) for card in cards} == summary["Customers"].astype(int).to_dict()
     assert all(summary["Cluster_Recommendation"][card["data-segment"]] in card.text for card in cards)
+
+
+def test_compared_segments_are_those_of_the_history(pages, tables):
+    page, history = pages["segments.html"], rfm.Lake(tables.settings.lake).frame("customer_rfm_kmeans_clustered_history")
+    data = data_of(page, "picks")
+    assert (data["days"], [*data["moves"]]) == ([str(day) for day in DAYS], ["0 1"])
+    then, now = (history[history["UpdateDate"] == day].set_index("CustomerID") for day in DAYS)
+    for found, day in zip(data["totals"], (then, now), strict=True):
+        sums = day.groupby("Cluster_Description")["Monetary"].agg(["size", "sum"])
+        told = {
+            data["names"][name]: (people, Decimal(cents) / 100) for name, people, cents in zip(*[iter(found)] * 3, strict=True)
+        }
+        assert told == {name: (people, money) for name, people, money in sums.itertuples()}
+    was = then["Cluster_Description"].reindex(now.index).fillna("")
+    wanted = now.groupby([was, now["Cluster_Description"]])["Monetary"].agg(["size", "sum"])
+    names = [*data["names"], ""]
+    ways = zip(*[iter(data["moves"]["0 1"])] * 4, strict=True)
+    moved = {(names[one], names[other]): (people, Decimal(cents) / 100) for one, other, people, cents in ways}
+    assert moved == {way: (people, money) for way, people, money in wanted.itertuples()}
+
+
+def test_compared_segments_can_be_read_before_any_script(pages, tables):
+    page, summary = pages["segments.html"], tables.frame("segment_summary").set_index("Cluster_Description")
+    lines = {
+        row.th.text: [cell.contents[0].split(" → ")[1] for cell in row("td")] for row in page.select("#compare-totals tbody tr")
+    }
+    money, share = PAGE_FILTERS["money"], PAGE_FILTERS["share"]
+    for name, row in summary.iterrows():
+        shown = [f"{row['Customers']:,}", share(row["CustomerShare"]), money(row["Revenue"], "£"), share(row["RevenueShare"])]
+        assert lines[name] == shown
+    assert lines["All customers"][0] == f"{summary['Customers'].sum():,}"
+    assert [option["value"] for option in page.select(".pick option")] == []
+    moves = tables.frame("segment_movement", UpdateDate=LAST, Days=1)
+    cells = [cell.contents[0].text for cell in page.select(".crossed td") if cell.contents]
+    assert sorted(cells) == sorted(f"{count:,}" for count in moves["Customers"])
+
+
+def test_compared_days_keep_the_page_small_after_years(monkeypatch):
+    days = [dt.date(2025, 10, 23) - dt.timedelta(days=back) for back in range(1500)]
+    rows = [(day, name, 100 + place, Decimal("1234567.89")) for day in reversed(days) for place, name in enumerate(SEGMENTS[:9])]
+    totals = pd.DataFrame(rows, columns=["UpdateDate", "Segment", "Customers", "Revenue"])
+    totals = totals.assign(CustomerShare=0.1, RevenueShare=0.1)
+    kept = movement.comparable(days, days[0])
+    ways = [
+        (*pair, was, now, 123, Decimal("1234567.89"))
+        for pair in combinations(kept, 2)
+        for was in SEGMENTS[:9]
+        for now in SEGMENTS[:5]
+    ]
+    moves = pd.DataFrame(ways, columns=["Since", "UpdateDate", "From_Segment", "To_Segment", "Customers", "Revenue"])
+    monkeypatch.setattr(compare.movement, "segment_totals", lambda *_: totals)
+    monkeypatch.setattr(compare.movement, "moves_between", lambda _: moves)
+    monkeypatch.setattr(compare, "_rows_of", lambda *_: None)
+    shown = compare.two_days(SimpleNamespace(read=lambda _: None, day=days[0]))
+    assert len(json.dumps(shown["data"], separators=(",", ":"))) < 300_000
+    assert (shown["data"]["days"][-1], shown["data"]["days"][0]) == (str(days[0]), str(days[-1]))
+    assert shown["then"] == str(days[30])
+    assert [way["from"] for way in shown["grid"]["rows"]] == [*SEGMENTS[:9]]
+
+
+def test_first_run_has_nothing_to_compare():
+    empty = pd.DataFrame(columns=["UpdateDate", "Cluster_Description", "Monetary"])
+    assert compare.two_days(SimpleNamespace(read=lambda _: empty, day=LAST)) == {}
 
 
 # ── states ─────────────────────────────────────────────────────────────────────────────────────────
@@ -249,6 +346,52 @@ def test_money_on_quality_ends_at_the_revenue_of_the_segments(tables):
     assert rows["In the segments"] == tables.frame("customer_rfm_gold")["Monetary"].sum()
 
 
+def test_products_of_each_group_are_those_of_the_sales(project, pages, tables):
+    lake = rfm.Lake(tables.settings.lake)
+    silver = lake.rows("retail_transactions_silver", until=LAST).to_pandas()
+    counted = silver["StockCode"].str.contains(tables.rules.stock_code_pattern) & ~silver["IsCancellation"]
+    lines = silver[counted & silver["CustomerID"].notna()].assign(Product=lambda rows: rows["StockCode"].str.upper())
+    states = lake.rows("customer_states").to_pandas()
+    chosen = data_of(pages["trade.html"], "picks")
+    forms = pages["trade.html"].select(".pick select")
+    segments, conditions = ([option["value"] for option in form("option")] for form in forms)
+    assert len(chosen["groups"]) > 6
+    bought = lines.groupby("Product")["CustomerID"].nunique()
+    for group, (size, *numbers) in chosen["groups"].items():
+        segment, state = (names[int(at)] for names, at in zip((segments, conditions), group.split(), strict=True))
+        own = states[(states["Segment"] == segment) | (segment == "")]
+        own = own[(own["State"] == state) | (state == "")]
+        sums = lines[lines["CustomerID"].isin(own["CustomerID"])].groupby("Product")
+        wanted = sums.agg(Units=("Quantity", "sum"), Money=("TotalPrice", "sum"), People=("CustomerID", "nunique"))
+        wanted = wanted[wanted["People"] >= 3].reset_index().sort_values(["Money", "Product"], ascending=[False, True]).head(20)
+        told = [(chosen["products"][row[0]][0], *row[1:]) for row in zip(*[iter(numbers)] * 5, strict=True)]
+        lift = wanted["People"] / len(own) / (wanted["Product"].map(bought) / len(states))
+        whole = zip(wanted["Product"], wanted["Units"], wanted["Money"] * 100, wanted["People"], strict=True)
+        assert (size, [row[:4] for row in told]) == (len(own), [*whole]), group
+        assert [row[4] for row in told] == pytest.approx(100 * lift, abs=0.51), group
+
+
+def test_list_of_products_is_that_of_the_page_and_safe(project, pages, tables):
+    path = Path(project[0].reports) / str(LAST) / pages["trade.html"].select_one("a[download]")["href"]
+    listed = pd.read_csv(path, dtype={"Code": str})
+    found = tables.products_by_group
+    assert listed["Code"].tolist() == found["StockCode"].tolist()
+    assert [Decimal(f"{value:.2f}") for value in listed["Revenue"]] == found["Revenue"].tolist()
+    assert listed["State"].tolist() == found["State"].replace("", "all").tolist()
+    nasty = pd.DataFrame([found.iloc[0]]).assign(Description=NASTY["formula"])
+    compare.write_products(SimpleNamespace(products_by_group=nasty), path.parent)
+    assert pd.read_csv(path)["Product"].tolist() == [f"'{NASTY['formula']}"]
+
+
+def test_products_can_be_read_before_any_script(pages, tables):
+    found = tables.products_by_group
+    state = pages["trade.html"].select_one(".pick")["data-state"]
+    first = found[(found["Segment"] == "") & (found["State"] == state)]
+    rows = [[cell.text for cell in row(["th", "td"])] for row in pages["trade.html"].select(".bought tbody tr")]
+    assert [row[1] for row in rows] == first["StockCode"].tolist()
+    assert [row[2] for row in rows] == [PAGE_FILTERS["money"](value, "£") for value in first["Revenue"]]
+
+
 def moves(*rows: tuple[str, str, int, str]) -> pd.DataFrame:
     """Return rows of ``segment_movement`` of a day: from, to, customers, revenue."""
     table = pd.DataFrame(rows, columns=["From_Segment", "To_Segment", "Customers", "Revenue"])
@@ -353,6 +496,20 @@ def test_history_of_a_customer_is_that_of_the_table(pages, tables):
             details["names"][name] for at, name, end in zip(spells[::2], spells[1::2], ends, strict=True) for _ in range(at, end)
         ]
         assert told == segments[id], id
+
+
+def test_states_of_a_customer_are_those_of_each_run(project, tables, monkeypatch):
+    monkeypatch.setattr(customers, "STEP", 1)
+    shown = customers.customers_page(tables)
+    data, details = shown["data"], shown["details"]
+    assert details["days"] == [str(day) for day in DAYS]
+    runs = [RunTables(project[0], record).frame("customer_states").set_index("CustomerID")["State"] for record in project[1]]
+    for id, spells in zip(data["id"], details["states"], strict=True):
+        begun = dict(zip(spells[::2], spells[1::2], strict=True))
+        told = [
+            data["states"][begun[max(first for first in begun if first <= at)]] if min(begun) <= at else None for at in (0, 1)
+        ]
+        assert told == [states.get(id) for states in runs], id
 
 
 def test_why_of_a_customer_is_put_together_again(pages, tables):
@@ -470,11 +627,12 @@ def test_every_figure_has_words_and_every_id_is_alone(pages):
 
 
 def test_one_menu_marks_where_one_is(pages):
-    menus = {name: [link.text for link in page.select(".pages a")] for name, page in pages.items()}
-    assert {tuple(menu) for menu in menus.values()} == {(*(page.label for page in PAGES), "All runs")}
+    menus = {name: [link.get("aria-label", link.text) for link in page.select(".pages a")] for name, page in pages.items()}
+    *labels, guide = (page.label for page in PAGES)
+    assert {tuple(menu) for menu in menus.values()} == {(*labels, "All runs", guide)}
     for page in PAGES:
         (here,) = pages[page.file].select(".pages a[aria-current=page]")
-        assert here.text == page.label
+        assert here.get("aria-label", here.text) == page.label
         assert pages[page.file].select_one(".asof time")["datetime"] == str(LAST)
 
 
@@ -487,7 +645,7 @@ def test_tiers_have_the_colours_of_the_figures():
 def test_pages_are_small_and_plotly_is_there_once(project):
     reports = Path(project[0].reports)
     own = sum(len(content) for name, (_, content) in assets().items() if "plotly" not in name)
-    assert own < 60_000
+    assert own < 70_000
     assert len(list(reports.rglob("plotly*"))) == 1
     assert max(path.stat().st_size for path in reports.rglob("*.html")) + own < 1_500_000
 
@@ -558,12 +716,24 @@ def test_report_without_a_run_says_so(tmp_path):
 
 def test_front_page_of_many_runs_stays_small_and_leads_to_each(project):
     listed = json.loads((Path(project[0].reports) / "runs.json").read_text())
-    many = [{**listed["runs"][0], "run_date": str(LAST - dt.timedelta(days=back))} for back in range(248)]
+    many = [{**listed["runs"][0], "run_date": str(LAST - dt.timedelta(days=back)), "customers": back} for back in range(1000)]
+    many[500]["customers"] = 9999
     text = index_page({**listed, "runs": many})
     page = BeautifulSoup(text, "html.parser")
-    assert len(text) < 400_000
+    assert len(text) < 160_000
     assert {link["href"] for link in page.select(".month a")} == {f"{run['run_date']}/index.html" for run in many}
-    assert len(page.select(".trends li")) >= 3
+    assert len(page.select(".months")[0].select(".month")) == 6
+    assert [fold.summary.text for fold in page.select("details:has(.month)")] == [
+        f"Earlier days of {year}" for year in (2025, 2024, 2023)
+    ]
+    rows = [cell.a["href"][:10] for cell in page.select(".runs tbody th")]
+    assert rows[:30] == [run["run_date"] for run in many[:30]]
+    assert rows[30:33] == ["2025-09-23", "2025-08-31", "2025-07-31"]
+    assert "The newest runs, and the last of each month before" in page.text
+    trends = [trend.path["d"].count("L") for trend in page.select(".trends li")]
+    assert len(trends) >= 3
+    assert max(trends) <= 122
+    assert page.select_one(".trends path")["d"].count(",4.0") == 1, "the peak is lost"
 
 
 def test_days_computed_without_a_report_are_drawn_but_not_linked(project):

@@ -254,6 +254,15 @@ def score(points: np.ndarray, fits: Sequence[Fit], silhouette_weight: float = SI
     return table
 
 
+def mean_silhouette(points: np.ndarray, clusters: np.ndarray) -> float:
+    """Return the mean silhouette of a clustering, 0 without points; above `EXACT` points, of a sample."""
+    if not len(points):
+        return 0.0
+    cells = cells_of(points, [np.unique(clusters, return_inverse=True)[1]])
+    drawn = np.random.default_rng(SEED).permutation(len(points))[:MOST] if len(points) > EXACT else None
+    return float(silhouette_values(cells, drawn).mean())
+
+
 def _weighed(fits: Sequence[Fit], found: np.ndarray, silhouette_weight: float) -> pd.DataFrame:
     """Return k, inertia, silhouette, elbow and score."""
     table = pd.DataFrame({"k": [len(fit.centroids) for fit in fits], "inertia": [fit.inertia for fit in fits]})

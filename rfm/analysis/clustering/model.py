@@ -125,11 +125,15 @@ class Model:
         """Return -1, -2 or -3 for rows of features beyond the fences, else 0."""
         return marks_of(dict(zip(FEATURES, values.T, strict=True)), self.fences)
 
+    def scaled(self, values: np.ndarray) -> np.ndarray:
+        """Return rows of features in standard deviations from the mean."""
+        return (values - self.mean) / self.scale
+
     def distances(self, values: np.ndarray) -> np.ndarray:
         """Return the distances of points of shape (n, 3) to all centroids in standard deviations, shape (n, k)."""
         from scipy.spatial.distance import cdist
 
-        return cdist((values - self.mean) / self.scale, (np.asarray(self.centroids) - self.mean) / self.scale)
+        return cdist(self.scaled(values), self.scaled(np.asarray(self.centroids)))
 
     def segments(self, customers: pd.DataFrame) -> np.ndarray:
         """Return the segment of each customer; of a kind of outlier unknown to the model, that of the nearest cluster."""

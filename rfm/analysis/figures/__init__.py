@@ -27,11 +27,11 @@ _FUNCTIONS = {  # module: its figures; a module is imported at the first use, be
     "diagnostics": ("arrivals", "broken_expectations", "foretold", "reliability", "segment_lifts"),
     "quality": ("layers_by_day", "money_waterfall", "pass_rates", "refusals", "weekday_volume"),
     "sales": (
-        *("basket_size", "best_products", "countries", "customers_by_month"),
+        *("basket_size", "best_products", "cohort_value", "countries", "customers_by_month"),
         *("purchase_gaps", "retention", "revenue_by_day", "revenue_by_month"),
     ),
     "segments": (
-        *("agreement", "boxes", "clusters_3d", "movement"),
+        *("agreement", "boxes", "clusters_3d", "migration", "movement"),
         *("score_map", "segment_shares", "segment_treemap", "stability"),
     ),
 }

@@ -217,7 +217,10 @@ def segment_lifts(results: pd.DataFrame, way: str, horizon: int) -> Figure:
 def _intervals(
     title: str, series: dict[str, pd.DataFrame], names: list[str], axis: str, form: str, mark: tuple[float, str]
 ) -> Figure:
-    """Draw a row per name, and in it a point with its interval per series; a dashed line shows what to compare with."""
+    """Draw a row per name, and in it a point with its interval per series; a dashed line shows what to compare with.
+
+    A thin line goes from the least to the most of the windows that do not overlap.
+    """
     if not names:
         return no_data(title)
     first = next(iter(series.values()))["value"]
@@ -228,6 +231,8 @@ def _intervals(
         places = [names.index(name) + (number - (len(series) - 1) / 2) * 0.22 for name in rows.index]
         spans = [rows["value"] - rows["low"], rows["high"] - rows["value"]]
         colour, marker = SERIES[number % len(SERIES)]
+        if "least" in rows:
+            axes.hlines(places, rows["least"], rows["most"], color=style.GREY, linewidth=0.8, zorder=1)
         axes.errorbar(rows["value"], places, xerr=spans, label=label, color=colour, fmt=marker, markersize=5, capsize=2)
     axes.set_yticks(range(len(names)), names, parse_math=False)
     axes.invert_yaxis()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -13,7 +13,7 @@ from plotly.subplots import make_subplots
 from rfm import words
 from rfm.analysis.figures import style
 from rfm.analysis.figures.style import class_edges, cut, dates, finish, hatched, named_bars, short, whole_edges
-from rfm.analysis.formatting import count, exact_amount, exact_share, whole
+from rfm.analysis.formatting import amount, count, exact_amount, exact_share, whole
 from rfm.words import N_, _, ngettext, percent
 
 STATES = {  # column of `customer_months`: label, colour, hatching
@@ -21,7 +21,7 @@ STATES = {  # column of `customer_months`: label, colour, hatching
     "New": (N_("new"), style.GREEN, ""),
     "Quiet": (N_("quiet"), style.SKY, "."),
     "Lapsed": (N_("lapsed"), style.ORANGE, "/"),
-    "Lost": (N_("lost"), style.RED, "x"),
+    "LongLapsed": (N_("long lapsed"), style.RED, "x"),
 }
 WEEKS = 26  # bars of one week between purchases; longer gaps share one more bar
 MOST_BARS = 10
@@ -104,7 +104,7 @@ def customers_by_month(months: pd.DataFrame) -> go.Figure:
     >>> day = datetime.date(2025, 10, 23)
     >>> months = sales.customer_months(sales.orders(rfm.example("retail_transactions_silver"), day), day)
     >>> [bars.name for bars in rfm.figures.customers_by_month(months).data]
-    ['came back', 'new', 'quiet', 'lapsed', 'lost']
+    ['came back', 'new', 'quiet', 'lapsed', 'long lapsed']
     """
     figure, x = go.Figure(), dates(months["Month"])
     room = max(months["Customers"], default=0) * 0.06  # a lower bar has no room for its number
@@ -132,21 +132,46 @@ def retention(cohorts: pd.DataFrame) -> go.Figure:
     'heatmap'
     """
     later = cohorts[cohorts["Age"] > 0]
-    starts = later.drop_duplicates("Cohort").sort_values("Cohort", ascending=False)
-    ages, months = sorted(later["Age"].unique().tolist()), starts["Cohort"].tolist()
-    cell = {(row.Cohort, row.Age): row for row in later.itertuples()}
-    found = [[cell.get((month, age)) for age in ages] for month in months]
-    text = [[f"{100 * one.Share:.0f}{'' if one.Complete else '*'}" if one else "" for one in row] for row in found]
-    names = [f"{words.short_month(row.Cohort)} · {whole(row.Size)}" for row in starts.itertuples()]
-    heat = go.Heatmap(z=[[round(float(one.Share), 4) if one else None for one in row] for row in found], x=ages, y=names)
-    heat.update(
-        text=text, texttemplate="%{text}", textfont_size=11, colorscale=style.LOW_HIGH, zmin=0, showscale=False, xgap=2, ygap=2
-    )
     hover = _("%{y} customers<br>after %{x} months: %{z:.1%}<extra></extra>")
-    heat.update(hovertemplate=hover, hoverongaps=False)
-    figure = go.Figure(heat).update_xaxes(dtick=1, showgrid=False).update_yaxes(showgrid=False)
-    x = _("months later (* so far)")  # short enough for a phone beside the longest name
-    return finish(figure, _("How many in a hundred new customers buy again?"), x=x, height=150 + 34 * len(names))
+    figure = _by_cohort(later, "Share", lambda share: f"{100 * share:.0f}", hover)
+    return finish(figure, _("How many in a hundred new customers buy again?"), height=figure.layout.height)
+
+
+def cohort_value(cohorts: pd.DataFrame, currency: str = "") -> go.Figure:
+    """Draw what a customer of each cohort of `sales.cohorts` has spent by the end of each month; ``*`` marks the running one.
+
+    Examples
+    --------
+    >>> import datetime
+    >>> import rfm
+    >>> from rfm.analysis import sales
+    >>> day = datetime.date(2025, 10, 23)
+    >>> cohorts = sales.cohorts(sales.orders(rfm.example("retail_transactions_silver"), day), day)
+    >>> rfm.figures.cohort_value(cohorts, "£").data[0].text[-1][0]
+    '20'
+    """
+    unit = 10 ** max(len(str(int(max(cohorts["Value"], default=0)))) - 2, 0)  # two digits fit into a cell on a phone
+    hover = _("%{y} customers<br>spent by %{x} months later: %{z:,.2f} each<extra></extra>")
+    figure = _by_cohort(cohorts, "Value", lambda value: whole(value / unit), hover)
+    return finish(
+        figure,
+        _("What has a new customer spent so far, in {amount}?", amount=amount(unit, currency, whole_from=0)),
+        height=figure.layout.height,
+    )
+
+
+def _by_cohort(cohorts: pd.DataFrame, column: str, form: Callable[[Any], str], hover: str) -> go.Figure:
+    """Draw a column of `sales.cohorts` per cohort, newest below, and months since."""
+    starts = cohorts.drop_duplicates("Cohort").sort_values("Cohort", ascending=False)
+    ages, months = sorted(cohorts["Age"].unique().tolist()), starts["Cohort"].tolist()
+    cell = {(row.Cohort, row.Age): row for row in cohorts.itertuples()}
+    found = [[cell.get((month, age)) for age in ages] for month in months]
+    text = [[f"{form(getattr(one, column))}{'' if one.Complete else '*'}" if one else "" for one in row] for row in found]
+    values = [[round(float(getattr(one, column)), 4) if one else None for one in row] for row in found]
+    names = [f"{words.short_month(row.Cohort)} · {whole(row.Size)}" for row in starts.itertuples()]
+    figure = style.heat_map(values, ages, names, text, hover).update_layout(height=150 + 34 * len(names))
+    # short enough for a phone beside the longest name
+    return figure.update_xaxes(dtick=1, title_text=_("months later (* so far)"))
 
 
 def purchase_gaps(gaps: pd.DataFrame) -> go.Figure:

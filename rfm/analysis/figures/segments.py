@@ -156,7 +156,10 @@ def score_map(scored: pd.DataFrame, customers: pd.DataFrame, currency: str = "")
     money = scored["CustomerID"].map(customers.set_index("CustomerID")["Monetary"]).astype(float)
     cells = scored.assign(Monetary=money).groupby(["FScore", "RScore"])["Monetary"].agg(["mean", "size"])
     found = [[cells.loc[(f, r)] if (f, r) in cells.index else None for r in SCORES] for f in SCORES]
-    text = [["" if one is None else f"{short(one['mean'], currency)}<br>{whole(one['size'])}" for one in row] for row in found]
+    text = [
+        ["" if one is None else f"{short(one['mean'], currency, narrow=True)}<br>{whole(one['size'])}" for one in row]
+        for row in found
+    ]
     z = [[None if one is None else round(float(np.log10(max(one["mean"], 0.01))), 3) for one in row] for row in found]
     heat = go.Heatmap(z=z, x=SCORES, y=SCORES, text=text, texttemplate="%{text}", textfont_size=12, colorscale=style.LOW_HIGH)
     heat.update(showscale=False, xgap=2, ygap=2, hoverongaps=False)
@@ -221,6 +224,28 @@ def movement(moves: pd.DataFrame, tiers: Mapping[str, str]) -> go.Figure:
     height = 160 + 34 * max(*map(len, sides), 4)
     figure = finish(figure, _("Who moved to another segment?"), height=height, alt="; ".join(hover[:5]))
     return figure.update_layout(margin={"l": 8, "r": 8, "b": 20})
+
+
+def migration(shares: pd.DataFrame) -> go.Figure:
+    """Draw how many in a hundred of each state were in each state 30 days later, from `rfm.analysis.migration.shares`.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> import rfm
+    >>> found = pd.DataFrame({"From_State": ["active"], "active": [0.7], "lost": [0.3], "Pairs": [12], "Few": [True]})
+    >>> rfm.figures.migration(found).data[0].text
+    (('70', '30'),)
+    """
+    rows = shares.iloc[::-1]
+    states = [state for state in style.STATE_COLOURS if state in shares and (len(shares) == 0 or shares[state].sum() > 0)]
+    values = rows[states].astype(float).round(4).to_numpy().tolist()
+    text = [[f"{100 * one:.0f}" if one >= 0.005 else "" for one in row] for row in values]
+    names = [f"{tell(row.From_State)}{'*' if row.Few else ''}<br>{whole(row.Pairs)}" for row in rows.itertuples()]
+    hover = _("%{y} customers<br>%{x} 30 days later: %{z:.1%}<extra></extra>")
+    figure = style.heat_map(values, [tell(state) for state in states], names, text, hover).update_xaxes(tickangle=-90)
+    title = _("Of a hundred in each state, how many are where 30 days later?")
+    return finish(figure, title, height=180 + 52 * len(names))
 
 
 def _move(row: Any) -> str:

@@ -52,9 +52,20 @@ def finish(figure: go.Figure, title: str, *, x: str = "", y: str = "", height: i
     }
     if words.language() != words.ENGLISH:
         figure.layout.separators = words.digits(".,")
+        figure.update_xaxes(exponentformat="none").update_yaxes(exponentformat="none")  # k and M are English
+        figure.update_scenes(yaxis_exponentformat="none", zaxis_exponentformat="none")
     figure.update_xaxes({"title_text": x} if x else {}, automargin=True, gridcolor="rgba(139,151,168,0.25)", zeroline=False)
     figure.update_yaxes({"title_text": y} if y else {}, automargin=True, gridcolor="rgba(139,151,168,0.25)", zeroline=False)
     return figure
+
+
+def heat_map(z: list[list[Any]], x: Sequence[Any], y: Sequence[str], text: list[list[str]], hover: str) -> go.Figure:
+    """Draw shares or amounts as cells with their text, pale where they are low."""
+    import plotly.graph_objects as go
+
+    heat = go.Heatmap(z=z, x=x, y=y, text=text, texttemplate="%{text}", textfont_size=11, colorscale=LOW_HIGH, zmin=0)
+    heat.update(showscale=False, xgap=2, ygap=2, hovertemplate=hover, hoverongaps=False)
+    return go.Figure(heat).update_xaxes(showgrid=False).update_yaxes(showgrid=False)
 
 
 def by_month(figure: go.Figure, months: int) -> go.Figure:

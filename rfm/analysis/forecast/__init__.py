@@ -134,20 +134,21 @@ def features(state: State, since: np.ndarray | float | None = None) -> np.ndarra
 
 def past_days(history: History, as_of: int) -> list[int]:
     """Return the days to learn from, newest first; none while a shop is too young."""
-    oldest = _oldest(history)
+    new = np.r_[True, history.customer[1:] != history.customer[:-1]][: len(history.day)]
+    oldest = _oldest(np.sort(history.day[new]))
     return list(range(as_of - HORIZON, oldest - 1, -EVERY))[:PAST_DAYS] if oldest else []
 
 
-def _oldest(history: History) -> int:
-    """Return the first day with enough history and customers before it to learn from; 0 while there are too few customers."""
-    new = np.r_[True, history.customer[1:] != history.customer[:-1]][: len(history.day)]
-    firsts = np.sort(history.day[new])
+def _oldest(firsts: np.ndarray) -> int:
+    """Return the first day to learn from, given the days of first purchases in order; 0 while there are too few customers."""
     return int(max(firsts[0] + HISTORY, firsts[FEWEST - 1])) if len(firsts) >= FEWEST else 0
 
 
 def first_day(purchases: pd.DataFrame, as_of: dt.date) -> dt.date | None:
     """Return the first day with a forecast, as far as it is known on a day; None while there are too few customers."""
-    oldest = _oldest(history_of(purchases, as_of))
+    days = pd.to_datetime(purchases["InvoiceDate"])
+    firsts = days[days <= pd.Timestamp(as_of)].groupby(purchases["CustomerID"]).min().sort_values()
+    oldest = _oldest(np.array([day.toordinal() for day in firsts]))
     return dt.date.fromordinal(oldest + HORIZON) if oldest else None
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from rfm.analysis import forecast as model
-from rfm.analysis.backtest import auc, bootstrap_weights, tied_ranks
+from rfm.analysis.backtest import apart, auc, bootstrap_weights, spread, tied_ranks
 from rfm.analysis.forecast import DIGITS, HORIZON, SPEND_DAYS, History, Learned, State
 from rfm.contracts import TABLES
 
@@ -35,8 +35,18 @@ MEASURES = {
     "total": "Forecast number of buyers, or amount, divided by the actual one.",
     "error": "Sum of the differences between forecast and actual spend, without signs, divided by the actual spend.",
 }
-COLUMNS = ["way", "horizon", "measure", "against", "value", "low", "high", "days"]
+COLUMNS = ["way", "horizon", "measure", "against", "value", "low", "high", "days", "least", "most", "windows"]
 CURVE = ["Way", "Band", "Customers", "Forecast", "Actual"]
+SCORES = {  # measure: its name, and 1 if more is better, −1 if less
+    "brier": ("Brier score, less is better", -1),
+    "calibration": ("Calibration error, less is better", -1),
+    "auc": ("AUC, more is better", 1),
+}
+READ = (
+    "The forecast of each customer was tried on {days} past days. In round brackets is how far a figure would move with other "
+    "customers and other ones of these days; in square brackets, the least and the most of the windows of {horizon} days that do "
+    "not overlap: as far may another season move it."
+)
 BANDS = 10
 DRAWS, SEED = 200, 20100
 
@@ -55,8 +65,9 @@ def evaluate(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Forecast on each past day with what was known then; return the measures of all ways, and the curve of reliability.
 
-    An interval holds for other customers and other days: each draw samples customers and days with replacement. All
-    ways share the draws, so the rows with `against` are paired differences from BG/NBD, or from the naive rule.
+    An interval holds for other customers and other ones of these days: each draw samples customers and days with
+    replacement. It does not hold for other seasons, as most windows overlap: least and most are those of the windows that do
+    not. All ways share the draws, so the rows with `against` are paired differences from BG/NBD, or from the naive rule.
     """
     last = pd.to_datetime(purchases["InvoiceDate"]).max()
     history = model.history_of(purchases, last.date())
@@ -79,12 +90,32 @@ def forecast_reliability(purchases: pd.DataFrame, run_date: dt.date) -> pd.DataF
 
 
 def comparison(results: pd.DataFrame) -> pd.DataFrame:
-    """Return value and interval as text, one row per way, one column per measure and horizon."""
+    """Return value, interval and the least and most of windows that do not overlap, per way, and measure and horizon."""
     whole = results[results["against"] == ""]
-    texts = [f"{row.value:.3f} ({row.low:.3f} to {row.high:.3f})" for row in whole.itertuples()]
+    texts = [_in_words(row) for row in whole.itertuples()]
     heads = [f"{row.measure}, {row.horizon} days" for row in whole.itertuples()]
     wide = whole.assign(text=texts, head=heads).pivot(index="way", columns="head", values="text")
     return wide.reindex(index=whole["way"].unique(), columns=dict.fromkeys(heads)).fillna("").rename_axis(columns=None)
+
+
+def verdict(results: pd.DataFrame) -> list[str]:
+    """Describe how good the forecast of each customer is, beside BG/NBD."""
+    found = results[results["measure"].isin(SCORES)].set_index(["measure", "way", "against"])
+    if found.empty:
+        return ["There is no forecast of each customer to try: the shop was too young on these days."]
+    said = [READ.format(days=found["days"].iloc[0], horizon=HORIZON)]
+    for measure, (name, better) in SCORES.items():
+        own, other = (found.loc[(measure, way, "")] for way in (Rule.FORECAST, Rule.BGNBD))
+        lead = found.loc[(measure, Rule.FORECAST, Rule.BGNBD)]
+        ahead, behind = (lead["low"] > 0, lead["high"] < 0)[::better]
+        word = "better" if ahead else "worse" if behind else "too close to call"
+        said.append(f"{name}: {_in_words(own)}; BG/NBD {_in_words(other)}. The difference is {_in_words(lead)}: {word}.")
+    return said
+
+
+def _in_words(row: Any) -> str:
+    """Return value, interval and spread as text."""
+    return f"{row.value:.3f} ({row.low:.3f} to {row.high:.3f}) [{row.least:.3f} to {row.most:.3f} in {row.windows:.0f}]"
 
 
 def _tries(history: History, days: Sequence[dt.date], horizon: int, until: int) -> Iterator[Tried]:
@@ -139,19 +170,16 @@ def _rows(tries: list[Tried], weights: np.ndarray, measures: Sequence[str], hori
     """Return value and interval of each way and measure, and the difference from another way."""
     drawn = bootstrap_weights(len(tries), weights.shape[1] - 1, SEED + 1) / len(tries)
     rows = []
+    alone = apart([one.day for one in tries], horizon)
     for measure in measures:
-        found = {
-            way: sum(
-                _measure(measure, one.ways[way], one.happened, weights[one.customers]) * days
-                for one, days in zip(tries, drawn, strict=True)
-            )
+        each = {  # per way, day and draw
+            way: np.stack([_measure(measure, one.ways[way], one.happened, weights[one.customers]) for one in tries])
             for way in tries[0].ways
         }
-        for way, values in found.items():
+        for way, values in each.items():
             named = {"way": str(way), "horizon": horizon, "measure": measure, "days": len(tries)}
-            rows.append(named | {"against": ""} | _interval(values))
-            if way != other:
-                rows.append(named | {"against": str(other)} | _interval(values - found[other]))
+            for against, found in [("", values)] + [(str(other), values - each[other])] * (way != other):
+                rows.append(named | {"against": against} | _interval((found * drawn).sum(axis=0)) | spread(found[alone, 0]))
     return rows
 
 

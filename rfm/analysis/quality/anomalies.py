@@ -20,9 +20,11 @@ import pandas as pd
 
 from rfm.analysis.formatting import count, exact_amount
 from rfm.analysis.quality.gate import COUNTED, _exact, _kept_steps, _rows, _step
-from rfm.config import Quality, Rules
+from rfm.config import Quality
 from rfm.contracts import TABLES, arrow_typed
+from rfm.dialect import Rules
 from rfm.errors import printable
+from rfm.words import N_, _
 
 PER_SIGMA = 1.4826
 LEAST_FACTOR = 0.15  # smallest spread of a logarithm: about a seventh more or less is always usual
@@ -62,7 +64,7 @@ def usual_share(shares: Sequence[float], rows: int) -> Usual:
 
 
 # ── stability of the segments ───────────────────────────────────────────
-REMEDY = "see segment_movement for who moved and why; --refit fits from scratch"
+REMEDY = N_("see segment_movement for who moved and why"), N_("--refit fits from scratch")
 
 
 class Figure(NamedTuple):
@@ -75,10 +77,10 @@ class Figure(NamedTuple):
 
 
 FIGURES = {
-    "RenamedShare": Figure(True, 0.0075, "customers without a purchase who were renamed", "{:.1%}"),
-    "AdjustedRand": Figure(False, 0.01, "adjusted Rand index against the run before", "{:.3f}"),
-    "Drift": Figure(True, 0.1, "standard deviations that a centroid moved at most", "{:.2f}"),
-    "KMargin": Figure(False, 0.02, "margin of k over the best other", "{:.1%}"),
+    "RenamedShare": Figure(True, 0.0075, N_("{share} customers without a purchase who were renamed"), "{:.1%}"),
+    "AdjustedRand": Figure(False, 0.01, N_("{n} adjusted Rand index against the run before"), "{:.3f}"),
+    "Drift": Figure(True, 0.1, N_("{n} standard deviations that a centroid moved at most"), "{:.2f}"),
+    "KMargin": Figure(False, 0.02, N_("{share} margin of k over the best other"), "{:.1%}"),
 }
 
 
@@ -111,18 +113,25 @@ def _odd(values: Mapping[dt.date, float], run_date: dt.date, figure: Figure, lim
     if (value - limit) * sign <= 0:
         return ""
     now, middle, end = (figure.form.format(number) for number in (value, found.middle, limit))
-    side = "up to" if figure.high_is_odd else "down to"
-    return f"{now} {figure.said}; {found.past} earlier runs had about {middle}, {side} {end} is usual; {REMEDY}"
+    up, down = (
+        _("{n} earlier runs had about {middle}, up to {end} is usual"),
+        _("{n} earlier runs had about {middle}, down to {end} is usual"),
+    )
+    usually = (up if figure.high_is_odd else down).format(n=found.past, middle=middle, end=end)
+    return f"{_(figure.said).format(n=now, share=now)}; {usually}; {'; '.join(map(_, REMEDY))}"
 
 
 # ── files, days and lines ───────────────────────────────────────────────
 COLUMNS = ("run_date", "stage", "kind", "severity", "message")
 TYPES = dict.fromkeys(COLUMNS, "string[pyarrow]") | {"run_date": "date32[day][pyarrow]"}
-WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+WEEKDAYS = (
+    *(N_("Monday"), N_("Tuesday"), N_("Wednesday"), N_("Thursday"), N_("Friday")),
+    *(N_("Saturday"), N_("Sunday")),
+)
 DAY = dt.timedelta(days=1)
 CLOSED = 2  # a weekday counts as closed after this many days without sales
-FEW = "see whether the file was cut off; a slow day can stay as it is"
-MANY = "see whether lines came twice or of several days; a busy day can stay as it is"
+FEW = N_("see whether the file was cut off"), N_("a slow day can stay as it is")
+MANY = N_("see whether lines came twice or of several days"), N_("a busy day can stay as it is")
 
 
 class Share(NamedTuple):
@@ -135,14 +144,19 @@ class Share(NamedTuple):
 
 
 SHARES = {  # by kind of warning; a metric of several columns is monitored column by column
-    "dropped_share": Share("dropped", "of the run's {checked:,} lines went to the quarantine", "see failed_expectations there"),
+    "dropped_share": Share(
+        "dropped", N_("{share} of the run's {n} lines went to the quarantine"), N_("see failed_expectations there")
+    ),
     "repeated_keys": Share(
         "repeated_keys",
-        "of the run's {checked:,} lines repeat invoice, product and quantity of another",
-        "see whether a file holds its lines twice",
+        N_("{share} of the run's {n} lines repeat invoice, product and quantity of another"),
+        N_("see whether a file holds its lines twice"),
     ),
     "completeness": Share(
-        "completeness", "of the run's {checked:,} lines have a {column}", "see whether the export of this column changed", True
+        "completeness",
+        N_("{share} of the run's {n} lines have a {column}"),
+        N_("see whether the export of this column changed"),
+        True,
     ),
 }
 MEASURE = ("metric", "column", "processing_date", "value", "checked")  # columns of ``quality_metrics``
@@ -192,12 +206,20 @@ def _stale(run_date: dt.date, volume: pd.DataFrame, limits: Quality) -> Found:
     """Warn if the newest sale is old."""
     newest = max(volume["InvoiceDate"], default=None)
     if newest is None:
-        yield "freshness", f"silver has no sale up to the run date {run_date}; see whether the files hold sales of these days"
+        yield (
+            "freshness",
+            _("silver has no sale up to the run date {day}", day=run_date)
+            + "; "
+            + _("see whether the files hold sales of these days"),
+        )
     elif (age := (run_date - newest).days) > limits.fresh_days:
         yield (
             "freshness",
-            f"the newest sale is of {newest}, {age} days before the run date {run_date}, more than {limits.fresh_days}; "
-            "see why no newer sales arrived",
+            _("the newest sale is of {day}, {n} days before the run date {day2}, more than {n2}").format(
+                day=newest, n=age, day2=run_date, n2=limits.fresh_days
+            )
+            + "; "
+            + _("see why no newer sales arrived"),
         )
 
 
@@ -208,11 +230,13 @@ def _missing(run_date: dt.date, files: pd.DataFrame, limits: Quality) -> Found:
     days = [first + i * DAY for i in range((newest - first).days)]
     gaps = [day for day in days if day not in there and _recent(day, run_date, limits)]
     if news := [day for day in gaps if not _closed([past in there for past in days if _like(past, day)])]:
-        named = ", ".join(f"{day} ({WEEKDAYS[day.weekday()]})" for day in news)
+        item = _("{day} ({weekday})")
+        named = ", ".join(item.format(day=day, weekday=_(WEEKDAYS[day.weekday()])) for day in news)
         yield (
             "missing_day",
-            f"no file of {named}, though there are earlier and later ones; send it, the next run takes it in, "
-            "or for a closed day a file with only the header",
+            _("no file of {each}, though there are earlier and later ones", each=named)
+            + "; "
+            + _("send it, the next run takes it in, or for a closed day a file with only the header"),
         )
 
 
@@ -225,8 +249,10 @@ def _empty(run_date: dt.date, files: pd.DataFrame, limits: Quality) -> Found:
             continue
         past = [other["rows"] > 0 for other in dated if _like(other["file_date"], day)]
         if past and not _closed(past):
-            had = f"{sum(past)} of {len(past)} earlier {WEEKDAYS[day.weekday()]} files had some"
-            yield "empty_file", f"{file['source_file']} has no lines, {had}; see whether it was cut off; a closed day can stay so"
+            empty = _("{file} has no lines, {n} of {n2} earlier {weekday} files had some").format(
+                file=file["source_file"], n=sum(past), n2=len(past), weekday=_(WEEKDAYS[day.weekday()])
+            )
+            yield "empty_file", "; ".join([empty, _("see whether it was cut off"), _("a closed day can stay so")])
 
 
 def _odd_days(run_date: dt.date, volume: pd.DataFrame, limits: Quality) -> Found:
@@ -245,10 +271,11 @@ def _odd_day(day: dt.date, lines: int, past: Sequence[int], z: float) -> str:
     if abs(found) <= z:
         return ""
     low, middle, high = (round(np.expm1(usual.middle + step * usual.spread)) for step in (-z, 0, z))
-    return (
-        f"{day} has {lines:,} lines; {usual.past} earlier {WEEKDAYS[day.weekday()]}s had about {middle:,}, "
-        f"{low:,} to {high:,} is usual (z {found:.1f}, limit {z:g}); {FEW if found < 0 else MANY}"
-    )
+    now = _("{day} has {n} lines", day=day, n=format(lines, ","))
+    usually = _("{n} earlier {weekday}s had about {n2}, {n3} to {n4} is usual (z {n5}, limit {n6})")
+    counted = {"n": usual.past, "n2": f"{middle:,}", "n3": f"{low:,}", "n4": f"{high:,}", "n5": f"{found:.1f}", "n6": f"{z:g}"}
+    usually = usually.format(weekday=_(WEEKDAYS[day.weekday()]), **counted)
+    return "; ".join([now, usually, *map(_, FEW if found < 0 else MANY)])
 
 
 def _odd_shares(run_date: dt.date, metrics: pd.DataFrame, limits: Quality) -> Found:
@@ -268,9 +295,11 @@ def _odd_share(share: Share, row: Mapping[str, Any], past: Sequence[float], z: f
     low, high = max(usual.middle - z * usual.spread, 0.0), min(usual.middle + z * usual.spread, 1.0)
     if row["value"] <= high and not (share.low_too and row["value"] < low):
         return ""
-    limit = f"{low:.1%} to {high:.1%}" if share.low_too else f"up to {high:.1%}"
-    many = f"{row['value']:.1%} {share.said.format(**row)}"
-    return f"{many}; {usual.past} earlier runs had about {usual.middle:.1%}, {limit} is usual; {share.remedy}"
+    many = _(share.said).format(share=f"{row['value']:.1%}", n=f"{row['checked']:,}", column=row["column"])
+    both = _("{n} earlier runs had about {share}, {share2} to {share3} is usual")
+    one = _("{n} earlier runs had about {share}, up to {share3} is usual")
+    shares = {"share": f"{usual.middle:.1%}", "share2": f"{low:.1%}", "share3": f"{high:.1%}"}
+    return f"{many}; {(both if share.low_too else one).format(n=usual.past, **shares)}; {_(share.remedy)}"
 
 
 def _lines(volume: pd.DataFrame) -> Counter[dt.date]:

@@ -18,8 +18,8 @@ import pandas as pd
 from rfm.analysis.formatting import count, exact_amount
 from rfm.analysis.quality.anomalies import COLUMNS, DOUBT, TYPES
 from rfm.analysis.quality.gate import COUNTED, _exact, _kept_steps, _rows, _step
-from rfm.config import AROUND, Rules
 from rfm.contracts import TABLES, arrow_typed
+from rfm.dialect import AROUND, Rules
 
 DAMAGED = r"^[0-9](?:[.,][0-9]+)?[Ee][+]?[0-9]{1,2}$"  # a long number that a spreadsheet has rounded
 UNKNOWN = {"known_status": "unknown_status", "known_currency": "unknown_currency"}  # rule: kind of warning

@@ -9,9 +9,10 @@ from typing import Any, Literal, NamedTuple
 import narwhals as nw
 import pandas as pd
 
-from rfm.config import AROUND, LANDING_COLUMNS, RAGGED, RAW, Rules
 from rfm.contracts import TABLES, arrow_typed
+from rfm.dialect import AROUND, LANDING_COLUMNS, RAGGED, RAW, Rules
 from rfm.errors import InputError
+from rfm.words import N_
 
 
 def guard(results: pd.DataFrame, comparison: pd.DataFrame, max_dropped_share: float, set_aside: int = 0) -> float:
@@ -111,26 +112,26 @@ class Step(NamedTuple):
     taken: nw.Expr
 
 
-OLDER = Step("older", "Orders as older files have them", nw.lit(True))
+OLDER = Step("older", N_("Orders as older files have them"), nw.lit(True))
 REFUSED = (  # of the quarantine
-    Step("unreadable", "Unreadable", nw.col("TotalCents").is_null()),
-    Step("returns", "Returns set aside", nw.col("Quantity") < 0),
-    Step("bad_prices", "Prices below 0", nw.col("Cents") < 0),
-    Step("other_rules", "Other broken rules", nw.lit(True)),
+    Step("unreadable", N_("Unreadable"), nw.col("TotalCents").is_null()),
+    Step("returns", N_("Returns set aside"), nw.col("Quantity") < 0),
+    Step("bad_prices", N_("Prices below 0"), nw.col("Cents") < 0),
+    Step("other_rules", N_("Other broken rules"), nw.lit(True)),
 )
-COUNTED = Step("counted", "In the segments", nw.lit(True))
+COUNTED = Step("counted", N_("In the segments"), nw.lit(True))
 NONE = (Decimal("0.00"), 0)  # amount and lines
-NOTES = {"customer_returns": "Not taken off: returns", "repeated": "Counted: repeated lines"}
+NOTES = {"customer_returns": N_("Not taken off: returns"), "repeated": N_("Counted: repeated lines")}
 
 
 def _kept_steps(as_of: dt.date, stock_code_pattern: str, revenue: str = "gross") -> tuple[Step, ...]:
     """Return the steps of the lines of silver; the last are those that count."""
-    cancelled = nw.col("IsCancellation")
+    cancelled, unpaid = nw.col("IsCancellation"), nw.col("TotalPrice") >= 0
     return (
-        Step("later", "After the run date", nw.col("InvoiceDate") > nw.lit(as_of)),
-        Step("guests", "Guests", nw.col("CustomerID").is_null()),
-        Step("cancellations", "Other cancellations", cancelled & (nw.col("TotalPrice") >= 0) if revenue == "net" else cancelled),
-        Step("non_products", "Postage, fees, vouchers", ~nw.col("StockCode").str.contains(stock_code_pattern)),
+        Step("later", N_("After the run date"), nw.col("InvoiceDate") > nw.lit(as_of)),
+        Step("guests", N_("Guests"), nw.col("CustomerID").is_null()),
+        Step("cancellations", N_("Other cancellations"), cancelled & unpaid if revenue == "net" else cancelled),
+        Step("non_products", N_("Postage, fees, vouchers"), ~nw.col("StockCode").str.contains(stock_code_pattern)),
         COUNTED,
     )
 
@@ -190,11 +191,11 @@ def money_flow(
     amount, lines = left.get(COUNTED.name, NONE)
     counted = kept.filter(nw.col("Step") == COUNTED.name)
     if (beyond := _beyond(counted)) or revenue == "net":  # Monetary does not fall below 0
-        out, amount = [*out, ("beyond", "Returns beyond purchases", "step", beyond, 0)], amount + beyond
+        out, amount = [*out, ("beyond", N_("Returns beyond purchases"), "step", beyond, 0)], amount + beyond
     end = (COUNTED.name, COUNTED.label, "end", amount, lines)
     noted = _notes(judged, kept, counted, stock_code_pattern)
     notes = [(name, label, "note", *noted[name]) for name, label in NOTES.items()]
-    found = [("arrived", "Lines that arrived", "start", *total), *out, end, *notes]
+    found = [("arrived", N_("Lines that arrived"), "start", *total), *out, end, *notes]
     return pd.DataFrame(found, columns=["Step", "Label", "Kind", "Amount", "Lines"])
 
 

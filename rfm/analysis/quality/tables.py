@@ -8,8 +8,9 @@ from typing import Any
 import narwhals as nw
 from narwhals.typing import IntoFrameT
 
-from rfm.config import LANDING_COLUMNS, RAW, REPEATS
+from rfm.config import REPEATS
 from rfm.contracts import TABLES, arrow_typed
+from rfm.dialect import LANDING_COLUMNS, RAW
 
 DAY = "processing_date"
 # Column of silver: the column of a judged row that is null where the text has no valid value.

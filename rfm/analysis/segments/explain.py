@@ -31,8 +31,9 @@ def cluster_labels(clusters: Sequence[int], segments: Sequence[str]) -> list[str
     """
     regular = [segment for cluster, segment in zip(clusters, segments, strict=True) if cluster >= 0]
     shared = {segment for segment in regular if regular.count(segment) > 1}
-    marks = [LABELS.get(n, f"cluster {n}" if name in shared else "") for n, name in zip(clusters, segments, strict=True)]
-    return [f"{name} ({mark})" if mark else name for name, mark in zip(segments, marks, strict=True)]
+    numbered = _("{segment} (cluster {n})")
+    labels = [LABELS.get(n, numbered if name in shared else "{segment}") for n, name in zip(clusters, segments, strict=True)]
+    return [_(label).format(segment=name, n=n) for label, name, n in zip(labels, segments, clusters, strict=True)]
 
 
 def explanation(

@@ -260,6 +260,7 @@ cancellations and lines that are not products are not counted; amounts are in {c
 
 Score = {weights}. The silhouette says how much nearer a customer is to its own
 cluster than to the next, from −1 to 1; rows are the customers whose silhouette was measured, error its standard error.
+It is that of the fits; `segment_stability` has that of the published clusters, in which some customers keep yesterday's.
 
 ## Clusters
 {clusters}

@@ -137,23 +137,60 @@
     });
   }
 
+  // ── her line: purchases, segments and states over the same days ──
+  const WIDE = 1000, HIGH = 44;
+  const time = (iso) => Date.parse(`${iso}T00:00:00Z`) / 864e5;
+
+  function conditions(row) {
+    const { days, states } = details(), begun = pairs(states[row]);
+    return begun.map(([first, name], index) => {
+      const end = index + 1 < begun.length ? begun[index + 1][0] - 1 : days.length - 1;
+      return { name: data.states[name], from: days[first], to: days[end], seen: end - first + 1 };
+    });
+  }
+
+  function lanes(row) {
+    const sales = pairs(details().bought[row]), named = spells(row), states = conditions(row), end = time(day);
+    const start = Math.min(end - 1, ...sales.slice(-1).map(([days]) => end - days), ...named.slice(0, 1).map(({ from }) => time(from)));
+    const x = (at) => WIDE * (at - start) / (end - start), most = Math.max(1, ...sales.map(([, cents]) => cents));
+    const draw = (name, attributes) => {
+      const element = document.createElementNS("http://www.w3.org/2000/svg", name);
+      for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+      return element;
+    };
+    const lane = (label, kind, high, shapes) => {
+      const drawn = draw("svg", { viewBox: `0 0 ${WIDE} ${high}`, preserveAspectRatio: "none", class: kind, "aria-hidden": true, style: `height:${high}px` });
+      drawn.append(...shapes);
+      return [make("small", {}, label), drawn];
+    };
+    const band = (known, style) => known.map(({ name, from, to }, index) => {
+      const left = x(time(from)), right = x(index + 1 < known.length ? time(known[index + 1].from) : end);
+      const part = draw("rect", { x: left, y: 0, width: Math.max(3, right - left - 2), height: 14, class: style(name) });
+      part.append(draw("title", {}));
+      part.firstChild.textContent = told(name);
+      return part;
+    });
+    const stems = sales.map(([days, cents]) => draw("path", { d: `M${x(end - days).toFixed(1)},${HIGH}V${(HIGH - 4 - (HIGH - 8) * Math.sqrt(Math.max(0, cents) / most)).toFixed(1)}` }));
+    return make("div", { class: "lanes" }, ...lane(say("purchases"), "stems", HIGH, stems), ...lane(say("itsSegments"), "band", 14, band(named, (name) => slug(data.tiers[name] || ""))),
+      ...(states.length ? lane(say("itsStates"), "band of", 14, band(states, slug)) : []),
+      make("p", {}, make("span", {}, dates.format(start * 864e5)), make("span", {}, date(day))));
+  }
+
   function path(row) {
-    const known = spells(row), strip = make("div", { class: "strip", "aria-hidden": "true" });
-    for (const spell of known) {
-      const part = make("span", { class: slug(data.tiers[spell.name] || ""), title: told(spell.name) });
-      part.style.flexGrow = spell.runs;
-      strip.append(part);
-    }
-    const lines = [...known].reverse().map((spell) => make("li", {}, make("b", {}, told(spell.name)),
-      make("span", {}, spell.from === spell.to ? date(spell.from) : say("span", { from: date(spell.from), to: date(spell.to) })), make("small", {}, many("runs", spell.runs))));
-    return card(say("segmentByDay"), strip, make("ol", { class: "spells" }, ...lines));
+    const period = ({ from, to }) => from === to ? date(from) : say("span", { from: date(from), to: date(to) });
+    const list = (known, small) => make("ol", { class: "spells" }, ...[...known].reverse().map((spell) => make("li", {}, make("b", {}, told(spell.name)), make("span", {}, period(spell)), ...small(spell))));
+    const states = conditions(row), seen = ({ seen: n }) => [make("small", {}, many("seen", n))];
+    const part = (title, ...inside) => make("div", {}, make("h4", {}, title), ...inside);
+    return card(say("overTime"), lanes(row), make("div", { class: "pair three" }, part(say("purchases"), ...bought(row)),
+      part(say("itsSegments"), list(spells(row), (spell) => [make("small", {}, many("runs", spell.runs))])),
+      ...(states.length ? [part(say("itsStates"), list(states, seen))] : [])));
   }
 
   function bought(row) {
     const known = pairs(details().bought[row]), [more, cents] = details().earlier[row] || [];
     const rows = known.map(([days, amount]) => [ago(days), money(amount)]);
     const word = more ? [make("p", { class: "more" }, many("earlier", more, { money: money(cents) }))] : [];
-    return card(say("purchases"), table(say("purchases"), [say("day"), say("amount")], rows), ...word);
+    return [table(say("purchases"), [say("day"), say("amount")], rows), ...word];
   }
 
   function ways(row) {
@@ -179,7 +216,7 @@
       fact(say("state"), told(at("state", row)) || "–", make("dd", { class: "since" }, at("rhythm", row))),
       fact(say("spent"), money(data.cents[row])), fact(say("orders"), number.format(data.orders[row])),
       fact(say("last"), ago(data.days[row]), make("dd", { class: "since" }, data.days[row] ? many("before", data.days[row]) : say("onTheDay"))));
-    one.replaceChildren(back, title, tiles, make("div", { class: "pair" }, card(say("why"), make("p", {}, sentence(row) || "–")), card(say("todo"), make("p", {}, at("action", row) || "–")), ...foreseen(row), ways(row), path(row), bought(row)));
+    one.replaceChildren(back, title, tiles, make("div", { class: "pair" }, card(say("why"), make("p", {}, sentence(row) || "–")), card(say("todo"), make("p", {}, at("action", row) || "–")), ...foreseen(row), ways(row)), path(row));
   }
 
   let shown; // the customer who is open

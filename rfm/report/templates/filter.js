@@ -22,7 +22,8 @@
 
   function keep() {
     show();
-    const chosen = new URLSearchParams([...new FormData(form)].filter(([, value]) => value));
+    const chosen = new URLSearchParams(location.hash.includes("=") ? location.hash.slice(1) : "");
+    for (const [name, value] of new FormData(form)) if (value) chosen.set(name, value); else chosen.delete(name);
     history.replaceState(null, "", `#${chosen}`);
   }
 

@@ -60,6 +60,10 @@ MOVES = pd.DataFrame(
     ],
     columns=["From_Segment", "To_Segment", "Customers", "Bought", "TimePassed", "ModelChanged"],
 )
+SHARES = pd.DataFrame(
+    [("active", 0.6, 0.4, 0.0, 1234, False), ("lost", 0.004, 0.0, 0.996, 12, True)],
+    columns=["From_State", "active", "cooling", "lost", "Pairs", "Few"],
+)
 STEADY = pd.DataFrame(
     [(dt.date(2025, 6, 29), "full", np.nan, np.nan, 0.1), (D, "warm", 0.004, 0.98, 0.2)],
     columns=["UpdateDate", "Method", "RenamedShare", "AdjustedRand", "KMargin"],

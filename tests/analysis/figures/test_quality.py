@@ -19,7 +19,7 @@ def test_the_waterfall_ends_where_its_last_step_does() -> None:
     bars, names, labels = figures.money_waterfall(FLOW, "£").data
     assert list(names.text) == ["Lines that arrived", "Returns set aside", "Guests", "In the segments", "Counted: repeated lines"]
     assert list(zip(bars.base, bars.x, strict=True)) == [(0, 90), (90, 20), (80, 30), (0, 80), (0, 5)]
-    assert list(labels.text)[:3] == ["£90 · 9 lines", "+£20 · 1 lines", "−£30 · 2 lines"]
+    assert list(labels.text)[:3] == ["£90 · 9 lines", "+£20 · 1 line", "−£30 · 2 lines"]
 
 
 def test_pass_rates_name_the_newest(results: pd.DataFrame) -> None:

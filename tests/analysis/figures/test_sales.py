@@ -38,7 +38,7 @@ def test_customers_by_month_add_up() -> None:
         "new": [1, 1, 0],
         "quiet": [0, 0, 1],
         "lapsed": [0, 0, 0],
-        "lost": [0, 0, 0],
+        "long lapsed": [0, 0, 0],
     }
 
 
@@ -52,6 +52,20 @@ def test_retention_leaves_the_future_empty() -> None:
 def test_a_month_that_is_not_over_is_marked() -> None:
     (heat,) = figures.retention(sales.cohorts(ORDERS, dt.date(2025, 6, 29))).data
     assert [list(row) for row in heat.text] == [["0*", ""], ["100", "0*"]]
+
+
+def test_value_of_a_cohort_adds_up_month_by_month() -> None:
+    (heat,) = figures.cohort_value(sales.cohorts(ORDERS, dt.date(2025, 6, 29)), "£").data
+    assert (list(heat.y), list(heat.x)) == (["May 25 · 1", "Apr 25 · 1"], [0, 1, 2])
+    assert [list(row) for row in heat.z] == [[20, 20, None], [10, 40, 40]]
+    assert [list(row) for row in heat.text] == [["20", "20*", ""], ["10", "40", "40*"]]
+
+
+def test_value_of_a_cohort_is_in_units_of_two_digits() -> None:
+    dear = ORDERS.assign(Cents=ORDERS["Cents"] * 123)
+    figure = figures.cohort_value(sales.cohorts(dear, D), "£")
+    assert figure.layout.title.text == "What has a new customer spent so far, in £100?"
+    assert [list(row) for row in figure.data[0].text] == [["25", "25", ""], ["12", "49", "98"]]
 
 
 def test_purchase_gaps_are_weeks_and_the_median() -> None:

@@ -10,6 +10,7 @@ from rfm.analysis.figures import style
 from rfm.analysis.segments.rules import TIER_OF
 from tests.analysis.figures.frames import (
     MOVES,
+    SHARES,
     STEADY,
     WAYS,
     customers_of,
@@ -52,6 +53,12 @@ def test_the_treemap_holds_the_revenue(summary: pd.DataFrame) -> None:
 def test_the_score_map_counts_customers(customers: pd.DataFrame) -> None:
     (heat,) = figures.score_map(WAYS, customers, "£").data
     assert (heat.text[4][4], heat.text[1][0], heat.z[0][0]) == ("£2<br>2", "£3<br>1", None)
+
+
+def test_migration_says_how_often_a_state_was_seen() -> None:
+    (heat,) = figures.migration(SHARES).data
+    assert (list(heat.y), list(heat.x)) == (["lost*<br>12", "active<br>1,234"], ["active", "cooling", "lost"])
+    assert [list(row) for row in heat.text] == [["", "", "100"], ["60", "40", ""]]
 
 
 def test_agreement_adds_up_to_a_hundred_in_a_row() -> None:

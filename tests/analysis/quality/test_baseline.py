@@ -19,7 +19,8 @@ from rfm.analysis.quality.baseline import (
     other_codes,
 )
 from rfm.analysis.quality.gate import money_flow
-from rfm.config import Baseline, Columns, Dialect, Rules
+from rfm.config import Baseline
+from rfm.dialect import Columns, Dialect, Rules
 
 DAY = dt.date(2026, 1, 31)
 OWN = Dialect(
