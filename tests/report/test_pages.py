@@ -305,6 +305,31 @@ def test_segment_with_a_held_name_says_so(tables, monkeypatch):
     assert overview._held(tables) == {described["Cluster_Description"].iloc[-1]: "Champions"}
 
 
+def test_a_kept_k_a_held_name_and_an_empty_score_are_told(tables, monkeypatch):
+    found = RunTables.frame
+    model = tables.frame("cluster_models", UpdateDate=tables.day).iloc[[0]]
+    scores = json.loads(model["model"].iloc[0])["scores"]
+    kept, best = sorted(scores, key=lambda row: row["score"])[-2:]
+    people = tables.frame("customer_rfm_description_and_recommendation")
+    other = people["Cluster_Description"].iloc[-1]
+    assert other != people["Cluster_Description"].iloc[0]
+    changed = {
+        "cluster_models": model.assign(k=kept["k"]),
+        "customer_segmentations": tables.frame("customer_segmentations").query("FScore != 2"),
+        "customer_rfm_description_and_recommendation": people.assign(
+            Cluster_Description=[other, *people["Cluster_Description"].iloc[1:]]
+        ),
+    }
+    monkeypatch.setattr(RunTables, "frame", lambda self, name, **equal: changed.get(name, found(self, name, **equal)))
+    page = overview.segments_page(tables)
+    assert "2" in page["empty"]
+    said = {"k": kept["k"], "score": f"{kept['score']:.3f}", "better": best["k"], "best": f"{best['score']:.3f}"}
+    assert page["kept"] == said
+    assert {card["segment"]: card["waiting"] for card in page["cards"]}[other] == 1
+    listed = customers.customer_list(tables).set_index("CustomerID")["Held_Against"]
+    assert listed[people["CustomerID"].iloc[0]] == people["Cluster_Description"].iloc[0]
+
+
 def test_older_run_without_states_has_no_list(tables, monkeypatch):
     empty = tables.frame("customer_states").head(0)
     found = RunTables.frame

@@ -146,10 +146,11 @@ def choose_k(
         return best, None
     kept = scores["k"].tolist().index(earlier.k)
     needed, found = (float(scores["score"][place]) for place in (kept, best))
-    if best == kept:
-        return kept, None
-    k, before = int(scores["k"][best]), earlier.challenger or {}
-    since = before["since"] if before.get("k") == k else run_date.isoformat()
+    before = earlier.challenger or {"since": run_date.isoformat()}
+    if best == kept:  # scores close to each other swap from day to day: such a day takes one off the wait, not all of it
+        since = (dt.date.fromisoformat(before["since"]) + 2 * dt.timedelta(days=1)).isoformat()
+        return kept, {**before, "since": since} if since <= run_date.isoformat() else None
+    k, since = int(scores["k"][best]), before["since"]
     waited = (run_date - dt.date.fromisoformat(since)).days + 1
     margin = options.k_margin * 0.5 ** (waited / HALF_LIFE)
     if (waited >= options.k_days and found > needed * (1 + margin)) or found > needed * (1 + AT_ONCE * options.k_margin):

@@ -130,6 +130,11 @@ def test_the_margin_of_the_kept_k_halves_with_waiting():
     assert choose(0.026, D - 13 * DAY) == (4, None)
 
 
+def test_a_worse_day_takes_one_day_off_the_wait():
+    assert choose(-0.01, D - 3 * DAY) == (3, {"k": 4, "since": (D - DAY).isoformat()})
+    assert choose(-0.01, D - DAY) == (3, None)
+
+
 # ── what is taken over ─────────────────────────────────────────────────────────────────────────────
 def test_a_day_without_purchases_changes_almost_nothing(yesterday):
     model, customers = run(a_day_later(gold_of(some_customers(), D - DAY)), D, yesterday)
