@@ -51,7 +51,7 @@ ROAD = {  # a part of `analysis`: its neighbours along the road of the data
     "outliers": {"formatting"},
     "sales": set(),
     "clustering": {"metrics", "outliers"},
-    "segments": {"clustering", "formatting", "outliers"},
+    "segments": {"clustering", "formatting", "metrics", "outliers"},
     "movement": {"clustering", "formatting", "metrics", "segments"},
     "states": {"forecast", "formatting", "segments"},
     "migration": {"forecast", "formatting", "states"},
