@@ -14,7 +14,7 @@ from typing import Any
 from benchmarks.cases import CASES, PEERS, PYTHONS, ROOT, Case, Inputs
 from benchmarks.memory import watched
 
-PEERS_LIST = ROOT / "tests" / "bench" / "peers.txt"
+PEERS_LIST = ROOT / "benchmarks" / "peers.txt"
 SHORT, SHORT_RUNS, LONG_RUNS = 10.0, 5, 3  # what takes less than so many seconds is run more often
 KEPT = ("RFM_REAL_DATA", "RFM_KERNELS", "RFM_CLASSIC_SPARK")
 Measured = dict[str, list[dict[str, Any]]]

@@ -36,7 +36,7 @@ Made from the code by `python tests/test_docs.py`; a test compares. How to do th
 * [Tables](#tables): every table of the lake, with its columns
 """
 NOTEBOOK_MODULES = (backtest, backfill, migration, sample)
-"""Modules that notebooks import in addition to `rfm`."""
+"""Modules that notebooks import in addition to `rfm`, and the one that says what is expected of the states."""
 KINDS = {str: "text", int: "whole number", float: "number", bool: "true or false"}
 LIMITS = {"ge": "{} or more", "gt": "above {}", "le": "{} or less", "lt": "below {}"}
 

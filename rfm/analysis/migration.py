@@ -14,11 +14,19 @@ from rfm.analysis.formatting import amount, exact_share, whole
 from rfm.analysis.states import STATES, TO_CALL, states_of
 from rfm.config import States
 from rfm.contracts import TABLES
-from rfm.words import _
+from rfm.words import N_, _
 
 STEP, STEPS = 30, 3  # days from one state to the next; newest closed steps that are learned from
 EACH = np.eye(len(STATES))  # each state alone
 FEW = 30  # steps from a state that say little
+HOW = N_(
+    "Of the customers of each state on up to three past days, a month apart, how many were where 30 days later; from that, "
+    "where those of today will be. Who comes new is not in it. The number below a state says how often it was seen: fewer than "
+    "{few} times (*) is too seldom to rely on. The last columns of the table are what was expected 30 days ago of the customers "
+    "of that day, and what came."
+)
+NOT_YET = N_("The shop is too young to say. This will be here from {day} on.")
+TOO_FEW = N_("The shop is too young to say. This needs {fewest} customers who have bought, and 75 days since the first sale.")
 
 
 def migration(

@@ -377,9 +377,8 @@ def state_customers(
 
     forecast = customer_forecast(bought, run_date, settings.shop.currency)
     own = (settings.states, settings.cutoffs, settings.recommendations, forecast)
-    found = states.customer_states(customers, bought, run_date, *own)
     return {
-        tables.CUSTOMER_STATES: found,
+        tables.CUSTOMER_STATES: (found := states.customer_states(customers, bought, run_date, *own)),
         tables.CUSTOMER_FORECAST: forecast,
         tables.RELIABILITY: forecast_reliability(bought, run_date),
         tables.MIGRATION: migration.migration(found, customers, bought, run_date, settings.states),

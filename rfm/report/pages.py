@@ -310,28 +310,18 @@ def _period(tables: RunTables, moves: pd.DataFrame, id: str, title: str) -> dict
     }
 
 
-HOW_MIGRATED = N_(
-    "Of the customers of each state on up to three past days, a month apart, how many were where 30 days later; from that, "
-    "where those of today will be. Who comes new is not in it. The number below a state says how often it was seen: fewer than "
-    "{few} times (*) is too seldom to rely on. The last columns of the table are what was expected 30 days ago of the customers "
-    "of that day, and what came."
-)
-NOT_YET = N_("The shop is too young to say. This will be here from {day} on.")
-TOO_FEW = N_("The shop is too young to say. This needs {fewest} customers who have bought, and 75 days since the first sale.")
-
-
 def _migration(tables: RunTables) -> list[dict[str, Any]]:
     """Return who will be in which state in a month; for a young shop, from which day on; nothing for a run of an older rfm."""
     found = tables.frame(contracts.MIGRATION, UpdateDate=tables.day)
     part = {"id": "migration", "title": _("Who will be where in a month")}
     if found.empty:
         first = first_day(tables.orders, tables.day)
-        hint = _(NOT_YET, day=words.day(first)) if first else _(TOO_FEW, fewest=FEWEST)
+        hint = _(migration.NOT_YET, day=words.day(first)) if first else _(migration.TOO_FEW, fewest=FEWEST)
         return [] if first and first <= tables.day else [part | {"hint": hint}]
     shares = migration.shares(found)
     table = rows_of(migration.outlook(found).round({"CustomersLater": 0, "Expected": 0}), OUTLOOK)
     shown = drawn(figures.migration(shares), table=shares, columns=SHARES_OF_STATES)
-    hint, says = _(HOW_MIGRATED, few=migration.FEW), migration.in_words(found, tables.currency)
+    hint, says = _(migration.HOW, few=migration.FEW), migration.in_words(found, tables.currency)
     return [part | {"hint": hint, "says": says, "table": table, "figures": [shown]}]
 
 
