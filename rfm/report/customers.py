@@ -50,7 +50,7 @@ COLUMNS: dict[str, tuple[str, int, str]] = {  # of a list: heading, width in Exc
     "Cluster_Description": (N_("Segment"), 26, ""),
     "Tier": (N_("Tier"), 18, ""),
     "State": (N_("State"), 10, ""),
-    "Held_Against": (N_("Name held; by its cluster today"), 26, ""),
+    "Held_Against": (N_("Name held; by its cluster today"), 25, ""),
     "Segment_Before": (N_("Segment in the run before"), 26, ""),
     "MaxInvoiceDate": (N_("Last purchase"), 14, "yyyy-mm-dd"),
     "Recency": (N_("Days since"), 11, "0"),
