@@ -296,9 +296,8 @@ def name_clusters(customers: pd.DataFrame, model: Model, settings: Settings) -> 
     """Assign each cluster a segment, a tier and an action; a cluster keeps its name unless its medians clearly moved."""
     from rfm.analysis.segments import profiles
 
-    medians, words = profiles.medians_of(customers), settings.recommendations
+    medians, summary, words = profiles.medians_of(customers), profiles.summarise_clusters(customers), settings.recommendations
     steady: dict[str, Any] = {"before": model.before, "band": settings.clusters.name_band}
-    summary = profiles.summarise_clusters(customers)
     clusters = profiles.describe_clusters(summary, medians, words, settings.cutoffs, settings.shop.currency, **steady)
     return NamedClusters(clusters, model.named(clusters), medians)
 
