@@ -119,8 +119,9 @@ def moves_between(history: pd.DataFrame) -> pd.DataFrame:
     --------
     >>> import rfm
     >>> moves = rfm.movement.moves_between(rfm.example("customer_rfm_kmeans_clustered_history"))
-    >>> moves.iloc[0, 2:].tolist()
-    ['At Risk Customers', 'At Risk Customers', 47, Decimal('5915.76')]
+    >>> moves[["From_Segment", "To_Segment", "Customers", "Revenue"]].head(1)
+            From_Segment         To_Segment  Customers  Revenue
+    0  At Risk Customers  At Risk Customers         47  5915.76
     """
     of = (history["CustomerID"], pd.to_datetime(history["UpdateDate"]).dt.date, history[SEGMENT])
     (customer, ids), (day, days), (segment, names) = (pd.factorize(one.to_numpy(object), sort=True) for one in of)
@@ -165,8 +166,8 @@ def movement(customers: pd.DataFrame, history: pd.DataFrame, models: Mapping[dt.
     >>> moves = rfm.movement.movement(rfm.example("customer_rfm_description_and_recommendation"), history, models, day)
     >>> moves[["Days", "Since", "From_Segment", "To_Segment", "Customers"]].tail(2)
         Days       Since         From_Segment           To_Segment  Customers
-    16     1  2025-10-22        New Customers        New Customers        121
-    17     1  2025-10-22  Super VIP Champions  Super VIP Champions         20
+    15     1  2025-10-22        New Customers        New Customers        127
+    16     1  2025-10-22  Super VIP Champions  Super VIP Champions         20
     """
     contract = TABLES["segment_movement"]
     tables = []
@@ -196,7 +197,7 @@ def largest_moves(movement: pd.DataFrame, n: int = 3, currency: str = "£", days
     --------
     >>> import rfm
     >>> rfm.movement.largest_moves(rfm.example("segment_movement"), n=1)
-    ['6 customers (£1,481) moved from New Customers to High Value Active because they bought']
+    ['8 customers (£8,080) moved from Dormant Ultra High Value to Ultra Big Spenders because the model changed']
     """
     moved = movement[(movement["Days"] == days) & ~movement["From_Segment"].isin([""])]
     moved = moved[moved["From_Segment"] != moved["To_Segment"]]

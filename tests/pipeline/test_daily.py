@@ -215,7 +215,8 @@ def test_every_day_has_a_page_and_a_notebook_for_each_stage(chain):
     pages = {page.file for page in PAGES}
     for day in DAYS:
         folder = chain.root / "reports" / day.isoformat()
-        assert {path.name for path in folder.iterdir()} == pages | {"run.json", "notebooks", "exports", *BRIEF}
+        beside = {"run.json", "notebooks", "exports", "products-by-segment.csv", *BRIEF}
+        assert {path.name for path in folder.iterdir()} == pages | beside
         kept = {path.name for path in (folder / "notebooks").iterdir()}
         assert kept == {f"{name}{kind}" for name in NAMES for kind in (".ipynb", ".html")}
 

@@ -199,7 +199,7 @@ def ten_days(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def young(ten_days: Path, tmp_path: Path) -> Settings:
     """Return settings with a copy of that shop."""
-    return place(Path(shutil.copytree(ten_days, tmp_path / "young")))
+    return place(Path(shutil.copytree(ten_days, tmp_path / "young")), history={"first": [30, 7, 1]})
 
 
 def test_a_shop_of_ten_days_gets_the_days_it_had(young):
@@ -220,7 +220,7 @@ def test_one_file_has_the_days_of_its_sales_unless_dated(ten_days, tmp_path):
         root = tmp_path / name
         (root / "landing").mkdir(parents=True)
         (root / "landing" / name).write_text(whole, "utf-8")
-        settings = ingested(root, files={"settle_seconds": 0})
+        settings = ingested(root, files={"settle_seconds": 0}, history={"first": [30, 7, 1]})
         assert first_days(settings, Lake(settings.lake), DAY) == days
 
 

@@ -148,7 +148,7 @@ def cohort_value(cohorts: pd.DataFrame, currency: str = "") -> go.Figure:
     >>> day = datetime.date(2025, 10, 23)
     >>> cohorts = sales.cohorts(sales.orders(rfm.example("retail_transactions_silver"), day), day)
     >>> rfm.figures.cohort_value(cohorts, "£").data[0].text[-1][0]
-    '20'
+    '14'
     """
     unit = 10 ** max(len(str(int(max(cohorts["Value"], default=0)))) - 2, 0)  # two digits fit into a cell on a phone
     hover = _("%{y} customers<br>spent by %{x} months later: %{z:,.2f} each<extra></extra>")

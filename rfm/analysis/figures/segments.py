@@ -235,8 +235,8 @@ def migration(shares: pd.DataFrame) -> go.Figure:
     >>> import pandas as pd
     >>> import rfm
     >>> found = pd.DataFrame({"From_State": ["active"], "active": [0.7], "lost": [0.3], "Pairs": [12], "Few": [True]})
-    >>> rfm.figures.migration(found).data[0].text
-    (('70', '30'),)
+    >>> [list(row) for row in rfm.figures.migration(found).data[0].text]
+    [['70', '30']]
     """
     rows = shares.iloc[::-1]
     states = [state for state in style.STATE_COLOURS if state in shares and (len(shares) == 0 or shares[state].sum() > 0)]

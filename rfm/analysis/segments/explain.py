@@ -125,9 +125,9 @@ def held_against(customers: pd.DataFrame, described: pd.DataFrame) -> pd.Series:
     >>> customers = rfm.example("customer_rfm_description_and_recommendation")
     >>> held = rfm.segments.held_against(customers, rfm.example("cluster_description_and_recommendation"))
     >>> int((held != "").sum())
-    0
+    10
     """
-    plain = described["Explanation"].str.partition(HELD)[2].str.strip()
+    plain = described["Explanation"].fillna("").map(lambda text: text.partition(HELD)[2].strip())  # none in older tables
     given = customers["Cluster"].map(plain.where(plain != "", described["Cluster_Description"]).set_axis(described["Cluster"]))
     bears = customers["Cluster_Description"].map(plain_name)
     return given.where(given.map(plain_name) != bears, "").fillna("")
@@ -205,8 +205,9 @@ def _because(customers: pd.DataFrame, described: pd.DataFrame, model: Model, cur
         sentence.format(amount=amount(spent, currency), times=times(n), ago=ago(day), where=where[cluster])
         for spent, n, day, cluster in zip(money, orders, days, customers["Cluster"].tolist(), strict=True)
     ]
-    names = zip(said, customers["Cluster_Description"], held_against(customers, described), strict=True)
-    return [held.format(said=one, segment=own, other=other) if other else one for one, own, other in names]
+    given = customers["Cluster"].map(described.set_index("Cluster")["Cluster_Description"])
+    names = zip(said, customers["Cluster_Description"], given, strict=True)
+    return [held.format(said=one, segment=own, other=other) if own != other else one for one, own, other in names]
 
 
 def _cluster(row: Mapping[Hashable, Any], model: Model, currency: str) -> str:

@@ -174,10 +174,10 @@ def summarise_segments(customers: pd.DataFrame, cutoffs: Cutoffs = Cutoffs(), cu
     >>> import rfm
     >>> segments = rfm.segments.summarise_segments(rfm.example("customer_rfm_description_and_recommendation"))
     >>> segments[["Cluster_Description", "Customers", "Revenue"]].head(3)
-            Cluster_Description  Customers   Revenue
-    0       Super VIP Champions         21  29723.66
-    1         High Value Active         81  22480.17
-    2  Dormant Ultra High Value         14  11943.99
+       Cluster_Description  Customers   Revenue
+    0  Super VIP Champions         21  29723.66
+    1    High Value Active         81  22480.17
+    2        New Customers        152  11782.35
     """
     words = customers.groupby("Cluster_Description")[["Tier", "Cluster_Recommendation"]].first().reset_index()
     summary = _statistics(customers, "Cluster_Description", "Customers").merge(words, on="Cluster_Description")
@@ -200,7 +200,7 @@ def headline(summary: pd.DataFrame, currency: str = "£") -> str:
     --------
     >>> import rfm
     >>> rfm.segments.headline(rfm.example("segment_summary"))
-    '400 customers in 7 segments brought £92,596; 21 Super VIP Champions (5%) brought 32% of it'
+    '400 customers in 8 segments brought £92,596; 21 Super VIP Champions (5%) brought 32% of it'
     """
     first, customers, revenue = summary.iloc[0], int(summary["Customers"].sum()), float(summary["Revenue"].sum())
     return (
@@ -217,11 +217,11 @@ def action_table(summary: pd.DataFrame, currency: str = "£") -> pd.DataFrame:
     --------
     >>> import rfm
     >>> rfm.segments.action_table(rfm.example("segment_summary"))[["Customers", "Share", "Revenue"]].head(3)
-                             Customers Share  Revenue
+                        Customers Share  Revenue
     Segment
-    Super VIP Champions             21    5%  £29,724
-    High Value Active               81   20%  £22,480
-    Dormant Ultra High Value        14    4%  £11,944
+    Super VIP Champions        21    5%  £29,724
+    High Value Active          81   20%  £22,480
+    New Customers             152   38%  £11,782
     """
     money = f"{currency}{{:,.0f}}".format
     return pd.DataFrame(
