@@ -21,7 +21,18 @@ from pathlib import Path
 from typing import Any
 
 from rfm.config import VERSION
-from rfm.contracts import BRONZE, CLUSTER_MODELS, GOLD, HISTORY, PIPELINE_RUNS, RUN_WARNINGS, SEGMENT_STABILITY, SEGMENT_SUMMARY
+from rfm.contracts import (
+    BRONZE,
+    CLUSTER_MODELS,
+    DESCRIBED_CLUSTERS,
+    DESCRIBED_CUSTOMERS,
+    GOLD,
+    HISTORY,
+    PIPELINE_RUNS,
+    RUN_WARNINGS,
+    SEGMENT_STABILITY,
+    SEGMENT_SUMMARY,
+)
 from rfm.errors import first_line
 from rfm.lake import Lake
 from rfm.lake.tables import rows_added
@@ -143,10 +154,11 @@ def digests(lake: Lake, run_date: dt.date) -> dict[str, str]:
 
 def conclude(settings: Settings, lake: Lake, record: RunRecord) -> None:
     """Add the results: the tables with their digests, and the segments."""
-    from rfm.analysis.segments.profiles import headline
+    from rfm.analysis.segments import headline, held_against
 
     found = digests(lake, record.run_date)
-    summary = lake.frame(SEGMENT_SUMMARY)
+    summary, people = lake.frame(SEGMENT_SUMMARY), lake.frame(DESCRIBED_CUSTOMERS)
+    held = people["Cluster_Description"][held_against(people, lake.frame(DESCRIBED_CLUSTERS)) != ""].value_counts()
     record.tables = {name: {**state, "sha256": found[name]} for name, state in states(lake, found).items()}
     record.headline = headline(summary, settings.shop.currency)
     record.summary = {
@@ -155,6 +167,7 @@ def conclude(settings: Settings, lake: Lake, record: RunRecord) -> None:
         "orders": int(lake.frame(GOLD)["Frequency"].sum()),
         "segments": [
             {name: str(row[column]) if column == "Revenue" else row[column] for column, name in SEGMENT_NAMES.items()}
+            | {"held": int(held.get(row["Cluster_Description"], 0))}
             for row in summary.to_dict("records")
         ],
     }

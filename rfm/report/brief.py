@@ -26,6 +26,7 @@ from rfm.report.guide import footnote
 from rfm.report.render import RunTables, render
 from rfm.words import _, tag, tell
 
+HELD = " *"  # behind the name of a segment
 MOST_MOVES, MOST_WARNINGS, MOST_CALLS, MOST_SEGMENTS = 3, 3, 5, 12  # as many as fit on the pages with the longest texts
 
 
@@ -50,7 +51,7 @@ def brief_of(tables: RunTables, given: Mapping[str, Any], overview: Mapping[str,
         "moves": {title: lines or [_("Nobody changed segment.")] for title, lines in said.items()},
         "warnings": [tell(line) for line in given["warnings"][:MOST_WARNINGS]],
         "more_warnings": max(len(given["warnings"]) - MOST_WARNINGS, 0),
-        "definitions": footnote(),
+        "definitions": footnote(HELD.strip() if any(row.get("held") for row in segments[:MOST_SEGMENTS]) else ""),
         "made": _("Made by rfm {version} from the run of {day}", version=given["code"].get("rfm", ""), day=day),
     }
 
@@ -67,7 +68,7 @@ def _segment(row: Mapping[str, Any], sign: str) -> dict[str, Any]:
     """Return what the brief says of a segment."""
     share, money = PAGE_FILTERS["share"], PAGE_FILTERS["money"]
     return {
-        "name": tell(row["segment"]),
+        "name": tell(row["segment"]) + (HELD if row.get("held") else ""),  # an earlier version kept no count
         "customers": f"{count(row['customers'], 'customer')}, {share(row['customer_share'])}",
         "revenue": f"{money(row['revenue'], sign)}, {share(row['revenue_share'])}",
         "shares": (float(row["customer_share"]), float(row["revenue_share"])),

@@ -14,6 +14,7 @@ from itertools import repeat
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from rfm import words
@@ -275,7 +276,8 @@ def _columns(rows: pd.DataFrame) -> dict[str, Any]:
     names = {
         name: [tell(one) for one in found] if name in DISPLAYED else found.tolist() for name, (_codes, found) in coded.items()
     }
-    return numbers | {name: codes.tolist() for name, (codes, _) in coded.items()} | {"names": names}
+    held = np.flatnonzero(rows["Held_Against"] != "").tolist()
+    return numbers | {name: codes.tolist() for name, (codes, _) in coded.items()} | {"names": names, "held": held}
 
 
 def _details(tables: RunTables, rows: pd.DataFrame) -> dict[str, Any]:

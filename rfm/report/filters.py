@@ -177,6 +177,7 @@ SAID = {  # by the name that a script asks for
     "allAtStake": N_("{n} of {all} customers, {money} at stake"),
     "segments": N_("{n} of {all} segments, {sum} customers"),
     "page": N_("Page {page} of {pages}"),
+    "held": N_("name held"),
     "span": N_("{from} to {to}"),
     "overTime": N_("Over time"),
     "purchases": N_("Purchases"),

@@ -94,8 +94,9 @@ GROUPS: dict[str, dict[str, Term]] = {  # title of a part: its terms by anchor
         "held-name": Term(
             N_("Held name"),
             N_(
-                "A segment keeps its earlier name while its numbers are near a limit, so that names do not change every "
-                "day. Where the numbers of today alone give another name, the page says so."
+                "A segment keeps its earlier name while its numbers are near a limit, and a customer who bought nothing may wait "
+                "some days for another name, so that names do not change all at once. Where the numbers of today alone give "
+                "another name, the page says that it is held."
             ),
         ),
         "movement": Term(
@@ -173,9 +174,10 @@ def parts(limits: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def footnote() -> str:
-    """Return the explanations that stand under the brief."""
-    return " ".join(_(TERMS[anchor].text) for anchor in FOOTNOTE)
+def footnote(held: str = "") -> str:
+    """Return the explanations that stand under the brief; with a mark of held names, theirs too."""
+    said = [_(TERMS[anchor].text) for anchor in FOOTNOTE]
+    return " ".join(said + [f"{held} {_(TERMS['held-name'].text)}"] * bool(held))
 
 
 def linked(text: str, anchor: str, root: str = "") -> Markup:

@@ -17,6 +17,7 @@
   let opened;
   const details = () => opened ||= JSON.parse($("#details").textContent);
   const at = (list, row) => names[list][data[list][row]];
+  const held = new Set(data.held);
   const segment = (row) => at("segment", row);
   const tier = (row) => data.tiers[segment(row)];
   const slug = (text) => text.toLowerCase().replace(/[^a-z]+/g, "-");
@@ -45,7 +46,7 @@
   const mark = (row) => at("state", row) ? [make("span", { class: `state ${slug(at("state", row))}` }, told(at("state", row)))] : [];
   const link = (row) => make("a", { href: hash({ customer: data.id[row] }) }, data.id[row]);
   const line = (row) => make("tr", {},
-    make("th", { scope: "row", class: "id" }, link(row)), make("td", {}, told(segment(row))), make("td", { class: "less" }, dot(tier(row))),
+    make("th", { scope: "row", class: "id" }, link(row)), make("td", {}, told(segment(row)), ...(held.has(row) ? [make("small", { class: "held" }, say("held"))] : [])), make("td", { class: "less" }, dot(tier(row))),
     make("td", { class: "less" }, ...mark(row)),
     make("td", { class: "num" }, number.format(data.days[row])), make("td", { class: "num less" }, number.format(data.orders[row])),
     make("td", { class: "num" }, money(data.cents[row])), make("td", { class: "num less" }, data.rfm[row]));
