@@ -15,7 +15,7 @@ unexport PYTHONPATH PYTHONHOME
 # With this variable set, every process would compile the libraries again, which takes ten seconds.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup daily report publish backfill sample data status lab test coverage test-long bench stats lint lock clean
+.PHONY: help setup daily report publish backfill sample data status lab test test-more coverage test-long bench stats lint lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -65,6 +65,9 @@ lab: $(VENV)/lab ## open the tour in JupyterLab, with the options in JUPYTER_OPT
 
 test: $(VENV)/test ## run the tests, except the long ones and those on Spark, in a bucket or a browser (under eight minutes on two cores)
 	@$(PYTEST) -m "not long and not spark and not classic and not s3 and not browser"
+
+test-more: $(VENV)/dev ## run the tests that a laptop may skip: on Spark, in a bucket, in a browser, on real data, on a full disk
+	@$(PYTEST) -m "(spark or classic or s3 or browser or real or foreign or mount) and not long"
 
 coverage: $(VENV)/dev ## run the tests, those on Spark, in a bucket and a browser too but not the long ones; require 95 % coverage
 	@$(PYTEST) -m "not long" --cov=rfm --cov-report=term --cov-fail-under=95

@@ -40,6 +40,8 @@ LONGEST = (
     "test_kills.py",
 )  # come first, or a worker is left with one when the others are done
 
+NEEDS = {"real_files": "real", "foreign_files": "foreign", "disk": "mount"}  # fixture: mark
+
 for name, examples in {"ci": 25, "long": 1000}.items():
     hypothesis_settings.register_profile(
         name,
@@ -53,8 +55,11 @@ hypothesis_settings.load_profile(os.environ.get("RFM_HYPOTHESIS", "ci"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the slowest test files first."""
+    """Run the slowest test files first; mark what needs data or a disk that not every machine has."""
     items.sort(key=lambda item: item.path.name not in LONGEST)
+    for item in items:
+        for mark in {mark for fixture, mark in NEEDS.items() if fixture in getattr(item, "fixturenames", ())}:
+            item.add_marker(mark)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -20,6 +20,7 @@ import rfm
 from benchmarks import spark as bench
 from benchmarks.cases import Inputs
 from rfm.cli.status import overview
+from rfm.config import History
 from rfm.contracts import OVER_TIME, TABLES
 from rfm.datasets.sample import make_sample
 from rfm.errors import InputError, RfmError, SettingsError, explain_cloud_error
@@ -141,8 +142,8 @@ def test_layers_stay_on_the_cluster_and_the_rest_comes_home(spread: SparkLake) -
 
 
 def test_the_past_of_a_first_run_is_that_of_polars(shop: rfm.settings.Settings, tmp_path: Path) -> None:
-    other = shop.model_copy(update={"lake": str(tmp_path / "polars")})
-    for settings in (other, on_spark(shop, str(tmp_path / "spark"))):
+    other = shop.model_copy(update={"lake": str(tmp_path / "polars"), "history": History(first=(30, 7, 1))})
+    for settings in (other, on_spark(shop, str(tmp_path / "spark"), history={"first": [30, 7, 1]})):
         lake = rfm.open_lake(settings)
         to_bronze(settings, lake, LAST)
         to_silver(settings, lake, LAST)
