@@ -177,7 +177,7 @@ def parts(limits: Mapping[str, Any]) -> list[dict[str, Any]]:
 def footnote(held: str = "") -> str:
     """Return the explanations that stand under the brief; with a mark of held names, theirs too."""
     said = [_(TERMS[anchor].text) for anchor in FOOTNOTE]
-    return " ".join(said + [f"{held} {_(TERMS['held-name'].text)}"] * bool(held))
+    return " ".join(said + [_("{mark} The name is held for now.", mark=held)] * bool(held))
 
 
 def linked(text: str, anchor: str, root: str = "") -> Markup:
