@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache, lru_cache
@@ -238,6 +238,11 @@ _LEAST = 6  # letters that a sentence has of its own: fewer fit too much
 def tell(text: Any) -> Any:
     """Return a text of a table in the language; one that was made from no msgid is returned unchanged."""
     return text if language() == ENGLISH or not isinstance(text, str) else _told(language(), text)
+
+
+def told(texts: Iterable[str]) -> dict[str, str]:
+    """Return what the language says for texts of tables, for a script; only of those that it says otherwise."""
+    return {text: said for text in texts if (said := tell(text)) != text}
 
 
 @lru_cache(maxsize=20_000)

@@ -55,7 +55,7 @@ def number(value: float | Decimal) -> str:
 
 
 def decimal(value: float | Decimal, places: int) -> str:
-    """Return a number with so many decimals: ``1,234.50``."""
+    """Return a number with a given number of decimals: ``1,234.50``."""
     return digits(f"{value:,.{places}f}")
 
 

@@ -61,9 +61,14 @@ def totals_by_day(history: Any, run_date: dt.date) -> pd.DataFrame:
        customers  orders  named
     0        376     858      7
     """
-    earlier = nw.from_native(history, pass_through=False).filter(nw.col("UpdateDate") < nw.lit(run_date))
     sums = {"customers": nw.len(), "orders": nw.col("Frequency").sum(), "revenue": nw.col("Monetary").sum()}
-    found = earlier.group_by("UpdateDate").agg(**sums, named=nw.col(SEGMENT).n_unique()).sort("UpdateDate")
+    sums["named"] = nw.col(SEGMENT).n_unique()
+    return _summed(history, nw.col("UpdateDate") < nw.lit(run_date), ["UpdateDate"], sums)
+
+
+def _summed(history: Any, chosen: nw.Expr, by: list[str], sums: dict[str, nw.Expr]) -> pd.DataFrame:
+    """Return sums over groups of chosen rows of a frame of any engine, in the order of the groups."""
+    found: Any = nw.from_native(history, pass_through=False).filter(chosen).group_by(*by).agg(**sums).sort(*by)
     return (found.collect() if isinstance(found, nw.LazyFrame) else found).to_pandas()
 
 
@@ -83,10 +88,8 @@ def segment_totals(history: Any, run_date: dt.date) -> pd.DataFrame:
     0  2025-10-22   At Risk Customers         49  6196.81
     1  2025-10-22  Dormant High Value         22  7166.65
     """
-    rows = nw.from_native(history, pass_through=False).filter(nw.col("UpdateDate") <= nw.lit(run_date))
     sums = {"Customers": nw.len(), "Revenue": nw.col("Monetary").sum()}
-    found = rows.group_by("UpdateDate", SEGMENT).agg(**sums).sort("UpdateDate", SEGMENT)
-    table = (found.collect() if isinstance(found, nw.LazyFrame) else found).to_pandas()
+    table = _summed(history, nw.col("UpdateDate") <= nw.lit(run_date), ["UpdateDate", SEGMENT], sums)
     size, money = table["Customers"].astype("int64"), table["Revenue"].astype(float)
     days = pd.to_datetime(table["UpdateDate"]).dt.date
     shares = {"CustomerShare": size / size.groupby(days).transform("sum")}

@@ -6,7 +6,6 @@ A script draws the choice; without it, the page shows the one that is built here
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,8 @@ from rfm.analysis.formatting import escape_formulas
 from rfm.analysis.segments.rules import SEGMENTS
 from rfm.analysis.states import STATES
 from rfm.contracts import HISTORY
-from rfm.report.render import RunTables
-from rfm.words import tell
+from rfm.report.render import RunTables, exact
+from rfm.words import told
 
 MOST_TOTALS, MOST_MOVES = 8000, 7000  # rows in the page, 20 bytes each: a segment on a day, a move between two; the newest
 
@@ -77,14 +76,10 @@ def _changes(totals: pd.DataFrame, names: list[str], *days: dt.date) -> list[dic
     return [
         {
             "segment": name,
-            **{way: {part: _plain(value) for part, value in one.items()} for way, one in zip(WAYS, pair, strict=True)},
+            **{way: {part: exact(value) for part, value in one.items()} for way, one in zip(WAYS, pair, strict=True)},
         }
         for name, pair in [*rows, ("", every)]
     ]
-
-
-def _plain(value: Any) -> Any:
-    return str(value) if isinstance(value, Decimal) else value
 
 
 def _grid(moves: pd.DataFrame, names: list[str]) -> dict[str, Any]:
@@ -107,12 +102,7 @@ def _packed(totals: pd.DataFrame, moves: pd.DataFrame, names: list[str], days: l
         cells = of_pair.setdefault(f"{at[then]} {at[now]}", [])
         cells += [place[source], place[target], customers, int(revenue.scaleb(2))]
     shown = [day.isoformat() for day in days]
-    return {"names": names, "told": _told(names), "days": shown, "totals": [*of_day.values()], "moves": of_pair}
-
-
-def _told(names: Iterable[str]) -> dict[str, str]:
-    """Return what the page calls segments and states, where it is not what the tables call them."""
-    return {name: told for name in names if (told := tell(name)) != name}
+    return {"names": names, "told": told(names), "days": shown, "totals": [*of_day.values()], "moves": of_pair}
 
 
 # ── products of a segment and a state ───────────────────────────────────
@@ -158,7 +148,7 @@ def products_of_groups(tables: RunTables) -> dict[str, Any]:
             "size": int(first["GroupSize"].iloc[0]),
             "rows": first.assign(Revenue=first["Revenue"].astype(str), Lift=first["Lift"].round(2)).to_dict("records"),
             "data": {"products": [[*pair] for pair in zip(codes, names, strict=True)], "groups": groups}
-            | {"told": _told([*segments, *states])},
+            | {"told": told([*segments, *states])},
             "file": PRODUCTS,
         }
     }

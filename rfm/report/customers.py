@@ -8,7 +8,7 @@ import io
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from itertools import repeat
 from pathlib import Path
@@ -20,7 +20,6 @@ import pandas as pd
 from rfm import words
 from rfm.analysis.formatting import escape_formulas
 from rfm.analysis.movement import comparable
-from rfm.analysis.segments.explain import held_against
 from rfm.analysis.segments.rules import RISK, SEGMENTS, TIER_OF
 from rfm.analysis.states import STATES, call_list, states_by_day
 from rfm.contracts import (
@@ -199,9 +198,7 @@ def calls(tables: RunTables) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         "files": downloads(CALLS, _("The list"), len(wanted)) + excel,
     }
     first = wanted.head(MOST_CALLS).merge(forecast[["CustomerID", "Order30"]], "left", "CustomerID")
-    people = tables.frame(DESCRIBED_CUSTOMERS)
-    held = people["CustomerID"][held_against(people, tables.frame(DESCRIBED_CLUSTERS)) != ""]
-    first["Held"] = first["CustomerID"].isin(held)
+    first["Held"] = first["CustomerID"].isin(tables.held.index[tables.held != ""])
     shown = ["CustomerID", "Segment", "State", "Rhythm", "AtStake", "Action", "Order30", "Held"]
     return said, first[shown].to_dict("records")
 
@@ -217,7 +214,7 @@ def customers_page(tables: RunTables) -> dict[str, Any]:
         "first": shown.head(FIRST)[[*FIRST_COLUMNS]].astype(str).to_dict("records"),
         "data": _columns(shown)
         | {"tiers": once | tiers, "slugs": {name: slug(name) for name in tiers}, "states": STATES}
-        | {"told": _told(once | tiers, labels)},
+        | {"told": words.told([*SEGMENTS, *(once | tiers).values(), *labels, *STATES])},
         "details": details,
         "segments": sorted(tiers),
         "tiers": sorted(set(tiers.values())),
@@ -227,11 +224,6 @@ def customers_page(tables: RunTables) -> dict[str, Any]:
         "more": len(found) - len(shown),
         "downloads": downloads(ALL, _("All customers"), len(found)),
     }
-
-
-def _told(tiers: Mapping[str, str], labels: Iterable[str]) -> dict[str, str]:
-    """Return what the page calls segments, tiers, clusters and states, where it is not what the tables call them."""
-    return {name: told for name in (*SEGMENTS, *tiers.values(), *labels, *STATES) if (told := tell(name)) != name}
 
 
 def customer_list(tables: RunTables) -> pd.DataFrame:
@@ -247,7 +239,7 @@ def customer_list(tables: RunTables) -> pd.DataFrame:
     labels = described.set_index("Cluster")[["Cluster_Label", "Cluster_Description"]]
     own = found["Cluster"].map(labels["Cluster_Description"]) == found["Cluster_Description"]
     found["Cluster_Label"] = found["Cluster"].map(labels["Cluster_Label"]).where(own)
-    found["Held_Against"] = held_against(found, described)
+    found["Held_Against"] = tables.held.to_numpy()  # in the order of the customers, which no merge has changed
     found = found.merge(segments_before(tables), "left", "CustomerID").sort_values(
         ["Monetary", "CustomerID"], ascending=[False, True]
     )

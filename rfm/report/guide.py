@@ -175,7 +175,7 @@ def parts(limits: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def footnote(held: str = "") -> str:
-    """Return the explanations that stand under the brief; with a mark of held names, theirs too."""
+    """Return the explanations at the foot of the brief; given a mark of held names, also what it means."""
     said = [_(TERMS[anchor].text) for anchor in FOOTNOTE]
     return " ".join(said + [_("{mark} The name is held for now.", mark=held)] * bool(held))
 

@@ -16,14 +16,14 @@ from rfm.analysis.forecast import FEWEST, first_day
 from rfm.analysis.formatting import decimal, whole
 from rfm.analysis.movement import TITLES, largest_moves, totals_by_day
 from rfm.analysis.sales import ACTIVE_DAYS, kpis
-from rfm.analysis.segments.explain import HELD, held_against
+from rfm.analysis.segments.explain import held_against
 from rfm.analysis.segments.profiles import medians_of
 from rfm.analysis.segments.rules import RISK, TIER_OF, plain_name
 from rfm.analysis.states import STATES
 from rfm.pipeline.stages import CLEAN, TABLES_STAND
 from rfm.report import compare, customers, guide, pages_data
 from rfm.report.filters import slug
-from rfm.report.render import RunTables, drawn, rows_of
+from rfm.report.render import RunTables, drawn, exact, rows_of
 from rfm.words import N_, _, ngettext
 
 MOST_MOVES = 3
@@ -86,16 +86,11 @@ def _kpis(tables: RunTables) -> list[dict[str, Any]]:
             "label": _(label),
             "form": form,
             "note": _(note, n=ACTIVE_DAYS) + more * (form == "money"),
-            "value": _plain(value[name]),
+            "value": exact(value[name]),
         }
-        | {"past": [{"since": day.isoformat(), "word": word, "value": _plain(old[name])} for word, day, old in then]}
+        | {"past": [{"since": day.isoformat(), "word": word, "value": exact(old[name])} for word, day, old in then]}
         for name, label, form, note in KPIS
     ]
-
-
-def _plain(value: Any) -> Any:
-    """Return an amount as exact text, and anything else unchanged."""
-    return str(value) if isinstance(value, Decimal) else value
 
 
 def entered(moves: pd.DataFrame) -> dict[str, Any] | None:
@@ -149,8 +144,8 @@ def segments_page(tables: RunTables) -> dict[str, Any]:
     if summary.empty:
         return {"cards": [], "tiers": [], **segment_figures(tables), "foretold": [], "compare": {}}
     states, held = tables.frame(contracts.CUSTOMER_STATES, UpdateDate=tables.day), _held(tables)
-    people = tables.frame(contracts.DESCRIBED_CUSTOMERS)
-    waiting = people[held_against(people, tables.frame(contracts.DESCRIBED_CLUSTERS)) != ""]["Cluster_Description"].value_counts()
+    names = tables.frame(contracts.DESCRIBED_CUSTOMERS)["Cluster_Description"]
+    waiting = names[(tables.held != "").to_numpy()].value_counts()
     cards = [
         {
             "segment": row["Cluster_Description"],
@@ -193,8 +188,8 @@ def _fits(states: pd.DataFrame, segment: str) -> dict[str, Any]:
 def _held(tables: RunTables) -> dict[str, str]:
     """Return the segments with a cluster that keeps an earlier name, each with the name that its medians alone give."""
     described = tables.frame(contracts.DESCRIBED_CLUSTERS)
-    kept = [(row[0], row[1].partition(HELD)[2].strip()) for row in described[["Cluster_Description", "Explanation"]].to_numpy()]
-    return {segment: other for segment, other in kept if other}
+    others = zip(described["Cluster_Description"], held_against(described, described), strict=True)
+    return {segment: other for segment, other in others if other}
 
 
 def segment_figures(tables: RunTables) -> dict[str, list[dict[str, Any]]]:
@@ -224,18 +219,24 @@ def _how_they_differ(tables: RunTables, summary: pd.DataFrame) -> list[dict[str,
 
 def _notes(tables: RunTables) -> dict[str, Any]:
     """Return the frequency scores that nobody has, and the scores of the k that is kept and of a better one."""
-    scored, model = tables.frame(contracts.SEGMENTATIONS), tables.frame(contracts.CLUSTER_MODELS, UpdateDate=tables.day).iloc[0]
-    scores = {row["k"]: row["score"] for row in json.loads(model["model"])["scores"]}
-    best, own = max(scores, key=lambda k: scores[k]), int(model["k"])
+    scored, (own, tried) = tables.frame(contracts.SEGMENTATIONS), _tried(tables)
+    scores = {row["k"]: row["score"] for row in tried}
+    best = max(scores, key=lambda k: scores[k])
     kept = {"k": own, "score": decimal(scores[own], 3), "better": best, "best": decimal(scores[best], 3)}
     empty = sorted({1, 2, 3, 4, 5} - set(scored["FScore"])) if len(scored) else []
     return {"empty": ", ".join(map(str, empty)), "kept": kept if scores[best] > scores[own] else None}
 
 
+def _tried(tables: RunTables) -> tuple[int, list[dict[str, Any]]]:
+    """Return the k of the run, and the scores of each k that was tried."""
+    model = tables.frame(contracts.CLUSTER_MODELS, UpdateDate=tables.day).iloc[0]
+    return int(model["k"]), json.loads(model["model"])["scores"]
+
+
 def _how_they_were_found(tables: RunTables) -> list[dict[str, Any]]:
     clustered = tables.frame(contracts.CLUSTERED)
-    model = tables.frame(contracts.CLUSTER_MODELS, UpdateDate=tables.day).iloc[0]
-    k, scores = int(model["k"]), pd.DataFrame(json.loads(model["model"])["scores"])
+    k, tried = _tried(tables)
+    scores = pd.DataFrame(tried)
     regular = clustered["Cluster"].where(clustered["Cluster"] < 0, 0)
     return [
         drawn(figures.outlier_fences(clustered, regular, tables.clusters.iqr_factor)),

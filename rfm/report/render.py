@@ -26,8 +26,9 @@ import pandas as pd
 from rfm import words
 from rfm.analysis import formatting, sales
 from rfm.analysis.figures.style import STATE_COLOURS, TIER_COLOURS
+from rfm.analysis.segments.explain import held_against
 from rfm.config import Clusters, States
-from rfm.contracts import CLUSTERED, CUSTOMER_STATES, LEDGER, SILVER, TABLES
+from rfm.contracts import CLUSTERED, CUSTOMER_STATES, DESCRIBED_CLUSTERS, DESCRIBED_CUSTOMERS, LEDGER, SILVER, TABLES
 from rfm.dialect import Rules
 from rfm.errors import InputError, first_line
 from rfm.lake import Lake, open_lake
@@ -136,6 +137,13 @@ class RunTables:
         states = self.frame(CUSTOMER_STATES, UpdateDate=self.day)
         pattern = self.rules.stock_code_pattern
         return sales.products_by_group(self.read(SILVER), states, self.day, stock_code_pattern=pattern)
+
+    @property
+    def held(self) -> pd.Series:
+        """The name that the numbers of today give, by customer, where she bears another; empty for all others."""
+        people, described = self.frame(DESCRIBED_CUSTOMERS), self.frame(DESCRIBED_CLUSTERS)
+        key = "held", *self._versions_of(DESCRIBED_CUSTOMERS), *self._versions_of(DESCRIBED_CLUSTERS)
+        return self.once(key, lambda: held_against(people, described).set_axis(people["CustomerID"]))
 
     @property
     def rules(self) -> Rules:
@@ -253,6 +261,11 @@ def rows_of(frame: Any, columns: Mapping[str, tuple[str, str]] | None = None) ->
         "rows": [[_plain(value) for value in row] for row in rows],
         "more": len(frame) - len(shown),
     }
+
+
+def exact(value: Any) -> Any:
+    """Return an amount as exact text, and anything else unchanged."""
+    return str(value) if isinstance(value, Decimal) else value
 
 
 def _plain(value: Any) -> Any:

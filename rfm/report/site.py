@@ -8,6 +8,7 @@ import json
 import tempfile
 from collections.abc import Mapping, Sequence
 from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -60,13 +61,13 @@ def month_labels(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         first = dt.date.fromisoformat(f"{month}-01")
         days = calendar.Calendar().monthdayscalendar(first.year, first.month)
         weeks = [[{"number": day, "run": of.get(f"{month}-{day:02}")} for day in week] for week in days]
-        months.append({"name": words.month(first), "weeks": weeks})
+        months.append({"name": words.month(first), "year": month[:4], "weeks": weeks})
     return months
 
 
 def _by_year(months: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the newest months together, and older ones by year."""
-    older = groupby(months[MONTHS:], key=lambda month: month["name"].split()[-1])
+    older = groupby(months[MONTHS:], key=itemgetter("year"))
     return [{"year": "", "months": months[:MONTHS]}, *({"year": year, "months": list(some)} for year, some in older)]
 
 

@@ -119,7 +119,8 @@ def describe_customers(
     customers, described
         Columns of ``customer_rfm_kmeans_clustered`` and ``cluster_description_and_recommendation``.
     yesterday
-        Rows of ``customer_rfm_kmeans_clustered_history`` of the run before; None names every customer anew.
+        Rows of ``customer_rfm_kmeans_clustered_history`` of the previous run; without it, every customer gets the name of
+        the cluster.
     most
         Share of the customers without a purchase since then who may get another name; the largest spenders come first, the
         others keep their name until a later run.
