@@ -9,6 +9,7 @@ import json
 import re
 import shutil
 import zipfile
+from dataclasses import replace
 from decimal import Decimal
 from itertools import combinations
 from pathlib import Path
@@ -321,12 +322,13 @@ def test_a_kept_k_a_held_name_and_an_empty_score_are_told(tables, monkeypatch):
         ),
     }
     monkeypatch.setattr(RunTables, "frame", lambda self, name, **equal: changed.get(name, found(self, name, **equal)))
-    page = overview.segments_page(tables)
+    fresh = replace(tables, _kept={})  # nothing is kept of the tables as they were
+    page = overview.segments_page(fresh)
     assert "2" in page["empty"]
     said = {"k": kept["k"], "score": f"{kept['score']:.3f}", "better": best["k"], "best": f"{best['score']:.3f}"}
     assert page["kept"] == said
     assert {card["segment"]: card["waiting"] for card in page["cards"]}[other] == 1
-    listed = customers.customer_list(tables).set_index("CustomerID")["Held_Against"]
+    listed = customers.customer_list(fresh).set_index("CustomerID")["Held_Against"]
     assert listed[people["CustomerID"].iloc[0]] == people["Cluster_Description"].iloc[0]
 
 
