@@ -220,9 +220,11 @@ _D3 = {"d": "%-d", "MMM": "%b", "y": "%Y"}  # what d3, which plotly.js uses, cal
 # Tables and records hold English whatever the language of the report. A page finds the msgid that a sentence was made from,
 # by its fields, and makes it again: so `rfm report` shows any day in any language.
 _COUNT = r"[−+-]?\d[\d,]*(?:\.\d+)?"
+_KEPT = ("file", "columns", "headings", "shape", "error")  # stay as they are: what comes from files and programs
 _FIELDS = {  # a field by its name, without digits at the end: what it holds
     "n": _COUNT,
     "share": rf"{_COUNT}%",
+    "figure": rf"{_COUNT}%?",
     "amount": r"[−+-]?[^\d−+-]{0,10}?\d[\d,]*(?:\.\d+)?(?: [kM])?",
     "day": r"\d{4}-\d\d-\d\d",
     "weekday": r"[A-Z][a-z]+day",
@@ -230,6 +232,10 @@ _FIELDS = {  # a field by its name, without digits at the end: what it holds
     "invoices": rf"{_COUNT} invoices?",
     "times": rf"once|twice|{_COUNT} times",
     "ago": rf"today|{_COUNT} days? ago",
+    "within": "| in .+?",  # a file, or some, where not all are meant
+    "more": r"| \(.+?\)",
+    "why": ".+?",
+    **dict.fromkeys(_KEPT, ".+?"),
 }
 _FIELD = re.compile(r"\{(\w+?)(\d*)\}")
 _LEAST = 6  # letters that a sentence has of its own: fewer fit too much
@@ -263,16 +269,19 @@ def _told(language: str, text: str) -> str:
 def _value(name: str, value: str) -> str:
     """Return the value of a field in the language, by the name of the field."""
     kind = name.rstrip("0123456789")
+    if kind in _KEPT:
+        return value
     if kind == "amount":
         minus, sign, number = re.fullmatch(r"([−+-]?)(\D*)(.+)", value).groups()  # type: ignore[union-attr]
         return minus + money(digits(number), sign)
-    if kind == "share":
-        return percent(digits(value[:-1]))
+    if kind in {"n", "share", "figure"}:
+        number = digits(value.rstrip("%")).replace("-", "−")
+        return percent(number) if value.endswith("%") else number
     if kind == "day":
         return day(dt.date.fromisoformat(value))
     if kind == "each":
         return ", ".join(map(tell, value.split(", ")))
-    return digits(value) if kind == "n" else tell(value)
+    return tell(value)
 
 
 @cache

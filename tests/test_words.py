@@ -29,6 +29,7 @@ from rfm.contracts import TABLES
 from rfm.errors import SettingsError
 from rfm.pipeline.stages import STAGES
 from rfm.words import LOCALE, gettext, languages, speaking, tell
+from tests.warned import warnings_of_a_run
 
 PACKAGE = Path(rfm.__file__).parent
 METHODS = [("**.py", "python"), ("report/templates/**.j2", "jinja2.ext:babel_extract")]
@@ -173,6 +174,15 @@ def test_a_sentence_of_a_table_is_said_in_german(text):
     assert tell(text) == text
     with speaking("de"):
         assert tell(text) == SAID[text]
+
+
+def test_warnings_of_a_run_are_said_in_german():
+    parts = {part for warning in warnings_of_a_run() for part in warning.split("; ")}
+    with speaking("de"):
+        said = {part: tell(part) for part in parts}
+    assert len(parts) > 60
+    assert [part for part, german in said.items() if german == part] == []
+    assert [german for german in said.values() if re.search(r"[£€]\d|\d%|\d{4}-\d\d-\d\d(?!\.csv)", german)] == []
 
 
 def test_an_unknown_language_names_those_there_are():

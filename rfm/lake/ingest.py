@@ -34,6 +34,7 @@ from rfm.dialect import RAW
 from rfm.errors import REPAIR, ContractError, InputError, printable, redact
 from rfm.lake.tables import DIGEST_BITS, Lake, revision_of, version_of
 from rfm.landing.files import LandingFile
+from rfm.words import N_, _
 
 __all__ = [
     "Pending",
@@ -161,7 +162,7 @@ def _versions(lake: Lake, due: pl.DataFrame) -> dict[str, int]:
     return {name: version_of(sha, seen.get(name, 0) + 1) for name, sha in due.select("source_file", "sha256").iter_rows()}
 
 
-BOTH = "remove one of them, or put both into one file if both count"
+BOTH = N_("remove one of them, or put both into one file if both count")
 
 
 def repeated(lake: Lake, due: pl.DataFrame, rows: pa.Table | Iterable[pa.Table]) -> dict[str, str]:
@@ -185,7 +186,8 @@ def repeated(lake: Lake, due: pl.DataFrame, rows: pa.Table | Iterable[pa.Table])
 
 def _said_twice(same: pl.DataFrame) -> dict[str, str]:
     pairs = same["source_file", "first"].rows()
-    return {name: f"{name}: has the same lines as {first}, so it is not read; {BOTH}" for name, first in pairs}
+    said = _("{file}: has the same lines as {file2}, so it is not read")
+    return {name: f"{said.format(file=name, file2=first)}; {_(BOTH)}" for name, first in pairs}
 
 
 def _digests(rows: pl.LazyFrame, files: Sequence[str]) -> pl.DataFrame:
@@ -349,6 +351,8 @@ def _differing(lake: Lake, layer: str, name: str, noted: pl.DataFrame) -> str:
 
 # ── warnings ────────────────────────────────────────────────────────────
 STAGE = "1_bronze"
+OTHER_NOW = N_("{file}: its content changed after it was read ({n} bytes now)")
+OLD_KEPT = N_("the tables keep the old one, run again with --restate to replace it")
 
 
 def processing_dates(lake: Lake, run_date: dt.date) -> list[dt.date]:
@@ -366,11 +370,8 @@ def warn(lake: Lake, run_date: dt.date, refused: Sequence[str], skipped: Sequenc
 
     ``skipped`` has severity and sentence of what is left; a sentence of severity ``note`` is kept, but is no warning.
     """
-    changed = [
-        f"{name}: its content changed after it was read ({size:,} bytes now); the tables keep the old one, "
-        "run again with --restate to replace it"
-        for name, size in changed_files(lake).sort("source_file").select("source_file", "bytes").iter_rows()
-    ]
+    now = changed_files(lake).sort("source_file").select("source_file", "bytes").rows()
+    changed = [f"{_(OTHER_NOW).format(file=name, n=f'{size:,}')}; {_(OLD_KEPT)}" for name, size in now]
     said = [("refused_file", "error", line) for line in dict.fromkeys(refused)]
     said += [("changed_file", "warning", line) for line in changed]
     said += [("skipped_file", severity, line) for severity, line in skipped]

@@ -28,6 +28,7 @@ from rfm.landing.decode import TEXT, Mask, after_last_line, detect_format, mask_
 from rfm.landing.header import (
     AUTO,
     BLANK,
+    SEND_AGAIN,
     Layout,
     Rows,
     above_of,
@@ -39,6 +40,7 @@ from rfm.landing.header import (
     with_places,
 )
 from rfm.landing.sheets import rows_of_sheets
+from rfm.words import _
 
 RECORD_LINES = 50  # a quoted field that is open for more lines was never closed
 LINES = re.compile(rb"(?:[^\r\n]*+(?>\r\n|[\r\n])){%d}" % RECORD_LINES)  # (?>: \r\n is never tried as two line ends
@@ -262,7 +264,8 @@ def read_records(records: Records, layout: Layout, number: int, name: str) -> tu
         )
     except pa.ArrowInvalid as error:
         if "Empty CSV" not in str(error):
-            raise InputError(f"{name}: cannot be read as a table; send the file again") from None
+            said = _("{file}: cannot be read as a table", file=name)
+            raise InputError(f"{said}; {_(SEND_AGAIN)}") from None
         table = pa.table([pa.array([], pa.string())] * len(names), names)
     return table, [_with_own_text(line, records.ragged, layout.separator) for line in bad]
 

@@ -24,8 +24,9 @@ import pyarrow.csv
 
 from rfm.dialect import BLANKS, Columns
 from rfm.errors import InputError, SettingsError, first_line
-from rfm.landing.header import AUTO, Rows, numbered, text_rows, valid
+from rfm.landing.header import AUTO, SEND_AGAIN, Rows, numbered, text_rows, valid
 from rfm.landing.sheets import ODS, PIECE, ROWS, as_csv, read_archive, read_workbook
+from rfm.words import N_, _
 
 
 class Format(NamedTuple):
@@ -45,9 +46,11 @@ def detect_format(source: Any, name: str, packed: bool = False) -> tuple[Format,
     found = next((one for one in FORMATS if one.magic and re.match(one.magic, first, re.DOTALL)), None)
     found = found or next((one for one in FORMATS if one.suffixes and stem.endswith(one.suffixes)), None)
     if not found and (kind := next((kind for start, kind in REFUSED.items() if re.match(start, first, re.DOTALL)), None)):
-        raise InputError(f"{name}: not a sales file but {kind}; export it as CSV and send it again")
+        said = _("{file}: not a sales file but {what}").format(file=name, what=_(kind))
+        raise InputError(said + "; " + _("export it as CSV and send it again"))
     if packed and found and found.kind == "files":
-        raise InputError(f"{name}: an archive in an archive; unpack it and send the files in it")
+        said = _("{file}: an archive in an archive", file=name)
+        raise InputError(said + "; " + _("unpack it and send the files in it"))
     return found or TEXT, chain([first], chunks)
 
 
@@ -80,12 +83,12 @@ def _as_csv(pieces: Iterator[Rows]) -> Iterator[bytes]:
     names = io.StringIO()
     csv.writer(names, lineterminator="\n").writerow(first.header)
     yield names.getvalue().encode("utf-8", "replace")
-    for _, table, bad, *_ in chain([first], pieces):
-        lines = io.BytesIO()
+    for piece in chain([first], pieces):
+        table, lines = piece.table, io.BytesIO()
         if table.num_rows and first.header:
             table = table.select(range(len(first.header)))
             pyarrow.csv.write_csv(table, lines, pyarrow.csv.WriteOptions(include_header=False))
-        yield lines.getvalue() + "".join(f"{line['_raw']}\n" for line in bad).encode()
+        yield lines.getvalue() + "".join(f"{line['_raw']}\n" for line in piece.bad).encode()
 
 
 def _unpack(source: Any, name: str) -> Iterator[bytes]:
@@ -96,7 +99,8 @@ def _unpack(source: Any, name: str) -> Iterator[bytes]:
         while chunk := unpacked.read(PIECE):
             yield chunk
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise InputError(f"{name}: damaged gzip ({error}); send the file again") from None
+        said = _("{file}: damaged gzip ({error})", file=name, error=error)
+        raise InputError(f"{said}; {_(SEND_AGAIN)}") from None
 
 
 def _read_parquet(chunks: Iterator[bytes], name: str, encoding: str) -> Iterator[Rows]:
@@ -112,7 +116,8 @@ def _read_parquet(chunks: Iterator[bytes], name: str, encoding: str) -> Iterator
             for batch in file.iter_batches(ROWS):
                 yield Rows(header, numbered([_column_text(column) for column in batch.columns]), [])
         except (pa.ArrowException, OSError) as error:
-            raise InputError(f"{name}: a Parquet file that cannot be read ({first_line(error)}); send the file again") from None
+            said = _("{file}: a Parquet file that cannot be read ({error})", file=name, error=first_line(error))
+            raise InputError(f"{said}; {_(SEND_AGAIN)}") from None
 
 
 def _column_text(column: pa.Array) -> pa.Array:
@@ -227,7 +232,8 @@ def _decode(chunks: Iterable[bytes], codec: str, name: str) -> Iterator[bytes]:
             yield decoder.decode(chunk).encode("utf-8", "replace")
         yield decoder.decode(b"", final=True).encode("utf-8", "replace")
     except UnicodeError:
-        raise InputError(f"{name}: is not text in {codec}; set [files] encoding to its own, or to auto") from None
+        said = _("{file}: is not text in {codec}", file=name, codec=codec)
+        raise InputError(said + "; " + _("set [files] encoding to its own, or to auto")) from None
 
 
 def _by_line(chunks: Iterable[bytes], name: str) -> Iterator[bytes]:
@@ -238,7 +244,8 @@ def _by_line(chunks: Iterable[bytes], name: str) -> Iterator[bytes]:
         end = after_last_line(text)
         rest = text[end:]
         if len(rest) > LONGEST_LINE:
-            raise InputError(f"{name}: more than {LONGEST_LINE >> 20} MB without a line end; see whether it is a sales file")
+            said = _("{file}: more than {n} MB without a line end", file=name, n=LONGEST_LINE >> 20)
+            raise InputError(said + "; " + _("see whether it is a sales file"))
         if end:
             yield _lines_utf8(text[:end])
     if rest:
@@ -281,18 +288,18 @@ FORMATS = (
     TEXT,
 )
 REFUSED = {  # how files begin that are no sales files, and what they are
-    rb"%PDF-": "a PDF document",
-    rb"7z\xbc\xaf\x27\x1c": "a 7z archive",
-    rb"Rar!\x1a\x07": "a RAR archive",
-    rb"BZh[1-9]1AY&SY": "a bzip2 archive",
-    rb"\xfd7zXZ\x00": "an xz archive",
-    rb"\x28\xb5\x2f\xfd": "a zstd archive",
-    rb"SQLite format 3\x00": "an SQLite database",
-    rb"\x89PNG\r\n|\xff\xd8\xff|GIF8[79]a": "a picture",
-    rb"\x7fELF|MZ\x90\x00": "a program",
-    rb"\s*(?i:<!doctype html|<html)": "an HTML page",
-    rb"\s*<\?xml": "an XML document",
-    rb"\s*(?:\{\s*[\"}]|\[\s*[\[\{\]])": "a JSON document",
+    rb"%PDF-": N_("a PDF document"),
+    rb"7z\xbc\xaf\x27\x1c": N_("a 7z archive"),
+    rb"Rar!\x1a\x07": N_("a RAR archive"),
+    rb"BZh[1-9]1AY&SY": N_("a bzip2 archive"),
+    rb"\xfd7zXZ\x00": N_("an xz archive"),
+    rb"\x28\xb5\x2f\xfd": N_("a zstd archive"),
+    rb"SQLite format 3\x00": N_("an SQLite database"),
+    rb"\x89PNG\r\n|\xff\xd8\xff|GIF8[79]a": N_("a picture"),
+    rb"\x7fELF|MZ\x90\x00": N_("a program"),
+    rb"\s*(?i:<!doctype html|<html)": N_("an HTML page"),
+    rb"\s*<\?xml": N_("an XML document"),
+    rb"\s*(?:\{\s*[\"}]|\[\s*[\[\{\]])": N_("a JSON document"),
 }
 
 # ── customers ────────────────────────────────────────────────────────────

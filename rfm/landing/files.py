@@ -11,7 +11,6 @@ import os
 import re
 import signal
 import stat
-import time
 import uuid
 from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping
@@ -23,6 +22,7 @@ from typing import Any, NamedTuple
 import fsspec
 
 from rfm.errors import InputError, SettingsError, as_user_error, friendly_io_errors, reject_credentials
+from rfm.words import N_, _
 
 S3 = ("s3://", "s3a://")
 # a dead endpoint is given up after about 20 seconds; a busy one is asked again
@@ -86,11 +86,15 @@ TEMPORARY = {
     r"[.].*": 0,  # macOS, vim, LibreOffice, and whatever else is hidden
     r"~\$.*|#.*#|.*~|(?i:.*\.sw[a-p]|thumbs\.db|desktop\.ini)": 0,  # Office, Emacs, editors' copies, Windows
 }
-SENDING = "still being sent, as the name says; a run reads it when it has its own name"
+SENDING = N_("still being sent, as the name says")
 HIDDEN, OTHER = "hidden or temporary, as the name says", "not like [files] pattern"
 TWICE, OUTSIDE = "a link to what is read itself", "read through a link that leads out of the landing folder"
-NOWHERE = "a link to nothing, or no file; remove it"
-CLOSED = "may not be read; give the right to, then run again"
+NOWHERE, CLOSED = N_("a link to nothing, or no file"), N_("may not be read")
+REMEDIES = {
+    SENDING: N_("a run reads it when it has its own name: {each}"),
+    NOWHERE: N_("remove it: {each}"),
+    CLOSED: N_("give the right to, then run again: {each}"),
+}
 SEVERITY = {SENDING: "warning", NOWHERE: "warning", CLOSED: "error"}  # of what is left; otherwise it is only noted
 NAMED = 3  # files that a sentence names
 
@@ -113,12 +117,20 @@ class Listing(list[LandingFile]):
     def said(self) -> list[tuple[str, str]]:
         """Severity and sentence of each reason."""
         some = [(why, names) for why, names in self.left.items() if names]
-        return [(SEVERITY.get(why, "note"), f"{len(names)} file(s) {why}: {shown(names)}") for why, names in some]
+        said = [(why, _("{n} file(s) {why}", n=len(names), why=_(why)), _advised(why, names)) for why, names in some]
+        return [(SEVERITY.get(why, "note"), f"{many}{advice}") for why, many, advice in said]
+
+
+def _advised(why: str, names: list[str]) -> str:
+    """Return what to do about files, if there is anything, and their names."""
+    return f"; {_(REMEDIES[why], each=shown(names))}" if why in REMEDIES else f": {shown(names)}"
 
 
 def shown(names: list[str]) -> str:
     """Return the first names of some, and how many more there are."""
-    return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED:,} more" if len(names) > NAMED else "")
+    *first, last = names[:NAMED]
+    more = len(names) - NAMED
+    return ", ".join([*first, _("{file} and {n} more").format(file=last, n=f"{more:,}") if more > 0 else last])
 
 
 def list_files(landing: str, pattern: str = "*_transactions.csv*", *, until: dt.date | None = None) -> Listing:
@@ -155,7 +167,7 @@ def _find(landing: str, pattern: str) -> Listing:
     if not kept:
         if "://" not in landing and not Path(root).exists():
             raise SettingsError(f"{landing}: there is no such folder; put daily files there, or make some with `rfm sample`")
-        others = "; ".join(f"{len(some)} {why}: {shown(some)}" for why, some in left.items() if some) or "it is empty"
+        others = "; ".join(f"{len(some)} {why}{_advised(why, some)}" for why, some in left.items() if some) or "it is empty"
         raise SettingsError(
             f"{landing}: holds no file like {pattern} ({others}); put daily files there, or make some with `rfm sample`"
         )
@@ -189,7 +201,7 @@ def walk(landing: str) -> tuple[dict[str, dict[str, Any]], dict[str, list[str]]]
             return _walk_disk(root) if Path(root).is_dir() else ({}, defaultdict(list))
         return {path: info for path, info in system.find(root, detail=True).items() if info["type"] == "file"}, defaultdict(list)
     except Exception as error:
-        raise as_user_error(error, f"{landing}: cannot be listed", CLOSED.partition("; ")[2], ValueError) from None
+        raise as_user_error(error, f"{landing}: cannot be listed", REMEDIES[CLOSED].partition(":")[0], ValueError) from None
 
 
 def _walk_disk(root: str) -> tuple[dict[str, dict[str, Any]], dict[str, list[str]]]:
@@ -232,22 +244,9 @@ def still_arriving(path: str, file: LandingFile) -> str:
     """Return by what a file on a disk shows that it is not whole yet; nothing if it seems to be."""
     status = Path(path).stat()
     if file.token and (status.st_size, str(status.st_mtime)) != (file.bytes, file.token):
-        return "changes while it is read"
-    return "is open in a program that writes it" if _is_being_written(path) else ""
-
-
-def is_cut(path: str, settle: float) -> str:
-    """Return that text was changed a moment ago and ends within a line; nothing if not."""
-    age = abs(time.time() - Path(path).stat().st_mtime)  # the clock of another host may be ahead
-    with Path(path).open("rb") as content:
-        packed = content.read(4).startswith(PACKED)
-        size = content.seek(0, os.SEEK_END)
-        content.seek(max(0, size - 2))
-        ended = packed or any(byte in b"\r\n" for byte in content.read())
-    return "" if ended or age >= settle else f"changed {age:.0f} seconds ago and ends within a line"
-
-
-PACKED = (b"\x1f\x8b", b"PK", b"PAR1", b"\xd0\xcf\x11\xe0")  # do not end with a line; a cut one is damaged
+        return _("{file}: changes while it is read", file=file.source_file)
+    writing = _("{file}: is open in a program that writes it", file=file.source_file)
+    return writing if _is_being_written(path) else ""
 
 
 def _is_being_written(path: str) -> bool:

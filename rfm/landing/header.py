@@ -17,8 +17,10 @@ import pyarrow.compute as pc
 
 from rfm.dialect import LANDING_COLUMNS, Columns, plain_name
 from rfm.errors import DATA, InputError
+from rfm.words import N_, _
 
 AUTO, BLANK = "auto", " "
+SEND_AGAIN = N_("send the file again")
 SEPARATORS = (",", ";", "\t", "|")
 USUAL = Columns().headers
 OPTIONAL = [one.bronze for one in LANDING_COLUMNS.values() if one.without == ""]  # may be missing, unless the shop names them
@@ -232,29 +234,30 @@ def layout_of(lines: Sequence[bytes], name: str, separator: str, columns: Column
     layout = place_header(lines, separator, plain_names(required(columns)))
     header = check_header(layout.header, name, columns)
     if re.search(r"[\r\n]", "".join(header)):
-        raise InputError(f"{name}: a column name spans lines; write the header in one line")
+        raise InputError(_("{file}: a column name spans lines", file=name) + "; " + _("write the header in one line"))
     return layout._replace(header=header)
 
 
 def check_header(found: list[str], name: str, columns: Columns) -> list[str]:
     """Return the names in a header, each once; refuse a header that is not one of sales."""
     if len(found) > MOST_COLUMNS:
-        raise InputError(f"{name}: {len(found):,} columns, and at most {MOST_COLUMNS:,} are read; export fewer")
+        said = _("{file}: {n} columns, and at most {n2} are read")
+        said = said.format(file=name, n=f"{len(found):,}", n2=f"{MOST_COLUMNS:,}")
+        raise InputError(said + "; " + _("export fewer"))
     wanted, names = _wanted(columns), Counter(map(plain_name, found))
     if not wanted.keys() & names.keys():
-        raise InputError(  # without the first line, which may be a sale
-            f"{name}: not a sales file, none of its {len(found)} column(s) is known; "
-            f"wanted {', '.join(wanted.values())}, or what [columns] in rfm.toml calls them"
-        )
+        said = _("{file}: not a sales file, none of its {n} column(s) is known", file=name, n=len(found))
+        known = _("wanted {columns}, or what [columns] in rfm.toml calls them", columns=", ".join(wanted.values()))
+        raise InputError(f"{said}; {known}")  # without the first line, which may be a sale
     header = with_places(found)
-    shown = f"found {', '.join(f'column {i}' if DATA.search(one) else one[:40] for i, one in enumerate(header[:50], 1))}"
+    headings = ", ".join(f"column {i}" if DATA.search(one) else one[:40] for i, one in enumerate(header[:50], 1))
+    shown = _("found {headings}", headings=headings)
     if missing := [name for name in required(columns) if plain_name(name) not in plain_names([*found, *header])]:
-        raise InputError(
-            f"{name}: lacks {len(missing)} required column(s): {', '.join(missing)}; {shown}; "
-            "say under [columns] in rfm.toml what the file calls them"
-        )
+        said = _("{file}: lacks {n} required column(s): {columns}", file=name, n=len(missing), columns=", ".join(missing))
+        raise InputError("; ".join([said, shown, _("say under [columns] in rfm.toml what the file calls them")]))
     if twice := [name for plain, name in wanted.items() if names[plain] > 1]:
-        raise InputError(f"{name}: column(s) {', '.join(twice)} appear twice; {shown}; keep one, or set the name with its place")
+        said = _("{file}: column(s) {columns} appear twice", file=name, columns=", ".join(twice))
+        raise InputError("; ".join([said, shown, _("keep one, or set the name with its place")]))
     return header
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import io
+import os
 import secrets
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import fsspec
@@ -22,14 +25,17 @@ from rfm.dialect import Columns
 from rfm.errors import NO_MEMORY, InputError, RfmError, as_user_error, explain_cloud_error
 from rfm.landing.csv import ReadOptions, iter_tables, read_records, records_of
 from rfm.landing.decode import AUTO, GZIP_MAGIC, PIECE, TEXT, detect_format
-from rfm.landing.files import LandingFile, date_in, filesystem, is_cut, still_arriving
+from rfm.landing.files import LandingFile, date_in, filesystem, still_arriving
 from rfm.landing.header import Rows, first_line, head_of, layout_of, set_apart, skip_preamble
+from rfm.words import N_, _
 
 WHOLE_BYTES = 32 << 20  # rows of a file that are held at once
 BATCH_BYTES = 64 << 20
 GROUP_FILES, GROUP_BYTES = 16, 1 << 20  # small files that are parsed as one, at most
 FORMAT_BYTES = 1 << 12  # tell whether a file is CSV text
+PACKED = (b"\x1f\x8b", b"PK", b"PAR1", b"\xd0\xcf\x11\xe0")  # do not end with a line; a cut one is damaged
 PANIC = "PanicException"  # what each library written in Rust raises where it fails: a class of its own, and no Exception
+LEFT = N_("left for the next run")
 THREADS = 2  # groups of files read at once: one is fetched while another is parsed
 
 
@@ -133,8 +139,8 @@ class StreamedRows:
         with self.source.open() as file:
             yield from self.source.tables(file, self.run_date)
             if file.content() != self.content:
-                said = "its content changed while it was read; nothing of it was written, run again"
-                raise InputError(f"{self.source.name}: {said}")
+                said = _("{file}: its content changed while it was read", file=self.source.name)
+                raise InputError(said + "; " + _("nothing of it was written, run again"))
 
     def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         """Let `polars.DataFrame` and `pyarrow.table` read all rows at once."""
@@ -227,10 +233,10 @@ class Reading:
         settle = self.settle if "local" in reader.system.protocol else 0  # an object in a bucket is there when it is whole
         try:
             if settle and (why := still_arriving(reader.path, file)):
-                return Waiting(f"{name}: {why}; left for the next run")
+                return Waiting(f"{why}; {_(LEFT)}")
             content, rows = reader.rows(run_date)
-            if settle and (why := still_arriving(reader.path, file) or is_cut(reader.path, settle)):
-                return Waiting(f"{name}: {why}; left for the next run")
+            if settle and (why := still_arriving(reader.path, file) or _is_cut(reader.path, name, settle)):
+                return Waiting(f"{why}; {_(LEFT)}")
         except InputError as error:
             return why_not_read(name, error)
         except RfmError:  # a wrong setting is no fault of the file
@@ -242,6 +248,18 @@ class Reading:
                 raise as_user_error(error, f"{self.landing}: {name} cannot be read") from None
             return why_not_read(name, error)
         return (name, file.file_date, content.bytes, content.sha256, run_date, file.token), rows
+
+
+def _is_cut(path: str, name: str, settle: float) -> str:
+    """Return that text was changed a moment ago and ends within a line; nothing if not."""
+    age = abs(time.time() - Path(path).stat().st_mtime)  # the clock of another host may be ahead
+    with Path(path).open("rb") as content:
+        packed = content.read(4).startswith(PACKED)
+        size = content.seek(0, os.SEEK_END)
+        content.seek(max(0, size - 2))
+        ended = packed or any(byte in b"\r\n" for byte in content.read())
+    cut = _("{file}: changed {n} seconds ago and ends within a line", file=name, n=round(age))
+    return "" if ended or age >= settle else cut
 
 
 def _in_groups(files: Iterable[LandingFile]) -> Iterator[list[LandingFile]]:
@@ -345,11 +363,12 @@ def why_not_read(name: str, error: BaseException) -> str:
     if known := explain_cloud_error(error):
         return f"{name}: cannot be read ({known})"
     if isinstance(error, FileNotFoundError) and "\\x" in name:
-        return f"{name}: its name is not UTF-8; rename it, then run again"
+        return _("{file}: its name is not UTF-8", file=name) + "; " + _("rename it, then run again")
     if isinstance(error, MemoryError):
         return f"{name}: {NO_MEMORY}"
     why = getattr(error, "strerror", None) or type(error).__name__
-    return f"{name}: cannot be read ({why}); see whether it is there, whole, and may be read, then run again"
+    said = _("{file}: cannot be read ({error})", file=name, error=why)
+    return said + "; " + _("see whether it is there, whole, and may be read, then run again")
 
 
 def _ledger(rows: list[tuple]) -> pa.Table:

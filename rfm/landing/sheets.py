@@ -8,7 +8,7 @@ import io
 import re
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import islice
@@ -21,6 +21,7 @@ from rfm.dialect import Columns
 from rfm.errors import InputError, first_line
 from rfm.landing.header import (
     HEAD,
+    SEND_AGAIN,
     VALUE,
     Rows,
     check_header,
@@ -34,6 +35,7 @@ from rfm.landing.header import (
     text_rows,
     with_places,
 )
+from rfm.words import N_, _
 
 PIECE, ROWS = 8 << 20, 50_000  # bytes, and rows of a workbook or a Parquet file, that are worked on at a time
 # What the libraries raise for bytes that they cannot read; OSError for a place that is not in them, RuntimeError for a password.
@@ -66,12 +68,10 @@ def read_workbook(chunks: Iterator[bytes], name: str, encoding: str) -> Iterator
     import python_calamine
 
     content = b"".join(chunks)
-    kind = (
-        "an XLS workbook" if not content.startswith(b"PK") else "an ODS workbook" if ODS in content[:200] else "an XLSX workbook"
-    )
-    with _readable(
-        f"{name}: not a sales file but {kind} that cannot be read", "; export it as CSV", python_calamine.CalamineError
-    ):
+    packed = "ODS" if ODS in content[:200] else "XLSX"
+    kind = packed if content.startswith(b"PK") else "XLS"
+    said = N_("{file}: not a sales file but an {kind} workbook that cannot be read ({error})")
+    with _readable(said, {"file": name, "kind": kind}, N_("export it as CSV"), python_calamine.CalamineError):
         if content.startswith(b"PK"):
             _check_cells(content, name)
         book = python_calamine.CalamineWorkbook.from_object(io.BytesIO(content))
@@ -84,14 +84,14 @@ ODS = b"application/vnd.oasis.opendocument.spreadsheet"
 
 
 @contextmanager
-def _readable(said: str, remedy: str, *more: Any) -> Iterator[None]:
+def _readable(said: str, fields: Mapping[str, str], remedy: str, *more: Any) -> Iterator[None]:
     """Refuse a file that its library cannot read."""
     try:
         yield
     except InputError:
         raise
     except (*DAMAGED, *more) as error:
-        raise InputError(f"{said} ({first_line(error)}){remedy}") from None
+        raise InputError(f"{_(said).format(error=first_line(error), **fields)}; {_(remedy)}") from None
 
 
 def _rows_of(sheet: Any) -> Iterator[tuple[int, list[str]]]:
@@ -120,10 +120,8 @@ def _check_cells(content: bytes, name: str) -> None:
             with book.open(part) as file:  # a wrong size or checksum is an error here
                 rows, columns, repeated = _extent(file, part.filename)
             if rows * columns > MOST_CELLS or repeated > MOST_REPEATED:
-                raise InputError(
-                    f"{name}: a workbook of more than {MOST_CELLS // 1_000_000} million cells, or with cells far from its table; "
-                    "export it as CSV"
-                )
+                many = N_("{file}: a workbook of more than {n} million cells, or with cells far from its table")
+                raise InputError(_(many).format(file=name, n=MOST_CELLS // 1_000_000) + "; " + _("export it as CSV"))
 
 
 def _extent(file: Any, part: str) -> tuple[int, int, int]:
@@ -289,20 +287,18 @@ def _table_of(sheet: Sheet, at: int, name: str, columns: Columns, first: bool) -
 # ── archives ─────────────────────────────────────────────────────────
 def read_archive(chunks: Iterator[bytes], name: str, encoding: str) -> Iterator[tuple[str, Any]]:
     """Yield the files in a ZIP archive, by name; their content has been compared with its checksums."""
-    said, remedy = (
-        f"{name}: not a sales file but a ZIP archive that cannot be read",
-        "; send it again, or the files in it, without a password",
-    )
+    said = N_("{file}: not a sales file but a ZIP archive that cannot be read ({error})")
+    remedy = N_("send it again, or the files in it, without a password")
     with SpooledTemporaryFile(8 * PIECE) as held:
         held.writelines(chunks)  # the list of files is at the end; a source or a disk that fails here is no damaged archive
         packed = held.tell()
-        with _readable(said, remedy), zipfile.ZipFile(held) as archive:
+        with _readable(said, {"file": name}, remedy), zipfile.ZipFile(held) as archive:
             members = [one for one in archive.infolist() if not one.is_dir() and not _is_hidden(one.filename)]
             if not members:
-                raise InputError(f"{name}: a ZIP archive without a file; export it again")
+                raise InputError(_("{file}: a ZIP archive without a file", file=name) + "; " + _("export it again"))
             _check_sizes(archive, packed, name)
             if damaged := archive.testzip():
-                raise InputError(f"{name}: {damaged} in it is damaged; send the file again")
+                raise InputError(_("{file}: {file2} in it is damaged", file=name, file2=damaged) + "; " + _(SEND_AGAIN))
             for one in members:
                 with archive.open(one) as file:
                     yield one.filename, file
@@ -317,7 +313,6 @@ def _check_sizes(archive: zipfile.ZipFile, packed: int, name: str, most: int = M
     members = [one for one in archive.infolist() if not _is_hidden(one.filename)]
     size = sum(one.file_size for one in archive.infolist())
     if len(members) > most or size > MOST_BYTES or size > max(SMALL, MOST_RATIO * packed):
-        raise InputError(
-            f"{name}: an archive of {len(members):,} files that unpack from {packed:,} to {size:,} bytes; "
-            f"send at most {most} files, or the CSV files themselves"
-        )
+        large = _("{file}: an archive of {n} files that unpack from {n2} to {n3} bytes")
+        large = large.format(file=name, n=f"{len(members):,}", n2=f"{packed:,}", n3=f"{size:,}")
+        raise InputError(large + "; " + _("send at most {n} files, or the CSV files themselves", n=most))

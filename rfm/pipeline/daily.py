@@ -31,6 +31,7 @@ from rfm.pipeline.run_record import RunRecord, StageRecord
 from rfm.pipeline.schedule import CaughtUp, first_days, locked, run_date, run_first, run_folder
 from rfm.pipeline.stages import CLEAN, STAGES, Stage
 from rfm.settings import Settings, artifacts_dir, is_catalog_name
+from rfm.words import _
 
 
 def run(
@@ -132,7 +133,8 @@ def _run_first(watch: Monitor, kernels: Kernels, on_past: Callable[[Sequence[dt.
     with kernels.worker(EARLIER, settings) as worker:
         done = worker.ask("run", days)
     record.first_days = [one.day.isoformat() for one in done if one.well]
-    watch.warn(f"first run: {one.day} was not computed for the comparison: {one.said}" for one in done if not one.well)
+    lacking = _("first run: {day} was not computed for the comparison: {why}")
+    watch.warn(lacking.format(day=one.day, why=one.said) for one in done if not one.well)
 
 
 class Beside:

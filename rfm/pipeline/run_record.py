@@ -40,6 +40,7 @@ from rfm.lake.tables import table_versions as versions
 from rfm.pipeline.lineage import run_id
 from rfm.pipeline.stages import BACKFILL, EXPORTS, RESULTS, RUN, STAGES, Stage
 from rfm.settings import Settings
+from rfm.words import _
 
 PACKAGES = ("polars", "pandas", "numpy", "narwhals", "deltalake", "pyarrow", "pandera", "scikit-learn", "plotly", "papermill")
 GROUPS = (
@@ -249,7 +250,7 @@ def log_rows(lake: Lake, record: RunRecord, whole: StageRecord | None = None) ->
     try:
         lake.replace(PIPELINE_RUNS, pl.DataFrame(rows), run_id=record.run_id)
     except Exception as error:  # noqa: BLE001 (a run never fails because of its log)
-        return [f"run log: not written: {first_line(error)}"]
+        return [_("run log: not written: {why}", why=first_line(error))]
     return []
 
 

@@ -31,9 +31,11 @@ from rfm.report.pages import PAGES
 from rfm.report.publish import publish
 from rfm.report.render import RunTables
 from rfm.settings import Settings
+from rfm.words import speaking, tell
 from tests.conftest import ROOT
 from tests.loopback import listening
 from tests.shop import run
+from tests.warned import warnings_of_a_run
 
 LAST = dt.date(2025, 10, 23)
 LONG = {  # all that may be long, at its longest
@@ -283,12 +285,15 @@ UNSHOWN = {
         r"\w+", "branchvalues family hovertemplate ids mode names parents slugs states template tickformat tiers told type"
     )
 }  # in data
+SETTINGS = re.compile(r'\w+\.\w+ = "\w+"|\(column \d+\)')  # what is written in them
 
 
 @pytest.fixture(scope="module")
 def german(shop, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the report of the shop, built again in German."""
+    """Return the report of the shop, built again in German, as of a run that warned of all there is to warn of."""
     reports = shutil.copytree(shop[0].reports, tmp_path_factory.mktemp("german") / "reports")
+    kept = reports / LAST.isoformat() / "run.json"
+    kept.write_text(json.dumps(json.loads(kept.read_text()) | {"warnings": warnings_of_a_run()}))
     site.rebuild(rfm.load_settings(lake=shop[0].lake, reports=str(reports), shop={"language": "de"}))
     return reports
 
@@ -315,8 +320,17 @@ def texts_in(value: Any) -> Iterator[str]:
 
 def english_in(texts: Iterable[str]) -> dict[str, str]:
     """Return the English words of texts; names of columns and rules, and of the sample's products, are none."""
-    words = {word: text for text in texts for word in re.findall(r"(?<![\w{.`])[A-Za-z][a-z]+(?![\w}]|\.[a-z])", text)}
+    shown = [(text, SETTINGS.sub("", text)) for text in texts]
+    words = {word: text for text, said in shown for word in re.findall(r"(?<![\w{.`])[A-Za-z][a-z]+(?![\w}]|\.[a-z])", said)}
     return {word: text for word, text in words.items() if word.lower() in ENGLISH_WORDS}
+
+
+@pytest.mark.parametrize("file", ["../index.html", "index.html", "quality.html"])
+def test_a_german_page_shows_every_warning(german, file):
+    shown = BeautifulSoup((german / LAST.isoformat() / file).read_text(encoding="utf-8"), "html.parser").find(class_="notice")
+    warned = warnings_of_a_run()
+    with speaking("de"):
+        assert [item.get_text() for item in shown("li")] == [tell(line) for line in warned]
 
 
 @pytest.mark.parametrize("file", ["../index.html", *(page.file for page in PAGES), "brief.html"])

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator, StrMethodFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator, ScalarFormatter, StrMethodFormatter
 
 from rfm.analysis.figures import style
 from rfm.analysis.figures.diagnostics import no_data, set_labels, set_legend, start
@@ -174,9 +174,17 @@ def k_selection(scores: pd.DataFrame, k: int) -> Figure:
     _note(axes, chosen, (k, 1), ("data", "axes fraction"), right=k > scores["k"].mean(), top=True)
     axes.set_ylim(min(0.0, scores["silhouette"].min()) - 0.05, 1.15 * scores["score"].max())
     axes.xaxis.set_major_locator(MaxNLocator(12, integer=True, min_n_ticks=1))
+    axes.yaxis.set_major_formatter(_Spoken())
     set_labels(axes, _("number of clusters k"), _("score (higher is better)"))
     set_legend(axes)
     return figure
+
+
+class _Spoken(ScalarFormatter):
+    """Ticks with the separators of the language."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        return digits(super().__call__(x, pos))
 
 
 def _chosen(scores: pd.DataFrame, k: int) -> str:

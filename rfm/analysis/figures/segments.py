@@ -108,7 +108,7 @@ def segment_shares(summary: pd.DataFrame) -> go.Figure:
         text = [whole_share(share) for share in shares]
         figure.add_bar(y=names, x=shares.tolist(), name=name, orientation="h", marker_color=shade, text=text)
     figure.update_traces(textposition="outside", cliponaxis=False)
-    figure.update_xaxes(tickformat=".0%")
+    figure.update_xaxes(tickformat=".0%").update_layout(margin_r=44)  # room for the share beside the longest bar
     height = 140 + 64 * len(rows)
     return finish(figure, _("Who brings the revenue?"), height=height).update_layout(legend_traceorder="reversed")
 

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from rfm import words
-from rfm.analysis.formatting import short_amount
+from rfm.analysis.formatting import exact_share, short_amount
 from rfm.words import N_, _
 
 if TYPE_CHECKING:
@@ -51,12 +51,36 @@ def finish(figure: go.Figure, title: str, *, x: str = "", y: str = "", height: i
         "height": height,
     }
     if words.language() != words.ENGLISH:
-        figure.layout.separators = words.digits(".,")
-        figure.update_xaxes(exponentformat="none").update_yaxes(exponentformat="none")  # k and M are English
-        figure.update_scenes(yaxis_exponentformat="none", zaxis_exponentformat="none")
+        _speak(figure)
     figure.update_xaxes({"title_text": x} if x else {}, automargin=True, gridcolor="rgba(139,151,168,0.25)", zeroline=False)
     figure.update_yaxes({"title_text": y} if y else {}, automargin=True, gridcolor="rgba(139,151,168,0.25)", zeroline=False)
     return figure
+
+
+def _speak(figure: go.Figure) -> None:
+    """Write numbers and shares in the language: plotly.js knows its separators, but always writes ``15%``, k and M."""
+    figure.layout.separators = words.digits(".,")
+    figure.update_xaxes(exponentformat="none").update_yaxes(exponentformat="none")
+    figure.update_scenes(yaxis_exponentformat="none", zaxis_exponentformat="none")
+    for name, axis in figure.layout.to_plotly_json().items():
+        if name[1:5] == "axis" and str(axis.get("tickformat", "")).endswith("%"):
+            _in_hundredths(figure, name[0], name[5:])
+    for heat in figure.select_traces({"type": "heatmap"}):
+        if SHARE in (heat.hovertemplate or ""):
+            shares = [[None if one is None else exact_share(one) for one in row] for row in heat.z]
+            heat.update(customdata=shares, hovertemplate=heat.hovertemplate.replace(SHARE, "%{customdata}"))
+
+
+SHARE = "%{z:.1%}"  # in the hover text of a heat map
+
+
+def _in_hundredths(figure: go.Figure, side: str, number: str) -> None:
+    """Give the axis of a share the percent sign of the language, and its traces a hundred times their values."""
+    axis = figure.layout[f"{side}axis{number}"]
+    axis.update(tickformat=axis.tickformat.replace("%", "f"), ticksuffix=words.percent(""))
+    for trace in figure.data:
+        if (trace[f"{side}axis"] or side) == side + number:
+            trace[side] = [None if one is None else round(100 * one, 6) for one in trace[side]]
 
 
 def heat_map(z: list[list[Any]], x: Sequence[Any], y: Sequence[str], text: list[list[str]], hover: str) -> go.Figure:

@@ -18,13 +18,13 @@ import narwhals as nw
 import numpy as np
 import pandas as pd
 
-from rfm.analysis.formatting import count, exact_amount
+from rfm.analysis.formatting import exact_amount, whole
 from rfm.analysis.quality.gate import COUNTED, _exact, _kept_steps, _rows, _step
 from rfm.config import Quality
 from rfm.contracts import TABLES, arrow_typed
 from rfm.dialect import Rules
 from rfm.errors import printable
-from rfm.words import N_, _
+from rfm.words import N_, _, ngettext
 
 PER_SIGMA = 1.4826
 LEAST_FACTOR = 0.15  # smallest spread of a logarithm: about a seventh more or less is always usual
@@ -114,10 +114,10 @@ def _odd(values: Mapping[dt.date, float], run_date: dt.date, figure: Figure, lim
         return ""
     now, middle, end = (figure.form.format(number) for number in (value, found.middle, limit))
     up, down = (
-        _("{n} earlier runs had about {middle}, up to {end} is usual"),
-        _("{n} earlier runs had about {middle}, down to {end} is usual"),
+        _("{n} earlier runs had about {figure}, up to {figure2} is usual"),
+        _("{n} earlier runs had about {figure}, down to {figure2} is usual"),
     )
-    usually = (up if figure.high_is_odd else down).format(n=found.past, middle=middle, end=end)
+    usually = (up if figure.high_is_odd else down).format(n=found.past, figure=middle, figure2=end)
     return f"{_(figure.said).format(n=now, share=now)}; {usually}; {'; '.join(map(_, REMEDY))}"
 
 
@@ -367,10 +367,27 @@ def overlaps(run_date: dt.date, twice: list[Repeated], volume: pd.DataFrame, cur
     money, lines = sum(pair.amount for pair in twice), sum(pair.lines for pair in twice)
     rows = []
     if lines and money > DOUBT * volume.loc[volume["processing_date"] == run_date, "revenue"].sum():
-        more = f" (and so in {count(len(twice) - 1, 'other pair')} of files)" if twice[1:] else ""
-        files = f"are in {printable(twice[0].one)} and in {printable(twice[0].two)}{more}"
-        advice = 'leave only the header in one of them and run with --restate, or set files.overlap = "once"'
-        said = f"{count(lines, 'line')}, {exact_amount(money, currency)}, {files}, and count twice"
-        message = f"{said}; if they are the same sales, {advice}"
-        rows = [(run_date, "2_silver", "overlap", "warning", message)]
+        said = f"{_said_twice(twice, lines, exact_amount(money, currency))}; {_(ONCE)}"
+        rows = [(run_date, "2_silver", "overlap", "warning", said)]
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype(TYPES)
+
+
+ONCE = N_(
+    'if they are the same sales, leave only the header in one of them and run with --restate, or set files.overlap = "once"'
+)
+
+
+def _said_twice(twice: list[Repeated], lines: int, money: str) -> str:
+    """Say how many lines are in two files, naming the two that have most of them."""
+    pairs = len(twice) - 1
+    more = ngettext(" (and so in {n} other pair of files)", " (and so in {n} other pairs of files)", pairs, n=whole(pairs))
+    return ngettext(
+        "{n} line, {amount}, are in {file} and in {file2}{more}, and count twice",
+        "{n} lines, {amount}, are in {file} and in {file2}{more}, and count twice",
+        lines,
+        n=whole(lines),
+        amount=money,
+        file=printable(twice[0].one),
+        file2=printable(twice[0].two),
+        more=more if pairs else "",
+    )

@@ -15,20 +15,21 @@ from typing import Any, Literal, NamedTuple
 import narwhals as nw
 import pandas as pd
 
-from rfm.analysis.formatting import count, exact_amount
+from rfm.analysis.formatting import exact_amount, whole
 from rfm.analysis.quality.anomalies import COLUMNS, DOUBT, TYPES
 from rfm.analysis.quality.gate import COUNTED, _exact, _kept_steps, _rows, _step
 from rfm.contracts import TABLES, arrow_typed
 from rfm.dialect import AROUND, Rules
+from rfm.words import N_, _, ngettext, nN_
 
 DAMAGED = r"^[0-9](?:[.,][0-9]+)?[Ee][+]?[0-9]{1,2}$"  # a long number that a spreadsheet has rounded
 UNKNOWN = {"known_status": "unknown_status", "known_currency": "unknown_currency"}  # rule: kind of warning
-CHECKED = {  # rule of a line that cannot be read: its raw column, in words
-    "valid_unit_price": ("raw_Price", "price"),
-    "valid_quantity": ("raw_Quantity", "quantity"),
-    "valid_invoice_date": ("raw_InvoiceDate", "date"),
-    "valid_invoice_no": ("raw_Invoice", "order number"),
-    "valid_stock_code": ("raw_StockCode", "product code"),
+CHECKED = {  # rule of a line that cannot be read: its raw column, and what is said of a value and of none
+    "valid_unit_price": ("raw_Price", N_("price like {shape}"), N_("no price")),
+    "valid_quantity": ("raw_Quantity", N_("quantity like {shape}"), N_("no quantity")),
+    "valid_invoice_date": ("raw_InvoiceDate", N_("date like {shape}"), N_("no date")),
+    "valid_invoice_no": ("raw_Invoice", N_("order number like {shape}"), N_("no order number")),
+    "valid_stock_code": ("raw_StockCode", N_("product code like {shape}"), N_("no product code")),
 }
 LARGEST_SHAPE = 24
 
@@ -146,12 +147,12 @@ def _like(lost: Any) -> str:
     """Return what most unreadable values look like: ``price like 9,999.99``."""
     rules = nw.col("failed_expectations")
     most: tuple[int, str] = (0, "")
-    for rule, (raw, said) in CHECKED.items():
+    for rule, (raw, like, none) in CHECKED.items():
         shape = nw.col(raw).str.replace_all("[0-9]", "9").str.replace_all(r"\pL", "x")
         shapes = lost.filter(rules.str.contains(rule)).with_columns(Shape=shape).group_by("Shape").agg(nw.len().alias("Lines"))
         for row in _rows(shapes):
             text = "" if row["Shape"] is None else " ".join(str(row["Shape"]).split())[:LARGEST_SHAPE]
-            most = max(most, (int(row["Lines"]), f"{said} like {text}" if text else f"no {said}"))
+            most = max(most, (int(row["Lines"]), _(like).format(shape=text) if text else _(none)))
     return most[1]
 
 
@@ -263,7 +264,23 @@ def by_value(judged: Any, key: str, money: str = "TotalCents") -> dict[str, Orde
 
 # ── a run against the baseline ──────────────────────────────────────────
 SIGMAS, LEAST_SHIFT, FACTOR, LEAST_ORDERS = 3, 0.1, 3.0, 10
-OTHER_FILES = "see whether the export of these files changed, and run `rfm check` on them"
+OTHER_FILES = N_("see whether the export of these files changed, and run `rfm check` on them")
+UNKNOWN_VALUES = {  # by kind of warning: what is said, and where such a value is named
+    "unknown_status": (
+        nN_(
+            "{n} line, about {amount}, have a status that no setting names, and do not count",
+            "{n} lines, about {amount}, have a status that no setting names, and do not count",
+        ),
+        N_("add it to rules.sold, not_sold or refunds"),
+    ),
+    "unknown_currency": (
+        nN_(
+            "{n} line, about {amount}, have a currency that no setting names, and do not count",
+            "{n} lines, about {amount}, have a currency that no setting names, and do not count",
+        ),
+        N_("add it to [currencies], with its rate"),
+    ),
+}
 
 
 def departures(run_date: dt.date, found: Facts, baseline: Any, currency: str = "") -> pd.DataFrame:
@@ -298,8 +315,10 @@ def _in(files: pd.DataFrame, all_files: pd.DataFrame) -> str:
     """Name the file, or the first of several; empty if all files are meant."""
     if len(files) == len(all_files):
         return ""
-    more = f" and {len(files) - 1} other files" if len(files) > 2 else " and 1 other file" if len(files) == 2 else ""
-    return f" in {files.index[0]}{more}"
+    first, more = files.index[0], len(files) - 1
+    if not more:
+        return _(" in {file}", file=first)
+    return ngettext(" in {file} and {n} other file", " in {file} and {n} other files", more, file=first, n=more)
 
 
 Said = Iterator[tuple[str, str]]
@@ -313,23 +332,19 @@ def _unread(found: Facts, baseline: Any, currency: str, money: int) -> Said:
     odd = found.files[found.files["unread"] > usual + SIGMAS * usual**0.5]
     cents = (odd["known_cents"] + odd["unvalued"] * found.line_cents).sum()
     if cents > float(DOUBT) * money:
-        lines, of = int(odd["unread"].sum()), int(odd["lines"].sum())
-        read = (
-            f"{lines:,} of {of:,} lines{_in(odd, found.files)}, about {_worth(cents, currency)}, cannot be read or break a rule"
-        )
-        yield "baseline_unread", f"{read}: {found.like or 'see failed_expectations'}; {OTHER_FILES}"
+        counted = {"n": whole(int(odd["unread"].sum())), "n2": whole(int(odd["lines"].sum()))}
+        like, worth = found.like or _("see failed_expectations"), _worth(cents, currency)
+        read = _("{n} of {n2} lines{within}, about {amount}, cannot be read or break a rule: {like}")
+        said = read.format(within=_in(odd, found.files), amount=worth, like=like, **counted)
+        yield "baseline_unread", f"{said}; {_(OTHER_FILES)}"
 
 
 def _unknown(found: Facts, currency: str, money: int) -> Said:
     """Warn of lines whose status or currency the settings do not know; they do not count."""
-    sets = {"unknown_status": "rules.sold, not_sold or refunds", "unknown_currency": "[currencies], with its rate"}
-    for kind in UNKNOWN.values():
+    for kind, (said, remedy) in UNKNOWN_VALUES.items():
         if lines := found.total(kind):
-            cents = lines * found.line_cents
-            said = (
-                f"{count(lines, 'line')}, about {_worth(cents, currency)}, have a {kind.removeprefix('unknown_')} that no setting"
-            )
-            yield kind, f"{said} names, and do not count; add it to {sets[kind]}"
+            worth = _worth(lines * found.line_cents, currency)
+            yield kind, f"{ngettext(*said, lines, n=whole(lines), amount=worth)}; {_(remedy)}"
 
 
 def _shares(found: Facts, baseline: Any, currency: str) -> Said:
@@ -343,15 +358,17 @@ def _shares(found: Facts, baseline: Any, currency: str) -> Said:
     odd = odd[odd["lines"] >= LEAST_ORDERS]
     if len(odd):
         now, cents = odd["guests"].sum() / odd["lines"].sum(), odd["guest_cents"].sum()
-        said = f"{now:.0%} of the lines{_in(odd, found.files)}, {_worth(cents, currency)}, have no customer; it was {usual:.0%}"
-        yield "baseline_guests", f"{said} when the settings were made; {OTHER_FILES}"
+        many = _("{share} of the lines{within}, {amount}, have no customer")
+        many = many.format(share=f"{now:.0%}", within=_in(odd, found.files), amount=_worth(cents, currency))
+        before = _("it was {share} when the settings were made").format(share=f"{usual:.0%}")
+        yield "baseline_guests", f"{many}; {before}; {_(OTHER_FILES)}"
 
 
 def _values(found: Facts, baseline: Any, currency: str) -> Said:
     """Warn of files whose average order, or revenue per day, is a multiple or a fraction of the usual."""
     measures: Mapping[str, tuple[float | None, str, str]] = {
-        "order_value": (baseline.order_value, "orders", "the average order"),
-        "revenue": (baseline.revenue_per_day, "days", "the revenue per day"),
+        "order_value": (baseline.order_value, "orders", N_("the average order{within} is {amount}")),
+        "revenue": (baseline.revenue_per_day, "days", N_("the revenue per day{within} is {amount}")),
     }
     files = found.files[found.files["orders"] >= LEAST_ORDERS]
     for kind, (usual, per, said) in measures.items():
@@ -360,16 +377,22 @@ def _values(found: Facts, baseline: Any, currency: str) -> Said:
         odd = files[(each > usual * factor) | (each < usual / factor)] if usual else files[:0]
         if len(odd):
             now = _worth(odd["cents"].sum() / odd[per].sum(), currency)
-            before = _worth((usual or 0) * 100, currency)
-            yield (
-                f"baseline_{kind}",
-                f"{said}{_in(odd, found.files)} is {now}; it was {before} when the settings were made; {OTHER_FILES}",
-            )
+            before = _("it was {amount} when the settings were made", amount=_worth((usual or 0) * 100, currency))
+            said = _(said).format(within=_in(odd, found.files), amount=now)
+            yield f"baseline_{kind}", f"{said}; {before}; {_(OTHER_FILES)}"
             return  # the day follows its orders
 
 
 def _damaged(found: Facts, currency: str, money: int) -> Said:
     """Warn of customers whose long numbers a spreadsheet has rounded: different customers become one."""
     if found.total("damaged_cents") > float(DOUBT) * money:
-        said = f"{count(found.total('damaged'), 'line')}, {_worth(found.total('damaged_cents'), currency)}, have customers like"
-        yield "damaged_ids", f"{said} 9.99999E+99, rounded by a spreadsheet, so different customers are one; export them as text"
+        lines, worth = found.total("damaged"), _worth(found.total("damaged_cents"), currency)
+        said = ngettext(
+            "{n} line, {amount}, have customers like {shape}, rounded by a spreadsheet, so different customers are one",
+            "{n} lines, {amount}, have customers like {shape}, rounded by a spreadsheet, so different customers are one",
+            lines,
+            n=whole(lines),
+            amount=worth,
+            shape="9.99999E+99",
+        )
+        yield "damaged_ids", said + "; " + _("export them as text")

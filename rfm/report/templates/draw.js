@@ -98,7 +98,8 @@
   function paint(canvas) {
     const figure = paper ? flat(given(canvas)) : given(canvas);
     const layout = dress(figure.layout, threed(figure));
-    if (figure.data.every(({ type }) => /treemap|sankey/.test(type))) layout.margin = { l: 4, r: 4, t: 8, b: 8 }; // no axes
+    if (figure.data.every(({ type }) => /treemap|sankey/.test(type))) layout.margin = { l: 4, r: 4, t: 12, b: 16 }; // no axes
+    if (narrow.matches && !paper) figure.data.forEach(narrowed);
     const height = canvas.dataset.height * (paper ? PAPER.lower : 1);
     const zoom = Math.min(PAPER.zoom, PAPER.tallest / height), width = PAPER.width / zoom;
     if (paper) Object.assign(layout, { autosize: false, width, height });
@@ -107,6 +108,20 @@
       { ...words().plotly, responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d"], staticPlot: paper });
     canvas.classList.add("drawn");
     return done;
+  }
+
+  // on a narrow screen texts at the left and the right would meet: those of bars are smaller, those of flows in two lines
+  function narrowed({ type, mode, textfont, node }) {
+    if (mode === "text" && textfont) textfont.size = 10;
+    if (type === "sankey") { node.pad = 26; node.label = node.label.map(inTwoLines); }
+  }
+
+  function inTwoLines(label) {
+    const parts = label.replace(" · ", "\u00a0·\u00a0").split(" ");
+    const ways = parts.map((_, at) => [parts.slice(0, at).join(" "), parts.slice(at).join(" ")]);
+    const longest = (way) => Math.max(...way.map((line) => line.length));
+    const best = ways.reduce((one, other) => longest(other) < longest(one) ? other : one);
+    return label.length < 18 ? label : best.filter(Boolean).join("<br>");
   }
 
   const draw = (canvas) => load().then(() => paint(canvas));
