@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from io import BytesIO
 from typing import Any
 from warnings import catch_warnings
@@ -155,7 +156,8 @@ def _weight(bold: bool) -> str:
     return "bold" if bold else "normal"
 
 
-def _lines(text: str, width: float, size: float, bold: bool, most: int) -> list[str]:
+@lru_cache(maxsize=1024)  # measuring is a third of a brief, and most texts stand in that of the next day, too
+def _lines(text: str, width: float, size: float, bold: bool, most: int) -> tuple[str, ...]:
     """Return text in lines that fit a width; the last of too many ends with an ellipsis."""
     font = FontProperties(family=FONT, size=size, weight=_weight(bold))
 
@@ -166,12 +168,14 @@ def _lines(text: str, width: float, size: float, bold: bool, most: int) -> list[
     for word in (part for long in printable(text).split() for part in _parts(long, beyond)):
         longer = f"{lines[-1]} {word}".strip()
         lines[-1:] = [longer] if beyond(longer) <= 1 else [lines[-1], word]
+        if len(lines) > most:
+            break
     if len(lines) > most:
         last = lines[most - 1]
         while beyond(f"{last} …") > 1:
             last = last.rpartition(" ")[0] or last[:-3]
         lines[most - 1 :] = [f"{last} …"]
-    return lines
+    return tuple(lines)
 
 
 def _parts(word: str, beyond: Callable[[str], float]) -> Iterator[str]:
