@@ -352,15 +352,15 @@ def _ingest(settings: Settings, lake: Lake, place: Input, today: dt.date, tell: 
 def _measure(settings: Settings, lake: Lake, trial: DryRun, today: dt.date) -> None:
     sizes = {name: state.rows for name, state in lake.state((BRONZE, SILVER)).items()}
     trial.lines, trial.kept = sizes.get(BRONZE, 0), sizes.get(SILVER, 0)
-    sold = baseline.without_around(lake.read(QUARANTINE))
+    judged = judge(lake.read(QUARANTINE), dialect=settings.dialect)
     silver = lake.read(SILVER, until=dt.date.max)
-    trial.volume, trial.reasons = baseline.days_of(silver), reasons(sold)
+    trial.volume, trial.reasons = baseline.days_of(silver), reasons(baseline.without_around(lake.read(QUARANTINE)))
     trial.around = baseline.by_value(lake.read(QUARANTINE), "_kind", money="")
-    trial.stopped = _stopped(settings, lake)
+    trial.stopped = _stopped(settings, lake, judged)
     past = [day for day in trial.volume["InvoiceDate"].dropna() if day <= today]
     trial.as_of = newest(past, today) or max(past, default=None)
     if trial.as_of:
-        refused = judge(sold, dialect=settings.dialect)
+        refused = baseline.without_around(judged)
         pattern, revenue = settings.rules.stock_code_pattern, settings.rules.revenue
         given: Any = {"stock_code_pattern": pattern, "revenue": revenue}
         written = lake.read(SILVER) if lake.once else None
@@ -373,10 +373,10 @@ def _measure(settings: Settings, lake: Lake, trial: DryRun, today: dt.date) -> N
         trial.gold = gold.collect().to_pandas(use_pyarrow_extension_array=True)
 
 
-def _stopped(settings: Settings, lake: Lake) -> str:
+def _stopped(settings: Settings, lake: Lake, arrived: Any) -> str:
     """Return why a run would stop before gold; empty if it would not."""
     # only quarantined rows are counted: a run counts all, for a fifth of the time of a check
-    arrived, kept = judge(lake.read(QUARANTINE), dialect=settings.dialect), lake.read(SILVER)
+    kept = lake.read(SILVER)
     chosen = severities(severities_of(settings.dialect), settings.expectations)
     results = tables.expectation_results(arrived, kept if chosen[REPEATS] == "fail" else kept.head(0), chosen)
     sizes = lake.state((BRONZE, SILVER))

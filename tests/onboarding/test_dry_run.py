@@ -162,7 +162,10 @@ USELESS: dict[str, tuple[bytes, str]] = {  # name: content, and what is said of 
 }
 
 
-@pytest.mark.parametrize("name", FILES)
+RARE = ("orders.csv", "payments.csv", "dollars.csv")  # more of the same
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.long if name in RARE else ()) for name in FILES])
 def test_foreign_files_are_understood(home, name):
     content, status, wanted = FILES[name]
     (home / name).write_bytes(content)

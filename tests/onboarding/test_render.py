@@ -7,9 +7,10 @@ import io
 import json
 import os
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -79,7 +80,7 @@ def test_good_names_the_money_that_no_doubt_reaches(home):
     assert "✓ Good with these settings: no doubt above £5.00 (0.5 % of the revenue)." in run("check", "exports")[1]
 
 
-@pytest.mark.parametrize("width", [80, 200])
+@pytest.mark.parametrize("width", [80, pytest.param(200, marks=pytest.mark.long)])
 def test_no_line_is_wider_than_the_terminal(home, width):
     write(home, *plain(), sold(7, price="x,y"), sold(8, customer="K" * 70), *plain(9))
     screen = io.StringIO()
@@ -112,7 +113,14 @@ DOUBTS: dict[str, tuple[list[str], str]] = {
 }
 
 
-@pytest.mark.parametrize("name", DOUBTS)
+def in_turn(names: Iterable[str], first: int) -> list[Any]:
+    """Return every other name from a place on, and the names between them for `make test-long`."""
+    names = list(names)
+    rare = [pytest.param(name, marks=pytest.mark.long) for name in names[1 - first :: 2]]
+    return [*names[first::2], *rare]
+
+
+@pytest.mark.parametrize("name", in_turn(DOUBTS, 0))
 def test_a_doubt_of_much_money_is_something_to_fix(home, name):
     odd, sentence = DOUBTS[name]
     write(home, *plain(), *odd)
@@ -120,7 +128,7 @@ def test_a_doubt_of_much_money_is_something_to_fix(home, name):
     assert (status, sentence in said) == (1, True), said
 
 
-@pytest.mark.parametrize("name", DOUBTS)
+@pytest.mark.parametrize("name", in_turn(DOUBTS, 1))
 def test_a_doubt_of_little_money_is_said_and_good(home, name):
     odd, _ = DOUBTS[name]
     dear = [line.replace("10.00", "500.00") for line in plain()]

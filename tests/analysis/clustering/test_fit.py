@@ -273,7 +273,7 @@ def both_days(customers: list[tuple[int, int, int]], buyers: set[int]) -> tuple[
     return gold_of(now), gold_of(customers, D - DAY)
 
 
-few = settings(max_examples=5)
+few = settings(max_examples=3)
 BUYERS = st.sets(st.integers(0, 24), max_size=4)
 
 

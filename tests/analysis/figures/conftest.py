@@ -17,12 +17,12 @@ from rfm.analysis.segments.profiles import (
 from tests.analysis.figures.frames import D, customers_of
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def customers() -> pd.DataFrame:
     return customers_of(60)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def ledger() -> pd.DataFrame:
     days = [dt.date(2025, 6, 29), dt.date(2025, 6, 30)]
     rows = [("a.csv", days[0]), ("b.csv", days[0]), ("c.csv", days[1]), ("undated.csv", None)]
@@ -31,7 +31,7 @@ def ledger() -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def results() -> pd.DataFrame:
     rows = [
         ("valid_quantity", "drop", 8, 1),
@@ -42,11 +42,11 @@ def results() -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["expectation", "severity", "checked", "failed"]).assign(processing_date=D)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def described(customers: pd.DataFrame) -> pd.DataFrame:
     return describe_clusters(summarise_clusters(customers), medians_of(customers))
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def summary(customers: pd.DataFrame, described: pd.DataFrame) -> pd.DataFrame:
     return summarise_segments(describe_customers(customers, described))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from typing import Any
+from contextlib import redirect_stderr, redirect_stdout
+from copy import deepcopy
+from typing import Any, NamedTuple
 
 import matplotlib as mpl
 import pandas as pd
@@ -49,7 +52,7 @@ STATIC = {
 }
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def calls(
     customers: pd.DataFrame, ledger: pd.DataFrame, results: pd.DataFrame, described: pd.DataFrame, summary: pd.DataFrame
 ) -> dict[str, tuple[Callable[..., Any], tuple]]:
@@ -92,6 +95,43 @@ def calls(
         "reliability": (RELIABLE,),
     }
     return {name: (getattr(figures, name), given) for name, given in arguments.items()}
+
+
+class Drawn(NamedTuple):
+    """All figures, drawn once, and what that left behind."""
+
+    figures: dict[str, Any]
+    changed: list[str]
+    printed: tuple[str, str]
+    before: Any
+    after: Any
+
+
+def traces() -> Any:
+    """Return what a library keeps for all figures."""
+    defaults = plotly.io.templates.default, plotly.io.renderers.default
+    return plt.get_fignums(), dict(mpl.rcParams), defaults
+
+
+@pytest.fixture(scope="module")
+def drawn(calls: dict) -> Drawn:
+    made, changed, before = {}, [], traces()
+    with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as errors:
+        for name, (draw, given) in calls.items():
+            old = deepcopy(given)
+            made[name] = draw(*given)
+            changed += [name for part, kept in zip(given, old, strict=True) if not same(part, kept)]
+    return Drawn(made, changed, (out.getvalue(), errors.getvalue()), before, traces())
+
+
+def same(part: Any, old: Any) -> bool:
+    return part.equals(old) if isinstance(part, (pd.DataFrame, pd.Series)) else part == old
+
+
+@pytest.fixture(scope="module")
+def shown(drawn: Drawn) -> dict[str, Any]:
+    """Return what each figure shows."""
+    return {name: shown_by(figure) for name, figure in drawn.figures.items()}
 
 
 EMPTY = {
@@ -170,34 +210,25 @@ def test_every_figure_is_tried(calls: dict) -> None:
     assert set(figures.__all__) == set(dir(figures)) == set(calls) == set(EMPTY)
 
 
-def test_a_figure_is_drawn_by_one_library(calls: dict) -> None:
-    made = {name: draw(*given) for name, (draw, given) in calls.items()}
+def test_a_figure_is_drawn_by_one_library(drawn: Drawn) -> None:
+    made = drawn.figures
     assert {name for name, figure in made.items() if isinstance(figure, Figure)} == STATIC
     assert {name for name, figure in made.items() if isinstance(figure, go.Figure)} == set(figures.__all__) - STATIC
 
 
-def test_titles_are_questions(calls: dict) -> None:
-    titles = [title_of(draw(*given)) for draw, given in calls.values()]
+def test_titles_are_questions(drawn: Drawn) -> None:
+    titles = [*map(title_of, drawn.figures.values())]
     assert all(title.endswith("?") for title in titles)
     assert len(set(titles)) == len(titles)
 
 
-def test_frames_are_not_changed(calls: dict) -> None:
-    for draw, given in calls.values():
-        before = [part.copy() for part in given if hasattr(part, "copy")]
-        draw(*given)
-        for part, old in zip((part for part in given if hasattr(part, "copy")), before, strict=True):
-            assert part.equals(old) if isinstance(part, (pd.DataFrame, pd.Series)) else part == old
+def test_frames_are_not_changed(drawn: Drawn) -> None:
+    assert drawn.changed == []
 
 
-def test_drawing_leaves_no_trace_in_plotly_or_matplotlib(calls: dict) -> None:
-    open_before, parameters = plt.get_fignums(), dict(mpl.rcParams)
-    defaults = plotly.io.templates.default, plotly.io.renderers.default
-    for draw, given in calls.values():
-        shown_by(draw(*given))
-    assert (plotly.io.templates.default, plotly.io.renderers.default) == defaults
-    assert plt.get_fignums() == open_before
-    assert dict(mpl.rcParams) == parameters
+def test_drawing_leaves_no_trace_in_plotly_or_matplotlib(drawn: Drawn, shown: dict) -> None:
+    assert shown
+    assert drawn.before == drawn.after == traces()
 
 
 def test_a_library_is_imported_when_a_figure_needs_it() -> None:
@@ -212,27 +243,23 @@ def test_a_name_that_is_no_figure_is_an_error() -> None:
         _ = figures.pie
 
 
-def test_drawing_prints_nothing(calls: dict, capsys: pytest.CaptureFixture) -> None:
-    for draw, given in calls.values():
-        draw(*given)
-    assert capsys.readouterr() == ("", "")
+def test_drawing_prints_nothing(drawn: Drawn) -> None:
+    assert drawn.printed == ("", "")
 
 
-def test_the_same_frame_gives_the_same_figure(calls: dict) -> None:
+def test_the_same_frame_gives_the_same_figure(calls: dict, shown: dict) -> None:
     for name, (draw, given) in calls.items():
-        assert shown_by(draw(*given)) == shown_by(draw(*given)), name
+        assert shown_by(draw(*given)) == shown[name], name
 
 
-def test_figures_are_plain_numbers_and_text(calls: dict) -> None:
-    for name in calls.keys() - STATIC:
-        draw, given = calls[name]
-        text = draw(*given).to_json()
-        assert "bdata" not in text, name
-        assert json.loads(text)["data"]
+def test_figures_are_plain_numbers_and_text(shown: dict) -> None:
+    for name in shown.keys() - STATIC:
+        assert "bdata" not in shown[name], name
+        assert json.loads(shown[name])["data"]
 
 
-def test_full_frames_draw_amounts(calls: dict) -> None:
-    assert [name for name, (draw, given) in calls.items() if not any(amounts(draw(*given)))] == []
+def test_full_frames_draw_amounts(drawn: Drawn) -> None:
+    assert [name for name, figure in drawn.figures.items() if not any(amounts(figure))] == []
 
 
 @pytest.mark.parametrize("name", EMPTY)
@@ -267,7 +294,7 @@ def test_static_figures_have_one_size_and_no_cut_text(name: str, calls: dict) ->
     assert (tight.x0 >= 0, tight.y0 >= 0, tight.x1 <= whole.x1, tight.y1 <= whole.y1) == (True,) * 4
 
 
-def test_figures_need_few_kinds_of_traces(calls: dict) -> None:
-    made = [draw(*given) for name, (draw, given) in calls.items() if name not in STATIC]
+def test_figures_need_few_kinds_of_traces(drawn: Drawn) -> None:
+    made = [figure for name, figure in drawn.figures.items() if name not in STATIC]
     kinds = {trace.type for figure in made for trace in figure.data}
     assert kinds == {"bar", "box", "heatmap", "sankey", "scatter", "scatter3d", "treemap"}

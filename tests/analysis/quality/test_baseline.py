@@ -6,6 +6,7 @@ import datetime as dt
 from decimal import Decimal
 
 import pandas as pd
+import polars as pl
 import pytest
 
 from rfm.analysis.cleaning import clean, judge
@@ -20,6 +21,7 @@ from rfm.analysis.quality.baseline import (
 )
 from rfm.analysis.quality.gate import money_flow
 from rfm.config import Baseline
+from rfm.contracts import BRONZE, TABLES
 from rfm.dialect import Columns, Dialect, Rules
 
 DAY = dt.date(2026, 1, 31)
@@ -49,9 +51,11 @@ def lines(*rows: str, file: str = "a.csv", run: dt.date = DAY) -> pd.DataFrame:
     return pd.DataFrame(found)
 
 
-def both(bronze: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return judged rows of the quarantine, and silver."""
-    silver, quarantine = clean(bronze, dialect=OWN)
+def both(bronze: pd.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return judged rows of the quarantine, and silver; in Polars, as in a run, which is much faster."""
+    records = bronze.astype(object).where(bronze.notna(), None).to_dict("records")
+    rows = pl.DataFrame(records, schema={name: TABLES[BRONZE].polars[name] for name in bronze.columns})
+    silver, quarantine = clean(rows, dialect=OWN)
     return judge(quarantine, dialect=OWN), silver
 
 
