@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1] / "rfm"
@@ -23,6 +24,7 @@ FILES = {module_name(path): path for path in sorted(PACKAGE.rglob("*.py"))}
 TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in FILES.items()}
 
 
+@cache
 def imports_of(name: str) -> set[str]:
     """Return the modules of rfm that a module imports, wherever it does; a package stands for its `__init__`."""
     found = set()

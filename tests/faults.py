@@ -1,4 +1,4 @@
-"""Faults on request: the n-th call to the file system, or to Delta, fails with an error of one's choice.
+"""Faults on request: chosen calls to the file system, or to Delta, fail with an error of one's choice.
 
 Patched are the calls of Python code (`open`, `write`, `stat`, `scandir`, `listdir`, `mkdir`, `rename`, `replace`, `unlink`,
 `fsync`) with a path under a folder, and the calls into delta-rs, which fail before or after they did their work. Not covered:
@@ -11,7 +11,7 @@ import builtins
 import errno
 import io
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,23 +29,23 @@ WRITES = set("wax+")
 
 @dataclass
 class Faults:
-    """Counts the calls that concern a folder; the one with the number ``at`` fails."""
+    """Counts the calls that concern a folder; those whose numbers are keys of ``errors`` fail."""
 
     root: str
-    at: int = -1
-    error: str = "EIO"
+    errors: Mapping[int, str]
     seen: list[str] = field(default_factory=list)
-    failed: str = ""
+    failed: list[int] = field(default_factory=list)
 
     def count(self, call: str, path: object, inside: bool = False) -> None:
         """Count a call; raise if it is its turn."""
         text = os.fsdecode(path) if isinstance(path, str | bytes | os.PathLike) else ""
         if not (inside or text.startswith(self.root)):
             return
+        place = len(self.seen)
         self.seen.append(f"{call} {Path(text).name}")
-        if len(self.seen) - 1 == self.at:
-            self.failed = self.seen[-1]
-            number = getattr(errno, self.error)
+        if place in self.errors:
+            self.failed.append(place)
+            number = getattr(errno, self.errors[place])
             raise OSError(number, os.strerror(number), text)
 
 
@@ -74,9 +74,9 @@ class _Written:
 
 
 @contextmanager
-def faults(root: Path, at: int = -1, error: str = "EIO") -> Iterator[Faults]:
-    """Let one call that concerns a folder fail."""
-    found = Faults(str(root), at, error)
+def faults(root: Path, errors: Mapping[int, str] | None = None) -> Iterator[Faults]:
+    """Let the calls with some numbers, of those that concern a folder, fail."""
+    found = Faults(str(root), errors or {})
     with pytest.MonkeyPatch.context() as patch:
         for name in OS_CALLS:
             patch.setattr(os, name, _counted(found, name, getattr(os, name)))

@@ -1,4 +1,4 @@
-"""Runs in folders with odd or long names, through links, and on terminals of any encoding."""
+"""Runs in folders with odd or long names, through links, from the wheel, and on terminals of any encoding."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from rfm.pipeline.stages import STAGES
 from rfm.report import site
 from rfm.report.publish import publish
 from rfm.settings import PATHS, Settings, load_settings
-from tests.conftest import NO_PAST
+from tests.test_wheel import ROOT, built, from_wheel, make_decoy, neutral, unpack_wheel
 
 LAST = dt.date(2025, 10, 23)
 RFM = [sys.executable, "-c", "from rfm.cli import main; main()"]
@@ -74,6 +74,7 @@ class Place(NamedTuple):
     root: Path
     said: str
     env: dict[str, str]
+    site: Path  # where the wheel is unpacked
 
 
 # ── the tables, name by name ───────────────────────────────────────────────────────────────────────
@@ -178,8 +179,9 @@ def test_landing_and_reports_may_have_brackets(tmp_path):
 # ── the whole run ──────────────────────────────────────────────────────────────────────────────────
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    """Return a run of `rfm daily` in a folder with an odd name of over 200 characters, reached through a link."""
-    base = tmp_path_factory.mktemp("place")
+    """Return a run of `rfm daily`, from the wheel, in a folder with an odd, long name, reached through a link."""
+    base, site = tmp_path_factory.mktemp("place"), tmp_path_factory.mktemp("site")
+    unpack_wheel(built(tmp_path_factory.mktemp("wheel"), ROOT, "wheel"), site)
     odd = base / ALL / ("long " * 30).strip()
     real, home, tmp = odd / "[y] a%20b |^" / "shop", odd / "home", odd / "tmp"
     for folder in (real, home, tmp):
@@ -187,33 +189,42 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     root = base / "a link é"
     root.symlink_to(real)
     assert len(str(real)) > 200
-    shutil.copytree(Path(__file__).parents[1] / "notebooks", real / "notebooks", ignore=shutil.ignore_patterns("*.svg", "*.md"))
-    make_sample(root / "data" / "landing", days=4, end=LAST, lines=900, customers=120)
-    env = {name: value for name, value in os.environ.items() if not name.startswith("RFM_")}
-    env |= {"HOME": str(home), "TMPDIR": str(tmp), "PWD": str(root), **NO_PAST}
+    make_decoy(home)
+    env = neutral() | {"HOME": str(home), "TMPDIR": str(tmp), "PWD": str(root)} | from_wheel(site)
+    assert _command(["sample", "--days", "4", "--lines", "900", "--customers", "120"], root, env).returncode == 0
     ran = _command(["daily"], root, env)
     assert ran.returncode == 0, ran.stderr
     [lake] = (home / ".local" / "share" / "rfm").iterdir()  # no table can lie in brackets
     given = load_settings(**{name: str(root / path) for name, path in PATHS.items()} | {"lake": str(lake)}, date=LAST)
-    return Place(given, root, (ran.stderr + ran.stdout).decode(), env)
+    return Place(given, root, (ran.stderr + ran.stdout).decode(), env, site)
 
 
 def _command(verb: list[str], folder: Path, env: dict[str, str]) -> subprocess.CompletedProcess[bytes]:
     """Run the command line in a folder."""
-    return subprocess.run(
-        [sys.executable, "-c", "from rfm.cli import main; main()", *verb], cwd=folder, env=env, capture_output=True
-    )
+    return subprocess.run([*RFM, *verb], cwd=folder, env=env, capture_output=True)
 
 
 def test_a_day_runs_in_an_odd_folder(place):
     assert place.said.count("✓") == len(STAGES)
     assert place.said.splitlines()[-1].endswith(f"Report: {place.root.resolve()}/reports/index.html")
     assert f"Tables: {place.settings.lake}, because Delta cannot store them under {place.root.resolve()}" in place.said
-    assert sorted(path.name for path in place.root.iterdir()) == ["data", "notebooks", "reports"]
+    assert sorted(path.name for path in place.root.iterdir()) == ["data", "reports"]
     odd = place.root.resolve().parents[1]
     assert list((odd / "tmp").iterdir()) == []
     assert sorted(path.name for path in odd.iterdir()) == ["[y] a%20b |^", "home", "tmp"]
     assert sorted(path.name for path in odd.parents[1].iterdir()) == ["a link é", ALL]
+
+
+def test_a_day_runs_from_the_wheel(place):
+    ran = json.loads((place.root / "reports" / str(LAST) / "run.json").read_text("utf-8"))
+    assert (ran["status"], ran["run_date"], ran["code"]["commit"]) == ("done", str(LAST), None)
+    assert [stage["status"] for stage in ran["stages"]] == ["done"] * len(STAGES)
+    assert (place.root / "reports" / str(LAST) / "notebooks" / "3_gold.html").is_file()
+
+
+def test_a_folder_without_notebooks_runs_those_of_the_wheel(place):
+    told = _command(["status", "--verbose"], place.root, place.env)
+    assert f"notebooks: {place.site}/rfm/notebooks\n" in told.stderr.decode()
 
 
 def test_odd_folder_gives_the_same_tables(place, tmp_path):

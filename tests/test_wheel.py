@@ -1,4 +1,4 @@
-"""The wheel and the sdist: their files, and `rfm` running from the wheel in an empty folder."""
+"""The wheel and the sdist: their files, and `rfm` from the wheel."""
 
 from __future__ import annotations
 
@@ -7,13 +7,11 @@ import os
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import rfm
-from rfm.pipeline.stages import STAGES
 from tests.conftest import NO_PAST, unpack
 
 ROOT = Path(__file__).parents[1]
@@ -42,26 +40,26 @@ def sdist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / f"rfm-{rfm.__version__}"
 
 
-@pytest.fixture(scope="module")
-def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., subprocess.CompletedProcess]:
-    """Return a function that runs `rfm` from the wheel in an empty folder, with the dependencies of the tests."""
-    site, home = tmp_path_factory.mktemp("site"), tmp_path_factory.mktemp("shop")
+def unpack_wheel(wheel: Path, site: Path) -> None:
+    """Do what an installer does with a pure wheel."""
     with zipfile.ZipFile(wheel) as packed:
-        packed.extractall(site)  # what an installer does with a pure wheel
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("RFM_", "JUPYTER"))}
-    decoy = home / ".local" / "share" / "jupyter" / "kernels" / "python3" / "kernel.json"  # nobody's notebook may run by it
+        packed.extractall(site)
+
+
+def make_decoy(home: Path) -> None:
+    """Write a kernel of the user's that cannot run; nobody's notebook may run by it."""
+    decoy = home / ".local" / "share" / "jupyter" / "kernels" / "python3" / "kernel.json"
     decoy.parent.mkdir(parents=True)
     decoy.write_text(json.dumps({"argv": ["false"], "display_name": "Python 3", "language": "python"}), encoding="utf-8")
-    # the wheel comes before the clone
-    surroundings = kept | NO_PAST | {"PYTHONPATH": str(site), "PYTHONSAFEPATH": "1", "HOME": str(home)}
-    program = "import sys, rfm; assert rfm.__file__.startswith(sys.argv.pop(1)); from rfm.cli import main; main()"
 
-    def run(*arguments: str) -> subprocess.CompletedProcess:
-        command = [sys.executable, "-c", program, str(site), *arguments]
-        return subprocess.run(command, cwd=home, env=surroundings, capture_output=True, text=True, timeout=300, check=False)
 
-    run.site, run.home = site, home
-    return run
+def neutral() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith(("RFM_", "JUPYTER"))} | NO_PAST
+
+
+def from_wheel(site: Path) -> dict[str, str]:
+    """Return the environment in which `rfm` is that of an unpacked wheel, with the dependencies of the tests."""
+    return {"PYTHONPATH": str(site), "PYTHONSAFEPATH": "1"}  # the wheel comes before the clone
 
 
 def contents(wheel: Path) -> dict[str, bytes]:
@@ -100,39 +98,12 @@ def test_sdist_builds_the_same_wheel(sdist, wheel, tmp_path):
     assert contents(built(tmp_path / "again", sdist, "wheel")) == contents(wheel)
 
 
-# ── what works from it ─────────────────────────────────────────────────────────────────────────────
-@pytest.fixture(scope="module")
-def ran(installed) -> dict:
-    """Return the record of a run of a small sample from the wheel."""
-    small = ["--days", "2", "--lines", "400", "--customers", "40"]
-    assert installed("sample", *small).returncode == 0
-    done = installed("daily", "--json")
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
-
-
-def test_a_day_runs_from_the_wheel_in_an_empty_folder(installed, ran):
-    assert (ran["status"], ran["run_date"], ran["code"]["commit"]) == ("done", "2025-10-23", None)
-    assert [stage["status"] for stage in ran["stages"]] == ["done"] * len(STAGES)
-    assert ran["report"] == f"{installed.home}/reports/index.html"
-    assert (installed.home / "reports" / "2025-10-23" / "notebooks" / "3_gold.html").is_file()
-    assert sorted(path.name for path in installed.home.iterdir() if not path.name.startswith(".")) == ["data", "reports"]
-
-
-def test_a_folder_without_notebooks_runs_those_of_the_wheel(installed, ran):
-    assert f"notebooks: {installed.site}/rfm/notebooks\n" in installed("status", "--verbose").stderr
-
-
-def test_pages_are_rebuilt_from_the_wheel(installed, ran):
-    (installed.home / "reports" / "index.html").unlink()
-    done = installed("report")
-    assert (done.returncode, done.stdout) == (0, f"Report: {installed.home}/reports/index.html\n")
-    assert (installed.home / "reports" / "index.html").is_file()
-
-
-def test_notebooks_of_the_wheel_are_copied(installed, tmp_path):
-    done = installed("notebooks", str(tmp_path / "mine"))
-    assert done.returncode == 0
+# ── what works from it; the run of a day is in test_places.py ──────────────────────────────────────
+def test_notebooks_of_the_wheel_are_copied(wheel, tmp_path):
+    unpack_wheel(wheel, tmp_path / "site")
+    program = "import sys, rfm; assert rfm.__file__.startswith(sys.argv.pop(1)); from rfm.cli import main; main()"
+    command = [sys.executable, "-c", program, str(tmp_path / "site"), "notebooks", str(tmp_path / "mine")]
+    assert subprocess.run(command, cwd=tmp_path, env=neutral() | from_wheel(tmp_path / "site"), check=False).returncode == 0
     assert {path.name: path.read_bytes() for path in (tmp_path / "mine").iterdir()} == {
         path.name: path.read_bytes() for path in NOTEBOOKS.glob("*.ipynb")
     }

@@ -23,7 +23,7 @@ from rfm.lake.ingest import BRONZE, QUARANTINE, SILVER
 from rfm.lake.tables import LEDGER, Lake, revision_of
 from rfm.landing.files import list_files
 from rfm.landing.reader import read_files
-from rfm.pipeline import backfill
+from rfm.pipeline import backfill, stages
 from rfm.settings import Settings, load_settings
 
 DAY, NEXT = dt.date(2025, 6, 26), dt.date(2025, 6, 27)
@@ -40,10 +40,11 @@ def put(shop: Settings, name: str, *lines: str) -> None:
 
 
 def run(shop: Settings, day: dt.date = DAY, *, restate: bool = False) -> list[str]:
-    """Run the first two stages; return what they warn of."""
+    """Run the first two stages, without the warnings of the second; return what the first one warns of."""
     lake = Lake(shop.lake)
     backfill.to_bronze(shop, lake, day, restate)
-    backfill.to_silver(shop, lake, day)
+    stages.clean_files(lake, shop)
+    stages.count_quality(lake, shop, day)
     return lake.read("run_warnings", run_date=day, stage="1_bronze").collect()["message"].to_list()
 
 
@@ -139,8 +140,14 @@ def test_a_file_with_its_old_content_again_gives_no_warning(shop):
 
 
 # ── what is restated ───────────────────────────────────────────────────────────────────────────────
-@pytest.mark.parametrize("refused_first", [False, True])
-@pytest.mark.parametrize("lines", [[GOOD], [BAD], [GOOD] * 5 + [BAD] * 2, []], ids=["one", "bad", "more", "none"])
+@pytest.mark.parametrize(
+    ("lines", "refused_first"),
+    [
+        pytest.param(lines, refused, id=f"{name}-{refused}", marks=[pytest.mark.long] * (refused != (name in ("one", "none"))))
+        for name, lines in {"one": [GOOD], "bad": [BAD], "more": [GOOD] * 5 + [BAD] * 2, "none": []}.items()
+        for refused in (False, True)
+    ],
+)
 def test_restated_rows_and_money_follow(shop, refused_first, lines):
     put(shop, NAME, *lines)
     if refused_first:
@@ -195,7 +202,7 @@ DEATHS: dict[str, tuple[Any, str]] = {
 }
 
 
-@pytest.mark.parametrize("restate", [False, True])
+@pytest.mark.parametrize("restate", [False, pytest.param(True, marks=pytest.mark.long)])
 @pytest.mark.parametrize("death", DEATHS.values(), ids=DEATHS)
 def test_a_restatement_that_died_is_repaired_by_the_next_run(shop, monkeypatch, death, restate):
     put(shop, NAME, GOOD)
@@ -283,8 +290,9 @@ def test_a_refused_file_is_tried_again_until_it_is_right(shop):
 def test_a_refused_file_stops_before_gold_if_set_so(shop):
     (Path(shop.landing) / "x_transactions.csv").write_text("what is this", encoding="utf-8")
     strict = shop.model_copy(update={"files": shop.files.model_copy(update={"on_refused": "before"})})
+    backfill.to_bronze(strict, Lake(strict.lake), DAY)
     with pytest.raises(InputError, match=r"stopped before gold: 1 file\(s\) refused, the others are in silver: x_transactions"):
-        run(strict)
+        backfill.to_silver(strict, Lake(strict.lake), DAY)
 
 
 @pytest.mark.parametrize(

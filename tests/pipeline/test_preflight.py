@@ -20,38 +20,36 @@ from tests.conftest import NO_PAST
 ROOT = Path(__file__).parents[2]
 HEAVY = {"polars", "pandas", "deltalake", "sklearn", "plotly", "scipy", "matplotlib", "papermill", "nbformat"}
 PROGRAM = """
-import json, sys
+import json, os, sys
+from pathlib import Path
 from rfm.cli import main
-sys.argv = ["rfm", *sys.argv[1:]]
-try:
-    main()
-finally:
-    print(json.dumps(sorted({name.split(".")[0] for name in sys.modules})))
+
+for folder, options in json.load(sys.stdin):
+    if not os.fork():  # a process each; what takes long is the start of Python
+        os.chdir(folder)
+        os.dup2(os.open("../said", os.O_CREAT | os.O_WRONLY), 2)
+        sys.argv = ["rfm", "daily", *options]
+        try:
+            main()
+        finally:
+            Path("../imported").write_text(json.dumps(sorted({name.split(".")[0] for name in sys.modules})))
+        sys.exit()
+    Path(folder, "../status").write_text(str(os.waitstatus_to_exitcode(os.wait()[1])))
 """
+
+
+def new_project(root: Path) -> Path:
+    """Make a project with notebooks and a landing file."""
+    shutil.copytree(ROOT / "notebooks", root / "notebooks")
+    landing = root / "data" / "landing"
+    landing.mkdir(parents=True)
+    (landing / "2025-10-23_transactions.csv").write_text("Invoice\n")
+    return root
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """Return a project with notebooks and a landing file."""
-    shutil.copytree(ROOT / "notebooks", tmp_path / "notebooks")
-    landing = tmp_path / "data" / "landing"
-    landing.mkdir(parents=True)
-    (landing / "2025-10-23_transactions.csv").write_text("Invoice\n")
-    return tmp_path
-
-
-def daily(project: Path, *options: str, **environ: str) -> tuple[int, str, set[str]]:
-    """Return exit status and complaint of `rfm daily`, and what it imported."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("RFM_")}
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, "daily", *options],
-        cwd=project,
-        env=clean | NO_PAST | environ,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return done.returncode, done.stderr, set(json.loads(done.stdout.splitlines()[-1]))
+    return new_project(tmp_path)
 
 
 WRONG = {  # what is wrong: rfm.toml, options, and a part of the sentence
@@ -68,13 +66,25 @@ WRONG = {  # what is wrong: rfm.toml, options, and a part of the sentence
 }
 
 
+@pytest.fixture(scope="module")
+def complained(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Run `rfm daily` in a project for each wrong use; return the projects; beside each is what came of it."""
+    projects = {what: new_project(tmp_path_factory.mktemp("wrong") / "project") for what in WRONG}
+    for what, (text, _, _) in WRONG.items():
+        (projects[what] / "rfm.toml").write_text(text)
+    asked = json.dumps([(str(projects[what]), options) for what, (_, options, _) in WRONG.items()])
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("RFM_")}
+    subprocess.run([sys.executable, "-c", PROGRAM], input=asked, env=clean | NO_PAST, text=True, check=True, cwd=ROOT)
+    return projects
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the runs are forks")
 @pytest.mark.parametrize("what", WRONG)
-def test_wrong_use_is_said_before_a_heavy_import(project, what):
-    text, options, said = WRONG[what]
-    (project / "rfm.toml").write_text(text)
-    status, complaint, imported = daily(project, *options)
-    assert (status, said in complaint, complaint.count("\n")) == (2, True, 1), complaint
-    assert imported & HEAVY == set()
+def test_wrong_use_is_said_before_a_heavy_import(complained, what):
+    project, said = complained[what], WRONG[what][2]
+    status, complaint = ((project.parent / name).read_text("utf-8") for name in ("status", "said"))
+    assert (status, said in complaint, complaint.count("\n")) == ("2", True, 1), complaint
+    assert set(json.loads((project.parent / "imported").read_text())) & HEAVY == set()
     assert sorted(path.name for path in project.iterdir()) == ["data", "notebooks", "rfm.toml"]  # and nothing was written
 
 

@@ -80,10 +80,27 @@ def test_rows_come_out_with_their_reasons_and_an_id_each(exported):
     assert any("489436,85048" in row["_rescued_data"] for row in rows)
 
 
-@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
-def test_corrected_rows_go_to_silver_and_leave_the_quarantine(shop, exported, delimiter):
+@pytest.fixture(scope="module")
+def released(begun: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Settings, str]:
+    """Return the settings of a copy of that shop after a release, and what it said; not to be written to."""
+    root = Path(shutil.copytree(begun, tmp_path_factory.mktemp("released") / "shop"))
+    release.release_or_export(place(root), None, str(root / "rows.csv"))
+    edit(root / "rows.csv", Quantity="3")
+    return place(root), release.release_or_export(place(root), str(root / "rows.csv"), None)
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t"])
+def test_a_file_is_read_whatever_stands_between_its_cells(exported, delimiter):
+    edit(exported, Quantity="3")
+    rows = release._read(str(exported))
     edit(exported, delimiter, Quantity="3")
-    said = release.release_or_export(shop, str(exported), None)
+    assert f"row_id{delimiter}" in exported.read_text("utf-8-sig")
+    assert release._read(str(exported)) == rows
+    assert len(rows) == 4
+
+
+def test_corrected_rows_go_to_silver_and_leave_the_quarantine(released):
+    shop, said = released
     assert said.startswith("2 row(s) released into silver; 2 still refused (")
     assert counts(shop) == (6, 4, 2)
     assert ingest.reconcile(Lake(shop.lake)) == {"bronze": 6, "silver": 4, "quarantine": 2}
@@ -91,10 +108,8 @@ def test_corrected_rows_go_to_silver_and_leave_the_quarantine(shop, exported, de
     assert (released["Quantity"].to_list(), released["source_file"].to_list()) == ([3, 3], [NAME, NAME])
 
 
-def test_the_record_says_what_was_changed_and_when(shop, exported):
-    edit(exported, Quantity="3")
-    release.release_or_export(shop, str(exported), None)
-    record = Lake(shop.lake).read("released_rows").collect().row(0, named=True)
+def test_the_record_says_what_was_changed_and_when(released):
+    record = Lake(released[0].lake).read("released_rows").collect().row(0, named=True)
     assert (json.loads(record["raw_before"])["Quantity"], json.loads(record["raw_after"])["Quantity"]) == ("-1", "3")
     assert (record["source_file"], record["failed_expectations"], record["run_date"]) == (NAME, "valid_quantity", DAY)
     assert record["released_timestamp"].tzinfo is not None
@@ -157,10 +172,8 @@ def test_of_two_equal_rows_the_other_stays_and_keeps_its_id(shop, exported):
     assert counts(shop) == (6, 4, 2)
 
 
-def test_quality_tables_follow(shop, exported):
-    edit(exported, Quantity="3")
-    release.release_or_export(shop, str(exported), None)
-    totals = Lake(shop.lake).frame("bronze_silver_dq_comparison").set_index("layer")["total_records"]
+def test_quality_tables_follow(released):
+    totals = Lake(released[0].lake).frame("bronze_silver_dq_comparison").set_index("layer")["total_records"]
     assert totals.to_dict() == {"bronze": 6, "silver": 4}
 
 

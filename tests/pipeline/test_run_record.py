@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import io
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -35,11 +36,23 @@ with logged(rfm.Lake(sys.argv[1]), dt.date(2025, 10, 23)):
 """
 
 
+def place(root: Path) -> Settings:
+    return rfm.load_settings(**{name: str(root / name) for name in ("landing", "lake", "reports", "notebooks")})
+
+
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    """Return the settings of a small shop, nothing run yet."""
-    make_sample(tmp_path / "landing", days=6, lines=1200, customers=120)
-    return rfm.load_settings(**{name: str(tmp_path / name) for name in ("landing", "lake", "reports", "notebooks")})
+    """Return the settings of a shop, nothing run yet."""
+    return place(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def two_days(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """Return the settings of a small shop after a backfill of two days; not to be written to."""
+    root = tmp_path_factory.mktemp("shop")
+    make_sample(root / "landing", days=6, lines=1200, customers=120)
+    list(backfill(place(root), DAY, NEXT))
+    return place(root)
 
 
 def log_of(settings: Settings) -> list[dict[str, Any]]:
@@ -97,10 +110,9 @@ def test_a_log_that_cannot_be_written_is_a_warning(tmp_path):
     assert "\n" not in warning
 
 
-def test_backfill_logs_a_row_per_day_with_rows_read_and_written(settings):
-    list(backfill(settings, DAY, NEXT))
-    first, second = log_of(settings)
-    lake = rfm.Lake(settings.lake)
+def test_backfill_logs_a_row_per_day_with_rows_read_and_written(two_days):
+    first, second = log_of(two_days)
+    lake = rfm.Lake(two_days.lake)
     assert [(row["run_date"], row["stage"], row["status"]) for row in (first, second)] == [
         (DAY, "backfill", "done"),
         (NEXT, "backfill", "done"),
@@ -165,15 +177,14 @@ def test_nothing_yet(settings):
     assert "".join(drawn(settings).split()).count("noneyet") == 2
 
 
-def test_overview_of_days_that_went_well(settings):
-    list(backfill(settings, DAY, NEXT))
-    told, lake = overview.overview(settings), rfm.Lake(settings.lake)
+def test_overview_of_days_that_went_well(two_days):
+    told, lake = overview.overview(two_days), rfm.Lake(two_days.lake)
     assert [(run["run_date"], run["stage"], run["status"]) for run in told["runs"]] == [
         ("2025-10-23", "backfill", "done"),
         ("2025-10-22", "backfill", "done"),
     ]
     for name, state in lake.state().items():
-        files = list(Path(settings.lake, name).glob("*.parquet"))
+        files = list(Path(two_days.lake, name).glob("*.parquet"))
         size = told["tables"][name]
         assert (size["version"], size["rows"]) == state
         assert size["files"] <= len(files)
@@ -187,8 +198,8 @@ def test_overview_of_days_that_went_well(settings):
     assert told["freshness"] == dict.fromkeys(("newest_file", "newest_sale", "newest_run"), "2025-10-23")
 
 
-def test_text_fits_eighty_columns_and_names_the_trouble(settings):
-    list(backfill(settings, DAY, NEXT))
+def test_text_fits_eighty_columns_and_names_the_trouble(two_days, tmp_path):
+    settings = place(Path(shutil.copytree(Path(two_days.lake).parent, tmp_path / "copy")))
     lake = rfm.Lake(settings.lake)
     later = "2099-01-01T00:00:00+00:00"
     run_record.log_rows(lake, record("failed", started=later, error="stage 2_silver failed: the [red] file"))
