@@ -75,7 +75,7 @@ OWNERS = {  # library: the modules or folders that import it, and nobody else
     "xlsxwriter": {"report.customers"},
     "ipykernel": {"pipeline.warm"},
     "jupyter_client": {"pipeline.kernels"},
-    "openlineage": {"pipeline.openlineage"},
+    "openlineage": {"pipeline.lineage"},
     "typer": {"cli"},
     "rich": {"cli", "onboarding.render"},
     "plotly": {"analysis.figures"},

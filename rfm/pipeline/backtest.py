@@ -14,7 +14,7 @@ import pandas as pd
 
 from rfm.analysis import backtest as core
 from rfm.analysis.backtest import Snapshot, Way
-from rfm.analysis.clustering.fit import Clustering
+from rfm.analysis.clustering import Clustering
 from rfm.analysis.formatting import as_rows
 from rfm.analysis.metrics import purchases
 from rfm.analysis.outliers import fit_exclusions

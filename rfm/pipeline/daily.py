@@ -179,10 +179,8 @@ class Monitor:
     """Keep the log and the lineage of a run, and its record up to date, from the start of the run on."""
 
     def __init__(self, settings: Settings, record: RunRecord) -> None:
-        from rfm.pipeline.openlineage import EventEmitter  # here: a third of a second, while the kernels import theirs
-
         self.settings, self.record, self.lake = settings, record, open_lake(settings)
-        self.emitter = EventEmitter(lineage_file(settings, record.run_date, record.run_id))
+        self.emitter = lineage.EventEmitter(lineage_file(settings, record.run_date, record.run_id))
         self.record.warn(run_record.log_rows(self.lake, self.record))
         self._emit("START", None)
 

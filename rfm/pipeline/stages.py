@@ -32,7 +32,7 @@ from rfm.errors import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from rfm.analysis.clustering.fit import Clustering
+    from rfm.analysis.clustering import Clustering
     from rfm.analysis.clustering.model import Model
     from rfm.lake import Lake
     from rfm.settings import Settings
@@ -247,7 +247,7 @@ class Clustered(NamedTuple):
 
 def predecessor(lake: Lake, settings: Settings, run_date: dt.date, refit: bool = False) -> Clustering | None:
     """Return customers and model of the run that this one starts from; None for a full fit."""
-    from rfm.analysis.clustering.fit import Clustering
+    from rfm.analysis.clustering import Clustering
     from rfm.analysis.clustering.model import Model
 
     model = Model.predecessor(lake.frame(CLUSTER_MODELS), run_date, settings.clusters, refit)
@@ -265,7 +265,7 @@ def cluster_customers(
     gold: pd.DataFrame, excluded: Any, settings: Settings, run_date: dt.date, before: Clustering | None = None
 ) -> Clustered:
     """Mark outliers and cluster the other customers, from the clusters before if there are any."""
-    from rfm.analysis.clustering.fit import cluster
+    from rfm.analysis.clustering import cluster
     from rfm.analysis.outliers import outlier_clusters
     from rfm.config import VERSION
 

@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import silhouette_score
 
 from rfm.analysis import clustering
-from rfm.analysis.clustering import model
-from rfm.analysis.clustering.fit import Clustering, cluster
+from rfm.analysis.clustering import Clustering, cluster, model
 from rfm.analysis.clustering.model import Model
 from rfm.analysis.outliers import outlier_clusters
 from rfm.config import Clusters
