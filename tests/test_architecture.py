@@ -85,7 +85,7 @@ OWNERS = {  # library: the modules or folders that import it, and nobody else
     "scipy": {"analysis.clustering", "analysis.experiments", "analysis.forecast"},
     "clvkit": {"pipeline.backtest"},
     "python_calamine": {"datasets.online_retail", "landing.sheets"},
-    "narwhals": {"analysis", "lake.spark", "lake.tables"},
+    "narwhals": {"analysis", "contracts", "lake.spark", "lake.tables"},
     "pyspark": {"lake.spark"},
     "deltalake": {"lake", "pipeline.release"},
     "botocore": {"lake.delta"},

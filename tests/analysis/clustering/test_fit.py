@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 
 from benchmarks.steady import compared, figures
 from rfm.analysis import clustering
-from rfm.analysis.clustering import cluster
-from rfm.analysis.clustering.model import Model, features
+from rfm.analysis.clustering import Model, cluster, features
 from rfm.analysis.outliers import outlier_clusters
 from rfm.analysis.segments.profiles import describe_clusters, describe_customers, medians_of, summarise_clusters
 from rfm.analysis.segments.rules import steady_segment
@@ -176,7 +175,7 @@ def test_customers_are_assigned_in_pieces_as_all_at_once(yesterday, monkeypatch)
     gold = a_day_later(gold_of(some_customers(), D - DAY))
     model, _ = run(gold, D, yesterday)
     whole = clustering.assign(gold, model, yesterday[1], FEW.band).tolist()
-    monkeypatch.setattr("rfm.analysis.clustering.model.PIECE", 7)
+    monkeypatch.setattr("rfm.analysis.clustering.PIECE", 7)
     assert clustering.assign(gold, model, yesterday[1], FEW.band).tolist() == whole
     assert model.nearest(gold).tolist() == model.distances(features(gold)).argmin(axis=1).tolist()
     assert model.nearest(gold.head(0)).tolist() == []
