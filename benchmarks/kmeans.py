@@ -33,7 +33,7 @@ def customers(inputs: Inputs) -> dict[str, Any]:
 
 def ours(inputs: Inputs, scratch: Path, size: int = 0) -> Work:
     """Fit the k from 2 to 12 and score them as the daily run does, with two threads."""
-    from rfm.analysis.clustering.fit import fit_model
+    from rfm.analysis.clustering import fit_model
 
     customers = _read(inputs, size)
     fit_model(customers[:FEW], inputs.day())

@@ -19,8 +19,8 @@ import pyarrow as pa
 
 import rfm
 from rfm.analysis import movement
+from rfm.analysis.clustering import Model, features
 from rfm.analysis.clustering.k_selection import silhouettes
-from rfm.analysis.clustering.model import Model, features
 from rfm.config import Clusters
 
 OFF = Clusters(stability="off")

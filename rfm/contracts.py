@@ -121,6 +121,21 @@ def arrow_typed(table: Table, frame: Any) -> Any:
     return table.without_rows() if frame.empty else frame.convert_dtypes(dtype_backend="pyarrow")
 
 
+def dated_silver(silver: Any) -> Any:
+    """Return rows of silver, in a frame of any kind, as a narwhals frame of the same types, without times of day."""
+    import narwhals as nw
+
+    rows: Any = nw.from_native(arrow_typed(TABLES[SILVER], silver))
+    return rows.with_columns(nw.col("InvoiceDate").cast(nw.Date))
+
+
+def eager(rows: Any) -> Any:
+    """Return a narwhals frame that is not lazy."""
+    import narwhals as nw
+
+    return rows.collect() if isinstance(rows, nw.LazyFrame) else rows
+
+
 def typed_rows(table: Table, rows: list[dict[str, Any]]) -> pd.DataFrame:
     """Return rows as a pandas frame with a table's columns and types, also where all values of a column are missing."""
     import pandas as pd

@@ -35,7 +35,7 @@ from rfm.datasets.sample import make_sample
 from rfm.errors import UNSEEN, InputError, SettingsError, printable
 from rfm.lake.delta import sql_equals
 from rfm.landing.csv import parse
-from rfm.pipeline import backfill, lineage, openlineage
+from rfm.pipeline import backfill, lineage
 from rfm.pipeline.notebooks import _reason
 from rfm.report.pages import PAGES
 from rfm.report.publish import published_record
@@ -378,7 +378,7 @@ def test_errors_are_one_line_in_every_output(tmp_path):
     error = InputError("a.csv: bad\n2025-10-23: all is well\x1b[2J\udce9")
     assert str(error) == "a.csv: bad\\n2025-10-23: all is well\\u001b[2J\\udce9"
     assert "\x1b" not in _reason("ValueError", "no\x1b[2J")
-    sender = openlineage.EventEmitter(str(tmp_path / "run.ndjson"))
+    sender = lineage.EventEmitter(str(tmp_path / "run.ndjson"))
     address = "/landing/\n{}\x1b[2J'"
     data = (lineage.Data(lineage.LANDING, address),)
     sender.send(

@@ -12,6 +12,7 @@ from narwhals.typing import IntoFrameT
 from rfm.analysis.dates import calendar_date, local_day
 from rfm.analysis.meaning import LARGEST_PRICE, invoice_and_product, priced, with_extras, with_flags
 from rfm.analysis.parsing import customer_id, money, normalize, numbers
+from rfm.config import severities
 from rfm.contracts import SILVER, TABLES
 from rfm.dialect import BLANKS, LANDING_COLUMNS, RAGGED, RAW, Columns, Dialect
 from rfm.errors import InputError
@@ -71,9 +72,9 @@ def expectations_of(dialect: Dialect) -> tuple[Expectation, ...]:
     return (*EXPECTATIONS, *(rule for names, rule in FURTHER.items() if dialect.columns.extras.keys() & names))
 
 
-def severities_of(dialect: Dialect) -> dict[str, Severity]:
-    """Return the severity of each rule for the lines of a shop."""
-    return {rule.name: rule.severity for rule in expectations_of(dialect)}
+def severities_of(dialect: Dialect, chosen: Mapping[str, str]) -> dict[str, str]:
+    """Return the severity of each rule for the lines of a shop, with those that it chose itself first."""
+    return severities({rule.name: rule.severity for rule in expectations_of(dialect)}, chosen)
 
 
 _STRINGS = {column.name for column in TABLES[SILVER].columns if column.type == "STRING"}
@@ -181,11 +182,7 @@ def _as_text(bronze: Any) -> nw.LazyFrame:
 
 def _text(name: str) -> nw.Expr:
     """Strip blanks around text; null if it is empty then."""
-    return _present(nw.col(name).str.strip_chars(BLANKS))
-
-
-def _present(text: nw.Expr) -> nw.Expr:
-    """Return null for empty text."""
+    text = nw.col(name).str.strip_chars(BLANKS)
     return nw.when(text != "").then(text)
 
 

@@ -81,9 +81,8 @@ def _counted_date(rows: nw.LazyFrame, pattern: str) -> nw.LazyFrame:
         return _date_of_day(rows.with_columns(day=number - _SERIAL_OF_1970))
     if pattern == "%G-W%V":
         before, week = number - 1, nw.col("part").str.replace_all("^.*W", "").cast(nw.Int64)
-        rows = rows.with_columns(
-            day=365 * before + before // 4 - before // 100 + before // 400 + 3
-        )  # 4 January, of the first week
+        # 4 January, of the first week
+        rows = rows.with_columns(day=365 * before + before // 4 - before // 100 + before // 400 + 3)
         return _date_of_day(rows.with_columns(day=nw.col("day") // 7 * 7 + (week - 1) * 7 - _DAYS_TO_1970))
     rows = rows.with_columns(minute=number // (60_000 if pattern == "epoch_ms" else 60))
     rows = rows.with_columns(day=nw.col("minute") // 1440)

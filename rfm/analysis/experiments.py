@@ -30,26 +30,7 @@ LEAST = 2  # customers in each arm
 
 
 def draw_arms(customers: pd.DataFrame, holdout: float, key: str) -> pd.Series:
-    """Return the arm of each customer, `WRITTEN` or `HELD`, on the index of `customers`.
-
-    The customers are ordered by forecast and divided into strata of 20, in each of which a keyed hash decides. The same
-    customers and key give the same arms, in any order of rows.
-
-    Parameters
-    ----------
-    customers
-        CustomerID and OrderExpected, the probability of an order.
-    holdout
-        Share of customers who are held out, above 0 and below 1; SettingsError if an arm would have fewer than 2.
-    key
-        Any text; another one draws other arms.
-
-    Examples
-    --------
-    >>> customers = pd.DataFrame({"CustomerID": ["1", "2", "3", "4", "5"], "OrderExpected": [0.1, 0.2, 0.3, 0.4, 0.5]})
-    >>> draw_arms(customers, 0.4, "spring").tolist()
-    ['held out', 'written to', 'written to', 'held out', 'written to']
-    """
+    """Return the arm of each customer, `WRITTEN` or `HELD`: the same for the same customers and key, in any order of rows."""
     held = round(holdout * len(customers))
     if min(held, len(customers) - held) < LEAST:
         raise SettingsError(
@@ -69,29 +50,8 @@ def draw_arms(customers: pd.DataFrame, holdout: float, key: str) -> pd.Series:
 
 
 # ── before the start ────────────────────────────────────────────────────────────
-def effect_power(expected: Sequence[float] | pd.Series, written: int, held: int, effect: float) -> float:
-    """Return the chance that an effect on the share of buyers is found: that its interval lies above 0.
-
-    `expected` are the probabilities of an order, `effect` is in shares, 0.05 for five points.
-
-    Examples
-    --------
-    >>> round(effect_power([0.2] * 1000, 800, 200, 0.05), 2)
-    0.35
-    """
-    from scipy.stats import norm
-
-    return float(norm.cdf(effect / _error(expected, written, held) - norm.ppf((1 + SURE) / 2)))
-
-
 def smallest_effect(expected: Sequence[float] | pd.Series, written: int, held: int) -> float:
-    """Return the smallest effect on the share of buyers that is found four times in five, in shares.
-
-    Examples
-    --------
-    >>> round(smallest_effect([0.2] * 1000, 800, 200), 3)
-    0.089
-    """
+    """Return the smallest effect on the share of buyers that is found four times in five, in shares."""
     from scipy.stats import norm
 
     return float((norm.ppf((1 + SURE) / 2) + norm.ppf(POWER)) * _error(expected, written, held))
@@ -105,10 +65,7 @@ def _error(expected: Sequence[float] | pd.Series, written: int, held: int) -> fl
 
 # ── afterwards ────────────────────────────────────────────────────────────
 def outcomes(members: pd.DataFrame, purchases: pd.DataFrame, start: dt.date, end: dt.date) -> pd.DataFrame:
-    """Return the members with Bought (0 or 1), Orders and Revenue from the day after the start up to the end.
-
-    `members` has CustomerID; `purchases` has CustomerID, InvoiceNo, InvoiceDate and TotalPrice, see `rfm.stages.purchases`.
-    """
+    """Return the members with Bought (0 or 1), Orders and Revenue from the day after the start up to the end."""
     days = pd.to_datetime(purchases["InvoiceDate"])
     within = purchases[(days > pd.Timestamp(start)) & (days < pd.Timestamp(end) + pd.Timedelta(days=1))]
     money = within["TotalPrice"].astype(float)
@@ -121,25 +78,7 @@ def outcomes(members: pd.DataFrame, purchases: pd.DataFrame, start: dt.date, end
 
 
 def uplift(members: pd.DataFrame) -> pd.DataFrame:
-    """Return, for each of Bought, Orders and Revenue, the mean of both arms and the uplift per customer with its interval.
-
-    Parameters
-    ----------
-    members
-        What `outcomes` returns, with Arm, OrderExpected and SpendExpected. The forecasts were made before the start.
-
-    Returns
-    -------
-    pd.DataFrame
-        Measure, Written, HeldOut (means per customer), Uplift, Low and High (95 %), Found (True if the interval is without 0).
-
-    Examples
-    --------
-    >>> arms = [WRITTEN, WRITTEN, HELD, HELD] * 50
-    >>> members = pd.DataFrame({"Arm": arms, "Bought": [1, 0, 0, 0] * 50, "Orders": [1, 0, 0, 0] * 50, "Revenue": 0.0})
-    >>> uplift(members.assign(OrderExpected=0.2, SpendExpected=10.0)).round(2).loc[0].to_dict()
-    {'Measure': 'Bought', 'Written': 0.5, 'HeldOut': 0.0, 'Uplift': 0.5, 'Low': 0.4, 'High': 0.6, 'Found': True}
-    """
+    """Return, per outcome, the mean of both arms and the uplift per customer with its interval; Found if that is without 0."""
     return pd.DataFrame([_difference(members, name, forecast) for name, forecast in MEASURES.items()])
 
 

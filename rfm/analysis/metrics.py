@@ -14,19 +14,14 @@ import pandas as pd
 from narwhals.typing import IntoFrameT
 
 from rfm.analysis.dates import day_number
-from rfm.contracts import TABLES, arrow_typed
+from rfm.contracts import TABLES, dated_silver, eager
 from rfm.dialect import Rules
-
-
-def counted(silver: nw.LazyFrame, as_of: dt.date, stock_code_pattern: str) -> nw.LazyFrame:
-    """Return the rows that count for RFM: product sales to known customers up to a date."""
-    return _of_products(silver, as_of, stock_code_pattern).filter(~nw.col("IsCancellation"))
 
 
 def _of_products(silver: Any, as_of: dt.date, stock_code_pattern: str) -> Any:
     """Return the rows of products and known customers up to a date: sales, cancellations and returns."""
     known, product = ~nw.col("CustomerID").is_null(), nw.col("StockCode").str.contains(stock_code_pattern)
-    return silver.with_columns(nw.col("InvoiceDate").cast(nw.Date)).filter(nw.col("InvoiceDate") <= nw.lit(as_of), known, product)
+    return dated_silver(silver).filter(nw.col("InvoiceDate") <= nw.lit(as_of), known, product)
 
 
 def rfm_metrics(
@@ -69,9 +64,8 @@ def rfm_metrics(
         Frequency=nw.col("Purchases").cast(nw.Int32),
         Monetary=nw.col("TotalPrice").cast(nw.Decimal(38, 2)).cast(nw.Decimal(18, 2)),
     )
-    zero = (
-        nw.lit(0).cast(nw.Decimal(38, 2)).cast(nw.Decimal(18, 2))
-    )  # returns and discounts may be more than what was bought here
+    # returns and discounts may be more than what was bought here
+    zero = nw.lit(0).cast(nw.Decimal(38, 2)).cast(nw.Decimal(18, 2))
     customers = customers.with_columns(nw.when(nw.col("Monetary") > zero).then(nw.col("Monetary")).otherwise(zero))
     gold = customers.select(TABLES["customer_rfm_gold"].names).sort("CustomerID")
     return gold if isinstance(silver, nw.LazyFrame) else gold.to_native()
@@ -84,22 +78,20 @@ def purchases(silver: IntoFrameT, as_of: dt.date, *, stock_code_pattern: str = R
 
 def collected_purchases(silver: Any, as_of: dt.date, *, stock_code_pattern: str = Rules().stock_code_pattern) -> pd.DataFrame:
     """Return `purchases` as a pandas frame, from a frame of any engine."""
-    found = nw.from_native(purchases(silver, as_of, stock_code_pattern=stock_code_pattern))
-    return (found.collect() if isinstance(found, nw.LazyFrame) else found).to_pandas()
+    return eager(nw.from_native(purchases(silver, as_of, stock_code_pattern=stock_code_pattern))).to_pandas()
 
 
 def _invoices(silver: Any, as_of: dt.date, stock_code_pattern: str) -> Any:
     """Return one row per invoice of a known customer, as a narwhals frame."""
-    rows: Any = nw.from_native(arrow_typed(TABLES["retail_transactions_silver"], silver))
-    invoices = counted(rows, as_of, stock_code_pattern).group_by("CustomerID", "InvoiceNo")
+    sales = _of_products(silver, as_of, stock_code_pattern).filter(~nw.col("IsCancellation"))
+    invoices = sales.group_by("CustomerID", "InvoiceNo")
     return invoices.agg(nw.col("TotalPrice").sum(), nw.col("InvoiceDate").max()).with_columns(Purchases=nw.lit(1))
 
 
 def _net(silver: Any, as_of: dt.date, stock_code_pattern: str) -> Any:
     """Return one row per invoice, and one per return, which is no purchase and has no date."""
-    rows: Any = nw.from_native(arrow_typed(TABLES["retail_transactions_silver"], silver))
     sale = ~nw.col("IsCancellation")
-    found = _of_products(rows, as_of, stock_code_pattern).filter(sale | (nw.col("TotalPrice") < 0))
+    found = _of_products(silver, as_of, stock_code_pattern).filter(sale | (nw.col("TotalPrice") < 0))
     invoices = found.group_by("CustomerID", "InvoiceNo", "IsCancellation").agg(
         nw.col("TotalPrice").sum(), nw.col("InvoiceDate").max()
     )

@@ -12,11 +12,11 @@ import narwhals as nw
 import numpy as np
 import pandas as pd
 
+from rfm.analysis.clustering import Model, features
 from rfm.analysis.clustering.k_selection import mean_silhouette
-from rfm.analysis.clustering.model import Model, features
 from rfm.analysis.formatting import amount, whole
 from rfm.analysis.metrics import purchased_since
-from rfm.contracts import TABLES, arrow_typed, typed_rows
+from rfm.contracts import TABLES, arrow_typed, eager, typed_rows
 from rfm.words import N_, _, ngettext, tell
 
 TITLES = {1: N_("Since yesterday"), 7: N_("In a week"), 30: N_("In a month")}  # of a period, in days
@@ -69,7 +69,7 @@ def totals_by_day(history: Any, run_date: dt.date) -> pd.DataFrame:
 def _summed(history: Any, chosen: nw.Expr, by: list[str], sums: dict[str, nw.Expr]) -> pd.DataFrame:
     """Return sums over groups of chosen rows of a frame of any engine, in the order of the groups."""
     found: Any = nw.from_native(history, pass_through=False).filter(chosen).group_by(*by).agg(**sums).sort(*by)
-    return (found.collect() if isinstance(found, nw.LazyFrame) else found).to_pandas()
+    return eager(found).to_pandas()
 
 
 def segment_totals(history: Any, run_date: dt.date) -> pd.DataFrame:

@@ -16,7 +16,7 @@ from narwhals.typing import IntoFrame
 
 from rfm.analysis.formatting import amount, count
 from rfm.config import Clusters, Exclusions
-from rfm.contracts import TABLES, arrow_typed
+from rfm.contracts import TABLES, arrow_typed, dated_silver
 from rfm.words import N_, _
 
 __all__ = ["Fences", "fit_exclusions", "headline", "iqr_fences", "outlier_clusters"]
@@ -152,8 +152,7 @@ def headline(exclusions: Any) -> str:
 
 def _invoices(silver: Any, run_date: dt.date, options: Exclusions) -> nw.LazyFrame:
     """Return one row per invoice of a known customer: amount, pieces, and number of test lines."""
-    lines: Any = nw.from_native(arrow_typed(TABLES["retail_transactions_silver"], silver)).lazy()
-    dated = lines.with_columns(nw.col("InvoiceDate").cast(nw.Date))
+    dated = dated_silver(silver).lazy()
     known = dated.filter(nw.col("InvoiceDate") <= nw.lit(run_date), ~nw.col("CustomerID").is_null(), ~nw.col("IsCancellation"))
     tests = nw.col("StockCode").str.contains(options.test_pattern) if options.test_pattern else nw.lit(value=False)
     marked = known.with_columns(Tests=tests.cast(nw.Int64), Quantity=nw.col("Quantity").cast(nw.Int64))

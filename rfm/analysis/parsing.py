@@ -128,12 +128,12 @@ def cents(price: nw.Expr) -> nw.Expr:
     """Cast a number as `plain_numbers` leaves it to whole cents, rounding half away from zero; null if there are too many."""
     # each use of the price costs: an engine that merges steps repeats all that it was made by
     long = price.str.contains("[.][0-9]{7}")
-    return nw.when(long).then(_cents_of_text(price, long)).otherwise(_cents_of_number(price))
+    return nw.when(long).then(_cents_of_text(price, long)).otherwise(half_up(_in_millionths(price), 10_000))
 
 
-def _cents_of_number(price: nw.Expr) -> nw.Expr:
-    """Return cents of prices with at most six decimals."""
-    return half_up((price.str.strip_chars("+").cast(nw.Float64) * 1_000_000).round(0).cast(nw.Int64), 10_000)
+def _in_millionths(price: nw.Expr) -> nw.Expr:
+    """Return prices with at most six decimals as whole numbers."""
+    return (price.str.strip_chars("+").cast(nw.Float64) * 1_000_000).round(0).cast(nw.Int64)
 
 
 def _cents_of_text(price: nw.Expr, long: nw.Expr) -> nw.Expr:
@@ -147,7 +147,7 @@ def _cents_of_text(price: nw.Expr, long: nw.Expr) -> nw.Expr:
 def millionths(price: nw.Expr, decimals: int) -> nw.Expr:
     """Cast a number as `plain_numbers` leaves it to millionths, rounded half up to some decimals."""
     unit = 10 ** (6 - decimals)
-    return half_up((price.str.strip_chars("+").cast(nw.Float64) * 1_000_000).round(0).cast(nw.Int64), unit) * unit
+    return half_up(_in_millionths(price), unit) * unit
 
 
 def half_up(number: nw.Expr, unit: int) -> nw.Expr:

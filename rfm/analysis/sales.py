@@ -15,7 +15,7 @@ import narwhals as nw
 import numpy as np
 import pandas as pd
 
-from rfm.contracts import TABLES, arrow_typed
+from rfm.contracts import dated_silver, eager
 from rfm.dialect import Rules
 
 UNNAMED = "(no description)"
@@ -53,11 +53,7 @@ FEWEST = 3  # customers of a group who bought a product: fewer say nothing about
 def products_by_group(
     silver: Any, customers: pd.DataFrame, as_of: dt.date, *, stock_code_pattern: str = PATTERN, most: int = 20
 ) -> pd.DataFrame:
-    """Return the products that brought most from the customers of each segment in each state, by falling revenue.
-
-    ``customers`` has columns of ``customer_states``; an empty Segment, or State, means all of them. Lift is the share of a
-    group's customers who bought a product, by the share of all customers who did. Products of fewer than `FEWEST` are left out.
-    """
+    """Return the products that brought most from each segment in each state, and from all of them (an empty name)."""
     names = products(silver, as_of, stock_code_pattern=stock_code_pattern).set_index("StockCode")["Description"]
     lines = _sold(silver, as_of, stock_code_pattern).filter(~nw.col("CustomerID").is_null())
     each = lines.with_columns(nw.col("StockCode").str.to_uppercase()).group_by("CustomerID", "StockCode")
@@ -73,7 +69,7 @@ def products_by_group(
     at = np.nonzero(people >= FEWEST)
     names_of = [np.array([*found, ""], object) for _, found in groups]
     table = pd.DataFrame({name: own[at[side]] for side, (name, own) in enumerate(zip(GROUP, names_of, strict=True))})
-    share = people[at] / sizes[at[:2]]
+    share = people[at] / sizes[at[:2]]  # of the group's customers who bought a product; the lift is by that of all customers
     found = table.assign(
         GroupSize=sizes[at[:2]],
         StockCode=products_of[at[2]],
@@ -106,17 +102,15 @@ def _usual_name(named: pd.DataFrame) -> pd.Series:
 
 def _sold(silver: Any, as_of: dt.date, stock_code_pattern: str) -> Any:
     """Return the lines that count: products sold to customers and guests up to a date."""
-    rows: Any = nw.from_native(arrow_typed(TABLES["retail_transactions_silver"], silver))
     product = nw.col("StockCode").str.contains(stock_code_pattern)
-    dated = rows.with_columns(nw.col("InvoiceDate").cast(nw.Date))
-    return dated.filter(nw.col("InvoiceDate") <= nw.lit(as_of), ~nw.col("IsCancellation"), product)
+    return dated_silver(silver).filter(nw.col("InvoiceDate") <= nw.lit(as_of), ~nw.col("IsCancellation"), product)
 
 
 def _collected(found: Any) -> pd.DataFrame:
     """Return a small result in pandas, with the same types from every engine and money in whole cents."""
     cents = (nw.col("TotalPrice").cast(nw.Decimal(38, 2)).cast(nw.Float64) * 100).round(0).cast(nw.Int64)
     found = found.with_columns(nw.col("Lines", "Units").cast(nw.Int64), Cents=cents).drop("TotalPrice")
-    rows = (found.collect() if isinstance(found, nw.LazyFrame) else found).to_pandas()
+    rows = eager(found).to_pandas()
     whole = dict.fromkeys(("Lines", "Units", "Cents"), "int64")
     texts = dict.fromkeys(rows.columns.intersection(["CustomerID", "InvoiceNo", "Country", "StockCode", "Description"]), object)
     rows = rows.astype(whole | texts | ({"InvoiceDate": "datetime64[s]"} if "InvoiceDate" in rows else {}))

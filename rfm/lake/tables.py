@@ -44,12 +44,6 @@ def table_sizes(lake: Lake) -> dict[str, TableSize]:
     return found or {name: TableSize(None, state.rows, None, None) for name, state in lake.state().items()}
 
 
-def table_versions(lake: Lake, names: Iterable[str]) -> dict[str, int]:
-    """Return the version of each table that exists; a catalog does not tell it."""
-    tables = {name: lake.open(name) for name in names}
-    return {name: table.version() for name, table in tables.items() if table}
-
-
 def rows_added(lake: Lake, name: str, since: int | None) -> int:
     """Return the rows that the commits after a version have added to a table."""
     table = lake.open(name)

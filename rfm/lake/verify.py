@@ -151,11 +151,9 @@ def read_note(url: str, there: Mapping[str, Mapping[str, Stored]]) -> tuple[dict
 
 
 def note_tables(lake: Lake, from_scratch: bool = False) -> None:
-    """Note version, rows and data files of each table, and the models, for the check of the next run.
-
-    Tables whose log looks unchanged keep their old note, which saves opening them; ``from_scratch`` opens all.
-    """
+    """Note version, rows and data files of each table, and the models, for the check of the next run."""
     there = list_files(lake.url)
+    # a table whose log looks unchanged keeps its old note, which saves opening it
     before = EMPTY if from_scratch else read_note(lake.url, there)[0]
     tables = {name: _noted(lake, name, there[name], before["tables"].get(name)) for name in TABLES if name in there}
     models = {path: stored.size for path, stored in there.get(MODELS, {}).items()}

@@ -62,14 +62,11 @@ def to_utf8(raw: bytes, name: str, encoding: str = AUTO) -> bytes:
 def decode_stream(
     source: Any, name: str, encoding: str = AUTO, sheets: dict[str, str] | None = None, packed: bool = False
 ) -> Iterator[tuple[bytes, bool]]:
-    """Yield a file of any format as CSV text in UTF-8, piece by piece, and whether the piece is the last.
-
-    Of an archive, this is its first file; of a workbook, the sheets with sales; ``sheets`` gets whether each sheet is read.
-    """
+    """Yield a file as CSV text in UTF-8, and whether a piece is the last; ``sheets`` gets whether each sheet is read."""
     found, chunks = detect_format(source, name, packed)
     pieces = found.read(chunks, name, encoding)
     if found.kind == "files":
-        for member, file in pieces:
+        for member, file in pieces:  # the first file of an archive
             yield from decode_stream(file, f"{name}: {member}", encoding, sheets, packed=True)
             return
     if found.kind == "sheets":

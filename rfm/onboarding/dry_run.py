@@ -17,7 +17,7 @@ from rfm.analysis.quality import anomalies, baseline, tables
 from rfm.analysis.quality.baseline import Facts, LeftOut, Orders, Totals
 from rfm.analysis.quality.gate import QuarantineReason, guard, money_flow, set_aside
 from rfm.analysis.quality.gate import quarantine_reasons as reasons
-from rfm.config import REPEATS, severities
+from rfm.config import REPEATS
 from rfm.contracts import BRONZE, QUARANTINE, SILVER
 from rfm.dialect import EXTRA_KEYS, OTHER_LINE, Dialect
 from rfm.errors import InputError
@@ -377,7 +377,7 @@ def _stopped(settings: Settings, lake: Lake, arrived: Any) -> str:
     """Return why a run would stop before gold; empty if it would not."""
     # only quarantined rows are counted: a run counts all, for a fifth of the time of a check
     kept = lake.read(SILVER)
-    chosen = severities(severities_of(settings.dialect), settings.expectations)
+    chosen = severities_of(settings.dialect, settings.expectations)
     results = tables.expectation_results(arrived, kept if chosen[REPEATS] == "fail" else kept.head(0), chosen)
     sizes = lake.state((BRONZE, SILVER))
     totals = pd.DataFrame({"layer": ["bronze", "silver"], "total_records": [sizes[name].rows for name in (BRONZE, SILVER)]})

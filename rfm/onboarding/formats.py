@@ -199,7 +199,7 @@ def _mixed(found: Dates, days: Mapping[str, int], read: Mapping[str, Mapping[str
             continue
         if _swapped(own.values(), [read[pattern][text] for text in fits]):
             return found._replace(swapped=True, other=pattern)
-        if _marks(found.pattern) == _marks(pattern) and not all(_unlike(text, pattern, found.pattern) for text in fits):
+        if _marks(found.pattern) == _marks(pattern) and not _unlike(pattern, found.pattern):
             continue
         also.append(pattern)
         left = {text: count for text, count in left.items() if text not in fits}
@@ -210,8 +210,8 @@ def _marks(pattern: str) -> str:
     return re.sub("%.", "", pattern)
 
 
-def _unlike(text: str, pattern: str, first: str) -> bool:
-    """Return True if a text can be read one way alone: the year comes first, or the month has a name."""
+def _unlike(pattern: str, first: str) -> bool:
+    """Return True if a text can be read by one of two patterns alone: the year comes first, or the month has a name."""
     fields = [re.sub("[^Yymbd]", "", one) for one in (pattern, first)]
     return fields[0][0] == "Y" != fields[1][0] or fields[1][0] == "Y" != fields[0][0] or ("b" in fields[0]) != ("b" in fields[1])
 

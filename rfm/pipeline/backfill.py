@@ -31,11 +31,10 @@ from rfm.contracts import (
 from rfm.errors import InputError, RfmError, SettingsError, first_line
 from rfm.lake import Lake, ingest, open_lake, open_lake_log, verify
 from rfm.lake.delta import scratch
-from rfm.lake.tables import table_versions
 from rfm.landing.files import list_files
 from rfm.pipeline import campaigns, stages
 from rfm.pipeline.models import keep_model
-from rfm.pipeline.run_record import BACKFILL, GROUPS, WRITTEN, digests, logged
+from rfm.pipeline.run_record import BACKFILL, GROUPS, digests, logged, written_versions
 from rfm.pipeline.stages import OF_THE_DAY, RESULTS, STATE
 from rfm.report.publish import published_record
 from rfm.settings import Settings, is_catalog_name
@@ -59,7 +58,7 @@ def backfill(
     if guarded:
         verify.refuse_damage(lake, verify.find_damage(lake))
     for some in (run_dates[i : i + DAYS_AT_ONCE] for i in range(0, len(run_dates), DAYS_AT_ONCE)):
-        before = table_versions(lake, WRITTEN)
+        before = written_versions(lake)
         ahead = clean_ahead(settings, lake, some) if len(some) > 1 and not restate else {}
         with closing(kept_latest(settings, lake)) as held:
             for run_date in some:

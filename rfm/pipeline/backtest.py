@@ -14,7 +14,7 @@ import pandas as pd
 
 from rfm.analysis import backtest as core
 from rfm.analysis.backtest import Snapshot, Way
-from rfm.analysis.clustering.fit import Clustering
+from rfm.analysis.clustering import Clustering
 from rfm.analysis.formatting import as_rows
 from rfm.analysis.metrics import purchases
 from rfm.analysis.outliers import fit_exclusions
@@ -105,7 +105,7 @@ def snapshots(settings: Settings, silver: Any, invoices: pd.DataFrame, days: lis
         runs = {Way.STEADY: steady, Way.PLAIN: clustered(settings, gold, excluded, day)}
         ways: dict[Way, Any] = {way: run.customers["Cluster_Label"].to_numpy() for way, run in runs.items()}
         customers = pd.Index(gold["CustomerID"])
-        ways |= by_rules(settings, gold) | by_numbers(gold, invoices, day, customers)
+        ways |= by_rules(settings, gold) | by_numbers(invoices, day, customers)
         yield Snapshot(day, pd.DataFrame({str(way): values for way, values in ways.items()}).set_axis(customers))
 
 
@@ -117,7 +117,7 @@ def by_rules(settings: Settings, gold: pd.DataFrame) -> dict[Way, Any]:
     return {Way.TIERS: names, Way.SCORES: scores["ScoreName"], Way.ALIKE: "everyone", Way.SUM: total}
 
 
-def by_numbers(gold: pd.DataFrame, invoices: pd.DataFrame, day: dt.date, customers: pd.Index) -> dict[Way, Any]:
+def by_numbers(invoices: pd.DataFrame, day: dt.date, customers: pd.Index) -> dict[Way, Any]:
     """Return the numbers that rank customers: last month's spend and, where its library is installed, what is expected."""
     month = min(core.HORIZONS)
     numbers = {Way.MONTH: core.spent_within(invoices, day, month, customers)}

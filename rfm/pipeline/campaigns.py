@@ -40,15 +40,12 @@ NAME = 60  # characters of a campaign's name
 
 
 class Choice(NamedTuple):
-    """Who is chosen: segments and states (none: all), the first `top` by money at stake, also if in a running campaign.
-
-    With a file of contacts, only customers who have an address in it.
-    """
+    """Who is chosen: segments and states (none: all), the first `top` by money at stake, and who has an address in a file."""
 
     segments: Sequence[str] = ()
     states: Sequence[str] = ()
     top: int = 0
-    again: bool = False
+    again: bool = False  # also who is in a running campaign
     contacts: str = ""
 
     def __str__(self) -> str:

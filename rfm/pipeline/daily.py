@@ -66,9 +66,8 @@ def run(
                     watch.warn(watch.emitter.said())  # before the record is published
                     run_record.write_record(work, record)
                     address = worker.ask("publish", record.to_json())
-                    watch.warn(
-                        send_brief(settings.on_done, record.to_json() | {"report": address}, _brief_folder(settings, work, day))
-                    )
+                    folder_of_brief = work if "://" in settings.reports else Path(settings.reports, day.isoformat())
+                    watch.warn(send_brief(settings.on_done, record.to_json() | {"report": address}, folder_of_brief))
             watch.lake.maintain(settings.care.optimize_every, settings.care.retain_days)
             if kept_here:
                 verify.note_tables(watch.lake)
@@ -181,10 +180,8 @@ class Monitor:
     """Keep the log and the lineage of a run, and its record up to date, from the start of the run on."""
 
     def __init__(self, settings: Settings, record: RunRecord) -> None:
-        from rfm.pipeline.openlineage import EventEmitter  # here: a third of a second, while the kernels import theirs
-
         self.settings, self.record, self.lake = settings, record, open_lake(settings)
-        self.emitter = EventEmitter(lineage_file(settings, record.run_date, record.run_id))
+        self.emitter = lineage.EventEmitter(lineage_file(settings, record.run_date, record.run_id))
         self.record.warn(run_record.log_rows(self.lake, self.record))
         self._emit("START", None)
 
@@ -325,11 +322,6 @@ def send_brief(settings: OnDone, record: Mapping[str, Any], folder: Path) -> lis
     chat = {"text": "\n".join(filter(None, lines)), "run_date": record["run_date"], "report": record["report"]}
     chat |= {"brief_html": html.read_text(encoding="utf-8"), "brief_pdf": b64encode(pdf.read_bytes()).decode()}
     return _call("on_done", settings, record, chat, {"RFM_BRIEF_PDF": str(pdf), "RFM_BRIEF_HTML": str(html)})
-
-
-def _brief_folder(settings: Settings, work: Path, day: dt.date) -> Path:
-    """Return where the brief is: in the published report, or in the run's own folder if the reports are a URL."""
-    return work if "://" in settings.reports else Path(settings.reports, day.isoformat())
 
 
 def _call(

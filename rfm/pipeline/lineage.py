@@ -1,17 +1,25 @@
-"""What a run read and wrote, and which column comes from which."""
+"""What a run read and wrote, and which column comes from which; sent in the words of OpenLineage to a file or a server."""
 
 from __future__ import annotations
 
+import logging
+import os
+import queue
 import re
+import threading
 import uuid
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from rfm.analysis.cleaning import EXPECTATIONS
 from rfm.contracts import BRONZE, CLUSTERED, DESCRIBED_CUSTOMERS, GOLD, QUARANTINE, SILVER, TABLES
 from rfm.dialect import LANDING_COLUMNS, RAW
-from rfm.errors import redact
+from rfm.errors import first_line, redact
 from rfm.pipeline.stages import LANDING
+
+if TYPE_CHECKING:  # imported by the functions that need it: a third of a second
+    from openlineage.client import event_v2 as ol
 
 
 class Origin(NamedTuple):
@@ -93,7 +101,8 @@ def column_lineage(table: str) -> list[tuple[str, str, str]]:
 
 
 NAMESPACE = "rfm"
-_IDS = uuid.uuid5(uuid.NAMESPACE_URL, "urn:rfm")
+PRODUCER = "urn:rfm"
+_IDS = uuid.uuid5(uuid.NAMESPACE_URL, PRODUCER)
 _CREDENTIALS = re.compile(r"(?<=//)[^/@\s]*@")
 
 
@@ -138,3 +147,185 @@ def named(address: str) -> tuple[str, str]:
         return "file", rest or scheme
     place, _, path = rest.partition("?")[0].partition("/")
     return f"{scheme}://{place}", path or "/"
+
+
+# ── the words of OpenLineage ─────────────────────────────────────────
+def to_openlineage(event: RunEvent) -> ol.RunEvent:
+    """Return the event for the client; a start names its datasets, an end describes them."""
+    from openlineage.client import event_v2 as ol
+    from openlineage.client.facet_v2 import job_type_job
+
+    ol.set_producer(PRODUCER)
+    starts, kind = event.kind == "START", "TASK" if event.parent else "JOB"
+    about: dict[str, Any] = {"jobType": job_type_job.JobTypeJobFacet("BATCH", "RFM", kind)}
+    inputs = [ol.InputDataset(*named(data.address)) if starts else _input(data) for data in event.inputs]
+    outputs = [ol.OutputDataset(*named(data.address)) if starts else _output(data, event.inputs) for data in event.outputs]
+    return ol.RunEvent(
+        eventType=ol.RunState[event.kind],
+        eventTime=event.time,
+        producer=PRODUCER,
+        run=ol.Run(runId=event.run_id, facets=_run_facets(event)),
+        job=ol.Job(namespace=NAMESPACE, name=event.job, facets=about),
+        inputs=inputs,
+        outputs=outputs,
+    )
+
+
+def _run_facets(event: RunEvent) -> dict[str, Any]:
+    """Build the run facets: run date, parent run, error."""
+    from openlineage.client.facet_v2 import error_message_run, nominal_time_run, parent_run
+
+    said: dict[str, Any] = {"nominalTime": nominal_time_run.NominalTimeRunFacet(f"{event.run_date}T00:00:00Z")}
+    if event.parent:
+        run_id, job = event.parent
+        said["parent"] = parent_run.ParentRunFacet(parent_run.Run(run_id), parent_run.Job(NAMESPACE, job))
+    if event.error:
+        said["errorMessage"] = error_message_run.ErrorMessageRunFacet(without_credentials(event.error), "PYTHON")
+    return said
+
+
+def _input(data: Data) -> ol.InputDataset:
+    """Return a dataset that was read, with its rows and the results of the expectations."""
+    from openlineage.client import event_v2 as ol
+    from openlineage.client.facet_v2 import data_quality_assertions_dataset, input_statistics_input_dataset
+
+    said: dict[str, Any] = {}
+    if data.rows is not None:
+        said["inputStatistics"] = input_statistics_input_dataset.InputStatisticsInputDatasetFacet(rowCount=data.rows)
+    if data.results:
+        found = [_assertion(row) for row in data.results]
+        said["dataQualityAssertions"] = data_quality_assertions_dataset.DataQualityAssertionsDatasetFacet(found)
+    namespace, name = named(data.address)
+    return ol.InputDataset(namespace, name, facets=_dataset_facets(data), inputFacets=said)
+
+
+def _output(data: Data, inputs: tuple[Data, ...]) -> ol.OutputDataset:
+    """Return a dataset that was written, with its rows and the lineage of its columns."""
+    from openlineage.client import event_v2 as ol
+    from openlineage.client.facet_v2 import output_statistics_output_dataset
+
+    said: dict[str, Any] = {}
+    if data.rows is not None:
+        said["outputStatistics"] = output_statistics_output_dataset.OutputStatisticsOutputDatasetFacet(rowCount=data.rows)
+    known = _dataset_facets(data)
+    if lineage := _columns(data.table, {each.table: named(each.address) for each in inputs}):
+        known["columnLineage"] = lineage
+    namespace, name = named(data.address)
+    return ol.OutputDataset(namespace, name, facets=known, outputFacets=said)
+
+
+def _dataset_facets(data: Data) -> dict[str, Any]:
+    """Build the dataset facets: columns, address, version."""
+    from openlineage.client.facet_v2 import dataset_version_dataset, datasource_dataset, schema_dataset
+
+    columns = [
+        schema_dataset.SchemaDatasetFacetFields(name, type=kind, description=meaning)
+        for name, kind, meaning in column_lineage(data.table)
+    ]
+    said: dict[str, Any] = {"schema": schema_dataset.SchemaDatasetFacet(columns)}
+    namespace, name = named(data.address)
+    uri = f"file://{name}" if namespace == "file" else f"{namespace}/{name}"
+    said["dataSource"] = datasource_dataset.DatasourceDatasetFacet(name=namespace, uri=uri)
+    if data.version is not None:
+        said["version"] = dataset_version_dataset.DatasetVersionDatasetFacet(str(data.version))
+    return said
+
+
+def _columns(table: str, addresses: Mapping[str, tuple[str, str]]) -> Any:
+    """Return the column lineage of a table, for the source tables that were read."""
+    from openlineage.client.facet_v2 import column_lineage_dataset as facet
+
+    origins = {name: origin for name, origin in COLUMNS.get(table, {}).items() if origin.table in addresses}
+    if not origins:
+        return None
+    made = {name: facet.Fields(_input_fields(origin, "DIRECT", addresses)) for name, origin in origins.items()}
+    chosen = FILTERS.get(table)
+    return facet.ColumnLineageDatasetFacet(made, dataset=_input_fields(chosen, "INDIRECT", addresses) if chosen else [])
+
+
+def _input_fields(origin: Origin, way: str, addresses: Mapping[str, tuple[str, str]]) -> list[Any]:
+    """Return the columns that a column comes from, each with its transformation."""
+    from openlineage.client.facet_v2 import column_lineage_dataset as facet
+
+    done = [facet.Transformation(way, subtype=origin.kind, description=origin.how)]
+    return [facet.InputField(*addresses[origin.table], column, transformations=done) for column in origin.columns]
+
+
+def _assertion(row: Mapping[str, Any]) -> Any:
+    """Return the result of an expectation."""
+    from openlineage.client.facet_v2 import data_quality_assertions_dataset
+
+    return data_quality_assertions_dataset.Assertion(
+        row["expectation"],
+        success=row["failed"] == 0,
+        column=JUDGED.get(row["expectation"]),
+        severity="warn" if row["severity"] == "warn" else "error",  # which drops a row or stops the run
+        name=row["expectation"],
+        expected="0 rows",
+        actual=f"{row['failed']} of {row['checked']} rows",
+    )
+
+
+# ── sending ────────────────────────────────────────────────────────────
+CONFIGURED = ("OPENLINEAGE_URL", "OPENLINEAGE_CONFIG", "OPENLINEAGE__TRANSPORT")
+PATIENCE = 15.0  # seconds that the end of a run waits for the last event
+
+
+class EventEmitter:
+    """Send the events of one run in order, in a thread that makes them those of the client; stop after the first failure."""
+
+    def __init__(self, target: str) -> None:
+        self.target, self.trouble = target, ""
+        self._queue: queue.SimpleQueue[RunEvent | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name="lineage", daemon=True)
+        self._off = os.environ.get("OPENLINEAGE_DISABLED", "").strip().lower() == "true"
+
+    def send(self, event: RunEvent) -> None:
+        """Queue an event; return at once."""
+        if self._off:
+            return
+        self._queue.put(event)
+        if self._thread.ident is None:
+            self._thread.start()
+
+    def close(self, patience: float = PATIENCE) -> list[str]:
+        """Wait for the last event; return what went wrong."""
+        self._queue.put(None)
+        if self._thread.ident is not None:
+            self._thread.join(patience)
+        if self._thread.is_alive():
+            self.trouble = self.trouble or f"no answer within {patience:g} seconds"
+        return self.said()
+
+    def said(self) -> list[str]:
+        """Return what went wrong so far as one line, or no line."""
+        return [f"lineage: events are not sent: {self.trouble}"] if self.trouble else []
+
+    def _work(self) -> None:
+        """Send events until the end; keep the first error as text."""
+        client = None
+        while event := self._queue.get():
+            try:
+                if not self.trouble:
+                    client = client or open_client(self.target)
+                    client.emit(to_openlineage(event))
+            except Exception as error:  # noqa: BLE001 (a run never fails because of its lineage)
+                self.trouble = without_credentials(f"{type(error).__name__}: {first_line(error)}")
+        if client and not self.trouble:
+            client.close(PATIENCE)
+
+
+def open_client(target: str) -> Any:
+    """Return OpenLineage's client, configured by the environment, or else writing to files."""
+    from openlineage.client import OpenLineageClient
+    from openlineage.client.transport.file import FileConfig, FileTransport
+
+    if "OPENLINEAGE_CLIENT_LOGGING" not in os.environ:
+        logging.getLogger("openlineage").setLevel(logging.CRITICAL)  # a failure becomes a warning of the run
+    files = (Path.cwd() / "openlineage.yml", Path.home() / ".openlineage" / "openlineage.yml")
+    if any(name.startswith(CONFIGURED) and value for name, value in os.environ.items()) or any(map(Path.is_file, files)):
+        return OpenLineageClient()
+    remote = "://" in target
+    if not remote:
+        Path(target).parent.mkdir(parents=True, exist_ok=True)
+    return OpenLineageClient(transport=FileTransport(FileConfig(target, append=not remote)))

@@ -180,9 +180,8 @@ def check(settings: Settings, parameters: Mapping[str, Any]) -> None:
     """Check settings, landing files and notebooks before anything heavy is imported or run."""
     if settings.expectations:
         from rfm.analysis.cleaning import severities_of
-        from rfm.config import severities
 
-        severities(severities_of(settings.dialect), settings.expectations)
+        severities_of(settings.dialect, settings.expectations)
     mask_of(settings.columns)
     list_files(settings.landing, settings.files.pattern, until=settings.date)
     declared(settings, (*GIVEN, *parameters))

@@ -13,6 +13,7 @@ import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +22,6 @@ import polars as pl
 
 from rfm.analysis.cleaning import clean, severities_of
 from rfm.analysis.formatting import as_it_was, harmless
-from rfm.config import severities
 from rfm.contracts import QUARANTINE, RELEASED_ROWS, SILVER, TABLES, conform
 from rfm.dialect import RAW
 from rfm.errors import ContractError, InputError, SettingsError, first_line
@@ -259,8 +259,8 @@ def _read(path: str) -> dict[str, Raw]:
 
 def cleaner(settings: Settings) -> Callable[[Any], Any]:
     """Return the function that parts rows of bronze, by the shop's severities."""
-    chosen = severities(severities_of(settings.dialect), settings.expectations)
-    return lambda rows: clean(rows, severities=chosen, dialect=settings.dialect)
+    chosen = severities_of(settings.dialect, settings.expectations)
+    return partial(clean, severities=chosen, dialect=settings.dialect)
 
 
 def _masked(settings: Settings, given: dict[str, Raw], found: Mapping[str, Raw]) -> dict[str, Raw]:

@@ -36,23 +36,14 @@ from rfm.contracts import (
 from rfm.errors import first_line
 from rfm.lake import Lake
 from rfm.lake.tables import rows_added
-from rfm.lake.tables import table_versions as versions
 from rfm.pipeline.lineage import run_id
 from rfm.pipeline.stages import BACKFILL, EXPORTS, RESULTS, RUN, STAGES, Stage
 from rfm.settings import Settings
 from rfm.words import _
 
 PACKAGES = ("polars", "pandas", "numpy", "narwhals", "deltalake", "pyarrow", "pandera", "scikit-learn", "plotly", "papermill")
-GROUPS = (
-    "columns",
-    "format",
-    "rules",
-    "clusters",
-    "cutoffs",
-    "states",
-    "exclusions",
-    "shop",
-)  # sections that the result tables depend on
+# sections that the result tables depend on
+GROUPS = ("columns", "format", "rules", "clusters", "cutoffs", "states", "exclusions", "shop")
 SEGMENT_NAMES = {
     "Cluster_Description": "segment",
     "Tier": "tier",
@@ -179,7 +170,7 @@ def conclude(settings: Settings, lake: Lake, record: RunRecord) -> None:
 
 def _stability(lake: Lake, run_date: dt.date) -> dict[str, Any]:
     """Return the stability of the clusters, and the chain of run dates from the last full fit on."""
-    from rfm.analysis.clustering.model import Model
+    from rfm.analysis.clustering import Model
 
     found = lake.frame(SEGMENT_STABILITY, UpdateDate=run_date).astype(object)
     known = found.where(found.notna(), None).iloc[0]
@@ -242,6 +233,12 @@ def _version(package: str) -> str:
 WRITTEN = tuple(dict.fromkeys(name for stage in STAGES for name in stage.writes))
 
 
+def written_versions(lake: Lake) -> dict[str, int]:
+    """Return the version of each table that stages write; a catalog does not tell it."""
+    tables = {name: lake.open(name) for name in WRITTEN}
+    return {name: table.version() for name, table in tables.items() if table}
+
+
 def log_rows(lake: Lake, record: RunRecord, whole: StageRecord | None = None) -> list[str]:
     """Write what is known of a run, in place of what was known before; return what went wrong as a warning."""
     import polars as pl
@@ -279,7 +276,7 @@ def logged(lake: Lake, run_date: dt.date, ahead: Mapping[str, int] | None = None
     record, whole = RunRecord(run_date, run_id(str(run_date), now), "running", now), StageRecord(BACKFILL, started=now)
     if ahead is None:
         log_rows(lake, record, whole)
-    before = versions(lake, WRITTEN)
+    before = written_versions(lake)
     try:
         yield
         whole.status = "done"
@@ -299,7 +296,7 @@ def reason_of(error: BaseException) -> str:
 
 def _count_written(lake: Lake, whole: StageRecord, before: Mapping[str, int], ahead: Mapping[str, int], lines: int) -> None:
     """Record which tables changed since ``ahead``, and the rows that commits since ``before`` and the lines ahead have added."""
-    now = versions(lake, WRITTEN)
+    now = written_versions(lake)
     added = {name: rows_added(lake, name, before.get(name)) for name, version in now.items() if before.get(name) != version}
     whole.writes = {name: {"version": version} for name, version in now.items() if ahead.get(name) != version}
     whole.rows_read = added.get(BRONZE, 0) + lines

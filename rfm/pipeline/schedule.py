@@ -256,16 +256,15 @@ def _had_sales(lake: Lake, day: dt.date) -> bool:
 def run_first(settings: Settings, days: Iterable[dt.date]) -> Iterator[CaughtUp]:
     """Run earlier days on what silver holds, the oldest first; a day that fails does not keep the next from running."""
     from rfm.lake import open_lake
-    from rfm.lake.tables import table_versions
     from rfm.pipeline import backfill
-    from rfm.pipeline.run_record import WRITTEN, logged
+    from rfm.pipeline.run_record import logged, written_versions
     from rfm.pipeline.stages import Ingested
 
     lake = open_lake(settings)
     held = backfill.kept_latest(settings, lake)  # never written, as the run itself overwrites these tables
     for day in days:
         try:
-            with logged(lake, day, table_versions(lake, WRITTEN)):
+            with logged(lake, day, written_versions(lake)):
                 headline = backfill.run_day(settings, held, day, ahead=Ingested([], 0, [], []))
             yield CaughtUp(day, headline, True, [])
         except RfmError as error:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from rfm.analysis.cleaning import clean
-from rfm.analysis.clustering.model import Model
+from rfm.analysis.clustering import Model
 from rfm.analysis.formatting import escape_formulas
 from rfm.analysis.segments.profiles import SCHEMA
 from rfm.dialect import plain_name

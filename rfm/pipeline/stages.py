@@ -32,8 +32,7 @@ from rfm.errors import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from rfm.analysis.clustering.fit import Clustering
-    from rfm.analysis.clustering.model import Model
+    from rfm.analysis.clustering import Clustering, Model
     from rfm.lake import Lake
     from rfm.settings import Settings
 
@@ -140,9 +139,8 @@ def clean_files(lake: Lake, settings: Settings, files: Sequence[str] | None = No
 def clean_rows(lake: Lake, settings: Settings, files: Sequence[str]) -> tuple[Any, Any]:
     """Return the rows of some files of bronze as those of silver and of the quarantine."""
     from rfm.analysis.cleaning import clean, severities_of
-    from rfm.config import severities
 
-    chosen = severities(severities_of(settings.dialect), settings.expectations)
+    chosen = severities_of(settings.dialect, settings.expectations)
     return clean(lake.read(BRONZE, source_file=files), severities=chosen, dialect=settings.dialect)
 
 
@@ -168,9 +166,8 @@ def recount_quality(lake: Lake, settings: Settings, processing_dates: list[dt.da
     """Write the quality tables of some processing dates; return their rows by table."""
     from rfm.analysis.cleaning import judge, severities_of
     from rfm.analysis.quality import tables
-    from rfm.config import severities
 
-    chosen = severities(severities_of(settings.dialect), settings.expectations)
+    chosen = severities_of(settings.dialect, settings.expectations)
     arrived = judge(lake.read(BRONZE, processing_date=processing_dates), dialect=settings.dialect)
     kept = lake.read(SILVER, processing_date=processing_dates)
     return lake.replace_each(tables.measure(arrived, kept, chosen), processing_date=processing_dates)
@@ -247,8 +244,7 @@ class Clustered(NamedTuple):
 
 def predecessor(lake: Lake, settings: Settings, run_date: dt.date, refit: bool = False) -> Clustering | None:
     """Return customers and model of the run that this one starts from; None for a full fit."""
-    from rfm.analysis.clustering.fit import Clustering
-    from rfm.analysis.clustering.model import Model
+    from rfm.analysis.clustering import Clustering, Model
 
     model = Model.predecessor(lake.frame(CLUSTER_MODELS), run_date, settings.clusters, refit)
     if not model:
@@ -265,7 +261,7 @@ def cluster_customers(
     gold: pd.DataFrame, excluded: Any, settings: Settings, run_date: dt.date, before: Clustering | None = None
 ) -> Clustered:
     """Mark outliers and cluster the other customers, from the clusters before if there are any."""
-    from rfm.analysis.clustering.fit import cluster
+    from rfm.analysis.clustering import cluster
     from rfm.analysis.outliers import outlier_clusters
     from rfm.config import VERSION
 
@@ -296,16 +292,17 @@ def name_clusters(customers: pd.DataFrame, model: Model, settings: Settings) -> 
     """Assign each cluster a segment, a tier and an action; a cluster keeps its name unless its medians clearly moved."""
     from rfm.analysis.segments import profiles
 
-    medians, summary, words = profiles.medians_of(customers), profiles.summarise_clusters(customers), settings.recommendations
+    medians, summary = profiles.medians_of(customers), profiles.summarise_clusters(customers)
+    given = (settings.recommendations, settings.cutoffs, settings.shop.currency)
     steady: dict[str, Any] = {"before": model.before, "band": settings.clusters.name_band}
-    clusters = profiles.describe_clusters(summary, medians, words, settings.cutoffs, settings.shop.currency, **steady)
+    clusters = profiles.describe_clusters(summary, medians, *given, **steady)
     return NamedClusters(clusters, model.named(clusters), medians)
 
 
 def past_runs(lake: Lake, run_date: dt.date) -> tuple[dict[dt.date, Model], pd.DataFrame]:
     """Return the models of all runs up to the run date, and the customers of the runs that it is compared with."""
     from rfm.analysis import movement
-    from rfm.analysis.clustering.model import Model
+    from rfm.analysis.clustering import Model
 
     models = Model.kept(lake.frame(CLUSTER_MODELS), run_date)
     return models, lake.frame(HISTORY, UpdateDate=list(movement.since(models, run_date).values()))
@@ -318,9 +315,11 @@ def segment_customers(
     from rfm.analysis import movement
     from rfm.analysis.segments import alternatives, explain, profiles
 
-    named, cutoffs, currency = name_clusters(clustered, models[run_date], settings), settings.cutoffs, settings.shop.currency
-    before, most = history[history["UpdateDate"].astype(str) == named.model.previous], settings.clusters.max_renamed
-    customers = profiles.describe_customers(clustered, named.clusters, before, most, settings.recommendations)
+    cutoffs, currency = settings.cutoffs, settings.shop.currency
+    named = name_clusters(clustered, models[run_date], settings)
+    before = history[history["UpdateDate"].astype(str) == named.model.previous]
+    most, words = settings.clusters.max_renamed, settings.recommendations
+    customers = profiles.describe_customers(clustered, named.clusters, before, most, words)
     ways = alternatives.segmentations(customers, cutoffs)
     return named, {
         tables.CLUSTER_SUMMARY: named.clusters,  # some of its columns
@@ -377,8 +376,9 @@ def state_customers(
 
     forecast = customer_forecast(bought, run_date, settings.shop.currency)
     own = (settings.states, settings.cutoffs, settings.recommendations, forecast)
+    found = states.customer_states(customers, bought, run_date, *own)
     return {
-        tables.CUSTOMER_STATES: (found := states.customer_states(customers, bought, run_date, *own)),
+        tables.CUSTOMER_STATES: found,
         tables.CUSTOMER_FORECAST: forecast,
         tables.RELIABILITY: forecast_reliability(bought, run_date),
         tables.MIGRATION: migration.migration(found, customers, bought, run_date, settings.states),

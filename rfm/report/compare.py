@@ -30,7 +30,7 @@ def two_days(tables: RunTables) -> dict[str, Any]:
     if len(days) < 2:
         return {}
     kept = movement.comparable(days, days[-1])
-    moves = _newest(movement.moves_between(_rows_of(tables, kept)), MOST_MOVES)
+    moves = _newest(movement.moves_between(tables.history(kept, movement.SEGMENT, "Monetary")), MOST_MOVES)
     periods = movement.since(days[:-1], days[-1])
     then = periods[max(periods)] if periods else kept[0]
     sizes = totals.groupby("UpdateDate").size().iloc[::-1].cumsum()
@@ -43,13 +43,6 @@ def two_days(tables: RunTables) -> dict[str, Any]:
         "grid": _grid(moves[(moves["Since"] == then) & (moves["UpdateDate"] == days[-1])], names),
         "data": _packed(totals, moves, names, shown),
     }
-
-
-def _rows_of(tables: RunTables, days: list[dt.date]) -> pd.DataFrame:
-    """Return what the comparison needs of the customers of some run dates."""
-    columns = ("CustomerID", "UpdateDate", movement.SEGMENT, "Monetary")
-    found: pd.DataFrame = tables.read(HISTORY, UpdateDate=days).select(*columns).collect().to_pandas()
-    return found
 
 
 def _newest(moves: pd.DataFrame, most: int) -> pd.DataFrame:

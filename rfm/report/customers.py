@@ -315,9 +315,9 @@ def _states_over_time(tables: RunTables, runs: list[str]) -> tuple[dict[str, lis
     """Return the states of each customer as positions of first day and state, on the run dates about a month apart."""
     dates = comparable([dt.date.fromisoformat(run) for run in runs], tables.day)
     days = [day for day in dates if not 0 < (tables.day - day).days < STEP]
-    columns = ("CustomerID", "UpdateDate", "Recency", "Monetary")
-    history = tables.read(HISTORY, UpdateDate=days).select(*columns).collect().to_pandas()
-    found = states_by_day(history, tables.orders.dropna(subset="CustomerID"), days, tables.states)
+    found = states_by_day(
+        tables.history(days, "Recency", "Monetary"), tables.orders.dropna(subset="CustomerID"), days, tables.states
+    )
     found = found.sort_values(["CustomerID", "UpdateDate"], kind="stable")
     new = (found["CustomerID"] != found["CustomerID"].shift()) | (found["State"] != found["State"].shift())
     begun = found[new].assign(UpdateDate=found["UpdateDate"].map(days.index), State=found["State"].map(STATES.index))

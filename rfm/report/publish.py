@@ -147,10 +147,7 @@ class Sent(NamedTuple):
 
 
 def publish(reports: str, target: str, choice: Publish) -> Sent:
-    """Copy a site to another place: assets, then days, last the front page; only files that changed since the last time.
-
-    Files sent earlier that may no longer be seen there are removed, nothing else is. After an interruption it can be run again.
-    """
+    """Copy a site to another place: files that changed since the last time; what may no longer be seen there is removed."""
     publishable_files({}, choice)  # fails without a key before anything is sent
     with reaching_site(reports):
         home, root = open_site(reports)

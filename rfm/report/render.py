@@ -28,7 +28,7 @@ from rfm.analysis import formatting, sales
 from rfm.analysis.figures.style import STATE_COLOURS, TIER_COLOURS
 from rfm.analysis.segments.explain import held_against
 from rfm.config import Clusters, States
-from rfm.contracts import CLUSTERED, CUSTOMER_STATES, DESCRIBED_CLUSTERS, DESCRIBED_CUSTOMERS, LEDGER, SILVER, TABLES
+from rfm.contracts import CLUSTERED, CUSTOMER_STATES, DESCRIBED_CLUSTERS, DESCRIBED_CUSTOMERS, HISTORY, LEDGER, SILVER, TABLES
 from rfm.dialect import Rules
 from rfm.errors import InputError, first_line
 from rfm.lake import Lake, open_lake
@@ -185,6 +185,13 @@ class RunTables:
         key = *self._versions_of(name), name, *((column, str(value)) for column, value in equal.items())
         read = partial(self._asked, self.lake.frame, name, equal)
         return self.once(key, lambda: read().reindex(columns=TABLES[name].names))  # a column may be younger than the version
+
+    def history(self, days: list[dt.date], *columns: str) -> pd.DataFrame:
+        """Return some columns of the customers of some run dates."""
+        rows: pd.DataFrame = (
+            self.read(HISTORY, UpdateDate=days).select("CustomerID", "UpdateDate", *columns).collect().to_pandas()
+        )
+        return rows
 
     def once(self, key: Any, make: Callable[[], Any]) -> Any:
         """Return what is kept under a key, made on first use."""

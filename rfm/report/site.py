@@ -104,29 +104,25 @@ def with_run(site: Mapping[str, Any], about: Mapping[str, Any], figures: Mapping
 def index_page(site: Mapping[str, Any]) -> str:
     """Return the front page, in the language of the newest run."""
     with speaking((site["newest"] or {}).get("figures", {}).get("language", ENGLISH)):
-        return _index_page(site)
-
-
-def _index_page(site: Mapping[str, Any]) -> str:
-    newest, runs = site["newest"], site["runs"]
-    figures = {"menu": PAGES, "kpis": [], "calls": {}, "entered": None, "fresh": {}, **newest.get("figures", {})}
-    published = {run["run_date"] for run in runs}
-    computed = [{**day, "computed": True} for day in figures.get("earlier", ()) if day["run_date"] not in published]
-    days = sorted([*runs, *computed], key=lambda day: day["run_date"], reverse=True)
-    own = {
-        "home": "#content",
-        "root": f"{newest['run_date']}/",
-        "title": _("Customer segments"),
-        "runs": runs,
-        "days": days,
-        "computed": len(computed),
-        "listed": _listed(runs),
-        "calendar": _by_year(month_labels(days)),
-        "weekdays": words.weekdays(),
-        "trends": [_trend(days, *trend) for trend in TRENDS if sum(day.get(trend[0]) is not None for day in days) > 1],
-    }
-    given = links("assets/", json.dumps(site, sort_keys=True))
-    return render("front.html.j2", {**newest, **figures, **given, **own})
+        newest, runs = site["newest"], site["runs"]
+        figures = {"menu": PAGES, "kpis": [], "calls": {}, "entered": None, "fresh": {}, **newest.get("figures", {})}
+        published = {run["run_date"] for run in runs}
+        computed = [{**day, "computed": True} for day in figures.get("earlier", ()) if day["run_date"] not in published]
+        days = sorted([*runs, *computed], key=lambda day: day["run_date"], reverse=True)
+        own = {
+            "home": "#content",
+            "root": f"{newest['run_date']}/",
+            "title": _("Customer segments"),
+            "runs": runs,
+            "days": days,
+            "computed": len(computed),
+            "listed": _listed(runs),
+            "calendar": _by_year(month_labels(days)),
+            "weekdays": words.weekdays(),
+            "trends": [_trend(days, *trend) for trend in TRENDS if sum(day.get(trend[0]) is not None for day in days) > 1],
+        }
+        given = links("assets/", json.dumps(site, sort_keys=True))
+        return render("front.html.j2", {**newest, **figures, **given, **own})
 
 
 def _trend(runs: list[Mapping[str, Any]], name: str, title: str, form: str) -> dict[str, Any]:
@@ -140,10 +136,7 @@ LATE = "late "  # before the name of a page: its values that need the tables of 
 
 
 def parts_after(settings: Settings, work: Path, record: Mapping[str, Any], kept: dict[Any, Any]) -> dict[str, Any]:
-    """Return the parts of a site whose tables the newest stage of a record has completed, for `build`.
-
-    ``kept`` holds what one part reads or draws and a later one shows too.
-    """
+    """Return the parts of a site whose tables the newest stage of a record has completed, for `build`."""
     stage, tables = record["stages"][-1]["name"], RunTables(settings, record, kept)
     with speaking(settings.shop.language):
         found: dict[str, Any] = {page.file: page.build(tables) for page in PAGES if page.after == stage}
@@ -181,10 +174,7 @@ def build(
     parts: Mapping[str, Any] | None = None,
     kept: dict[Any, Any] | None = None,
 ) -> list[Path]:
-    """Write the pages of a run, its executed notebooks as pages, and its downloads into its work folder.
-
-    The same run gives the same bytes on any later day. Pages expect their assets in ``../assets``, where `publish` puts them.
-    """
+    """Write the pages of a run, its executed notebooks and its downloads into its work folder; the same bytes on any day."""
     with speaking(settings.shop.language):
         return _build(RunTables(settings, record, {} if kept is None else kept), work, parts or {})
 
@@ -212,12 +202,8 @@ def _build(tables: RunTables, work: Path, done: Mapping[str, Any]) -> list[Path]
 
 
 def publish(work: Path, reports: str, record: Mapping[str, Any], choice: Publish | None = None) -> str:
-    """Publish the pages of a run: assets, the day, the list of runs, and last the front page; return its address.
-
-    Nothing is deleted; a day published again replaces its files and its entry. A folder belongs to the shop and gets
-    everything. Others may read a URL, so it gets only what ``[publish]`` allows: by default no single customer, no download
-    and no executed notebook.
-    """
+    """Publish the pages of a run: assets, the day, the list of runs, and last the front page; return its address."""
+    # A folder belongs to the shop and gets everything; others may read a URL, so it gets only what ``[publish]`` allows.
     day = run_date_of(record)
     figures = json.loads((work / FIGURES).read_text(encoding="utf-8")) if (work / FIGURES).is_file() else {}
     with reaching_site(reports):

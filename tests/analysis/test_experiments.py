@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import norm
 
-from rfm.analysis.experiments import HELD, WRITTEN, draw_arms, effect_power, smallest_effect, uplift
+from rfm.analysis.experiments import HELD, SURE, WRITTEN, _error, draw_arms, smallest_effect, uplift
 from rfm.errors import SettingsError
 
 
@@ -23,6 +24,11 @@ def shop(size: int, seed: int) -> pd.DataFrame:
             "Revenue": bought * spend * draw.lognormal(0, 0.5, size),
         }
     )
+
+
+def effect_power(expected: pd.Series, written: int, held: int, effect: float) -> float:
+    """Return the chance that an effect on the share of buyers is found: that its interval lies above 0."""
+    return float(norm.cdf(effect / _error(expected, written, held) - norm.ppf((1 + SURE) / 2)))
 
 
 def test_the_draw_depends_on_ids_and_key_alone():

@@ -56,6 +56,12 @@ def shop() -> pd.DataFrame:
 
 
 # ── BG/NBD ───────────────────────────────────────────────────────────────────────────────────────
+def test_bgnbd_gives_the_published_chances_of_cdnow():
+    cdnow = BgNbd(0.243, 4.414, 0.793, 2.426)  # in weeks
+    chances = cdnow.order(np.array([0, 2, 9]), np.array([0, 30.43, 38]), np.array([38.86] * 3), 39)
+    assert chances.round(2).tolist() == [0.14, 0.55, 0.91]
+
+
 def test_bgnbd_finds_the_parameters_of_simulated_customers():
     now = state_of(history_of(simulate(6_000, 400), START + dt.timedelta(days=399)), START.toordinal() + 399)
     found = fit_bgnbd(*now.lives)

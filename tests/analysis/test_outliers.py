@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rfm.analysis.clustering.fit import cluster
+from rfm.analysis.clustering import cluster
 from rfm.analysis.outliers import (
     BOTH,
     FREQUENCY,

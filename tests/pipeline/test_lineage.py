@@ -18,7 +18,7 @@ import rfm
 from rfm.contracts import TABLES
 from rfm.datasets.sample import make_sample
 from rfm.errors import StageError
-from rfm.pipeline import backfill, daily, lineage, openlineage, run_record
+from rfm.pipeline import backfill, daily, lineage, run_record
 from rfm.pipeline.daily import lineage_file, monitored
 from rfm.pipeline.lineage import COLUMNS, FILTERS, JUDGED, LANDING, column_lineage, named
 from rfm.pipeline.notebooks import NotebookResult
@@ -249,7 +249,7 @@ def test_a_server_gets_the_events_with_the_key(server, clean_environment, tmp_pa
     url, got = server
     clean_environment.setenv("OPENLINEAGE_URL", url)
     clean_environment.setenv("OPENLINEAGE_API_KEY", "planted")
-    sender = openlineage.EventEmitter(str(tmp_path / "events.ndjson"))
+    sender = lineage.EventEmitter(str(tmp_path / "events.ndjson"))
     sender.send(START)
     assert sender.close() == []
     assert [(one["path"], one["key"], one["event"]["eventType"]) for one in got] == [
@@ -263,7 +263,7 @@ def test_the_transport_of_the_environment_wins(clean_environment, tmp_path):
     clean_environment.setenv("OPENLINEAGE__TRANSPORT__TYPE", "file")
     clean_environment.setenv("OPENLINEAGE__TRANSPORT__LOG_FILE_PATH", str(tmp_path / "theirs"))
     clean_environment.setenv("OPENLINEAGE__TRANSPORT__APPEND", "true")
-    sender = openlineage.EventEmitter(str(tmp_path / "ours.ndjson"))
+    sender = lineage.EventEmitter(str(tmp_path / "ours.ndjson"))
     sender.send(START)
     assert sender.close() == []
     assert (tmp_path / "theirs").is_file()
@@ -273,7 +273,7 @@ def test_the_transport_of_the_environment_wins(clean_environment, tmp_path):
 def test_a_url_gets_a_file_an_event():
     import fsspec
 
-    sender = openlineage.EventEmitter("memory://lake/_lineage/2025-10-23/run")
+    sender = lineage.EventEmitter("memory://lake/_lineage/2025-10-23/run")
     sender.send(START)
     sender.send(START._replace(kind="COMPLETE"))
     assert sender.close() == []
@@ -284,7 +284,7 @@ def test_a_url_gets_a_file_an_event():
 
 def test_nothing_is_sent_where_it_is_switched_off(clean_environment, tmp_path):
     clean_environment.setenv("OPENLINEAGE_DISABLED", "true")
-    sender = openlineage.EventEmitter(str(tmp_path / "events.ndjson"))
+    sender = lineage.EventEmitter(str(tmp_path / "events.ndjson"))
     sender.send(START)
     assert sender.close() == []
     assert list(tmp_path.iterdir()) == []
@@ -303,8 +303,8 @@ def test_a_failing_transport_is_one_warning_and_no_failure(clean_environment, sh
 def test_a_server_that_does_not_answer_keeps_nobody_waiting(clean_environment, tmp_path, monkeypatch):
 
     release = threading.Event()
-    monkeypatch.setattr(openlineage, "to_openlineage", lambda event: release.wait(600))
-    sender = openlineage.EventEmitter(str(tmp_path / "events.ndjson"))
+    monkeypatch.setattr(lineage, "to_openlineage", lambda event: release.wait(600))
+    sender = lineage.EventEmitter(str(tmp_path / "events.ndjson"))
     sender.send(START)
     assert sender.close(patience=0.05) == ["lineage: events are not sent: no answer within 0.05 seconds"]
     release.set()
@@ -319,7 +319,7 @@ def test_many_addresses_are_shown_without_credentials():
 def test_addresses_of_events_carry_no_credentials():
     from openlineage.client.serde import Serde
 
-    from rfm.pipeline.openlineage import to_openlineage as event
+    from rfm.pipeline.lineage import to_openlineage as event
 
     data = lineage.Data("customer_rfm_gold", "s3://key:secret@shop/lake/customer_rfm_gold", 3, 7)
     said = Serde.to_json(event(START._replace(kind="FAIL", outputs=(data,), error="s3://key:secret@shop/lake is gone")))

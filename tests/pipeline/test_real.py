@@ -17,7 +17,7 @@ import pyarrow as pa
 import pytest
 
 from rfm.analysis.cleaning import SEVERITIES, clean
-from rfm.analysis.clustering.fit import Clustering, cluster
+from rfm.analysis.clustering import Clustering, cluster
 from rfm.analysis.metrics import collected_purchases, counted, rfm_metrics
 from rfm.analysis.migration import migration, state_as_of
 from rfm.analysis.outliers import outlier_clusters

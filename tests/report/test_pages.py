@@ -230,8 +230,7 @@ def test_compared_days_keep_the_page_small_after_years(monkeypatch):
     moves = pd.DataFrame(ways, columns=["Since", "UpdateDate", "From_Segment", "To_Segment", "Customers", "Revenue"])
     monkeypatch.setattr(compare.movement, "segment_totals", lambda *_: totals)
     monkeypatch.setattr(compare.movement, "moves_between", lambda _: moves)
-    monkeypatch.setattr(compare, "_rows_of", lambda *_: None)
-    shown = compare.two_days(SimpleNamespace(read=lambda _: None, day=days[0]))
+    shown = compare.two_days(SimpleNamespace(read=lambda _: None, history=lambda *_: None, day=days[0]))
     assert len(json.dumps(shown["data"], separators=(",", ":"))) < 300_000
     assert (shown["data"]["days"][-1], shown["data"]["days"][0]) == (str(days[0]), str(days[-1]))
     assert shown["then"] == str(days[30])

@@ -217,10 +217,7 @@ def segment_lifts(results: pd.DataFrame, way: str, horizon: int) -> Figure:
 def _intervals(
     title: str, series: dict[str, pd.DataFrame], names: list[str], axis: str, form: str, mark: tuple[float, str]
 ) -> Figure:
-    """Draw a row per name, and in it a point with its interval per series; a dashed line shows what to compare with.
-
-    A thin line goes from the least to the most of the windows that do not overlap.
-    """
+    """Draw points with their intervals, a row per name; a thin line goes from the least to the most of separate windows."""
     if not names:
         return no_data(title)
     first = next(iter(series.values()))["value"]

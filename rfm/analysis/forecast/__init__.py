@@ -275,37 +275,7 @@ def expected_spend(learned: Learned, state: State, days: int) -> np.ndarray:
 
 
 def customer_forecast(purchases: pd.DataFrame, run_date: dt.date, currency: str = "") -> pd.DataFrame:
-    """Return ``customer_forecast``: probability of an order, expected orders and spend, and what drives them.
-
-    Parameters
-    ----------
-    purchases
-        Invoices, see `rfm.stages.purchases`; those after the run date are ignored.
-    run_date
-        Day of the forecast. Only days are learned from whose following 30 days had ended by then.
-    currency
-        Sign before amounts in Drivers.
-
-    Returns
-    -------
-    pd.DataFrame
-        One row per customer; none while the shop is too young, see `first_day`. Order30 is never above Order60.
-
-    Notes
-    -----
-    The total of orders is that of BG/NBD: Fader, P. S., Hardie, B. G. S. and Lee, K. L. (2005). "Counting your customers"
-    the easy way: an alternative to the Pareto/NBD model. *Marketing Science* 24(2), 275-284.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> customer = np.repeat(np.arange(150), 4)
-    >>> day = pd.Timestamp("2025-06-01") + pd.to_timedelta((customer * 7 + np.tile([0, 9, 30, 60], 150)) % 120, unit="D")
-    >>> shop = pd.DataFrame({"CustomerID": customer.astype(str), "TotalPrice": 25.0, "InvoiceDate": day})
-    >>> found = customer_forecast(shop, dt.date(2025, 9, 28))
-    >>> len(found), bool(found["Order30"].between(0, 1).all())
-    (150, True)
-    """
+    """Return ``customer_forecast`` from the invoices up to a day; no row while the shop is too young, see `first_day`."""
     history = history_of(purchases, run_date)
     today = run_date.toordinal()
     learned = learn(history, today)

@@ -21,31 +21,7 @@ class BgNbd(NamedTuple):
         return np.where(repeats > 0, 1 / (1 + self.a / (self.b + np.maximum(repeats, 1) - 1) * silent), 1.0)
 
     def order(self, repeats: np.ndarray, last: np.ndarray, age: np.ndarray, days: float) -> np.ndarray:
-        """Return the probability of at least one purchase in the next days.
-
-        Parameters
-        ----------
-        repeats
-            Number of days with a purchase after the first one.
-        last
-            Days from the first purchase to the last one.
-        age
-            Days from the first purchase to the day of the forecast.
-        days
-            Length of the forecast window, in the same unit.
-
-        Notes
-        -----
-        Fader, P. S., Hardie, B. G. S. and Lee, K. L. (2005). "Counting your customers" the easy way: an alternative to
-        the Pareto/NBD model. *Marketing Science* 24(2), 275-284.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> cdnow = BgNbd(0.243, 4.414, 0.793, 2.426)  # published, in weeks
-        >>> cdnow.order(np.array([0, 2, 9]), np.array([0, 30.43, 38]), np.array([38.86] * 3), 39).round(2).tolist()
-        [0.14, 0.55, 0.91]
-        """
+        """Return the probability of at least one purchase in the next days."""
         none = ((self.alpha + age) / (self.alpha + age + days)) ** (self.r + repeats)
         return self.alive(repeats, last, age) * (1 - none)
 

@@ -12,7 +12,7 @@ import pandas as pd
 
 from rfm.analysis import forecast as model
 from rfm.analysis.backtest import apart, auc, bootstrap_weights, spread, tied_ranks
-from rfm.analysis.forecast import DIGITS, HORIZON, SPEND_DAYS, History, Learned, State
+from rfm.analysis.forecast import DIGITS, HORIZON, SPEND_DAYS, History, State
 from rfm.contracts import TABLES
 
 
@@ -60,22 +60,17 @@ class Tried(NamedTuple):
     happened: np.ndarray
 
 
-def evaluate(
-    purchases: pd.DataFrame, days: Sequence[dt.date], *, horizon: int = HORIZON, draws: int = DRAWS
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Forecast on each past day with what was known then; return the measures of all ways, and the curve of reliability.
-
-    An interval holds for other customers and other ones of these days: each draw samples customers and days with
-    replacement. It does not hold for other seasons, as most windows overlap: least and most are those of the windows that do
-    not. All ways share the draws, so the rows with `against` are paired differences from BG/NBD, or from the naive rule.
-    """
+def evaluate(purchases: pd.DataFrame, days: Sequence[dt.date], *, draws: int = DRAWS) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Forecast on each past day with what was known then; return the measures of all ways, and the curve of reliability."""
+    # An interval holds for other customers and other ones of these days, as each draw samples both, but not for other seasons.
+    # All ways share the draws, so the rows with `against` are paired differences from BG/NBD, or from the naive rule.
     last = pd.to_datetime(purchases["InvoiceDate"]).max()
     history = model.history_of(purchases, last.date())
-    orders = list(_tries(history, days, horizon, last.toordinal()))
+    orders = list(_tries(history, days, last.toordinal()))
     if not orders:  # the shop is too young, or no window has closed
         return pd.DataFrame(columns=COLUMNS), pd.DataFrame(columns=CURVE)
     weights = bootstrap_weights(len(history.customers), draws, SEED)
-    rows = _rows(orders, weights, ("brier", "calibration", "auc", "total"), horizon, Rule.BGNBD)
+    rows = _rows(orders, weights, ("brier", "calibration", "auc", "total"), HORIZON, Rule.BGNBD)
     if spend := list(_spend(history, days)):
         rows += _rows(spend, weights, ("error", "total"), SPEND_DAYS, Rule.NAIVE)
     return pd.DataFrame(rows, columns=COLUMNS), reliability(orders)
@@ -84,7 +79,7 @@ def evaluate(
 def forecast_reliability(purchases: pd.DataFrame, run_date: dt.date) -> pd.DataFrame:
     """Return ``forecast_reliability``: the forecasts of 30 days ago beside what happened since, by band of probability."""
     history, day = model.history_of(purchases, run_date), run_date - dt.timedelta(days=HORIZON)
-    tries = list(_tries(history, [day], HORIZON, run_date.toordinal()))
+    tries = list(_tries(history, [day], run_date.toordinal()))
     table = TABLES["forecast_reliability"]
     return reliability(tries).assign(UpdateDate=run_date)[table.names] if tries else table.without_rows()
 
@@ -118,30 +113,25 @@ def _in_words(row: Any) -> str:
     return f"{row.value:.3f} ({row.low:.3f} to {row.high:.3f}) [{row.least:.3f} to {row.most:.3f} in {row.windows:.0f}]"
 
 
-def _tries(history: History, days: Sequence[dt.date], horizon: int, until: int) -> Iterator[Tried]:
+def _tries(history: History, days: Sequence[dt.date], until: int) -> Iterator[Tried]:
     """Yield the days that have a forecast and a closed window."""
     for day in days:
         learned = model.learn(history, day.toordinal())
-        if learned is None or day.toordinal() + horizon > until:
+        if learned is None or day.toordinal() + HORIZON > until:
             continue
-        now, before = model.state_of(history, day.toordinal()), model.state_of(history, day.toordinal() - horizon)
-        bought = model.bought_after(history, before, horizon)[0] > 0
-        expected = learned.expected.order(*now.lives, horizon)
+        now, before = model.state_of(history, day.toordinal()), model.state_of(history, day.toordinal() - HORIZON)
+        bought = model.bought_after(history, before, HORIZON)[0] > 0
+        expected = learned.expected.order(*now.lives, HORIZON)
+        alone = model.chance_at(learned.who.score(model.features(now)) + learned.who.levels.mean())  # of the regression
         ways = {
-            Rule.FORECAST: model.chance_of_order(learned, now, horizon),
+            Rule.FORECAST: model.chance_of_order(learned, now, HORIZON),
             Rule.BGNBD: expected,
             Rule.RECENCY: _by_recency(before, bought, now),
             Rule.RATE: np.full(len(now.days), bought.mean()),
+            Rule.REGRESSION: alone,
+            Rule.MEAN: (expected + alone) / 2,
         }
-        if horizon == HORIZON:  # the regression's levels are those of this window
-            alone = _regression(learned, now)
-            ways |= {Rule.REGRESSION: alone, Rule.MEAN: (expected + alone) / 2}
-        yield Tried(day, now.customer, ways, model.bought_after(history, now, horizon)[0] > 0)
-
-
-def _regression(learned: Learned, state: State) -> np.ndarray:
-    """Return the probabilities of the regression alone, at the mean level of the past days."""
-    return model.chance_at(learned.who.score(model.features(state)) + learned.who.levels.mean())
+        yield Tried(day, now.customer, ways, model.bought_after(history, now, HORIZON)[0] > 0)
 
 
 def _by_recency(before: State, bought: np.ndarray, now: State) -> np.ndarray:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from itertools import groupby
 from operator import itemgetter
@@ -19,9 +19,8 @@ import numpy as np
 import pandas as pd
 
 from rfm.analysis.formatting import exact_amount, whole
-from rfm.analysis.quality.gate import COUNTED, _exact, _kept_steps, _rows, _step
+from rfm.analysis.quality.gate import COUNTED, _exact, _rows, with_steps
 from rfm.config import Quality
-from rfm.contracts import TABLES, arrow_typed
 from rfm.dialect import Rules
 from rfm.errors import printable
 from rfm.words import N_, _, ngettext
@@ -99,8 +98,7 @@ def unsteady(run_date: dt.date, stability: pd.DataFrame, limits: Quality | None 
     days = seen["UpdateDate"].tolist()
     known = {name: {day: value for day, value in zip(days, seen[name], strict=True) if pd.notna(value)} for name in FIGURES}
     found = [(name, _odd(known[name], run_date, figure, limits)) for name, figure in FIGURES.items()]
-    rows = [(run_date, "5_segments", f"stability_{name}", "warning", said) for name, said in found if said]
-    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(TYPES)
+    return as_warnings(run_date, [(f"stability_{name}", said) for name, said in found if said], "5_segments")
 
 
 def _odd(values: Mapping[dt.date, float], run_date: dt.date, figure: Figure, limits: Quality) -> str:
@@ -198,7 +196,12 @@ def warnings(
         *_odd_days(run_date, seen, limits),
         *_odd_shares(run_date, metrics, limits),
     ]
-    rows = [(run_date, "2_silver", kind, "warning", message) for kind, message in found]
+    return as_warnings(run_date, found)
+
+
+def as_warnings(run_date: dt.date, found: Iterable[tuple[str, str]], stage: str = "2_silver") -> pd.DataFrame:
+    """Return kinds and messages as rows of ``run_warnings``."""
+    rows = [(run_date, stage, kind, "warning", message) for kind, message in found]
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype(TYPES)
 
 
@@ -348,9 +351,8 @@ def shared_days(run_date: dt.date, volume: pd.DataFrame) -> list[dt.date]:
 
 def repeated_lines(silver: Any, run_date: dt.date, *, stock_code_pattern: str = Rules().stock_code_pattern) -> list[Repeated]:
     """Count lines of a run's files that other files hold too, per two files; `silver` has the rows of earlier runs as well."""
-    rows: Any = nw.from_native(arrow_typed(TABLES["retail_transactions_silver"], silver))
-    rows = rows.with_columns(nw.col("InvoiceDate", "processing_date").cast(nw.Date))
-    kept = rows.with_columns(Step=_step(_kept_steps(run_date, stock_code_pattern))).filter(nw.col("Step") == COUNTED.name)
+    rows = with_steps(silver, run_date, stock_code_pattern).with_columns(nw.col("processing_date").cast(nw.Date))
+    kept = rows.filter(nw.col("Step") == COUNTED.name)
     lines, money, file, day = (nw.col(name) for name in ("lines", "TotalPrice", "source_file", "processing_date"))
     each = kept.group_by(*LINE, "source_file").agg(nw.len().alias("lines"), money.sum(), day.max())
     once = lines.max().alias("lines_once"), money.max().alias("money_once")
@@ -365,11 +367,11 @@ def repeated_lines(silver: Any, run_date: dt.date, *, stock_code_pattern: str = 
 def overlaps(run_date: dt.date, twice: list[Repeated], volume: pd.DataFrame, currency: str = "") -> pd.DataFrame:
     """Return a row of ``run_warnings`` if the lines that count twice matter; `volume` is ``daily_volume``."""
     money, lines = sum(pair.amount for pair in twice), sum(pair.lines for pair in twice)
-    rows = []
+    found = []
     if lines and money > DOUBT * volume.loc[volume["processing_date"] == run_date, "revenue"].sum():
         said = f"{_said_twice(twice, lines, exact_amount(money, currency))}; {_(ONCE)}"
-        rows = [(run_date, "2_silver", "overlap", "warning", said)]
-    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(TYPES)
+        found = [("overlap", said)]
+    return as_warnings(run_date, found)
 
 
 ONCE = N_(

@@ -16,9 +16,9 @@ import narwhals as nw
 import pandas as pd
 
 from rfm.analysis.formatting import exact_amount, whole
-from rfm.analysis.quality.anomalies import COLUMNS, DOUBT, TYPES
-from rfm.analysis.quality.gate import COUNTED, _exact, _kept_steps, _rows, _step
-from rfm.contracts import TABLES, arrow_typed
+from rfm.analysis.quality.anomalies import DOUBT, as_warnings
+from rfm.analysis.quality.gate import COUNTED, _exact, _rows, with_steps
+from rfm.contracts import dated_silver
 from rfm.dialect import AROUND, Rules
 from rfm.words import N_, _, ngettext, nN_
 
@@ -80,9 +80,7 @@ def facts(
     True
     """
     lost = _lost(nw.from_native(refused), stock_code_pattern)
-    rows: Any = nw.from_native(arrow_typed(TABLES["retail_transactions_silver"], silver))
-    rows = rows.with_columns(nw.col("InvoiceDate").cast(nw.Date))
-    kept = rows.with_columns(Step=_step(_kept_steps(as_of, stock_code_pattern, revenue)))
+    kept = with_steps(silver, as_of, stock_code_pattern, revenue)
     found: dict[str, dict[str, int]] = {}
     (days,) = _rows(kept.filter(nw.col("Step") == COUNTED.name).select(nw.col("InvoiceDate").min()))
     for file, named in (*_of_refused(lost), *_of_kept(kept)):
@@ -158,9 +156,7 @@ def _like(lost: Any) -> str:
 
 def days_of(silver: Any) -> pd.DataFrame:
     """Count the lines of each InvoiceDate and source_file."""
-    rows: Any = nw.from_native(arrow_typed(TABLES["retail_transactions_silver"], silver))
-    dated = rows.with_columns(nw.col("InvoiceDate").cast(nw.Date))
-    found = _rows(dated.group_by("InvoiceDate", "source_file").agg(nw.len().alias("lines")))
+    found = _rows(dated_silver(silver).group_by("InvoiceDate", "source_file").agg(nw.len().alias("lines")))
     return pd.DataFrame(found, columns=["InvoiceDate", "source_file", "lines"])
 
 
@@ -222,8 +218,7 @@ class Orders(NamedTuple):
 
 def order_faults(silver: Any, as_of: dt.date, *, stock_code_pattern: str = Rules().stock_code_pattern) -> dict[str, Orders]:
     """Count orders with several ``customers`` or ``days``, and those that several ``files`` hold, of the lines that count."""
-    rows: Any = nw.from_native(arrow_typed(TABLES["retail_transactions_silver"], silver))
-    kept = rows.with_columns(nw.col("InvoiceDate").cast(nw.Date), Step=_step(_kept_steps(as_of, stock_code_pattern)))
+    kept = with_steps(silver, as_of, stock_code_pattern)
     key, total = ("InvoiceNo", "CustomerID", "InvoiceDate"), nw.col("TotalPrice").sum()
     files = kept.filter(nw.col("Step") == COUNTED.name).group_by(*key, "source_file").agg(total)
     same = files.group_by(*key).agg(total, nw.len().alias("files"), nw.col("TotalPrice").max().alias("once"))
@@ -246,8 +241,7 @@ def _orders(found: Any) -> Orders:
 
 def other_codes(silver: Any, as_of: dt.date, *, stock_code_pattern: str = Rules().stock_code_pattern) -> dict[str, Orders]:
     """Return lines and money of each stock code that is no product, of sales to customers."""
-    rows: Any = nw.from_native(arrow_typed(TABLES["retail_transactions_silver"], silver))
-    kept = rows.with_columns(nw.col("InvoiceDate").cast(nw.Date), Step=_step(_kept_steps(as_of, stock_code_pattern)))
+    kept = with_steps(silver, as_of, stock_code_pattern)
     found = kept.filter(nw.col("Step") == "non_products").group_by("StockCode").agg(nw.len(), nw.col("TotalPrice").sum())
     return {row["StockCode"]: Orders(int(row["len"]), _exact(row["TotalPrice"], "TotalPrice")) for row in _rows(found)}
 
@@ -298,13 +292,12 @@ def departures(run_date: dt.date, found: Facts, baseline: Any, currency: str = "
     money = found.total("cents") + found.unread_cents
     said = [
         *_unread(found, baseline, currency, money),
-        *_unknown(found, currency, money),
+        *_unknown(found, currency),
         *_shares(found, baseline, currency),
         *_values(found, baseline, currency),
         *_damaged(found, currency, money),
     ]
-    rows = [(run_date, "2_silver", kind, "warning", message) for kind, message in said]
-    return pd.DataFrame(rows, columns=list(COLUMNS)).astype(TYPES)
+    return as_warnings(run_date, said)
 
 
 def _worth(cents: float, currency: str) -> str:
@@ -339,7 +332,7 @@ def _unread(found: Facts, baseline: Any, currency: str, money: int) -> Said:
         yield "baseline_unread", f"{said}; {_(OTHER_FILES)}"
 
 
-def _unknown(found: Facts, currency: str, money: int) -> Said:
+def _unknown(found: Facts, currency: str) -> Said:
     """Warn of lines whose status or currency the settings do not know; they do not count."""
     for kind, (said, remedy) in UNKNOWN_VALUES.items():
         if lines := found.total(kind):

@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 import narwhals as nw
 import pandas as pd
 
-from rfm.contracts import TABLES, arrow_typed
+from rfm.contracts import dated_silver, eager
 from rfm.dialect import AROUND, LANDING_COLUMNS, RAGGED, RAW, Rules
 from rfm.errors import InputError
 from rfm.words import N_
@@ -77,7 +77,7 @@ def quarantine_reasons(quarantine: Any) -> list[QuarantineReason]:
     rows: Any = nw.from_native(quarantine)
     ragged = nw.col("_rescued_data").str.contains(RAGGED)
     rows = rows.with_columns(_ragged=nw.when(ragged).then(nw.lit(True)).otherwise(nw.lit(False)))
-    counts = _eager(rows.group_by("failed_expectations", "_ragged").agg(nw.len().alias("rows")))
+    counts = eager(rows.group_by("failed_expectations", "_ragged").agg(nw.len().alias("rows")))
     found: dict[str, QuarantineReason] = {}
     for group in sorted(counts.iter_rows(named=True), key=lambda one: (-one["rows"], one["failed_expectations"])):
         same = nw.col("failed_expectations") == group["failed_expectations"], nw.col("_ragged") == group["_ragged"]
@@ -92,12 +92,7 @@ def _example(rows: Any) -> dict[str, Any]:
     """Return the raw columns of one row, always the same one."""
     columns = ("source_file", *RAW, "_rescued_data")
     wanted = rows.select(*columns).sort(*columns, nulls_last=True).head(1)
-    return dict(next(_eager(wanted).iter_rows(named=True)))
-
-
-def _eager(rows: Any) -> Any:
-    """Return a frame that is not lazy."""
-    return rows.collect() if isinstance(rows, nw.LazyFrame) else rows
+    return dict(next(eager(wanted).iter_rows(named=True)))
 
 
 # ── money ───────────────────────────────────────────────────────────────
@@ -176,10 +171,8 @@ def money_flow(
     6              Guests   step  -4406.44   -762
     """
     judged: Any = nw.from_native(refused)
-    rows: Any = nw.from_native(arrow_typed(TABLES["retail_transactions_silver"], silver))
-    dated = rows.with_columns(nw.col("InvoiceDate").cast(nw.Date))
     steps = _kept_steps(as_of, stock_code_pattern, revenue)
-    kept = dated.with_columns(Step=_step(steps))
+    kept = dated_silver(silver).with_columns(Step=_step(steps))
     left = _sums(judged.with_columns(Step=_step(REFUSED)), "TotalCents") | _sums(kept, "TotalPrice")
     if written is not None:
         (both,) = _sums(nw.from_native(written).with_columns(Step=nw.lit("")), "TotalPrice").values()
@@ -205,6 +198,11 @@ def _step(steps: tuple[Step, ...]) -> nw.Expr:
     for step in reversed(steps[:-1]):
         chosen = nw.when(step.taken).then(nw.lit(step.name)).otherwise(chosen)
     return chosen
+
+
+def with_steps(silver: Any, as_of: dt.date, stock_code_pattern: str, revenue: str = "gross") -> Any:
+    """Return rows of silver with the name of the step that leaves each out, or of the lines that count."""
+    return dated_silver(silver).with_columns(Step=_step(_kept_steps(as_of, stock_code_pattern, revenue)))
 
 
 def _sums(rows: Any, amount: str) -> dict[str, tuple[Decimal, int]]:
@@ -239,7 +237,7 @@ def _notes(judged: Any, kept: Any, counted: Any, stock_code_pattern: str) -> dic
 
 def _rows(found: Any) -> list[dict[str, Any]]:
     """Return a small result as dictionaries."""
-    return list(_eager(found).iter_rows(named=True))
+    return list(eager(found).iter_rows(named=True))
 
 
 def _exact(value: Any, amount: str) -> Decimal:

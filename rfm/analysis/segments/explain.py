@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from rfm.analysis.clustering.model import Model
+from rfm.analysis.clustering import Model
 from rfm.analysis.formatting import ago, amount, count, decimal, number, times
 from rfm.analysis.outliers import LABELS, words_of
 from rfm.analysis.segments.rules import METRICS, decision_of, plain_name, segment_of

@@ -13,9 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.steady import compared, figures
-from rfm.analysis.clustering import fit
-from rfm.analysis.clustering.fit import cluster
-from rfm.analysis.clustering.model import Model, features
+from rfm.analysis import clustering
+from rfm.analysis.clustering import Model, cluster, features
 from rfm.analysis.outliers import outlier_clusters
 from rfm.analysis.segments.profiles import describe_clusters, describe_customers, medians_of, summarise_clusters
 from rfm.analysis.segments.rules import steady_segment
@@ -108,7 +107,7 @@ def choose(lead: float, since: dt.date | None = None) -> tuple[int, dict | None]
     earlier = Model.from_json(models(D - DAY)["model"].iloc[0])
     challenger = {"k": 4, "since": since.isoformat()} if since else None
     earlier = Model(**{**earlier.__dict__, "k": 3, "challenger": challenger})
-    place, now = fit.choose_k(scores, earlier, D, Clusters(k_margin=0.05, k_days=3))
+    place, now = clustering.choose_k(scores, earlier, D, Clusters(k_margin=0.05, k_days=3))
     return int(scores["k"][place]), now
 
 
@@ -175,9 +174,9 @@ def history_of(gold: pd.DataFrame, clusters: list[int]) -> pd.DataFrame:
 def test_customers_are_assigned_in_pieces_as_all_at_once(yesterday, monkeypatch):
     gold = a_day_later(gold_of(some_customers(), D - DAY))
     model, _ = run(gold, D, yesterday)
-    whole = fit.assign(gold, model, yesterday[1], FEW.band).tolist()
-    monkeypatch.setattr("rfm.analysis.clustering.model.PIECE", 7)
-    assert fit.assign(gold, model, yesterday[1], FEW.band).tolist() == whole
+    whole = clustering.assign(gold, model, yesterday[1], FEW.band).tolist()
+    monkeypatch.setattr("rfm.analysis.clustering.PIECE", 7)
+    assert clustering.assign(gold, model, yesterday[1], FEW.band).tolist() == whole
     assert model.nearest(gold).tolist() == model.distances(features(gold)).argmin(axis=1).tolist()
     assert model.nearest(gold.head(0)).tolist() == []
 
@@ -185,24 +184,24 @@ def test_customers_are_assigned_in_pieces_as_all_at_once(yesterday, monkeypatch)
 @pytest.mark.parametrize(("spend", "stays"), [(50.5, True), (51.0, True), (51.5, False), (70.0, False)])
 def test_a_border_customer_stays_within_the_band(spend, stays):
     gold = gold_of([(int(spend * 100), 1, 10)])  # at 51 it is 49 from cluster 0 and 51 from cluster 1: squared, nearer by 8 %
-    found = fit.assign(gold, two_clusters(), history_of(gold, [0]), 0.1)  # yesterday's 0 is today's 1
+    found = clustering.assign(gold, two_clusters(), history_of(gold, [0]), 0.1)  # yesterday's 0 is today's 1
     assert found.tolist() == [1 if stays else 0]
 
 
 def test_buyers_and_new_customers_go_to_the_nearest():
     gold = gold_of([(5100, 1, 10), (5100, 1, 10)])
     before = history_of(gold.assign(Frequency=np.int32(2)), [0, 0])
-    assert fit.assign(gold, two_clusters(), before, 0.1).tolist() == [0, 0]
-    assert fit.assign(gold, two_clusters(), before.iloc[:0], 0.1).tolist() == [0, 0]
-    assert fit.assign(gold, two_clusters(previous=None), history_of(gold, [0, 0]), 0.1).tolist() == [0, 0]
+    assert clustering.assign(gold, two_clusters(), before, 0.1).tolist() == [0, 0]
+    assert clustering.assign(gold, two_clusters(), before.iloc[:0], 0.1).tolist() == [0, 0]
+    assert clustering.assign(gold, two_clusters(previous=None), history_of(gold, [0, 0]), 0.1).tolist() == [0, 0]
 
 
 def test_equal_customers_stay_together_or_go_together():
     gold = gold_of([(5100, 1, 10), (5100, 1, 10)])
     agreed, torn = history_of(gold, [0, 0]), history_of(gold, [0, 1])
-    assert fit.assign(gold, two_clusters(), agreed, 0.1).tolist() == [1, 1]
-    assert fit.assign(gold, two_clusters(), torn, 0.1).tolist() == [0, 0]
-    assert fit.assign(gold, two_clusters(), agreed.iloc[:1], 0.1).tolist() == [0, 0]  # one is new
+    assert clustering.assign(gold, two_clusters(), agreed, 0.1).tolist() == [1, 1]
+    assert clustering.assign(gold, two_clusters(), torn, 0.1).tolist() == [0, 0]
+    assert clustering.assign(gold, two_clusters(), agreed.iloc[:1], 0.1).tolist() == [0, 0]  # one is new
 
 
 # ── names ──────────────────────────────────────────────────────────────────────────────────────────

@@ -13,9 +13,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import silhouette_score
 
 from rfm.analysis import clustering
-from rfm.analysis.clustering import model
-from rfm.analysis.clustering.fit import Clustering, cluster
-from rfm.analysis.clustering.model import Model
+from rfm.analysis.clustering import Clustering, Model, cluster
 from rfm.analysis.outliers import outlier_clusters
 from rfm.config import Clusters
 from rfm.contracts import TABLES
@@ -79,7 +77,7 @@ def test_scores_are_those_of_scikit_learn(found: Clustering) -> None:
 
 
 def test_centroids_are_means_in_their_own_units(found: Clustering) -> None:
-    means = found.customers.groupby("Cluster")[list(model.FEATURES)].mean().to_numpy()
+    means = found.customers.groupby("Cluster")[list(clustering.FEATURES)].mean().to_numpy()
     assert np.array(found.model.centroids) == pytest.approx(means)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rfm.analysis.clustering.model import Model
+from rfm.analysis.clustering import Model
 from rfm.analysis.segments.explain import HORIZON, cluster_labels, explain_customers, explanation, next_segment
 from rfm.analysis.segments.profiles import describe_clusters
 from rfm.analysis.segments.rules import SEGMENTS, decision_of, decisions, segment_of
