@@ -25,6 +25,13 @@ from tests.conftest import ARRIVAL, ENGINES, Engine
 
 LINE = dict(zip(RAW, ["489434", "85048", "BALL", "12", "6.95", "13085.0", "EIRE", "2025-06-26"], strict=True)) | ARRIVAL
 DROPS = [name for name, severity in SEVERITIES.items() if severity == "drop"]
+each_engine = pytest.mark.parametrize("engine", ENGINES.values(), ids=list(ENGINES))
+
+
+@pytest.fixture(params=["polars", pytest.param("pandas", marks=pytest.mark.long)])
+def engine(request: pytest.FixtureRequest) -> Engine:
+    """Run a test in Polars; the last test shows for less that pandas says the same of any lines."""
+    return ENGINES[request.param]
 
 
 def cleaned(engine: Engine, *changes: dict[str, Any]) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -44,6 +51,7 @@ def refused(engine: Engine, **change: Any) -> list[str]:
     return quarantine["failed_expectations"][0].split(",")
 
 
+@each_engine
 def test_the_lines_one_can_add_up(engine: Engine, bronze_lines: list[dict]) -> None:
     silver, quarantine = map(engine.collect, clean(engine.frame(bronze_lines)))
     totals = ["83.40", "12.50", "0.00", "4.20", "18.00", "3.00", "5.00"]
@@ -154,12 +162,14 @@ def test_totals_beyond_the_contract_are_refused_alone(engine: Engine) -> None:
     assert kept(engine, Quantity="999999999", Price="0.01")["TotalPrice"] == Decimal("9999999.99")
 
 
+@each_engine
 def test_total_beyond_64_bits_is_refused_its_neighbour_kept(engine: Engine) -> None:
     silver, quarantine = cleaned(engine, {"Quantity": "999999999", "Price": "99999999.99"}, {})
     assert silver["TotalPrice"].to_list() == [Decimal("83.40")]
     assert quarantine["failed_expectations"].to_list() == ["valid_total_price"]
 
 
+@each_engine
 def test_a_negative_total_beyond_64_bits_is_refused(engine: Engine) -> None:
     assert "valid_quantity" in refused(engine, Quantity="-999999999", Price="99999999.99")
 
@@ -246,11 +256,13 @@ def test_warnings_drop_nothing_and_are_counted(engine: Engine) -> None:
     assert kept(engine, Country=None, CustomerID=None)["CustomerID"] is None
 
 
+@each_engine
 def test_verdicts_are_never_null(engine: Engine) -> None:
     judged = engine.collect(judge(engine.frame([dict.fromkeys(RAW) | ARRIVAL])))
     assert judged.select(pl.col(*SEVERITIES).is_null().any()).row(0) == (False,) * len(SEVERITIES)
 
 
+@each_engine
 def test_rules_of_ones_own(engine: Engine) -> None:
     rule = Expectation("no_balls", "not a ball", nw.col("Description") != "BALL")
     silver, quarantine = clean(engine.frame([LINE, LINE | {"Description": "BOX"}]), (*EXPECTATIONS, rule))
@@ -272,18 +284,21 @@ def test_the_input_is_not_changed(bronze_lines: list[dict]) -> None:
     pd.testing.assert_frame_equal(frame, before)
 
 
+@each_engine
 def test_an_empty_frame_gives_two_empty_frames(engine: Engine) -> None:
     silver, quarantine = map(engine.collect, clean(engine.frame([])))
     assert (silver.height, silver.columns) == (0, TABLES["retail_transactions_silver"].names)
     assert (quarantine.height, quarantine.columns) == (0, TABLES["retail_transactions_quarantine"].names)
 
 
+@each_engine
 def test_missing_columns_are_named(engine: Engine) -> None:
     line = {name: text for name, text in LINE.items() if name not in ("Price", "Country")}
     with pytest.raises(InputError, match=r"lacks 2 column\(s\): Price, Country; rename"):
         clean(engine.frame([line]))
 
 
+@each_engine
 def test_columns_of_arrival_may_be_missing(engine: Engine) -> None:
     silver, quarantine = clean(engine.frame([{name: LINE[name] for name in RAW}]))
     assert engine.collect(silver).columns == TABLES["retail_transactions_silver"].names[:-3]
@@ -373,8 +388,8 @@ LINES = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=settings.default.max_examples // 2)
-@given(st.lists(LINES.map(lambda line: line | ARRIVAL), min_size=1, max_size=20))
+@settings(max_examples=settings.default.max_examples // 5)  # of many lines: a call has its price
+@given(st.lists(LINES.map(lambda line: line | ARRIVAL), min_size=1, max_size=80))
 def test_any_lines_fare_as_plain_python_says(lines: list[dict]) -> None:
     verdicts = [(line, oracle(line)) for line in lines]
     arrival = {name: value for name, value in ARRIVAL.items() if name != "_rescued_data"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -16,7 +17,7 @@ from rfm.analysis.cleaning import clean
 from rfm.analysis.metrics import rfm_metrics
 from rfm.contracts import BRONZE, TABLES
 from rfm.dialect import EXTRA_KEYS, Columns, Customers, Dialect, Format, Rules
-from tests.conftest import ARRIVAL, Engine
+from tests.conftest import ARRIVAL, ENGINES, Engine
 
 NEUTRAL = {"stock_code_pattern": "", "invoice_pattern": ".", "cancellation": "negative", "code_required": False}
 LINE = {
@@ -30,6 +31,13 @@ LINE = {
     "InvoiceDate": "2025-06-26",
 } | ARRIVAL
 D = dt.date(2025, 12, 31)
+each_engine = pytest.mark.parametrize("engine", ENGINES.values(), ids=list(ENGINES))
+
+
+@pytest.fixture(params=["polars", pytest.param("pandas", marks=pytest.mark.long)])
+def engine(request: pytest.FixtureRequest) -> Engine:
+    """Run a test in Polars; that pandas says the same of any lines, a test below shows for less."""
+    return ENGINES[request.param]
 
 
 def rules(**given: Any) -> Rules:
@@ -163,11 +171,20 @@ DATES = [
 ]
 
 
+def by_first(rows: list[tuple[Any, str, str | None]]) -> Iterator[tuple[Any, list[tuple[str, str | None]]]]:
+    """Yield what stands first in rows, each once, with the rest of its rows: they are cleaned together."""
+    for first in dict.fromkeys(row[0] for row in rows):
+        yield first, [row[1:] for row in rows if row[0] == first]
+
+
+@each_engine
 def test_dates_of_many_kinds(engine: Engine) -> None:
-    for form, text, day in DATES:
-        silver, quarantine = cleaned(engine, shop(format=form), line(InvoiceDate=text))
-        assert (text, [str(one) for one in silver["InvoiceDate"]]) == (text, [day] if day else [])
-        assert day or quarantine["failed_expectations"].to_list() == ["valid_invoice_date"]
+    for form, texts in by_first(DATES):
+        lines = [line(InvoiceDate=text, Invoice=str(place)) for place, (text, _) in enumerate(texts)]
+        silver, quarantine = cleaned(engine, shop(format=form), *lines)
+        found = {int(row["InvoiceNo"]): str(row["InvoiceDate"]) for row in silver.to_dicts()}
+        assert [(text, found.get(place)) for place, (text, _) in enumerate(texts)] == texts
+        assert set(quarantine["failed_expectations"]) <= {"valid_invoice_date"}
 
 
 def test_kept_month_names_are_those_of_the_cldr() -> None:
@@ -206,10 +223,11 @@ IDS = [
 ]
 
 
+@each_engine
 def test_ids_that_mean_the_same_customer(engine: Engine) -> None:
-    for customers, text, known in IDS:
-        [found] = kept(engine, shop(customers=customers), line(CustomerID=text))
-        assert (text, found["CustomerID"]) == (text, known)
+    for customers, texts in by_first(IDS):
+        found = kept(engine, shop(customers=customers), *(line(CustomerID=text) for text, _ in texts))
+        assert [(text, row["CustomerID"]) for (text, _), row in zip(texts, found, strict=True)] == texts
 
 
 # ── what was sold ──────────────────────────────────────────────────────────────────────────────────
@@ -347,6 +365,14 @@ ALL = Dialect(
 )  # fmt: skip
 
 
+OTHER = Dialect(  # what the first leaves out
+    columns=ALL.columns,
+    rules=rules(sold=("paid", "EUR", "1", ""), order_amounts=False, discount_pattern="1", invoice_restarts="year"),
+    customers=Customers(compare="case"),
+    currencies={"EUR": 1.0, "": 2.0, "1": 0.5},
+)
+
+
 @settings(max_examples=settings.default.max_examples // 4)
 @given(st.lists(LINES.map(lambda one: ARRIVAL | one), min_size=1, max_size=20))
 def test_nothing_is_lost_whatever_the_settings(lines: list[dict[str, Any]]) -> None:
@@ -355,3 +381,11 @@ def test_nothing_is_lost_whatever_the_settings(lines: list[dict[str, Any]]) -> N
         silver, quarantine = clean(frame, dialect=dialect)
         assert len(silver) + len(quarantine) == len(lines)
         assert set(silver.filter(~pl.col("IsCancellation") & (pl.col("StockCode") != "DISCOUNT"))["Quantity"] > 0) <= {True}
+
+
+@settings(max_examples=max(settings.default.max_examples // 12, 2))  # of many lines: a call has its price
+@given(st.lists(LINES.map(lambda one: ARRIVAL | one), min_size=60, max_size=90))
+def test_pandas_says_the_same_whatever_the_settings(lines: list[dict[str, Any]]) -> None:
+    for dialect in (ALL, OTHER):
+        found, wanted = (cleaned(ENGINES[name], dialect, *lines) for name in ("pandas", "polars"))
+        assert [one.to_dicts() for one in found] == [one.to_dicts() for one in wanted]

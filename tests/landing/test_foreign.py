@@ -72,7 +72,7 @@ def gold_of(lake: rfm.Lake) -> pd.DataFrame:
     return rows[["Recency", "Frequency", "Monetary"]].assign(Monetary=rows["Monetary"] * 100).astype("int64")
 
 
-@pytest.mark.parametrize("name", NEWEST)
+@pytest.mark.parametrize("name", ["example_transactions.csv", pytest.param("CDNOW_master.txt", marks=pytest.mark.long)])
 def test_foreign_files_give_independently_calculated_values(home, foreign_files, name):
     settings, day = set_up(home, foreign_files, name), NEWEST[name]
     lake = rfm.open_lake(settings)

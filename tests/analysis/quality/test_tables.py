@@ -14,7 +14,7 @@ from rfm.config import severities
 from rfm.contracts import TABLES
 from rfm.errors import InputError, SettingsError
 from tests.analysis.quality.test_gate import comparison_of
-from tests.conftest import Engine, eight_lines
+from tests.conftest import ENGINES, Engine, eight_lines
 
 FIRST, SECOND = dt.date(2025, 6, 30), dt.date(2025, 7, 1)
 
@@ -31,8 +31,15 @@ def lines() -> list[dict]:
     return eleven_lines()
 
 
-@pytest.fixture(scope="module")
-def tables(engine: Engine) -> dict[str, pl.DataFrame]:
+@pytest.fixture(params=["polars", pytest.param("pandas", marks=pytest.mark.long)])
+def engine(request: pytest.FixtureRequest) -> Engine:
+    """Run a test in Polars; all tables of pandas are those of `tables`."""
+    return ENGINES[request.param]
+
+
+@pytest.fixture(scope="module", params=list(ENGINES))
+def tables(request: pytest.FixtureRequest) -> dict[str, pl.DataFrame]:
+    engine = ENGINES[request.param]
     bronze = engine.frame(eleven_lines())
     measured = quality.measure(judge(bronze), clean(bronze)[0], SEVERITIES)
     return {name: engine.collect(frame) for name, frame in measured.items()}
@@ -189,6 +196,7 @@ def test_daily_volume(tables: dict[str, pl.DataFrame]) -> None:
     )
 
 
+@pytest.mark.parametrize("engine", ENGINES.values(), ids=list(ENGINES))
 def test_no_rows_give_empty_tables(engine: Engine) -> None:
     bronze = engine.frame([])
     for name, frame in quality.measure(judge(bronze), clean(bronze)[0], SEVERITIES).items():
@@ -219,7 +227,7 @@ def test_severities_that_cannot_be_are_refused(chosen: dict[str, str], message: 
         severities(SEVERITIES, chosen)
 
 
-@pytest.mark.parametrize(("severity", "refused"), [("warn", 1), ("drop", 2), ("fail", 2)])
+@pytest.mark.parametrize(("severity", "refused"), [("warn", 1), ("drop", 2), pytest.param("fail", 2, marks=pytest.mark.long)])
 def test_a_severity_decides_where_a_row_goes(engine: Engine, lines: list[dict], severity: str, refused: int) -> None:
     chosen = severities(SEVERITIES, {"known_country": severity})
     bronze = engine.frame(lines[:8])
