@@ -30,7 +30,8 @@ def plain_dates(rows: nw.LazyFrame, form: Format) -> nw.LazyFrame:
     """Rewrite dates as ``2025-12-31`` by the first pattern that they match; null where they match none."""
     patterns = (form.date, *form.also)
     for place, pattern in enumerate(patterns):
-        rows = rows.with_columns(part=nw.col(_TEXT), time=nw.lit(""))
+        # No time, in the type of the text: pandas cannot cast the missing values of a literal.
+        rows = rows.with_columns(part=nw.col(_TEXT), time=nw.col(_TEXT).str.slice(0, 0))
         rows = _counted_date(rows, pattern) if pattern in UNUSUAL_DATES else _plain_date(rows, pattern, form)
         rows = rows.rename({"part": f"date_{place}", "time": f"time_{place}"})
     date, time = nw.col("date_0"), nw.col("time_0")

@@ -154,6 +154,7 @@ DATES = [
     (Format(date="epoch", timezone="Europe/Berlin"), "1750975200", "2025-06-27"),
     (Format(date="%G-W%V"), "2025-W26", "2025-06-23"),
     (Format(date="%G-W%V"), "2026W01", "2025-12-29"),
+    (Format(date="%G-W%V", timezone="Europe/Berlin"), "2025-W26", "2025-06-23"),
     (Format(date="%d.%m.%Y", also=("%Y-%m-%d", "serial")), "26.06.2025", "2025-06-26"),
     (Format(date="%d.%m.%Y", also=("%Y-%m-%d", "serial")), "2025-06-26 10:00", "2025-06-26"),
     (Format(date="%d.%m.%Y", also=("%Y-%m-%d", "serial")), "45834", "2025-06-26"),
