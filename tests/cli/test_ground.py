@@ -23,14 +23,14 @@ from tests.forks import contents, differing
 from tests.shop import three_days
 
 LAST = dt.date(2025, 10, 23)
-DAYS = ("backfill", "--from", "2025-10-21", "--to", "2025-10-23")
+DAYS = ("backfill", "--from", "2025-10-22", "--to", "2025-10-23")
 FULL = "the disk is full; free some space, then run again"
 MEGABYTE = 1 << 20
 SHOP_FILE = 'landing = "landing"\nlake = "disk/lake"\nreports = "disk/reports"\nclusters = {k_max = 4, n_init = 1}\n'
 
 
 class Shop(NamedTuple):
-    """A folder with an rfm.toml and the files of three days, and the tables of an undisturbed `rfm backfill`."""
+    """A folder with an rfm.toml and the files of three days, and the tables of an undisturbed `rfm backfill` of two."""
 
     root: Path
     undisturbed: dict[str, pl.DataFrame]
@@ -42,7 +42,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
     three_days(root / "landing", LAST)
     (root / "rfm.toml").write_text(SHOP_FILE)
     settings = load_settings(landing=str(root / "landing"), lake=str(root / "quiet"), clusters={"k_max": 4, "n_init": 1})
-    list(backfill(settings, LAST - dt.timedelta(days=2), LAST))
+    list(backfill(settings, LAST - dt.timedelta(days=1), LAST))
     return Shop(root, contents(settings.lake))
 
 

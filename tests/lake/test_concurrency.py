@@ -69,7 +69,7 @@ def test_whole_runs_of_one_day_at_once_leave_what_one_leaves(forks, tmp_path):
     wanted = landing(tmp_path, 6)
     given = {"landing": str(tmp_path / "landing"), "days": [str(LAST)], "every": 3}
     assert forks.wait(forks.start("run_days", lake=str(tmp_path / "alone"), **given)) == 0
-    pids = [forks.start("run_days", lake=str(tmp_path / "lake"), **given) for _ in range(3)]
-    assert [forks.wait(pid) for pid in pids] == [0, 0, 0]
+    pids = [forks.start("run_days", lake=str(tmp_path / "lake"), **given) for _ in range(2)]
+    assert [forks.wait(pid) for pid in pids] == [0, 0]
     each_line_once(tmp_path, wanted)
     assert differing(contents(str(tmp_path / "alone")), contents(str(tmp_path / "lake"))) == []

@@ -413,6 +413,7 @@ def _each_line_once(lake: Lake) -> None:
     assert count(lake, LEDGER) == len(wanted)
 
 
+@pytest.mark.long  # as in test_concurrency.py, by processes that are not forks
 def test_three_processes_ingest_each_line_once(lake, landing):
     context = multiprocessing.get_context("spawn")
     racers = _race(context.Process, context.Barrier(3), lake, landing)
