@@ -7,7 +7,7 @@ import datetime as dt
 import json
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,19 +23,25 @@ from rfm.datasets.sample import make_sample
 from rfm.errors import SettingsError, StageError
 from rfm.pipeline import daily
 from rfm.pipeline import stages as stages_of
-from rfm.pipeline.backfill import backfill, replay
+from rfm.pipeline.backfill import backfill, from_gold, replay, to_bronze, to_silver
 from rfm.pipeline.kernels import warm_kernels
 from rfm.pipeline.notebooks import parameters_of
+from rfm.pipeline.schedule import run_first
 from rfm.report.pages import BRIEF, PAGES
 from rfm.settings import Settings
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:nbclient")
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
-DAYS = [dt.date(2025, 10, day) for day in (21, 22, 23)]  # the last three of the sample's twelve
+PAST = [dt.date(2025, 10, day) for day in (15, 21)]  # of the first run: seven days and one before it
+DAYS = [dt.date(2025, 10, day) for day in (22, 23)]  # the last two of the sample's twelve
 NEWEST = DAYS[-1].isoformat()
 NAMES = [stage.name for stage in stages_of.STAGES]
 FROM_GOLD_ON = tuple(name for stage in stages_of.STAGES[2:] for name in stage.writes)
+KEPT = tuple(name for stage in stages_of.STAGES[:2] for name in stage.writes) + (
+    "cluster_models",
+    "customer_rfm_kmeans_clustered_history",
+)  # tables that hold every day
 STEADY = tuple(name for name in TABLES if name != "pipeline_runs")  # the log of runs is never the same twice
 OF_CAMPAIGNS = {"campaigns", "campaign_members", "campaign_results"}  # none without a campaign
 OF_AGE = {"customer_forecast", "forecast_reliability", "state_migration"}  # empty for a shop that is too young
@@ -86,31 +92,35 @@ def run(shared: Callable[[], Any]) -> Callable[..., dict[str, Any]]:
 
 
 class Chain(NamedTuple):
-    """A project after its first three days, each run once; tests run nothing in it."""
+    """A project after its first two days, each run once; tests run nothing in it."""
 
     root: Path
     records: list[dict[str, Any]]
+    announced: list[Sequence[dt.date]]  # the past that the first run said it would compute
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a project with twelve daily files and nothing else."""
     root = tmp_path_factory.mktemp("project")
-    make_sample(root / "data" / "landing", days=12, lines=4000, customers=250)
+    make_sample(root / "data" / "landing", days=12, lines=2400, customers=150)
     shutil.copytree(NOTEBOOKS, root / "notebooks")
     return root
 
 
 @pytest.fixture(scope="module")
-def chain(project: Path, run: Callable[..., dict[str, Any]]) -> Chain:
-    """Run three days one after the other: the first with kernels of its own, the last without saying which day."""
-    first = daily.run(place(project, DAYS[0]))
-    return Chain(project, [first, run(project, DAYS[1]), run(project)])
+def chain(project: Path, shared: Callable[[], Any], run: Callable[..., dict[str, Any]]) -> Chain:
+    """Run two days one after the other, the first with a past, the last without saying which day."""
+    announced: list[Sequence[dt.date]] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(daily, "warm_kernels", shared)
+        first = daily.run(place(project, DAYS[0], history={"first": [30, 7, 1]}), on_past=announced.append)
+    return Chain(project, [first, run(project)], announced)
 
 
 @pytest.fixture
 def copied(chain: Chain, tmp_path: Path) -> Path:
-    """Return a copy of the project after three days, to do as one likes with."""
+    """Return a copy of the project after two days, to do as one likes with."""
     return Path(shutil.copytree(chain.root, tmp_path / "copy"))
 
 
@@ -119,21 +129,14 @@ def test_run_date_is_the_newest_day_unless_given(chain):
     assert [record["run_date"] for record in chain.records] == [day.isoformat() for day in DAYS]
 
 
-def test_past_day_run_again_gives_what_it_gave_then(chain, copied, run):
-    record = run(copied, DAYS[0])
-    then = chain.records[0]
-    for name in ("customer_rfm_gold", "customer_rfm_kmeans_clustered", "segment_summary"):
-        assert record["tables"][name]["sha256"] == then["tables"][name]["sha256"], name
-        assert record["tables"][name]["sha256"] != chain.records[-1]["tables"][name]["sha256"], name
-    assert record["summary"] == then["summary"]
-    site = json.loads((copied / "reports" / "runs.json").read_text())
-    assert (site["newest"]["run_date"], len(site["runs"])) == (NEWEST, 3)
-
-
-def test_backfill_leaves_the_tables_of_three_daily_runs(chain, tmp_path):
+def test_days_without_notebooks_leave_the_tables_of_daily_runs(chain, tmp_path):
     settings = place(chain.root, lake=str(tmp_path / "lake"))
-    assert [day for day, _ in backfill(settings, DAYS[0], DAYS[-1])] == DAYS
     by_day, at_once = rfm.Lake(place(chain.root).lake), rfm.Lake(settings.lake)
+    to_bronze(settings, at_once, DAYS[0])
+    to_silver(settings, at_once, DAYS[0])
+    assert [one.day for one in run_first(settings, PAST) if one.well] == PAST
+    from_gold(settings, at_once, DAYS[0])
+    assert [day for day, _ in backfill(settings, DAYS[1], DAYS[1])] == DAYS[1:]
     for name in STEADY:
         one, other = (lake.read(name).drop("ingestion_timestamp", strict=False).collect() for lake in (by_day, at_once))
         assert len(one) or name in QUIET, f"{name} is empty, which proves nothing"
@@ -141,26 +144,19 @@ def test_backfill_leaves_the_tables_of_three_daily_runs(chain, tmp_path):
 
 
 # ── a first run ────────────────────────────────────────────────────────────────────────────────────
-def test_a_first_run_has_a_past_and_says_which(project, shared, tmp_path):
-    landing = shutil.copytree(project / "data" / "landing", tmp_path / "data" / "landing")
-    shutil.copytree(NOTEBOOKS, tmp_path / "notebooks")
-    past = [DAYS[-1] - dt.timedelta(days=days) for days in (7, 1)]
-    announced: list[list[dt.date]] = []
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(daily, "warm_kernels", shared)
-        settings = place(tmp_path, history={"first": [30, 7, 1]})
-        record = daily.run(settings, on_past=announced.append)
-    assert announced == [past]
-    assert (record["first_days"], record["warnings"]) == ([str(day) for day in past], [])
-    assert record["stability"]["chain"] == [str(day) for day in (*past, DAYS[-1])]
+def test_a_first_run_has_a_past_and_says_which(chain):
+    record, settings = chain.records[0], place(chain.root)
     lake = rfm.Lake(settings.lake)
-    assert set(lake.read("landing_files").collect()["processing_date"]) == {DAYS[-1]}, "files belong to the run that read them"
-    lines = sum(len(path.read_bytes().splitlines()) - 1 for path in landing.iterdir())
+    assert chain.announced == [PAST]
+    assert (record["first_days"], record["warnings"]) == ([str(day) for day in PAST], [])
+    assert record["stability"]["chain"] == [str(day) for day in (*PAST, DAYS[0])]
+    assert set(lake.read("landing_files").collect()["processing_date"]) == {*DAYS}, "files belong to the run that read them"
+    lines = sum(len(path.read_bytes().splitlines()) - 1 for path in Path(settings.landing).iterdir())
     assert len(lake.rows("retail_transactions_bronze")) == lines
-    assert set(lake.rows("segment_movement", UpdateDate=DAYS[-1])["Days"]) == {1, 7}
-    site = json.loads((tmp_path / "reports" / "runs.json").read_text())
-    assert [day["run_date"] for day in site["newest"]["figures"]["earlier"]] == record["first_days"]
-    assert str(replay(settings, DAYS[-1])).endswith("result tables are identical")
+    assert set(lake.rows("segment_movement", UpdateDate=DAYS[0])["Days"]) == {1, 7}
+    site = json.loads((chain.root / "reports" / "runs.json").read_text())
+    assert {*record["first_days"]} <= {day["run_date"] for day in site["newest"]["figures"]["earlier"]}
+    assert str(replay(settings, DAYS[0])).endswith("result tables are identical")
 
 
 # ── the record of a run ────────────────────────────────────────────────────────────────────────────
@@ -338,8 +334,8 @@ WAYS = {
         {},
     ),
     "kernel": Way(
-        lambda root: spoil(root, "3_gold", "import os\n\nos._exit(7)"),
-        "3_gold",
+        lambda root: spoil(root, "1_bronze", "import os\n\nos._exit(7)"),
+        "1_bronze",
         r"the kernel died or did not answer \(DeadKernelError\), as when memory is short; run it by hand to see more",
         {},
     ),
@@ -362,7 +358,7 @@ class Failure(NamedTuple):
 
 @pytest.fixture(scope="module", params=WAYS)
 def failure(request, chain, run, tmp_path_factory) -> Failure:
-    """Fail, in each way, in a project that has three good days behind it."""
+    """Fail, in each way, in a project that has two good days behind it."""
     way, stages = WAYS[request.param], []
     root = Path(shutil.copytree(chain.root, tmp_path_factory.mktemp(request.param) / "copy"))
     way.prepare(root)
@@ -404,22 +400,26 @@ def test_failed_notebook_shows_the_error(failure):
     assert all(re.search(failure.way.reason, error) for error in said)
 
 
-def test_day_run_again_after_a_failure_changes_no_row(chain, copied, run):
-    before = fingerprints(chain.root)
-    spoil(copied, "3_gold", "raise SystemExit")
-    said = "3_gold failed: SystemExit: the notebook ended before its last cell; its notebook cannot be kept in "
+def test_a_past_day_run_again_after_a_failure_gives_what_it_gave(chain, copied, run):
+    before, then = fingerprints(chain.root, KEPT), chain.records[0]
+    spoil(copied, "1_bronze", "raise SystemExit")
+    said = "1_bronze failed: SystemExit: the notebook ended before its last cell; its notebook cannot be kept in "
     (copied / "reports" / "failed").write_text("a file is in the way")
     with pytest.raises(StageError, match=said):
-        run(copied, DAYS[-1])
+        run(copied, DAYS[0])
     (copied / "reports" / "failed").unlink()
     shutil.copytree(NOTEBOOKS, copied / "notebooks", dirs_exist_ok=True)
-    record = run(copied, DAYS[-1])
-    assert fingerprints(copied) == before
-    assert {name: table["sha256"] for name, table in record["tables"].items()} == {
-        name: table["sha256"] for name, table in chain.records[-1]["tables"].items()
-    }
-    runs = json.loads((copied / "reports" / "runs.json").read_text())["runs"]
-    assert [one["run_date"] for one in runs] == [day.isoformat() for day in reversed(DAYS)]
+    record = run(copied, DAYS[0])
+    assert fingerprints(copied, KEPT) == before
+    now, once = ({name: table["sha256"] for name, table in each["tables"].items()} for each in (record, then))
+    of_the_day = once.keys() - {"cluster_models"}  # which holds every day
+    assert {name: now[name] for name in of_the_day} == {name: once[name] for name in of_the_day}
+    for name in ("customer_rfm_gold", "customer_rfm_kmeans_clustered", "segment_summary"):
+        assert record["tables"][name]["sha256"] != chain.records[-1]["tables"][name]["sha256"], name
+    assert record["summary"] == then["summary"]
+    site = json.loads((copied / "reports" / "runs.json").read_text())
+    assert [one["run_date"] for one in site["runs"]] == [day.isoformat() for day in reversed(DAYS)]
+    assert site["newest"]["run_date"] == NEWEST
 
 
 # ── the real files, against an independent calculation ─────────────────────────────────────────────
