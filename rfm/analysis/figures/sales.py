@@ -54,7 +54,7 @@ def revenue_by_month(months: pd.DataFrame, currency: str = "") -> go.Figure:
         hover = [text.format(who=name, amount=exact_amount(value, currency)) for value, text in zip(y, said, strict=True)]
         figure.add_bar(x=x, y=y, name=name, marker=hatched(colour, hatch), hovertext=hover, hoverinfo="text+x")
     top = (months["Revenue"].astype(float) + months["GuestRevenue"].astype(float)).round(2).tolist()
-    grown = months["RevenueGrowth"].map(lambda share: "" if pd.isna(share) else percent(f"{100 * share:+.0f}"))
+    grown = months["RevenueGrowth"].map(lambda share: "" if pd.isna(share) else percent(f"{100 * share:+.0f}".replace("-", "−")))
     growth = [_("part") if part else text for part, text in zip(hatch, grown, strict=True)]
     labels = {"text": growth, "mode": "text", "textposition": "top center", "hoverinfo": "skip", "cliponaxis": False}
     figure.add_scatter(x=x, y=top, showlegend=False, **labels)

@@ -32,6 +32,7 @@ DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 OUTLIER_SYMBOLS = {-1: "diamond", -2: "square", -3: "cross"}
 DAY = 24 * 3600 * 1000  # milliseconds
 MOST_LABELS = 18  # months that are all labelled
+FEW_DAYS = 7  # are all labelled
 UNITS = {"Monetary": N_("spent in all"), "Frequency": N_("invoices"), "Recency": N_("days since last purchase")}
 
 
@@ -98,13 +99,17 @@ def by_month(figure: go.Figure, months: int) -> go.Figure:
 
 
 def by_day(figure: go.Figure, days: Sequence[str]) -> go.Figure:
-    """Label days; a single one stands among its neighbours, or plotly would label its milliseconds."""
+    """Label days: each of a few, or plotly would label their hours; a single one stands among its neighbours."""
     figure.update_xaxes(type="date")
-    if len({*days}) != 1:
+    dates = sorted({dt.date.fromisoformat(day[:10]) for day in days})
+    if not dates or (dates[-1] - dates[0]).days > FEW_DAYS:
         return figure
-    near = [str(dt.date.fromisoformat(days[0][:10]) + dt.timedelta(days=away)) for away in (-3, 3)]
+    figure.update_xaxes(dtick=DAY)
+    if len(dates) > 1:
+        return figure
+    near = [str(dates[0] + dt.timedelta(days=away)) for away in (-3, 3)]
     figure.update_traces(width=0.8 * DAY, selector={"type": "bar"})
-    return figure.update_xaxes(range=near, dtick=DAY)
+    return figure.update_xaxes(range=near)
 
 
 def named_bars(figure: go.Figure, names: Sequence[str], values: Sequence[float], labels: Sequence[str], **bar: Any) -> go.Figure:

@@ -20,7 +20,7 @@ def test_revenue_by_month_compares_whole_months_only() -> None:
     customers, guests, growth = figures.revenue_by_month(sales.periods(ORDERS, D), "£").data
     assert (list(customers.x), list(customers.y)) == (["2025-04-01", "2025-05-01", "2025-06-01"], [10, 50, 40])
     assert list(guests.y) == [0, 5, 0]
-    assert (list(growth.text), list(growth.y)) == (["part", "", "-20%"], [10, 55, 40])
+    assert (list(growth.text), list(growth.y)) == (["part", "", "−20%"], [10, 55, 40])
     assert list(customers.marker.pattern.shape) == ["/", "", ""]
     assert [" part of a month" in text for text in customers.hovertext] == [True, False, False]
 
