@@ -15,7 +15,7 @@ import pandas as pd
 
 from rfm.dialect import BLANKS, EXTRA_KEYS, LANDING_COLUMNS, plain_name
 from rfm.onboarding import contradictions, evidence
-from rfm.onboarding.columns import ZONES, Facts, Match, facts_of, match, plain_words
+from rfm.onboarding.columns import PART, ZONES, Facts, Match, facts_of, match, name_score, plain_words
 from rfm.onboarding.formats import CLOCK, Dates, Numbers, date_of, dates_of, grouped_by_three, number_of, numbers_of, without_sign
 from rfm.onboarding.kinds import Sums, states_of, sums_of
 from rfm.onboarding.money import Money, NumericColumns, line_amounts, money_of
@@ -202,7 +202,7 @@ class Profile:
         if column in self._parsed:
             return self._parsed[column]
         marks = numbers_of(self.values[column])[:2]
-        if column in {one.column for role, one in self._named_columns.items() if role in ("price", "amount")}:
+        if max(name_score("price", column), name_score("amount", column)) > max(PART, name_score("quantity", column)):
             marks = _marks(self.values[column])[:2]
         numbers = {text: number_of(without_sign(text), *marks) for text in self.values[column]}
         self._parsed[column] = self.filled[column].map(numbers).astype(float)
