@@ -438,6 +438,7 @@ def test_lines_that_a_column_marks_as_undone_do_not_count(column, value, usual):
         ("Rückgabemenge", "1", "0"), ("Voided by", "Maria", ""), ("Cancel reason", "too late", ""), ("Zwrot", "TAK", ""),
         ("Record state", "X", "A"), ("Status flag", "D", ""), ("Dispute status", "lost", ""), ("Order state", "C", ""),
         ("Credit note no", "CN12", ""), ("Exchange for", "A-1", ""), ("Sample", "Y", ""), ("Belegart", "GS", "RE"),
+        ("Payment state of the order", "open", "paid"), ("Payment method", "Test", "card"),
     ],
 )  # fmt: skip
 def test_what_a_column_tells_is_doubted_with_its_money(column, value, usual):
@@ -452,6 +453,7 @@ def test_what_a_column_tells_is_doubted_with_its_money(column, value, usual):
         ("Payment type", "cash", "card"), ("Customer type", "B2B", "private"), ("Returning customer", "yes", "no"),
         ("Returnable", "yes", "no"), ("Order type", "online", "store"), ("Fulfillment status", "shipped", "delivered"),
         ("Shipping state", "CA", "NY"), ("Cancelled", "no", "no"), ("Latest price", "1", "2"), ("Colour", "red", "blue"),
+        ("Delivery state", "pending", "delivered"),
     ],
 )  # fmt: skip
 def test_what_says_nothing_about_a_sale_is_no_doubt(column, value, usual):
