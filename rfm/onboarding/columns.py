@@ -58,8 +58,10 @@ VAGUE = frozenset(
 )
 CONTACT, PERSON = 0.7, 0.65  # an address is an id if there is no other; the name of a person, if there is no address
 SHORTEST_PART, FEW, SEEN = 4, 20, 2000
-INCLUSIVE = frozenset({"incl", "inkl", "inc", "excl", "exkl", "exc", "with", "without", "avec", "con", "com", "mit"})
 UNTAXED = frozenset("excl exkl exc ex without netto nett ht hors sin senza sem bez zonder utan uden".split())  # noqa: SIM905
+INCLUSIVE = frozenset(
+    {"incl", "inkl", "inc", "excl", "exkl", "exc", "with", "without", "avec", "con", "com", "mit", *UNTAXED} - {"ht", "netto"}
+)
 LESS = 0.03  # what was paid comes before what it is without tax
 GRAMMAR: dict[str, list[list[frozenset[str]]]] = {  # role: parts that it needs, and parts that it may have
     role: [[frozenset(parts.split()) for parts in form] for form in forms] for role, forms in VOCABULARY["grammar"].items()
@@ -309,6 +311,7 @@ def is_other(column: str) -> bool:
 def tokens_of(column: str) -> list[str]:
     """Return the words of a header, without those that join them and without "incl. VAT"."""
     split = re.sub(r"(?<=[a-zà-ÿ]{3})(?=[A-Z][a-zà-ÿ])", " ", re.sub(r"\(\s*-.*\)", "", column.strip()))  # Quantity (- Refund)
+    split = re.sub(r"(?i)\bs (?=dph)", "incl ", split)  # Celkem s DPH
     tokens = [plain for word in re.split(r"[\W_]+", split) if (plain := plain_words(word))]
     if INCLUSIVE.intersection(tokens):
         tokens = [one for one in tokens if one in INCLUSIVE or "other" not in PARTS.get(one, ())]

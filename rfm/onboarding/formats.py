@@ -125,7 +125,7 @@ PATTERNS = (
     "%b %d, %Y",
     *(order.format(mark) for order in ORDERS for mark in "-./ "),
     "%Y%m%d", "%d%m%Y", "%m%d%Y",
-    "%Y年%m月%d日", "%Y년 %m월 %d일", "%Y. %m. %d.", WEEK,
+    "%Y年%m月%d日", "%Y년 %m월 %d일", "%Y. %m. %d.", "%d. %m. %Y", WEEK,
 )  # fmt: skip
 KINDS = 200  # shapes of dates that are compared with each pattern
 OLDEST = 1970  # sales before this year are as implausible as those after today

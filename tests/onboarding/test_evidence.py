@@ -137,9 +137,14 @@ def test_a_header_says_that_amounts_are_in_cents(header, cents):
     assert ("format.cents" in found) == cents
 
 
-@pytest.mark.parametrize("untaxed", ["Amount excl. VAT", "Betrag ohne MwSt", "Montant HT"])
+@pytest.mark.parametrize("untaxed", ["Amount excl. VAT", "Betrag ohne MwSt", "Montant HT", "Celkem bez DPH"])
 def test_what_was_paid_comes_before_what_it_is_without_tax(untaxed):
-    paid = {"Amount excl. VAT": "Amount incl. VAT", "Betrag ohne MwSt": "Betrag mit MwSt", "Montant HT": "Montant TTC"}[untaxed]
+    paid = {
+        "Amount excl. VAT": "Amount incl. VAT",
+        "Betrag ohne MwSt": "Betrag mit MwSt",
+        "Montant HT": "Montant TTC",
+        "Celkem bez DPH": "Celkem s DPH",
+    }[untaxed]
     table = {"Order": range(40), "Date": "2025-03-04", "Customer": [f"K{i % 9}" for i in range(40)]}
     lines = pd.DataFrame(table | {untaxed: [f"{i}.10" for i in range(40)], paid: [f"{i}.90" for i in range(40)]}).astype(str)
     price = Profile(lines).matches["price"]
