@@ -36,8 +36,9 @@ CODES = (
 SPACES = " \u00a0\u2009\u202f"  # between thousands, or a number and its currency
 GROUPED = {" ": f"[{SPACES}]", "'": "['\u2019]"}  # with non-breaking spaces, and the typographic apostrophe
 _MONEY = "|".join(re.escape(one) for one in sorted({*CURRENCIES, *CODES.split()}, key=lambda one: (-len(one), one)))
-CURRENCY = rf"(?i)^(?:{_MONEY})[{SPACES}]*|[{SPACES}]*(?:{_MONEY})$"
-"""A currency before or after an amount, as a regular expression: ``USD 5``, ``5 €``, but not ``5€50``."""
+_OF_PIECES = "(?:pcs?|pieces?|units?|ea|x|stk|stück|szt|sztuk|ks|kpl|uds?|pz|buc|kom|adet|шт|штук|τεμ)[.]?|個|件|개"
+CURRENCY = rf"(?i)^(?:{_MONEY})[{SPACES}]*|[{SPACES}]*(?:{_MONEY}|{_OF_PIECES})$"
+"""A currency before or after a number, or a word for pieces, as a regular expression: ``USD 5``, ``5 pcs``, but not ``5€50``."""
 NO_VALUE = (r"\N", "NULL", "null", "N/A", "n/a", "#N/A", "NaN", "nan", "None", "none", "nil", "-", "--", "?")
 """Texts that stand for no value in exports."""
 _NUMBERS, _DATE = ("Quantity", "Price"), "InvoiceDate"
@@ -246,11 +247,17 @@ def customer_id(text: nw.Expr, customers: Customers) -> nw.Expr:
     nobody = given.is_in(["", *NO_VALUE])
     if customers.nobody:
         nobody = nobody | given.str.to_lowercase().is_in(customers.nobody)
-    plain = given.str.to_lowercase().str.replace_all(f"[{BLANKS}]+", " ") if customers.compare == "case" else given
+    plain = _address(given.str.to_lowercase().str.replace_all(f"[{BLANKS}]+", " ")) if customers.compare == "case" else given
     plain = _phone(given, customers.country_prefix) if customers.compare == "phone" else plain
     if customers.width:
         plain = nw.when(plain.str.contains("^[0-9]+$")).then(plain.str.zfill(customers.width)).otherwise(plain)
     return nw.when(~nobody).then(plain)
+
+
+def _address(text: nw.Expr) -> nw.Expr:
+    """Return the address alone of ``ann <ann@example.org>`` and ``mailto:ann@example.org``; other ids as they are."""
+    alone = text.str.replace_all("^mailto: ?|^[^<>]*<|>$", "")
+    return nw.when(text.str.contains("^(?:mailto: ?|[^<>]*<)[^<>@ ]+@[^<>@ ]+>?$")).then(alone).otherwise(text)
 
 
 def _phone(text: nw.Expr, prefix: str) -> nw.Expr:

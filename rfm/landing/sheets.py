@@ -285,6 +285,10 @@ def _table_of(sheet: Sheet, at: int, name: str, columns: Columns, first: bool) -
 
 
 # ── archives ─────────────────────────────────────────────────────────
+ABOUT = ("readme", "read_me", "read me", "liesmich", "lisezmoi", "leeme", "leggimi", "license", "licence", "copyright")
+ABOUT_ENDINGS = ("", ".txt", ".md", ".rtf", ".html", ".pdf")
+
+
 def read_archive(chunks: Iterator[bytes], name: str, encoding: str) -> Iterator[tuple[str, Any]]:
     """Yield the files in a ZIP archive, by name; their content has been compared with its checksums."""
     said = N_("{file}: not a sales file but a ZIP archive that cannot be read ({error})")
@@ -305,7 +309,10 @@ def read_archive(chunks: Iterator[bytes], name: str, encoding: str) -> Iterator[
 
 
 def _is_hidden(path: str) -> bool:
-    return any(part.startswith((".", "__MACOSX")) for part in PurePosixPath(path).parts)
+    """Return True for what packing programs add, and for the words that a shop's program sends along."""
+    name = PurePosixPath(path)
+    about = name.suffix.lower() in ABOUT_ENDINGS and name.stem.lower().startswith(ABOUT)
+    return about or any(part.startswith((".", "__MACOSX")) and part.strip(".") for part in name.parts)
 
 
 def _check_sizes(archive: zipfile.ZipFile, packed: int, name: str, most: int = MOST_MEMBERS) -> None:

@@ -58,7 +58,11 @@ VAGUE = frozenset(
 )
 CONTACT, PERSON = 0.7, 0.65  # an address is an id if there is no other; the name of a person, if there is no address
 SHORTEST_PART, FEW, SEEN = 4, 20, 2000
-INCLUSIVE = frozenset({"incl", "inkl", "inc", "excl", "exkl", "exc", "with", "without", "avec", "con", "com", "mit"})
+UNTAXED = frozenset("excl exkl exc ex without netto nett ht hors sin senza sem bez zonder utan uden".split())  # noqa: SIM905
+INCLUSIVE = frozenset(
+    {"incl", "inkl", "inc", "excl", "exkl", "exc", "with", "without", "avec", "con", "com", "mit", *UNTAXED} - {"ht", "netto"}
+)
+LESS = 0.03  # what was paid comes before what it is without tax
 GRAMMAR: dict[str, list[list[frozenset[str]]]] = {  # role: parts that it needs, and parts that it may have
     role: [[frozenset(parts.split()) for parts in form] for form in forms] for role, forms in VOCABULARY["grammar"].items()
 }
@@ -252,9 +256,10 @@ def _score(role: str, column: str, facts: Facts) -> tuple[float, bool, float] | 
 def name_score(role: str, column: str) -> float:
     """Return how well a header fits a role; 0 if not at all."""
     words, header, tokens = WORDS.get(role, ()), plain_words(column), tokens_of(column)
+    less = LESS if UNTAXED.intersection(re.split(r"[\W_]+", column.lower())) else 0.0
     for name in (header, "".join(tokens)):
         if name in words:
-            return (WEAK if name in VAGUE else WORD) - 0.1 * words.index(name) / len(words)
+            return (WEAK if name in VAGUE else WORD) - less - 0.1 * words.index(name) / len(words)
     if header in WORDS["other"] or role == "description" and header in WORDS["line_type"]:
         return 0.0
     flat = _parts(column)
@@ -265,7 +270,7 @@ def name_score(role: str, column: str) -> float:
     if role == "status" and _is_state(tokens):
         return WORD
     if any(_is_made(flat, *form) for form in GRAMMAR.get(role, ())):
-        return MADE
+        return MADE - less
     if is_other(column):
         return 0.0
     needed = next((needs for needs, _ in GRAMMAR.get(role, ())), frozenset())
@@ -306,6 +311,7 @@ def is_other(column: str) -> bool:
 def tokens_of(column: str) -> list[str]:
     """Return the words of a header, without those that join them and without "incl. VAT"."""
     split = re.sub(r"(?<=[a-zà-ÿ]{3})(?=[A-Z][a-zà-ÿ])", " ", re.sub(r"\(\s*-.*\)", "", column.strip()))  # Quantity (- Refund)
+    split = re.sub(r"(?i)\bs (?=dph)", "incl ", split)  # Celkem s DPH
     tokens = [plain for word in re.split(r"[\W_]+", split) if (plain := plain_words(word))]
     if INCLUSIVE.intersection(tokens):
         tokens = [one for one in tokens if one in INCLUSIVE or "other" not in PARTS.get(one, ())]

@@ -20,7 +20,9 @@ OTHER_PARTS = frozenset({"customer", "product", "other", "price", "unit"})
 OTHER_WORDS = frozenset(("payment", "pay", "card", "address", "billing", "currency", "contact", "price", "unit"))
 BULLET = r"^(?:[-–•·↳*>+]|└)"  # before the parts of a set
 ABILITY = ("able", "returning")  # what can be, and customers who come again
-SHORTEST_STEM = 5
+COUNTED, LATEST, TRIAL, PAYING = (frozenset(VALUES[name]) for name in ("counted", "latest", "trial", "paying"))
+DUE, AWAITED = frozenset(VALUES["due"]), VALUES["awaited"]
+SHORTEST_STEM, LISTED = 5, 20
 BESIDE, MOST_OF, NEAR = 0.8, 0.98, 0.45  # shares of numbers, of lines; of a factor
 COPIED, MINORITY = 0.6, 0.5  # share of the lines of refunds that repeat a sale; most lines that are refunds
 SUFFIX = re.compile(r"[-_/ ]?[A-Za-z]{1,4}$")
@@ -49,6 +51,9 @@ def found(lines: Lines, settled: Mapping[str, Any]) -> Found:
     yield from _of_orders(lines, counts, list(_unused(lines, settled)))
     yield from _of_files(lines, counts)
     yield from _of_nothing(lines, kept)
+    yield from _of_invoices(lines, settled)
+    yield from _of_counts(lines)
+    yield from _of_unnamed(lines, counts)
 
 
 def _kept(lines: Lines, settled: Mapping[str, Any]) -> pd.Series:
@@ -100,9 +105,14 @@ def _state(lines: Lines, column: str) -> tuple[str, pd.Series] | None:
     further = [one for one in tokens if one not in STATE_WORDS]
     if len(values) > MOST_KINDS:
         return None
-    named = len(further) < len(tokens) and not any(PARTS.get(one, frozenset()) & OTHER_PARTS for one in further)
-    if named and not set(further) & OTHER_WORDS:
-        known = {one: meaning_of(one) in ("sold", "open") or plain_words(one) in VALUES["channels"] for one in values}
+    tried = texts.map({one: plain_words(one) in TRIAL for one in texts.unique()}).astype(bool)
+    if tried.any() and not tried.all():
+        return ("are tests", tried)
+    elsewhere = set(further) & OTHER_WORDS or any(PARTS.get(one, frozenset()) & OTHER_PARTS for one in further)
+    paying = PAYING.intersection(further) and all(map(meaning_of, values))
+    if len(further) < len(tokens) and (paying or not elsewhere):
+        fine = ("sold",) if paying else ("sold", "open")  # an open payment is none
+        known = {one: meaning_of(one) in fine or plain_words(one) in VALUES["channels"] for one in values}
         return ("have an unusual value", (texts != texts.mode().iloc[0]) & ~texts.map(known).fillna(True).astype(bool))
     return _copies(lines, column)
 
@@ -218,6 +228,39 @@ def _of_nothing(lines: Lines, kept: pd.Series) -> Found:
     if orders and orders < len(free[0]):
         said = f"{orders:,} orders have no money, such as free samples, and count; {customers:,} customers have no others"
         yield Doubt("orders", said, cash(0.0), max(float(one.mean()) for one in free))
+
+
+def _of_invoices(lines: Lines, settled: Mapping[str, Any]) -> Found:
+    """Doubt that invoices which await their payment, by a column of when it is due, are no sales."""
+    if not any(DUE & {*tokens_of(name), "".join(tokens_of(name))} for name in lines.values):
+        return
+    for column in _states(settled):
+        left = {one for one in lines.values[column] if one.lower() in settled.get("rules.not_sold", ())}
+        awaited = {one for one in left if any(stem in plain_words(one) for stem in AWAITED)}
+        said = "are invoices that await their payment, and do not count; see rules.sold"
+        yield from doubted(lines, "status", lines.filled[column].isin(awaited), said)
+
+
+def _of_counts(lines: Lines) -> Found:
+    """Doubt files with one line a customer and no orders, of which a column counts them: a list of customers is none of sales."""
+    customers = lines.text("customer_id")
+    once = len(customers) >= LISTED and customers.is_unique and "invoice" not in lines.matches
+    for column in lines.values if once else ():
+        tokens, facts = tokens_of(column), lines.facts[column]
+        says = any("order" in PARTS.get(one, ()) for one in tokens) and COUNTED & set(tokens) or tokens == ["frequency"]
+        last = facts.dates > BESIDE and bool(LATEST & set(tokens))
+        if last or says and facts.money and facts.whole >= BESIDE:
+            said = f"each customer has one line, and {column!r} tells of several orders; export a line for each order"
+            yield Doubt("orders", said, cash(float(lines.amounts.abs().sum())), 1.0)
+            return
+
+
+def _of_unnamed(lines: Lines, counts: pd.Series) -> Found:
+    """Doubt lines without a product in orders that have others with one, as sums of an order do."""
+    bare = (lines.text("description") == "") & (lines.text("stock_code") == "") & counts
+    named = (counts & ~bare).groupby(lines.orders).transform("sum") > 0
+    if {"description", "stock_code"} & lines.matches.keys() and not len(lines.sums.where):
+        yield from doubted(lines, "sums", bare & named, "that count have no product, beside others of their order that have one")
 
 
 def undone_flag(lines: Lines) -> str:

@@ -380,6 +380,8 @@ def _stopped(settings: Settings, lake: Lake, arrived: Any) -> str:
     chosen = severities_of(settings.dialect, settings.expectations)
     results = tables.expectation_results(arrived, kept if chosen[REPEATS] == "fail" else kept.head(0), chosen)
     sizes = lake.state((BRONZE, SILVER))
+    if BRONZE not in sizes:  # no file was read
+        return ""
     totals = pd.DataFrame({"layer": ["bronze", "silver"], "total_records": [sizes[name].rows for name in (BRONZE, SILVER)]})
     try:
         guard(results.collect().to_pandas(), totals, settings.rules.max_dropped_share, set_aside(lake.read(QUARANTINE)))

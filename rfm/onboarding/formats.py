@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from functools import cache, lru_cache
 from itertools import islice
+from statistics import median
 from typing import NamedTuple
 
 from rfm.analysis.dates import BESIDE_NAMES, FIRST_OF_LAST_CENTURY, MONTHS, before_date
@@ -19,7 +20,9 @@ MARKED = (".", ",")  # for the simplest numbers, if a currency sign is beside th
 CODE_OF = {sign.upper(): code for sign, code in CURRENCIES.items()}
 SIGN_OF = {code: sign for sign, code in reversed(CURRENCIES.items())} | {"EURO": "€"}  # the first of several
 _SIGNS = (*sorted(CURRENCIES, key=len, reverse=True), *SIGN_OF)
-SIGN = re.compile("|".join(rf"\b{one}\b" if one.isalpha() else re.escape(one) for one in _SIGNS), re.IGNORECASE)
+SIGN = re.compile(
+    "|".join(rf"\b{one}\b" if one.isalpha() else re.sub(r"^(?=\w)", r"\\b", re.escape(one)) for one in _SIGNS), re.IGNORECASE
+)
 
 
 class Numbers(NamedTuple):
@@ -96,6 +99,8 @@ def grouped_by_three(values: Collection[str]) -> str:
         return "decimals"
     if any(text.startswith("0") for text in marked):
         return "decimals"
+    if len(plain) > 4 and median(map(int, plain)) >= 100:  # below a thousand, of sums that go on above it
+        return "thousands" if len(set(marked)) > 4 else ""
     round_sums = all(text.endswith(("00", "50")) for text in marked)
     return "thousands" if len(set(marked)) > 4 and round_sums else ""
 
@@ -120,7 +125,7 @@ PATTERNS = (
     "%b %d, %Y",
     *(order.format(mark) for order in ORDERS for mark in "-./ "),
     "%Y%m%d", "%d%m%Y", "%m%d%Y",
-    "%Y年%m月%d日", "%Y년 %m월 %d일", "%Y. %m. %d.", WEEK,
+    "%Y年%m月%d日", "%Y년 %m월 %d일", "%Y. %m. %d.", "%d. %m. %Y", WEEK,
 )  # fmt: skip
 KINDS = 200  # shapes of dates that are compared with each pattern
 OLDEST = 1970  # sales before this year are as implausible as those after today

@@ -9,6 +9,7 @@ from itertools import combinations
 
 import pandas as pd
 
+from rfm.analysis.parsing import NO_VALUE
 from rfm.landing.files import date_in
 from rfm.onboarding.columns import EARLY, NOBODY, PARTS, STAND_INS, meaning_of, plain_words
 from rfm.onboarding.money import Found, Lines, cash, some, totals, weighty, worth
@@ -17,8 +18,8 @@ from rfm.onboarding.questions import Doubt, Guess, Option, Question
 MOSTLY, MUCH = 0.9, 0.2
 MOST_IDS, FEW_LETTERS = 5, 5  # of an address; kinds of letters before ids
 SCIENTIFIC = re.compile(r"[0-9][.,][0-9]+E[+][0-9]+", re.IGNORECASE)
+AROUND_ADDRESS = re.compile("^mailto: ?|^[^<>]*<(?=[^<>@ ]+@)|>$")
 TELEPHONE = re.compile(r"[+(]?[0-9][0-9 ().\-/]{5,19}")
-NO_VALUE = {plain_words(one) for one in ("NULL", "N/A", "#N/A", "NaN", "None", "nil")} | {""}
 
 
 # ── which order ───────────────────────────────────────────────────────
@@ -120,7 +121,8 @@ def events(lines: Lines, state: str) -> Found:
 def stand_ins(lines: Lines) -> Found:
     """Leave out ids that stand for no customer, by their words or by what they do; doubt it where that is money."""
     found = list(placeholder_customers(lines.column("customer_id")))
-    orders = lines.orders.groupby(lines.text("customer_id")).nunique().drop("", errors="ignore").sort_values(ascending=False)
+    buyers = lines.text("customer_id").where(~lines.text("customer_id").isin(NO_VALUE), "")
+    orders = lines.orders.groupby(buyers).nunique().drop("", errors="ignore").sort_values(ascending=False)
     others = orders.drop(found, errors="ignore")
     numbers = [one for one in found if not any(map(str.isalpha, one)) and not _is_busy(orders, others, one)]
     counted = any(re.fullmatch("0*1(?:[.]0+)?", one) for one in others.index)  # from 0, so that this is a customer
@@ -173,7 +175,7 @@ def placeholder_customers(customers: Mapping[str, int]) -> dict[str, int]:
 
     def stands(one: str) -> bool:
         plain = plain_words(one.strip().removesuffix(".0"))
-        named = plain in NOBODY and plain not in NO_VALUE or _is_made_of(one)
+        named = plain in NOBODY and one.strip() not in NO_VALUE or _is_made_of(one)
         return named or one.strip() == "-1" or bool(re.fullmatch("0+(?:[.]0+)?", one.strip()))
 
     return {one: count for one, count in customers.items() if stands(one)}
@@ -285,7 +287,7 @@ def spellings(lines: Lines) -> Found:
     if not customers:
         return
     if sum(count for one, count in customers.items() if "@" in one) >= 0.5 * sum(customers.values()):
-        joined = len(customers) - len({one.lower() for one in customers})
+        joined = len(customers) - len({AROUND_ADDRESS.sub("", one.lower()) for one in customers})
         yield Guess("customers.compare", "case", "likely", f"e-mail addresses; this joins {joined:,} customers")
         return
     nobody = placeholder_customers(customers)

@@ -10,7 +10,18 @@ from typing import NamedTuple
 import pandas as pd
 
 from rfm.onboarding import identity
-from rfm.onboarding.columns import DISCOUNT, HEAD, TELLING, VALUES, is_other, meaning_of, name_score, plain_words
+from rfm.onboarding.columns import (
+    DISCOUNT,
+    HEAD,
+    TELLING,
+    VALUES,
+    WORDS,
+    is_other,
+    meaning_of,
+    name_score,
+    plain_words,
+    tokens_of,
+)
 from rfm.onboarding.money import HOLDS, Found, Lines, cash, doubted, some, weighty, words_of, worth
 from rfm.onboarding.questions import Doubt, Guess, Option, Question
 
@@ -22,6 +33,7 @@ SUM_WORDS, EXTRA_WORDS, GIFT_WORDS, DEPOSIT_WORDS, CHANNELS = (
     frozenset(VALUES[name]) for name in ("sums", "extras", "gifts", "deposits", "channels")
 )
 UNSOLD = (*TELLING["undone"], *TELLING["returned"], *TELLING["unsold"])
+REDUCES = frozenset({*WORDS["discount"], "discounts", "rabatte", "remises", "descuentos", "sconti", "descontos"})
 UNNAMED = "\0"  # the kind of lines without a product
 
 
@@ -344,4 +356,36 @@ def discounts(lines: Lines) -> Found:
         yield Doubt("returns", "lines below 0 stand in orders with sales; they count as returns", worth(lines, inside))
 
 
-RULES = (other_lines, statuses, refunds, discounts)
+def discounts_left_on(lines: Lines) -> Found:
+    """Doubt discounts that are not taken off: a column does not say if the amounts are before it, and of what it is a part."""
+    if "columns.discount" in lines.known or "discount" in lines.known_export.get("columns", {}):
+        return
+    used = {one.column for role, one in lines.matches.items() if role != "discount"} | {lines.money.explained}
+    for column in lines.facts:
+        texts = lines.filled[column]
+        numeric = texts.str.fullmatch(r"[^A-Za-z]{0,4}[\d.,'\s]+[^A-Za-z]{0,2}|").mean() >= HOLDS
+        if column not in used and numeric and (name_score("discount", column) >= HEAD or REDUCES & set(tokens_of(column))):
+            given = texts.str.contains("[1-9]", na=False)
+            if not _taken_off(lines, column, given):
+                yield from doubted(lines, "discount", given, f"have a {column!r} that is not taken off; see columns.discount")
+
+
+def _taken_off(lines: Lines, column: str, given: pd.Series) -> bool:
+    """Return True if the amounts are those of another column less the discount, and perhaps with two further ones."""
+    some_of = given & (given.cumsum() <= MOST_ORDERS)
+    values = lines.numeric.values[some_of].fillna(0.0)
+    if column not in values or some_of.sum() < FEWEST or "price" not in lines.matches:
+        return False
+    price, less = lines.matches["price"].column, values[column].abs()
+    others = [one for one in values if one not in (column, price)]
+    whole = lines.amounts[some_of]
+    for one in others:
+        left = whole - (values[one] - less)
+        rest = [other for other in others if other != one]
+        ways = ((), *combinations(rest, 1), *combinations(rest, 2))
+        if any(_near(left, values[list(way)].sum(axis=1)) for way in ways):
+            return True
+    return False
+
+
+RULES = (other_lines, statuses, refunds, discounts, discounts_left_on)

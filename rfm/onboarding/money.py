@@ -295,7 +295,7 @@ def in_cents(lines: Lines) -> Found:
     numbers = lines.parsed(column).abs()
     if numbers.empty or not bool((numbers == numbers.round()).all()):
         return
-    if CENTS & set(re.split(r"[\W_]+", column.casefold())):
+    if CENTS & {one.casefold() for one in re.findall(r"[A-Z]*[^\W\d_A-Z]+|[A-Z]+", column)}:
         yield Guess("format.cents", True, "sure", f"{column!r} is in cents")
         return
     ids = [one for role in ("invoice", "customer_id") for one in list(lines.column(role))[:20]]
@@ -338,7 +338,8 @@ def currencies(lines: Lines) -> Found:
     signs = Counter(sign for value in lines.column("price") if (sign := sign_in(value)))
     if len(signs) > 1:
         where = lines.text("price").map({value: sign_in(value) for value in lines.column("price")})
-        yield _which_currency(lines, {sign: where == sign for sign in signs})
+        asked = _which_currency(lines, {sign: where == sign for sign in signs})
+        yield asked._replace(options=[Option({}, "export one currency, or a column with the currency of each line")])
 
 
 def _which_currency(lines: Lines, where: Mapping[str, pd.Series]) -> Question:
@@ -350,21 +351,14 @@ def _which_currency(lines: Lines, where: Mapping[str, pd.Series]) -> Question:
     return Question(CURRENCIES, "Which currency counts?", options, why)
 
 
-def discounts_left_on(lines: Lines) -> Found:
-    """Doubt discounts that are not taken off: a column does not say if the amounts are before it, and of what it is a part."""
-    if "columns.discount" in lines.known:
-        return
-    used = {one.column for role, one in lines.matches.items() if role != "discount"} | {lines.money.explained}
-    for column in lines.facts:
-        if column not in used and name_score("discount", column) >= HEAD:
-            given = lines.filled[column].str.contains("[1-9]", na=False)
-            yield from doubted(lines, "discount", given, f"have a {column!r} that is not taken off; see columns.discount")
+REMEDY = "export the amount of each line too, or leave that column out if it does not change the amount"
 
 
 def units(lines: Lines) -> Found:
     """Doubt quantities in grams with prices per kilogram, prices per hundred, and packs, where no amount of lines shows it."""
     price, quantity = lines.matches.get("price"), lines.matches.get("quantity")
-    if not price or "× quantity" in price.reason or "columns.price" in lines.known:
+    shown = lines.shown_money.price
+    if not price or shown and shown.column == price.column and "× quantity" in shown.reason:
         return
     hundred = bool(re.search("10+", price.column))
     large = hundred or bool(LARGE & set(words_of(price.column)))
@@ -384,7 +378,7 @@ def units(lines: Lines) -> Found:
         else:
             values = lines.filled[column].str.lower()
             other = values.isin(SMALL_UNITS) if large else values.isin(SMALL_UNITS) & (values.nunique() > 1)
-        yield from doubted(lines, "units", other, f"have a {column!r} that quantity × price leaves out")
+        yield from doubted(lines, "units", other, f"have a {column!r} that quantity × price leaves out; {REMEDY}")
 
 
 def words_of(text: str) -> list[str]:
@@ -392,4 +386,4 @@ def words_of(text: str) -> list[str]:
     return [plain_words(one) for one in re.split(r"[\W\d_]+", text) if one]
 
 
-RULES = (order_totals, rival_amounts, in_cents, price_decimals, fractions, unsure_marks, currencies, discounts_left_on, units)
+RULES = (order_totals, rival_amounts, in_cents, price_decimals, fractions, unsure_marks, currencies, units)

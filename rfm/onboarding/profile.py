@@ -15,7 +15,7 @@ import pandas as pd
 
 from rfm.dialect import BLANKS, EXTRA_KEYS, LANDING_COLUMNS, plain_name
 from rfm.onboarding import contradictions, evidence
-from rfm.onboarding.columns import ZONES, Facts, Match, facts_of, match, plain_words
+from rfm.onboarding.columns import PART, ZONES, Facts, Match, facts_of, match, name_score, plain_words
 from rfm.onboarding.formats import CLOCK, Dates, Numbers, date_of, dates_of, grouped_by_three, number_of, numbers_of, without_sign
 from rfm.onboarding.kinds import Sums, states_of, sums_of
 from rfm.onboarding.money import Money, NumericColumns, line_amounts, money_of
@@ -170,11 +170,15 @@ class Profile:
     @cached_property
     def money(self) -> Money:
         """The columns of the money."""
-        named = dict(self._named_columns)
         if "columns.price" in self.known or "price" in self._given_columns:
             total = bool(self.known_export.get("rules", {}).get("order_total")) or bool(self.known.get("rules.order_total"))
-            return Money(named.get("price"), named.get("quantity"), total)
-        return money_of(self.numeric, named)
+            return Money(self._named_columns.get("price"), self._named_columns.get("quantity"), total)
+        return self.shown_money
+
+    @cached_property
+    def shown_money(self) -> Money:
+        """The columns of the money by what the lines show, whatever the settings say."""
+        return money_of(self.numeric, self._named_columns)
 
     @cached_property
     def numeric(self) -> NumericColumns:
@@ -202,7 +206,7 @@ class Profile:
         if column in self._parsed:
             return self._parsed[column]
         marks = numbers_of(self.values[column])[:2]
-        if column in {one.column for role, one in self._named_columns.items() if role in ("price", "amount")}:
+        if max(name_score("price", column), name_score("amount", column)) > max(PART, name_score("quantity", column)):
             marks = _marks(self.values[column])[:2]
         numbers = {text: number_of(without_sign(text), *marks) for text in self.values[column]}
         self._parsed[column] = self.filled[column].map(numbers).astype(float)

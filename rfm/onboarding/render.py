@@ -193,7 +193,7 @@ def asked(question: Question, currency: str, whole: bool = True) -> Group:
         grid.add_row(f"[bold]{number}[/]", literal(one.said), *_worth(one, currency))
     given = option(question.setting, question.options[0].value) if question.options else ""
     part = "" if whole or not any(one.revenue for one in question.options) else "[dim]totals of the lines looked at[/]\n"
-    answer = f"{part}[dim]answer with[/] {literal(given)}"
+    answer = f"{part}[dim]answer with[/] {literal(given)}" if given else part
     return Group(f"{MARKS['ask']} {literal(question.asked)}{why}", Padding(grid, (0, 0, 0, 2)), Padding(answer, (0, 0, 1, 2)))
 
 

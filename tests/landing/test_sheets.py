@@ -121,6 +121,8 @@ def test_the_reader_says_which_sheets_it_left_out(tmp_path):
 # ── archives ─────────────────────────────────────────────────────────
 def test_all_files_of_an_archive_are_read():
     assert orders(archive(a__csv=csv(SALES), b__xlsx=workbook(S=SALES), __MACOSX=b"x")) == ALL * 2
+    about = {"README.txt": b"An export\n", "../a.csv": csv(SALES), "./b.csv": csv(SALES), "d/.c.csv": b"x"}
+    assert orders(archive(**about)) == ALL * 2
 
 
 def test_files_stored_in_an_archive_are_not_taken_for_a_workbook():
@@ -136,6 +138,7 @@ def test_files_stored_in_an_archive_are_not_taken_for_a_workbook():
         (archive(), "without a file"),
         (archive(a__zip=archive(b__csv=csv(SALES))), "an archive in an archive"),
         (archive(a__csv=csv(SALES), b__csv=b"a,b\n1,2\n"), "x: b.csv: not a sales file"),
+        (archive(a__csv=csv(SALES), readme__csv=b"a,b\n1,2\n"), "x: readme.csv: not a sales file"),
         (archive(**{f"f{number}": csv(SALES) for number in range(21)}), "send at most 20 files"),
         (archive(a__csv=bytes(40 << 20)), "unpack from"),
         (archive(a__csv=csv(SALES))[:-30], "a ZIP archive that cannot be read"),

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+import zipfile
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -420,6 +421,14 @@ def test_init_of_useless_files_writes_nothing(home):
     (home / "countries.csv").write_bytes(USELESS["countries.csv"][0])
     assert CliRunner().invoke(app, ["init", "countries.csv", "--yes"]).exit_code == 2
     assert not (home / "rfm.toml").exists()
+
+
+def test_an_archive_that_is_refused_says_why(home):
+    with zipfile.ZipFile(home / "sales.zip", "w") as packed:
+        packed.writestr("a.csv", repeat("order_id,customer_id,order_date,total", lambda i: f"{i},K{i % 9},2026-03-04,{i}.50"))
+        packed.writestr("terms.pdf", "%PDF-1.4")
+    shown = CliRunner().invoke(app, ["check", "sales.zip"])
+    assert (shown.exit_code, "a PDF document" in " ".join(shown.output.split())) == (2, True)
 
 
 # ── any way of writing is guessed right ──────────────────────────────────────────────────────────────

@@ -101,6 +101,8 @@ def test_amounts_that_add_up_to_a_total_are_amounts_of_lines():
     [
         (lambda i: f"{1 + i}.500", ",", ".", False),  # every group is round
         (lambda i: f"0.{100 + i}", ".", ",", False),
+        (lambda i: f"{1 + i}.{237 + i}" if i % 3 else f"{300 + i}", ",", ".", False),  # those below a thousand go on above it
+        (lambda i: f"{1 + i}.{237 + i}" if i % 3 else f"{1 + i}", ".", "", True),  # kilograms, perhaps
         (lambda i: f"{1 + i}.{237 + i}", ".", "", True),  # nobody knows
     ],
 )
@@ -127,6 +129,41 @@ def test_several_currencies_are_never_added_up():
     assert [one.setting for one in shop(Total=lambda i: f"{'€$'[i % 2]}{i}.50").questions] == ["currencies"]
 
 
+@pytest.mark.parametrize(
+    ("header", "cents"), [("amountInCents", True), ("total_cents", True), ("Betrag", False), ("Accents_total", False)]
+)
+def test_a_header_says_that_amounts_are_in_cents(header, cents):
+    found = values(shop(Total=None, **{header: lambda i: str(1000 + 7 * i)}))
+    assert ("format.cents" in found) == cents
+
+
+@pytest.mark.parametrize("untaxed", ["Amount excl. VAT", "Betrag ohne MwSt", "Montant HT", "Celkem bez DPH"])
+def test_what_was_paid_comes_before_what_it_is_without_tax(untaxed):
+    paid = {
+        "Amount excl. VAT": "Amount incl. VAT",
+        "Betrag ohne MwSt": "Betrag mit MwSt",
+        "Montant HT": "Montant TTC",
+        "Celkem bez DPH": "Celkem s DPH",
+    }[untaxed]
+    table = {"Order": range(40), "Date": "2025-03-04", "Customer": [f"K{i % 9}" for i in range(40)]}
+    lines = pd.DataFrame(table | {untaxed: [f"{i}.10" for i in range(40)], paid: [f"{i}.90" for i in range(40)]}).astype(str)
+    price = Profile(lines).matches["price"]
+    assert (price.column, price.sure) == (paid, "sure")
+
+
+def test_a_list_of_customers_is_doubted():
+    each = {"Order ID": None, "Customer": lambda i: f"K{i}"}
+    for header, made in (("Orders_Count", pieces), ("Last_Order_Date", "2026-03-04")):
+        profile = shop(**each, **{header: made}, **({"Date": None} if "Date" in header else {}))
+        assert [one.amount for one in profile.doubts if one.about == "orders"] == [Decimal("2400.00")]
+    assert not [one for one in shop(**{"Order ID": None}, Orders_Count=pieces).doubts if "one line" in one.said]
+
+
+def test_lines_without_a_product_beside_others_are_doubted():
+    profile = shop(**ORDERS, Item=lambda i: "" if i % 3 == 0 and i < 30 else f"Mug {i}")
+    assert [one.said.split(" ")[0] for one in profile.doubts if one.about == "sums"] == ["10"]
+
+
 # ── what was sold ──────────────────────────────────────────────────────────────────────────────────
 def test_states_are_sorted_by_what_they_mean():
     profile = shop(Status=lambda i: ["Paid", "Paid", "Failed", "partially paid"][i % 4])
@@ -137,6 +174,14 @@ def test_states_are_sorted_by_what_they_mean():
         ("failed",),
     )
     assert [one.about for one in profile.doubts] == ["status"]
+
+
+def test_invoices_that_await_their_payment_are_doubted():
+    states = {"Status": lambda i: ["Paid", "Awaiting Payment", "Voided"][i % 3]}
+    profile = shop(**states, Due_Date="2026-04-04")
+    assert values(profile)["rules.not_sold"] == ("awaiting payment", "voided")
+    assert [one.said.split(" ")[0] for one in profile.doubts if "await" in one.said] == ["20"]
+    assert not [one for one in shop(**states).doubts if "await" in one.said]
 
 
 def test_an_unknown_state_is_asked_for():
@@ -211,6 +256,11 @@ def test_addresses_and_phone_numbers_are_compared_by_meaning():
     assert (mails["customers.compare"], phones["customers.compare"]) == ("case", "phone")
     assert phones["customers.country_prefix"] == "49"
     assert "customers.compare" not in values(shop())
+    written = ("ann{}@x.org", "Ann <ann{}@x.org>", "mailto:ann{}@x.org")
+    (guess,) = [
+        one for one in guesses(shop(Customer=lambda i: written[i % 3].format(i % 7))) if one.setting == "customers.compare"
+    ]
+    assert "joins 14 customers" in guess.reason
 
 
 def test_ids_that_a_spreadsheet_changed_are_restored_or_doubted():
@@ -251,3 +301,22 @@ def test_a_discount_that_is_not_taken_off_is_a_doubt():
     (doubt,) = [one for one in Profile(lines).doubts if one.about == "discount"]
     assert (doubt.said.split(" ")[0], doubt.amount) == ("10", Decimal("100.00"))
     assert not [one for one in Profile(lines, known={"columns.discount": "Discount"}).doubts if one.about == "discount"]
+
+
+@pytest.mark.parametrize(
+    ("header", "value", "doubted"),
+    [
+        ("discount_pct", "10%", True),
+        ("Order discount", "-1.00", True),
+        ("Discount code", "SPRING10", False),
+        ("Discounts", "1.00", False),
+    ],
+)
+def test_discounts_of_any_header_are_doubted_if_left_on(header, value, doubted):
+    table = {"Order": range(40), "Date": "2025-03-04", "Customer": [f"K{i % 9}" for i in range(40)]}
+    table |= {"Total": [f"{9 + i}.00" for i in range(40)], header: ["", value] * 20}
+    if header == "Discounts":  # already taken off
+        table |= {"Subtotal": [f"{i + 9 + i % 2 + 2}.00" for i in range(40)], "Shipping": "2.00"}
+        table["Total"] = [f"{i + 9 + 4}.00" for i in range(40)]
+    doubts = [one for one in Profile(pd.DataFrame(table).astype(str)).doubts if one.about == "discount"]
+    assert bool(doubts) == doubted

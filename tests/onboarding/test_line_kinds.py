@@ -458,6 +458,7 @@ def test_lines_that_a_column_marks_as_undone_do_not_count(column, value, usual):
         rare=[
             ("Qty Refunded", "1", "0"), ("Returned quantity", "1", "0"), ("Rückgabemenge", "1", "0"), ("Sample", "Y", ""),
             ("Cancel reason", "too late", ""), ("Status flag", "D", ""), ("Order state", "C", ""), ("Exchange for", "A-1", ""),
+            ("Payment state of the order", "open", "paid"), ("Payment method", "Test", "card"),
         ],
     ),
 )  # fmt: skip
@@ -475,6 +476,7 @@ def test_what_a_column_tells_is_doubted_with_its_money(column, value, usual):
         rare=[
             ("Customer type", "B2B", "private"), ("Returnable", "yes", "no"), ("Order type", "online", "store"),
             ("Colour", "red", "blue"),
+            ("Delivery state", "pending", "delivered"),
         ],
     ),
 )  # fmt: skip
