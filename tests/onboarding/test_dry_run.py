@@ -441,6 +441,7 @@ VAGUE = {
     "bon",
     "data",
     "article",
+    "artikel",
     "item",
     "piece",
     "client",
