@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from rfm.analysis.formatting import count, number, times
+from rfm.analysis.formatting import count, number
 from rfm.analysis.segments.alternatives import own_segments
 from rfm.analysis.segments.rules import PREMIUM, action_of
 from rfm.config import Cutoffs, States
@@ -212,7 +212,7 @@ def customer_states(
     >>> import rfm
     >>> states = rfm.example("customer_states")
     >>> states[["State", "Rhythm"]].iloc[0].tolist()
-    ['active', 'bought once, others come back after 13 days, silent for 0 days']
+    ['active', 'bought on 1 day, others come back after 13 days, silent for 0 days']
     """
     found = states_of(customers, purchases, run_date, limits)
     worth = (found["Worth"] > limits.worth) | (customers["Tier"] == PREMIUM)
@@ -286,10 +286,10 @@ def _in_words(purchase_days: int, gap: float, own: bool, silent: float) -> str:
         every = _("usually every {n} days, silent for {days}") if gap != 1 else _("usually every day, silent for {days}")
         return every.format(n=number(gap), days=days)
     return ngettext(
-        "bought {times}, others come back after {n} day, silent for {days}",
-        "bought {times}, others come back after {n} days, silent for {days}",
+        "bought on {days2}, others come back after {n} day, silent for {days}",
+        "bought on {days2}, others come back after {n} days, silent for {days}",
         round(gap),
-        times=times(purchase_days),
+        days2=count(purchase_days, "day"),
         n=number(round(gap)),
         days=days,
     )

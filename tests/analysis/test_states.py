@@ -202,8 +202,8 @@ def test_rhythm_in_words():
     words = [states._in_words(*row) for row in ((5, 23.0, True, 96), (1, 40.8, False, 1), (2, 34.2, False, 0), (9, 1.0, True, 3))]
     assert words == [
         "usually every 23 days, silent for 96 days",
-        "bought once, others come back after 41 days, silent for 1 day",
-        "bought twice, others come back after 34 days, silent for 0 days",
+        "bought on 1 day, others come back after 41 days, silent for 1 day",
+        "bought on 2 days, others come back after 34 days, silent for 0 days",
         "usually every day, silent for 3 days",
     ]
 
