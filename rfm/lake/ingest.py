@@ -185,16 +185,16 @@ def repeated(lake: Lake, due: pl.DataFrame, rows: pa.Table | Iterable[pa.Table])
 
 
 def _said_twice(same: pl.DataFrame) -> dict[str, str]:
-    pairs = same["source_file", "first"].rows()
     said = _("{file}: has the same lines as {file2}, so it is not read")
-    return {name: f"{said.format(file=name, file2=first)}; {_(BOTH)}" for name, first in pairs}
+    return {name: f"{said.format(file=name, file2=first)}; {_(BOTH)}" for name, first in same["source_file", "first"].rows()}
 
 
 def _digests(rows: pl.LazyFrame, files: Sequence[str]) -> pl.DataFrame:
     """Return the number of rows of each file, in the order of the files, and two sums of the hashes of its rows."""
     sums = {name: (pl.struct(*RAW, "_rescued_data").hash(seed) % (1 << 40)).sum() for seed, name in enumerate(("one", "two"))}
     each = rows.group_by("source_file").agg(pl.len().cast(pl.Int64).alias("rows"), **sums).collect()
-    return pl.DataFrame({"source_file": list(files)}, schema={"source_file": pl.String}).join(each, on="source_file")
+    named = pl.DataFrame({"source_file": files}, schema={"source_file": pl.String})
+    return named.join(each, on="source_file", maintain_order="left")
 
 
 def rows_of(rows: pa.Table | Iterable[pa.Table], due: pl.DataFrame, files: int) -> pl.DataFrame | Iterable[pa.Table]:
