@@ -59,9 +59,9 @@ def decimal(value: float | Decimal, places: int) -> str:
     return digits(f"{value:,.{places}f}")
 
 
-def growth(value: float | Decimal) -> str:
+def growth(value: float | Decimal, places: int = 1) -> str:
     """Return a change in percent with its sign: ``+1.5%``."""
-    return percent(digits(f"{100 * value:+.1f}").replace("-", "−"))
+    return percent(digits(f"{100 * value:+.{places}f}").replace("-", "−"))
 
 
 def count(value: float | Decimal, thing: str) -> str:

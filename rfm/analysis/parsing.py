@@ -37,8 +37,10 @@ SPACES = " \u00a0\u2009\u202f"  # between thousands, or a number and its currenc
 GROUPED = {" ": f"[{SPACES}]", "'": "['\u2019]"}  # with non-breaking spaces, and the typographic apostrophe
 _MONEY = "|".join(re.escape(one) for one in sorted({*CURRENCIES, *CODES.split()}, key=lambda one: (-len(one), one)))
 _OF_PIECES = "(?:pcs?|pieces?|units?|ea|x|stk|stück|szt|sztuk|ks|kpl|uds?|pz|buc|kom|adet|шт|штук|τεμ)[.]?|個|件|개"
-CURRENCY = rf"(?i)^(?:{_MONEY})[{SPACES}]*|[{SPACES}]*(?:{_MONEY}|{_OF_PIECES})$"
+AROUND_NUMBER = rf"(?i)^(?:{_MONEY})[{SPACES}]*|[{SPACES}]*(?:{_MONEY}|{_OF_PIECES})$"
 """A currency before or after a number, or a word for pieces, as a regular expression: ``USD 5``, ``5 pcs``, but not ``5€50``."""
+ADDRESSED, AROUND_ADDRESS = "^(?:mailto: ?|[^<>]*<)[^<>@ ]+@[^<>@ ]+>?$", "^mailto: ?|^[^<>]*<|>$"
+"""An e-mail address with more around it, such as ``Ann <ann@example.org>``, and that more."""
 NO_VALUE = (r"\N", "NULL", "null", "N/A", "n/a", "#N/A", "NaN", "nan", "None", "none", "nil", "-", "--", "?")
 """Texts that stand for no value in exports."""
 _NUMBERS, _DATE = ("Quantity", "Price"), "InvoiceDate"
@@ -97,7 +99,7 @@ def tidy(rows: nw.LazyFrame, names: list[str], form: Format) -> nw.LazyFrame:
         return text
 
     def digits(text: nw.Expr) -> nw.Expr:
-        text = text.str.strip_chars(_AROUND).str.replace_all(CURRENCY, "").str.strip_chars(_AROUND)
+        text = text.str.strip_chars(_AROUND).str.replace_all(AROUND_NUMBER, "").str.strip_chars(_AROUND)
         text = text.str.replace_all(f"^[{form.decimal}]$", "?")  # a mark alone is no number
         return text.str.replace_all(f"^[{form.decimal}]", f"0{form.decimal}")
 
@@ -256,8 +258,7 @@ def customer_id(text: nw.Expr, customers: Customers) -> nw.Expr:
 
 def _address(text: nw.Expr) -> nw.Expr:
     """Return the address alone of ``ann <ann@example.org>`` and ``mailto:ann@example.org``; other ids as they are."""
-    alone = text.str.replace_all("^mailto: ?|^[^<>]*<|>$", "")
-    return nw.when(text.str.contains("^(?:mailto: ?|[^<>]*<)[^<>@ ]+@[^<>@ ]+>?$")).then(alone).otherwise(text)
+    return nw.when(text.str.contains(ADDRESSED)).then(text.str.replace_all(AROUND_ADDRESS, "")).otherwise(text)
 
 
 def _phone(text: nw.Expr, prefix: str) -> nw.Expr:

@@ -173,7 +173,7 @@ def repeated(lake: Lake, due: pl.DataFrame, rows: pa.Table | Iterable[pa.Table])
     cleaned = read_entries(lake, "silver", empty["source_file"]).filter(pl.col("rows") > 0) if len(empty) else empty
     lost, large = empty.join(cleaned, on="source_file", how="semi"), not isinstance(rows, pa.Table)
     by_bytes = pl.concat([lost, known]) if large else lost  # of what damage took from bronze, or is too large to hold
-    said = _said_twice(due.join(by_bytes.select("sha256", first="source_file"), on="sha256", how="inner"))
+    said = _said_twice(due.join(by_bytes.select("sha256", first="source_file"), on="sha256", maintain_order="left_right"))
     if large:
         return said
     found = _digests(pl.from_arrow(rows).lazy(), files)  # type: ignore[union-attr]  # a frame

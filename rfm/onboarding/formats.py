@@ -12,7 +12,7 @@ from statistics import median
 from typing import NamedTuple
 
 from rfm.analysis.dates import BESIDE_NAMES, FIRST_OF_LAST_CENTURY, MONTHS, before_date
-from rfm.analysis.parsing import CURRENCIES, CURRENCY, GROUPED, SPACES, TIDY, number_shape
+from rfm.analysis.parsing import AROUND_NUMBER, CURRENCIES, GROUPED, SPACES, TIDY, number_shape
 from rfm.dialect import WEEKDAY, month_names
 
 MARKS = ((".", ""), (",", ""), (".", ","), (",", "."), (",", " "), (".", " "), (".", "'"), (",", "'"))  # the simplest first
@@ -86,7 +86,7 @@ def without_sign(text: str) -> str:
     for pattern, better in TIDY:
         text = re.sub(pattern, better, text)
     sign = re.sub("[^()-]", "", text).replace("()", "-")
-    digits = re.sub(CURRENCY, "", text.strip(AROUND)).strip(AROUND)
+    digits = re.sub(AROUND_NUMBER, "", text.strip(AROUND)).strip(AROUND)
     return sign + re.sub("^(?=[.,])", "0", digits)
 
 

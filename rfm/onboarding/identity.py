@@ -9,7 +9,7 @@ from itertools import combinations
 
 import pandas as pd
 
-from rfm.analysis.parsing import NO_VALUE
+from rfm.analysis.parsing import ADDRESSED, AROUND_ADDRESS, NO_VALUE
 from rfm.landing.files import date_in
 from rfm.onboarding.columns import EARLY, NOBODY, PARTS, STAND_INS, meaning_of, plain_words
 from rfm.onboarding.money import Found, Lines, cash, some, totals, weighty, worth
@@ -18,7 +18,6 @@ from rfm.onboarding.questions import Doubt, Guess, Option, Question
 MOSTLY, MUCH = 0.9, 0.2
 MOST_IDS, FEW_LETTERS = 5, 5  # of an address; kinds of letters before ids
 SCIENTIFIC = re.compile(r"[0-9][.,][0-9]+E[+][0-9]+", re.IGNORECASE)
-AROUND_ADDRESS = re.compile("^mailto: ?|^[^<>]*<(?=[^<>@ ]+@)|>$")
 TELEPHONE = re.compile(r"[+(]?[0-9][0-9 ().\-/]{5,19}")
 
 
@@ -287,7 +286,8 @@ def spellings(lines: Lines) -> Found:
     if not customers:
         return
     if sum(count for one, count in customers.items() if "@" in one) >= 0.5 * sum(customers.values()):
-        joined = len(customers) - len({AROUND_ADDRESS.sub("", one.lower()) for one in customers})
+        alone = {re.sub(AROUND_ADDRESS, "", one) if re.search(ADDRESSED, one) else one for one in map(str.lower, customers)}
+        joined = len(customers) - len(alone)
         yield Guess("customers.compare", "case", "likely", f"e-mail addresses; this joins {joined:,} customers")
         return
     nobody = placeholder_customers(customers)

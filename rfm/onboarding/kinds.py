@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from rfm.onboarding import identity
@@ -376,15 +377,15 @@ def _taken_off(lines: Lines, column: str, given: pd.Series) -> bool:
     values = lines.numeric.values[some_of].fillna(0.0)
     if column not in values or some_of.sum() < FEWEST or "price" not in lines.matches:
         return False
-    price, less = lines.matches["price"].column, values[column].abs()
-    others = [one for one in values if one not in (column, price)]
-    whole = lines.amounts[some_of]
-    for one in others:
-        left = whole - (values[one] - less)
-        rest = [other for other in others if other != one]
-        ways = ((), *combinations(rest, 1), *combinations(rest, 2))
-        if any(_near(left, values[list(way)].sum(axis=1)) for way in ways):
-            return True
+    less, whole = values[column].abs().to_numpy(), lines.amounts[some_of].to_numpy()
+    others = values.drop(columns=[column, lines.matches["price"].column], errors="ignore").to_numpy()
+    for at, before in enumerate(others.T):
+        further = np.insert(np.delete(others, at, axis=1), 0, 0.0, axis=1)  # and none, which is two further ones of 0
+        for place, one in enumerate(further.T):
+            sums = one[:, None] + further[:, place + bool(place) :]  # with each that comes later, at once
+            near = np.abs((whole - (before - less))[:, None] - sums) <= TOLERANCE
+            if (near.mean(axis=0) >= HOLDS).any():
+                return True
     return False
 
 

@@ -13,8 +13,8 @@ from plotly.subplots import make_subplots
 from rfm import words
 from rfm.analysis.figures import style
 from rfm.analysis.figures.style import class_edges, cut, dates, finish, hatched, named_bars, short, whole_edges
-from rfm.analysis.formatting import amount, count, exact_amount, exact_share, whole
-from rfm.words import N_, _, ngettext, percent
+from rfm.analysis.formatting import amount, count, exact_amount, exact_share, growth, whole
+from rfm.words import N_, _, ngettext
 
 STATES = {  # column of `customer_months`: label, colour, hatching
     "Returning": (N_("came back"), style.BLUE, ""),
@@ -54,9 +54,9 @@ def revenue_by_month(months: pd.DataFrame, currency: str = "") -> go.Figure:
         hover = [text.format(who=name, amount=exact_amount(value, currency)) for value, text in zip(y, said, strict=True)]
         figure.add_bar(x=x, y=y, name=name, marker=hatched(colour, hatch), hovertext=hover, hoverinfo="text+x")
     top = (months["Revenue"].astype(float) + months["GuestRevenue"].astype(float)).round(2).tolist()
-    grown = months["RevenueGrowth"].map(lambda share: "" if pd.isna(share) else percent(f"{100 * share:+.0f}".replace("-", "−")))
-    growth = [_("part") if part else text for part, text in zip(hatch, grown, strict=True)]
-    labels = {"text": growth, "mode": "text", "textposition": "top center", "hoverinfo": "skip", "cliponaxis": False}
+    grown = months["RevenueGrowth"].map(lambda share: "" if pd.isna(share) else growth(share, 0))
+    above = [_("part") if part else text for part, text in zip(hatch, grown, strict=True)]
+    labels = {"text": above, "mode": "text", "textposition": "top center", "hoverinfo": "skip", "cliponaxis": False}
     figure.add_scatter(x=x, y=top, showlegend=False, **labels)
     figure.update_layout(barmode="stack", bargap=0.25)
     style.by_month(figure, len(x))
