@@ -227,6 +227,13 @@ def test_a_folder_without_notebooks_runs_those_of_the_wheel(place):
     assert f"notebooks: {place.site}/rfm/notebooks\n" in told.stderr.decode()
 
 
+def test_pages_are_rebuilt_from_the_wheel(place):
+    (place.root / "reports" / "index.html").unlink()
+    done = _command(["report"], place.root, place.env)
+    assert (done.returncode, done.stdout.decode()) == (0, f"Report: {place.root.resolve()}/reports/index.html\n")
+    assert (place.root / "reports" / "index.html").is_file()
+
+
 def test_odd_folder_gives_the_same_tables(place, tmp_path):
     shutil.copytree(place.settings.landing, tmp_path / "landing")
     plain = load_settings(landing=str(tmp_path / "landing"), lake=str(tmp_path / "lake"), date=LAST)
