@@ -30,7 +30,7 @@ import rfm
 from rfm.analysis import formatting
 from rfm.cli import main
 from rfm.cli.options import Terminal
-from rfm.datasets.online_retail import download
+from rfm.datasets import download
 from rfm.datasets.sample import make_sample
 from rfm.errors import UNSEEN, InputError, SettingsError, printable
 from rfm.lake.delta import sql_equals
@@ -437,7 +437,7 @@ def test_line_ends_in_a_field_are_read_quickly():
 
 
 def test_an_archive_is_kept_in_its_folder_whatever_its_address(tmp_path, monkeypatch):
-    monkeypatch.setattr("rfm.datasets.online_retail._resume", lambda url, part: part.write_bytes(b"x"))
+    monkeypatch.setattr("rfm.datasets._resume", lambda url, part: part.write_bytes(b"x"))
     target, _ = download("https://evil.example/..%2f..%2fhacked.zip", tmp_path / "archive", "")
     assert target == tmp_path / "archive" / "hacked.zip"
     assert download("https://evil.example/", tmp_path / "archive", "")[0] == tmp_path / "archive" / "archive"

@@ -66,7 +66,7 @@ def prepare(
 ) -> None:
     """Convert the public data set Online Retail II into daily files, one per trading day, dated from --start on."""
     with notes.status("writing daily files"):
-        from rfm.datasets.online_retail import prepare as write
+        from rfm.datasets import prepare as write
 
         made = write(workbook or _download(settings), settings.landing, start=day_of("--start", start), sheets=sheet or ())
     screen.print(
@@ -81,7 +81,7 @@ def prepare(
 
 def _download(settings: Any) -> str:
     """Download the archive beside the landing folder, unless it is there; return its path."""
-    from rfm.datasets.online_retail import download
+    from rfm.datasets import download
 
     file, checksum = download(settings.archive.url, Path(settings.landing).parent / "archive", settings.archive.sha256)
     pinned = "as pinned" if settings.archive.sha256 else "to pin it, set sha256 under [archive] in rfm.toml"
@@ -173,10 +173,10 @@ def score(
     """
     with notes.status("scoring"):
         from rfm.analysis.formatting import as_rows
-        from rfm.pipeline import score
+        from rfm.pipeline import models
 
-        found = score.score_customers(settings, file, day_of("--date", date) if date else None)
-    text = score.save_scores(found.customers, out)
+        found = models.score_customers(settings, file, day_of("--date", date) if date else None)
+    text = models.save_scores(found.customers, out)
     if as_json:
         print_json({"said": found.said, "out": out, "customers": as_rows(found.customers)})
     else:

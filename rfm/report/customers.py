@@ -19,6 +19,7 @@ import pandas as pd
 
 from rfm import words
 from rfm.analysis.formatting import escape_formulas
+from rfm.analysis.metrics import purchased_since
 from rfm.analysis.movement import comparable
 from rfm.analysis.segments.rules import RISK, SEGMENTS, TIER_OF
 from rfm.analysis.states import STATES, call_list, states_by_day
@@ -228,6 +229,10 @@ def customers_page(tables: RunTables) -> dict[str, Any]:
 
 def customer_list(tables: RunTables) -> pd.DataFrame:
     """Return all customers of a run, the largest spenders first."""
+    return tables.once(("customers", tables.day, *tables.versions.items()), lambda: _customer_list(tables))
+
+
+def _customer_list(tables: RunTables) -> pd.DataFrame:
     ways = ["CustomerID", "ValueTier", "Engagement", "RFMScore", "ScoreName"]
     found = tables.frame(DESCRIBED_CUSTOMERS).merge(tables.frame(SEGMENTATIONS)[ways], "left", "CustomerID")
     found = found.merge(tables.frame(EXPLANATIONS)[["CustomerID", "Why"]], "left", "CustomerID")
@@ -240,19 +245,18 @@ def customer_list(tables: RunTables) -> pd.DataFrame:
     own = found["Cluster"].map(labels["Cluster_Description"]) == found["Cluster_Description"]
     found["Cluster_Label"] = found["Cluster"].map(labels["Cluster_Label"]).where(own)
     found["Held_Against"] = tables.held.to_numpy()  # in the order of the customers, which no merge has changed
-    found = found.merge(segments_before(tables), "left", "CustomerID").sort_values(
-        ["Monetary", "CustomerID"], ascending=[False, True]
-    )
-    was, now = found["Segment_Before"], found["Cluster_Description"]
-    found["Cluster_Label"] = found["Cluster_Label"].fillna(now)
-    return found.assign(Entered_Risk=now.isin(RISK) & was.notna() & ~was.isin(RISK)).reset_index(drop=True)
-
-
-def segments_before(tables: RunTables) -> pd.DataFrame:
-    """Return CustomerID and Segment_Before, the segment in the run that the daily movement compares with."""
     moves = tables.frame(SEGMENT_MOVEMENT, UpdateDate=tables.day, Days=1)
-    then = tables.frame(HISTORY, UpdateDate=list(moves["Since"].head(1)))  # of no day: no rows
-    return then[["CustomerID", "Cluster_Description"]].rename(columns={"Cluster_Description": "Segment_Before"})
+    then = tables.frame(HISTORY, UpdateDate=list(moves["Since"].head(1)))  # the run before; of no day: no rows
+    before = then[["CustomerID", "Cluster_Description"]].rename(columns={"Cluster_Description": "Segment_Before"})
+    found = found.merge(before, "left", "CustomerID").sort_values(["Monetary", "CustomerID"], ascending=[False, True])
+    found["Cluster_Label"] = found["Cluster_Label"].fillna(found["Cluster_Description"])
+    return found.assign(Entered_Risk=slipped(found, then)).reset_index(drop=True)
+
+
+def slipped(found: pd.DataFrame, then: pd.DataFrame) -> pd.Series:
+    """Return True per customer who is in a risk segment, was in another in the run before, and bought nothing since."""
+    was, now = found["Segment_Before"], found["Cluster_Description"]
+    return now.isin(RISK) & was.notna() & ~was.isin(RISK) & ~purchased_since(found, then)
 
 
 def _columns(rows: pd.DataFrame) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from rfm.analysis.movement import TITLES, largest_moves, totals_by_day
 from rfm.analysis.sales import ACTIVE_DAYS, kpis
 from rfm.analysis.segments.explain import held_against
 from rfm.analysis.segments.profiles import medians_of
-from rfm.analysis.segments.rules import RISK, TIER_OF, plain_name
+from rfm.analysis.segments.rules import TIER_OF, plain_name
 from rfm.analysis.states import STATES
 from rfm.pipeline.stages import CLEAN, TABLES_STAND
 from rfm.report import compare, customers, guide, pages_data
@@ -43,7 +43,7 @@ BEFORE_RETURNS = N_(", before returns")  # on money, where only the segments tak
 def overview_page(tables: RunTables) -> dict[str, Any]:
     """Return the values of the overview; the front page shows those of the newest run, and draws its trends from `trend`."""
     moves = tables.frame(contracts.SEGMENT_MOVEMENT, UpdateDate=tables.day, Days=1)
-    moved = entered(moves)
+    moved = None if moves.empty else entered(customers.customer_list(tables), moves["Since"].iloc[0])
     people = moved["customers"] if moved else 0
     counts = tables.frame(contracts.DQ_COMPARISON, processing_date=tables.day).set_index("layer")["total_records"]
     arrived, kept = (int(counts.get(layer, 0)) for layer in ("bronze", "silver"))
@@ -93,18 +93,14 @@ def _kpis(tables: RunTables) -> list[dict[str, Any]]:
     ]
 
 
-def entered(moves: pd.DataFrame) -> dict[str, Any] | None:
-    """Return how many customers entered a risk segment since the run before, their revenue and their moves."""
-    if moves.empty:
-        return None
-    came = moves[moves["To_Segment"].isin(RISK) & ~moves["From_Segment"].isin([*RISK, ""])]
-    ways = [
-        {"from": row["From_Segment"], "to": row["To_Segment"], "customers": int(row["Customers"]), "revenue": str(row["Revenue"])}
-        for row in came.sort_values(["Revenue", "From_Segment", "To_Segment"], ascending=[False, True, True]).to_dict("records")
-    ]
-    worth = sum((Decimal(way["revenue"]) for way in ways), Decimal(0))
-    people = sum(way["customers"] for way in ways)
-    return {"since": moves["Since"].iloc[0].isoformat(), "customers": people, "revenue": str(worth), "moves": ways}
+def entered(found: pd.DataFrame, since: dt.date) -> dict[str, Any]:
+    """Return how many customers slipped into a risk segment since a day, their revenue and their moves."""
+    came = found[found["Entered_Risk"]].rename(columns={"Segment_Before": "from", "Cluster_Description": "to"})
+    came = came.assign(revenue=came["Monetary"].map(Decimal))
+    ways = came.groupby(["from", "to"], as_index=False).agg(customers=("revenue", "size"), revenue=("revenue", "sum"))
+    ways = ways.sort_values(["revenue", "from", "to"], ascending=[False, True, True]).astype({"revenue": str})
+    worth = sum(came["revenue"], Decimal(0))
+    return {"since": since.isoformat(), "customers": len(came), "revenue": str(worth), "moves": ways.to_dict("records")}
 
 
 # ── segments ────────────────────────────────────────────────────────────

@@ -16,13 +16,14 @@ from rfm.analysis.forecast import (
     HISTORY,
     HORIZON,
     SPEND_DAYS,
+    BgNbd,
     customer_forecast,
     expected_within,
     first_day,
+    fit_bgnbd,
     history_of,
     state_of,
 )
-from rfm.analysis.forecast.bgnbd import BgNbd, fit_bgnbd
 from rfm.analysis.forecast.evaluate import Rule, comparison, evaluate, verdict
 from tests.analysis.test_backtest import sales
 

@@ -17,7 +17,7 @@ import pytest
 import xlsxwriter
 
 from rfm import cli
-from rfm.datasets.online_retail import START, ArchiveReport, download, prepare
+from rfm.datasets import START, ArchiveReport, download, prepare
 from rfm.errors import InputError, SettingsError
 
 HEADER = ["Invoice", "StockCode", "Description", "Quantity", "InvoiceDate", "Price", "Customer ID", "Country"]

@@ -30,10 +30,10 @@ from rfm.lake.spark import SparkLake, frame, session
 from rfm.pipeline.backfill import backfill, replay, to_bronze, to_silver
 from rfm.pipeline.backtest import run_backtest
 from rfm.pipeline.daily import run
+from rfm.pipeline.models import score_customers
 from rfm.pipeline.release import release_or_export
 from rfm.pipeline.run_record import digests
 from rfm.pipeline.schedule import first_days, run_first
-from rfm.pipeline.score import score_customers
 from rfm.report.site import rebuild
 from rfm.settings import is_catalog_name
 from tests.conftest import ROOT, sail_address, spark_session

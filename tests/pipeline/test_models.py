@@ -15,8 +15,7 @@ import rfm
 from rfm.analysis import segments
 from rfm.cli.options import app
 from rfm.errors import InputError
-from rfm.pipeline.models import keep_model, kept_days
-from rfm.pipeline.score import kept_model, score_customers
+from rfm.pipeline.models import keep_model, kept_days, kept_model, score_customers
 
 D = dt.date(2025, 10, 23)
 MODEL = rfm.Model(

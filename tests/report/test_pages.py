@@ -337,9 +337,10 @@ def test_older_run_without_states_has_no_list(tables, monkeypatch):
     monkeypatch.setattr(
         RunTables, "frame", lambda self, name, **equal: empty if name == "customer_states" else found(self, name, **equal)
     )
-    assert customers.calls(tables) == ({}, [])
-    assert customers.customer_list(tables)["State"].isna().all()
-    assert all(card["fits"]["states"] == [] for card in overview.segments_page(tables)["cards"])
+    older = replace(tables, _kept={})
+    assert customers.calls(older) == ({}, [])
+    assert customers.customer_list(older)["State"].isna().all()
+    assert all(card["fits"]["states"] == [] for card in overview.segments_page(older)["cards"])
 
 
 def test_money_on_quality_ends_at_the_revenue_of_the_segments(tables):
@@ -393,29 +394,32 @@ def test_products_can_be_read_before_any_script(pages, tables):
     assert [row[2] for row in rows] == [PAGE_FILTERS["money"](value, "£") for value in first["Revenue"]]
 
 
-def moves(*rows: tuple[str, str, int, str]) -> pd.DataFrame:
-    """Return rows of ``segment_movement`` of a day: from, to, customers, revenue."""
-    table = pd.DataFrame(rows, columns=["From_Segment", "To_Segment", "Customers", "Revenue"])
-    return table.assign(Since=DAYS[0], Revenue=table["Revenue"].map(Decimal))
+def people(*rows: tuple[str, str | None, str, str, int]) -> pd.DataFrame:
+    """Return customers: id, segment before, segment now, spent, days since the last purchase."""
+    table = pd.DataFrame(rows, columns=["CustomerID", "Segment_Before", "Cluster_Description", "Monetary", "Recency"])
+    bought = [LAST - dt.timedelta(days=days) for days in table["Recency"]]
+    return table.assign(Frequency=2, Monetary=table["Monetary"].map(Decimal), MaxInvoiceDate=bought)
 
 
-def test_entered_counts_moves_into_risk_from_outside():
-    found = overview.entered(
-        moves(
-            ("Champions", "Champions", 90, "9000.00"),
-            ("Champions", "Loyal Customers At Risk", 3, "300.10"),
-            ("Super VIP Champions", "VIP At Risk", 1, "5000.05"),
-            ("At Risk Customers", "Cannot Lose Them", 7, "70.00"),  # at risk before
-            ("", "At Risk Customers", 2, "20.00"),  # new
-            ("VIP At Risk", "Champions", 4, "40.00"),
-        )
+def test_entered_counts_who_slipped_into_risk():
+    now = people(
+        ("1", "Champions", "Champions", "9000.00", 9),
+        ("2", "Champions", "Loyal Customers At Risk", "100.10", 90),
+        ("3", "Champions", "Loyal Customers At Risk", "200.00", 80),
+        ("4", "Super VIP Champions", "VIP At Risk", "5000.05", 90),
+        ("5", "At Risk Customers", "Cannot Lose Them", "70.00", 90),  # at risk before
+        ("6", None, "At Risk Customers", "20.00", 0),  # new
+        ("7", "VIP At Risk", "Champions", "40.00", 0),
+        ("8", "New Customers", "At Risk Customers", "33.00", 0),  # by a purchase today
     )
-    assert (found["since"], found["customers"], found["revenue"]) == (str(DAYS[0]), 4, "5300.15")
-    assert [move["to"] for move in found["moves"]] == ["VIP At Risk", "Loyal Customers At Risk"]
-
-
-def test_first_run_has_nobody_who_moved():
-    assert overview.entered(moves()) is None
+    then = now[now["CustomerID"] != "6"].assign(MaxInvoiceDate=now["MaxInvoiceDate"].replace(LAST, DAYS[0]))
+    found = overview.entered(now.assign(Entered_Risk=customers.slipped(now, then)), DAYS[0])
+    assert (found["since"], found["customers"], found["revenue"]) == (str(DAYS[0]), 3, "5300.15")
+    ways = [(move["from"], move["to"], move["customers"], move["revenue"]) for move in found["moves"]]
+    assert ways == [
+        ("Super VIP Champions", "VIP At Risk", 1, "5000.05"),
+        ("Champions", "Loyal Customers At Risk", 2, "300.10"),
+    ]
 
 
 @pytest.mark.parametrize(

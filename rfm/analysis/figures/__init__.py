@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rfm.analysis.figures.clusters import *  # noqa: F403
     from rfm.analysis.figures.diagnostics import *  # noqa: F403
-    from rfm.analysis.figures.quality import *  # noqa: F403
     from rfm.analysis.figures.sales import *  # noqa: F403
     from rfm.analysis.figures.segments import *  # noqa: F403
 
@@ -24,8 +23,10 @@ _FUNCTIONS = {  # module: its figures; a module is imported at the first use, be
         "outlier_fences",
         "segment_states",
     ),
-    "diagnostics": ("arrivals", "broken_expectations", "foretold", "reliability", "segment_lifts"),
-    "quality": ("layers_by_day", "money_waterfall", "pass_rates", "refusals", "weekday_volume"),
+    "diagnostics": (
+        *("arrivals", "broken_expectations", "foretold", "reliability", "segment_lifts"),
+        *("layers_by_day", "money_waterfall", "pass_rates", "refusals", "weekday_volume"),
+    ),
     "sales": (
         *("basket_size", "best_products", "cohort_value", "countries", "customers_by_month"),
         *("purchase_gaps", "retention", "revenue_by_day", "revenue_by_month"),
