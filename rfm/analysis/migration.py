@@ -20,13 +20,15 @@ STEP, STEPS = 30, 3  # days from one state to the next; newest closed steps that
 EACH = np.eye(len(STATES))  # each state alone
 FEW = 30  # steps from a state that say little
 HOW = N_(
-    "Of the customers of each state on up to three past days, a month apart, how many were where 30 days later; from that, "
-    "where those of today will be. Who comes new is not in it. The number below a state says how often it was seen: fewer than "
-    "{few} times (*) is too seldom to rely on. The last columns of the table are what was expected 30 days ago of the customers "
-    "of that day, and what came."
+    "Counted on up to three past days, a month apart: where were the customers of each state 30 days later? The same shares are "
+    "expected of the customers of today; new customers are not in it. The number below a state says how often it was seen: fewer "
+    "than {few} times (*) is too few to rely on, and a state that was never seen is drawn as if all stay. The last columns of "
+    "the table are what was expected 30 days ago, and what came."
 )
 NOT_YET = N_("The shop is too young to say. This will be here from {day} on.")
-TOO_FEW = N_("The shop is too young to say. This needs {fewest} customers who have bought, and 75 days since the first sale.")
+TOO_FEW = N_(
+    "There is too little to say it from. This needs {fewest} customers who have bought, and 75 days since the first sale."
+)
 
 
 def migration(

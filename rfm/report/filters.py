@@ -207,7 +207,7 @@ SAID = {  # by the name that a script asks for
     "todo": N_("What to do"),
     "everySegment": N_("All segments"),
     "everyState": N_("all states"),
-    "newCustomer": N_("New customer"),
+    "newCustomer": N_("First purchase since"),
     "gone": N_("No longer counted"),
     "unchanged": N_("unchanged"),
     "points": N_("{n} points"),

@@ -291,7 +291,7 @@ def movement_page(tables: RunTables) -> dict[str, Any]:
 def _period(tables: RunTables, moves: pd.DataFrame, id: str, title: str) -> dict[str, Any]:
     moved = moves[moves["From_Segment"] != moves["To_Segment"]].sort_values("Customers", ascending=False)
     stayed = int(moves.loc[moves["From_Segment"] == moves["To_Segment"], "Customers"].sum())
-    named = moved.assign(From_Segment=moved["From_Segment"].replace("", _("(new customer)")))
+    named = moved.assign(From_Segment=moved["From_Segment"].replace("", _("First purchase since")))
     return {
         "id": id,
         "title": title,

@@ -14,7 +14,7 @@ from plotly.subplots import make_subplots
 from rfm.analysis.figures import style
 from rfm.analysis.figures.style import box_of, cluster_name, cut, dates, every_nth, finish, short
 from rfm.analysis.formatting import whole, whole_share
-from rfm.words import N_, _, tell
+from rfm.words import N_, _, ngettext, tell
 
 MOST_POINTS = 5000
 MOST_FLOWS = 15
@@ -223,7 +223,13 @@ def movement(moves: pd.DataFrame, tiers: Mapping[str, str]) -> go.Figure:
     node |= {"hovertemplate": "%{label}<extra></extra>"}
     figure = go.Figure(go.Sankey(node=node, link=link, textfont={"size": 12}))
     height = 160 + 34 * max(*map(len, sides), 4)
-    figure = finish(figure, _("Who moved to another segment?"), height=height, alt="; ".join(hover[:5]))
+    title, small = _("Who moved to another segment?"), int(moved["Customers"].sum() - shown["Customers"].sum())
+    if small:
+        left = ngettext(
+            "{n} more customer moved in smaller flows", "{n} more customers moved in smaller flows", small, n=whole(small)
+        )
+        title += f"<br><sup>{left}</sup>"
+    figure = finish(figure, title, height=height, alt="; ".join(hover[:5]))
     return figure.update_layout(margin={"l": 8, "r": 8, "b": 20})
 
 

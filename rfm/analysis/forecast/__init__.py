@@ -325,7 +325,8 @@ def _in_words(two: list[int], raises: list[bool], days: int, age: int, since: in
     span = number(age + 1)
     often = ngettext("bought on {n2} of the last {n} day", "bought on {n2} of the last {n} days", age + 1, n=span, n2=days)
     bought = _("bought only once, {ago}", ago=ago(since)) if days == 1 else often
-    facts = (bought, _("silent for {days}", days=count(since, "day")), _("spends {amount} a time", amount=worth))
+    silent = _("silent for {days}", days=count(since, "day")) if since else _("bought today")
+    facts = (bought, silent, _("spends {amount} a time", amount=worth))
     way = {True: _("{fact} raises it"), False: _("{fact} lowers it")}
     first, second = (way[bool(up)].format(fact=facts[place]) for place, up in zip(two, raises, strict=True))
     return f"{first}; {second}"

@@ -81,6 +81,14 @@ def test_movement_leaves_out_who_stayed() -> None:
     assert flow.node.color[1] == style.TIER_COLOURS["high value"]
 
 
+def test_movement_says_how_many_moved_in_flows_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "more" not in figures.movement(MOVES, TIER_OF).layout.title.text
+    monkeypatch.setattr("rfm.analysis.figures.segments.MOST_FLOWS", 1)
+    figure = figures.movement(MOVES, TIER_OF)
+    assert list(figure.data[0].link.value) == [7]
+    assert "7 more customers moved in smaller flows" in figure.layout.title.text
+
+
 def test_stability_marks_the_full_fits() -> None:
     renamed, rand, lead = figures.stability(STEADY).data
     assert (list(renamed.y), list(rand.y), list(lead.y)) == ([None, 0.004], [None, 0.98], [0.1, 0.2])
