@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from rfm.analysis.parsing import CODES
 from rfm.dialect import LANDING_COLUMNS
 from rfm.onboarding.formats import CLOCK, date_of, dates_of, days_in, number_of, numbers_of, without_sign
 
@@ -62,6 +63,7 @@ UNTAXED = frozenset("excl exkl exc ex without netto nett ht hors sin senza sem b
 INCLUSIVE = frozenset(
     {"incl", "inkl", "inc", "excl", "exkl", "exc", "with", "without", "avec", "con", "com", "mit", *UNTAXED} - {"ht", "netto"}
 )
+IN_MONEY = re.compile(rf"(?i)[$€£¥]|(?<![^\W\d_])(?:{'|'.join(CODES.split())})(?![^\W\d_])")  # a currency in a header
 LESS = 0.03  # what was paid comes before what it is without tax
 GRAMMAR: dict[str, list[list[frozenset[str]]]] = {  # role: parts that it needs, and parts that it may have
     role: [[frozenset(parts.split()) for parts in form] for form in forms] for role, forms in VOCABULARY["grammar"].items()
@@ -186,7 +188,7 @@ def _buyer(facts: Facts) -> float:
 ROLES: dict[str, Role] = {
     "invoice_date": Role(lambda facts: facts.dates, 0.3, "dates", 0.9),
     "price": Role(lambda facts: facts.counts, 0.3, "numbers"),
-    "amount": Role(lambda facts: facts.counts, 0.3, "numbers", 0.9),
+    "amount": Role(lambda facts: facts.counts, 0.3, "numbers with decimals", 0.9),
     "quantity": Role(lambda facts: facts.counts, 0.3, "numbers"),
     "invoice": Role(lambda facts: min(_identity(facts), facts.digits), 0.8, "invoice numbers"),
     "stock_code": Role(_identity, 0.5, "codes"),
@@ -255,6 +257,7 @@ def _score(role: str, column: str, facts: Facts) -> tuple[float, bool, float] | 
 @cache
 def name_score(role: str, column: str) -> float:
     """Return how well a header fits a role; 0 if not at all."""
+    column = _of_one_piece(column)
     words, header, tokens = WORDS.get(role, ()), plain_words(column), tokens_of(column)
     less = LESS if UNTAXED.intersection(re.split(r"[\W_]+", column.lower())) else 0.0
     for name in (header, "".join(tokens)):
@@ -279,6 +282,13 @@ def name_score(role: str, column: str) -> float:
         return HEAD if all(flat) else PART
     similar = [word for word in words if len(word) >= SHORTEST_PART and (header.startswith(word) or header.endswith(word))]
     return PART if similar else 0.0
+
+
+def _of_one_piece(column: str) -> str:
+    """Return ``Unit EUR`` and ``€/pcs``, which are prices, with one name for all currencies; any other header unchanged."""
+    beside = [plain for word in re.split(r"[\W_]+", IN_MONEY.sub(" ", column)) if (plain := plain_words(word))]
+    counted = beside and all({"unit", "quantity"} & PARTS.get(one, frozenset()) for one in beside)
+    return " ".join(["incurrency", *beside]) if counted and IN_MONEY.search(column) else column
 
 
 def _is_contact(tokens: Sequence[str]) -> float:

@@ -165,8 +165,10 @@ def _of_lines(numbers: NumericColumns, named: Mapping[str, Match]) -> Money | No
     found = amount or price
     if not found or found.column in repeated:
         return None
-    rival = [one.column for one in (price, amount) if one and one.column != found.column]
-    return Money(found, rivals=tuple((one, "") for one in rival))
+    also = [(one.column, "") for one in (price, amount) if one and one.column != found.column]
+    if quantity and found.sure == "unsure":  # no name says whether it is of the line or of one piece
+        also.append((found.column, quantity.column))
+    return Money(found, rivals=tuple(also))
 
 
 def _grows(numbers: NumericColumns, price: str, quantity: str) -> bool:

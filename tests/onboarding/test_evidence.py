@@ -151,6 +151,21 @@ def test_what_was_paid_comes_before_what_it_is_without_tax(untaxed):
     assert (price.column, price.sure) == (paid, "sure")
 
 
+@pytest.mark.parametrize("price", ["Unit EUR", "€/pcs", "£ each", "USD per unit", "Einzel €"])
+def test_money_of_one_piece_is_a_price(price):
+    profile = shop(**ORDERS, Total=None, **{"Pcs.": pieces, price: lambda i: f"{10 + i % 7}.50"})
+    found = {role: profile.matches[role].column for role in ("price", "quantity")}
+    assert (found, profile.questions) == ({"price": price, "quantity": "Pcs."}, [])
+
+
+def test_money_without_a_name_beside_pieces_is_asked_for():
+    profile = shop(**ORDERS, Total=None, **{"Pcs.": pieces}, Worth=lambda i: f"{10 + i % 7}.50")
+    (asked,) = profile.questions
+    amounts = [10.5 + i % 7 for i in range(LINES)]
+    times = [amount * float(pieces(i)) for i, amount in enumerate(amounts)]
+    assert [float(option.revenue) for option in asked.options] == [sum(amounts), sum(times)]
+
+
 def test_a_list_of_customers_is_doubted():
     each = {"Order ID": None, "Customer": lambda i: f"K{i}"}
     for header, made in (("Orders_Count", pieces), ("Last_Order_Date", "2026-03-04")):
