@@ -63,8 +63,8 @@ lab: $(VENV)/lab ## open the tour in JupyterLab, with the options in JUPYTER_OPT
 	@mkdir -p $(WORKSPACES) && cp .jupyter/tour.json $(WORKSPACES)/default-37a8.jupyterlab-workspace
 	@$(BIN)/jupyter lab --LabApp.workspaces_dir=$(WORKSPACES) $(JUPYTER_OPTS)
 
-test: $(VENV)/test ## run the tests, except the long ones and those on Spark, in a bucket, in a browser or on downloaded data (under eight minutes on two cores)
-	@$(PYTEST) -m "not long and not spark and not classic and not s3 and not browser and not foreign"
+test: $(VENV)/test ## run the tests, except the long ones and those on Spark, in a bucket, in a browser, on downloaded data or on a full disk (under eight minutes on two cores)
+	@$(PYTEST) -m "not long and not spark and not classic and not s3 and not browser and not foreign and not mount"
 
 test-more: $(VENV)/dev ## run the tests that a laptop may skip: on Spark, in a bucket, in a browser, on real or downloaded data, on a full disk
 	@$(PYTEST) -m "(spark or classic or s3 or browser or real or foreign or mount) and not long"

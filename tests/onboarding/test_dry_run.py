@@ -482,7 +482,7 @@ def shops(draw):
 
 
 @settings(
-    max_examples=max(settings().max_examples // 2, 10),
+    max_examples=settings().max_examples // 3,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(shops())
