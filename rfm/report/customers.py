@@ -192,6 +192,7 @@ def calls(tables: RunTables) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         "customers": len(wanted),
         "money": str(money.sum()),
         "expected": len(forecast) > 0,
+        "unchanged": int((money == 0).sum()),
         "states": [{"state": name, "customers": int(own.sum()), "money": str(money[own].sum())} for name, own in by_state],
         "groups": groups.astype({"money": str}).to_dict("records"),
         "segments": sorted(set(wanted["Segment"])),

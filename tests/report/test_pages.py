@@ -257,6 +257,7 @@ def test_calls_are_those_worth_it_who_are_silent(tables, pages):
         own = calls[calls["State"] == one["state"]]
         assert (one["customers"], Decimal(one["money"])) == (len(own), sum(Decimal(f"{value:.2f}") for value in own["AtStake"]))
     assert sum(one["customers"] for one in shown["states"]) == len(calls)
+    assert shown["unchanged"] == (calls["AtStake"] == 0).sum()
     assert {row["CustomerID"] for row in rows} == set(calls["CustomerID"])
     assert [row["AtStake"] for row in rows] == calls["AtStake"].tolist()
     lines = pages["index.html"].select(".calls tbody tr")
