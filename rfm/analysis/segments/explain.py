@@ -17,8 +17,8 @@ from rfm.config import Cutoffs
 from rfm.contracts import TABLES
 from rfm.words import N_, _
 
-_HELD_AS = N_("the name is held, the cut-offs alone give {segment}")
-HELD = "the cut-offs alone give"  # in an explanation of any version, before the other name
+_HELD_AS = N_("held by the dead band, the cut-offs alone give {segment}")
+HELD = _HELD_AS.partition(" {")[0]  # in an explanation, before the other name
 
 
 def cluster_labels(clusters: Sequence[int], segments: Sequence[str]) -> list[str]:

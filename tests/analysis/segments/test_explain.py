@@ -66,7 +66,7 @@ def test_numbers_are_worded_for_people():
 
 def test_explanation_mentions_a_kept_name():
     said = explanation((199, 5, 6), "Super VIP Champions", MEDIANS)
-    assert said.endswith("; the name is held, the cut-offs alone give Super Frequent Active")
+    assert said.endswith("; held by the dead band, the cut-offs alone give Super Frequent Active")
 
 
 def test_own_cutoffs_decide_and_are_named():
