@@ -95,8 +95,8 @@ GROUPS: dict[str, dict[str, Term]] = {  # title of a part: its terms by anchor
             N_("Held name"),
             N_(
                 "A segment keeps its earlier name while its numbers are near a limit (the dead band), and a customer who bought "
-                "nothing may wait some days for another name, so that names do not change all at once. Where the numbers of today "
-                "alone give another name, the page says that it is held."
+                "nothing may wait some days for another name, so that names do not change all at once. Where the numbers of "
+                "today alone give another name, the page says that it is held."
             ),
         ),
         "movement": Term(

@@ -299,7 +299,9 @@ def test_cards_say_how_far_the_name_fits(tables, pages):
 
 def test_segment_with_a_held_name_says_so(tables, monkeypatch):
     described = tables.frame("cluster_description_and_recommendation").iloc[:2]
-    held = described.assign(Explanation=["spends 2 × the median", "spends; held by the dead band, the cut-offs alone give Champions"])
+    held = described.assign(
+        Explanation=["spends 2 × the median", "spends; held by the dead band, the cut-offs alone give Champions"]
+    )
     monkeypatch.setattr(RunTables, "frame", lambda self, name, **equal: held)
     assert overview._held(tables) == {described["Cluster_Description"].iloc[-1]: "Champions"}
 
