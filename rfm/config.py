@@ -276,7 +276,7 @@ REPEATS = "unique_surrogate_key"  # a rule about several rows, which no expressi
 def severities(defaults: Mapping[str, str], chosen: Mapping[str, str]) -> dict[str, str]:
     """Return the severity of every expectation: ``drop``, ``warn`` or ``fail``, with those of ``[expectations]`` first.
 
-    A rule that does not exist, ``warn`` for a rule that silver's columns rest on, and ``drop`` for repeated keys, of
+    A rule that does not exist, ``warn`` for a rule that drops lines by default, and ``drop`` for repeated keys, of
     which none is known to be right, raise a SettingsError.
 
     Examples
@@ -288,7 +288,7 @@ def severities(defaults: Mapping[str, str], chosen: Mapping[str, str]) -> dict[s
     if strange := [name for name in chosen if name not in known]:
         raise SettingsError(f"expectations: {unknown('rule', strange, known)}")
     if soft := [name for name, severity in chosen.items() if severity == "warn" and known[name] == "drop"]:
-        raise SettingsError(f"expectations: {', '.join(soft)}: silver's columns rest on this rule; use drop or fail, not warn")
+        raise SettingsError(f"expectations: {', '.join(soft)}: it drops what silver cannot hold; use drop or fail, not warn")
     if chosen.get(REPEATS) == "drop":
         raise SettingsError(f"expectations: {REPEATS}: nobody knows which row of a key is right; use warn or fail, not drop")
     return {**known, **chosen}

@@ -25,7 +25,7 @@ from rfm.errors import RfmError
 from rfm.lake import Lake
 from rfm.landing.files import list_files
 from rfm.landing.reader import read_files
-from rfm.pipeline import backfill, score
+from rfm.pipeline import backfill, models
 from rfm.pipeline.release import release_or_export
 from rfm.report import site
 from rfm.report.publish import published_record
@@ -234,7 +234,7 @@ def test_any_saved_model(shop, tmp_path_factory, changes):
     good = place.read_bytes()
     try:
         place.write_bytes(mutated(good, changes))
-        in_words(lambda: score.score_customers(of(shop), str(folder / "customers.csv"), DAY))
+        in_words(lambda: models.score_customers(of(shop), str(folder / "customers.csv"), DAY))
     finally:
         place.write_bytes(good)
 
@@ -244,7 +244,7 @@ def test_any_saved_model(shop, tmp_path_factory, changes):
 def test_any_file_to_score(shop, tmp_path_factory, changes):
     file = tmp_path_factory.mktemp("score") / "customers.csv"
     file.write_bytes(mutated(CUSTOMERS, changes))
-    in_words(lambda: score.score_customers(of(shop), str(file), DAY))
+    in_words(lambda: models.score_customers(of(shop), str(file), DAY))
 
 
 @few

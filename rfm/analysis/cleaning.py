@@ -23,7 +23,7 @@ Severity = Literal["drop", "warn", "fail"]
 
 @dataclass(frozen=True)
 class Expectation:
-    """A rule for every row: what a valid row has, what happens to one that fails, and which raw column it checks."""
+    """A rule for every row: what a valid row has, what happens to one that fails, which raw column it checks; a null fails."""
 
     name: str
     meaning: str

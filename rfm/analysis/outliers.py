@@ -21,7 +21,6 @@ from rfm.words import N_, _
 
 __all__ = ["Fences", "fit_exclusions", "headline", "iqr_fences", "outlier_clusters"]
 
-FACTOR = Clusters().iqr_factor
 REGULAR, SPEND, FREQUENCY, BOTH = 0, -1, -2, -3
 LABELS = {
     SPEND: N_("{segment} (spend outlier)"),
@@ -38,7 +37,7 @@ class Fences(NamedTuple):
     high: float
 
 
-def iqr_fences(values: pd.Series, factor: float = FACTOR) -> Fences:
+def iqr_fences(values: pd.Series, factor: float = Clusters().iqr_factor) -> Fences:
     """Return the fences of Tukey (1977): the quartiles, widened by `factor` times the interquartile range.
 
     Examples
@@ -51,9 +50,16 @@ def iqr_fences(values: pd.Series, factor: float = FACTOR) -> Fences:
     return Fences(q1 - factor * (q3 - q1), q3 + factor * (q3 - q1))
 
 
-def fences_of(gold: pd.DataFrame, factor: float) -> dict[str, Fences]:
-    """Return the fences of Monetary and Frequency over all customers."""
-    return {name: iqr_fences(gold[name], factor) for name in MARKS}
+def fences_of(gold: pd.DataFrame, options: Clusters = Clusters()) -> dict[str, Fences]:
+    """Return the fences of Monetary and Frequency over all customers: the outlier rule."""
+    return {name: iqr_fences(gold[name], options.iqr_factor) for name in MARKS}
+
+
+IN_WORDS = N_(  # with the settings of `Clusters` as fields
+    "A customer whose spending or orders are more than {iqr_factor} interquartile ranges beyond the quartiles. "
+    "Outliers would distort the clusters, so they have their own: −1 for spending, −2 for orders, −3 for both. "
+    "Nobody is dropped."
+)
 
 
 def marks_of(values: Mapping[str, Any], fences: Mapping[str, Sequence[float]]) -> np.ndarray:
@@ -80,8 +86,10 @@ _REGULAR = {
 }
 
 
-def outlier_clusters(gold: pd.DataFrame, factor: float = FACTOR) -> pd.Series:
-    """Mark customers whose spend or frequency is beyond the fences of all customers; `factor` as for `iqr_fences`.
+def outlier_clusters(gold: pd.DataFrame, options: Clusters | float = Clusters()) -> pd.Series:
+    """Mark customers whose spend or frequency is beyond the fences of all customers.
+
+    `options` are ``settings.clusters``; a number stands for their ``iqr_factor``.
 
     Returns
     -------
@@ -97,7 +105,7 @@ def outlier_clusters(gold: pd.DataFrame, factor: float = FACTOR) -> pd.Series:
     """
     if gold.empty:
         return pd.Series(REGULAR, index=gold.index, name="Cluster", dtype="int32")
-    fences = fences_of(gold, factor)
+    fences = fences_of(gold, options if isinstance(options, Clusters) else Clusters(iqr_factor=options))
     marks = marks_of({name: gold[name].astype(float).to_numpy() for name in fences}, fences)
     outliers = pd.Series(marks, index=gold.index, name="Cluster")
     outliers.attrs["fences"] = fences

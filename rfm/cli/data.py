@@ -161,7 +161,10 @@ def backtest(
 def score(
     settings: Any,
     file: Annotated[
-        str, typer.Argument(metavar="FILE", help="CSV or Parquet: CustomerID, Monetary, Frequency, Recency; or sales lines.")
+        str,
+        typer.Argument(
+            metavar="FILE", help="CSV, Excel, JSON lines, Parquet: CustomerID, Monetary, Frequency, Recency; or sales."
+        ),
     ],
     date: Annotated[str | None, option("--date", "DATE", "Run date of the model.", "the newest")] = None,
     out: Annotated[str | None, option("--out", "FILE", "Write the CSV to this file instead of the terminal.")] = None,

@@ -33,6 +33,7 @@ from rfm.lake.tables import Lake
 from rfm.pipeline.backfill import backfill
 from rfm.settings import Settings, load_settings
 
+# ── the sample shop in memory ─────────────────────────────────────────────────────
 RUN_DATES = (dt.date(2025, 10, 22), dt.date(2025, 10, 23))
 
 
@@ -103,6 +104,7 @@ def _checksum(source: str, file: Path, sha256: str) -> str:
 
 
 def _resume(url: str, part: Path) -> None:
+    """Fetch what is missing of a file; start again if the server has another one."""
     had = part.stat().st_size if part.exists() else 0
     headers = {"User-Agent": "rfm"} | ({"Range": f"bytes={had}-"} if had else {})
     try:
@@ -124,10 +126,37 @@ def _resume(url: str, part: Path) -> None:
             part.unlink()
             _resume(url, part)
     except (OSError, HTTPException) as error:
-        reason, had = getattr(error, "reason", None) or error or type(error).__name__, part.stat().st_size if part.exists() else 0
+        reason = getattr(error, "reason", None) or str(error) or type(error).__name__
+        had = part.stat().st_size if part.exists() else 0
         kept = f" after {had / 1e6:,.1f} MB; run again to resume" if had else "; check the internet connection and run again"
         said = f"{url}: cannot be downloaded ({reason}){kept}, or name a copy of the file: `rfm prepare FILE`"
         raise InputError(said) from None
+
+
+# ── the archive: columns of a daily file ──────────────────────────────────────────
+def _text(value: Any) -> str:
+    """Return a text unchanged, and a number without a needless ".0": a sheet holds invoice 489434 as 489434.0."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def _number(value: Any) -> Any:
+    """Return a number as float, and anything else unchanged: the run reports it."""
+    try:
+        return float(value)
+    except ValueError:
+        return value
+
+
+ARCHIVE_COLUMNS: dict[str, Callable[[Any], str]] = {  # of a daily file, before its date: how a value is written
+    "Invoice": _text,
+    "StockCode": _text,
+    "Description": _text,
+    "Quantity": lambda value: _text(_number(value)),
+    "Price": lambda value: str(_number(value)),  # at least one decimal
+    "Customer ID": lambda value: str(_number(value)),
+    "Country": _text,
+}
+FORMS = tuple(ARCHIVE_COLUMNS.values())
 
 
 # ── the archive: workbook or CSV ──────────────────────────────────────────────────
@@ -172,7 +201,7 @@ def _sheets(source: Path, wanted: Sequence[str]) -> Iterator[Part]:
         raise SettingsError(f"{source}: " + unknown("sheet", strange, book.sheet_names))
     for name in wanted or book.sheet_names:
         lines = enumerate(book.get_sheet_by_name(name).iter_rows(), 1)
-        yield from (Part(name, days) for days in _by_day(f"{source}, sheet {name!r}", lines, falls_back=False))
+        yield from (Part(name, days) for days in _by_day(f"{source}, sheet {name!r}", lines, starts_again=False))
 
 
 def _blocks(source: Path) -> Iterator[Part]:
@@ -180,13 +209,13 @@ def _blocks(source: Path) -> Iterator[Part]:
         with source.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file)
             lines = ((reader.line_num, row) for row in reader if row)
-            yield from (Part("", days) for days in _by_day(str(source), lines, falls_back=True))
+            yield from (Part("", days) for days in _by_day(str(source), lines, starts_again=True))
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{source}: is not a CSV in UTF-8 ({error}); {REMEDY}") from None
 
 
-def _by_day(place: str, lines: Iterator[tuple[int, Sequence[Any]]], falls_back: bool) -> Iterator[dict[dt.date, bytes]]:
-    """Yield the text of each day; with ``falls_back`` start again where a date is before the one above."""
+def _by_day(place: str, lines: Iterator[tuple[int, Sequence[Any]]], starts_again: bool) -> Iterator[dict[dt.date, bytes]]:
+    """Yield the text of each day; with ``starts_again`` from the start where a date is before the one above."""
     header = [str(name).strip() for name in next(lines, (0, ()))[1]]
     pick, when = _columns(place, header)
     days: dict[dt.date, StringIO] = {}
@@ -198,7 +227,7 @@ def _by_day(place: str, lines: Iterator[tuple[int, Sequence[Any]]], falls_back: 
             raise InputError(f"{place}, line {number}: has {len(row)} of {len(header)} fields; correct the line")
         day = _day(place, number, row[when])
         if day != last:
-            if falls_back and day < last:
+            if starts_again and day < last:
                 yield _encoded(days)
                 days = {}
             page = days.setdefault(day, StringIO(newline=""))
@@ -214,9 +243,9 @@ def _encoded(days: dict[dt.date, StringIO]) -> dict[dt.date, bytes]:
 
 def _columns(place: str, header: list[str]) -> tuple[Callable[[Sequence[Any]], tuple[Any, ...]], int]:
     found = {FORMER.get(name, name): i for i, name in enumerate(header)}
-    if missing := [name for name in (*COLUMNS, "InvoiceDate") if name not in found]:
+    if missing := [name for name in (*ARCHIVE_COLUMNS, "InvoiceDate") if name not in found]:
         raise InputError(f"{place}: has no column {', '.join(missing)}, only {', '.join(header) or 'empty lines'}; {REMEDY}")
-    return itemgetter(*(found[name] for name in COLUMNS)), found["InvoiceDate"]
+    return itemgetter(*(found[name] for name in ARCHIVE_COLUMNS)), found["InvoiceDate"]
 
 
 def _day(place: str, number: int, value: Any) -> dt.date:
@@ -231,31 +260,6 @@ def _day(place: str, number: int, value: Any) -> dt.date:
 @cache
 def _date(text: str) -> dt.date:
     return dt.datetime.fromisoformat(text).date()
-
-
-def _text(value: Any) -> str:
-    """Return a text unchanged, and a number without a needless ".0": a sheet holds invoice 489434 as 489434.0."""
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
-
-
-def _number(value: Any) -> Any:
-    """Return a number as float, and anything else unchanged: the run reports it."""
-    try:
-        return float(value)
-    except ValueError:
-        return value
-
-
-COLUMNS: dict[str, Callable[[Any], str]] = {  # of a daily file, before its date: how a value is written
-    "Invoice": _text,
-    "StockCode": _text,
-    "Description": _text,
-    "Quantity": lambda value: _text(_number(value)),
-    "Price": lambda value: str(_number(value)),  # at least one decimal
-    "Customer ID": lambda value: str(_number(value)),
-    "Country": _text,
-}
-FORMS = tuple(COLUMNS.values())
 
 
 # ── the archive: daily files ──────────────────────────────────────────────────────
@@ -283,7 +287,7 @@ def prepare(source: str | Path, folder: str, *, start: dt.date = START, sheets: 
     if not days:
         raise InputError(f"{source}: has no line below its header; {REMEDY}")
     dated = {start + dt.timedelta(days=i): days[day] for i, day in enumerate(sorted(days))}
-    _write(Path(folder), dated)
+    _write_days(Path(folder), dated)
     others = len(list(Path(folder).glob(FILES))) - len(dated)
     lines = sum(text.count(LINE_END) for text in days.values())
     return ArchiveReport(len(days), lines, min(dated), max(dated), repeated, differing, others)
@@ -304,7 +308,7 @@ def _join(source: str, found: Iterable[Part]) -> tuple[dict[dt.date, bytes], int
     return days, repeated, sorted(differing)
 
 
-def _write(folder: Path, days: Mapping[dt.date, bytes]) -> None:
+def _write_days(folder: Path, days: Mapping[dt.date, bytes]) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -30,13 +30,14 @@ from rfm.words import N_, _
 
 
 class Format(NamedTuple):
-    """A file format: what to call it (empty for text), its magic bytes, suffixes, and the function that reads unpacked bytes."""
+    """A file format: its name (empty for text), a pattern of its first bytes, suffixes, and what reads its unpacked bytes."""
 
     label: str
     magic: bytes
     suffixes: tuple[str, ...]
     read: Callable[[Iterator[bytes], str, str], Iterator[Any]]
     kind: str = "rows"  # what that yields: "text", "rows", "sheets" or "files"
+    by_line: bool = False  # it is text, of which each line is ended: else a file that is cut is damaged
 
 
 def detect_format(source: Any, name: str, packed: bool = False) -> tuple[Format, Iterator[bytes]]:
@@ -273,17 +274,18 @@ def _is_utf8(raw: bytes) -> bool:
 # To read another format, write a function that yields its rows as `Rows` and add one line here; everything behind it
 # (column names, further columns, hashed customers, `rfm check`) works on `Rows`. The first magic that fits the unpacked
 # bytes decides, then the suffix of the name (without .gz); a file without either is CSV text.
-TEXT = Format("", b"", (), _read_text, "text")  # records and columns are found by `rfm.landing.csv`
+TEXT = Format("", b"", (), _read_text, "text", by_line=True)  # records and columns are found by `rfm.landing.csv`
 JSON_LINE = rb'(?:\xef\xbb\xbf)?\s*\{[^\S\r\n]*(?:"[^\r\n]*)?\}[^\S\r\n]*(?:[\r\n]|\Z)'
 OFFICE = rb"PK\x03\x04.{26}(?:\[Content_Types\]|_rels/|docProps/|customXml/|xl/|mimetype.{0,64}?%s)" % re.escape(ODS)
 FORMATS = (
     Format("Parquet", rb"PAR1", (".parquet", ".pq"), _read_parquet),
-    Format("JSON lines", JSON_LINE, (".jsonl", ".ndjson"), _read_json_lines),
+    Format("JSON lines", JSON_LINE, (".jsonl", ".ndjson"), _read_json_lines, by_line=True),
     Format("a workbook", OFFICE, (), read_workbook, "sheets"),
     Format("a workbook", rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", (), read_workbook, "sheets"),
     Format("a ZIP archive", rb"PK(?:\x03\x04|\x05\x06)", (), read_archive, "files"),
     TEXT,
 )
+PACKED = re.compile(b"|".join([GZIP_MAGIC, *(one.magic for one in FORMATS if not one.by_line)]), re.DOTALL)
 REFUSED = {  # how files begin that are no sales files, and what they are
     rb"%PDF-": N_("a PDF document"),
     rb"7z\xbc\xaf\x27\x1c": N_("a 7z archive"),

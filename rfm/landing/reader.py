@@ -24,7 +24,7 @@ import pyarrow.compute as pc
 from rfm.dialect import Columns
 from rfm.errors import NO_MEMORY, InputError, RfmError, as_user_error, explain_cloud_error
 from rfm.landing.csv import ReadOptions, iter_tables, read_records, records_of
-from rfm.landing.decode import AUTO, GZIP_MAGIC, PIECE, TEXT, detect_format
+from rfm.landing.decode import AUTO, GZIP_MAGIC, PACKED, PIECE, TEXT, detect_format
 from rfm.landing.files import LandingFile, date_in, filesystem, still_arriving
 from rfm.landing.header import Rows, first_line, head_of, layout_of, set_apart, skip_preamble
 from rfm.words import N_, _
@@ -32,8 +32,7 @@ from rfm.words import N_, _
 WHOLE_BYTES = 32 << 20  # rows of a file that are held at once
 BATCH_BYTES = 64 << 20
 GROUP_FILES, GROUP_BYTES = 16, 1 << 20  # small files that are parsed as one, at most
-FORMAT_BYTES = 1 << 12  # tell whether a file is CSV text
-PACKED = (b"\x1f\x8b", b"PK", b"PAR1", b"\xd0\xcf\x11\xe0")  # do not end with a line; a cut one is damaged
+FORMAT_BYTES, MAGIC_BYTES = 1 << 12, 1 << 7  # tell whether a file is CSV text, and which format it has
 PANIC = "PanicException"  # what each library written in Rust raises where it fails: a class of its own, and no Exception
 LEFT = N_("left for the next run")
 THREADS = 2  # groups of files read at once: one is fetched while another is parsed
@@ -254,10 +253,10 @@ def _is_cut(path: str, name: str, settle: float) -> str:
     """Return that text was changed a moment ago and ends within a line; nothing if not."""
     age = abs(time.time() - Path(path).stat().st_mtime)  # the clock of another host may be ahead
     with Path(path).open("rb") as content:
-        packed = content.read(4).startswith(PACKED)
+        packed = PACKED.match(content.read(MAGIC_BYTES))
         size = content.seek(0, os.SEEK_END)
         content.seek(max(0, size - 2))
-        ended = packed or any(byte in b"\r\n" for byte in content.read())
+        ended = bool(packed) or any(byte in b"\r\n" for byte in content.read())
     cut = _("{file}: changed {n} seconds ago and ends within a line", file=name, n=round(age))
     return "" if ended or age >= settle else cut
 

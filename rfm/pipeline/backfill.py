@@ -176,9 +176,14 @@ def run_day(
 def from_gold(settings: Settings, lake: Any, run_date: dt.date, refit: bool = False) -> str:
     """Run stages 3 to 6; return the headline."""
     to_gold(settings, lake, run_date)
+    return _from_clusters(settings, lake, run_date, refit)
+
+
+def _from_clusters(settings: Settings, lake: Any, run_date: dt.date, refit: bool, silver: Any = None) -> str:
+    """Run stages 4 to 6, the states on the rows of silver if they are given; return the headline."""
     to_clusters(settings, lake, run_date, refit)
     headline = to_segments(settings, lake, run_date)
-    to_states(settings, lake, run_date)
+    to_states(settings, lake, run_date, silver)
     return headline
 
 
@@ -238,7 +243,8 @@ def _write_each(settings: Settings, bought: Callable[[], pd.DataFrame], run_date
     lake.replace_each(stages.state_customers(customers, bought(), settings, run_date))
 
 
-REPEATED = (stages.MEASURE, stages.CLUSTER, stages.SEGMENT)  # the states read nothing that these do not
+# What a replay reads anew; it repeats the states, too, but they read nothing else but campaigns, which it leaves out.
+REPEATED = (stages.MEASURE, stages.CLUSTER, stages.SEGMENT)
 
 
 class Replay(NamedTuple):
@@ -314,6 +320,4 @@ def _repeat(settings: Settings, lake: Lake, again: Lake, run_date: dt.date, vers
             f"{settings.lake}: the versions that {run_date} was made from are gone ({first_line(error)}); "
             "they are kept for [care] retain_days, so raise that to go back further"
         ) from None
-    to_clusters(settings, again, run_date, refit)
-    to_segments(settings, again, run_date)
-    to_states(settings, again, run_date, silver)
+    _from_clusters(settings, again, run_date, refit, silver)

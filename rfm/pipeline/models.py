@@ -26,12 +26,8 @@ from rfm.pipeline.stages import customer_metrics
 from rfm.settings import Settings, artifacts_dir
 
 FOLDER = "models"
-PAPER = "model.json"
+MODEL_FILE = "model.json"
 REMEDY = "run `rfm daily` for a day first, or name the lake with --lake"
-COLUMNS = ("CustomerID", "Monetary", "Frequency", "Recency")
-LOWEST = {"Monetary": 0, "Frequency": 1, "Recency": 0}
-SALES = ("Invoice", "StockCode", "Quantity", "Price", "InvoiceDate")  # columns of bronze by which sales lines are known
-WORDS = ["Cluster", "Cluster_Description", "Tier", "Cluster_Recommendation"]
 
 
 def keep_model(lake: str, run_date: dt.date, documents: Mapping[str, str]) -> str:
@@ -60,11 +56,11 @@ def kept_days(lake: str) -> list[dt.date]:
     fs, root = filesystem(artifacts_dir(lake))
     with friendly_io_errors(f"{lake}/{FOLDER}: cannot be listed", REMEDY):
         found = fs.find(f"{root}/{FOLDER}")
-    names = [path.split("/")[-2] for path in found if path.endswith(f"/{PAPER}")]
+    names = [path.split("/")[-2] for path in found if path.endswith(f"/{MODEL_FILE}")]
     return sorted(dt.date.fromisoformat(name) for name in names)
 
 
-def kept_model(lake: str, run_date: dt.date | None = None) -> dict[str, Any]:
+def read_model(lake: str, run_date: dt.date | None = None) -> dict[str, Any]:
     """Return the model of a run date, or of the newest one."""
     days = kept_days(lake)
     if not days:
@@ -74,7 +70,7 @@ def kept_model(lake: str, run_date: dt.date | None = None) -> dict[str, Any]:
             f"{lake}/{FOLDER}: holds no model of {run_date}, but {len(days)} from {days[0]} to {days[-1]}; name one of them"
         )
     fs, root = filesystem(artifacts_dir(lake))
-    place = f"{FOLDER}/{run_date or days[-1]}/{PAPER}"
+    place = f"{FOLDER}/{run_date or days[-1]}/{MODEL_FILE}"
     with friendly_io_errors(f"{lake}/{place}: cannot be read", REMEDY):
         text = fs.cat_file(f"{root}/{place}")
     try:
@@ -84,10 +80,16 @@ def kept_model(lake: str, run_date: dt.date | None = None) -> dict[str, Any]:
         found = f"schema {document['schema']!r}, this version reads {SCHEMA}"
     except (ValueError, KeyError, TypeError) as error:
         found = f"{type(error).__name__}: {error}"
-    raise InputError(f"{lake}/{place}: is no model that can be read ({found}); run its day again")
+    raise InputError(f"{lake}/{place}: cannot be read as a model ({found}); run its day again")
 
 
 # ── customers of a file ──────────────────────────────────────────────
+COLUMNS = ("CustomerID", "Monetary", "Frequency", "Recency")
+LOWEST = {"Monetary": 0, "Frequency": 1, "Recency": 0}
+SALES = ("Invoice", "StockCode", "Quantity", "Price", "InvoiceDate")  # columns of bronze by which sales lines are known
+ASSIGNED = ["Cluster", "Cluster_Description", "Tier", "Cluster_Recommendation"]
+
+
 class Scored(NamedTuple):
     """Customers with cluster, segment, tier and action, and a summary in one sentence."""
 
@@ -97,12 +99,12 @@ class Scored(NamedTuple):
 
 def score_customers(settings: Settings, file: str, run_date: dt.date | None = None) -> Scored:
     """Assign each customer of a file a cluster, a segment, a tier and an action."""
-    model, words = _model(kept_model(settings.lake, run_date))
+    model, names = _parsed(read_model(settings.lake, run_date))
     customers = _customers(settings, Path(file), dt.date.fromisoformat(model.trained))
     found = model.predict(customers)
-    met = pd.Series(found).isin(words["Cluster"]).to_numpy()
+    met = pd.Series(found).isin(names["Cluster"]).to_numpy()
     clusters = [int(one if known else near) for one, known, near in zip(found, met, model.nearest(customers), strict=True)]
-    scored = customers.assign(Cluster=clusters).merge(words, on="Cluster", how="left", validate="many_to_one")
+    scored = customers.assign(Cluster=clusters).merge(names, on="Cluster", how="left", validate="many_to_one")
     beyond = int((found < 0).sum())
     said = f"{len(scored):,} customer(s) by the model of {model.trained}; {beyond:,} beyond its fences"
     return Scored(scored, said)
@@ -118,15 +120,15 @@ def save_scores(scored: pd.DataFrame, out: str | None) -> str:
     return ""
 
 
-def _model(document: dict[str, Any]) -> tuple[Model, pd.DataFrame]:
+def _parsed(document: dict[str, Any]) -> tuple[Model, pd.DataFrame]:
     """Return the model of a JSON, and cluster, segment, tier and action; what a newer version added is left out."""
     known = {field.name for field in fields(Model)}
     try:
         model = Model(**{name: value for name, value in document["model"].items() if name in known})
         dt.date.fromisoformat(model.trained)
-        return model, pd.DataFrame(document["clusters"])[WORDS]
+        return model, pd.DataFrame(document["clusters"])[ASSIGNED]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InputError(f"model.json: cannot be used ({type(error).__name__}: {error}); run its day again") from None
+        raise InputError(f"{MODEL_FILE}: cannot be used ({type(error).__name__}: {error}); run its day again") from None
 
 
 def _customers(settings: Settings, file: Path, as_of: dt.date) -> pd.DataFrame:
@@ -147,7 +149,7 @@ def _customers(settings: Settings, file: Path, as_of: dt.date) -> pd.DataFrame:
 
 
 def _read(file: Path, encoding: str) -> pd.DataFrame:
-    """Return the rows of a CSV as text, or those of a Parquet file."""
+    """Return the rows of a Parquet file, or those of any other file as text."""
     try:
         if file.suffix.lower() in {".parquet", ".pq"}:
             return pd.read_parquet(file)
@@ -158,9 +160,9 @@ def _read(file: Path, encoding: str) -> pd.DataFrame:
     except FileNotFoundError:
         raise InputError(f"{file}: there is no such file; correct its name") from None
     except pd.errors.EmptyDataError:
-        raise InputError(f"{file.name}: is empty; give a CSV in UTF-8 or a Parquet file") from None
+        raise InputError(f"{file.name}: is empty; give CSV, Excel, JSON lines or Parquet") from None
     except Exception as error:
-        raise InputError(f"{file}: cannot be read ({type(error).__name__}); give a CSV in UTF-8 or a Parquet file") from None
+        raise InputError(f"{file}: cannot be read ({type(error).__name__}); give CSV, Excel, JSON lines or Parquet") from None
 
 
 def _numbers(values: pd.Series, file: str, low: float) -> pd.Series:
@@ -169,7 +171,7 @@ def _numbers(values: pd.Series, file: str, low: float) -> pd.Series:
     bad = ~(numbers.between(low, float("inf"), inclusive="left"))
     if bad.any():
         place = int(bad.to_numpy().argmax()) + 1
-        counted = f"{int(bad.sum()):,} of {len(values):,} value(s) are no number from {low} on"
+        counted = f"{int(bad.sum()):,} of {len(values):,} value(s) are not numbers of at least {low}"
         raise InputError(f"{file}: column {values.name}: {counted}, the first in row {place}; correct or remove them")
     return numbers.astype(float)
 

@@ -165,12 +165,12 @@ def _miscounted(lake: Lake) -> list[dt.date]:
 def recount_quality(lake: Lake, settings: Settings, processing_dates: list[dt.date]) -> dict[str, int]:
     """Write the quality tables of some processing dates; return their rows by table."""
     from rfm.analysis.cleaning import judge, severities_of
-    from rfm.analysis.quality import tables
+    from rfm.analysis.quality.tables import measure
 
     chosen = severities_of(settings.dialect, settings.expectations)
     arrived = judge(lake.read(BRONZE, processing_date=processing_dates), dialect=settings.dialect)
     kept = lake.read(SILVER, processing_date=processing_dates)
-    return lake.replace_each(tables.measure(arrived, kept, chosen), processing_date=processing_dates)
+    return lake.replace_each(measure(arrived, kept, chosen), processing_date=processing_dates)
 
 
 def warn_of_quality(lake: Lake, settings: Settings, run_date: dt.date) -> pd.DataFrame:
@@ -265,7 +265,7 @@ def cluster_customers(
     from rfm.analysis.outliers import outlier_clusters
     from rfm.config import VERSION
 
-    outliers, left_out = outlier_clusters(gold, settings.clusters.iqr_factor), list(excluded["CustomerID"])
+    outliers, left_out = outlier_clusters(gold, settings.clusters), list(excluded["CustomerID"])
     start: dict[str, Any] = {"earlier": before.model, "yesterday": before.customers} if before else {}
     found = cluster(gold, outliers, run_date, settings.clusters, version=VERSION, left_out=left_out, **start)
     return Clustered(found.customers, found.model, outliers, excluded)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from markupsafe import Markup, escape
 
+from rfm.analysis import outliers
 from rfm.analysis.formatting import number
 from rfm.words import N_, _
 
@@ -76,11 +77,7 @@ GROUPS: dict[str, dict[str, Term]] = {  # title of a part: its terms by anchor
         ),
         "outlier": Term(
             N_("Outlier"),
-            N_(
-                "A customer whose spending or orders are more than {iqr_factor} interquartile ranges beyond the quartiles. "
-                "Outliers would distort the clusters, so they have their own: −1 for spending, −2 for orders, −3 for both. "
-                "Nobody is dropped."
-            ),
+            outliers.IN_WORDS,
         ),
         "segment": Term(
             N_("Segment"),

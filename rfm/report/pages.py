@@ -1,4 +1,4 @@
-"""The pages of a run as data, and the builders of Overview, Segments and Movement: tables in, values for a template out."""
+"""The pages of a run as data, and the builders of those about customers: tables in, values for a template out."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from rfm.analysis import figures, migration
 from rfm.analysis.forecast import FEWEST, first_day
 from rfm.analysis.formatting import decimal, whole
 from rfm.analysis.movement import TITLES, largest_moves, totals_by_day
+from rfm.analysis.outliers import fences_of
 from rfm.analysis.sales import ACTIVE_DAYS, kpis
 from rfm.analysis.segments.explain import held_against
 from rfm.analysis.segments.profiles import medians_of
@@ -235,7 +236,7 @@ def _how_they_were_found(tables: RunTables) -> list[dict[str, Any]]:
     scores = pd.DataFrame(tried)
     regular = clustered["Cluster"].where(clustered["Cluster"] < 0, 0)
     return [
-        drawn(figures.outlier_fences(clustered, regular, tables.clusters.iqr_factor)),
+        drawn(figures.outlier_fences(clustered, regular, fences_of(clustered, tables.clusters))),
         drawn(figures.k_selection(scores, k), table=scores, columns=SCORES),
         drawn(figures.clusters_3d(clustered), _("A point for each customer in the space of recency, orders and spending")),
         drawn(figures.boxes(clustered, clustered["Cluster"])),
@@ -340,7 +341,10 @@ def guide_page(tables: RunTables) -> dict[str, Any]:
 
 # ── pages ────────────────────────────────────────────────────────────
 class Page(NamedTuple):
-    """A page of a run: its template gets what ``build`` returns once the tables of the stage ``after`` are written."""
+    """A page of a run: its template gets what ``build`` returns.
+
+    It is built once the tables of the stage ``after`` are written, without such a stage at the end.
+    """
 
     file: str
     label: str
@@ -348,7 +352,7 @@ class Page(NamedTuple):
     build: Callable[[RunTables], dict[str, Any]]
     after: str = TABLES_STAND
     private: bool = True  # it shows single customers: published only if the shop opts in
-    late: Callable[[RunTables], dict[str, Any]] | None = None  # further values, which need the tables of the last stage
+    late: Callable[[RunTables], dict[str, Any]] | None = None  # further values, which need the tables of all stages
 
 
 PAGES = (
@@ -359,7 +363,7 @@ PAGES = (
     Page("campaigns.html", N_("Campaigns"), "campaigns.html.j2", pages_data.campaigns_page, private=False),
     Page("trade.html", N_("Trade"), "trade.html.j2", pages_data.trade_page, CLEAN.name, False, compare.products_of_groups),
     Page("quality.html", N_("Quality"), "quality.html.j2", pages_data.quality_page, after=CLEAN.name, private=False),
-    Page("run.html", N_("Run"), "run.html.j2", pages_data.lineage_page, after="", private=False),
+    Page("run.html", N_("Run"), "run.html.j2", pages_data.run_page, after="", private=False),
     Page(guide.FILE, N_("How to read this"), "guide.html.j2", guide_page, after="", private=False),
 )
 BRIEF = ("brief.pdf", "brief.html")  # of a run, see `rfm.report.brief`; they name no single customer

@@ -1,4 +1,4 @@
-"""Builders of the pages Campaigns, Run, Quality and Trade: tables and the record of a run in, values for a template out."""
+"""Builders of the pages about the shop and the run: Campaigns, Trade, Quality and Run."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ LANDING = N_("landing files")
 STEP, TOP, SPINE = 26, 20, 150  # of the drawing: between two rows, above the first, from the left to the marks
 
 
-def lineage_page(tables: RunTables) -> dict[str, Any]:
+def run_page(tables: RunTables) -> dict[str, Any]:
     """Return the values of the run page."""
     record, stages = tables.record, tables.record.get("stages", ())
     shown = ("name", "title", "status", "seconds", "rows_read", "rows_written")

@@ -13,7 +13,7 @@ from sklearn.metrics import brier_score_loss, roc_auc_score
 
 from rfm.analysis import forecast
 from rfm.analysis.forecast import (
-    HISTORY,
+    DAYS_BEFORE,
     HORIZON,
     SPEND_DAYS,
     BgNbd,
@@ -126,14 +126,14 @@ def test_order_of_the_rows_and_a_second_run_change_nothing(shop):
 
 
 def test_a_shop_too_young_gets_none_and_the_day_of_the_first(shop):
-    first = START + dt.timedelta(days=HISTORY + HORIZON)
+    first = START + dt.timedelta(days=DAYS_BEFORE + HORIZON)
     assert first_day(shop, START + dt.timedelta(days=40)) == first
     assert customer_forecast(shop, first - dt.timedelta(days=1)).empty
     assert not customer_forecast(shop, first).empty
 
 
 def test_summary_says_how_many_or_from_when(shop):
-    first, found = START + dt.timedelta(days=HISTORY + HORIZON), customer_forecast(shop, AS_OF)
+    first, found = START + dt.timedelta(days=DAYS_BEFORE + HORIZON), customer_forecast(shop, AS_OF)
     buyers, money = found["Order30"].sum(), found["Spend90"].sum()
     said = f"about {buyers:,.0f} of {len(found):,} customers will order within 30 days, and spend {money:,.0f} within 90"
     assert forecast.summary(found, shop, AS_OF) == said

@@ -143,7 +143,7 @@ def test_other_customers_are_marked_by_kept_fences() -> None:
 
 def test_fences_travel_with_the_marks() -> None:
     gold = gold_of([(n, 1 + n % 3) for n in range(20)])
-    assert outlier_clusters(gold, 2.0).attrs["fences"] == fences_of(gold, 2.0)
+    assert outlier_clusters(gold, 2.0).attrs["fences"] == fences_of(gold, Clusters(iqr_factor=2.0))
 
 
 def test_an_outlier_in_words_says_what_would_be_regular() -> None:

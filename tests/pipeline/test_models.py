@@ -15,7 +15,7 @@ import rfm
 from rfm.analysis import segments
 from rfm.cli.options import app
 from rfm.errors import InputError
-from rfm.pipeline.models import keep_model, kept_days, kept_model, score_customers
+from rfm.pipeline.models import keep_model, kept_days, read_model, score_customers
 
 D = dt.date(2025, 10, 23)
 MODEL = rfm.Model(
@@ -59,7 +59,7 @@ def scored(lake: str, file: Path, text: str, date: dt.date | None = None) -> pd.
 
 # ── what is kept ───────────────────────────────────────────────────────────────────────────────────
 def test_the_model_is_kept_as_json_and_comes_back(lake: str):
-    told = kept_model(lake)
+    told = read_model(lake)
     assert sorted(told) == ["clusters", "data", "medians", "model", "schema"]
     assert rfm.Model(**told["model"]) == MODEL
     assert told["data"] == {"files": 2, "lines": 30, "first": "2025-10-22", "last": "2025-10-23"}
@@ -70,7 +70,7 @@ def test_the_card_says_what_it_is_and_nothing_of_the_machine(lake: str):
     card = (Path(lake) / "models" / str(D) / "model_card.md").read_text(encoding="utf-8")
     for said in ("30 sales lines of 2 file(s)", "k = 2, its score 10.0% ahead of that of k = 3", "Monetary: -100.00 to 2,000.00"):
         assert said in card
-    assert lake not in card + json.dumps(kept_model(lake))
+    assert lake not in card + json.dumps(read_model(lake))
 
 
 def test_a_model_that_grew_or_was_a_tie_says_so():
@@ -83,7 +83,7 @@ def test_a_model_that_grew_or_was_a_tie_says_so():
 
 def test_a_second_run_of_the_day_replaces_the_model(lake: str):
     keep_model(lake, D, {"model.json": json.dumps({"schema": 1, "model": "new"})})
-    assert kept_model(lake, D)["model"] == "new"
+    assert read_model(lake, D)["model"] == "new"
     assert kept_days(lake) == [D]
     assert list((Path(lake) / "models" / str(D)).glob("*.part")) == []
 
@@ -119,10 +119,10 @@ def test_sales_lines_are_measured_as_of_the_models_date(lake: str, tmp_path: Pat
 
 WRONG = {
     "a column missing": ("CustomerID,Monetary,Frequency\n1,2,3\n", r"^new\.csv: lacks 1 column\(s\): Recency; found CustomerID"),
-    "a text": (NEW + "21,many,1,1\n", r"column Monetary: 1 of 5 value\(s\) are no number from 0 on, the first in row 5; "),
-    "too small": (NEW + "21,1,0,1\n", r"column Frequency: 1 of 5 value\(s\) are no number from 1 on, the first in row 5"),
-    "infinite": (NEW + "21,1,1,inf\n", r"column Recency: 1 of 5 value\(s\) are no number"),
-    "empty": ("", r"new\.csv: is empty; give a CSV"),
+    "a text": (NEW + "21,many,1,1\n", r"column Monetary: 1 of 5 value\(s\) are not numbers of at least 0, the first in row 5; "),
+    "too small": (NEW + "21,1,0,1\n", r"column Frequency: 1 of 5 value\(s\) are not numbers of at least 1, the first in row 5"),
+    "infinite": (NEW + "21,1,1,inf\n", r"column Recency: 1 of 5 value\(s\) are not numbers"),
+    "empty": ("", r"new\.csv: is empty; give CSV"),
 }
 
 

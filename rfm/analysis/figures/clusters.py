@@ -16,7 +16,7 @@ from rfm.analysis.figures import style
 from rfm.analysis.figures.diagnostics import no_data, set_labels, set_legend, start
 from rfm.analysis.figures.style import class_edges, cluster_name, day_edges, every_nth, whole_edges
 from rfm.analysis.formatting import decimal, exact_share, whole
-from rfm.analysis.outliers import FACTOR, fences_of
+from rfm.analysis.outliers import fences_of
 from rfm.words import N_, _, digits, tell
 
 MOST_PAIRED, MOST_REGULAR = 500, 5000  # points of a figure, which keeps its file small
@@ -92,11 +92,12 @@ def _legend_below(figure: Figure, axes: Axes) -> None:
 
 
 # ── outliers ────────────────────────────────────────────────────────────
-def outlier_fences(gold: pd.DataFrame, outliers: pd.Series, factor: float = FACTOR) -> Figure:
+def outlier_fences(gold: pd.DataFrame, outliers: pd.Series, fences: Mapping[str, tuple[float, float]] | None = None) -> Figure:
     """Draw monetary value against frequency on log scales, with the fences beyond which customers are outliers.
 
     `gold` has the columns of ``customer_rfm_gold``; `outliers` is 0 for regular customers and -1, -2 or -3 for outliers;
-    `factor` is the width of the fences in interquartile ranges. More than 5,000 regular customers are sampled evenly.
+    `fences` are the lowest and the highest regular Monetary and Frequency; without them, those that `rfm.outlier_clusters` left
+    in the attributes of `outliers`. More than 5,000 regular customers are sampled evenly.
 
     Examples
     --------
@@ -111,7 +112,8 @@ def outlier_fences(gold: pd.DataFrame, outliers: pd.Series, factor: float = FACT
         return no_data(title)
     places = {mark: np.flatnonzero(outliers == mark) for mark in MARKS}
     labels = {mark: f"{_(name)}: {whole(len(places[mark]))}" for mark, (name, _colour) in MARKS.items()}
-    spend, orders = (float(fence.high) for fence in fences_of(gold, factor).values())
+    ends = fences or outliers.attrs.get("fences") or fences_of(gold)
+    spend, orders = (float(ends[name][1]) for name in ("Monetary", "Frequency"))
     alt = _("Customers: {counts}. Fences at {spend} {spent} and {orders} {invoices}.")
     units = {"spent": style.unit("Monetary"), "invoices": style.unit("Frequency")}
     alt = alt.format(counts=", ".join(labels.values()), spend=whole(spend), orders=decimal(orders, 1), **units)

@@ -1,4 +1,4 @@
-"""Figures of the files, the rules, the money and the backtest, and what all figures of matplotlib share; none needs pyplot."""
+"""Figures of the files, the rules, the money and the backtest, and what all figures of matplotlib share (no pyplot)."""
 
 from __future__ import annotations
 
@@ -23,17 +23,7 @@ from rfm.analysis.formatting import exact_share, whole, whole_share
 from rfm.words import _, ngettext, tell
 
 SEVERITIES = {"drop": style.RED, "warn": style.ORANGE, "fail": style.PURPLE}
-SERIES = ((style.BLUE, "o"), (style.ORANGE, "s"), (style.GREEN, "D"), (style.PURPLE, "^"))  # read apart in grey, too
-COLOURS = (style.BLUE, style.RED, style.GREEN, style.PURPLE, style.ORANGE, style.SKY, "#b8a100", style.GREY)
-SHAPES = ("", "/", "x", ".", "-", "+", "\\", "|")
-NEWEST = 7  # days drawn against their weekday's range
-FORETOLD = {  # measure: the question, the axis, its format, the value if all customers are alike
-    "auc": ("Which way tells best who buys again?", "AUC", ".2f", 0.5),
-    "spearman": ("Which way ranks customers best by what they then spend?", "rank correlation", ".2f", 0.0),
-    "top_fifth": ("Whose highest ranked fifth brings most of the revenue?", "share of the revenue", ".0%", 0.2),
-    "explained": ("Which way says best how much each will spend?", "share of the differences explained", ".0%", 0.0),
-    "renamed": ("How many who bought nothing get another name?", "share renamed from run to run", ".1%", 0.0),
-}
+SERIES = ((style.BLUE, "o"), (style.ORANGE, "s"), (style.GREEN, "D"), (style.PURPLE, "^"))  # told apart in grey, too
 
 
 class _Diagnostic(Figure):
@@ -85,6 +75,7 @@ def no_data(title: str) -> Figure:
     return figure
 
 
+# ── files and rules ──────────────────────────────────────────────────────────────
 def arrivals(ledger: pd.DataFrame) -> Figure:
     """Draw how many lines the dated files of ``landing_files`` brought per day, and how many of them silver kept.
 
@@ -147,7 +138,16 @@ def broken_expectations(results: pd.DataFrame) -> Figure:
     return figure
 
 
-# ── backtest ────────────────────────────────────────────────────────────
+# ── did forecasts and segments come true? ────────────────────────────────────────────
+FORETOLD = {  # measure: the question, the axis, its format, the value if all customers are alike
+    "auc": ("Which way tells best who buys again?", "AUC", ".2f", 0.5),
+    "spearman": ("Which way ranks customers best by what they then spend?", "rank correlation", ".2f", 0.0),
+    "top_fifth": ("Whose highest ranked fifth brings most of the revenue?", "share of the revenue", ".0%", 0.2),
+    "explained": ("Which way says best how much each will spend?", "share of the differences explained", ".0%", 0.0),
+    "renamed": ("How many who bought nothing get another name?", "share renamed from run to run", ".1%", 0.0),
+}
+
+
 def foretold(results: pd.DataFrame, measure: str) -> Figure:
     """Draw one measure of every segmentation way with its interval, for each horizon.
 
@@ -245,7 +245,12 @@ def _intervals(
     return figure
 
 
-# ── figures to hover: where the money went, which rules held, how many lines a day has ──
+# ── figures of plotly: where the money went, which rules held, how many lines a day has ──────────────
+COLOURS = (style.BLUE, style.RED, style.GREEN, style.PURPLE, style.ORANGE, style.SKY, "#b8a100", style.GREY)
+SHAPES = ("", "/", "x", ".", "-", "+", "\\", "|")
+NEWEST = 7  # days drawn against their weekday's range
+
+
 def money_waterfall(flow: pd.DataFrame, currency: str = "") -> go.Figure:
     """Draw how the money of `rfm.quality.money_flow` becomes the revenue in the segments; steps without lines are left out.
 

@@ -19,7 +19,7 @@ from rfm.words import _, ngettext
 
 HORIZON, LATER, SPEND_DAYS = 30, 60, 90
 PENALTY = 0.03  # inverse strength of the penalty on the regression's weights
-HISTORY = 45  # days of sales before the first day that is learned from
+DAYS_BEFORE = 45  # days of sales before the first day that is learned from
 EVERY, PAST_DAYS = 7, 8  # the model learns from 8 past days, a week apart; more did not improve it
 RECENT = 21  # days that show how the season differs from the expected total
 STRONGEST = 1.0  # a difference counts up to this, in logits: a closed shop or missing files are no season
@@ -32,6 +32,63 @@ DECAYS = (30, 90, 360)  # days after which a purchase counts e times less
 FEATURES = (*(f"purchases, {days} days" for days in DECAYS), "just bought", "overdue", "age", "value")
 
 
+# ── BG/NBD: how often customers buy, and after which purchase they leave (Fader, Hardie and Lee 2005) ──
+class BgNbd(NamedTuple):
+    """Rates of purchase are gamma distributed (r, alpha); the chance to leave after a purchase is beta distributed (a, b)."""
+
+    r: float
+    alpha: float
+    a: float
+    b: float
+
+    def alive(self, repeats: np.ndarray, last: np.ndarray, age: np.ndarray) -> np.ndarray:
+        """Return the probability that customers have not left."""
+        silent = ((self.alpha + age) / (self.alpha + last)) ** (self.r + repeats)
+        return np.where(repeats > 0, 1 / (1 + self.a / (self.b + np.maximum(repeats, 1) - 1) * silent), 1.0)
+
+    def order(self, repeats: np.ndarray, last: np.ndarray, age: np.ndarray, days: float) -> np.ndarray:
+        """Return the probability of at least one purchase in the next days."""
+        none = ((self.alpha + age) / (self.alpha + age + days)) ** (self.r + repeats)
+        return self.alive(repeats, last, age) * (1 - none)
+
+    def orders_of_buyers(self, repeats: np.ndarray, age: np.ndarray, days: float) -> np.ndarray:
+        """Return the mean number of days with a purchase of those who buy at all in the next days."""
+        from scipy.special import hyp2f1
+
+        a = self.a if abs(self.a - 1) > 1e-6 else 1 + 1e-6  # the limit at 1
+        none, part = (self.alpha + age) / (self.alpha + age + days), days / (self.alpha + age + days)
+        top = a + self.b + repeats - 1
+        # equation 10 of the paper for customers who have not left, after Euler's transformation, which does not overflow
+        expected = top / (a - 1) * (1 - none ** (a - 1) * hyp2f1(a + self.b - 1 - self.r, a - 1, top, part))
+        return expected / (1 - none ** (self.r + repeats))
+
+
+def fit_bgnbd(repeats: np.ndarray, last: np.ndarray, age: np.ndarray) -> BgNbd:
+    """Return the parameters of maximum likelihood, found on the distinct histories."""
+    from scipy.optimize import minimize
+
+    rows, times = np.unique(np.column_stack([repeats, last, age]).astype(float), axis=0, return_counts=True)
+    unit = max(age.max(), 1) / 10  # the optimiser wants parameters of like size
+    known = rows[:, 0], rows[:, 1] / unit, rows[:, 2] / unit, times / times.sum()
+    found = minimize(_loss, np.zeros(4), args=known, method="L-BFGS-B", bounds=[(-7, 7)] * 4)
+    r, alpha, a, b = np.exp(found.x)
+    return BgNbd(float(r), float(alpha * unit), float(a), float(b))
+
+
+def _loss(logs: np.ndarray, repeats: np.ndarray, last: np.ndarray, age: np.ndarray, weights: np.ndarray) -> float:
+    """Return the negative mean log-likelihood, equation 6 of the paper."""
+    from scipy.special import gammaln
+
+    r, alpha, a, b = np.exp(logs)
+    rate = gammaln(r + repeats) - gammaln(r) + r * np.log(alpha)
+    stay = gammaln(a + b) - gammaln(b) + gammaln(b + repeats) - gammaln(a + b + repeats)
+    active = -(r + repeats) * np.log(alpha + age)
+    left = np.log(a / (b + np.maximum(repeats, 1) - 1)) - (r + repeats) * np.log(alpha + last)
+    either = np.where(repeats > 0, np.logaddexp(active, left), active)
+    return -float(weights @ (rate + stay + either))
+
+
+# ── what is known on a day ────────────────────────────────────────────
 class History(NamedTuple):
     """One row per customer and day with a purchase, sorted by both; days are ordinal numbers."""
 
@@ -140,9 +197,10 @@ def past_days(history: History, as_of: int) -> list[int]:
 
 def _oldest(firsts: np.ndarray) -> int:
     """Return the first day to learn from, given the days of first purchases in order; 0 while there are too few customers."""
-    return int(max(firsts[0] + HISTORY, firsts[FEWEST - 1])) if len(firsts) >= FEWEST else 0
+    return int(max(firsts[0] + DAYS_BEFORE, firsts[FEWEST - 1])) if len(firsts) >= FEWEST else 0
 
 
+# ── the forecast ────────────────────────────────────────────────────────────
 def first_day(purchases: pd.DataFrame, as_of: dt.date) -> dt.date | None:
     """Return the first day with a forecast, as far as it is known on a day; None while there are too few customers."""
     days = pd.to_datetime(purchases["InvoiceDate"])
@@ -254,7 +312,7 @@ def order_value(state: State) -> np.ndarray:
 
 def _value_factor(history: History, as_of: int) -> float:
     """Return half of how far orders of the newest closed window cost more or less than expected, as a factor."""
-    oldest = int(history.day.min()) + HISTORY
+    oldest = int(history.day.min()) + DAYS_BEFORE
     before = state_of(history, max(as_of - SPEND_DAYS, min(oldest, as_of - HORIZON)))
     orders, spent = bought_after(history, before, as_of - before.day)
     expected = float(orders @ order_value(before))
@@ -330,59 +388,3 @@ def _in_words(two: list[int], raises: list[bool], days: int, age: int, since: in
     way = {True: _("{fact} raises it"), False: _("{fact} lowers it")}
     first, second = (way[bool(up)].format(fact=facts[place]) for place, up in zip(two, raises, strict=True))
     return f"{first}; {second}"
-
-
-# ── BG/NBD: how often customers buy, and after which purchase they leave (Fader, Hardie and Lee 2005) ──
-class BgNbd(NamedTuple):
-    """Rates of purchase are gamma distributed (r, alpha); the chance to leave after a purchase is beta distributed (a, b)."""
-
-    r: float
-    alpha: float
-    a: float
-    b: float
-
-    def alive(self, repeats: np.ndarray, last: np.ndarray, age: np.ndarray) -> np.ndarray:
-        """Return the probability that customers have not left."""
-        silent = ((self.alpha + age) / (self.alpha + last)) ** (self.r + repeats)
-        return np.where(repeats > 0, 1 / (1 + self.a / (self.b + np.maximum(repeats, 1) - 1) * silent), 1.0)
-
-    def order(self, repeats: np.ndarray, last: np.ndarray, age: np.ndarray, days: float) -> np.ndarray:
-        """Return the probability of at least one purchase in the next days."""
-        none = ((self.alpha + age) / (self.alpha + age + days)) ** (self.r + repeats)
-        return self.alive(repeats, last, age) * (1 - none)
-
-    def orders_of_buyers(self, repeats: np.ndarray, age: np.ndarray, days: float) -> np.ndarray:
-        """Return the mean number of days with a purchase of those who buy at all in the next days."""
-        from scipy.special import hyp2f1
-
-        a = self.a if abs(self.a - 1) > 1e-6 else 1 + 1e-6  # the limit at 1
-        none, part = (self.alpha + age) / (self.alpha + age + days), days / (self.alpha + age + days)
-        top = a + self.b + repeats - 1
-        # equation 10 of the paper for customers who have not left, after Euler's transformation, which does not overflow
-        expected = top / (a - 1) * (1 - none ** (a - 1) * hyp2f1(a + self.b - 1 - self.r, a - 1, top, part))
-        return expected / (1 - none ** (self.r + repeats))
-
-
-def fit_bgnbd(repeats: np.ndarray, last: np.ndarray, age: np.ndarray) -> BgNbd:
-    """Return the parameters of maximum likelihood, found on the distinct histories."""
-    from scipy.optimize import minimize
-
-    rows, times = np.unique(np.column_stack([repeats, last, age]).astype(float), axis=0, return_counts=True)
-    unit = max(age.max(), 1) / 10  # the optimiser wants parameters of like size
-    known = rows[:, 0], rows[:, 1] / unit, rows[:, 2] / unit, times / times.sum()
-    found = minimize(_loss, np.zeros(4), args=known, method="L-BFGS-B", bounds=[(-7, 7)] * 4)
-    r, alpha, a, b = np.exp(found.x)
-    return BgNbd(float(r), float(alpha * unit), float(a), float(b))
-
-
-def _loss(logs: np.ndarray, repeats: np.ndarray, last: np.ndarray, age: np.ndarray, weights: np.ndarray) -> float:
-    """Return the negative mean log-likelihood, equation 6 of the paper."""
-    from scipy.special import gammaln
-
-    r, alpha, a, b = np.exp(logs)
-    rate = gammaln(r + repeats) - gammaln(r) + r * np.log(alpha)
-    stay = gammaln(a + b) - gammaln(b) + gammaln(b + repeats) - gammaln(a + b + repeats)
-    active = -(r + repeats) * np.log(alpha + age)
-    left = np.log(a / (b + np.maximum(repeats, 1) - 1)) - (r + repeats) * np.log(alpha + last)
-    either = np.where(repeats > 0, np.logaddexp(active, left), active)
-    return -float(weights @ (rate + stay + either))

@@ -42,7 +42,7 @@ DECISIONS: tuple[Decision, ...] = (
 CLUSTER_NAMES = {(-1, "Dormant High Value"): "Premium Dormant Customers"}  # by cluster and plain name
 
 AT_RISK, PREMIUM = "risk", "premium"
-# Tier: its segments, with the recommended action for each.
+# Tier: its segments, with the recommended action for each; for who is not active, see STATE_ACTIONS.
 ACTIONS: dict[str, dict[str, str]] = {
     PREMIUM: {
         "Super VIP Champions": "White-glove service: a personal account manager, early previews and a thank-you.",

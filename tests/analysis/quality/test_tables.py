@@ -218,7 +218,7 @@ def test_the_shops_severities_win() -> None:
             {"known_contry": "drop"},
             r"unknown rule 'known_contry' \(did you mean 'known_country'\?\); allowed: complete",
         ),
-        ({"valid_quantity": "warn"}, "valid_quantity: silver's columns rest on this rule; use drop or fail, not warn"),
+        ({"valid_quantity": "warn"}, "valid_quantity: it drops what silver cannot hold; use drop or fail, not warn"),
         ({"unique_surrogate_key": "drop"}, "nobody knows which row of a key is right; use warn or fail, not drop"),
     ],
 )
