@@ -22,7 +22,7 @@ from rfm.lake.ingest import OLD_KEPT, OTHER_NOW, _said_twice
 from rfm.landing.decode import detect_format
 from rfm.landing.files import CLOSED, NOWHERE, SENDING, LandingFile, Listing, still_arriving
 from rfm.landing.header import check_header
-from rfm.landing.reader import LEFT
+from rfm.landing.reader import CUT, LEFT, SEND_AGAIN
 
 RUN = dt.date(2025, 10, 23)  # a Thursday
 DAY = dt.timedelta(days=1)
@@ -106,6 +106,7 @@ def _of_files() -> Iterator[str]:
     listing.left = {SENDING: ["a.part"], NOWHERE: ["b.csv", "c.csv"], CLOSED: [f"{n}.csv" for n in range(9)]}
     yield from (said for _, said in listing.said)
     yield f"{still_arriving(__file__, LandingFile('a.csv', RUN, 1, 'before'))}; {LEFT}"
+    yield f"{CUT.format(file='a.csv')}; {SEND_AGAIN}"
     yield f"{OTHER_NOW.format(file='a.csv', n='1,234')}; {OLD_KEPT}"
     yield from _said_twice(pl.DataFrame({"source_file": ["a.csv"], "first": ["b.csv"]})).values()
 

@@ -6,6 +6,7 @@ import datetime as dt
 import hashlib
 import io
 import os
+import re
 import secrets
 import time
 from collections import deque
@@ -33,23 +34,28 @@ WHOLE_BYTES = 32 << 20  # rows of a file that are held at once
 BATCH_BYTES = 64 << 20
 GROUP_FILES, GROUP_BYTES = 16, 1 << 20  # small files that are parsed as one, at most
 FORMAT_BYTES, MAGIC_BYTES = 1 << 12, 1 << 7  # tell whether a file is CSV text, and which format it has
+TAIL_BYTES, LIKE = 1 << 12, 10  # the last lines of a file; so many are alike
+LAST_NUMBER = re.compile(r"""(?:[,;\t|]"?-?\d+(?:\.(\d*))?|[;\t|]"?-?[\d.' ]*\d(?:,(\d*))?)"?$""")  # of a line, and its decimals
 PANIC = "PanicException"  # what each library written in Rust raises where it fails: a class of its own, and no Exception
 LEFT = N_("left for the next run")
+CUT = N_("{file}: the last line has no end, and its last number fewer decimals than those above")
+SEND_AGAIN = N_("if it was cut, send the whole file again")
 THREADS = 2  # groups of files read at once: one is fetched while another is parsed
 
 
 class FileContent(NamedTuple):
-    """Identity of a file's content: its size, and the digest of its bytes as they are stored."""
+    """Identity of a file's content: its size, and the digest of its bytes as they are stored; and its last bytes."""
 
     bytes: int
     sha256: str
+    tail: str
 
 
 class _Hashed(io.RawIOBase):
     """A file whose bytes are counted and digested as they are read."""
 
     def __init__(self, file: Any) -> None:
-        self.file, self.bytes, self.digest = file, 0, hashlib.sha256()
+        self.file, self.bytes, self.digest, self.tail = file, 0, hashlib.sha256(), b""
 
     def readable(self) -> bool:
         return True
@@ -59,6 +65,7 @@ class _Hashed(io.RawIOBase):
         buffer[: len(read)] = read
         self.digest.update(read)
         self.bytes += len(read)
+        self.tail = (self.tail + read if len(read) < TAIL_BYTES else read)[-TAIL_BYTES:]
         return len(read)
 
     def close(self) -> None:
@@ -67,7 +74,7 @@ class _Hashed(io.RawIOBase):
 
     def content(self) -> FileContent:
         """Return the identity of what was read so far."""
-        return FileContent(self.bytes, self.digest.hexdigest())
+        return FileContent(self.bytes, self.digest.hexdigest(), self.tail.decode("latin-1"))
 
 
 @dataclass(frozen=True)
@@ -87,7 +94,7 @@ class FileReader:
         """Return the file's content and rows; the rows of a file that is too large to hold are streamed later."""
         held, size = [], 0
         if self.parsed:
-            content = FileContent(len(self.raw), hashlib.sha256(self.raw).hexdigest())
+            content = FileContent(len(self.raw), hashlib.sha256(self.raw).hexdigest(), self.raw[-TAIL_BYTES:].decode("latin-1"))
             return content, pa.concat_tables(self.tables(io.BytesIO(), run_date))
         with self.open() as file:
             for table in self.tables(file, run_date):
@@ -157,8 +164,8 @@ Read = tuple[tuple, pa.Table | StreamedRows]  # a file's row of the ledger, and 
 class Reading:
     """Landing files while they are read: iterate over the batches.
 
-    ``refused`` gets one line per file that was not read, ``waiting`` one per file that is not whole yet, ``left_out`` one per
-    sheet; ``progress`` is called with the number of files that are done.
+    ``refused`` gets one line per file that was not read, ``doubts`` one per file that is not whole or may be cut, ``left_out``
+    one per sheet; ``progress`` is called with the number of files that are done.
     """
 
     landing: str
@@ -168,7 +175,7 @@ class Reading:
     settle: float
     notes: dict[str, list[str]] = field(default_factory=dict)
     refused: list[str] = field(default_factory=list)
-    waiting: list[str] = field(default_factory=list)
+    doubts: list[str] = field(default_factory=list)
     progress: Callable[[int], None] = lambda files: None
 
     @property
@@ -197,10 +204,10 @@ class Reading:
     def _without_refused(self) -> Iterator[Read]:
         """Yield the files that can be read; list the others in ``refused``, and report progress."""
         self.refused.clear()
-        self.waiting.clear()
+        self.doubts.clear()
         for done, found in enumerate(self._read_ahead(), 1):
             if isinstance(found, str):
-                (self.waiting if isinstance(found, Waiting) else self.refused).append(found)
+                (self.doubts if isinstance(found, Waiting) else self.refused).append(found)
             else:
                 yield found
             self.progress(done)
@@ -236,6 +243,8 @@ class Reading:
             content, rows = reader.rows(run_date)
             if settle and (why := still_arriving(reader.path, file) or _is_cut(reader.path, name, settle)):
                 return Waiting(f"{why}; {_(LEFT)}")
+            if _is_last_number_cut(content.tail):
+                self.doubts.append(f"{_(CUT, file=name)}; {_(SEND_AGAIN)}")
         except InputError as error:
             return why_not_read(name, error)
         except RfmError:  # a wrong setting is no fault of the file
@@ -259,6 +268,16 @@ def _is_cut(path: str, name: str, settle: float) -> str:
         ended = bool(packed) or any(byte in b"\r\n" for byte in content.read())
     cut = _("{file}: changed {n} seconds ago and ends within a line", file=name, n=round(age))
     return "" if ended or age >= settle else cut
+
+
+def _is_last_number_cut(tail: str) -> bool:
+    """Return True if the last line is not ended, and ends with fewer decimals than every line above it."""
+    *lines, last = tail.splitlines()[1:] or [""]
+    if len(lines) < LIKE or tail.endswith(("\n", "\r")):
+        return False
+    found = [LAST_NUMBER.search(line) for line in (*lines, last)]
+    decimals = [len(one[1] or one[2] or "") for one in found if one]
+    return len(decimals) == len(found) and len({*decimals[:-1]}) == 1 and decimals[-1] < decimals[0]
 
 
 def _in_groups(files: Iterable[LandingFile]) -> Iterator[list[LandingFile]]:

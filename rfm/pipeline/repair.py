@@ -342,7 +342,7 @@ def _unread_files(work: Repair, day: dt.date) -> tuple[list[str], list[tuple[str
     reading = stages.read_landing(work.settings, ingest.new_files(work.lake, seen), day)
     twice = [ingest.repeated(work.lake, pl.DataFrame(files), rows) for files, rows in reading]
     refused = [*reading.refused, *(said for one in twice for said in one.values())]
-    return refused, [*seen.said, *(("warning", line) for line in reading.waiting)]
+    return refused, [*seen.said, *(("warning", line) for line in reading.doubts)]
 
 
 @dataclass(frozen=True)

@@ -103,7 +103,7 @@ def ingest_files(
     if progress:
         reading.progress = progress
     lines = ingest.write_bronze(lake, reading, restate=restate, refused=reading.refused)
-    skipped = [*getattr(seen, "said", []), *(("warning", line) for line in reading.waiting)]
+    skipped = [*getattr(seen, "said", []), *(("warning", line) for line in reading.doubts)]
     return Ingested(new, lines, reading.refused, reading.left_out, skipped)
 
 

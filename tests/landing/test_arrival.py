@@ -106,6 +106,19 @@ def test_a_young_file_that_ends_within_a_line_waits(shop):
     assert arrive(shop) == ([OTHER, NAME], {"warnings": [], "errors": [], "noted": []})
 
 
+@pytest.mark.parametrize(("end", "doubted"), [(12, True), (11, True), (9, True), (13, False), (14, False)])
+def test_an_amount_that_may_be_cut_is_read_and_doubted(shop, end, doubted):
+    line = "{},85048,BALL,2,13085.0,EIRE,2025-06-25,16.95\n"
+    lines = "".join(map(line.format, range(489500, 489512)))
+    text = "Invoice,StockCode,Description,Quantity,Customer ID,Country,InvoiceDate,Price\n" + lines
+    path = put(shop, OTHER, text[: end - 14] if end < 14 else text)
+    os.utime(path, (1, 1))
+    read, said = arrive(shop)
+    assert (read, said["errors"]) == ([OTHER, NAME], [])
+    wanted = f"{OTHER}: the last line has no end, and its last number fewer decimals than those above; if it was cut, "
+    assert [one.startswith(wanted) for one in said["warnings"]] == [True] * doubted
+
+
 @pytest.mark.parametrize(("settle", "age", "text"), [(0, 0, WHOLE[:-5]), (5, 9, WHOLE[:-5]), (5, 0, WHOLE)])
 def test_a_file_that_is_whole_as_far_as_seen_is_read(shop, settle, age, text):
     path = put(shop, OTHER, text.replace("4894", "4895"))
