@@ -63,11 +63,11 @@ lab: $(VENV)/lab ## open the tour in JupyterLab, with the options in JUPYTER_OPT
 	@mkdir -p $(WORKSPACES) && cp .jupyter/tour.json $(WORKSPACES)/default-37a8.jupyterlab-workspace
 	@$(BIN)/jupyter lab --LabApp.workspaces_dir=$(WORKSPACES) $(JUPYTER_OPTS)
 
-test: $(VENV)/test ## run the tests, except the long ones and those on Spark, in a bucket, in a browser, on downloaded data or on a full disk (under eight minutes on two cores)
-	@$(PYTEST) -m "not long and not spark and not classic and not s3 and not browser and not foreign and not mount"
+test: $(VENV)/test ## run the tests, except the long ones and those on Spark, in a bucket, in a browser, on downloaded data or a full disk, and whole runs elsewhere (under eight minutes on two cores)
+	@$(PYTEST) -m "not long and not spark and not classic and not s3 and not browser and not foreign and not mount and not whole"
 
-test-more: $(VENV)/dev ## run the tests that a laptop may skip: on Spark, in a bucket, in a browser, on real or downloaded data, on a full disk
-	@$(PYTEST) -m "(spark or classic or s3 or browser or real or foreign or mount) and not long"
+test-more: $(VENV)/dev ## run the tests that a laptop may skip: on Spark, in a bucket or browser, on real or downloaded data, on a full disk, from the wheel
+	@$(PYTEST) -m "(spark or classic or s3 or browser or real or foreign or mount or whole) and not long"
 
 coverage: $(VENV)/dev ## run the tests, those on Spark, in a bucket and a browser too but not the long ones; require 95 % coverage
 	@$(PYTEST) -m "not long" --cov=rfm --cov-report=term --cov-fail-under=95

@@ -40,7 +40,7 @@ LONGEST = (
     "test_kills.py",
 )  # come first, or a worker is left with one when the others are done
 
-NEEDS = {"real_files": "real", "foreign_files": "foreign", "disk": "mount"}  # fixture: mark
+NEEDS = {"real_files": "real", "foreign_files": "foreign", "disk": "mount", "place": "whole"}  # fixture: mark
 
 for name, examples in {"ci": 25, "long": 1000}.items():
     hypothesis_settings.register_profile(

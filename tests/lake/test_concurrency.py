@@ -65,6 +65,7 @@ def test_six_runs_at_once_over_forty_files_write_each_line_once(forks, tmp_path,
     each_line_once(tmp_path, wanted)
 
 
+@pytest.mark.whole
 def test_whole_runs_of_one_day_at_once_leave_what_one_leaves(forks, tmp_path):
     wanted = landing(tmp_path, 6)
     given = {"landing": str(tmp_path / "landing"), "days": [str(LAST)], "every": 3}

@@ -357,9 +357,9 @@ def test_cells_repeated_behind_the_last_value_are_no_size():
     assert sheets._extent_of_ods((EMPTY.format(VALUE + tail)[:-14] + rows).encode()) == (1, 1, 1)
 
 
-@pytest.mark.parametrize("place", [b"{}a,%s\n", b'{}a,"%s\n', b"%s\n{}"], ids=["ragged", "never closed", "above the header"])
-def test_a_long_line_is_looked_at_once(shop, place):
-    raw = place.replace(b"{}", WHOLE.encode()).replace(b"%s", b"x" * 300_000)
+@pytest.mark.parametrize("where", [b"{}a,%s\n", b'{}a,"%s\n', b"%s\n{}"], ids=["ragged", "never closed", "above the header"])
+def test_a_long_line_is_looked_at_once(shop, where):
+    raw = where.replace(b"{}", WHOLE.encode()).replace(b"%s", b"x" * 300_000)
     (Path(shop.landing) / OTHER).write_bytes(raw)
     begun = time.process_time()
     arrive(shop)

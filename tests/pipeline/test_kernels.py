@@ -156,6 +156,7 @@ def test_hooks_at_exit_run(forked, tmp_path):
     assert mark.read_text() == "bye"
 
 
+@pytest.mark.whole
 def test_fresh_kernels_give_the_same_outputs(forked, monkeypatch):
     sources = (
         "import matplotlib.pyplot as plt, pandas as pd, plotly.graph_objects as go",
