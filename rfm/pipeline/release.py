@@ -96,11 +96,11 @@ def finish_release(lake: Lake, clean: Clean) -> ReleaseResult:
 
 
 def released_again(
-    lake: Lake, refused: pl.DataFrame, versions: Mapping[str, int], clean: Clean
+    lake: Lake, quarantined: pl.DataFrame, versions: Mapping[str, int], clean: Clean
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Clean files again from bronze; split their quarantined rows into released ones, as rows of silver, and the others."""
     noted = lake.rows(RELEASED_ROWS, source_file=list(versions))
-    rows = _with_ids(refused, versions, noted.head(0))
+    rows = _with_ids(quarantined, versions, noted.head(0))
     left = rows.filter(pl.col("row_id").is_in(noted["row_id"].to_list()))
     good = clean(_corrected(left, noted).lazy())[0].collect() if len(left) else TABLES[SILVER].polars.to_frame()
     if len(good) != len(left):
@@ -278,9 +278,9 @@ def _judged(settings: Settings, given: Mapping[str, Raw], found: Mapping[str, Ra
     if not given:
         return {}, Counter()
     rows = [{**values, "_rescued_data": found[one]["_rescued_data"], "source_file": one} for one, values in given.items()]
-    _, refused = cleaner(settings)(pd.DataFrame(rows))
-    broken = Counter(name for names in refused["failed_expectations"] for name in names.split(","))
-    left = set(refused["source_file"])
+    _, quarantined = cleaner(settings)(pd.DataFrame(rows))
+    broken = Counter(name for names in quarantined["failed_expectations"] for name in names.split(","))
+    left = set(quarantined["source_file"])
     return {one: values for one, values in given.items() if one not in left}, broken
 
 

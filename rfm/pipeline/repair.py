@@ -270,9 +270,9 @@ def _read_again(work: Repair, day: dt.date, files: pl.DataFrame) -> Iterator[str
 def _clean_again(work: Repair, files: pl.DataFrame) -> None:
     """Write the rows of some files of bronze to silver and the quarantine again, with those that were released."""
     lake, names = work.lake, files["source_file"].to_list()
-    valid, refused = stages.clean_rows(lake, work.settings, names)
+    valid, quarantined = stages.clean_rows(lake, work.settings, names)
     versions = ingest.versions_in_layer(lake, "bronze", names)
-    good, left = release.released_again(lake, refused.collect(), versions, release.cleaner(work.settings))
+    good, left = release.released_again(lake, quarantined.collect(), versions, release.cleaner(work.settings))
     lake.put_files(SILVER, pl.concat([valid.collect().select(good.columns), good]), versions, again=True)
     lake.put_files(QUARANTINE, left, versions, again=True)
 

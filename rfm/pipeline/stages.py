@@ -132,8 +132,8 @@ def clean_files(lake: Lake, settings: Settings, files: Sequence[str] | None = No
     from rfm.lake import ingest
 
     new = ingest.files_to_clean(lake) if files is None else files
-    valid, refused = clean_rows(lake, settings, new)
-    return ingest.write_silver(lake, valid, refused, new)
+    valid, quarantined = clean_rows(lake, settings, new)
+    return ingest.write_silver(lake, valid, quarantined, new)
 
 
 def clean_rows(lake: Lake, settings: Settings, files: Sequence[str]) -> tuple[Any, Any]:
@@ -194,9 +194,9 @@ def _departures(lake: Lake, settings: Settings, run_date: dt.date) -> pd.DataFra
     from rfm.analysis.quality import baseline
 
     rules, pattern = settings.rules, settings.rules.stock_code_pattern
-    refused = judge(lake.read(QUARANTINE, processing_date=run_date), dialect=settings.dialect)
+    quarantined = judge(lake.read(QUARANTINE, processing_date=run_date), dialect=settings.dialect)
     kept = lake.read(SILVER, processing_date=run_date)
-    found = baseline.facts(refused, kept, run_date, stock_code_pattern=pattern, revenue=rules.revenue)
+    found = baseline.facts(quarantined, kept, run_date, stock_code_pattern=pattern, revenue=rules.revenue)
     return baseline.departures(run_date, found, settings.baseline, settings.shop.currency)
 
 

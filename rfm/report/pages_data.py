@@ -177,9 +177,9 @@ def quality_page(tables: RunTables) -> dict[str, Any]:
 
 def money(tables: RunTables) -> list[dict[str, Any]]:
     """Return the figure of the money of all lines on its way to the revenue in the segments, to the cent."""
-    refused, silver = judge(tables.read(QUARANTINE), dialect=tables.settings.dialect), tables.read(SILVER)
+    quarantined, silver = judge(tables.read(QUARANTINE), dialect=tables.settings.dialect), tables.read(SILVER)
     flow = money_flow(
-        refused, silver, tables.day, stock_code_pattern=tables.rules.stock_code_pattern, revenue=tables.rules.revenue
+        quarantined, silver, tables.day, stock_code_pattern=tables.rules.stock_code_pattern, revenue=tables.rules.revenue
     )
     return [drawn(figures.money_waterfall(flow, tables.currency), table=flow, columns=FLOW)]
 

@@ -258,8 +258,8 @@ def money_waterfall(flow: pd.DataFrame, currency: str = "") -> go.Figure:
     --------
     >>> import datetime
     >>> import rfm
-    >>> refused = rfm.judge(rfm.example("retail_transactions_quarantine"))
-    >>> flow = rfm.quality.money_flow(refused, rfm.example("retail_transactions_silver"), datetime.date(2025, 10, 23))
+    >>> quarantined = rfm.judge(rfm.example("retail_transactions_quarantine"))
+    >>> flow = rfm.quality.money_flow(quarantined, rfm.example("retail_transactions_silver"), datetime.date(2025, 10, 23))
     >>> bars, names, labels = rfm.figures.money_waterfall(flow).data
     >>> names.text[0], labels.text[0].split(" · ")[1]
     ('Lines that arrived', '3,998 lines')

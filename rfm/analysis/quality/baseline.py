@@ -61,7 +61,7 @@ NUMBERS += ("guests", "guest_cents", "counted", "cents", "orders", "days")
 
 
 def facts(
-    refused: Any,
+    quarantined: Any,
     silver: Any,
     as_of: dt.date,
     *,
@@ -74,16 +74,16 @@ def facts(
     --------
     >>> import datetime
     >>> import rfm
-    >>> refused, silver = rfm.judge(rfm.example("retail_transactions_quarantine")), rfm.example("retail_transactions_silver")
-    >>> found = rfm.quality.facts(refused, silver, datetime.date(2025, 10, 23))
+    >>> quarantined, silver = rfm.judge(rfm.example("retail_transactions_quarantine")), rfm.example("retail_transactions_silver")
+    >>> found = rfm.quality.facts(quarantined, silver, datetime.date(2025, 10, 23))
     >>> bool(found.total("cents") > 0)
     True
     """
-    lost = _lost(nw.from_native(refused), stock_code_pattern)
+    lost = _lost(nw.from_native(quarantined), stock_code_pattern)
     kept = with_steps(silver, as_of, stock_code_pattern, revenue)
     found: dict[str, dict[str, int]] = {}
     (days,) = _rows(kept.filter(nw.col("Step") == COUNTED.name).select(nw.col("InvoiceDate").min()))
-    for file, named in (*_of_refused(lost), *_of_kept(kept)):
+    for file, named in (*_of_quarantined(lost), *_of_kept(kept)):
         of_file = found.setdefault(file, dict.fromkeys(NUMBERS, 0))
         for name, number in named.items():
             of_file[name] += number
@@ -92,7 +92,7 @@ def facts(
 
 
 def _lost(judged: Any, stock_code_pattern: str) -> Any:
-    """Return the refused lines of products that are no returns, with their cents where these can be read."""
+    """Return the quarantined lines of products that are no returns, with their cents where these can be read."""
     if "_rescued_data" in judged.collect_schema().names():
         judged = nw.from_native(without_around(judged.to_native()))
     product = nw.col("StockCode").is_null() | nw.col("StockCode").str.contains(stock_code_pattern)
@@ -107,7 +107,7 @@ def without_around(quarantine: Any) -> Any:
     return found.to_native()
 
 
-def _of_refused(lost: Any) -> Iterator[tuple[str, dict[str, int]]]:
+def _of_quarantined(lost: Any) -> Iterator[tuple[str, dict[str, int]]]:
     """Yield the counts of lines that cannot be read, per file."""
     cents = nw.col("TotalCents")
     unvalued = nw.when(cents.is_null()).then(nw.lit(1)).otherwise(nw.lit(0))
@@ -284,8 +284,8 @@ def departures(run_date: dt.date, found: Facts, baseline: Any, currency: str = "
     --------
     >>> import datetime
     >>> import rfm
-    >>> refused, silver = rfm.judge(rfm.example("retail_transactions_quarantine")), rfm.example("retail_transactions_silver")
-    >>> found, day = rfm.quality.facts(refused, silver, datetime.date(2025, 10, 23)), datetime.date(2025, 10, 23)
+    >>> quarantined, silver = rfm.judge(rfm.example("retail_transactions_quarantine")), rfm.example("retail_transactions_silver")
+    >>> found, day = rfm.quality.facts(quarantined, silver, datetime.date(2025, 10, 23)), datetime.date(2025, 10, 23)
     >>> rfm.quality.departures(day, found, rfm.load_settings().baseline)["message"].tolist()
     []
     """

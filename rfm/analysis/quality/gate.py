@@ -108,7 +108,7 @@ class Step(NamedTuple):
 
 
 OLDER = Step("older", N_("Orders as older files have them"), nw.lit(True))
-REFUSED = (  # of the quarantine
+QUARANTINED = (  # of the quarantine
     Step("unreadable", N_("Unreadable"), nw.col("TotalCents").is_null()),
     Step("returns", N_("Returns set aside"), nw.col("Quantity") < 0),
     Step("bad_prices", N_("Prices below 0"), nw.col("Cents") < 0),
@@ -132,7 +132,7 @@ def _kept_steps(as_of: dt.date, stock_code_pattern: str, revenue: str = "gross")
 
 
 def money_flow(
-    refused: Any,
+    quarantined: Any,
     silver: Any,
     as_of: dt.date,
     *,
@@ -144,7 +144,7 @@ def money_flow(
 
     Parameters
     ----------
-    refused
+    quarantined
         Judged rows of ``retail_transactions_quarantine``.
     silver
         Rows of ``retail_transactions_silver``. The other parameters are those of `rfm_metrics`.
@@ -161,8 +161,8 @@ def money_flow(
     --------
     >>> import datetime
     >>> import rfm
-    >>> refused = rfm.judge(rfm.example("retail_transactions_quarantine"))
-    >>> flow = rfm.quality.money_flow(refused, rfm.example("retail_transactions_silver"), datetime.date(2025, 10, 23))
+    >>> quarantined = rfm.judge(rfm.example("retail_transactions_quarantine"))
+    >>> flow = rfm.quality.money_flow(quarantined, rfm.example("retail_transactions_silver"), datetime.date(2025, 10, 23))
     >>> flow[flow["Lines"] != 0][["Label", "Kind", "Amount", "Lines"]].head(4)
                     Label   Kind    Amount  Lines
     0  Lines that arrived  start  56861.03   3998
@@ -170,15 +170,15 @@ def money_flow(
     3      Prices below 0   step  38811.55     -1
     6              Guests   step  -4406.44   -762
     """
-    judged: Any = nw.from_native(refused)
+    judged: Any = nw.from_native(quarantined)
     steps = _kept_steps(as_of, stock_code_pattern, revenue)
     kept = dated_silver(silver).with_columns(Step=_step(steps))
-    left = _sums(judged.with_columns(Step=_step(REFUSED)), "TotalCents") | _sums(kept, "TotalPrice")
+    left = _sums(judged.with_columns(Step=_step(QUARANTINED)), "TotalCents") | _sums(kept, "TotalPrice")
     if written is not None:
         (both,) = _sums(nw.from_native(written).with_columns(Step=nw.lit("")), "TotalPrice").values()
         here = [sum(each) for each in zip(NONE, *_sums(kept, "TotalPrice").values(), strict=True)]
         left["older"] = (both[0] - here[0], both[1] - here[1])
-    changes = [(step, *left.get(step.name, NONE)) for step in (*[OLDER] * ("older" in left), *REFUSED, *steps[:-1])]
+    changes = [(step, *left.get(step.name, NONE)) for step in (*[OLDER] * ("older" in left), *QUARANTINED, *steps[:-1])]
     out = [(step.name, step.label, "step", NONE[0] - amount, -lines) for step, amount, lines in changes]
     total = tuple(sum(values) for values in zip(NONE, *left.values(), strict=True))
     amount, lines = left.get(COUNTED.name, NONE)

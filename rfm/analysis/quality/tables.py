@@ -212,7 +212,7 @@ def quality_metrics(judged: IntoFrameT, silver: IntoFrameT, severities: Mapping[
     keys = _repeats(nw.from_native(silver), ["SurrogateKey"])
     parts = (
         _completeness(rows),
-        _measured(_refused(rows, severities), "dropped", "*"),
+        _measured(_dropped(rows, severities), "dropped", "*"),
         _measured(lines, "repeated_lines", "*"),
         _measured(keys, "repeated_keys", "SurrogateKey"),
     )
@@ -227,12 +227,12 @@ def _completeness(rows: nw.LazyFrame) -> nw.LazyFrame:
     return columns.rename({"total_records": "checked"}).with_columns(metric=nw.lit("completeness"))
 
 
-def _refused(rows: nw.LazyFrame, severities: Mapping[str, str]) -> nw.LazyFrame:
+def _dropped(rows: nw.LazyFrame, severities: Mapping[str, str]) -> nw.LazyFrame:
     """Count the rows that silver does not take."""
     names = rows.collect_schema().names()
     kept = [nw.col(name) for name, severity in severities.items() if severity in ("drop", "fail") and name in names]
-    refused = ~nw.all_horizontal(*kept, ignore_nulls=False) if kept else nw.lit(False)
-    return _counts(rows, [DAY], failed=refused).rename({"total_records": "checked"})
+    quarantined = ~nw.all_horizontal(*kept, ignore_nulls=False) if kept else nw.lit(False)
+    return _counts(rows, [DAY], failed=quarantined).rename({"total_records": "checked"})
 
 
 def _measured(shares: nw.LazyFrame, metric: str, column: str) -> nw.LazyFrame:
