@@ -275,7 +275,7 @@ def test_words_of_the_tour_are_its_figures():
 
 
 TOLD = {  # in the source of a cell: in its output, and in the sentences beside it
-    "refused[[": "twelve",
+    "quarantined[[": "twelve",
     "recency {": "recency 19, frequency 3",
     "scaling.round": "2.06",
     "silhouette_score(": "0.27",

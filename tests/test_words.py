@@ -159,8 +159,8 @@ def test_two_threads_speak_two_languages():
 
 SAID = {
     "usually every 23 days, silent for 96 days": "sonst alle 23 Tage, jetzt 96 Tage still",
-    "bought on 1 day, others come back after 1 day, silent for 1 day": "1 Tag mit Käufen, andere kommen nach 1 Tag wieder, "
-    "seither 1 Tag still",
+    "bought on 1 day, others come back after 1 day, silent for 1 day": "1 Tag mit Käufen, ähnliche Kunden kommen "
+    "nach 1 Tag wieder, seither 1 Tag still",
     "silent for 4 days raises it; spends £1,864.50 a time lowers it": "4 Tage still: erhöht die Chance; "
     "gibt je Einkauf 1.864,50\xa0£ aus: senkt die Chance",
     "Champions (cluster 3)": "Spitzenkunden (Cluster 3)",

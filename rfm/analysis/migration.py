@@ -22,8 +22,9 @@ FEW = 30  # steps from a state that say little
 HOW = N_(
     "Counted on up to three past days, a month apart: where were the customers of each state 30 days later? The same shares are "
     "expected of the customers of today; new customers are not in it. The number below a state says how often it was seen: fewer "
-    "than {few} times (*) is too few to rely on, and a state that was never seen is drawn as if all stay. The last columns of "
-    "the table are what was expected 30 days ago, and what came."
+    "than {few} times (*) is too few to rely on, and a state that was never seen is drawn as if all stay. Money moves by the "
+    "shares of money, so that a few large customers can decide a small state. The last columns of the table are what was "
+    "expected 30 days ago, and what came."
 )
 NOT_YET = N_("The shop is too young to say. This will be here from {day} on.")
 TOO_FEW = N_(
@@ -151,7 +152,7 @@ def in_words(table: pd.DataFrame, currency: str = "") -> list[str]:
 
     leaving = _(
         "About {n} of the {all} customers who are new, active or won back today will be cooling, at risk or lost in {days} "
-        "days, if nothing is done. They have brought {amount} so far.",
+        "days. They have brought {amount} so far.",
         n=people(now[~away & gone]),
         all=people(now[~away]),
         days=STEP,
@@ -162,7 +163,7 @@ def in_words(table: pd.DataFrame, currency: str = "") -> list[str]:
     if everyone := tried["Came"].sum():
         wrong = (tried["Expected"] - tried["Came"]).clip(lower=0).sum()
         said = _(
-            "What the same calculation said {days} days ago about today was wrong by {n} of {all} customers ({share}).",
+            "The same calculation {days} days ago was off by {n} of {all} customers ({share}), over the totals of the states.",
             **{"days": STEP, "n": whole(wrong), "all": whole(everyone), "share": exact_share(wrong / everyone)},
         )
         lines.append(said)

@@ -88,6 +88,13 @@ GROUPS: dict[str, dict[str, Term]] = {  # title of a part: its terms by anchor
             ),
         ),
         "tier": Term(N_("Tier"), N_("A group of segments: premium, high value, active engagement, risk, growth and new.")),
+        "dormant": Term(
+            N_("Dormant segment"),
+            N_(
+                "A segment whose typical customer has been silent for longer than the typical customer of the shop, such as "
+                "Hibernating or VIP At Risk."
+            ),
+        ),
         "held-name": Term(
             N_("Held name"),
             N_(
@@ -114,9 +121,10 @@ GROUPS: dict[str, dict[str, Term]] = {  # title of a part: its terms by anchor
             N_(
                 "What a customer's own numbers say, measured by their own rhythm and never by a cluster. New: the first "
                 "order is at most {new_days} days ago. Won back: the same since the return from a long silence. Cooling: "
-                "silent for more than {cooling} usual gaps, or for more than {quiet_days} days. At risk: silent for more "
-                "than {overdue} usual gaps and more than {quiet_days} days, and worth keeping. Lost: silent for more than "
-                "{overdue} usual gaps and more than {lost_days} days. Active: everybody else."
+                "silent for more than {cooling} usual gaps, or for more than {quiet_days} days. At risk: worth keeping, "
+                "bought on more than {own_gaps} days, and silent for more than {overdue} usual gaps and more than "
+                "{quiet_days} days. Lost: silent for more than {overdue} usual gaps and more than {lost_days} days. "
+                "Active: everybody else. A usual gap below {shortest_gap} days counts as {shortest_gap}."
             ),
         ),
         "forecast": Term(
@@ -129,8 +137,8 @@ GROUPS: dict[str, dict[str, Term]] = {  # title of a part: its terms by anchor
         "at-stake": Term(
             N_("At stake"),
             N_(
-                "At stake is what customers are expected to spend less in 90 days than a month ago or, without a forecast, "
-                "usually spend."
+                "How much less is expected of customers in the next 90 days than a month ago; without a forecast, what they "
+                "usually spend in 90 days."
             ),
         ),
     },

@@ -38,7 +38,7 @@ KPIS = (  # field of `rfm.analysis.sales.Kpis`, label, form, note
     ("average_order", N_("Average order"), "money", N_("revenue by order")),
     ("one_time_share", N_("One-time buyers"), "share", N_("of customers have one order")),
 )
-BEFORE_RETURNS = N_(", before returns")  # on money, where only the segments take off returns
+BEFORE_RETURNS = N_(", before returns")  # on money: segments take them off, if the shop wants, but no other figure
 
 
 def overview_page(tables: RunTables) -> dict[str, Any]:
@@ -80,7 +80,7 @@ def _kpis(tables: RunTables) -> list[dict[str, Any]]:
     value = kpis(tables.orders, tables.day)._asdict()
     past = ((_("yesterday"), tables.day - dt.timedelta(days=1)), ("", tables.day - dt.timedelta(days=MONTH)))
     then = [(word, day, old) for word, day in past if (old := kpis(tables.orders, day)._asdict())["orders"]]
-    more = _(BEFORE_RETURNS) if tables.rules.revenue == "net" else ""
+    more = _(BEFORE_RETURNS)
     return [
         {
             "name": name,

@@ -192,9 +192,9 @@ class _Spoken(ScalarFormatter):
 def _chosen(scores: pd.DataFrame, k: int) -> str:
     """Return the chosen k, and how far its score is ahead of the best other one."""
     own, others = scores.loc[scores["k"] == k, "score"], scores.loc[scores["k"] != k].nlargest(1, "score")
-    if own.empty or others.empty or not own.iloc[0]:
+    if own.empty or others.empty or not others["score"].iloc[0]:
         return _("chosen: {k}", k=k)
-    lead = 1 - others["score"].iloc[0] / own.iloc[0]
+    lead = own.iloc[0] / others["score"].iloc[0] - 1
     text = _("chosen: {k}, {share} ahead of {other}") if lead >= 0 else _("chosen: {k}, {share} behind {other}")
     return text.format(k=k, share=exact_share(abs(lead)), other=whole(others["k"].iloc[0]))
 

@@ -19,7 +19,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, StrMethodFormatter
 from rfm import words
 from rfm.analysis.figures import style
 from rfm.analysis.figures.style import box_of, dates, finish, hatched, named_bars, short
-from rfm.analysis.formatting import exact_share, whole, whole_share
+from rfm.analysis.formatting import decimal, exact_share, whole, whole_share
 from rfm.words import _, ngettext, tell
 
 SEVERITIES = {"drop": style.RED, "warn": style.ORANGE, "fail": style.PURPLE}
@@ -177,14 +177,15 @@ def reliability(curve: pd.DataFrame, ways: Sequence[str] = ("forecast", "BG/NBD"
     >>> import rfm
     >>> band = {"Way": "forecast", "Band": 0.2, "Customers": 40, "Forecast": 0.25, "Actual": 0.3}
     >>> rfm.figures.reliability(pd.DataFrame([band])).alt
-    'Does what is forecast happen? On average 5.0% beside the forecast.'
+    'Does what is forecast happen? On average 5.0 percentage points beside the forecast.'
     """
     title = _("Does what is forecast happen?")
     if curve.empty:
         return no_data(title)
     distance = (curve["Forecast"] - curve["Actual"]).abs() * curve["Customers"]
     away = distance.groupby(curve["Way"]).sum() / curve.groupby("Way")["Customers"].sum()
-    figure, (axes,) = start(title, _("On average {share} beside the forecast.", share=exact_share(away.get(ways[0], 0.0))))
+    points = decimal(100 * away.get(ways[0], 0.0), 1)
+    figure, (axes,) = start(title, _("On average {n} percentage points beside the forecast.", n=points))
     axes.plot([0, 1], [0, 1], color=style.GREY, linestyle="--", linewidth=1, label=_("exactly as forecast"))
     for way, (colour, marker) in zip(ways, SERIES, strict=False):
         rows = curve[curve["Way"] == way]

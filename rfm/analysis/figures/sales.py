@@ -205,7 +205,9 @@ def purchase_gaps(gaps: pd.DataFrame) -> go.Figure:
         figure.add_annotation(**label, xanchor="left", showarrow=False, xshift=6, yanchor="top")
         ticks = [1, *range(4, WEEKS, 4), WEEKS + 1]
         figure.update_xaxes(tickvals=ticks, ticktext=[*map(str, ticks[:-1]), _("more")])
-    return finish(figure, _("How long until a customer buys again?"), x=_("weeks between purchases"), y=_("purchases"))
+    return finish(
+        figure, _("How long until a customer buys again?"), x=_("weeks between purchases"), y=_("purchases that another followed")
+    )
 
 
 def countries(table: pd.DataFrame, currency: str = "") -> go.Figure:

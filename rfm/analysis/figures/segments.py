@@ -107,10 +107,10 @@ def segment_shares(summary: pd.DataFrame) -> go.Figure:
         shares = rows[column].astype(float)
         text = [whole_share(share) for share in shares]
         figure.add_bar(y=names, x=shares.tolist(), name=name, orientation="h", marker_color=shade, text=text)
-    figure.update_traces(textposition="outside", cliponaxis=False)
+    figure.update_traces(textposition="outside", cliponaxis=False, showlegend=False)
     figure.update_xaxes(tickformat=".0%").update_layout(margin_r=44)  # room for the share beside the longest bar
-    height = 140 + 64 * len(rows)
-    return finish(figure, _("Who brings the revenue?"), height=height).update_layout(legend_traceorder="reversed")
+    title, below = _("Who brings the revenue?"), _("coloured: share of revenue; grey: share of customers")
+    return finish(figure, f"{title}<br><sup>{below}</sup>", height=140 + 64 * len(rows))
 
 
 def segment_treemap(summary: pd.DataFrame, currency: str = "") -> go.Figure:
@@ -166,7 +166,8 @@ def score_map(scored: pd.DataFrame, customers: pd.DataFrame, currency: str = "")
     heat.update(hovertemplate=_("recency %{x}, frequency %{y}<br>%{text} customers<extra></extra>"))
     figure = go.Figure(heat).update_xaxes(dtick=1, showgrid=False).update_yaxes(dtick=1, showgrid=False)
     x, y = _("recency score (5: bought lately)"), _("frequency score (5: often)")
-    return finish(figure, _("Do those who come often and lately spend more?"), x=x, y=y, height=480)
+    title, below = _("Do those who come often and lately spend more?"), _("mean spend, and number of customers")
+    return finish(figure, f"{title}<br><sup>{below}</sup>", x=x, y=y, height=480)
 
 
 def agreement(segmentations: pd.DataFrame, first: str = "Segment", second: str = "ScoreName") -> go.Figure:
@@ -210,7 +211,8 @@ def movement(moves: pd.DataFrame, tiers: Mapping[str, str]) -> go.Figure:
     """
     moved = moves[moves["From_Segment"] != moves["To_Segment"]]
     shown = moved.sort_values(["Customers", "From_Segment", "To_Segment"], ascending=[False, True, True]).head(MOST_FLOWS)
-    sides = [shown.groupby(side)["Customers"].sum() for side in ("From_Segment", "To_Segment")]
+    all_of = (moved.groupby(side)["Customers"].sum() for side in ("From_Segment", "To_Segment"))
+    sides = [total[total.index.isin(shown[total.index.name])] for total in all_of]
     places = {(side, name): at for at, (side, name) in enumerate((s, n) for s, part in enumerate(sides) for n in part.index)}
     hover = [_move(row) for row in shown.itertuples()]
     ends = [[places[at, name] for name in shown[side]] for at, side in enumerate(("From_Segment", "To_Segment"))]
@@ -226,7 +228,10 @@ def movement(moves: pd.DataFrame, tiers: Mapping[str, str]) -> go.Figure:
     title, small = _("Who moved to another segment?"), int(moved["Customers"].sum() - shown["Customers"].sum())
     if small:
         left = ngettext(
-            "{n} more customer moved in smaller flows", "{n} more customers moved in smaller flows", small, n=whole(small)
+            "{n} more customer is in flows too small to draw",
+            "{n} more customers are in flows too small to draw",
+            small,
+            n=whole(small),
         )
         title += f"<br><sup>{left}</sup>"
     figure = finish(figure, title, height=height, alt="; ".join(hover[:5]))

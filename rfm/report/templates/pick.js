@@ -14,6 +14,7 @@
   const count = (value) => whole.format(value);
   const money = (cents) => `${cents < 0 ? "−" : ""}${say("money", { amount: (Math.abs(cents) < 100000 ? exact : whole).format(Math.abs(cents) / 100), sign: currency })}`;
   const share = (value) => say("percent", { number: (value > 0 && value < 0.0995 ? few : whole).format(100 * value) });
+  const tenths = (value) => say("percent", { number: one.format(100 * value) });
   const points = (value) => say("points", { n: one.format(100 * value) });
   const told = (name) => data.told[name] ?? name; // segments and states are English in the data and in addresses
 
@@ -47,7 +48,7 @@
     const line = (name, was, is) => row(name, [0, 1].flatMap((part) => {
       const form = part ? money : count, parts = [was[part] / (old[part] || 1), is[part] / (fresh[part] || 1)];
       return [cell(`${form(was[part])} → ${form(is[part])}`, change(was[part], is[part], form)),
-        cell(parts.map(share).join(" → "), change(...parts, points))];
+        cell(parts.map(tenths).join(" → "), change(...parts, points))];
     }));
     const there = data.names.flatMap((name, at) => before.has(at) || after.has(at) ? [line(told(name), before.get(at) || none, after.get(at) || none)] : []);
     $("#compare-totals tbody").replaceChildren(...there, line(say("allCustomers"), old, fresh));

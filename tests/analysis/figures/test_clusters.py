@@ -73,7 +73,7 @@ def test_k_selection_draws_the_scores() -> None:
     for name, line in drawn.items():
         assert (list(line.get_xdata()), list(line.get_ydata())) == (SCORES["k"].tolist(), SCORES[name].tolist())
     assert axes.lines[-1].get_xdata() == [3, 3]
-    assert [text.get_text() for text in axes.texts] == ["chosen: 3, 33.3% ahead of 2"]
+    assert [text.get_text() for text in axes.texts] == ["chosen: 3, 50.0% ahead of 2"]
     assert len({line.get_linestyle() for line in drawn.values()}) == len({line.get_marker() for line in drawn.values()}) == 3
 
 
@@ -83,7 +83,7 @@ def test_k_selection_shows_how_sure_a_sample_is() -> None:
     assert (score.has_yerr, silhouette.has_yerr, elbow.has_yerr) == (False, True, False)
     ends = [segment[:, 1].tolist() for segment in silhouette[2][0].get_segments()]
     assert np.array(ends) == pytest.approx(np.array([[0.48, 0.52], [0.36, 0.44], [0.2, 0.2]]))
-    assert axes.texts[0].get_text() == "chosen: 2, 50.0% behind 3"
+    assert axes.texts[0].get_text() == "chosen: 2, 33.3% behind 3"
     assert not any(points.has_yerr for points in figures.k_selection(SCORES.assign(error=0.0), 2).axes[0].containers)
 
 

@@ -174,7 +174,8 @@ EMPTY = {
 
 
 def title_of(figure: Any) -> str:
-    return figure.get_suptitle() if isinstance(figure, Figure) else figure.layout.title.text
+    """Return the first line of a title; a second one explains."""
+    return figure.get_suptitle() if isinstance(figure, Figure) else figure.layout.title.text.partition("<br>")[0]
 
 
 def shown_by(figure: Any) -> Any:

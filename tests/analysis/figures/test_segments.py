@@ -86,7 +86,7 @@ def test_movement_says_how_many_moved_in_flows_left_out(monkeypatch: pytest.Monk
     monkeypatch.setattr("rfm.analysis.figures.segments.MOST_FLOWS", 1)
     figure = figures.movement(MOVES, TIER_OF)
     assert list(figure.data[0].link.value) == [7]
-    assert "7 more customers moved in smaller flows" in figure.layout.title.text
+    assert "7 more customers are in flows too small to draw" in figure.layout.title.text
 
 
 def test_stability_marks_the_full_fits() -> None:
