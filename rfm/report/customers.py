@@ -255,7 +255,7 @@ def _customer_list(tables: RunTables) -> pd.DataFrame:
 
 
 def slipped(found: pd.DataFrame, then: pd.DataFrame) -> pd.Series:
-    """Return True per customer who is in a risk segment, was in another in the run before, and bought nothing since."""
+    """Return True per customer who is in a dormant segment, was in another in the run before, and bought nothing since."""
     was, now = found["Segment_Before"], found["Cluster_Description"]
     return now.isin(RISK) & was.notna() & ~was.isin(RISK) & ~purchased_since(found, then)
 

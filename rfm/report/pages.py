@@ -95,7 +95,7 @@ def _kpis(tables: RunTables) -> list[dict[str, Any]]:
 
 
 def entered(found: pd.DataFrame, since: dt.date) -> dict[str, Any]:
-    """Return how many customers slipped into a risk segment since a day, their revenue and their moves."""
+    """Return how many customers slipped into a dormant segment since a day, their revenue and their moves."""
     came = found[found["Entered_Risk"]].rename(columns={"Segment_Before": "from", "Cluster_Description": "to"})
     came = came.assign(revenue=came["Monetary"].map(Decimal))
     ways = came.groupby(["from", "to"], as_index=False).agg(customers=("revenue", "size"), revenue=("revenue", "sum"))

@@ -23,7 +23,7 @@ WHY = ["=1+1", "Müller, «naïve» £", "box;@SUM(A1)", None]
 
 @pytest.fixture(scope="module")
 def customers() -> pd.DataFrame:
-    """Return four customers in the types of the lake; one came into a risk segment, one is new."""
+    """Return four customers in the types of the lake; one came into a dormant segment, one is new."""
     text, number = pd.ArrowDtype(pa.string()), pd.ArrowDtype(pa.int32())
     frame = pd.DataFrame({name: pd.array(["x"] * 4, text) for name in exports.COLUMNS})
     return frame.assign(
