@@ -21,7 +21,7 @@ from rfm import words
 from rfm.analysis.formatting import escape_formulas
 from rfm.analysis.metrics import purchased_since
 from rfm.analysis.movement import comparable
-from rfm.analysis.segments.rules import RISK, SEGMENTS, TIER_OF
+from rfm.analysis.segments.rules import DORMANT, SEGMENTS, TIER_OF
 from rfm.analysis.states import STATES, call_list, states_by_day
 from rfm.contracts import (
     CUSTOMER_FORECAST,
@@ -257,7 +257,7 @@ def _customer_list(tables: RunTables) -> pd.DataFrame:
 def slipped(found: pd.DataFrame, then: pd.DataFrame) -> pd.Series:
     """Return True per customer who is in a dormant segment, was in another in the run before, and bought nothing since."""
     was, now = found["Segment_Before"], found["Cluster_Description"]
-    return now.isin(RISK) & was.notna() & ~was.isin(RISK) & ~purchased_since(found, then)
+    return now.isin(DORMANT) & was.notna() & ~was.isin(DORMANT) & ~purchased_since(found, then)
 
 
 def _columns(rows: pd.DataFrame) -> dict[str, Any]:

@@ -83,7 +83,7 @@ SEGMENTS: tuple[str, ...] = tuple(name for names in TIERS.values() for name in n
 TIER_OF: dict[str, str] = {name: tier for tier, names in TIERS.items() for name in names}
 RECOMMENDATIONS: dict[str, str] = {name: action for segments in ACTIONS.values() for name, action in segments.items()}
 # Segments of customers who have not bought lately.
-RISK = frozenset([*(row.dormant for row in DECISIONS), *CLUSTER_NAMES.values()])
+DORMANT = frozenset([*(row.dormant for row in DECISIONS), *CLUSTER_NAMES.values()])
 
 # State of a customer: the action by tier, and for every other tier. An active customer gets the action of the segment.
 STATE_ACTIONS: dict[str, dict[str, str]] = {
