@@ -146,7 +146,7 @@ def _two_orders(lines: Lines) -> Doubt | None:
     """Doubt days of files that write day and month in another order than the rest: most of them are read wrong, not refused."""
     pattern = lines.dates.pattern
     other = re.sub("%[md]", lambda one: SWAPPED[one.group()], pattern)
-    if other == pattern or lines.dates.also:
+    if other == pattern or "%b" in pattern or lines.dates.also:  # the name of a month says which is the day
         return None
     texts = lines.text("invoice_date")
     unread = texts.isin([text for text in texts[lines.days == ""].unique() if date_of(CLOCK.sub("", text), other)])
