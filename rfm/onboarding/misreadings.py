@@ -1,0 +1,58 @@
+"""What can be read wrong without a sign of it: decimal marks, list prices, names of files, versions, ids of several people."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from statistics import median
+from typing import Any
+
+import pandas as pd
+
+from rfm.onboarding.formats import number_of, without_sign
+from rfm.onboarding.money import Found, Lines, cash
+from rfm.onboarding.questions import Doubt
+
+ROUND, PIECES = ("00", "50"), 100  # ends of sums that are rounded; pieces on most lines of a shop that sells thousands
+THOUSAND, HOLDS = 1000, 0.9
+
+
+def found(lines: Lines, settled: Mapping[str, Any]) -> Found:
+    """Yield doubts about lines that count, though they may mean something else."""
+    yield from marks_of_quantities(lines)
+
+
+# ── decimal marks ─────────────────────────────────────────────────────
+def marks_of_quantities(lines: Lines) -> Found:
+    """Doubt quantities whose decimal mark is taken to separate thousands, as the prices have another one."""
+    quantity, price, marks = lines.matches.get("quantity"), lines.matches.get("price"), lines.numbers
+    if not quantity or not price or {"format.decimal", "format.thousands"} & lines.known.keys():
+        return
+    bare = {text: without_sign(text).lstrip("-") for text in lines.column("quantity")}
+    mark = "," if marks.decimal == "." else "."
+    marked = {text: one for text, one in bare.items() if re.fullmatch(rf"[0-9]{{1,3}}[{mark}][0-9]{{3}}", one)}
+    written = any(marks.decimal in without_sign(text) for text in lines.column("price"))
+    if not marked or not written or any(marks.decimal in one or one.count(mark) > (text in marked) for text, one in bare.items()):
+        return
+    where = lines.text("quantity").isin(set(marked))
+    amounts = lines.parsed(price.column).abs() * lines.text("quantity").map(
+        {text: number_of(one, marks.decimal, mark) or number_of(one, mark) for text, one in marked.items()}
+    ).astype(float)
+    if _are_decimals(list(bare.values()), list(marked.values())) or _a_thousand_times(lines, amounts[where]):
+        said = f"quantities like {next(iter(marked.values()))} have another decimal mark than the prices, and can be read"
+        said = f"{said} as a thousand times too much; write both with the same, or use the column of the line's amount alone"
+        yield Doubt("numbers", said, cash(float(amounts[where].sum())), 1.0)
+
+
+def _are_decimals(numbers: list[str], marked: list[str]) -> bool:
+    """Return True if numbers like 1.122 are weights: some begin with 0, or others are few pieces and these are not round."""
+    plain = [int(one) for one in numbers if one.isdigit()]
+    odd = sum(not one.endswith(ROUND) for one in marked)
+    return any(one.startswith("0") for one in marked) or odd >= max(1, len(marked) / 2) and (not plain or median(plain) < PIECES)
+
+
+def _a_thousand_times(lines: Lines, amounts: pd.Series) -> bool:
+    """Return True if another column of money has a thousandth of the amounts."""
+    used = {lines.matches[role].column for role in ("price", "quantity")}
+    others = [lines.parsed(name)[amounts.index].abs() for name in lines.numeric.values if name not in used]
+    return any(float(((one * THOUSAND / amounts - 1).abs() < 0.02).mean()) >= HOLDS for one in others)
