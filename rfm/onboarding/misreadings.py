@@ -9,17 +9,27 @@ from typing import Any
 
 import pandas as pd
 
+from rfm.onboarding.columns import VALUES, plain_words
+from rfm.onboarding.contradictions import ABILITY, kept_lines
 from rfm.onboarding.formats import number_of, without_sign
-from rfm.onboarding.money import Found, Lines, cash
+from rfm.onboarding.kinds import UNSOLD
+from rfm.onboarding.money import Found, Lines, cash, doubted
 from rfm.onboarding.questions import Doubt
 
 ROUND, PIECES = ("00", "50"), 100  # ends of sums that are rounded; pieces on most lines of a shop that sells thousands
 THOUSAND, HOLDS = 1000, 0.9
+TRIAL, PROPOSED = (frozenset(VALUES[name]) for name in ("trial", "proposed"))
+UNCERTAIN = frozenset({"sample", "samples", "internal", "exchange", "fall", "hold"})  # in names of files of sales as well
+ENDING = re.compile(r"(?:[.][A-Za-z0-9]{1,7})+$")
 
 
 def found(lines: Lines, settled: Mapping[str, Any]) -> Found:
     """Yield doubts about lines that count, though they may mean something else."""
+    if not {"customer_id", "price"} <= lines.matches.keys():
+        return
+    counts = kept_lines(lines, settled) & (lines.amounts > 0)
     yield from marks_of_quantities(lines)
+    yield from names_of_files(lines, counts)
 
 
 # ── decimal marks ─────────────────────────────────────────────────────
@@ -56,3 +66,28 @@ def _a_thousand_times(lines: Lines, amounts: pd.Series) -> bool:
     used = {lines.matches[role].column for role in ("price", "quantity")}
     others = [lines.parsed(name)[amounts.index].abs() for name in lines.numeric.values if name not in used]
     return any(float(((one * THOUSAND / amounts - 1).abs() < 0.02).mean()) >= HOLDS for one in others)
+
+
+# ── names of files ────────────────────────────────────────────────────
+def names_of_files(lines: Lines, counts: pd.Series) -> Found:
+    """Doubt lines that count, of files whose names say that they are none of sales."""
+    files = lines.sources.astype(str)
+    names = list(files.unique())
+    told = {name: word for name in names if (word := no_sales(name))}
+    for name, word in told.items():
+        if word not in TRIAL or len(told) < len(names):  # a file alone may be called test
+            said = f"of {name} look like sales, but its name says {word}; leave it out if they are none"
+            yield from doubted(lines, "files", counts & (files == name), said)
+
+
+def no_sales(name: str) -> str:
+    """Return the word in the name of a file or a sheet that says that its lines are no sales; empty without one."""
+    stem = re.sub(r"(?<=[a-zà-ÿ])(?=[A-Z])", " ", ENDING.sub("", name.rpartition("/")[2]))  # OrderReturns
+    return next((one for one in re.split(r"[\W\d_]+", stem) if one and _says_unsold(plain_words(one))), "")
+
+
+def _says_unsold(word: str) -> bool:
+    if word in UNCERTAIN or word.endswith(ABILITY):
+        return False
+    begun = any(word.startswith(one) if one.isascii() else one in word for one in UNSOLD if len(one) > 4 or not one.isascii())
+    return begun or word in UNSOLD or word in PROPOSED

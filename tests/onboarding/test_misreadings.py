@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from rfm.onboarding.profile import Profile
-from tests.onboarding.test_evidence import LINES, ORDERS, TODAY, shop, values
+from tests.onboarding.test_evidence import LINES, ORDERS, TODAY, shop
 
 
 def said(profile: Profile, about: str) -> list[str]:
@@ -34,3 +34,36 @@ def test_weights_with_another_decimal_mark_than_prices_are_doubted(quantity, dou
     profile = shop(**ITEMS, Quantity=quantity, Price=lambda i: f"{10 + 7 * i % 90},49")
     (*found,) = [one for one in profile.doubts if one.about == "numbers"]
     assert [one.share for one in found] == [1.0] * doubted
+
+
+# ── names of files ─────────────────────────────────────────────────────────────────────────────────
+def in_files(first: str, second: str) -> Profile:
+    """Return the profile of lines of two files."""
+    sources = pd.Series([first] * (LINES - 10) + [second] * 10)
+    return Profile(shop().lines, [first, second], TODAY, sources=sources)
+
+
+@pytest.mark.parametrize(
+    "name", ["returns_2025.csv", "shop/CancelledOrders.xlsx", "Retouren.csv", "Angebote 2025.csv", "test.csv"]
+)
+def test_a_file_whose_name_says_that_it_has_no_sales_is_doubted(name):
+    (doubt,) = [one for one in in_files("orders.csv", name).doubts if one.about == "files"]
+    assert (doubt.said.startswith(f"10 lines of {name} look like sales"), doubt.amount) == (
+        True,
+        sum(10.5 + i for i in range(50, 60)),
+    )
+
+
+def test_names_of_files_of_sales_are_not_doubted():
+    for name in (
+        "latest.csv",
+        "household.csv",
+        "returning_customers.csv",
+        "sample.csv",
+        "international.csv",
+        "spending.csv",
+        "masters.csv",
+    ):
+        assert not said(in_files("orders.csv", name), "files")
+    assert not said(in_files("test1.csv", "test2.csv"), "files")
+    assert said(in_files("returns1.csv", "returns2.csv"), "files")
