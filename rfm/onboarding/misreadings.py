@@ -9,15 +9,16 @@ from typing import Any
 
 import pandas as pd
 
-from rfm.onboarding.columns import VALUES, plain_words
+from rfm.onboarding.columns import UNTAXED, VALUES, plain_words
 from rfm.onboarding.contradictions import ABILITY, kept_lines
 from rfm.onboarding.formats import number_of, without_sign
 from rfm.onboarding.kinds import UNSOLD
-from rfm.onboarding.money import Found, Lines, cash, doubted
-from rfm.onboarding.questions import Doubt
+from rfm.onboarding.money import Found, Lines, cash, doubted, totals, weighty, words_of
+from rfm.onboarding.questions import Doubt, Option, Question
 
 ROUND, PIECES = ("00", "50"), 100  # ends of sums that are rounded; pieces on most lines of a shop that sells thousands
 THOUSAND, HOLDS = 1000, 0.9
+FEWEST, SAME = 20, (0.1, 0.95)  # lines with two prices, and the share of them on which they are the same
 TRIAL, PROPOSED = (frozenset(VALUES[name]) for name in ("trial", "proposed"))
 UNCERTAIN = frozenset({"sample", "samples", "internal", "exchange", "fall", "hold"})  # in names of files of sales as well
 ENDING = re.compile(r"(?:[.][A-Za-z0-9]{1,7})+$")
@@ -91,3 +92,33 @@ def _says_unsold(word: str) -> bool:
         return False
     begun = any(word.startswith(one) if one.isascii() else one in word for one in UNSOLD if len(one) > 4 or not one.isascii())
     return begun or word in UNSOLD or word in PROPOSED
+
+
+# ── list price and price paid ─────────────────────────────────────────
+def paid_prices(lines: Lines) -> Found:
+    """Ask which price was paid, if a second one is the same on many lines, lower on others and higher on none."""
+    price, quantity = lines.matches.get("price"), lines.matches.get("quantity")
+    if not price or not quantity or "columns.price" in lines.known or "× quantity is" in price.reason:
+        return
+    used, pieces = lines.parsed(price.column), lines.parsed(quantity.column)
+    taken = {one.column for one in lines.matches.values()}
+    for column in (name for name in lines.numeric.values if name not in taken and not UNTAXED.intersection(words_of(name))):
+        other = lines.parsed(column)
+        both = used.notna() & other.notna() & (used > 0)
+        same, below = ((one(other, used) & both).sum() / max(both.sum(), 1) for one in (pd.Series.eq, pd.Series.lt))
+        enough = both.sum() >= FEWEST and both.mean() >= HOLDS and float(other[both].min()) > 0
+        if not enough or not SAME[0] <= same <= SAME[1] or same + below < 1:
+            continue
+        paid = totals(lines, (other * pieces).fillna(0.0))
+        counted = totals(lines, lines.amounts)
+        if weighty(lines, float(counted[2] - paid[2])):
+            options = [
+                Option(column, f"{column!r} was paid", paid[2], paid[0]),
+                Option(price.column, f"{price.column!r} was paid", counted[2], counted[0]),
+            ]
+            why = f"{column!r} is the same as {price.column!r} on {same:.0%} of the lines, and lower on the others"
+            yield Question("columns.price", "Which price was paid?", options, why)
+            return
+
+
+RULES = (paid_prices,)

@@ -67,3 +67,20 @@ def test_names_of_files_of_sales_are_not_doubted():
         assert not said(in_files("orders.csv", name), "files")
     assert not said(in_files("test1.csv", "test2.csv"), "files")
     assert said(in_files("returns1.csv", "returns2.csv"), "files")
+
+
+# ── list price and price paid ──────────────────────────────────────────────────────────────────────
+@pytest.mark.parametrize(
+    ("other", "asked"),
+    [
+        (lambda i: f"{10 + 7 * i % 90}.00" if i % 3 else "5.00", True),
+        (lambda i: f"{10 + 7 * i % 90}.00" if i % 3 else "995.00", False),
+        (lambda i: f"{10 + 7 * i % 90}.00", False),
+        (lambda i: f"{5 + 7 * i % 90}.00", False),
+        (lambda i: "0.00" if i % 3 else f"{10 + 7 * i % 90}.00", False),
+    ],
+)
+def test_a_second_price_that_is_lower_on_some_lines_is_asked_for(other, asked):
+    profile = shop(**ITEMS, Quantity=lambda i: str(1 + i % 4), Price=lambda i: f"{10 + 7 * i % 90}.00", Final=other)
+    found = [one.options[0].value for one in profile.questions if one.setting == "columns.price"]
+    assert found == ["Final"] * asked
