@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from rfm.onboarding.columns import UNTAXED, VALUES, plain_words
+from rfm.onboarding.columns import PARTS, UNTAXED, VALUES, plain_words, tokens_of
 from rfm.onboarding.contradictions import ABILITY, kept_lines
 from rfm.onboarding.formats import number_of, without_sign
 from rfm.onboarding.kinds import UNSOLD
@@ -19,7 +19,7 @@ from rfm.onboarding.questions import Doubt, Option, Question
 ROUND, PIECES = ("00", "50"), 100  # ends of sums that are rounded; pieces on most lines of a shop that sells thousands
 THOUSAND, HOLDS = 1000, 0.9
 FEWEST, SAME = 20, (0.1, 0.95)  # lines with two prices, and the share of them on which they are the same
-TRIAL, PROPOSED = (frozenset(VALUES[name]) for name in ("trial", "proposed"))
+TRIAL, PROPOSED, VERSION = (frozenset(VALUES[name]) for name in ("trial", "proposed", "version"))
 UNCERTAIN = frozenset({"sample", "samples", "internal", "exchange", "fall", "hold"})  # in names of files of sales as well
 ENDING = re.compile(r"(?:[.][A-Za-z0-9]{1,7})+$")
 
@@ -31,6 +31,7 @@ def found(lines: Lines, settled: Mapping[str, Any]) -> Found:
     counts = kept_lines(lines, settled) & (lines.amounts > 0)
     yield from marks_of_quantities(lines)
     yield from names_of_files(lines, counts)
+    yield from versions(lines, counts)
 
 
 # ── decimal marks ─────────────────────────────────────────────────────
@@ -119,6 +120,33 @@ def paid_prices(lines: Lines) -> Found:
             why = f"{column!r} is the same as {price.column!r} on {same:.0%} of the lines, and lower on the others"
             yield Question("columns.price", "Which price was paid?", options, why)
             return
+
+
+# ── versions of an order ──────────────────────────────────────────────
+def versions(lines: Lines, counts: pd.Series) -> Found:
+    """Doubt orders that are in the files in several versions, of which all are added up."""
+    if "invoice" not in lines.matches:
+        return
+    used = {one.column for one in lines.matches.values()}
+    for column in (name for name in lines.values if name not in used and _is_version(name) and lines.facts[name].whole >= HOLDS):
+        number, orders = lines.parsed(column), lines.text("invoice")
+        earlier = (number < number.groupby(orders).transform("max")) & (orders != "")
+        if earlier.any():
+            said = (
+                f"are of earlier versions of their orders by {column!r}, and are added to the last; export the last version alone"
+            )
+            money = lines.parsed(lines.matches["price"].column).abs()
+            money = money * lines.parsed(lines.matches["quantity"].column).abs() if "quantity" in lines.matches else money
+            changed = float(orders[earlier].nunique() / max(orders.nunique(), 1))
+            amount = cash(float(money[earlier & (counts | lines.money.total)].sum()))
+            yield Doubt("orders", f"{int(earlier.sum()):,} lines {said}", amount, changed)
+            return
+
+
+def _is_version(column: str) -> bool:
+    """Return True for the version of an order: a word for it, and none but those of an order and its number beside it."""
+    further = [one for one in tokens_of(column) if one not in VERSION]
+    return len(further) < len(tokens_of(column)) and all({"order", "number"} & PARTS.get(one, frozenset()) for one in further)
 
 
 RULES = (paid_prices,)

@@ -84,3 +84,13 @@ def test_a_second_price_that_is_lower_on_some_lines_is_asked_for(other, asked):
     profile = shop(**ITEMS, Quantity=lambda i: str(1 + i % 4), Price=lambda i: f"{10 + 7 * i % 90}.00", Final=other)
     found = [one.options[0].value for one in profile.questions if one.setting == "columns.price"]
     assert found == ["Final"] * asked
+
+
+# ── versions of an order ───────────────────────────────────────────────────────────────────────────
+@pytest.mark.parametrize("header", ["Version", "Order_revision", "Fassung", "révision"])
+def test_earlier_versions_of_orders_are_doubted(header):
+    profile = shop(**ORDERS, **{header: lambda i: str(1 + i % 3)})
+    (found,) = said(profile, "orders")
+    assert found.startswith("40 lines are of earlier versions of their orders")
+    assert not said(shop(**{header: "1"}), "orders")
+    assert not said(shop(**ORDERS, App_version=lambda i: str(1 + i % 3)), "orders")
