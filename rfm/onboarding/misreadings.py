@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from statistics import median
 from typing import Any
 
 import pandas as pd
 
-from rfm.onboarding.columns import PARTS, UNTAXED, VALUES, plain_words, tokens_of
+from rfm.onboarding.columns import PARTS, PERSON, UNTAXED, VALUES, name_score, plain_words, tokens_of
 from rfm.onboarding.contradictions import ABILITY, kept_lines
 from rfm.onboarding.formats import number_of, without_sign
+from rfm.onboarding.identity import placeholder_customers
 from rfm.onboarding.kinds import UNSOLD
-from rfm.onboarding.money import Found, Lines, cash, doubted, totals, weighty, words_of
+from rfm.onboarding.money import Found, Lines, cash, doubted, totals, weighty, words_of, worth
 from rfm.onboarding.questions import Doubt, Option, Question
 
 ROUND, PIECES = ("00", "50"), 100  # ends of sums that are rounded; pieces on most lines of a shop that sells thousands
 THOUSAND, HOLDS = 1000, 0.9
 FEWEST, SAME = 20, (0.1, 0.95)  # lines with two prices, and the share of them on which they are the same
+SHARED, ALONE = 0.3, 0.98  # ids with several names; with one in each shop
 TRIAL, PROPOSED, VERSION = (frozenset(VALUES[name]) for name in ("trial", "proposed", "version"))
 UNCERTAIN = frozenset({"sample", "samples", "internal", "exchange", "fall", "hold"})  # in names of files of sales as well
 ENDING = re.compile(r"(?:[.][A-Za-z0-9]{1,7})+$")
@@ -32,6 +34,7 @@ def found(lines: Lines, settled: Mapping[str, Any]) -> Found:
     yield from marks_of_quantities(lines)
     yield from names_of_files(lines, counts)
     yield from versions(lines, counts)
+    yield from shared_ids(lines, counts)
 
 
 # ── decimal marks ─────────────────────────────────────────────────────
@@ -147,6 +150,38 @@ def _is_version(column: str) -> bool:
     """Return True for the version of an order: a word for it, and none but those of an order and its number beside it."""
     further = [one for one in tokens_of(column) if one not in VERSION]
     return len(further) < len(tokens_of(column)) and all({"order", "number"} & PARTS.get(one, frozenset()) for one in further)
+
+
+# ── ids of several people ─────────────────────────────────────────────
+def shared_ids(lines: Lines, counts: pd.Series) -> Found:
+    """Doubt ids that have several names, as those of shops that each number their customers from 1."""
+    ids, used = lines.text("customer_id"), {one.column for one in lines.matches.values()}
+    ids = ids[counts & (ids != "") & ~ids.isin(set(placeholder_customers(lines.column("customer_id"))))]
+    own = lines.matches["customer_id"].column
+    for column in (name for name in lines.values if name not in used and name_score("customer_id", name) == PERSON):
+        names = lines.filled[column][ids.index].map(plain_words)
+        names = names[names != ""]
+        several = names.groupby(ids[names.index]).nunique() > 1
+        if len(names) < FEWEST or lines.facts[column].names < HOLDS or several.sum() < SHARED * len(several):
+            continue
+        where = counts & lines.text("customer_id").isin(set(several.index[several]))
+        apart = next((one for one in _places(lines, ids.index) if _alone(names, ids, one)), None)
+        why = f"; each {apart.name!r} numbers its own customers: export ids that are unique in all" if apart is not None else ""
+        said = f"{int(several.sum()):,} of {len(several):,} customers in {own!r} have several names in {column!r}{why}"
+        yield Doubt("customers", said, worth(lines, where), float(several.mean()))
+        return
+
+
+def _places(lines: Lines, index: pd.Index) -> Iterator[pd.Series]:
+    """Yield columns of few values, such as shops: that of the role first."""
+    store = [one.column for role, one in lines.matches.items() if role == "store"]
+    few = [name for name in lines.values if 1 < len(lines.values[name]) <= FEWEST and name not in store]
+    yield from (lines.filled[name][index].rename(name) for name in (*store, *few))
+
+
+def _alone(names: pd.Series, ids: pd.Series, place: pd.Series) -> bool:
+    """Return True if an id has one name in each place."""
+    return bool((names.groupby([ids[names.index], place[names.index]]).nunique() <= 1).mean() >= ALONE)
 
 
 RULES = (paid_prices,)

@@ -94,3 +94,15 @@ def test_earlier_versions_of_orders_are_doubted(header):
     assert found.startswith("40 lines are of earlier versions of their orders")
     assert not said(shop(**{header: "1"}), "orders")
     assert not said(shop(**ORDERS, App_version=lambda i: str(1 + i % 3)), "orders")
+
+
+# ── ids of several people ──────────────────────────────────────────────────────────────────────────
+def test_ids_that_start_again_in_each_shop_are_doubted():
+    ids = {"Customer_No": lambda i: str(1 + i // 3 % 10), "Customer": None}
+    names = lambda i: f"{'ABC'[i % 3]} {chr(97 + i // 3 % 10)}"  # noqa: E731
+    (found,) = [
+        one for one in said(shop(**ids, Customer_name=names, Branch=lambda i: f"S{i % 3}"), "customers") if "names" in one
+    ]
+    assert found.startswith("10 of 10 customers in 'Customer No' have several names in 'Customer name'; each 'Branch' numbers")
+    same = lambda i: f"Ann {chr(97 + i // 3 % 10)}"  # noqa: E731
+    assert not [one for one in said(shop(**ids, Customer_name=same), "customers") if "names" in one]
