@@ -9,7 +9,20 @@ from typing import Any
 import pandas as pd
 
 from rfm.dialect import FLAG, LANDING_COLUMNS, YES
-from rfm.onboarding.columns import PARTS, ROLES, TELLING, VALUES, WORDS, is_other, meaning_of, name_score, plain_words, tokens_of
+from rfm.onboarding.columns import (
+    MADE,
+    PARTS,
+    ROLES,
+    TELLING,
+    VALUES,
+    WORDS,
+    facts_of,
+    is_other,
+    meaning_of,
+    name_score,
+    plain_words,
+    tokens_of,
+)
 from rfm.onboarding.kinds import FEWEST, MOST_KINDS
 from rfm.onboarding.money import Found, Lines, cash, doubted
 from rfm.onboarding.questions import Doubt
@@ -191,10 +204,12 @@ def _of_orders(lines: Lines, counts: pd.Series, columns: Sequence[str]) -> Found
     who = (lines.text("customer_id") + "\0" + lines.days)[counts & (lines.text("customer_id") != "")]
     items = "stock_code" in lines.matches or "description" in lines.matches
     for column in columns:
-        numbers, facts = lines.filled[column][who.index], lines.facts[column]
+        numbers = lines.filled[column][who.index]
         there = numbers[numbers != ""]
+        facts = facts_of(there.value_counts().to_dict())  # the whole column has totals of days as well
         single = there.is_unique and items  # a number of lines
-        if single or is_other(column) or facts.dates > 0.5 or facts.emails or ROLES["invoice"].fits(facts) < BESIDE:
+        dates = facts.dates > 0.5 and name_score("invoice", column) < MADE  # numbers such as 50100 can be days of a spreadsheet
+        if single or is_other(column) or dates or facts.emails or ROLES["invoice"].fits(facts) < BESIDE:
             continue
         one_buyer = who[there.index].groupby(there).nunique() <= 1
         orders = there.groupby(who[there.index]).nunique()

@@ -7,8 +7,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from rfm.onboarding.identity import placeholder_customers
 from rfm.onboarding.profile import Profile
-from tests.onboarding.test_evidence import LINES, ORDERS, TODAY, shop
+from tests.onboarding.test_evidence import LINES, ORDERS, TODAY, buyer, day, shop
 
 
 def said(profile: Profile, about: str) -> list[str]:
@@ -106,3 +107,31 @@ def test_ids_that_start_again_in_each_shop_are_doubted():
     assert found.startswith("10 of 10 customers in 'Customer No' have several names in 'Customer name'; each 'Branch' numbers")
     same = lambda i: f"Ann {chr(97 + i // 3 % 10)}"  # noqa: E731
     assert not [one for one in said(shop(**ids, Customer_name=same), "customers") if "names" in one]
+
+
+@pytest.mark.parametrize(
+    ("tax_number", "counted"),
+    [
+        ("999999990", False),
+        ("XAXX010101000", False),
+        ("222222222222", False),
+        ("9999999999999", False),
+        ("66.666.666-6", False),
+        ("000.000.000-00", False),
+        ("200.000.000-00", True),
+        ("XAXX010101001", True),
+    ],
+)
+def test_the_tax_number_of_a_final_consumer_is_no_customer(tax_number, counted):
+    assert bool(placeholder_customers({tax_number: 1})) != counted
+
+
+# ── order numbers ──────────────────────────────────────────────────────────────────────────────────
+def test_order_numbers_among_totals_of_days_are_doubted_if_they_are_not_used():
+    number = lambda i: "Day total" if i % 3 == 2 else str(50100 + i if i % 6 < 3 else 50100 + i // 3 * 3)  # noqa: E731
+    only = lambda made: lambda i: "" if i % 3 == 2 else made(i)  # noqa: E731
+    columns = {"Order ID": None, "Ticket": number, "Customer": only(buyer), "Date": day, "Item": only(lambda i: f"A {i % 7}")}
+    profile = shop(**columns)
+    assert "invoice" not in profile.matches
+    (found,) = said(profile, "orders")
+    assert found.endswith("set columns.invoice if 'Ticket' tells")
