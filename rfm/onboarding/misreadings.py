@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
 from typing import Any
 
@@ -15,7 +15,7 @@ from rfm.onboarding.formats import number_of, without_sign
 from rfm.onboarding.identity import placeholder_customers
 from rfm.onboarding.kinds import UNSOLD
 from rfm.onboarding.money import Found, Lines, cash, doubted, totals, weighty, words_of, worth
-from rfm.onboarding.questions import Doubt, Option, Question
+from rfm.onboarding.questions import Doubt, Finding, Option, Question
 
 ROUND, PIECES = ("00", "50"), 100  # ends of sums that are rounded; pieces on most lines of a shop that sells thousands
 THOUSAND, HOLDS = 1000, 0.9
@@ -30,9 +30,10 @@ def found(lines: Lines, settled: Mapping[str, Any]) -> Found:
     """Yield doubts about lines that count, though they may mean something else."""
     if not {"customer_id", "price"} <= lines.matches.keys():
         return
-    counts = kept_lines(lines, settled) & (lines.amounts > 0)
+    kept = kept_lines(lines, settled)
+    counts = kept & (lines.amounts > 0)
     yield from marks_of_quantities(lines)
-    yield from names_of_files(lines, counts)
+    yield from names_of_files(lines, counts, ~kept | (lines.amounts < 0))
     yield from versions(lines, counts)
     yield from shared_ids(lines, counts)
 
@@ -74,15 +75,30 @@ def _a_thousand_times(lines: Lines, amounts: pd.Series) -> bool:
 
 
 # ── names of files ────────────────────────────────────────────────────
-def names_of_files(lines: Lines, counts: pd.Series) -> Found:
-    """Doubt lines that count, of files whose names say that they are none of sales."""
+def names_of_files(lines: Lines, counts: pd.Series, marked: pd.Series) -> Found:
+    """Doubt lines that count, of files whose names say that they are none of sales, if no line of the file says so as well."""
     files = lines.sources.astype(str)
     names = list(files.unique())
     told = {name: word for name in names if (word := no_sales(name))}
     for name, word in told.items():
-        if word not in TRIAL or len(told) < len(names):  # a file alone may be called test
+        if not marked[files == name].any() and (word not in TRIAL or len(told) < len(names)):  # a file alone may be called test
             said = f"of {name} look like sales, but its name says {word}; leave it out if they are none"
             yield from doubted(lines, "files", counts & (files == name), said)
+
+
+def names_of_sheets(sheets: Mapping[str, Sequence[str]], lines: Lines) -> Iterator[Finding]:
+    """Yield findings about sheets that are read, by the names of those of each file; the lines do not say which is theirs."""
+    if not {"customer_id", "price"} <= lines.matches.keys():
+        return
+    below = set(lines.sources[lines.amounts < 0].astype(str))  # of a sheet of returns, perhaps
+    for name, read in sheets.items():
+        told = {sheet: word for sheet in read if (word := no_sales(sheet))}
+        for sheet, word in told.items():
+            if name not in below and (word not in TRIAL or len(told) < len(read)):
+                said = (
+                    f"{name}: lines of the sheet {sheet} look like sales, but its name says {word}; leave it out if they are none"
+                )
+                yield Finding("mend", "files", said)
 
 
 def no_sales(name: str) -> str:

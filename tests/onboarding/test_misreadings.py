@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from rfm.onboarding.identity import placeholder_customers
+from rfm.onboarding.misreadings import names_of_sheets
 from rfm.onboarding.profile import Profile
 from tests.onboarding.test_evidence import LINES, ORDERS, TODAY, buyer, day, shop
 
@@ -55,6 +56,12 @@ def test_a_file_whose_name_says_that_it_has_no_sales_is_doubted(name):
     )
 
 
+def test_a_file_of_sales_and_returns_that_tells_them_apart_is_not_doubted():
+    below = lambda i: f"{'-' * (i > 50)}{10 + i}.50"  # noqa: E731
+    profile = Profile(shop(Total=below).lines, ["returns.csv"], TODAY, sources=pd.Series(["sales_and_returns.csv"] * LINES))
+    assert not said(profile, "files")
+
+
 def test_names_of_files_of_sales_are_not_doubted():
     for name in (
         "latest.csv",
@@ -68,6 +75,13 @@ def test_names_of_files_of_sales_are_not_doubted():
         assert not said(in_files("orders.csv", name), "files")
     assert not said(in_files("test1.csv", "test2.csv"), "files")
     assert said(in_files("returns1.csv", "returns2.csv"), "files")
+
+
+def test_a_sheet_whose_name_says_that_it_has_no_sales_is_doubted():
+    found = [one.said for one in names_of_sheets({"": ["Sales", "Retouren"], "b.xlsx": ["Sheet1"]}, shop())]
+    assert [one.split(";")[0] for one in found] == [": lines of the sheet Retouren look like sales, but its name says Retouren"]
+    below = shop(Total=lambda i: f"{'-' * (i > 50)}{10 + i}.50")
+    assert not list(names_of_sheets({"": ["Sales", "Retouren"]}, below))
 
 
 # ── list price and price paid ──────────────────────────────────────────────────────────────────────
