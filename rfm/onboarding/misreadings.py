@@ -33,7 +33,8 @@ def found(lines: Lines, settled: Mapping[str, Any]) -> Found:
     kept = kept_lines(lines, settled)
     counts = kept & (lines.amounts > 0)
     yield from marks_of_quantities(lines)
-    yield from names_of_files(lines, counts, ~kept | (lines.amounts < 0))
+    taken_back = (lines.parsed(lines.matches["quantity"].column) < 0) if "quantity" in lines.matches else lines.amounts < 0
+    yield from names_of_files(lines, counts, ~kept | (lines.amounts < 0) | taken_back)
     yield from versions(lines, counts)
     yield from shared_ids(lines, counts)
 

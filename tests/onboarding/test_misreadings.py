@@ -60,6 +60,10 @@ def test_a_file_of_sales_and_returns_that_tells_them_apart_is_not_doubted():
     below = lambda i: f"{'-' * (i > 50)}{10 + i}.50"  # noqa: E731
     profile = Profile(shop(Total=below).lines, ["returns.csv"], TODAY, sources=pd.Series(["sales_and_returns.csv"] * LINES))
     assert not said(profile, "files")
+    back = lambda much: lambda i: f"{'-' * (i > 50)}{much(i)}"  # noqa: E731
+    columns = ITEMS | {"Quantity": back(lambda i: 1 + i % 4), "Price": back(lambda i: f"{10 + 7 * i % 90}.49")}
+    profile = Profile(shop(**columns).lines, [], TODAY, sources=pd.Series(["sales_and_returns.csv"] * LINES))
+    assert not said(profile, "files")
 
 
 def test_names_of_files_of_sales_are_not_doubted():
