@@ -27,6 +27,7 @@ from rfm.onboarding import dry_run, questions
 from rfm.onboarding.columns import Match
 from rfm.onboarding.dry_run import DryRun, sample_findings, try_files
 from rfm.onboarding.evidence import guesses
+from rfm.onboarding.misreadings import names_of_sheets
 from rfm.onboarding.profile import Profile
 from rfm.onboarding.questions import SECTIONS, STATUS, Finding, Guess, Question, default_of, listed, nested, parts, same
 from rfm.onboarding.sniff import Example, Input, Sample, Tell, example_of, look_at, silent
@@ -100,6 +101,8 @@ def check(
     first_of = {one.setting: one for one in reversed([*lines.questions, *questions.own(lines)])}  # a setting is asked for once
     asked = [one for one in reversed(first_of.values()) if not questions.is_answered(one, known)]
     found = [*gone, *sample_findings(sample, lines, {one.setting for one in asked})]
+    sheets = {name: [sheet for sheet, why in one.sheets.items() if why == "read"] for name, one in sample.glances.items()}
+    found += names_of_sheets(sheets, lines)
     found += [Finding("ask", parts(one.setting)[1], one.asked) for one in asked]
     changes = [guess for guess in config_table(found_out) if not same(guess.value, _value_in(settings, guess.setting))]
     report = Report(where, sample, lines, found_out, None, found, changes, questions=asked, expected=expect)

@@ -9,7 +9,20 @@ from typing import Any
 import pandas as pd
 
 from rfm.dialect import FLAG, LANDING_COLUMNS, YES
-from rfm.onboarding.columns import PARTS, ROLES, TELLING, VALUES, WORDS, is_other, meaning_of, name_score, plain_words, tokens_of
+from rfm.onboarding.columns import (
+    MADE,
+    PARTS,
+    ROLES,
+    TELLING,
+    VALUES,
+    WORDS,
+    facts_of,
+    is_other,
+    meaning_of,
+    name_score,
+    plain_words,
+    tokens_of,
+)
 from rfm.onboarding.kinds import FEWEST, MOST_KINDS
 from rfm.onboarding.money import Found, Lines, cash, doubted
 from rfm.onboarding.questions import Doubt
@@ -33,9 +46,9 @@ def found(lines: Lines, settled: Mapping[str, Any]) -> Found:
     """Yield doubts about lines that count by the settings, though something says that they are no sales."""
     if "customer_id" not in lines.matches or "price" not in lines.matches:
         return
-    kept = _kept(lines, settled)
+    kept = kept_lines(lines, settled)
     counts = kept & (lines.amounts > 0)
-    for column in _unused(lines, settled):
+    for column in unused_columns(lines, settled):
         telling = ("have a value", filled_in(lines, column)) if tells(column) else None
         if said := telling or _referring(lines, column) or _state(lines, column):
             why, where = said
@@ -48,7 +61,7 @@ def found(lines: Lines, settled: Mapping[str, Any]) -> Found:
         yield from doubted(lines, "kinds", listed & counts, "that count are listed below another, as parts of it are")
     yield from _of_numbers(lines, counts)
     yield from _of_signs(lines, counts)
-    yield from _of_orders(lines, counts, list(_unused(lines, settled)))
+    yield from _of_orders(lines, counts, list(unused_columns(lines, settled)))
     yield from _of_files(lines, counts)
     yield from _of_nothing(lines, kept)
     yield from _of_invoices(lines, settled)
@@ -56,7 +69,7 @@ def found(lines: Lines, settled: Mapping[str, Any]) -> Found:
     yield from _of_unnamed(lines, counts)
 
 
-def _kept(lines: Lines, settled: Mapping[str, Any]) -> pd.Series:
+def kept_lines(lines: Lines, settled: Mapping[str, Any]) -> pd.Series:
     """Return the lines that count by the settings, whatever their amounts."""
     counts = pd.Series(True, index=lines.filled.index)
     out = {*settled.get("rules.not_sold", ()), *settled.get("rules.refunds", ())}
@@ -73,7 +86,7 @@ def _states(settled: Mapping[str, Any]) -> list[str]:
     return [str(settled[name]) for name in ("columns.status", "columns.line_type") if settled.get(name)]
 
 
-def _unused(lines: Lines, settled: Mapping[str, Any]) -> Iterator[str]:
+def unused_columns(lines: Lines, settled: Mapping[str, Any]) -> Iterator[str]:
     """Yield the columns that no setting names."""
     used = {one.column for role, one in lines.matches.items() if role in LANDING_COLUMNS}
     used |= {str(value) for name, value in {**settled, **lines.known}.items() if name.startswith("columns.")}
@@ -191,10 +204,12 @@ def _of_orders(lines: Lines, counts: pd.Series, columns: Sequence[str]) -> Found
     who = (lines.text("customer_id") + "\0" + lines.days)[counts & (lines.text("customer_id") != "")]
     items = "stock_code" in lines.matches or "description" in lines.matches
     for column in columns:
-        numbers, facts = lines.filled[column][who.index], lines.facts[column]
+        numbers = lines.filled[column][who.index]
         there = numbers[numbers != ""]
+        facts = facts_of(there.value_counts().to_dict())  # the whole column has totals of days as well
         single = there.is_unique and items  # a number of lines
-        if single or is_other(column) or facts.dates > 0.5 or facts.emails or ROLES["invoice"].fits(facts) < BESIDE:
+        dates = facts.dates > 0.5 and name_score("invoice", column) < MADE  # numbers such as 50100 can be days of a spreadsheet
+        if single or is_other(column) or dates or facts.emails or ROLES["invoice"].fits(facts) < BESIDE:
             continue
         one_buyer = who[there.index].groupby(there).nunique() <= 1
         orders = there.groupby(who[there.index]).nunique()

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from rfm.analysis.parsing import CODES
 from rfm.config import Files, Shop
 from rfm.dialect import EXTRA_KEYS, FLAG, LANDING_COLUMNS, YES, Columns, Rules, plain_name
-from rfm.onboarding import identity, kinds, money
+from rfm.onboarding import identity, kinds, misreadings, money
 from rfm.onboarding.columns import MONEY, Sure, is_no_product
 from rfm.onboarding.contradictions import LETTERS, credit_prefix, undone_flag
 from rfm.onboarding.formats import CLOCK, SIGN_OF, date_of, shapes_of, sign_in, without_sign, zones
@@ -146,7 +146,7 @@ def _two_orders(lines: Lines) -> Doubt | None:
     """Doubt days of files that write day and month in another order than the rest: most of them are read wrong, not refused."""
     pattern = lines.dates.pattern
     other = re.sub("%[md]", lambda one: SWAPPED[one.group()], pattern)
-    if other == pattern or lines.dates.also:
+    if other == pattern or "%b" in pattern or lines.dates.also:  # the name of a month says which is the day
         return None
     texts = lines.text("invoice_date")
     unread = texts.isin([text for text in texts[lines.days == ""].unique() if date_of(CLOCK.sub("", text), other)])
@@ -164,7 +164,7 @@ def _two_orders(lines: Lines) -> Doubt | None:
 # `Profile` asks after all of these, weigh only the lines that still count by what was settled.
 Rule = Callable[[Lines], Found]
 RULES: tuple[Rule, ...] = (
-    blank_repeats, *money.RULES, *kinds.RULES,
+    blank_repeats, *money.RULES, *misreadings.RULES, *kinds.RULES,
     cancellations, invoice_numbers, product_codes,
     *identity.RULES, swapped_days,
 )  # fmt: skip

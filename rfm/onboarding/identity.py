@@ -175,7 +175,7 @@ def placeholder_customers(customers: Mapping[str, int]) -> dict[str, int]:
     def stands(one: str) -> bool:
         plain = plain_words(one.strip().removesuffix(".0"))
         named = plain in NOBODY and one.strip() not in NO_VALUE or _is_made_of(one)
-        return named or one.strip() == "-1" or bool(re.fullmatch("0+(?:[.]0+)?", one.strip()))
+        return named or one.strip() == "-1" or bool(re.fullmatch("[0./-]*0(?:[.]0+)?", one.strip()))
 
     return {one: count for one, count in customers.items() if stands(one)}
 

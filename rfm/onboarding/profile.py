@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from rfm.dialect import BLANKS, EXTRA_KEYS, LANDING_COLUMNS, plain_name
-from rfm.onboarding import contradictions, evidence
+from rfm.onboarding import contradictions, evidence, misreadings
 from rfm.onboarding.columns import PART, ZONES, Facts, Match, facts_of, match, name_score, plain_words
 from rfm.onboarding.formats import CLOCK, Dates, Numbers, date_of, dates_of, grouped_by_three, number_of, numbers_of, without_sign
 from rfm.onboarding.kinds import Sums, states_of, sums_of
@@ -293,7 +293,8 @@ class Profile:
         if self.lines.empty:
             return []
         answered = [one for rule in evidence.RULES for one in rule(self)]
-        answered += contradictions.found(self, {one.setting: one.value for one in answered if isinstance(one, Guess)})
+        settled = {one.setting: one.value for one in answered if isinstance(one, Guess)}
+        answered += [*contradictions.found(self, settled), *misreadings.found(self, settled)]
         return [one for one in answered if not isinstance(one, Question) or one.setting not in self.known]
 
     @property

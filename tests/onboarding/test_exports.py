@@ -171,3 +171,9 @@ def test_an_unknown_state_of_a_failure_counts_last():
 def test_two_orders_of_day_and_month_are_doubted():
     days = [f"{13 + i % 12}/03/2026" for i in range(30)] + [f"04/{13 + i % 12}/2026" for i in range(20)] + ["05/04/2026"] * 10
     assert [one.said[:44] for one in shop(Date=days).doubts] == ["dates have two orders of day and month: %d/%"]
+
+
+def test_a_month_with_a_name_has_no_second_order():
+    days = ["Date" if i % 20 == 0 else f"{1 + i % 28:02}-Mar-2026" for i in range(60)]
+    profile = shop(Date=days)
+    assert (profile.dates.pattern, [one for one in profile.doubts if one.about == "dates"]) == ("%d-%b-%Y", [])

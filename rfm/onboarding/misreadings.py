@@ -1,0 +1,204 @@
+"""What can be read wrong without a sign of it: decimal marks, list prices, names of files, versions, ids of several people."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from statistics import median
+from typing import Any
+
+import pandas as pd
+
+from rfm.onboarding.columns import PARTS, PERSON, UNTAXED, VALUES, name_score, plain_words, tokens_of
+from rfm.onboarding.contradictions import ABILITY, kept_lines
+from rfm.onboarding.formats import number_of, without_sign
+from rfm.onboarding.identity import placeholder_customers
+from rfm.onboarding.kinds import UNSOLD
+from rfm.onboarding.money import Found, Lines, cash, doubted, totals, weighty, words_of, worth
+from rfm.onboarding.questions import Doubt, Finding, Option, Question
+
+ROUND, PIECES = ("00", "50"), 100  # ends of sums that are rounded; pieces on most lines of a shop that sells thousands
+THOUSAND, HOLDS = 1000, 0.9
+FEWEST, SAME = 20, (0.1, 0.95)  # lines with two prices, and the share of them on which they are the same
+SHARED, ALONE = 0.3, 0.98  # ids with several names; with one in each shop
+TRIAL, PROPOSED, VERSION = (frozenset(VALUES[name]) for name in ("trial", "proposed", "version"))
+UNCERTAIN = frozenset({"sample", "samples", "internal", "exchange", "fall", "hold"})  # in names of files of sales as well
+ENDING = re.compile(r"(?:[.][A-Za-z0-9]{1,7})+$")
+
+
+def found(lines: Lines, settled: Mapping[str, Any]) -> Found:
+    """Yield doubts about lines that count, though they may mean something else."""
+    if not {"customer_id", "price"} <= lines.matches.keys():
+        return
+    kept = kept_lines(lines, settled)
+    counts = kept & (lines.amounts > 0)
+    yield from marks_of_quantities(lines)
+    taken_back = (lines.parsed(lines.matches["quantity"].column) < 0) if "quantity" in lines.matches else lines.amounts < 0
+    yield from names_of_files(lines, counts, ~kept | (lines.amounts < 0) | taken_back)
+    yield from versions(lines, counts)
+    yield from shared_ids(lines, counts)
+
+
+# ── decimal marks ─────────────────────────────────────────────────────
+def marks_of_quantities(lines: Lines) -> Found:
+    """Doubt quantities whose decimal mark is taken to separate thousands, as the prices have another one."""
+    quantity, price, marks = lines.matches.get("quantity"), lines.matches.get("price"), lines.numbers
+    if not quantity or not price or {"format.decimal", "format.thousands"} & lines.known.keys():
+        return
+    bare = {text: without_sign(text).lstrip("-") for text in lines.column("quantity")}
+    mark = "," if marks.decimal == "." else "."
+    marked = {text: one for text, one in bare.items() if re.fullmatch(rf"[0-9]{{1,3}}[{mark}][0-9]{{3}}", one)}
+    written = any(marks.decimal in without_sign(text) for text in lines.column("price"))
+    if not marked or not written or any(marks.decimal in one or one.count(mark) > (text in marked) for text, one in bare.items()):
+        return
+    where = lines.text("quantity").isin(set(marked))
+    amounts = lines.parsed(price.column).abs() * lines.text("quantity").map(
+        {text: number_of(one, marks.decimal, mark) or number_of(one, mark) for text, one in marked.items()}
+    ).astype(float)
+    if _are_decimals(list(bare.values()), list(marked.values())) or _a_thousand_times(lines, amounts[where]):
+        said = f"quantities like {next(iter(marked.values()))} have another decimal mark than the prices, and can be read"
+        said = f"{said} as a thousand times too much; write both with the same, or use the column of the line's amount alone"
+        yield Doubt("numbers", said, cash(float(amounts[where].sum())), 1.0)
+
+
+def _are_decimals(numbers: list[str], marked: list[str]) -> bool:
+    """Return True if numbers like 1.122 are weights: some begin with 0, or others are few pieces and these are not round."""
+    plain = [int(one) for one in numbers if one.isdigit()]
+    odd = sum(not one.endswith(ROUND) for one in marked)
+    return any(one.startswith("0") for one in marked) or odd >= max(1, len(marked) / 2) and (not plain or median(plain) < PIECES)
+
+
+def _a_thousand_times(lines: Lines, amounts: pd.Series) -> bool:
+    """Return True if another column of money has a thousandth of the amounts."""
+    used = {lines.matches[role].column for role in ("price", "quantity")}
+    others = [lines.parsed(name)[amounts.index].abs() for name in lines.numeric.values if name not in used]
+    return any(float(((one * THOUSAND / amounts - 1).abs() < 0.02).mean()) >= HOLDS for one in others)
+
+
+# ── names of files ────────────────────────────────────────────────────
+def names_of_files(lines: Lines, counts: pd.Series, marked: pd.Series) -> Found:
+    """Doubt lines that count, of files whose names say that they are none of sales, if no line of the file says so as well."""
+    files = lines.sources.astype(str)
+    names = list(files.unique())
+    told = {name: word for name in names if (word := no_sales(name))}
+    for name, word in told.items():
+        if not marked[files == name].any() and (word not in TRIAL or len(told) < len(names)):  # a file alone may be called test
+            said = f"of {name} look like sales, but its name says {word}; leave it out if they are none"
+            yield from doubted(lines, "files", counts & (files == name), said)
+
+
+def names_of_sheets(sheets: Mapping[str, Sequence[str]], lines: Lines) -> Iterator[Finding]:
+    """Yield findings about sheets that are read, by the names of those of each file; the lines do not say which is theirs."""
+    if not {"customer_id", "price"} <= lines.matches.keys():
+        return
+    below = set(lines.sources[lines.amounts < 0].astype(str))  # of a sheet of returns, perhaps
+    for name, read in sheets.items():
+        told = {sheet: word for sheet in read if (word := no_sales(sheet))}
+        for sheet, word in told.items():
+            if name not in below and (word not in TRIAL or len(told) < len(read)):
+                said = (
+                    f"{name}: lines of the sheet {sheet} look like sales, but its name says {word}; leave it out if they are none"
+                )
+                yield Finding("mend", "files", said)
+
+
+def no_sales(name: str) -> str:
+    """Return the word in the name of a file or a sheet that says that its lines are no sales; empty without one."""
+    stem = re.sub(r"(?<=[a-zà-ÿ])(?=[A-Z])", " ", ENDING.sub("", name.rpartition("/")[2]))  # OrderReturns
+    return next((one for one in re.split(r"[\W\d_]+", stem) if one and _says_unsold(plain_words(one))), "")
+
+
+def _says_unsold(word: str) -> bool:
+    if word in UNCERTAIN or word.endswith(ABILITY):
+        return False
+    begun = any(word.startswith(one) if one.isascii() else one in word for one in UNSOLD if len(one) > 4 or not one.isascii())
+    return begun or word in UNSOLD or word in PROPOSED
+
+
+# ── list price and price paid ─────────────────────────────────────────
+def paid_prices(lines: Lines) -> Found:
+    """Ask which price was paid, if a second one is the same on many lines, lower on others and higher on none."""
+    price, quantity = lines.matches.get("price"), lines.matches.get("quantity")
+    if not price or not quantity or "columns.price" in lines.known or "× quantity is" in price.reason:
+        return
+    used, pieces = lines.parsed(price.column), lines.parsed(quantity.column)
+    taken = {one.column for one in lines.matches.values()}
+    for column in (name for name in lines.numeric.values if name not in taken and not UNTAXED.intersection(words_of(name))):
+        other = lines.parsed(column)
+        both = used.notna() & other.notna() & (used > 0)
+        same, below = ((one(other, used) & both).sum() / max(both.sum(), 1) for one in (pd.Series.eq, pd.Series.lt))
+        enough = both.sum() >= FEWEST and both.mean() >= HOLDS and float(other[both].min()) > 0
+        if not enough or not SAME[0] <= same <= SAME[1] or same + below < 1:
+            continue
+        paid = totals(lines, (other * pieces).fillna(0.0))
+        counted = totals(lines, lines.amounts)
+        if weighty(lines, float(counted[2] - paid[2])):
+            options = [
+                Option(column, f"{column!r} was paid", paid[2], paid[0]),
+                Option(price.column, f"{price.column!r} was paid", counted[2], counted[0]),
+            ]
+            why = f"{column!r} is the same as {price.column!r} on {same:.0%} of the lines, and lower on the others"
+            yield Question("columns.price", "Which price was paid?", options, why)
+            return
+
+
+# ── versions of an order ──────────────────────────────────────────────
+def versions(lines: Lines, counts: pd.Series) -> Found:
+    """Doubt orders that are in the files in several versions, of which all are added up."""
+    if "invoice" not in lines.matches:
+        return
+    used = {one.column for one in lines.matches.values()}
+    for column in (name for name in lines.values if name not in used and _is_version(name) and lines.facts[name].whole >= HOLDS):
+        number, orders = lines.parsed(column), lines.text("invoice")
+        earlier = (number < number.groupby(orders).transform("max")) & (orders != "")
+        if earlier.any():
+            said = (
+                f"are of earlier versions of their orders by {column!r}, and are added to the last; export the last version alone"
+            )
+            money = lines.parsed(lines.matches["price"].column).abs()
+            money = money * lines.parsed(lines.matches["quantity"].column).abs() if "quantity" in lines.matches else money
+            changed = float(orders[earlier].nunique() / max(orders.nunique(), 1))
+            amount = cash(float(money[earlier & (counts | lines.money.total)].sum()))
+            yield Doubt("orders", f"{int(earlier.sum()):,} lines {said}", amount, changed)
+            return
+
+
+def _is_version(column: str) -> bool:
+    """Return True for the version of an order: a word for it, and none but those of an order and its number beside it."""
+    further = [one for one in tokens_of(column) if one not in VERSION]
+    return len(further) < len(tokens_of(column)) and all({"order", "number"} & PARTS.get(one, frozenset()) for one in further)
+
+
+# ── ids of several people ─────────────────────────────────────────────
+def shared_ids(lines: Lines, counts: pd.Series) -> Found:
+    """Doubt ids that have several names, as those of shops that each number their customers from 1."""
+    ids, used = lines.text("customer_id"), {one.column for one in lines.matches.values()}
+    ids = ids[counts & (ids != "") & ~ids.isin(set(placeholder_customers(lines.column("customer_id"))))]
+    own = lines.matches["customer_id"].column
+    for column in (name for name in lines.values if name not in used and name_score("customer_id", name) == PERSON):
+        names = lines.filled[column][ids.index].map(plain_words)
+        names = names[names != ""]
+        several = names.groupby(ids[names.index]).nunique() > 1
+        if len(names) < FEWEST or lines.facts[column].names < HOLDS or several.sum() < SHARED * len(several):
+            continue
+        where = counts & lines.text("customer_id").isin(set(several.index[several]))
+        apart = next((one for one in _places(lines, ids.index) if _alone(names, ids, one)), None)
+        why = f"; each {apart.name!r} numbers its own customers: export ids that are unique in all" if apart is not None else ""
+        said = f"{int(several.sum()):,} of {len(several):,} customers in {own!r} have several names in {column!r}{why}"
+        yield Doubt("customers", said, worth(lines, where), float(several.mean()))
+        return
+
+
+def _places(lines: Lines, index: pd.Index) -> Iterator[pd.Series]:
+    """Yield columns of few values, such as shops: that of the role first."""
+    store = [one.column for role, one in lines.matches.items() if role == "store"]
+    few = [name for name in lines.values if 1 < len(lines.values[name]) <= FEWEST and name not in store]
+    yield from (lines.filled[name][index].rename(name) for name in (*store, *few))
+
+
+def _alone(names: pd.Series, ids: pd.Series, place: pd.Series) -> bool:
+    """Return True if an id has one name in each place."""
+    return bool((names.groupby([ids[names.index], place[names.index]]).nunique() <= 1).mean() >= ALONE)
+
+
+RULES = (paid_prices,)
