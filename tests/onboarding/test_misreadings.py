@@ -32,7 +32,7 @@ ITEMS: dict[str, Any] = ORDERS | {"Total": None, "Item": lambda i: f"Article {i 
         (lambda i: f"0,{100 + 7 * i}", False),
     ],
 )
-def test_weights_with_another_decimal_mark_than_prices_are_doubted(quantity, doubted):
+def test_weights_with_another_mark_than_prices_are_doubted(quantity, doubted):
     profile = shop(**ITEMS, Quantity=quantity, Price=lambda i: f"{10 + 7 * i % 90},49")
     (*found,) = [one for one in profile.doubts if one.about == "numbers"]
     assert [one.share for one in found] == [1.0] * doubted
@@ -56,7 +56,7 @@ def test_a_file_whose_name_says_that_it_has_no_sales_is_doubted(name):
     )
 
 
-def test_a_file_of_sales_and_returns_that_tells_them_apart_is_not_doubted():
+def test_a_file_that_tells_its_returns_apart_is_no_doubt():
     below = lambda i: f"{'-' * (i > 50)}{10 + i}.50"  # noqa: E731
     profile = Profile(shop(Total=below).lines, ["returns.csv"], TODAY, sources=pd.Series(["sales_and_returns.csv"] * LINES))
     assert not said(profile, "files")
@@ -145,7 +145,7 @@ def test_the_tax_number_of_a_final_consumer_is_no_customer(tax_number, counted):
 
 
 # ── order numbers ──────────────────────────────────────────────────────────────────────────────────
-def test_order_numbers_among_totals_of_days_are_doubted_if_they_are_not_used():
+def test_unused_order_numbers_among_totals_are_doubted():
     number = lambda i: "Day total" if i % 3 == 2 else str(50100 + i if i % 6 < 3 else 50100 + i // 3 * 3)  # noqa: E731
     only = lambda made: lambda i: "" if i % 3 == 2 else made(i)  # noqa: E731
     columns = {"Order ID": None, "Ticket": number, "Customer": only(buyer), "Date": day, "Item": only(lambda i: f"A {i % 7}")}
