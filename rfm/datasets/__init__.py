@@ -215,7 +215,7 @@ def _blocks(source: Path) -> Iterator[Part]:
 
 
 def _by_day(place: str, lines: Iterator[tuple[int, Sequence[Any]]], starts_again: bool) -> Iterator[dict[dt.date, bytes]]:
-    """Yield the text of each day; with ``starts_again`` from the start where a date is before the one above."""
+    """Yield the text of each day; with ``starts_again``, begin anew where a date is before the one above."""
     header = [str(name).strip() for name in next(lines, (0, ()))[1]]
     pick, when = _columns(place, header)
     days: dict[dt.date, StringIO] = {}

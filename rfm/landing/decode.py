@@ -37,7 +37,7 @@ class Format(NamedTuple):
     suffixes: tuple[str, ...]
     read: Callable[[Iterator[bytes], str, str], Iterator[Any]]
     kind: str = "rows"  # what that yields: "text", "rows", "sheets" or "files"
-    by_line: bool = False  # it is text, of which each line is ended: else a file that is cut is damaged
+    by_line: bool = False  # text, whose lines all have an end; a cut file of any other format is damaged
 
 
 def detect_format(source: Any, name: str, packed: bool = False) -> tuple[Format, Iterator[bytes]]:

@@ -34,7 +34,7 @@ WHOLE_BYTES = 32 << 20  # rows of a file that are held at once
 BATCH_BYTES = 64 << 20
 GROUP_FILES, GROUP_BYTES = 16, 1 << 20  # small files that are parsed as one, at most
 FORMAT_BYTES, MAGIC_BYTES = 1 << 12, 1 << 7  # tell whether a file is CSV text, and which format it has
-TAIL_BYTES, LIKE = 1 << 12, 10  # the last lines of a file; so many are alike
+TAIL_BYTES, FEWEST_ALIKE = 1 << 12, 10  # the end of a file that is looked at; the lines in it that must agree
 LAST_NUMBER = re.compile(r"""(?:[,;\t|]"?-?\d+(?:\.(\d*))?|[;\t|]"?-?[\d.' ]*\d(?:,(\d*))?)"?$""")  # of a line, and its decimals
 PANIC = "PanicException"  # what each library written in Rust raises where it fails: a class of its own, and no Exception
 LEFT = N_("left for the next run")
@@ -157,7 +157,7 @@ class Waiting(str):
     """Why a file is left for the next run."""
 
 
-Read = tuple[tuple, pa.Table | StreamedRows]  # a file's row of the ledger, and its rows
+Read = tuple[tuple, pa.Table | StreamedRows, list[str]]  # a file's row of the ledger, its rows, and doubts about it
 
 
 @dataclass
@@ -181,7 +181,7 @@ class Reading:
     @property
     def left_out(self) -> list[str]:
         """Sheets of workbooks that are not read, and why."""
-        return [note for notes in self.notes.values() for note in notes]
+        return [note for file in self.files for note in self.notes.get(file.source_file, ())]
 
     def __iter__(self) -> Iterator[tuple[pa.Table, pa.Table | StreamedRows]]:
         """Yield files and their rows, a pair per batch of about 64 MB of rows, or per file that is too large to hold."""
@@ -201,7 +201,7 @@ class Reading:
         if rows:
             yield _ledger(ledger), pa.concat_tables(rows)
 
-    def _without_refused(self) -> Iterator[Read]:
+    def _without_refused(self) -> Iterator[tuple[tuple, pa.Table | StreamedRows]]:
         """Yield the files that can be read; list the others in ``refused``, and report progress."""
         self.refused.clear()
         self.doubts.clear()
@@ -209,7 +209,9 @@ class Reading:
             if isinstance(found, str):
                 (self.doubts if isinstance(found, Waiting) else self.refused).append(found)
             else:
-                yield found
+                entry, rows, doubts = found
+                self.doubts += doubts  # here, because threads read the files and end in any order
+                yield entry, rows
             self.progress(done)
 
     def _read_ahead(self) -> Iterator[Read | str]:
@@ -233,7 +235,7 @@ class Reading:
         return [self._read_or_refuse(reader, file) for reader, file in zip(readers, files, strict=True)]
 
     def _read_or_refuse(self, reader: FileReader, file: LandingFile) -> Read | str:
-        """Return a file's row of the ledger and its rows, or why it is refused."""
+        """Return a file's row of the ledger, its rows and doubts about it, or why it is refused."""
         name = reader.name
         run_date = next((day for day in self.run_dates if file.file_date is None or file.file_date <= day), self.run_dates[-1])
         settle = self.settle if "local" in reader.system.protocol else 0  # an object in a bucket is there when it is whole
@@ -243,8 +245,7 @@ class Reading:
             content, rows = reader.rows(run_date)
             if settle and (why := still_arriving(reader.path, file) or _is_cut(reader.path, name, settle)):
                 return Waiting(f"{why}; {_(LEFT)}")
-            if _is_last_number_cut(content.tail):
-                self.doubts.append(f"{_(CUT, file=name)}; {_(SEND_AGAIN)}")
+            doubts = [f"{_(CUT, file=name)}; {_(SEND_AGAIN)}"] if _is_last_number_cut(content.tail) else []
         except InputError as error:
             return why_not_read(name, error)
         except RfmError:  # a wrong setting is no fault of the file
@@ -255,7 +256,7 @@ class Reading:
             if explain_cloud_error(error):  # a bucket out of reach stops the run
                 raise as_user_error(error, f"{self.landing}: {name} cannot be read") from None
             return why_not_read(name, error)
-        return (name, file.file_date, content.bytes, content.sha256, run_date, file.token), rows
+        return (name, file.file_date, content.bytes, content.sha256, run_date, file.token), rows, doubts
 
 
 def _is_cut(path: str, name: str, settle: float) -> str:
@@ -273,7 +274,7 @@ def _is_cut(path: str, name: str, settle: float) -> str:
 def _is_last_number_cut(tail: str) -> bool:
     """Return True if the last line is not ended, and ends with fewer decimals than every line above it."""
     *lines, last = tail.splitlines()[1:] or [""]
-    if len(lines) < LIKE or tail.endswith(("\n", "\r")):
+    if len(lines) < FEWEST_ALIKE or tail.endswith(("\n", "\r")):
         return False
     found = [LAST_NUMBER.search(line) for line in (*lines, last)]
     decimals = [len(one[1] or one[2] or "") for one in found if one]

@@ -14,7 +14,7 @@ from rfm.onboarding.contradictions import ABILITY, kept_lines
 from rfm.onboarding.formats import number_of, without_sign
 from rfm.onboarding.identity import placeholder_customers
 from rfm.onboarding.kinds import UNSOLD
-from rfm.onboarding.money import Found, Lines, cash, doubted, totals, weighty, words_of, worth
+from rfm.onboarding.money import EXACT, Found, Lines, cash, doubted, totals, weighty, words_of, worth
 from rfm.onboarding.questions import Doubt, Finding, Option, Question
 
 ROUND, PIECES = ("00", "50"), 100  # ends of sums that are rounded; pieces on most lines of a shop that sells thousands
@@ -83,7 +83,7 @@ def names_of_files(lines: Lines, counts: pd.Series, marked: pd.Series) -> Found:
     told = {name: word for name in names if (word := no_sales(name))}
     for name, word in told.items():
         if not marked[files == name].any() and (word not in TRIAL or len(told) < len(names)):  # a file alone may be called test
-            said = f"of {name} look like sales, but its name says {word}; leave it out if they are none"
+            said = f"of {name} look like sales, but its name says {word}; if they are not, leave the file out"
             yield from doubted(lines, "files", counts & (files == name), said)
 
 
@@ -96,10 +96,8 @@ def names_of_sheets(sheets: Mapping[str, Sequence[str]], lines: Lines) -> Iterat
         told = {sheet: word for sheet in read if (word := no_sales(sheet))}
         for sheet, word in told.items():
             if name not in below and (word not in TRIAL or len(told) < len(read)):
-                said = (
-                    f"{name}: lines of the sheet {sheet} look like sales, but its name says {word}; leave it out if they are none"
-                )
-                yield Finding("mend", "files", said)
+                said = f"{name}: lines of the sheet {sheet} look like sales, but its name says {word}"
+                yield Finding("mend", "files", f"{said}; if they are not, leave the sheet out")
 
 
 def no_sales(name: str) -> str:
@@ -119,7 +117,7 @@ def _says_unsold(word: str) -> bool:
 def paid_prices(lines: Lines) -> Found:
     """Ask which price was paid, if a second one is the same on many lines, lower on others and higher on none."""
     price, quantity = lines.matches.get("price"), lines.matches.get("quantity")
-    if not price or not quantity or "columns.price" in lines.known or "× quantity is" in price.reason:
+    if not price or not quantity or "columns.price" in lines.known or EXACT in price.reason:
         return
     used, pieces = lines.parsed(price.column), lines.parsed(quantity.column)
     taken = {one.column for one in lines.matches.values()}

@@ -20,8 +20,9 @@ Lines = Any  # a `Profile`, whose module imports this one
 Found = Iterator[Guess | Question | Doubt]
 HOLDS, LINES, CENT = 0.95, 20, 0.011  # share of the lines, and least number of lines, of a relation; rounding
 REPEATED = 5  # orders of several lines that show an order's total
-MULTIPLIED, ADDED = "price × quantity is {!r} on each line", "the amounts of an order's lines add up to {!r}"
-SCALES, SCALED = (10.0, 12.0, 100.0, 1000.0, 0.1, 0.01, 0.001), "price × quantity is {} {!r} on each line"
+EXACT = "price × quantity is"
+MULTIPLIED, ADDED = EXACT + " {!r} on each line", "the amounts of an order's lines add up to {!r}"
+SCALES, SCALED = (10.0, 12.0, 100.0, 1000.0, 0.1, 0.01, 0.001), EXACT + " {} {!r} on each line"
 GROWS = "it grows with the quantity, so it is the amount of the line"
 ON_EACH = "the same on each line of an order, so it is the order's total"
 

@@ -243,7 +243,7 @@ def _write_each(settings: Settings, bought: Callable[[], pd.DataFrame], run_date
     lake.replace_each(stages.state_customers(customers, bought(), settings, run_date))
 
 
-# What a replay reads anew; it repeats the states, too, but they read nothing else but campaigns, which it leaves out.
+# The stages whose inputs a replay restores. It also repeats the states, which read nothing further but campaigns; it skips those.
 REPEATED = (stages.MEASURE, stages.CLUSTER, stages.SEGMENT)
 
 

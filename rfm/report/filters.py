@@ -86,7 +86,7 @@ FORMS: dict[str, Callable[[Any, str], str]] = {  # a value and the currency sign
     "exact": lambda value, sign: _shown(lambda number: formatting.exact_amount(number, sign))(value),
     "share": lambda value, _sign: _SHARE(value),
     "precise": lambda value, _sign: _shown(_precise)(value),
-    "tenths": lambda value, _sign: _shown(lambda number: words.percent(formatting.decimal(100 * number, 1)))(value),
+    "tenths": lambda value, _sign: _shown(formatting.exact_share)(value),
     "day": lambda value, _sign: _day(value) if value else "–",
     "month": lambda value, _sign: words.month(dt.date.fromisoformat(value)),
     "growth": lambda value, _sign: _shown(lambda number: formatting.growth(number))(value),

@@ -18,11 +18,12 @@ from typing import Any
 import pytest
 
 from rfm.contracts import BRONZE, RUN_WARNINGS, SILVER
+from rfm.dialect import Columns
 from rfm.errors import RfmError
 from rfm.lake import Lake, ingest
 from rfm.landing import files, sheets
 from rfm.landing.files import list_files, temporary
-from rfm.landing.reader import FileReader
+from rfm.landing.reader import FileReader, read_files
 from rfm.onboarding import check
 from rfm.pipeline import backfill
 from rfm.pipeline.run_record import RunRecord, add_warnings
@@ -117,6 +118,16 @@ def test_an_amount_that_may_be_cut_is_read_and_doubted(shop, end, doubted):
     assert (read, said["errors"]) == ([OTHER, NAME], [])
     wanted = f"{OTHER}: the last line has no end, and its last number fewer decimals than those above; if it was cut, "
     assert [one.startswith(wanted) for one in said["warnings"]] == [True] * doubted
+
+
+def test_doubts_stand_in_the_order_of_the_files(tmp_path):
+    lines = "".join(f"{number},X,2,13085,2025-06-25,16.95\n" for number in range(12))
+    for number in range(40):  # in groups, which threads read
+        (tmp_path / f"{number:02}.csv").write_text(f"Invoice,StockCode,Quantity,Customer ID,InvoiceDate,Price\n{lines}"[:-2])
+    columns = Columns(description="", country="")
+    reading = read_files(str(tmp_path), sorted(path.name for path in tmp_path.iterdir()), DAY, columns=columns, settle=0)
+    list(reading)
+    assert [said.partition(":")[0] for said in reading.doubts] == [f"{number:02}.csv" for number in range(40)]
 
 
 @pytest.mark.parametrize(("settle", "age", "text"), [(0, 0, WHOLE[:-5]), (5, 9, WHOLE[:-5]), (5, 0, WHOLE)])

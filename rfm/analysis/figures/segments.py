@@ -211,8 +211,7 @@ def movement(moves: pd.DataFrame, tiers: Mapping[str, str]) -> go.Figure:
     """
     moved = moves[moves["From_Segment"] != moves["To_Segment"]]
     shown = moved.sort_values(["Customers", "From_Segment", "To_Segment"], ascending=[False, True, True]).head(MOST_FLOWS)
-    all_of = (moved.groupby(side)["Customers"].sum() for side in ("From_Segment", "To_Segment"))
-    sides = [total[total.index.isin(shown[total.index.name])] for total in all_of]
+    sides = [moved.groupby(side)["Customers"].sum()[sorted({*shown[side]})] for side in ("From_Segment", "To_Segment")]
     places = {(side, name): at for at, (side, name) in enumerate((s, n) for s, part in enumerate(sides) for n in part.index)}
     hover = [_move(row) for row in shown.itertuples()]
     ends = [[places[at, name] for name in shown[side]] for at, side in enumerate(("From_Segment", "To_Segment"))]

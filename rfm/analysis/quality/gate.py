@@ -108,7 +108,7 @@ class Step(NamedTuple):
 
 
 OLDER = Step("older", N_("Orders as older files have them"), nw.lit(True))
-QUARANTINED = (  # of the quarantine
+QUARANTINED = (  # the steps of quarantined lines
     Step("unreadable", N_("Unreadable"), nw.col("TotalCents").is_null()),
     Step("returns", N_("Returns set aside"), nw.col("Quantity") < 0),
     Step("bad_prices", N_("Prices below 0"), nw.col("Cents") < 0),
