@@ -63,8 +63,9 @@ lab: $(VENV)/lab ## open the tour in JupyterLab, with the options in JUPYTER_OPT
 	@mkdir -p $(WORKSPACES) && cp .jupyter/tour.json $(WORKSPACES)/default-37a8.jupyterlab-workspace
 	@$(BIN)/jupyter lab --LabApp.workspaces_dir=$(WORKSPACES) $(JUPYTER_OPTS)
 
-test: $(VENV)/test ## run the tests, except the long ones and those on Spark, in a bucket, in a browser, on downloaded data or a full disk, and whole runs elsewhere (under eight minutes on two cores)
-	@$(PYTEST) -m "not long and not spark and not classic and not s3 and not browser and not foreign and not mount and not whole"
+# Two processes on two cores: a library that starts a thread a core in each of them only makes them wait.
+test: $(VENV)/test ## run the tests, except the long ones and those on Spark, in a bucket, in a browser, on downloaded data or a full disk, and the dearest whole runs (under eight minutes on two cores)
+	@POLARS_MAX_THREADS=1 OMP_NUM_THREADS=1 $(PYTEST) -m "not long and not spark and not classic and not s3 and not browser and not foreign and not mount and not whole"
 
 test-more: $(VENV)/dev ## run the tests that a laptop may skip: on Spark, in a bucket or browser, on real or downloaded data, on a full disk, from the wheel
 	@$(PYTEST) -m "(spark or classic or s3 or browser or real or foreign or mount or whole) and not long"

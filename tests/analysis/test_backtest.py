@@ -275,6 +275,7 @@ def forecasts(shop) -> pd.DataFrame:
     return past_days.run_forecasts(shop, every=10)[0]
 
 
+@pytest.mark.whole
 def test_command_gives_the_same_bytes_as_the_call(shop, results, forecasts, tmp_path):
     said = output("--lake", shop.lake, "--every", "10", "--out", str(tmp_path / "command.csv"))
     past_days.save_results(results, forecasts, str(tmp_path / "call.csv"))

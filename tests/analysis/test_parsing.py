@@ -666,6 +666,7 @@ def day(text: str) -> str:
     return f"{dt.date.fromisoformat(text):%d.%m.%Y}"
 
 
+@pytest.mark.whole
 def test_german_export_gives_the_same_tables(landing: Path, tmp_path: Path) -> None:
     usual = load_settings(landing=str(landing), lake=str(tmp_path / "usual"))
     own = load_settings(landing=str(german(landing, tmp_path / "umsatz")), lake=str(tmp_path / "own"), **GERMAN)

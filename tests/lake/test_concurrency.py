@@ -51,6 +51,7 @@ def each_line_once(folder: Path, wanted: dict[str, int]) -> None:
     }
 
 
+@pytest.mark.whole
 def test_three_runs_at_once_write_each_line_once(forks, tmp_path):
     wanted = landing(tmp_path, 12)
     race(forks, tmp_path, 3)

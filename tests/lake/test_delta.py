@@ -89,6 +89,7 @@ def test_a_table_that_is_being_written_waits_for_the_next_run(lake, monkeypatch)
     assert lake.maintain(5) == [MODELS]
 
 
+@pytest.mark.whole
 def test_maintenance_bounds_files_and_changes_no_row(tmp_path):
     cared, wild = settings(tmp_path, 3, every=2), Lake(str(tmp_path / "wild"))
     careless = {"lake": wild.url, "care": cared.care.model_copy(update={"optimize_every": 0})}

@@ -123,6 +123,7 @@ def test_a_run_killed_at_two_hundred_moments_loses_nothing(runs, tmp_path):
     assert codes.count(-signal.SIGKILL) > 100
 
 
+@pytest.mark.whole
 def test_many_kills_before_one_run_ends_do_no_harm_either(runs, tmp_path):
     lake = tmp_path / "lake"
     codes = [kill_at(runs, lake, moment) for moment in moments(SEED + 2, 3)]

@@ -196,7 +196,9 @@ def stored(copy: Path) -> set[str]:
     return {path.name.partition(".parquet")[0] for path in (copy / "lake").rglob("*.parquet*") if "checkpoint" not in path.name}
 
 
-@pytest.mark.parametrize("damage", FEW, ids=lambda damage: " and ".join(name for name, _ in damage))
+@pytest.mark.parametrize(
+    "damage", [FEW[0], pytest.param(FEW[1], marks=pytest.mark.whole)], ids=lambda damage: " and ".join(name for name, _ in damage)
+)
 def test_damage_is_noticed_and_repaired(shop, tmp_path, damage):
     is_noticed_and_repaired(shop, damaged(shop, tmp_path, *damage), *(name for name, _ in damage))
 
@@ -280,7 +282,7 @@ BY_OTHERS: dict[str, tuple[str, Callable[[Path], Any]]] = {  # what is named, an
 
 
 @pytest.mark.parametrize(
-    "kind", [pytest.param(kind, marks=pytest.mark.long) if at else kind for at, kind in enumerate(BY_OTHERS)]
+    "kind", [pytest.param(kind, marks=pytest.mark.long if at else pytest.mark.whole) for at, kind in enumerate(BY_OTHERS)]
 )
 def test_what_others_change_is_noticed_and_repaired(shop, tmp_path, kind):
     name, change = BY_OTHERS[kind]
@@ -320,6 +322,7 @@ def test_days_a_dead_run_left_uncounted_are_counted_next(shop, tmp_path):
     assert differing(contents(str(copy / "lake")), shop.undisturbed) == []
 
 
+@pytest.mark.whole
 def test_a_renamed_file_is_not_counted_again_after_repair(shop, tmp_path):
     copy = Path(shutil.copytree(shop.folder, tmp_path / "copy"))
     name = f"{DAYS[1]}_transactions.csv"
@@ -337,6 +340,7 @@ def test_a_renamed_file_is_not_counted_again_after_repair(shop, tmp_path):
     )
 
 
+@pytest.mark.whole
 def test_a_ledger_comes_back_without_its_landing_files(shop, tmp_path):
     copy = Path(shutil.copytree(shop.folder, tmp_path / "copy"))
     (copy / "landing" / f"{DAYS[0]}_transactions.csv").unlink()
@@ -347,6 +351,7 @@ def test_a_ledger_comes_back_without_its_landing_files(shop, tmp_path):
     assert set(differing(contents(str(copy / "lake")), shop.undisturbed)) <= {LEDGER, PIPELINE_RUNS}
 
 
+@pytest.mark.whole
 def test_older_copies_of_ledger_and_layers_get_their_files_back(shop, tmp_path):
     young = Path(shutil.copytree(shop.folder, tmp_path / "young"))
     run(young, DAYS[3])

@@ -59,7 +59,7 @@ def big(folder: Path, megabytes: int) -> int:
 
 @pytest.mark.parametrize(
     ("megabytes", "ingest_cap", "cap"),
-    [(40, 600, 1700), pytest.param(400, 600, 2400, marks=pytest.mark.long)],
+    [pytest.param(40, 600, 1700, marks=pytest.mark.whole), pytest.param(400, 600, 2400, marks=pytest.mark.long)],
 )
 def test_the_memory_for_a_file_does_not_grow_with_it(tmp_path, megabytes, ingest_cap, cap):
     wanted = big(tmp_path / "landing", megabytes)

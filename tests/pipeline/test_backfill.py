@@ -143,6 +143,7 @@ def test_days_together_leave_the_tables_of_days_one_by_one(first_run, tmp_path):
     assert differing(contents(one_by_one.lake), contents(first_run[0].lake)) == []
 
 
+@pytest.mark.whole
 def test_an_earlier_day_after_a_later_one_gives_the_same_gold(again, first_run, tmp_path):
     alone = load_settings(landing=again.landing, lake=str(tmp_path / "alone"))
     list(backfill(alone, FIRST, MIDDLE))

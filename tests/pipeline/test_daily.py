@@ -400,6 +400,7 @@ def test_failed_notebook_shows_the_error(failure):
     assert all(re.search(failure.way.reason, error) for error in said)
 
 
+@pytest.mark.whole
 def test_a_past_day_run_again_after_a_failure_gives_what_it_gave(chain, copied, run):
     before, then = fingerprints(chain.root, KEPT), chain.records[0]
     spoil(copied, "1_bronze", "raise SystemExit")

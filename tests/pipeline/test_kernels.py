@@ -270,6 +270,7 @@ def test_a_warm_process_killed_while_it_imports_is_an_error(monkeypatch):
             run(given, "1")
 
 
+@pytest.mark.whole
 def test_imports_leave_the_warm_process_alone():
     """No thread may exist when the warm process forks, but the one of polars that deletes spilled files."""
     source = (

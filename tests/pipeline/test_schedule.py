@@ -232,6 +232,7 @@ def test_only_a_shop_without_another_day_gets_a_past(young):
     assert first_days(young, lake, DAY) == []
 
 
+@pytest.mark.whole
 def test_a_past_is_what_backfill_of_its_days_leaves(young, tmp_path):
     settings = place(Path(shutil.copytree(Path(young.lake).parent, tmp_path / "other")))
     assert all(one.well for one in run_first(young, BACK))
