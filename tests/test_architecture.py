@@ -36,7 +36,7 @@ ROOMS = {  # a folder: the folders it may import, besides the base modules; a mo
     "analysis": set(),
     "landing": set(),
     "lake": {"landing"},
-    "report": {"analysis", "landing", "lake", "pipeline.stages"},
+    "report": {"analysis", "landing", "lake", "pipeline.chain"},
     "pipeline": {"analysis", "landing", "lake", "report"},
     "onboarding": {"analysis", "landing", "lake", "pipeline"},
     "datasets": {"landing", "lake", "pipeline"},

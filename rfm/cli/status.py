@@ -17,7 +17,7 @@ from rich.table import Table as Grid
 from rfm.cli.options import Json, app, notes, option, print_json, screen, with_settings
 from rfm.contracts import DAILY_COUNTS, DQ_COMPARISON, EXPECTATION_RESULTS, LEDGER, PIPELINE_RUNS, RUN_WARNINGS
 from rfm.errors import REPAIR, printable
-from rfm.pipeline.stages import BACKFILL, RUN
+from rfm.pipeline.chain import BACKFILL, RUN
 
 if TYPE_CHECKING:
     from rfm.lake import Lake

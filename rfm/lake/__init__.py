@@ -28,7 +28,7 @@ def open_lake(settings: Settings) -> Lake:
     >>> tables.frame("customer_rfm_gold").columns.tolist()
     ['CustomerID', 'MaxInvoiceDate', 'Recency', 'Frequency', 'Monetary']
     """
-    if settings.engine == "polars":
+    if settings.computes_here:
         return Lake(settings.lake, once=settings.files.overlap == "once")
     return import_module(f"rfm.lake.{settings.engine}").open_lake(settings)  # imports no other engine
 

@@ -17,15 +17,7 @@ from rfm.analysis.experiments import HELD, WRITTEN
 from rfm.analysis.forecast import expected_within
 from rfm.analysis.formatting import escape_formulas
 from rfm.analysis.metrics import collected_purchases
-from rfm.contracts import (
-    CAMPAIGN_MEMBERS,
-    CAMPAIGN_RESULTS,
-    CAMPAIGNS,
-    CUSTOMER_STATES,
-    SILVER,
-    TABLES,
-    typed_rows,
-)
+from rfm.contracts import CAMPAIGN_MEMBERS, CAMPAIGN_RESULTS, CAMPAIGNS, CUSTOMER_STATES, SILVER, TABLES, typed_rows
 from rfm.errors import InputError, SettingsError, first_line, unknown
 from rfm.lake import Lake
 from rfm.settings import Settings

@@ -16,7 +16,7 @@ from rfm.analysis.cleaning import EXPECTATIONS
 from rfm.contracts import BRONZE, CLUSTERED, DESCRIBED_CUSTOMERS, GOLD, QUARANTINE, SILVER, TABLES
 from rfm.dialect import LANDING_COLUMNS, RAW
 from rfm.errors import first_line, redact
-from rfm.pipeline.stages import LANDING
+from rfm.pipeline.chain import LANDING
 
 if TYPE_CHECKING:  # imported by the functions that need it: a third of a second
     from openlineage.client import event_v2 as ol

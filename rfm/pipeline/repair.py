@@ -219,7 +219,7 @@ def _known_files(work: Repair) -> pl.DataFrame:
         held = lake.read(name).group_by(names).agg(day.min(), pl.len().cast(pl.Int64).alias("held")).collect()
         both = noted.join(held, on=names, how="full", coalesce=True, suffix="_held")
         files = both["source_file"].to_list()
-        log = lake.held(name, files) if work.settings.engine == "polars" else dict(both.select(*names, "version").rows())
+        log = lake.held(name, files) if work.settings.computes_here else dict(both.select(*names, "version").rows())
         both = both.select(
             *names,
             day.fill_null(pl.col("processing_date_held")).alias("day"),

@@ -36,8 +36,8 @@ from rfm.contracts import (
 from rfm.errors import first_line
 from rfm.lake import Lake
 from rfm.lake.tables import rows_added
+from rfm.pipeline.chain import BACKFILL, EXPORTS, RESULTS, RUN, STAGES, Stage
 from rfm.pipeline.lineage import run_id
-from rfm.pipeline.stages import BACKFILL, EXPORTS, RESULTS, RUN, STAGES, Stage
 from rfm.settings import Settings
 from rfm.words import _
 

@@ -19,10 +19,10 @@ from rfm.contracts import TABLES
 from rfm.datasets.sample import make_sample
 from rfm.errors import StageError
 from rfm.pipeline import backfill, daily, lineage, run_record
+from rfm.pipeline.chain import STAGES
 from rfm.pipeline.daily import lineage_file, monitored
 from rfm.pipeline.lineage import COLUMNS, FILTERS, JUDGED, LANDING, column_lineage, named
 from rfm.pipeline.notebooks import NotebookResult
-from rfm.pipeline.stages import STAGES
 from rfm.settings import Settings
 from tests.loopback import listening
 
