@@ -73,7 +73,7 @@ def new_files(lake: Lake, files: Iterable[File], *, restate: bool = False) -> li
 
 def files_to_clean(lake: Lake) -> Pending:
     """Return the landing files of which silver or the quarantine is not known to hold the content that bronze holds."""
-    known = lake.rows(LEDGER).select("layer", "source_file", pl.col("version").fill_null(1))
+    known = lake.rows(LEDGER).select("layer", "source_file", "version")
     bronze, silver, quarantine = (dict(known.filter(layer=layer).drop("layer").rows()) for layer in LAYERS)
     behind = {name for name, version in bronze.items() if {silver.get(name), quarantine.get(name)} != {version}}
     return Pending({name: bronze[name] for name in behind - (half_restated(lake) if behind else set())})
@@ -157,7 +157,7 @@ def _compare(lake: Lake, read: pl.DataFrame) -> pl.DataFrame:
 
 def _versions(lake: Lake, due: pl.DataFrame) -> dict[str, int]:
     held = lake.held(BRONZE, due.filter("changed")["source_file"].to_list())
-    was = dict(due.filter("changed").select("source_file", pl.col("was").fill_null(1)).rows())
+    was = dict(due.filter("changed").select("source_file", "was").rows())
     seen = {name: revision_of(max(held.get(name, 1), version)) for name, version in was.items()}
     return {name: version_of(sha, seen.get(name, 0) + 1) for name, sha in due.select("source_file", "sha256").iter_rows()}
 
@@ -231,7 +231,7 @@ def read_entries(lake: Lake, layer: str, files: Iterable[str] | None = None) -> 
 
 def versions_in_layer(lake: Lake, layer: str, files: Iterable[str] | None = None) -> dict[str, int]:
     """Return the version (see `version_of`) of each file that a layer is known to hold."""
-    return dict(read_entries(lake, layer, files).select("source_file", pl.col("version").fill_null(1)).rows())
+    return dict(read_entries(lake, layer, files).select("source_file", "version").rows())
 
 
 def changed_files(lake: Lake) -> pl.DataFrame:
@@ -325,7 +325,6 @@ def totals(noted: pl.DataFrame) -> dict[str, int]:
 
 def unbalanced(noted: pl.DataFrame) -> str:
     """Return which files' rows do not add up, as text; files that are on their way are left out."""
-    noted = noted.with_columns(pl.col("version").fill_null(1))
     same = noted.join(noted.filter(layer="bronze"), on=["source_file", "version"], how="semi")
     files = same.group_by("source_file").agg(
         pl.col("layer").is_in(list(LAYERS)).sum().alias("layers"),
@@ -340,7 +339,7 @@ def unbalanced(noted: pl.DataFrame) -> str:
 def _differing(lake: Lake, layer: str, name: str, noted: pl.DataFrame) -> str:
     """Return of which file a layer holds another number of rows than the ledger, as text."""
     # A table is written before the ledger: only a later content than the ledger's is on its way.
-    here = noted.filter(layer=layer).sort("source_file").with_columns(pl.col("version").fill_null(1))
+    here = noted.filter(layer=layer).sort("source_file")
     both = here.join(lake.count(name).rename({"rows": "held"}), on="source_file", how="left", maintain_order="left")
     odd = both.with_columns(pl.col("held").fill_null(0)).filter(pl.col("rows") != pl.col("held"))
     for file, wanted, found, version in odd.select("source_file", "rows", "held", "version").rows():

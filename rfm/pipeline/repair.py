@@ -200,7 +200,7 @@ def _rebuild_layers(work: Repair, days: list[dt.date]) -> None:
     for _, files in _by_day(redo):
         _clean_again(work, files)
     _count_files(work, known.filter(pl.col("source_file").is_in([*behind["source_file"], *redo["source_file"]])))
-    release.finish_release(work.lake, release.cleaner(work.settings))
+    release.finish_release(work.lake, work.settings)
     ingest.audit(work.lake)
 
 
@@ -215,7 +215,7 @@ def _known_files(work: Repair) -> pl.DataFrame:
     lake, names, day = work.lake, ["source_file"], pl.col("processing_date")
     known = pl.DataFrame(schema={"source_file": pl.String, "processing_date": pl.Date, "version": pl.Int64})
     for layer, name in LAYERS.items():
-        noted = ingest.read_entries(lake, layer).select(*names, day, pl.col("version").fill_null(1), rows="rows")
+        noted = ingest.read_entries(lake, layer).select(*names, day, "version", rows="rows")
         held = lake.read(name).group_by(names).agg(day.min(), pl.len().cast(pl.Int64).alias("held")).collect()
         both = noted.join(held, on=names, how="full", coalesce=True, suffix="_held")
         files = both["source_file"].to_list()
@@ -272,7 +272,7 @@ def _clean_again(work: Repair, files: pl.DataFrame) -> None:
     lake, names = work.lake, files["source_file"].to_list()
     valid, quarantined = stages.clean_rows(lake, work.settings, names)
     versions = ingest.versions_in_layer(lake, "bronze", names)
-    good, left = release.released_again(lake, quarantined.collect(), versions, release.cleaner(work.settings))
+    good, left = release.released_again(lake, work.settings, quarantined.collect(), versions)
     lake.put_files(SILVER, pl.concat([valid.collect().select(good.columns), good]), versions, again=True)
     lake.put_files(QUARANTINE, left, versions, again=True)
 

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -109,8 +110,13 @@ def clean_files(lake: Lake, settings: Settings, files: Sequence[str] | None = No
 
 def clean_rows(lake: Lake, settings: Settings, files: Sequence[str]) -> tuple[Any, Any]:
     """Return the rows of some files of bronze as those of silver and of the quarantine."""
+    return cleaner(settings)(lake.read(BRONZE, source_file=files))
+
+
+def cleaner(settings: Settings) -> Callable[[Any], tuple[Any, Any]]:
+    """Return the function that parts rows of bronze, in a frame of any kind, by the rules of the shop."""
     chosen = severities_of(settings.dialect, settings.expectations)
-    return clean(lake.read(BRONZE, source_file=files), severities=chosen, dialect=settings.dialect)
+    return partial(clean, severities=chosen, dialect=settings.dialect)
 
 
 def count_quality(lake: Lake, settings: Settings, *run_dates: dt.date) -> dict[str, int]:
