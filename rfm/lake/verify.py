@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import itertools
 import json
@@ -24,9 +25,12 @@ from rfm.lake import ingest
 from rfm.lake.delta import LEFTOVER, MARK, commit_of, restore
 from rfm.lake.tables import Lake
 from rfm.landing.files import filesystem, write_file
+from rfm.settings import artifacts_dir
 
 NOTE = "tables.json"  # in the lake: id, version, rows and data files of each table, and the models, at the end of the last run
 MODELS, ASIDE = "models", "damaged"  # folders of the lake
+MODEL_FILE = "model.json"  # in the folder of a run date among the models
+NO_MODEL = "run `rfm daily` for a day first, or name the lake with --lake"
 LOG = "_delta_log/"
 GROWING = {*OVER_TIME, CLUSTER_MODELS, RELEASED_ROWS, PIPELINE_RUNS}  # tables that no run takes rows from
 COMMIT = re.compile(r"_delta_log/([0-9]{20})\.json")
@@ -291,6 +295,14 @@ def _readable(url: str, path: str, size: int) -> bool:
             return isinstance(json.loads(system.cat_file(f"{root}/{MODELS}/{path}")), dict)
     except (ValueError, InputError):
         return False
+
+
+def kept_days(lake: str) -> list[dt.date]:
+    """Return the run dates that have a model, oldest first."""
+    system, root = filesystem(artifacts_dir(lake))
+    with friendly_io_errors(f"{lake}/{MODELS}: cannot be listed", NO_MODEL):
+        found = system.find(f"{root}/{MODELS}")
+    return sorted(dt.date.fromisoformat(path.split("/")[-2]) for path in found if path.endswith(f"/{MODEL_FILE}"))
 
 
 # ── rows ────────────────────────────────────────────────────────────

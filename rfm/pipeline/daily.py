@@ -22,11 +22,11 @@ from urllib.parse import urlsplit
 from rfm.config import OnDone, OnFailure
 from rfm.contracts import EXPECTATION_RESULTS, LEDGER
 from rfm.errors import LEAST, StageError, first_line, in_words, printable, redact
-from rfm.lake import Lake, kernel_environment, open_lake, verify
+from rfm.lake import Lake, open_lake, verify
 from rfm.lake.tables import rows_added
 from rfm.pipeline import lineage, notebooks, run_record
 from rfm.pipeline.chain import CLEAN, STAGES, Stage
-from rfm.pipeline.kernels import Kernels, Worker, warm_kernels
+from rfm.pipeline.kernels import Kernels, Worker, kernel_environment, warm_kernels
 from rfm.pipeline.notebooks import execute
 from rfm.pipeline.run_record import RunRecord, StageRecord
 from rfm.pipeline.schedule import CaughtUp, first_days, locked, run_date, run_first, run_folder

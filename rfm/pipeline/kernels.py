@@ -28,6 +28,7 @@ from zmq import ZMQError
 from rfm.errors import RfmError, SettingsError
 from rfm.pipeline.schedule import run_folder
 from rfm.pipeline.warm import ENVIRONMENT, LATER_IMPORTS, WARM_IMPORTS, WarmProcess, work
+from rfm.settings import Settings
 
 MODES = ("forked", "fresh")
 LONGEST_FOLDER = 80  # bytes; the path of a Unix socket has room for about a hundred
@@ -51,6 +52,18 @@ def _mode(environ: Mapping[str, str], platform: str) -> str:
     if mode not in MODES or (mode == "forked" and not hasattr(os, "fork")):
         raise SettingsError(f"RFM_KERNELS={mode}: not possible here; use {' or '.join(MODES)}, or unset it")
     return mode
+
+
+@contextmanager
+def kernel_environment(settings: Settings) -> Iterator[None]:
+    """Pass the engine to notebooks by the environment: its address may hold a token, and notebooks are saved."""
+    before = {name: os.environ.get(name) for name in ("RFM_ENGINE", "RFM_REMOTE")}
+    os.environ |= {"RFM_ENGINE": settings.engine, "RFM_REMOTE": settings.remote}
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
 class Kernels:

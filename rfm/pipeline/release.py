@@ -78,11 +78,7 @@ def finish_release(lake: Lake, settings: Settings) -> ReleaseResult:
             continue
         rows = noted.filter(release_id=release)
         left = quarantined(lake, rows["source_file"].unique()).filter(pl.col("row_id").is_in(rows["row_id"].to_list()))
-        good = cleaner(settings)(_corrected(left, rows).lazy())[0].collect()
-        if len(good) != len(left):
-            raise ContractError(
-                f"{len(left) - len(good)} recorded row(s) break the rules of today; ease the rules, then release again"
-            )
+        good = _as_silver(settings, left, rows, "release again")
         lake.put_files(SILVER, good, {_transaction(release): 1})
         _take_out(lake, left, release)
         _count(lake, left)
@@ -98,9 +94,7 @@ def released_again(
     noted = lake.rows(RELEASED_ROWS, source_file=list(versions))
     rows = _with_ids(quarantined, versions, noted.head(0))
     left = rows.filter(pl.col("row_id").is_in(noted["row_id"].to_list()))
-    good = cleaner(settings)(_corrected(left, noted).lazy())[0].collect() if len(left) else TABLES[SILVER].polars.to_frame()
-    if len(good) != len(left):
-        raise ContractError(f"{len(left) - len(good)} released row(s) break the rules of today; ease them, then repair again")
+    good = _as_silver(settings, left, noted, "repair again")
     others = rows.filter(~pl.col("row_id").is_in(left["row_id"].to_list()))
     return good.select(TABLES[SILVER].names), others.select(TABLES[QUARANTINE].names)
 
@@ -153,11 +147,17 @@ def _noted(rows: pl.DataFrame, after: Mapping[str, Mapping[str, str | None]], ru
     return conform(TABLES[RELEASED_ROWS], noted)
 
 
-def _corrected(left: pl.DataFrame, noted: pl.DataFrame) -> pl.DataFrame:
-    """Return quarantined rows as rows of bronze, with the values that are right."""
+def _as_silver(settings: Settings, left: pl.DataFrame, noted: pl.DataFrame, then: str) -> pl.DataFrame:
+    """Return quarantined rows, with the recorded values that are right, as rows of silver."""
+    if left.is_empty():
+        return TABLES[SILVER].polars.to_frame()
     after = {row_id: json.loads(text) for row_id, text in noted.select("row_id", "raw_after").iter_rows()}
     rows = [row | after[row["row_id"]] for row in left.iter_rows(named=True)]
-    return pl.DataFrame(rows, schema=left.schema).drop("row_id", "version", "failed_expectations")
+    bronze = pl.DataFrame(rows, schema=left.schema).drop("row_id", "version", "failed_expectations")
+    good = cleaner(settings)(bronze.lazy())[0].collect()
+    if len(good) != len(left):
+        raise ContractError(f"{len(left) - len(good)} recorded row(s) break the rules of today; ease the rules, then {then}")
+    return good
 
 
 def _take_out(lake: Lake, left: pl.DataFrame, release: str) -> None:

@@ -47,9 +47,8 @@ def verify_lake(settings: Settings) -> list[Damage]:
         found += verify.compare_rows(lake)
     if MODELS not in damaged and (bad := verify.bad_models(lake.url)):
         found.append(Damage(MODELS, f"{len(bad)} file(s) unreadable, first {bad[0]}"))
-    models = [path for path in verify.list_files(lake.url).get(MODELS, {}) if path.endswith("/model.json")]
     for name in sorted({HISTORY, CLUSTER_MODELS} - damaged):
-        if lacking := sorted(_days_of(models) - _days_in(lake, name)):
+        if lacking := sorted(set(verify.kept_days(lake.url)) - _days_in(lake, name)):
             found.append(Damage(name, f"lacks {len(lacking)} day(s) that have a model, first {lacking[0]}"))
     return found or list(_damaged_records(settings, lake))
 
@@ -314,8 +313,8 @@ def _count_quality(work: Repair, days: list[dt.date]) -> None:
 
 def _run_days(work: Repair, days: list[dt.date]) -> None:
     """Run the days again whose results or models are lost, and the newest, from gold on."""
-    there = verify.list_files(work.lake.url).get(MODELS, {})
-    due = [day for day in days if day in work.lost or f"{day}/model.json" not in there or day == days[-1]]
+    kept = verify.kept_days(work.lake.url)
+    due = [day for day in days if day in work.lost or day not in kept or day == days[-1]]
     with closing(backfill.kept_latest(work.settings, work.lake)) as held:
         for day in due:
             try:

@@ -208,7 +208,7 @@ class CaughtUp(NamedTuple):
 
 def missed(settings: Settings) -> list[dt.date]:
     """Return the days before the run date that have a landing file of their own and were never run to the end."""
-    from rfm.pipeline.models import kept_days
+    from rfm.lake.verify import kept_days
 
     if not (newest := named_date(settings)):
         return []  # no file is of a day
@@ -235,7 +235,7 @@ def catch_up(settings: Settings) -> Iterator[CaughtUp]:
 # ── the past of a first run ────────────────────────────────────────────
 def first_days(settings: Settings, lake: Lake, run_date: dt.date) -> list[dt.date]:
     """Return the days of ``[history] first`` that a first run still has to compute: those on which there were sales already."""
-    from rfm.pipeline.models import kept_days
+    from rfm.lake.verify import kept_days
 
     back = [days for days in settings.history.first if days < run_date.toordinal()]
     wanted = [run_date - dt.timedelta(days=days) for days in back]
