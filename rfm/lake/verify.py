@@ -21,7 +21,7 @@ import polars as pl
 
 from rfm.contracts import CLUSTER_MODELS, DAILY_VOLUME, LEDGER, OVER_TIME, PIPELINE_RUNS, RELEASED_ROWS, SILVER, TABLES
 from rfm.errors import REPAIR, ContractError, InputError, friendly_io_errors
-from rfm.lake import ingest
+from rfm.lake import ledger
 from rfm.lake.delta import LEFTOVER, MARK, commit_of, restore
 from rfm.lake.tables import Lake
 from rfm.landing.files import filesystem, write_file
@@ -308,15 +308,15 @@ def kept_days(lake: str) -> list[dt.date]:
 # ── rows ────────────────────────────────────────────────────────────
 def _of_ledger(lake: Lake, files: int) -> list[Damage]:
     """Return where the ledger and the layers differ, by their totals."""
-    noted = ingest.read_entries(lake, "bronze")
+    noted = ledger.read_entries(lake, "bronze")
     if len(noted) < files:
         return [Damage(LEDGER, f"names {len(noted):,} files of bronze, but the last run left {files:,}")]
-    return [Damage(name, wrong) for name, wrong in ingest.differences(lake)[1]]
+    return [Damage(name, wrong) for name, wrong in ledger.differences(lake)[1]]
 
 
 def compare_rows(lake: Lake) -> list[Damage]:
     """Return where layers and ledger differ file by file, in rows, and silver in money from what was counted of it."""
-    found = [Damage(name, wrong) for name, wrong in ingest.differences(lake, each=True)[1]]
+    found = [Damage(name, wrong) for name, wrong in ledger.differences(lake, each=True)[1]]
     for file, _, money, _, revenue in (odd := odd_files(lake)).head(1).rows():
         said = f"holds {money:,} of {file}, but {revenue:,} were counted ({len(odd)} such file(s))"
         found.append(Damage(SILVER, said))

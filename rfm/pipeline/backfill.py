@@ -17,7 +17,7 @@ from rfm.analysis.segments.profiles import headline
 from rfm.config import VERSION
 from rfm.contracts import CLUSTER_MODELS, CLUSTERED, GOLD, HISTORY, LEDGER, OF_THE_DAY, RUN_WARNINGS, SILVER
 from rfm.errors import InputError, RfmError, SettingsError, first_line
-from rfm.lake import Lake, ingest, open_lake, open_lake_log, verify
+from rfm.lake import Lake, ingest, ledger, open_lake, open_lake_log, verify
 from rfm.lake.delta import scratch
 from rfm.landing.files import list_files
 from rfm.pipeline import campaigns, chain, stages
@@ -69,13 +69,13 @@ def clean_ahead(settings: Settings, lake: Lake, run_dates: list[dt.date]) -> dic
         list_files(settings.landing, settings.files.pattern, until=run_dates[0])  # raises if the first day has no file yet
         found = stages.ingest_files(lake, settings, run_dates)
         left = any(severity != "note" for severity, _ in found.skipped)
-        if found.refused or left or len(ingest.changed_files(lake)):
+        if found.refused or left or len(ledger.changed_files(lake)):
             return {}
         stages.clean_files(lake, settings)
         stages.count_quality(lake, settings, *run_dates)
     except RfmError:
         return {}
-    lines = ingest.read_entries(lake, "bronze", [file.source_file for file in found.files])
+    lines = ledger.read_entries(lake, "bronze", [file.source_file for file in found.files])
     return {day: found._replace(lines=int(lines.filter(processing_date=day)["rows"].sum())) for day in run_dates}
 
 

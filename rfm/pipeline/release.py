@@ -23,7 +23,7 @@ from rfm.analysis.formatting import as_it_was, harmless
 from rfm.contracts import QUARANTINE, RELEASED_ROWS, SILVER, TABLES, conform
 from rfm.dialect import RAW
 from rfm.errors import ContractError, InputError, SettingsError, friendly_io_errors
-from rfm.lake import ingest, open_lake_log
+from rfm.lake import ledger, open_lake_log
 from rfm.lake.delta import commit_of, retried, sql_equals
 from rfm.lake.tables import Lake
 from rfm.landing.decode import mask_of, to_utf8
@@ -42,7 +42,7 @@ class ReleaseResult(NamedTuple):
 def quarantined(lake: Lake, files: Iterable[str] | None = None) -> pl.DataFrame:
     """Return the rows of the quarantine with an id each that stays the same until the row is released."""
     some: dict[str, Any] = {} if files is None else {"source_file": sorted(files)}
-    return _with_ids(lake.rows(QUARANTINE, **some), ingest.versions_in_layer(lake, "quarantine"), _finished(lake))
+    return _with_ids(lake.rows(QUARANTINE, **some), ledger.versions_in_layer(lake, "quarantine"), _finished(lake))
 
 
 def _with_ids(rows: pl.DataFrame, versions: Mapping[str, int], finished: pl.DataFrame) -> pl.DataFrame:
@@ -181,9 +181,9 @@ def _count(lake: Lake, left: pl.DataFrame) -> None:
     """Count the rows of the files in silver and in the quarantine again."""
     files = left["source_file"].unique().to_list()
     for layer in ("silver", "quarantine"):
-        noted = ingest.read_entries(lake, layer, files)
+        noted = ledger.read_entries(lake, layer, files)
         versions = dict(noted.select("source_file", "version").rows())
-        ingest.record_layer(lake, layer, noted.drop("layer", "rows", "version"), versions)
+        ledger.record_layer(lake, layer, noted.drop("layer", "rows", "version"), versions)
 
 
 RELEASE = "`rfm release`"

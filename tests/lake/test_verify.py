@@ -100,7 +100,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
 def without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a check that finds damage not wait for other runs."""
     monkeypatch.setattr("rfm.lake.verify.PAUSE", 0.0)
-    monkeypatch.setattr("rfm.lake.ingest.PAUSE", 0.0)
+    monkeypatch.setattr("rfm.lake.ledger.PAUSE", 0.0)
 
 
 # ── kinds of damage ────────────────────────────────────────────────────────────────────────────────

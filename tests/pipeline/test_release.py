@@ -11,9 +11,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from rfm.contracts import BRONZE, QUARANTINE, SILVER
 from rfm.errors import ContractError, InputError, SettingsError
 from rfm.lake import ingest
-from rfm.lake.ingest import BRONZE, QUARANTINE, SILVER
 from rfm.lake.tables import Lake
 from rfm.pipeline import backfill, release
 from rfm.settings import Settings, load_settings
