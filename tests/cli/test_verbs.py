@@ -509,12 +509,12 @@ def test_catch_up_json_has_the_days_before_too(rfm, seen, monkeypatch):
 
 
 def test_as_published_json_names_what_differs(rfm, monkeypatch):
-    from rfm.pipeline import backfill
+    from rfm.pipeline import backfill, chain
 
     monkeypatch.setattr(backfill, "replay", lambda settings, day: backfill.Replay(day, 7, [GOLD], "0.1.0", "0.1.0"))
     status, said, noted = rfm("daily", "--as-published", "2025-10-22", "--json")
     expected = {"run_date": "2025-10-22", "silver": 7, "differing": [GOLD], "made_by": "0.1.0", "now": "0.1.0"}
-    expected["compared"] = len(backfill.RESULTS) + 1
+    expected["compared"] = len(chain.RESULTS) + 1
     assert (status, json.loads(said), noted) == (1, expected, "")
 
 
