@@ -26,10 +26,10 @@ from rfm.lake import Lake, open_lake, verify
 from rfm.lake.tables import rows_added
 from rfm.pipeline import lineage, notebooks, run_record
 from rfm.pipeline.chain import CLEAN, STAGES, Stage
-from rfm.pipeline.kernels import Kernels, Worker, kernel_environment, warm_kernels
+from rfm.pipeline.kernels import Kernels, Worker, kernel_environment, run_folder, warm_kernels
 from rfm.pipeline.notebooks import execute
 from rfm.pipeline.run_record import RunRecord, StageRecord
-from rfm.pipeline.schedule import CaughtUp, first_days, locked, run_date, run_first, run_folder
+from rfm.pipeline.schedule import CaughtUp, first_days, locked, run_date, run_first
 from rfm.settings import Settings, artifacts_dir, is_catalog_name
 from rfm.words import _
 

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 import json
 import os
 import platform
-import re
-import shutil
-import tempfile
 import time
 import uuid
 import warnings
@@ -155,29 +151,16 @@ def may_be_alive(host: str, process: int, since: dt.datetime) -> bool:
     """Return True if a run may still go on: by its process on this host, by its age elsewhere."""
     if host != platform.node():
         return dt.datetime.now(dt.UTC) - since < LONGEST
-    return _runs(process)
+    return is_running(process)
 
 
-def _runs(process: int) -> bool:
+def is_running(process: int) -> bool:
     """Return True if a process of this host is there."""
     try:
         os.kill(process, 0)
     except OSError as error:
         return not isinstance(error, ProcessLookupError)  # the process of another user is there
     return True
-
-
-LEFT = re.compile(r"rfm-\w+-([0-9a-f]{6})-([0-9]+)-")  # folder of a run in the temporary directory: host and process
-
-
-def run_folder(kind: str, **given: Any) -> tempfile.TemporaryDirectory[str]:
-    """Return a temporary folder of this process, and remove those that killed runs on this host left behind."""
-    host = hashlib.blake2s(platform.node().encode(), digest_size=3).hexdigest()
-    for left in Path(tempfile.gettempdir()).glob("rfm-*-*-*"):
-        found = LEFT.match(left.name)
-        if found and found[1] == host and not _runs(int(found[2])):
-            shutil.rmtree(left, ignore_errors=True)
-    return tempfile.TemporaryDirectory(prefix=f"rfm-{kind}-{host}-{os.getpid()}-", **given)
 
 
 def _holder(held: str) -> dict[str, Any]:
