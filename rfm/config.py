@@ -183,43 +183,41 @@ class Care(Section):
     )
 
 
-def is_command(command: str) -> str:
-    """Return a command line that can be split into words, unchanged."""
-    try:
-        words = shlex.split(command)
-    except ValueError as error:
-        raise ValueError(f"is not a command ({error})") from None
-    if command and not words:
-        raise ValueError("is not a command (nothing but blanks)")
-    return command
+class _Hooks(Section):
+    """A ``command`` and a ``webhook`` that a run calls; each section says what they receive."""
+
+    @field_validator("command", check_fields=False)
+    @classmethod
+    def _is_command(cls, command: str) -> str:
+        try:
+            words = shlex.split(command)
+        except ValueError as error:
+            raise ValueError(f"is not a command ({error})") from None
+        if command and not words:
+            raise ValueError("is not a command (nothing but blanks)")
+        return command
+
+    @field_validator("webhook", check_fields=False)
+    @classmethod
+    def _is_web_address(cls, webhook: str) -> str:
+        if webhook and not webhook.startswith(("http://", "https://")):
+            raise ValueError("must start with http:// or https://")
+        return webhook
 
 
-def is_web_address(webhook: str) -> str:
-    """Return the address of a webhook, unchanged."""
-    if webhook and not webhook.startswith(("http://", "https://")):
-        raise ValueError("must start with http:// or https://")
-    return webhook
-
-
-class OnFailure(Section):
+class OnFailure(_Hooks):
     """Who is notified of a failed run: ``[on_failure]``."""
 
     when: Literal["failed", "warned"] = Field("failed", description="warned: also after a run with warnings")
     command: str = Field("", description="receives the run record as JSON on standard input, and has one minute")
     webhook: str = Field("", description="http(s) address that receives the run record; RFM_WEBHOOK_SECRET is its bearer token")
 
-    _is_command = field_validator("command")(is_command)
-    _is_web_address = field_validator("webhook")(is_web_address)
 
-
-class OnDone(Section):
+class OnDone(_Hooks):
     """Who gets the brief of a published run: ``[on_done]``."""
 
     command: str = Field("", description="finds the files in RFM_BRIEF_PDF and RFM_BRIEF_HTML, the record on standard input")
     webhook: str = Field("", description="http(s) address that receives the headline as text, and both files")
-
-    _is_command = field_validator("command")(is_command)
-    _is_web_address = field_validator("webhook")(is_web_address)
 
 
 class Publish(Section):

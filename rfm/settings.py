@@ -125,6 +125,11 @@ class Settings(BaseSettings):
             columns=self.columns, format=self.format, rules=self.rules, customers=self.customers, currencies=self.currencies
         )
 
+    @property
+    def computes_here(self) -> bool:
+        """Whether the large tables are computed in this process, not on a cluster."""
+        return self.engine == "polars"
+
     @field_validator("landing", "lake", "reports", "notebooks")
     @classmethod
     def _absolute(cls, path: str, given: ValidationInfo) -> str:

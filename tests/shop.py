@@ -10,7 +10,7 @@ from typing import Any
 import rfm
 from rfm.datasets.sample import make_sample
 from rfm.pipeline import backfill, run_record
-from rfm.pipeline.stages import STAGES
+from rfm.pipeline.chain import STAGES
 from rfm.report import site
 from rfm.settings import Settings
 

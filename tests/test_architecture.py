@@ -36,7 +36,7 @@ ROOMS = {  # a folder: the folders it may import, besides the base modules; a mo
     "analysis": set(),
     "landing": set(),
     "lake": {"landing"},
-    "report": {"analysis", "landing", "lake", "pipeline.stages"},
+    "report": {"analysis", "landing", "lake", "pipeline.chain"},
     "pipeline": {"analysis", "landing", "lake", "report"},
     "onboarding": {"analysis", "landing", "lake", "pipeline"},
     "datasets": {"landing", "lake", "pipeline"},
@@ -108,7 +108,7 @@ OWNERS = {  # library: the modules or folders that import it, and nobody else
     "tomlkit": {"onboarding"},
 }
 NOT_IN_ANALYSIS = {"os", "pathlib", "tempfile", "shutil", "subprocess", "socket", "time", "polars", "duckdb", "pyspark"}
-MOST_FILES, LONGEST_MODULE, LONGEST_FUNCTION = 105, 400, 40
+MOST_FILES, LONGEST_MODULE, LONGEST_FUNCTION = 106, 400, 40
 CLOCKS = {"now", "today", "utcnow", "monotonic", "perf_counter", "time_ns"}  # not read by what is pure
 ENGINE = re.compile(r"polars|duckdb|spark|sqlframe|ibis", re.IGNORECASE)
 HARMLESS = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef, ast.Assign, ast.AnnAssign, ast.AugAssign, ast.If)

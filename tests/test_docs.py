@@ -18,7 +18,7 @@ import typer.main
 
 import rfm
 from rfm.cli.options import app
-from rfm.pipeline.stages import STAGES
+from rfm.pipeline.chain import STAGES
 from rfm.settings import EXAMPLE_FILE, PATHS, Settings, load_settings
 from tests.reference import callables, described, example, page, signature
 

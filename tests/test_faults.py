@@ -62,7 +62,7 @@ def shops(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Shop]:
 def without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a check that finds damage not wait for other runs."""
     monkeypatch.setattr("rfm.lake.verify.PAUSE", 0.0)
-    monkeypatch.setattr("rfm.lake.ingest.PAUSE", 0.0)
+    monkeypatch.setattr("rfm.lake.ledger.PAUSE", 0.0)
 
 
 def survives(shop: Shop, root: Path, points: Mapping[int, str]) -> list[str]:

@@ -22,9 +22,9 @@ from polars.testing import assert_frame_equal
 import rfm
 from rfm.contracts import TABLES
 from rfm.datasets.sample import make_sample
+from rfm.pipeline.chain import STAGES, Stage
 from rfm.pipeline.kernels import warm_kernels
 from rfm.pipeline.notebooks import parameters_of, skip_slow_import
-from rfm.pipeline.stages import STAGES, Stage
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "notebooks"

@@ -28,7 +28,7 @@ from rfm.lake.delta import scan, scratch
 from rfm.lake.tables import Lake
 from rfm.pipeline import backfill, daily, release
 from rfm.pipeline.backfill import replay
-from rfm.pipeline.stages import STAGES
+from rfm.pipeline.chain import STAGES
 from rfm.report import site
 from rfm.report.publish import publish
 from rfm.settings import PATHS, Settings, load_settings

@@ -27,7 +27,7 @@ from rfm.analysis.forecast import evaluate
 from rfm.analysis.segments import alternatives, rules
 from rfm.contracts import TABLES
 from rfm.errors import SettingsError
-from rfm.pipeline.stages import STAGES
+from rfm.pipeline.chain import STAGES
 from rfm.words import LOCALE, gettext, languages, speaking, tell
 from tests.warned import warnings_of_a_run
 

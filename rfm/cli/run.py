@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from functools import partial
 from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.status import Status
 
 from rfm.cli.options import Json, app, day_of, errors, notes, option, print_json, screen, with_settings
-from rfm.cli.status import with_progress_bar
 from rfm.errors import RfmError, SettingsError
 
 Parameters = Annotated[
@@ -174,21 +174,26 @@ def backfill(
 
     total = len(runs.days(begin, end))
     with locked(settings, end):
-        done = [_print_day(*one) for one in with_progress_bar(runs.backfill(settings, begin, end, restate, refit), total, notes)]
+        done = dict(_shown(runs.backfill(settings, begin, end, restate, refit), total))
     warnings, refused = runs.warnings_of(settings, begin, end)
     _print_warnings(warnings)
     if as_json:
-        print_json({"days": runs.results(settings, dict(done)), "lake": settings.lake})
+        print_json({"days": runs.results(settings, done), "lake": settings.lake})
     else:
-        screen.print(f"{total} day(s) up to {end}: {done[-1][1]}. Tables: {settings.lake}", markup=False)
+        screen.print(f"{total} day(s) up to {end}: {done[end]}. Tables: {settings.lake}", markup=False)
     if refused:
         raise typer.Exit(1)
 
 
-def _print_day(day: dt.date, headline: str) -> tuple[dt.date, str]:
-    # A terminal shows a progress bar instead
-    (notes.detail if notes.is_interactive else notes.out)(f"✓ {day}: {headline}")
-    return day, headline
+def _shown(days: Iterable[tuple[dt.date, str]], total: int) -> Iterator[tuple[dt.date, str]]:
+    """Yield days and their headlines, each shown: by a progress bar in a terminal, on a line of its own elsewhere."""
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=notes, disable=not notes.is_interactive) as bar:
+        task = bar.add_task("backfill", total=total)
+        for day, headline in days:
+            bar.update(task, advance=1, description=day.isoformat())
+            (notes.detail if notes.is_interactive else notes.out)(f"✓ {day}: {headline}")
+            yield day, headline
 
 
 def _print_replay(settings: Any, day: dt.date, as_json: bool) -> None:

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console, Group
+from rich.console import Group
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table as Grid
 
 from rfm.cli.options import Json, app, notes, option, print_json, screen, with_settings
 from rfm.contracts import DAILY_COUNTS, DQ_COMPARISON, EXPECTATION_RESULTS, LEDGER, PIPELINE_RUNS, RUN_WARNINGS
 from rfm.errors import REPAIR, printable
-from rfm.pipeline.stages import BACKFILL, RUN
+from rfm.pipeline.chain import BACKFILL, RUN
 
 if TYPE_CHECKING:
     from rfm.lake import Lake
@@ -178,7 +177,7 @@ def _run(row: dict[str, Any]) -> dict[str, Any]:
         process = json.loads(row["versions"]).get("process", {})
         alive = may_be_alive(process.get("host", ""), process.get("id"), row["started"])
         run["status"] = "running" if alive else "did not finish"
-    return run | {name: str(run[name]) for name in ("run_date",) if run[name]}
+    return run | ({"run_date": str(run["run_date"])} if run["run_date"] else {})
 
 
 def _second(moment: Any) -> str:
@@ -302,13 +301,3 @@ def _number(value: Any) -> str:
     if not isinstance(value, int | float):
         return "-"
     return f"{value:,.1f}" if isinstance(value, float) else f"{value:,}"
-
-
-def with_progress_bar(days: Iterable[Any], total: int, console: Console) -> Iterator[Any]:
-    """Yield days and their headlines under a progress bar."""
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=console, disable=not console.is_interactive) as bar:
-        task = bar.add_task("backfill", total=total)
-        for day, headline in days:
-            bar.update(task, advance=1, description=day.isoformat())
-            yield day, headline

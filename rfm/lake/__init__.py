@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib import import_module
 
 from rfm.errors import SettingsError
@@ -28,7 +25,7 @@ def open_lake(settings: Settings) -> Lake:
     >>> tables.frame("customer_rfm_gold").columns.tolist()
     ['CustomerID', 'MaxInvoiceDate', 'Recency', 'Frequency', 'Monetary']
     """
-    if settings.engine == "polars":
+    if settings.computes_here:
         return Lake(settings.lake, once=settings.files.overlap == "once")
     return import_module(f"rfm.lake.{settings.engine}").open_lake(settings)  # imports no other engine
 
@@ -40,15 +37,3 @@ def open_lake_log(settings: Settings, what: str) -> Lake:
             f"lake {settings.lake}: {what} needs Delta's log, which a catalog keeps; name the tables' folder or URL"
         )
     return Lake(settings.lake, once=settings.files.overlap == "once")
-
-
-@contextmanager
-def kernel_environment(settings: Settings) -> Iterator[None]:
-    """Pass the engine to notebooks by the environment: its address may hold a token, and notebooks are saved."""
-    before = {name: os.environ.get(name) for name in ("RFM_ENGINE", "RFM_REMOTE")}
-    os.environ |= {"RFM_ENGINE": settings.engine, "RFM_REMOTE": settings.remote}
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name) if value is None else os.environ.update({name: value})

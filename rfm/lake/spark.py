@@ -24,8 +24,9 @@ import pyarrow as pa
 
 from rfm.contracts import BRONZE, SILVER, TABLES, Table, conform
 from rfm.errors import ContractError, InputError, SettingsError, first_line
-from rfm.lake import delta, ingest
+from rfm.lake import delta
 from rfm.lake.delta import IN_SPARK, MARK, MARKED, arrow_schema, sql_equals, to_arrow
+from rfm.lake.ledger import LAYERS, versions_in_layer
 from rfm.lake.tables import Lake, State, WriteResult, files_due, newest_per_order
 from rfm.settings import Settings, is_catalog_name
 
@@ -132,7 +133,7 @@ class Cluster:
         return ".".join(f"`{part}`" for part in (*self.home.split("."), table.name))
 
 
-LAYER = {name: layer for layer, name in ingest.LAYERS.items()}  # the large tables, and what the ledger calls them
+LAYER = {name: layer for layer, name in LAYERS.items()}  # the large tables, and what the ledger calls them
 UNKNOWN = -1  # version of a table of a catalog
 
 
@@ -165,7 +166,7 @@ class SparkLake(Lake):
 
     def held(self, name: str, files: Iterable[str]) -> dict[str, int]:
         """Return the version of each landing file that a table holds; parameters as for `Lake.held`."""
-        return super().held(name, files) if self._logs_files(name) else ingest.versions_in_layer(self, LAYER[name], files)
+        return super().held(name, files) if self._logs_files(name) else versions_in_layer(self, LAYER[name], files)
 
     def put_files(self, name: str, rows: Any, versions: Mapping[str, int], again: bool = False) -> WriteResult:
         """Write the rows of landing files in one commit; parameters as for `Lake.put_files`."""

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import itertools
 import json
@@ -20,13 +21,16 @@ import polars as pl
 
 from rfm.contracts import CLUSTER_MODELS, DAILY_VOLUME, LEDGER, OVER_TIME, PIPELINE_RUNS, RELEASED_ROWS, SILVER, TABLES
 from rfm.errors import REPAIR, ContractError, InputError, friendly_io_errors
-from rfm.lake import ingest
+from rfm.lake import ledger
 from rfm.lake.delta import LEFTOVER, MARK, commit_of, restore
 from rfm.lake.tables import Lake
 from rfm.landing.files import filesystem, write_file
+from rfm.settings import artifacts_dir
 
 NOTE = "tables.json"  # in the lake: id, version, rows and data files of each table, and the models, at the end of the last run
 MODELS, ASIDE = "models", "damaged"  # folders of the lake
+MODEL_FILE = "model.json"  # in the folder of a run date among the models
+NO_MODEL = "run `rfm daily` for a day first, or name the lake with --lake"
 LOG = "_delta_log/"
 GROWING = {*OVER_TIME, CLUSTER_MODELS, RELEASED_ROWS, PIPELINE_RUNS}  # tables that no run takes rows from
 COMMIT = re.compile(r"_delta_log/([0-9]{20})\.json")
@@ -293,18 +297,26 @@ def _readable(url: str, path: str, size: int) -> bool:
         return False
 
 
+def kept_days(lake: str) -> list[dt.date]:
+    """Return the run dates that have a model, oldest first."""
+    system, root = filesystem(artifacts_dir(lake))
+    with friendly_io_errors(f"{lake}/{MODELS}: cannot be listed", NO_MODEL):
+        found = system.find(f"{root}/{MODELS}")
+    return sorted(dt.date.fromisoformat(path.split("/")[-2]) for path in found if path.endswith(f"/{MODEL_FILE}"))
+
+
 # ── rows ────────────────────────────────────────────────────────────
 def _of_ledger(lake: Lake, files: int) -> list[Damage]:
     """Return where the ledger and the layers differ, by their totals."""
-    noted = ingest.read_entries(lake, "bronze")
+    noted = ledger.read_entries(lake, "bronze")
     if len(noted) < files:
         return [Damage(LEDGER, f"names {len(noted):,} files of bronze, but the last run left {files:,}")]
-    return [Damage(name, wrong) for name, wrong in ingest.differences(lake)[1]]
+    return [Damage(name, wrong) for name, wrong in ledger.differences(lake)[1]]
 
 
 def compare_rows(lake: Lake) -> list[Damage]:
     """Return where layers and ledger differ file by file, in rows, and silver in money from what was counted of it."""
-    found = [Damage(name, wrong) for name, wrong in ingest.differences(lake, each=True)[1]]
+    found = [Damage(name, wrong) for name, wrong in ledger.differences(lake, each=True)[1]]
     for file, _, money, _, revenue in (odd := odd_files(lake)).head(1).rows():
         said = f"holds {money:,} of {file}, but {revenue:,} were counted ({len(odd)} such file(s))"
         found.append(Damage(SILVER, said))

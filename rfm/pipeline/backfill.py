@@ -11,31 +11,18 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from rfm import contracts as tables
 from rfm.analysis.outliers import fit_exclusions
 from rfm.analysis.segments.profiles import headline
 from rfm.config import VERSION
-from rfm.contracts import (
-    CLUSTER_MODELS,
-    CLUSTERED,
-    DESCRIBED_CUSTOMERS,
-    GOLD,
-    HISTORY,
-    LEDGER,
-    PIPELINE_RUNS,
-    RUN_WARNINGS,
-    SEGMENT_SUMMARY,
-    SILVER,
-    TABLES,
-    conform,
-)
+from rfm.contracts import CLUSTER_MODELS, CLUSTERED, GOLD, HISTORY, LEDGER, OF_THE_DAY, RUN_WARNINGS, SILVER
 from rfm.errors import InputError, RfmError, SettingsError, first_line
-from rfm.lake import Lake, ingest, open_lake, open_lake_log, verify
+from rfm.lake import Lake, ingest, ledger, open_lake, open_lake_log, verify
 from rfm.lake.delta import scratch
 from rfm.landing.files import list_files
-from rfm.pipeline import campaigns, stages
+from rfm.pipeline import campaigns, chain, stages
 from rfm.pipeline.models import keep_model
-from rfm.pipeline.run_record import BACKFILL, GROUPS, digests, logged, written_versions
-from rfm.pipeline.stages import OF_THE_DAY, RESULTS, STATE
+from rfm.pipeline.run_record import GROUPS, digests, logged, written_versions
 from rfm.report.publish import published_record
 from rfm.settings import Settings, is_catalog_name
 
@@ -82,13 +69,13 @@ def clean_ahead(settings: Settings, lake: Lake, run_dates: list[dt.date]) -> dic
         list_files(settings.landing, settings.files.pattern, until=run_dates[0])  # raises if the first day has no file yet
         found = stages.ingest_files(lake, settings, run_dates)
         left = any(severity != "note" for severity, _ in found.skipped)
-        if found.refused or left or len(ingest.changed_files(lake)):
+        if found.refused or left or len(ledger.changed_files(lake)):
             return {}
         stages.clean_files(lake, settings)
         stages.count_quality(lake, settings, *run_dates)
     except RfmError:
         return {}
-    lines = ingest.read_entries(lake, "bronze", [file.source_file for file in found.files])
+    lines = ledger.read_entries(lake, "bronze", [file.source_file for file in found.files])
     return {day: found._replace(lines=int(lines.filter(processing_date=day)["rows"].sum())) for day in run_dates}
 
 
@@ -108,7 +95,7 @@ class _Latest:
         """Replace a table, in memory if each day overwrites it; parameters as for `Lake.replace`."""
         if name not in self.names:
             return self.lake.replace(name, rows, **equal)
-        self.kept[name] = conform(TABLES[name], rows)
+        self.kept[name] = tables.conform(tables.TABLES[name], rows)
         return len(self.kept[name])
 
     def replace_each(self, frames: Mapping[str, Any], **equal: Any) -> dict[str, int]:
@@ -125,7 +112,7 @@ class _Latest:
 
     def close(self) -> None:
         """Write all kept tables at once, then those of the single customer."""
-        write_each = self.kept.pop(STATE.name, None)
+        write_each = self.kept.pop(chain.STATE.name, None)
         if self.kept:
             self.lake.replace_each(self.kept)
         if write_each:
@@ -134,7 +121,7 @@ class _Latest:
 
 def kept_latest(settings: Settings, lake: Lake) -> Any:
     """Return a lake that keeps in memory what the next day overwrites; frames of a cluster are not kept."""
-    return _Latest(lake, _Latest.names if settings.engine == "polars" else ())
+    return _Latest(lake, _Latest.names if settings.computes_here else ())
 
 
 def warnings_of(settings: Settings, first: dt.date, last: dt.date) -> tuple[list[str], bool]:
@@ -147,7 +134,7 @@ def results(settings: Settings, headlines: Mapping[dt.date, str]) -> list[dict[s
     """Return the results of some days' runs as values for JSON."""
     lake, days = open_lake(settings), list(headlines)
     said = lake.frame(RUN_WARNINGS, run_date=days)
-    runs = lake.frame(PIPELINE_RUNS, run_date=days, stage=BACKFILL).sort_values("started")
+    runs = lake.frame(tables.PIPELINE_RUNS, run_date=days, stage=chain.BACKFILL).sort_values("started")
 
     def result(day: dt.date) -> dict[str, Any]:
         run, of_day = runs[runs["run_date"] == day].iloc[-1], said[said["run_date"] == day]
@@ -220,17 +207,17 @@ def to_clusters(settings: Settings, lake: Lake, run_date: dt.date, refit: bool =
 def to_segments(settings: Settings, lake: Lake, run_date: dt.date) -> str:
     """Run the stage of notebook 5; return the headline."""
     models, history = stages.past_runs(lake, run_date)
-    named, tables = stages.segment_customers(lake.frame(CLUSTERED, UpdateDate=run_date), models, history, settings, run_date)
-    stages.write_segments(lake, settings, named, tables, run_date)
+    named, frames = stages.segment_customers(lake.frame(CLUSTERED, UpdateDate=run_date), models, history, settings, run_date)
+    stages.write_segments(lake, settings, named, frames, run_date)
     keep_model(lake.url, run_date, stages.model_documents(lake, settings, named, run_date))
-    return headline(tables[SEGMENT_SUMMARY], settings.shop.currency)
+    return headline(frames[tables.SEGMENT_SUMMARY], settings.shop.currency)
 
 
 def to_states(settings: Settings, lake: Any, run_date: dt.date, silver: Any = None) -> None:
     """Run the stage of notebook 6, on the rows of silver if they are given."""
     bought = cache(lambda: stages.purchases(lake.read(SILVER, until=run_date) if silver is None else silver, settings, run_date))
     if isinstance(lake, _Latest):  # no later day reads these tables, so those of the last day are enough
-        lake.kept[STATE.name] = partial(_write_each, settings, bought, run_date)
+        lake.kept[chain.STATE.name] = partial(_write_each, settings, bought, run_date)
     else:
         _write_each(settings, bought, run_date, lake)
     if len(campaigns.begun_by(lake, run_date)):
@@ -239,12 +226,12 @@ def to_states(settings: Settings, lake: Any, run_date: dt.date, silver: Any = No
 
 def _write_each(settings: Settings, bought: Callable[[], pd.DataFrame], run_date: dt.date, lake: Lake) -> None:
     """Write the tables of the single customer."""
-    customers = lake.frame(DESCRIBED_CUSTOMERS, UpdateDate=run_date)
+    customers = lake.frame(tables.DESCRIBED_CUSTOMERS, UpdateDate=run_date)
     lake.replace_each(stages.state_customers(customers, bought(), settings, run_date))
 
 
 # The stages whose inputs a replay restores. It also repeats the states, which read nothing further but campaigns; it skips those.
-REPEATED = (stages.MEASURE, stages.CLUSTER, stages.SEGMENT)
+REPEATED = (chain.MEASURE, chain.CLUSTER, chain.SEGMENT)
 
 
 class Replay(NamedTuple):
@@ -255,7 +242,7 @@ class Replay(NamedTuple):
     differing: list[str]
     made_by: str
     now: str
-    compared: int = len(RESULTS) + 1
+    compared: int = len(chain.RESULTS) + 1
 
     def __str__(self) -> str:
         """Return the comparison in one line."""

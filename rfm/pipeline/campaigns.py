@@ -17,16 +17,8 @@ from rfm.analysis.experiments import HELD, WRITTEN
 from rfm.analysis.forecast import expected_within
 from rfm.analysis.formatting import escape_formulas
 from rfm.analysis.metrics import collected_purchases
-from rfm.contracts import (
-    CAMPAIGN_MEMBERS,
-    CAMPAIGN_RESULTS,
-    CAMPAIGNS,
-    CUSTOMER_STATES,
-    SILVER,
-    TABLES,
-    typed_rows,
-)
-from rfm.errors import InputError, SettingsError, first_line, unknown
+from rfm.contracts import CAMPAIGN_MEMBERS, CAMPAIGN_RESULTS, CAMPAIGNS, CUSTOMER_STATES, SILVER, TABLES, typed_rows
+from rfm.errors import InputError, SettingsError, friendly_io_errors, unknown
 from rfm.lake import Lake
 from rfm.settings import Settings
 
@@ -184,10 +176,8 @@ def export(lake: Lake, name: str, out: str, form: str, contacts: str = "") -> in
         known = _contacts(contacts)
         rows = rows.merge(known, on=ID, how="inner" if ADDRESS in wanted else "left", suffixes=("", " (contacts)"))
         wanted = wanted | {column: column for column in known if column in rows and column not in wanted}
-    try:
+    with friendly_io_errors(f"{out}: cannot be written", "name another file"):
         escape_formulas(rows[list(wanted)].rename(columns=wanted)).to_csv(out, index=False, encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"{out}: cannot be written ({first_line(error)}); name another file") from None
     return len(rows)
 
 

@@ -22,14 +22,14 @@ from urllib.parse import urlsplit
 from rfm.config import OnDone, OnFailure
 from rfm.contracts import EXPECTATION_RESULTS, LEDGER
 from rfm.errors import LEAST, StageError, first_line, in_words, printable, redact
-from rfm.lake import Lake, kernel_environment, open_lake, verify
+from rfm.lake import Lake, open_lake, verify
 from rfm.lake.tables import rows_added
-from rfm.pipeline import lineage, notebooks, run_record, stages
-from rfm.pipeline.kernels import Kernels, Worker, warm_kernels
+from rfm.pipeline import lineage, notebooks, run_record
+from rfm.pipeline.chain import CLEAN, STAGES, Stage
+from rfm.pipeline.kernels import Kernels, Worker, kernel_environment, run_folder, warm_kernels
 from rfm.pipeline.notebooks import execute
 from rfm.pipeline.run_record import RunRecord, StageRecord
-from rfm.pipeline.schedule import CaughtUp, first_days, locked, run_date, run_first, run_folder
-from rfm.pipeline.stages import CLEAN, STAGES, Stage
+from rfm.pipeline.schedule import CaughtUp, first_days, locked, run_date, run_first
 from rfm.settings import Settings, artifacts_dir, is_catalog_name
 from rfm.words import _
 
@@ -252,7 +252,7 @@ class Monitor:
 
     def _results(self, noted: StageRecord, name: str) -> tuple[Mapping[str, Any], ...]:
         """Return what the expectations found in the lines that silver read."""
-        if noted.name != stages.CLEAN.name or name != stages.CLEAN.new_from or noted.rows_read is None:
+        if noted.name != CLEAN.name or name != CLEAN.new_from or noted.rows_read is None:
             return ()
         return tuple(self.lake.rows(EXPECTATION_RESULTS, processing_date=self.record.run_date).to_dicts())
 

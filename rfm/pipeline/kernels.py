@@ -1,12 +1,17 @@
-"""What runs the notebooks of a run: a kernel for each, and a worker beside them.
+"""What runs the notebooks of a run: a folder, a kernel for each, and a worker beside them.
 
 They are ordinary processes, or forks of one that has done the imports; ``RFM_KERNELS=fresh`` turns the forks off.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
+import platform
+import re
+import shutil
 import sys
+import tempfile
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,11 +31,23 @@ from jupyter_client.utils import run_sync
 from zmq import ZMQError
 
 from rfm.errors import RfmError, SettingsError
-from rfm.pipeline.schedule import run_folder
+from rfm.pipeline.schedule import is_running
 from rfm.pipeline.warm import ENVIRONMENT, LATER_IMPORTS, WARM_IMPORTS, WarmProcess, work
+from rfm.settings import Settings
 
 MODES = ("forked", "fresh")
 LONGEST_FOLDER = 80  # bytes; the path of a Unix socket has room for about a hundred
+LEFT = re.compile(r"rfm-\w+-([0-9a-f]{6})-([0-9]+)-")  # folder of a run in the temporary directory: host and process
+
+
+def run_folder(kind: str, **given: Any) -> tempfile.TemporaryDirectory[str]:
+    """Return a temporary folder of this process, and remove those that killed runs on this host left behind."""
+    host = hashlib.blake2s(platform.node().encode(), digest_size=3).hexdigest()
+    for left in Path(tempfile.gettempdir()).glob("rfm-*-*-*"):
+        found = LEFT.match(left.name)
+        if found and found[1] == host and not is_running(int(found[2])):
+            shutil.rmtree(left, ignore_errors=True)
+    return tempfile.TemporaryDirectory(prefix=f"rfm-{kind}-{host}-{os.getpid()}-", **given)
 
 
 @contextmanager
@@ -45,12 +62,24 @@ def warm_kernels(imports: Sequence[str] = WARM_IMPORTS, later: Sequence[str] = L
             kernels.close()
 
 
-def _mode(environ: Mapping[str, str], platform: str) -> str:
+def _mode(environ: Mapping[str, str], system: str) -> str:
     """Return the mode in ``RFM_KERNELS``, otherwise the default of the platform."""
-    mode = environ.get("RFM_KERNELS") or ("forked" if platform == "linux" else "fresh")
+    mode = environ.get("RFM_KERNELS") or ("forked" if system == "linux" else "fresh")
     if mode not in MODES or (mode == "forked" and not hasattr(os, "fork")):
         raise SettingsError(f"RFM_KERNELS={mode}: not possible here; use {' or '.join(MODES)}, or unset it")
     return mode
+
+
+@contextmanager
+def kernel_environment(settings: Settings) -> Iterator[None]:
+    """Pass the engine to notebooks by the environment: its address may hold a token, and notebooks are saved."""
+    before = {name: os.environ.get(name) for name in ("RFM_ENGINE", "RFM_REMOTE")}
+    os.environ |= {"RFM_ENGINE": settings.engine, "RFM_REMOTE": settings.remote}
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
 class Kernels:

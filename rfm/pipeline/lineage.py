@@ -16,7 +16,7 @@ from rfm.analysis.cleaning import EXPECTATIONS
 from rfm.contracts import BRONZE, CLUSTERED, DESCRIBED_CUSTOMERS, GOLD, QUARANTINE, SILVER, TABLES
 from rfm.dialect import LANDING_COLUMNS, RAW
 from rfm.errors import first_line, redact
-from rfm.pipeline.stages import LANDING
+from rfm.pipeline.chain import LANDING
 
 if TYPE_CHECKING:  # imported by the functions that need it: a third of a second
     from openlineage.client import event_v2 as ol
@@ -93,7 +93,7 @@ FILTERS: dict[str, Origin] = {
 JUDGED = {rule.name: rule.column for rule in EXPECTATIONS if rule.column}
 
 
-def column_lineage(table: str) -> list[tuple[str, str, str]]:
+def columns_of(table: str) -> list[tuple[str, str, str]]:
     """Return name, type and meaning of each column of a table, or of a landing file."""
     if table == LANDING:
         return [(one.header, "STRING", "raw text") for one in LANDING_COLUMNS.values()]
@@ -220,7 +220,7 @@ def _dataset_facets(data: Data) -> dict[str, Any]:
 
     columns = [
         schema_dataset.SchemaDatasetFacetFields(name, type=kind, description=meaning)
-        for name, kind, meaning in column_lineage(data.table)
+        for name, kind, meaning in columns_of(data.table)
     ]
     said: dict[str, Any] = {"schema": schema_dataset.SchemaDatasetFacet(columns)}
     namespace, name = named(data.address)

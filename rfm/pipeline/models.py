@@ -18,16 +18,13 @@ from rfm.analysis.formatting import escape_formulas
 from rfm.analysis.segments.profiles import SCHEMA
 from rfm.dialect import plain_name
 from rfm.errors import InputError, friendly_io_errors
+from rfm.lake.verify import MODEL_FILE, MODELS, NO_MODEL, kept_days
 from rfm.landing.csv import parse
 from rfm.landing.decode import to_utf8
 from rfm.landing.files import filesystem, write_file
 from rfm.landing.header import detect_separator
 from rfm.pipeline.stages import customer_metrics
 from rfm.settings import Settings, artifacts_dir
-
-FOLDER = "models"
-MODEL_FILE = "model.json"
-REMEDY = "run `rfm daily` for a day first, or name the lake with --lake"
 
 
 def keep_model(lake: str, run_date: dt.date, documents: Mapping[str, str]) -> str:
@@ -44,34 +41,25 @@ def keep_model(lake: str, run_date: dt.date, documents: Mapping[str, str]) -> st
     'models/2025-10-23'
     """
     fs, root = filesystem(artifacts_dir(lake))
-    folder = f"{FOLDER}/{run_date}"
+    folder = f"{MODELS}/{run_date}"
     with friendly_io_errors(f"{lake}/{folder}: cannot be written to", "fix that first"):
         for name, text in documents.items():
             write_file(fs, f"{root}/{folder}/{name}", text.encode())
     return folder
 
 
-def kept_days(lake: str) -> list[dt.date]:
-    """Return the run dates that have a model, oldest first."""
-    fs, root = filesystem(artifacts_dir(lake))
-    with friendly_io_errors(f"{lake}/{FOLDER}: cannot be listed", REMEDY):
-        found = fs.find(f"{root}/{FOLDER}")
-    names = [path.split("/")[-2] for path in found if path.endswith(f"/{MODEL_FILE}")]
-    return sorted(dt.date.fromisoformat(name) for name in names)
-
-
 def read_model(lake: str, run_date: dt.date | None = None) -> dict[str, Any]:
     """Return the model of a run date, or of the newest one."""
     days = kept_days(lake)
     if not days:
-        raise InputError(f"{lake}/{FOLDER}: holds no model; {REMEDY}")
+        raise InputError(f"{lake}/{MODELS}: holds no model; {NO_MODEL}")
     if run_date and run_date not in days:
         raise InputError(
-            f"{lake}/{FOLDER}: holds no model of {run_date}, but {len(days)} from {days[0]} to {days[-1]}; name one of them"
+            f"{lake}/{MODELS}: holds no model of {run_date}, but {len(days)} from {days[0]} to {days[-1]}; name one of them"
         )
     fs, root = filesystem(artifacts_dir(lake))
-    place = f"{FOLDER}/{run_date or days[-1]}/{MODEL_FILE}"
-    with friendly_io_errors(f"{lake}/{place}: cannot be read", REMEDY):
+    place = f"{MODELS}/{run_date or days[-1]}/{MODEL_FILE}"
+    with friendly_io_errors(f"{lake}/{place}: cannot be read", NO_MODEL):
         text = fs.cat_file(f"{root}/{place}")
     try:
         document = json.loads(text)

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from rfm.errors import QUOTED, RfmError, SettingsError, friendly_io_errors, in_words, printable, redact, unknown
 from rfm.landing.decode import mask_of
 from rfm.landing.files import list_files
-from rfm.pipeline.stages import STAGES
+from rfm.pipeline.chain import STAGES
 from rfm.settings import EXAMPLE_FILE, PATHS, Settings, packaged
 
 

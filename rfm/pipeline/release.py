@@ -12,28 +12,24 @@ import io
 import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping
-from functools import partial
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import deltalake
 import polars as pl
 
-from rfm.analysis.cleaning import clean, severities_of
 from rfm.analysis.formatting import as_it_was, harmless
 from rfm.contracts import QUARANTINE, RELEASED_ROWS, SILVER, TABLES, conform
 from rfm.dialect import RAW
-from rfm.errors import ContractError, InputError, SettingsError, first_line
-from rfm.lake import ingest, open_lake_log
+from rfm.errors import ContractError, InputError, SettingsError, friendly_io_errors
+from rfm.lake import ledger, open_lake_log
 from rfm.lake.delta import commit_of, retried, sql_equals
 from rfm.lake.tables import Lake
 from rfm.landing.decode import mask_of, to_utf8
 from rfm.landing.header import detect_separator
-from rfm.pipeline.stages import recount_quality
+from rfm.pipeline.stages import cleaner, recount_quality
 from rfm.settings import Settings
-
-Clean = Callable[[pl.LazyFrame], tuple[pl.LazyFrame, pl.LazyFrame]]
 
 
 class ReleaseResult(NamedTuple):
@@ -46,7 +42,7 @@ class ReleaseResult(NamedTuple):
 def quarantined(lake: Lake, files: Iterable[str] | None = None) -> pl.DataFrame:
     """Return the rows of the quarantine with an id each that stays the same until the row is released."""
     some: dict[str, Any] = {} if files is None else {"source_file": sorted(files)}
-    return _with_ids(lake.rows(QUARANTINE, **some), ingest.versions_in_layer(lake, "quarantine"), _finished(lake))
+    return _with_ids(lake.rows(QUARANTINE, **some), ledger.versions_in_layer(lake, "quarantine"), _finished(lake))
 
 
 def _with_ids(rows: pl.DataFrame, versions: Mapping[str, int], finished: pl.DataFrame) -> pl.DataFrame:
@@ -72,7 +68,7 @@ def record_release(lake: Lake, rows: pl.DataFrame, after: Mapping[str, Mapping[s
     return retried(attempt)
 
 
-def finish_release(lake: Lake, clean: Clean) -> ReleaseResult:
+def finish_release(lake: Lake, settings: Settings) -> ReleaseResult:
     """Move the recorded rows that are still in the quarantine into silver."""
     noted, moved = lake.read(RELEASED_ROWS).collect(), 0
     days: set[dt.date] = set()
@@ -82,11 +78,7 @@ def finish_release(lake: Lake, clean: Clean) -> ReleaseResult:
             continue
         rows = noted.filter(release_id=release)
         left = quarantined(lake, rows["source_file"].unique()).filter(pl.col("row_id").is_in(rows["row_id"].to_list()))
-        good = clean(_corrected(left, rows).lazy())[0].collect()
-        if len(good) != len(left):
-            raise ContractError(
-                f"{len(left) - len(good)} recorded row(s) break the rules of today; ease the rules, then release again"
-            )
+        good = _as_silver(settings, left, rows, "release again")
         lake.put_files(SILVER, good, {_transaction(release): 1})
         _take_out(lake, left, release)
         _count(lake, left)
@@ -96,15 +88,13 @@ def finish_release(lake: Lake, clean: Clean) -> ReleaseResult:
 
 
 def released_again(
-    lake: Lake, quarantined: pl.DataFrame, versions: Mapping[str, int], clean: Clean
+    lake: Lake, settings: Settings, quarantined: pl.DataFrame, versions: Mapping[str, int]
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Clean files again from bronze; split their quarantined rows into released ones, as rows of silver, and the others."""
     noted = lake.rows(RELEASED_ROWS, source_file=list(versions))
     rows = _with_ids(quarantined, versions, noted.head(0))
     left = rows.filter(pl.col("row_id").is_in(noted["row_id"].to_list()))
-    good = clean(_corrected(left, noted).lazy())[0].collect() if len(left) else TABLES[SILVER].polars.to_frame()
-    if len(good) != len(left):
-        raise ContractError(f"{len(left) - len(good)} released row(s) break the rules of today; ease them, then repair again")
+    good = _as_silver(settings, left, noted, "repair again")
     others = rows.filter(~pl.col("row_id").is_in(left["row_id"].to_list()))
     return good.select(TABLES[SILVER].names), others.select(TABLES[QUARANTINE].names)
 
@@ -157,11 +147,17 @@ def _noted(rows: pl.DataFrame, after: Mapping[str, Mapping[str, str | None]], ru
     return conform(TABLES[RELEASED_ROWS], noted)
 
 
-def _corrected(left: pl.DataFrame, noted: pl.DataFrame) -> pl.DataFrame:
-    """Return quarantined rows as rows of bronze, with the values that are right."""
+def _as_silver(settings: Settings, left: pl.DataFrame, noted: pl.DataFrame, then: str) -> pl.DataFrame:
+    """Return quarantined rows, with the recorded values that are right, as rows of silver."""
+    if left.is_empty():
+        return TABLES[SILVER].polars.to_frame()
     after = {row_id: json.loads(text) for row_id, text in noted.select("row_id", "raw_after").iter_rows()}
     rows = [row | after[row["row_id"]] for row in left.iter_rows(named=True)]
-    return pl.DataFrame(rows, schema=left.schema).drop("row_id", "version", "failed_expectations")
+    bronze = pl.DataFrame(rows, schema=left.schema).drop("row_id", "version", "failed_expectations")
+    good = cleaner(settings)(bronze.lazy())[0].collect()
+    if len(good) != len(left):
+        raise ContractError(f"{len(left) - len(good)} recorded row(s) break the rules of today; ease the rules, then {then}")
+    return good
 
 
 def _take_out(lake: Lake, left: pl.DataFrame, release: str) -> None:
@@ -185,9 +181,9 @@ def _count(lake: Lake, left: pl.DataFrame) -> None:
     """Count the rows of the files in silver and in the quarantine again."""
     files = left["source_file"].unique().to_list()
     for layer in ("silver", "quarantine"):
-        noted = ingest.read_entries(lake, layer, files)
-        versions = dict(noted.select("source_file", pl.col("version").fill_null(1)).rows())
-        ingest.record_layer(lake, layer, noted.drop("layer", "rows", "version"), versions)
+        noted = ledger.read_entries(lake, layer, files)
+        versions = dict(noted.select("source_file", "version").rows())
+        ledger.record_layer(lake, layer, noted.drop("layer", "rows", "version"), versions)
 
 
 RELEASE = "`rfm release`"
@@ -211,27 +207,27 @@ def export(settings: Settings, path: str) -> str:
     def shown(value: Any) -> Any:  # no spreadsheet takes a text for a formula, and a number stays one, to be corrected
         return harmless(value) if isinstance(value, str) and not NUMBER.fullmatch(value) else value
 
-    try:
-        with Path(path).open("w", encoding="utf-8-sig", newline="", errors="replace") as target:
-            writer = csv.DictWriter(target, SHOWN)
-            writer.writeheader()
-            writer.writerows({name: shown(row[name]) for name in SHOWN} for row in wanted)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({first_line(error)}); name another file") from None
+    with (
+        friendly_io_errors(f"{path}: cannot be written", "name another file"),
+        Path(path).open("w", encoding="utf-8-sig", newline="", errors="replace") as target,
+    ):
+        writer = csv.DictWriter(target, SHOWN)
+        writer.writeheader()
+        writer.writerows({name: shown(row[name]) for name in SHOWN} for row in wanted)
     return f"{len(wanted):,} quarantined row(s) in {path}; correct them there, then: rfm release {path}"
 
 
 def release(settings: Settings, path: str) -> str:
     """Clean corrected rows by the same rules, and move those that pass into silver; return the message."""
     given, lake = _read(path), open_lake_log(settings, RELEASE)
-    late = finish_release(lake, cleaner(settings))
+    late = finish_release(lake, settings)
     rows = quarantined(lake)
     found = {row["row_id"]: row for row in rows.to_dicts() if row["row_id"] in given}
     wanted = _masked(settings, {one: given[one] for one in found}, found)
     passing, broken = _judged(settings, wanted, found)
     day = settings.date or max((row["processing_date"] for row in found.values()), default=dt.date.min)
     record_release(lake, rows.filter(rows["row_id"].is_in(list(passing))), passing, day)
-    done = finish_release(lake, cleaner(settings))
+    done = finish_release(lake, settings)
     if moved := sorted({*late.days, *done.days}):
         recount_quality(lake, settings, moved)
     return _said(late.rows + done.rows, len(given) - len(found), len(found) - len(passing), broken)
@@ -255,12 +251,6 @@ def _read(path: str) -> dict[str, Raw]:
     if twice := [one for one, count in Counter(row["row_id"] for row in rows).items() if count > 1]:
         raise InputError(f"{path}: {len(twice)} row(s) appear twice, first {twice[0]}; keep one of each")
     return {row["row_id"]: {name: as_it_was(row[name]) or None for name in RAW} for row in rows if row["row_id"]}
-
-
-def cleaner(settings: Settings) -> Callable[[Any], Any]:
-    """Return the function that parts rows of bronze, by the shop's severities."""
-    chosen = severities_of(settings.dialect, settings.expectations)
-    return partial(clean, severities=chosen, dialect=settings.dialect)
 
 
 def _masked(settings: Settings, given: dict[str, Raw], found: Mapping[str, Raw]) -> dict[str, Raw]:

@@ -18,8 +18,8 @@ import polars as pl
 from rfm import contracts as tables
 from rfm.contracts import BRONZE, CLUSTER_MODELS, HISTORY, LEDGER, PIPELINE_RUNS, QUARANTINE, RELEASED_ROWS, RUN_WARNINGS, SILVER
 from rfm.errors import REPAIR, InputError, RfmError
-from rfm.lake import Lake, ingest, open_lake_log, verify
-from rfm.lake.ingest import LAYERS, LOST
+from rfm.lake import Lake, ingest, ledger, open_lake_log, verify
+from rfm.lake.ledger import LAYERS, LOST
 from rfm.lake.tables import revision_of, version_of
 from rfm.lake.verify import MODELS, NOTE, Damage
 from rfm.landing.files import LandingFile, date_in, list_files
@@ -47,9 +47,8 @@ def verify_lake(settings: Settings) -> list[Damage]:
         found += verify.compare_rows(lake)
     if MODELS not in damaged and (bad := verify.bad_models(lake.url)):
         found.append(Damage(MODELS, f"{len(bad)} file(s) unreadable, first {bad[0]}"))
-    models = [path for path in verify.list_files(lake.url).get(MODELS, {}) if path.endswith("/model.json")]
     for name in sorted({HISTORY, CLUSTER_MODELS} - damaged):
-        if lacking := sorted(_days_of(models) - _days_in(lake, name)):
+        if lacking := sorted(set(verify.kept_days(lake.url)) - _days_in(lake, name)):
             found.append(Damage(name, f"lacks {len(lacking)} day(s) that have a model, first {lacking[0]}"))
     return found or list(_damaged_records(settings, lake))
 
@@ -184,7 +183,7 @@ def _rebuild_layers(work: Repair, days: list[dt.date]) -> None:
     doubted, same = BRONZE in work.changed, pl.col("bronze_rows") == pl.col("bronze_held")
     behind = known.filter(_lacks("bronze") | doubted)
     came = [name for day, files in _by_day(behind) for name in _read_again(work, day, files)]
-    now = ingest.versions_in_layer(work.lake, "bronze", came)
+    now = ledger.versions_in_layer(work.lake, "bronze", came)
     versions = pl.coalesce("version", pl.col("source_file").replace_strict(now, default=None, return_dtype=pl.Int64))
     known = known.with_columns(version=versions).drop_nulls("version")  # what had none is no file of sales
     behind = behind.filter(pl.col("source_file").is_in(known["source_file"].to_list()))
@@ -200,8 +199,8 @@ def _rebuild_layers(work: Repair, days: list[dt.date]) -> None:
     for _, files in _by_day(redo):
         _clean_again(work, files)
     _count_files(work, known.filter(pl.col("source_file").is_in([*behind["source_file"], *redo["source_file"]])))
-    release.finish_release(work.lake, release.cleaner(work.settings))
-    ingest.audit(work.lake)
+    release.finish_release(work.lake, work.settings)
+    ledger.audit(work.lake)
 
 
 def _lacks(layer: str) -> pl.Expr:
@@ -215,11 +214,11 @@ def _known_files(work: Repair) -> pl.DataFrame:
     lake, names, day = work.lake, ["source_file"], pl.col("processing_date")
     known = pl.DataFrame(schema={"source_file": pl.String, "processing_date": pl.Date, "version": pl.Int64})
     for layer, name in LAYERS.items():
-        noted = ingest.read_entries(lake, layer).select(*names, day, pl.col("version").fill_null(1), rows="rows")
+        noted = ledger.read_entries(lake, layer).select(*names, day, "version", rows="rows")
         held = lake.read(name).group_by(names).agg(day.min(), pl.len().cast(pl.Int64).alias("held")).collect()
         both = noted.join(held, on=names, how="full", coalesce=True, suffix="_held")
         files = both["source_file"].to_list()
-        log = lake.held(name, files) if work.settings.engine == "polars" else dict(both.select(*names, "version").rows())
+        log = lake.held(name, files) if work.settings.computes_here else dict(both.select(*names, "version").rows())
         both = both.select(
             *names,
             day.fill_null(pl.col("processing_date_held")).alias("day"),
@@ -263,7 +262,7 @@ def _read_again(work: Repair, day: dt.date, files: pl.DataFrame) -> Iterator[str
         due = found.filter(pl.col("source_file").is_in(list(same)))
         if same:
             put = work.lake.put_files(BRONZE, ingest.rows_of(rows, due, len(found)), same, again=True)
-            ingest.record_layer(work.lake, "bronze", due, put.held)
+            ledger.record_layer(work.lake, "bronze", due, put.held)
         yield from same
 
 
@@ -271,8 +270,8 @@ def _clean_again(work: Repair, files: pl.DataFrame) -> None:
     """Write the rows of some files of bronze to silver and the quarantine again, with those that were released."""
     lake, names = work.lake, files["source_file"].to_list()
     valid, quarantined = stages.clean_rows(lake, work.settings, names)
-    versions = ingest.versions_in_layer(lake, "bronze", names)
-    good, left = release.released_again(lake, quarantined.collect(), versions, release.cleaner(work.settings))
+    versions = ledger.versions_in_layer(lake, "bronze", names)
+    good, left = release.released_again(lake, work.settings, quarantined.collect(), versions)
     lake.put_files(SILVER, pl.concat([valid.collect().select(good.columns), good]), versions, again=True)
     lake.put_files(QUARANTINE, left, versions, again=True)
 
@@ -285,7 +284,7 @@ def _count_files(work: Repair, files: pl.DataFrame) -> None:
         lake, files.filter(pl.col("source_file").is_in([name for name in names if any(name in log for log in logs)]))
     )
     versions = dict(entries.select("source_file", "version").rows())
-    noted = {layer: ingest.count_layer(lake, layer, entries.drop("version"), versions) for layer in LAYERS}
+    noted = {layer: ledger.count_layer(lake, layer, entries.drop("version"), versions) for layer in LAYERS}
     counts = {layer: noted[layer].select("source_file", pl.col("rows").alias(layer)) for layer in REFINED}
     both = noted["bronze"].join(counts["silver"], on="source_file").join(counts["quarantine"], on="source_file")
     lost = both.with_columns(rows=pl.col("silver") + pl.col("quarantine") - pl.col("rows"), layer=pl.lit(LOST))
@@ -297,7 +296,7 @@ def _count_files(work: Repair, files: pl.DataFrame) -> None:
 
 def _entries(lake: Lake, files: pl.DataFrame) -> pl.DataFrame:
     """Return the ledger's rows of files; of one that is gone from ledger and landing what its version tells of its content."""
-    known = ingest.read_entries(lake, "bronze", files["source_file"]).drop("layer", "rows", "version")
+    known = ledger.read_entries(lake, "bronze", files["source_file"]).drop("layer", "rows", "version")
     day, name = pl.col("processing_date"), "source_file"
     entries = files.select(name, "version", day).join(known.drop("processing_date"), on=name, how="left")
     dates = pl.Series([date_in(name) for name in entries["source_file"]], dtype=pl.Date)
@@ -314,8 +313,8 @@ def _count_quality(work: Repair, days: list[dt.date]) -> None:
 
 def _run_days(work: Repair, days: list[dt.date]) -> None:
     """Run the days again whose results or models are lost, and the newest, from gold on."""
-    there = verify.list_files(work.lake.url).get(MODELS, {})
-    due = [day for day in days if day in work.lost or f"{day}/model.json" not in there or day == days[-1]]
+    kept = verify.kept_days(work.lake.url)
+    due = [day for day in days if day in work.lost or day not in kept or day == days[-1]]
     with closing(backfill.kept_latest(work.settings, work.lake)) as held:
         for day in due:
             try:

@@ -20,24 +20,14 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from rfm import contracts as tables
 from rfm.config import VERSION
-from rfm.contracts import (
-    BRONZE,
-    CLUSTER_MODELS,
-    DESCRIBED_CLUSTERS,
-    DESCRIBED_CUSTOMERS,
-    GOLD,
-    HISTORY,
-    PIPELINE_RUNS,
-    RUN_WARNINGS,
-    SEGMENT_STABILITY,
-    SEGMENT_SUMMARY,
-)
+from rfm.contracts import BRONZE, CLUSTER_MODELS, GOLD, HISTORY, PIPELINE_RUNS, RUN_WARNINGS
 from rfm.errors import first_line
 from rfm.lake import Lake
 from rfm.lake.tables import rows_added
+from rfm.pipeline.chain import BACKFILL, EXPORTS, RESULTS, RUN, STAGES, Stage
 from rfm.pipeline.lineage import run_id
-from rfm.pipeline.stages import BACKFILL, EXPORTS, RESULTS, RUN, STAGES, Stage
 from rfm.settings import Settings
 from rfm.words import _
 
@@ -149,8 +139,8 @@ def conclude(settings: Settings, lake: Lake, record: RunRecord) -> None:
     from rfm.analysis.segments import headline, held_against
 
     found = digests(lake, record.run_date)
-    summary, people = lake.frame(SEGMENT_SUMMARY), lake.frame(DESCRIBED_CUSTOMERS)
-    held = people["Cluster_Description"][held_against(people, lake.frame(DESCRIBED_CLUSTERS)) != ""].value_counts()
+    summary, people = lake.frame(tables.SEGMENT_SUMMARY), lake.frame(tables.DESCRIBED_CUSTOMERS)
+    held = people["Cluster_Description"][held_against(people, lake.frame(tables.DESCRIBED_CLUSTERS)) != ""].value_counts()
     record.tables = {name: {**state, "sha256": found[name]} for name, state in states(lake, found).items()}
     record.headline = headline(summary, settings.shop.currency)
     record.summary = {
@@ -172,7 +162,7 @@ def _stability(lake: Lake, run_date: dt.date) -> dict[str, Any]:
     """Return the stability of the clusters, and the chain of run dates from the last full fit on."""
     from rfm.analysis.clustering import Model
 
-    found = lake.frame(SEGMENT_STABILITY, UpdateDate=run_date).astype(object)
+    found = lake.frame(tables.SEGMENT_STABILITY, UpdateDate=run_date).astype(object)
     known = found.where(found.notna(), None).iloc[0]
     row = {name: value.isoformat() if isinstance(value, dt.date) else value for name, value in known.items()}
     models = Model.kept(lake.frame(CLUSTER_MODELS), run_date)
@@ -235,8 +225,7 @@ WRITTEN = tuple(dict.fromkeys(name for stage in STAGES for name in stage.writes)
 
 def written_versions(lake: Lake) -> dict[str, int]:
     """Return the version of each table that stages write; a catalog does not tell it."""
-    tables = {name: lake.open(name) for name in WRITTEN}
-    return {name: table.version() for name, table in tables.items() if table}
+    return {name: table.version() for name in WRITTEN if (table := lake.open(name))}
 
 
 def log_rows(lake: Lake, record: RunRecord, whole: StageRecord | None = None) -> list[str]:
@@ -306,7 +295,7 @@ def _count_written(lake: Lake, whole: StageRecord, before: Mapping[str, int], ah
 def _row(record: RunRecord, stage: StageRecord) -> dict[str, Any]:
     """Return the row of a stage, or of the whole run."""
     ways = {"reads": stage.reads, "writes": stage.writes}
-    known: dict[str, Any] = {way: {name: state["version"] for name, state in tables.items()} for way, tables in ways.items()}
+    known: dict[str, Any] = {way: {name: state["version"] for name, state in each.items()} for way, each in ways.items()}
     if stage.status == "running":
         known["process"] = {"host": platform.node(), "id": os.getpid()}
     return {

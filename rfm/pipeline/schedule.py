@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 import json
 import os
 import platform
-import re
-import shutil
-import tempfile
 import time
 import uuid
 import warnings
@@ -155,29 +151,16 @@ def may_be_alive(host: str, process: int, since: dt.datetime) -> bool:
     """Return True if a run may still go on: by its process on this host, by its age elsewhere."""
     if host != platform.node():
         return dt.datetime.now(dt.UTC) - since < LONGEST
-    return _runs(process)
+    return is_running(process)
 
 
-def _runs(process: int) -> bool:
+def is_running(process: int) -> bool:
     """Return True if a process of this host is there."""
     try:
         os.kill(process, 0)
     except OSError as error:
         return not isinstance(error, ProcessLookupError)  # the process of another user is there
     return True
-
-
-LEFT = re.compile(r"rfm-\w+-([0-9a-f]{6})-([0-9]+)-")  # folder of a run in the temporary directory: host and process
-
-
-def run_folder(kind: str, **given: Any) -> tempfile.TemporaryDirectory[str]:
-    """Return a temporary folder of this process, and remove those that killed runs on this host left behind."""
-    host = hashlib.blake2s(platform.node().encode(), digest_size=3).hexdigest()
-    for left in Path(tempfile.gettempdir()).glob("rfm-*-*-*"):
-        found = LEFT.match(left.name)
-        if found and found[1] == host and not _runs(int(found[2])):
-            shutil.rmtree(left, ignore_errors=True)
-    return tempfile.TemporaryDirectory(prefix=f"rfm-{kind}-{host}-{os.getpid()}-", **given)
 
 
 def _holder(held: str) -> dict[str, Any]:
@@ -208,7 +191,7 @@ class CaughtUp(NamedTuple):
 
 def missed(settings: Settings) -> list[dt.date]:
     """Return the days before the run date that have a landing file of their own and were never run to the end."""
-    from rfm.pipeline.models import kept_days
+    from rfm.lake.verify import kept_days
 
     if not (newest := named_date(settings)):
         return []  # no file is of a day
@@ -235,7 +218,7 @@ def catch_up(settings: Settings) -> Iterator[CaughtUp]:
 # ── the past of a first run ────────────────────────────────────────────
 def first_days(settings: Settings, lake: Lake, run_date: dt.date) -> list[dt.date]:
     """Return the days of ``[history] first`` that a first run still has to compute: those on which there were sales already."""
-    from rfm.pipeline.models import kept_days
+    from rfm.lake.verify import kept_days
 
     back = [days for days in settings.history.first if days < run_date.toordinal()]
     wanted = [run_date - dt.timedelta(days=days) for days in back]

@@ -1,6 +1,4 @@
-"""The chain: each stage as data, then the calls that do its work. Notebooks, backfill, replay and backtest share them.
-
-The functions import heavy libraries when they are called, so that reading the names of the stages stays quick.
+"""The calls that do the work of each stage. Notebooks, backfill, replay, backtest and the dry run of `rfm check` share them.
 
 Examples
 --------
@@ -23,50 +21,31 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
+
+import pandas as pd
 
 from rfm import contracts as tables
-from rfm.contracts import BRONZE, CLUSTER_MODELS, CLUSTERED, GOLD, HISTORY, LEDGER, OF_THE_DAY, QUARANTINE, RUN_WARNINGS, SILVER
+from rfm.analysis import forecast as forecasts
+from rfm.analysis import migration, movement, states
+from rfm.analysis.cleaning import clean, judge, severities_of
+from rfm.analysis.clustering import Clustering, Model, cluster
+from rfm.analysis.forecast.evaluate import forecast_reliability
+from rfm.analysis.metrics import collected_purchases, rfm_metrics
+from rfm.analysis.outliers import outlier_clusters
+from rfm.analysis.quality import anomalies, baseline, gate
+from rfm.analysis.quality.tables import measure
+from rfm.analysis.segments import alternatives, explain, profiles
+from rfm.config import VERSION
+from rfm.contracts import BRONZE, CLUSTER_MODELS, CLUSTERED, HISTORY, LEDGER, OF_THE_DAY, QUARANTINE, RUN_WARNINGS, SILVER
 from rfm.errors import InputError
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from rfm.analysis.clustering import Clustering, Model
-    from rfm.lake import Lake
-    from rfm.settings import Settings
-
-
-class Stage(NamedTuple):
-    """A notebook of the chain: its name, its title, the tables it reads and writes."""
-
-    name: str
-    title: str
-    reads: tuple[str, ...]
-    writes: tuple[str, ...]
-    new_from: str = ""  # the table, or the landing folder, of which only new rows are read
-    new_into: tuple[str, ...] = ()  # the tables in which each of these rows ends, once
-
-
-LANDING = "landing"
-RUN, BACKFILL = "run", "backfill"  # names of a whole run in the log of runs
-EXPORTS = "exports"  # folder of a run with the lists of customers, beside its pages
-
-INGEST = Stage("1_bronze", "everything that arrived", (), (BRONZE, LEDGER, RUN_WARNINGS), LANDING, (BRONZE,))
-CLEANED = (SILVER, QUARANTINE, LEDGER, *tables.QUALITY_TABLES, RUN_WARNINGS)
-CLEAN = Stage("2_silver", "clean and typed", (BRONZE, LEDGER), CLEANED, BRONZE, (SILVER, QUARANTINE))
-MEASURE = Stage("3_gold", "one row per customer", (SILVER, LEDGER), (GOLD,))
-MODEL_INPUT, FITTED = (GOLD, SILVER, LEDGER, CLUSTER_MODELS, HISTORY), (CLUSTERED, CLUSTER_MODELS, tables.FIT_EXCLUSIONS)
-CLUSTER = Stage("4_clusters", "customers who behave alike", MODEL_INPUT, FITTED)
-NAMED, SEGMENTED = (CLUSTERED, CLUSTER_MODELS, HISTORY, LEDGER), (*OF_THE_DAY, *tables.OVER_TIME, RUN_WARNINGS, CLUSTER_MODELS)
-SEGMENT = Stage("5_segments", "a name and an action for everyone", NAMED, SEGMENTED)
-OF_EACH = (tables.CUSTOMER_STATES, tables.CUSTOMER_FORECAST, tables.RELIABILITY, tables.MIGRATION)  # a day overwrites them
-STATE_INPUT = (tables.DESCRIBED_CUSTOMERS, SILVER, LEDGER, tables.CAMPAIGNS, tables.CAMPAIGN_MEMBERS)
-STATE = Stage("6_states", "who is leaving, and whom to call", STATE_INPUT, (*OF_EACH, tables.CAMPAIGN_RESULTS))
-REPORT = Stage("7_report", "who they are and what to do", (tables.DESCRIBED_CUSTOMERS, tables.DESCRIBED_CLUSTERS), ())
-STAGES = (INGEST, CLEAN, MEASURE, CLUSTER, SEGMENT, STATE, REPORT)
-TABLES_STAND = STATE.name  # the stage that writes the last table; the one after it only shows them
-RESULTS = (GOLD, CLUSTERED, CLUSTER_MODELS, *OF_THE_DAY, *OF_EACH)
+from rfm.lake import Lake, ingest
+from rfm.landing.files import list_files
+from rfm.landing.reader import read_files
+from rfm.pipeline import campaigns
+from rfm.pipeline.chain import CLEAN, SEGMENT
+from rfm.settings import Settings
 
 
 # ── bronze ────────────────────────────────────────────────────────────
@@ -93,9 +72,6 @@ def ingest_files(
 
     ``further=False`` leaves out columns without a meaning, which only a lake that is kept needs.
     """
-    from rfm.lake import ingest
-    from rfm.landing.files import list_files
-
     until = run_date if isinstance(run_date, dt.date) else run_date[-1]
     seen = list_files(settings.landing, settings.files.pattern, until=until) if files is None else files
     new = ingest.new_files(lake, seen, restate=restate)
@@ -109,8 +85,6 @@ def ingest_files(
 
 def read_landing(settings: Settings, files: Sequence[Any], run_date: dt.date | Sequence[dt.date], further: bool = True) -> Any:
     """Return landing files as `read_files` reads them, by the settings of the shop."""
-    from rfm.landing.reader import read_files
-
     given = settings.files
     return read_files(
         settings.landing,
@@ -129,8 +103,6 @@ def read_landing(settings: Settings, files: Sequence[Any], run_date: dt.date | S
 # ── silver ────────────────────────────────────────────────────────────
 def clean_files(lake: Lake, settings: Settings, files: Sequence[str] | None = None) -> dict[str, int]:
     """Clean the files that silver does not have yet; return their rows by layer."""
-    from rfm.lake import ingest
-
     new = ingest.files_to_clean(lake) if files is None else files
     valid, quarantined = clean_rows(lake, settings, new)
     return ingest.write_silver(lake, valid, quarantined, new)
@@ -138,16 +110,17 @@ def clean_files(lake: Lake, settings: Settings, files: Sequence[str] | None = No
 
 def clean_rows(lake: Lake, settings: Settings, files: Sequence[str]) -> tuple[Any, Any]:
     """Return the rows of some files of bronze as those of silver and of the quarantine."""
-    from rfm.analysis.cleaning import clean, severities_of
+    return cleaner(settings)(lake.read(BRONZE, source_file=files))
 
+
+def cleaner(settings: Settings) -> Callable[[Any], tuple[Any, Any]]:
+    """Return the function that parts rows of bronze, in a frame of any kind, by the rules of the shop."""
     chosen = severities_of(settings.dialect, settings.expectations)
-    return clean(lake.read(BRONZE, source_file=files), severities=chosen, dialect=settings.dialect)
+    return partial(clean, severities=chosen, dialect=settings.dialect)
 
 
 def count_quality(lake: Lake, settings: Settings, *run_dates: dt.date) -> dict[str, int]:
     """Measure the quality of the rows of one or more runs, and of earlier runs whose files were restated or not counted yet."""
-    from rfm.lake import ingest
-
     due = {*run_dates, *ingest.processing_dates(lake, run_dates[0]), *_miscounted(lake)}
     counted = recount_quality(lake, settings, sorted(due))
     ingest.clear_restatements(lake)
@@ -164,9 +137,6 @@ def _miscounted(lake: Lake) -> list[dt.date]:
 
 def recount_quality(lake: Lake, settings: Settings, processing_dates: list[dt.date]) -> dict[str, int]:
     """Write the quality tables of some processing dates; return their rows by table."""
-    from rfm.analysis.cleaning import judge, severities_of
-    from rfm.analysis.quality.tables import measure
-
     chosen = severities_of(settings.dialect, settings.expectations)
     arrived = judge(lake.read(BRONZE, processing_date=processing_dates), dialect=settings.dialect)
     kept = lake.read(SILVER, processing_date=processing_dates)
@@ -175,24 +145,17 @@ def recount_quality(lake: Lake, settings: Settings, processing_dates: list[dt.da
 
 def warn_of_quality(lake: Lake, settings: Settings, run_date: dt.date) -> pd.DataFrame:
     """Write and return the warnings about lines, days and money far from the shop's own past, or from its settings' files."""
-    import pandas as pd
-
-    from rfm.analysis.quality import anomalies
-
     files, volume = lake.frame(LEDGER, layer="bronze", until=run_date), lake.frame(tables.DAILY_VOLUME, until=run_date)
-    odd = anomalies.warnings(run_date, files, volume, lake.frame(tables.QUALITY_METRICS), settings.quality)
+    found = [anomalies.warnings(run_date, files, volume, lake.frame(tables.QUALITY_METRICS), settings.quality)]
     if settings.baseline.made or settings.columns.extras:
-        odd = pd.concat([odd, _departures(lake, settings, run_date)], ignore_index=True)
-    odd = pd.concat([odd, _overlaps(lake, settings, run_date, volume)], ignore_index=True)
+        found.append(_departures(lake, settings, run_date))
+    odd = pd.concat([*found, _overlaps(lake, settings, run_date, volume)], ignore_index=True)
     lake.replace(RUN_WARNINGS, odd, run_date=run_date, stage=CLEAN.name)
     return odd
 
 
 def _departures(lake: Lake, settings: Settings, run_date: dt.date) -> pd.DataFrame:
     """Return the warnings of a run that leaves what its settings were made from."""
-    from rfm.analysis.cleaning import judge
-    from rfm.analysis.quality import baseline
-
     rules, pattern = settings.rules, settings.rules.stock_code_pattern
     quarantined = judge(lake.read(QUARANTINE, processing_date=run_date), dialect=settings.dialect)
     kept = lake.read(SILVER, processing_date=run_date)
@@ -202,8 +165,6 @@ def _departures(lake: Lake, settings: Settings, run_date: dt.date) -> pd.DataFra
 
 def _overlaps(lake: Lake, settings: Settings, run_date: dt.date, volume: pd.DataFrame) -> pd.DataFrame:
     """Return a warning if lines of the run's files are in other files, too, as far as both hold sales of the same day."""
-    from rfm.analysis.quality import anomalies
-
     days = anomalies.shared_days(run_date, volume) if settings.columns.invoice and settings.files.overlap == "add" else []
     silver = lake.read(SILVER, until=run_date, InvoiceDate=days)  # few days, mostly none
     twice = anomalies.repeated_lines(silver, run_date, stock_code_pattern=settings.rules.stock_code_pattern) if days else []
@@ -212,9 +173,6 @@ def _overlaps(lake: Lake, settings: Settings, run_date: dt.date, volume: pd.Data
 
 def check_quality(lake: Lake, settings: Settings, run_date: dt.date) -> float:
     """Return the share of the run's lines that were dropped; stop the run if it is too large, or files were refused."""
-    from rfm.analysis.quality import gate
-    from rfm.lake import ingest
-
     results = lake.frame(tables.EXPECTATION_RESULTS, processing_date=run_date)
     comparison = lake.frame(tables.DQ_COMPARISON, processing_date=run_date)
     aside = gate.set_aside(lake.read(QUARANTINE, processing_date=run_date))
@@ -226,8 +184,6 @@ def check_quality(lake: Lake, settings: Settings, run_date: dt.date) -> float:
 # ── gold ────────────────────────────────────────────────────────────
 def customer_metrics(silver: Any, settings: Settings, run_date: dt.date) -> Any:
     """Return recency, frequency and monetary value per customer as of a date, by the rules of the shop."""
-    from rfm.analysis.metrics import rfm_metrics
-
     rules = settings.rules
     return rfm_metrics(silver, run_date, stock_code_pattern=rules.stock_code_pattern, revenue=rules.revenue)
 
@@ -244,8 +200,6 @@ class Clustered(NamedTuple):
 
 def predecessor(lake: Lake, settings: Settings, run_date: dt.date, refit: bool = False) -> Clustering | None:
     """Return customers and model of the run that this one starts from; None for a full fit."""
-    from rfm.analysis.clustering import Clustering, Model
-
     model = Model.predecessor(lake.frame(CLUSTER_MODELS), run_date, settings.clusters, refit)
     if not model:
         return None
@@ -261,10 +215,6 @@ def cluster_customers(
     gold: pd.DataFrame, excluded: Any, settings: Settings, run_date: dt.date, before: Clustering | None = None
 ) -> Clustered:
     """Mark outliers and cluster the other customers, from the clusters before if there are any."""
-    from rfm.analysis.clustering import cluster
-    from rfm.analysis.outliers import outlier_clusters
-    from rfm.config import VERSION
-
     outliers, left_out = outlier_clusters(gold, settings.clusters), list(excluded["CustomerID"])
     start: dict[str, Any] = {"earlier": before.model, "yesterday": before.customers} if before else {}
     found = cluster(gold, outliers, run_date, settings.clusters, version=VERSION, left_out=left_out, **start)
@@ -290,8 +240,6 @@ class NamedClusters(NamedTuple):
 
 def name_clusters(customers: pd.DataFrame, model: Model, settings: Settings) -> NamedClusters:
     """Assign each cluster a segment, a tier and an action; a cluster keeps its name unless its medians clearly moved."""
-    from rfm.analysis.segments import profiles
-
     medians, summary = profiles.medians_of(customers), profiles.summarise_clusters(customers)
     given = (settings.recommendations, settings.cutoffs, settings.shop.currency)
     steady: dict[str, Any] = {"before": model.before, "band": settings.clusters.name_band}
@@ -301,9 +249,6 @@ def name_clusters(customers: pd.DataFrame, model: Model, settings: Settings) -> 
 
 def past_runs(lake: Lake, run_date: dt.date) -> tuple[dict[dt.date, Model], pd.DataFrame]:
     """Return the models of all runs up to the run date, and the customers of the runs that it is compared with."""
-    from rfm.analysis import movement
-    from rfm.analysis.clustering import Model
-
     models = Model.kept(lake.frame(CLUSTER_MODELS), run_date)
     return models, lake.frame(HISTORY, UpdateDate=list(movement.since(models, run_date).values()))
 
@@ -312,9 +257,6 @@ def segment_customers(
     clustered: pd.DataFrame, models: Mapping[dt.date, Model], history: pd.DataFrame, settings: Settings, run_date: dt.date
 ) -> tuple[NamedClusters, dict[str, pd.DataFrame]]:
     """Name clusters, customers and segments and compare them with the past; return the names and every table."""
-    from rfm.analysis import movement
-    from rfm.analysis.segments import alternatives, explain, profiles
-
     cutoffs, currency = settings.cutoffs, settings.shop.currency
     named = name_clusters(clustered, models[run_date], settings)
     before = history[history["UpdateDate"].astype(str) == named.model.previous]
@@ -339,8 +281,6 @@ def write_segments(
     lake: Lake, settings: Settings, named: NamedClusters, frames: Mapping[str, pd.DataFrame], run_date: dt.date
 ) -> pd.DataFrame:
     """Write the tables of a run and its warnings, then the model with its names; return the warnings."""
-    from rfm.analysis.quality import anomalies
-
     lake.replace_each({name: frames[name] for name in OF_THE_DAY})
     lake.replace_each({name: frames[name] for name in tables.OVER_TIME}, UpdateDate=run_date)
     odd = anomalies.unsteady(run_date, lake.frame(tables.SEGMENT_STABILITY), settings.quality)
@@ -351,8 +291,6 @@ def write_segments(
 
 def model_documents(lake: Lake, settings: Settings, named: NamedClusters, run_date: dt.date) -> dict[str, str]:
     """Return model.json and the model card, as texts by file name."""
-    from rfm.analysis.segments import profiles
-
     files = lake.frame(LEDGER, layer="silver", until=run_date)
     currency, weight = settings.shop.currency, settings.clusters.silhouette_weight
     return profiles.model_artifacts(named.model, named.clusters, named.medians, files, currency, silhouette_weight=weight)
@@ -361,8 +299,6 @@ def model_documents(lake: Lake, settings: Settings, named: NamedClusters, run_da
 # ── states ────────────────────────────────────────────────────────────
 def purchases(silver: Any, settings: Settings, run_date: dt.date) -> pd.DataFrame:
     """Return CustomerID, InvoiceNo, TotalPrice and InvoiceDate of each counted invoice up to the run date."""
-    from rfm.analysis.metrics import collected_purchases
-
     return collected_purchases(silver, run_date, stock_code_pattern=settings.rules.stock_code_pattern)
 
 
@@ -370,11 +306,7 @@ def state_customers(
     customers: pd.DataFrame, bought: pd.DataFrame, settings: Settings, run_date: dt.date
 ) -> dict[str, pd.DataFrame]:
     """Return every table of the single customer, by name: states, forecasts, and who goes from state to state."""
-    from rfm.analysis import migration, states
-    from rfm.analysis.forecast import customer_forecast
-    from rfm.analysis.forecast.evaluate import forecast_reliability
-
-    forecast = customer_forecast(bought, run_date, settings.shop.currency)
+    forecast = forecasts.customer_forecast(bought, run_date, settings.shop.currency)
     own = (settings.states, settings.cutoffs, settings.recommendations, forecast)
     found = states.customer_states(customers, bought, run_date, *own)
     return {
@@ -387,13 +319,9 @@ def state_customers(
 
 def forecast_summary(forecast: pd.DataFrame, bought: pd.DataFrame, run_date: dt.date) -> str:
     """Return in a sentence how many customers are expected to order, or from which day there will be a forecast."""
-    from rfm.analysis.forecast import summary
-
-    return summary(forecast, bought, run_date)
+    return forecasts.summary(forecast, bought, run_date)
 
 
 def measure_campaigns(lake: Lake, bought: pd.DataFrame, run_date: dt.date) -> int:
     """Measure the campaigns that run, from the purchases, and write the results; return the number of campaigns."""
-    from rfm.pipeline import campaigns
-
     return campaigns.measure(lake, bought, run_date)

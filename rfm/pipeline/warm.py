@@ -53,7 +53,7 @@ WARM_IMPORTS = (
     *("narwhals._pandas_like.namespace", "narwhals._polars.namespace"),
     *("pydantic_settings", "nbformat", "plotly.graph_objects:Figure", "PIL.Image:preinit"),
     *("matplotlib.backends.backend_agg", "rfm.analysis.figures.*"),
-    *("rfm.contracts", "rfm.settings", "rfm.analysis.*", "rfm.lake.*", "rfm.landing.*"),
+    *("rfm.contracts", "rfm.settings", "rfm.analysis.*", "rfm.lake.*", "rfm.landing.*", "rfm.pipeline.stages"),
 )
 # What later notebooks import: loaded while the first run, in small pieces, because a kernel that is wanted waits for one.
 LATER_IMPORTS = (

@@ -29,12 +29,12 @@ from rfm.contracts import (
     DESCRIBED_CLUSTERS,
     DESCRIBED_CUSTOMERS,
     EXPLANATIONS,
+    HISTORY,
     SEGMENT_MOVEMENT,
     SEGMENTATIONS,
 )
 from rfm.landing.decode import pseudonymize
-from rfm.pipeline.stages import EXPORTS as FOLDER
-from rfm.pipeline.stages import HISTORY
+from rfm.pipeline.chain import EXPORTS as FOLDER
 from rfm.report.filters import PAGE_FILTERS, slug
 from rfm.report.render import RunTables
 from rfm.words import N_, _, tell

@@ -13,7 +13,7 @@ from typing import Any
 from markupsafe import Markup
 
 from rfm.errors import InputError
-from rfm.pipeline.stages import STAGES
+from rfm.pipeline.chain import STAGES
 from rfm.report.render import PLOTLY, figure, links, render
 from rfm.words import _
 

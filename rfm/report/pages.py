@@ -21,7 +21,7 @@ from rfm.analysis.segments.explain import held_against
 from rfm.analysis.segments.profiles import medians_of
 from rfm.analysis.segments.rules import TIER_OF, plain_name
 from rfm.analysis.states import STATES
-from rfm.pipeline.stages import CLEAN, TABLES_STAND
+from rfm.pipeline.chain import CLEAN, TABLES_STAND
 from rfm.report import compare, customers, guide, pages_data
 from rfm.report.filters import slug
 from rfm.report.render import RunTables, drawn, exact, rows_of

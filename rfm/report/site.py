@@ -17,7 +17,7 @@ from rfm.config import Publish, Shop
 from rfm.contracts import DAILY_COUNTS, LEDGER
 from rfm.errors import InputError
 from rfm.landing.files import write_file
-from rfm.pipeline.stages import SEGMENT, TABLES_STAND
+from rfm.pipeline.chain import SEGMENT, TABLES_STAND
 from rfm.report import compare, customers, notebooks
 from rfm.report.notebooks import FOLDER, convert_notebooks
 from rfm.report.pages import PAGES, PRIVATE, Page, segment_figures

@@ -428,13 +428,13 @@ def test_optimize_tells_files_before_and_after(rfm, home, shop):
 @pytest.fixture
 def seen(monkeypatch, home) -> dict:
     """Let `rfm daily` run one stage in no time; return what it was given."""
-    from rfm.pipeline import daily, notebooks, stages
+    from rfm.pipeline import chain, daily, notebooks
 
     given = {}
 
     def run(settings, parameters, on_stage, kernels, on_begin, on_past):
         given.update(settings=settings, parameters=parameters)
-        on_begin(stages.STAGES[0])
+        on_begin(chain.STAGES[0])
         on_past([dt.date(2025, 9, 23), dt.date(2025, 10, 16), dt.date(2025, 10, 22)])
         done = {"name": "1_bronze", "title": "everything", "seconds": 1.25, "status": "done"}
         on_stage(done | {"spent": {"work": 1.0}, "writes": {"landing_files": {"rows": 1234, "version": 7}}})
@@ -509,12 +509,12 @@ def test_catch_up_json_has_the_days_before_too(rfm, seen, monkeypatch):
 
 
 def test_as_published_json_names_what_differs(rfm, monkeypatch):
-    from rfm.pipeline import backfill
+    from rfm.pipeline import backfill, chain
 
     monkeypatch.setattr(backfill, "replay", lambda settings, day: backfill.Replay(day, 7, [GOLD], "0.1.0", "0.1.0"))
     status, said, noted = rfm("daily", "--as-published", "2025-10-22", "--json")
     expected = {"run_date": "2025-10-22", "silver": 7, "differing": [GOLD], "made_by": "0.1.0", "now": "0.1.0"}
-    expected["compared"] = len(backfill.RESULTS) + 1
+    expected["compared"] = len(chain.RESULTS) + 1
     assert (status, json.loads(said), noted) == (1, expected, "")
 
 
@@ -535,10 +535,10 @@ def test_daily_says_something_before_heavy_imports(home):
 def test_a_terminal_shows_the_running_stage_in_a_live_line(home):
     program = """if True:
         import time
-        from rfm.pipeline import daily, notebooks as preflight, stages
+        from rfm.pipeline import chain, daily, notebooks as preflight
         from rfm.cli import main
         def run(settings, parameters, on_stage, kernels, on_begin, on_past):
-            on_begin(stages.STAGES[0])
+            on_begin(chain.STAGES[0])
             time.sleep(0.5)
             return {"run_date": "d", "report": "r", "warnings": [], "errors": [], "headline": "h"}
         daily.run = run

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from rfm.contracts import BRONZE
 from rfm.datasets.sample import make_sample
-from rfm.lake import ingest
+from rfm.lake import ingest, ledger
 from rfm.lake.tables import Lake
 from tests.forks import Forks, contents, differing
 
@@ -41,13 +42,13 @@ def race(forks: Forks, folder: Path, runs: int) -> None:
 def each_line_once(folder: Path, wanted: dict[str, int]) -> None:
     """Hold bronze, the ledger and the balance against the files."""
     lake = Lake(str(folder / "lake"))
-    assert dict(lake.read(ingest.BRONZE).group_by("source_file").len().collect().rows()) == wanted
+    assert dict(lake.read(BRONZE).group_by("source_file").len().collect().rows()) == wanted
     noted = lake.read("landing_files", layer="bronze").select("source_file", "rows").collect()
     assert (len(noted), dict(noted.rows())) == (len(wanted), wanted)
     balance = ingest.reconcile(lake)
     assert balance["bronze"] == balance["silver"] + balance["quarantine"] == sum(wanted.values())
-    assert {name: state.rows for name, state in lake.state(ingest.LAYERS.values()).items()} == {
-        table: balance[layer] for layer, table in ingest.LAYERS.items()
+    assert {name: state.rows for name, state in lake.state(ledger.LAYERS.values()).items()} == {
+        table: balance[layer] for layer, table in ledger.LAYERS.items()
     }
 
 

@@ -14,10 +14,10 @@ import polars as pl
 import pytest
 from deltalake.exceptions import CommitFailedError
 
+from rfm.contracts import BRONZE, SILVER
 from rfm.datasets.sample import make_sample
 from rfm.errors import InputError
-from rfm.lake import delta, ingest
-from rfm.lake.ingest import BRONZE, SILVER
+from rfm.lake import delta, ledger
 from rfm.lake.tables import Lake
 from rfm.pipeline.backfill import backfill, to_bronze, to_silver
 from rfm.settings import Settings, load_settings
@@ -113,7 +113,7 @@ def test_files_stay_exactly_once_after_maintenance(tmp_path):
     for place in range(3):
         to_bronze(given, lake, FIRST + dt.timedelta(days=place))
         to_silver(given, lake, FIRST + dt.timedelta(days=place))
-    before = {name: lake.fingerprint(name) for name in ingest.LAYERS.values()}
+    before = {name: lake.fingerprint(name) for name in ledger.LAYERS.values()}
     lake.optimize(BRONZE)
     _age_log(lake, BRONZE)
     for name in lake.state():

@@ -16,10 +16,10 @@ from typer.testing import CliRunner
 
 import rfm
 from rfm.cli.options import app
+from rfm.contracts import BRONZE, QUARANTINE, SILVER
 from rfm.datasets.sample import make_sample
 from rfm.errors import InputError
-from rfm.lake import ingest
-from rfm.lake.ingest import BRONZE, QUARANTINE, SILVER
+from rfm.lake import ingest, ledger
 from rfm.lake.tables import LEDGER, Lake, revision_of
 from rfm.landing.files import list_files
 from rfm.landing.reader import read_files
@@ -195,7 +195,7 @@ def test_the_day_that_brought_the_old_rows_is_counted_anew(shop):
 # ── crashes and races ──────────────────────────────────────────────────────────────────────────────
 DEATHS: dict[str, tuple[Any, str]] = {
     "before bronze": (Lake, "put_files"),
-    "before the ledger": (ingest, "record_layer"),
+    "before the ledger": (ledger, "record_layer"),
     "before silver": (ingest, "write_silver"),
     "before the counts": (ingest, "processing_dates"),
     "before the end": (ingest, "clear_restatements"),

@@ -35,7 +35,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def lake(whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lake:
     """Return a copy of that lake; an audit that fails does not wait for other runs."""
-    monkeypatch.setattr("rfm.lake.ingest.PAUSE", 0.0)
+    monkeypatch.setattr("rfm.lake.ledger.PAUSE", 0.0)
     return Lake(str(shutil.copytree(whole / "lake", tmp_path / "lake")))
 
 

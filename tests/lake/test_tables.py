@@ -17,10 +17,9 @@ import pytest
 from deltalake.exceptions import CommitFailedError
 
 from rfm.analysis.cleaning import clean
-from rfm.contracts import TABLES, conform
+from rfm.contracts import BRONZE, QUARANTINE, SILVER, TABLES, conform
 from rfm.errors import ContractError, InputError
-from rfm.lake import delta, ingest, open_lake
-from rfm.lake.ingest import BRONZE, QUARANTINE, SILVER
+from rfm.lake import delta, ingest, ledger, open_lake
 from rfm.lake.tables import LEDGER, Lake, State, newest_per_order
 from rfm.landing.files import list_files
 from rfm.landing.reader import read_files
@@ -376,7 +375,7 @@ def test_a_crash_while_settling_is_repaired_by_the_next_run(lake, landing, died,
     lake.put_files(died, silver if died == SILVER else quarantine, files.versions)
     if noting:
         read = lake.read(LEDGER, layer="bronze").drop("layer", "rows").collect()
-        ingest.record_layer(lake, "silver" if died == SILVER else "quarantine", read, files.versions)
+        ledger.record_layer(lake, "silver" if died == SILVER else "quarantine", read, files.versions)
     again = Lake(lake.url)
     assert ingest.files_to_clean(again) == files
     assert settled(again) == {"bronze": 5, "silver": 4, "quarantine": 1}

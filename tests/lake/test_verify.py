@@ -73,7 +73,7 @@ def release_a_row(folder: Path) -> None:
     better = {name: row[name] for name in release.RAW} | {"Quantity": "2", "Price": "1.50", "InvoiceDate": "2025-10-20"}
     better |= {"Invoice": "489434", "CustomerID": "13085"}
     release.record_release(lake, rows.filter(row_id=row["row_id"]), {row["row_id"]: better}, DAYS[0])
-    assert release.finish_release(lake, release.cleaner(settings)).rows == 1
+    assert release.finish_release(lake, settings).rows == 1
     release.recount_quality(lake, settings, [row["processing_date"]])
 
 
@@ -100,7 +100,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
 def without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a check that finds damage not wait for other runs."""
     monkeypatch.setattr("rfm.lake.verify.PAUSE", 0.0)
-    monkeypatch.setattr("rfm.lake.ingest.PAUSE", 0.0)
+    monkeypatch.setattr("rfm.lake.ledger.PAUSE", 0.0)
 
 
 # ── kinds of damage ────────────────────────────────────────────────────────────────────────────────

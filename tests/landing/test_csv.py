@@ -19,9 +19,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rfm.analysis.cleaning import clean
+from rfm.contracts import BRONZE, QUARANTINE, SILVER
 from rfm.errors import InputError
 from rfm.lake import ingest
-from rfm.lake.ingest import BRONZE, QUARANTINE, SILVER
 from rfm.lake.tables import Lake
 from rfm.landing.csv import parse, repeated
 from rfm.landing.files import list_files

@@ -20,6 +20,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rfm import contracts as tables
 from rfm.analysis.cleaning import clean
 from rfm.dialect import Columns
 from rfm.errors import InputError
@@ -95,9 +96,9 @@ def through(folder: Path, pattern: str) -> tuple[pl.DataFrame, pl.DataFrame]:
     reading = read_files(str(folder), list_files(str(folder), pattern), DAY)
     ingest.write_bronze(lake, reading)
     new = ingest.files_to_clean(lake)
-    ingest.write_silver(lake, *clean(lake.read(ingest.BRONZE, source_file=new)), new)
+    ingest.write_silver(lake, *clean(lake.read(tables.BRONZE, source_file=new)), new)
     assert reading.refused == []
-    bronze, silver = (lake.rows(name).drop("source_file", "ingestion_timestamp") for name in (ingest.BRONZE, ingest.SILVER))
+    bronze, silver = (lake.rows(name).drop("source_file", "ingestion_timestamp") for name in (tables.BRONZE, tables.SILVER))
     return bronze, silver.sort(silver.columns)
 
 

@@ -21,8 +21,8 @@ import rfm
 from rfm.contracts import TABLES
 from rfm.datasets.sample import make_sample
 from rfm.errors import SettingsError, StageError
+from rfm.pipeline import chain as stages_of
 from rfm.pipeline import daily
-from rfm.pipeline import stages as stages_of
 from rfm.pipeline.backfill import backfill, from_gold, replay, to_bronze, to_silver
 from rfm.pipeline.kernels import warm_kernels
 from rfm.pipeline.notebooks import parameters_of

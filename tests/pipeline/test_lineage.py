@@ -19,10 +19,10 @@ from rfm.contracts import TABLES
 from rfm.datasets.sample import make_sample
 from rfm.errors import StageError
 from rfm.pipeline import backfill, daily, lineage, run_record
+from rfm.pipeline.chain import STAGES
 from rfm.pipeline.daily import lineage_file, monitored
-from rfm.pipeline.lineage import COLUMNS, FILTERS, JUDGED, LANDING, column_lineage, named
+from rfm.pipeline.lineage import COLUMNS, FILTERS, JUDGED, LANDING, columns_of, named
 from rfm.pipeline.notebooks import NotebookResult
-from rfm.pipeline.stages import STAGES
 from rfm.settings import Settings
 from tests.loopback import listening
 
@@ -186,7 +186,7 @@ def test_every_column_has_an_origin(table):
 def test_origins_are_columns_that_exist(table):
     assert set(COLUMNS[table]) <= set(TABLES[table].names)
     for origin in [*COLUMNS[table].values(), *([FILTERS[table]] if table in FILTERS else [])]:
-        assert set(origin.columns) <= {name for name, _, _ in column_lineage(origin.table)}
+        assert set(origin.columns) <= {name for name, _, _ in columns_of(origin.table)}
         assert origin.kind in {"IDENTITY", "TRANSFORMATION", "AGGREGATION", "FILTER"}
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from rfm.errors import SettingsError
 from rfm.pipeline import notebooks
-from rfm.pipeline.stages import STAGES
+from rfm.pipeline.chain import STAGES
 from rfm.settings import load_settings
 from tests.conftest import NO_PAST
 

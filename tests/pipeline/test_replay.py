@@ -19,7 +19,7 @@ from rfm.errors import InputError
 from rfm.lake.tables import Lake
 from rfm.pipeline import backfill, run_record
 from rfm.pipeline.backfill import replay
-from rfm.pipeline.stages import RESULTS, STAGES
+from rfm.pipeline.chain import RESULTS, STAGES
 from rfm.settings import Settings, load_settings
 
 LAST = dt.date(2025, 10, 23)

@@ -32,7 +32,7 @@ from rfm.config import Publish
 from rfm.contracts import CAMPAIGN_RESULTS, TABLES
 from rfm.datasets.sample import make_sample
 from rfm.errors import InputError
-from rfm.pipeline.stages import STAGES
+from rfm.pipeline.chain import STAGES
 from rfm.report import compare, customers, pages_data, render, site
 from rfm.report import pages as overview
 from rfm.report.filters import PAGE_FILTERS
