@@ -217,7 +217,8 @@ def customer_states(
     found = states_of(customers, purchases, run_date, limits)
     worth = (found["Worth"] > limits.worth) | (customers["Tier"] == PREMIUM)
     bought = pd.to_datetime(customers["MaxInvoiceDate"]) - found["FirstPurchase"]
-    usual = _usual_spend(customers["Monetary"].astype(float), bought.dt.days, found["UsualGap"])
+    # in 90 days: all spend over the days from first to last purchase and one usual gap
+    usual = customers["Monetary"].astype(float) / (bought.dt.days + found["UsualGap"]).clip(lower=HORIZON) * HORIZON
     pairs = [*zip(customers["Cluster_Description"], found["State"], strict=True)]
     chosen = {pair: action_of(*pair, actions or {}) for pair in {*pairs}}
     table = found.assign(
@@ -247,11 +248,6 @@ def call_list(states: pd.DataFrame) -> pd.DataFrame:
     """
     rows = states[states["ToCall"].astype(bool)]
     return rows.sort_values(["AtStake", "CustomerID"], ascending=[False, True], ignore_index=True)
-
-
-def _usual_spend(monetary: pd.Series, bought: pd.Series, usual_gap: pd.Series) -> pd.Series:
-    """Return the usual spend in 90 days: all spend over the days from first to last purchase and one usual gap."""
-    return monetary / (bought + usual_gap).clip(lower=HORIZON) * HORIZON
 
 
 def _at_stake(ids: pd.Series, usual: pd.Series, forecast: pd.DataFrame | None) -> pd.Series:
