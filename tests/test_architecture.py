@@ -55,11 +55,11 @@ ROAD = {  # a part of `analysis`: its neighbours along the road of the data
     "movement": {"clustering", "formatting", "metrics", "segments"},
     "states": {"forecast", "formatting", "segments"},
     "migration": {"forecast", "formatting", "states"},
-    "quality": {"formatting"},
+    "quality": {"formatting", "parsing"},
     "backtest": {"formatting"},
     "forecast": {"backtest", "formatting"},
     "formatting": set(),
-    "experiments": {"formatting"},
+    "experiments": {"backtest", "formatting"},
     "figures": {"formatting", "outliers"},
 }
 OWNERS = {  # library: the modules or folders that import it, and nobody else

@@ -51,16 +51,16 @@ class Snapshot(NamedTuple):
 
 def outcomes(purchases: pd.DataFrame, day: dt.date, horizon: int, customers: pd.Index) -> pd.DataFrame:
     """Return `bought` (True or False) and `spent` of each customer in the days after a day."""
-    orders, spent = _invoices(purchases, day, day + dt.timedelta(days=horizon), customers)
+    orders, spent = bought_between(purchases, day, day + dt.timedelta(days=horizon), customers)
     return pd.DataFrame({"bought": orders > 0, "spent": spent}, index=customers)
 
 
 def spent_within(purchases: pd.DataFrame, day: dt.date, days: int, customers: pd.Index) -> np.ndarray:
     """Return what customers spent in the days up to a day, that day included."""
-    return _invoices(purchases, day - dt.timedelta(days=days), day, customers)[1]
+    return bought_between(purchases, day - dt.timedelta(days=days), day, customers)[1]
 
 
-def _invoices(purchases: pd.DataFrame, after: dt.date, until: dt.date, customers: pd.Index) -> tuple[np.ndarray, np.ndarray]:
+def bought_between(purchases: pd.DataFrame, after: dt.date, until: dt.date, customers: pd.Index) -> tuple[np.ndarray, np.ndarray]:
     """Return number and amount of each customer's invoices after a day and up to another."""
     dates = pd.to_datetime(purchases["InvoiceDate"])
     rows = purchases[(dates > pd.Timestamp(after)) & (dates <= pd.Timestamp(until))]
@@ -190,10 +190,12 @@ def apart(days: Sequence[dt.date], horizon: int) -> list[int]:
     return kept
 
 
-def spread(each: np.ndarray) -> dict[str, float]:
-    """Return the least and most of a figure in windows that do not overlap, and their number."""
+def interval(values: np.ndarray, each: np.ndarray) -> dict[str, float]:
+    """Return the first of the values, the middle 95 % of the others, which are draws, and the ends of separate windows."""
+    low, high = np.quantile(values[1:], [0.025, 0.975])
     known = each[~np.isnan(each)]
-    return {"least": min(known, default=np.nan), "most": max(known, default=np.nan), "windows": len(known)}
+    ends = {"least": min(known, default=np.nan), "most": max(known, default=np.nan), "windows": len(known)}
+    return {"value": float(values[0]), "low": float(low), "high": float(high), **ends}
 
 
 def _windows(snapshots: Sequence[Snapshot], purchases: pd.DataFrame, horizon: int, weights: pd.DataFrame) -> Iterator[Window]:
@@ -296,10 +298,8 @@ def _differences(found: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 
 
 def _with_interval(figure: dict[str, Any]) -> dict[str, Any]:
-    """Return the value (that of the first column of weights) and the middle 95 % of the draws."""
-    value, *drawn = figure["values"]
-    low, high = np.quantile(drawn, [0.025, 0.975]) if drawn else (np.nan, np.nan)
-    found = {"value": value, "low": low, "high": high} | spread(figure["each"])
+    """Return a figure with its value and `interval`, rounded."""
+    found = interval(figure["values"], figure["each"])
     return figure | {name: round(float(one), 6) + 0.0 for name, one in found.items()} | {"windows": found["windows"]}
 
 
@@ -344,7 +344,7 @@ def comparison(results: pd.DataFrame) -> pd.DataFrame:
     columns = {}
     for question in QUESTIONS:
         for horizon, rows in whole[whole["measure"] == question.measure].groupby("horizon"):
-            texts = [_interval(row, question.form) for row in rows.itertuples()]
+            texts = [interval_text(row, question.form) for row in rows.itertuples()]
             columns[f"{question.figure}, {horizon} days"] = pd.Series(texts, index=rows["way"])
     return pd.DataFrame(columns).reindex(whole["way"].unique()).fillna("").rename_axis("way")
 
@@ -352,7 +352,7 @@ def comparison(results: pd.DataFrame) -> pd.DataFrame:
 def lifts(results: pd.DataFrame, horizon: int) -> pd.DataFrame:
     """Return share, lift and spend lift with intervals as text, one row per way and segment."""
     rows = results[(results["segment"] != "") & (results["horizon"] == horizon) & results["way"].isin(SEGMENTATIONS)]
-    texts = [_interval(row, "{:.1%}" if row.measure == "share" else "{:.2f}") for row in rows.itertuples()]
+    texts = [interval_text(row, "{:.1%}" if row.measure == "share" else "{:.2f}") for row in rows.itertuples()]
     wide = rows.assign(text=texts).pivot(index=["way", "segment"], columns="measure", values="text")
     order = rows[rows["measure"] == "lift"].sort_values(["way", "value"], ascending=[True, False])
     rows_in_order, columns = pd.MultiIndex.from_frame(order[["way", "segment"]]), ["share", "lift", "spend_lift"]
@@ -392,7 +392,7 @@ def _answer(results: pd.DataFrame, question: Question) -> str:
     return said + "."
 
 
-def _interval(row: Any, form: str) -> str:
+def interval_text(row: Any, form: str = "{:.3f}") -> str:
     """Return value, interval, and the least and most of the windows that do not overlap, as text."""
     value, low, high, least, most = (form.format(getattr(row, name)) for name in ("value", "low", "high", "least", "most"))
     return f"{value} ({low} to {high}) [{least} to {most} in {row.windows:.0f}]"

@@ -11,7 +11,7 @@ from narwhals.typing import IntoFrameT
 
 from rfm.analysis.dates import calendar_date, local_day
 from rfm.analysis.meaning import LARGEST_PRICE, invoice_and_product, priced, with_extras, with_flags
-from rfm.analysis.parsing import customer_id, money, normalize, numbers
+from rfm.analysis.parsing import customer_id, is_true, money, normalize, numbers
 from rfm.config import severities
 from rfm.contracts import SILVER, TABLES
 from rfm.dialect import BLANKS, LANDING_COLUMNS, RAGGED, RAW, Columns, Dialect
@@ -149,7 +149,7 @@ def _passes(rule: Expectation, dialect: Dialect) -> nw.Expr:
     """Evaluate a rule to a non-null boolean; a rule on an absent column passes."""
     if rule.optional and not getattr(dialect.columns, rule.optional):
         return nw.lit(True)
-    return nw.when(rule.passes).then(nw.lit(True)).otherwise(nw.lit(False))
+    return is_true(rule.passes)
 
 
 def _typed(raw: nw.LazyFrame, dialect: Dialect) -> nw.LazyFrame:
@@ -226,4 +226,4 @@ def _fits_header(columns: Columns, names: list[str]) -> nw.Expr:
         return nw.lit(True)
     text = nw.col("_rescued_data").cast(nw.String)
     odd = text.str.contains(RAGGED) if columns.own else ~text.is_null() & ~text.str.contains(_BY_THE_READER)
-    return nw.when(odd).then(nw.lit(False)).otherwise(nw.lit(True))
+    return ~is_true(odd)

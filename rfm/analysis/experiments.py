@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from rfm import words
+from rfm.analysis.backtest import bought_between
 from rfm.analysis.formatting import amount, as_rows, decimal, number, share, whole
 from rfm.errors import SettingsError
 from rfm.words import _, ngettext
@@ -66,15 +67,8 @@ def _error(expected: Sequence[float] | pd.Series, written: int, held: int) -> fl
 # ── afterwards ────────────────────────────────────────────────────────────
 def outcomes(members: pd.DataFrame, purchases: pd.DataFrame, start: dt.date, end: dt.date) -> pd.DataFrame:
     """Return the members with Bought (0 or 1), Orders and Revenue from the day after the start up to the end."""
-    days = pd.to_datetime(purchases["InvoiceDate"])
-    within = purchases[(days > pd.Timestamp(start)) & (days < pd.Timestamp(end) + pd.Timedelta(days=1))]
-    money = within["TotalPrice"].astype(float)
-    groups = (
-        within.assign(TotalPrice=money).groupby("CustomerID").agg(Orders=("InvoiceNo", "nunique"), Revenue=("TotalPrice", "sum"))
-    )
-    found = groups.reindex(members["CustomerID"].to_numpy()).fillna(0.0)
-    orders, revenue = found["Orders"].to_numpy(int), found["Revenue"].to_numpy().round(2)
-    return members.assign(Bought=(orders > 0).astype(int), Orders=orders, Revenue=revenue)
+    orders, revenue = bought_between(purchases, start, end, pd.Index(members["CustomerID"].to_numpy(object)))
+    return members.assign(Bought=(orders > 0).astype(int), Orders=orders, Revenue=revenue.round(2))
 
 
 def uplift(members: pd.DataFrame) -> pd.DataFrame:

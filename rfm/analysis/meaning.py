@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import narwhals as nw
 
-from rfm.analysis.parsing import amounts, extra, half_up, whole_cents
+from rfm.analysis.parsing import amounts, extra, half_up, is_true, sign_of, whole_cents
 from rfm.dialect import BLANKS, DISCOUNT_LINE, EXTRA_KEYS, FLAG, OTHER_LINE, YES, Dialect, Rules
 
 LARGEST_PRICE, LARGEST_TOTAL = 10**10 - 1, 10**12 - 1  # cents in DECIMAL(10,2) and DECIMAL(12,2)
@@ -77,7 +77,7 @@ def _is_cancellation(dialect: Dialect, names: list[str]) -> nw.Expr:
         "flag": nw.col("_rescued_data").cast(nw.String).str.contains(flagged) if "_rescued_data" in names else nw.lit(False),
         "none": nw.lit(False),
     }
-    return nw.when(found[rules.cancellation]).then(nw.lit(True)).otherwise(nw.lit(False))
+    return is_true(found[rules.cancellation])
 
 
 def _quantity_and_cents(dialect: Dialect) -> dict[str, nw.Expr]:
@@ -86,8 +86,7 @@ def _quantity_and_cents(dialect: Dialect) -> dict[str, nw.Expr]:
     if dialect.columns.quantity:
         return {"Quantity": nw.col("Quantity"), "Cents": cents}
     returned = nw.col("IsCancellation") & (nw.col("Cents") < 0) if dialect.rules.keeps_returns else nw.lit(False)
-    one = nw.when(returned).then(nw.lit(-1)).otherwise(nw.lit(1)).cast(nw.Int64)
-    return {"Quantity": one, "Cents": nw.when(returned).then(-nw.col("Cents")).otherwise(cents)}
+    return {"Quantity": sign_of(returned).cast(nw.Int64), "Cents": nw.when(returned).then(-nw.col("Cents")).otherwise(cents)}
 
 
 def _signed(rules: Rules, prices: list[str]) -> dict[str, nw.Expr]:
@@ -126,8 +125,7 @@ def priced(rows: nw.LazyFrame, dialect: Dialect) -> nw.LazyFrame:
     if "Millionths" in names:
         total = half_up(nw.when(fits).then(quantity) * nw.col("Millionths"), 10_000)
     if dialect.rules.order_total:
-        sign = nw.when(quantity < 0).then(nw.lit(-1)).otherwise(nw.lit(1))
-        total = nw.when(nw.col("FirstLine")).then(sign * price).otherwise(nw.lit(0)).cast(nw.Int64)
+        total = nw.when(nw.col("FirstLine")).then(sign_of(quantity < 0) * price).otherwise(nw.lit(0)).cast(nw.Int64)
     rows = rows.with_columns(TotalCents=total)
     rows = _other_lines(rows, dialect.rules)
     rows = _lowered(rows, dialect)
@@ -143,10 +141,8 @@ def _other_lines(rows: nw.LazyFrame, rules: Rules) -> nw.LazyFrame:
     """Let lines that are discounts lower their order, and give lines that are no products the code of such."""
 
     def named(pattern: str) -> nw.Expr:
-        found = nw.any_horizontal(
-            *(nw.col(name).str.contains(pattern) for name in ("StockCode", "Description")), ignore_nulls=True
-        )
-        return nw.when(found).then(nw.lit(True)).otherwise(nw.lit(False))
+        found = (nw.col(name).str.contains(pattern) for name in ("StockCode", "Description"))
+        return is_true(nw.any_horizontal(*found, ignore_nulls=True))
 
     code, total = nw.col("StockCode"), nw.col("TotalCents")
     if rules.other_lines:
@@ -161,7 +157,7 @@ def _other_lines(rows: nw.LazyFrame, rules: Rules) -> nw.LazyFrame:
     if not rules.discount_pattern:
         return rows
     below = named(rules.discount_pattern) & (total < 0) & ~nw.col("NotSold") & ~nw.col("Refund")
-    rows = rows.with_columns(Less=nw.when(below).then(nw.lit(True)).otherwise(nw.lit(False)))
+    rows = rows.with_columns(Less=is_true(below))
     less = nw.col("Less")
     values = {
         "Quantity": nw.when(less).then(nw.lit(1)).otherwise(nw.col("Quantity")),

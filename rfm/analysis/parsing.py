@@ -143,8 +143,7 @@ def _cents_of_text(price: nw.Expr, long: nw.Expr) -> nw.Expr:
     """Return cents of prices with more decimals."""
     units = price.str.strip_chars("+-").str.replace_all("[.].*$", "").cast(nw.Int64)
     decimals = nw.when(long).then(price).str.replace_all("^[^.]*[.]", "").str.slice(0, 3).cast(nw.Int64)
-    sign = nw.when(price.str.starts_with("-")).then(nw.lit(-1)).otherwise(nw.lit(1))
-    return sign * (units * 100 + (decimals + 5) // 10)
+    return sign_of(price.str.starts_with("-")) * (units * 100 + (decimals + 5) // 10)
 
 
 def millionths(price: nw.Expr, decimals: int) -> nw.Expr:
@@ -153,15 +152,24 @@ def millionths(price: nw.Expr, decimals: int) -> nw.Expr:
     return half_up(_in_millionths(price), unit) * unit
 
 
+def is_true(condition: nw.Expr) -> nw.Expr:
+    """Return a condition that is never null: False where it cannot be known."""
+    return nw.when(condition).then(nw.lit(True)).otherwise(nw.lit(False))
+
+
+def sign_of(negative: nw.Expr) -> nw.Expr:
+    """Return −1 where a condition holds, else 1."""
+    return nw.when(negative).then(nw.lit(-1)).otherwise(nw.lit(1))
+
+
 def half_up(number: nw.Expr, unit: int) -> nw.Expr:
     """Divide a whole number, rounding half away from zero."""
-    sign = nw.when(number < 0).then(nw.lit(-1)).otherwise(nw.lit(1))
-    return sign * ((number.abs() + unit // 2) // unit)
+    return sign_of(number < 0) * ((number.abs() + unit // 2) // unit)
 
 
 def whole_cents(amount: nw.Expr) -> nw.Expr:
     """Round an amount in cents, a float, half away from zero."""
-    sign = nw.when(amount < 0).then(nw.lit(-1)).otherwise(nw.lit(1))
+    sign = sign_of(amount < 0)
     return sign * (sign * amount + 0.5 + _FLOAT_ERROR).floor().cast(nw.Int64)
 
 
@@ -213,7 +221,7 @@ def _in_full(rows: nw.LazyFrame, form: Format) -> nw.LazyFrame:
     rows = rows.with_columns(
         Pieces=nw.when(quantity.is_null()).then(nw.col("plain_Quantity").str.strip_chars("+").cast(nw.Float64))
     )
-    sign = nw.when(pieces < 0).then(nw.lit(-1)).otherwise(nw.lit(1))
+    sign = sign_of(pieces < 0)
     rows = rows.with_columns(Amount=whole_cents(sign * pieces * price.cast(nw.Float64) / 10_000))
     parted = ~pieces.is_null()
     return rows.with_columns(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Collection, Mapping
 from statistics import median_grouped
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -217,7 +217,8 @@ def customer_states(
     found = states_of(customers, purchases, run_date, limits)
     worth = (found["Worth"] > limits.worth) | (customers["Tier"] == PREMIUM)
     bought = pd.to_datetime(customers["MaxInvoiceDate"]) - found["FirstPurchase"]
-    usual = usual_spend(customers["Monetary"].astype(float), bought.dt.days, found["UsualGap"])
+    # in 90 days: all spend over the days from first to last purchase and one usual gap
+    usual = customers["Monetary"].astype(float) / (bought.dt.days + found["UsualGap"]).clip(lower=HORIZON) * HORIZON
     pairs = [*zip(customers["Cluster_Description"], found["State"], strict=True)]
     chosen = {pair: action_of(*pair, actions or {}) for pair in {*pairs}}
     table = found.assign(
@@ -228,7 +229,7 @@ def customer_states(
         Rhythm=[_in_words(*row) for row in found[["PurchaseDays", "UsualGap", "OwnGap", "Recency"]].itertuples(index=False)],
         OwnSegment=own_segments(customers, cutoffs),
         UsualSpend=usual.round(2),
-        AtStake=_stakes(customers["CustomerID"], usual, forecast).round(2),
+        AtStake=_at_stake(customers["CustomerID"], usual, forecast).round(2),
         ToCall=worth & found["State"].isin(TO_CALL),
         Action=[chosen[pair] for pair in pairs],
     )
@@ -249,34 +250,12 @@ def call_list(states: pd.DataFrame) -> pd.DataFrame:
     return rows.sort_values(["AtStake", "CustomerID"], ascending=[False, True], ignore_index=True)
 
 
-def usual_spend(monetary: pd.Series, bought: pd.Series, usual_gap: pd.Series) -> pd.Series:
-    """Return what customers usually spend in 90 days: their spend over the days from first to last purchase and one usual gap.
-
-    Examples
-    --------
-    >>> usual_spend(pd.Series([400.0]), pd.Series([170]), pd.Series([10.0])).tolist()
-    [200.0]
-    """
-    return monetary / (bought + usual_gap).clip(lower=HORIZON) * HORIZON
-
-
-def at_stake(now: Any, before: Any) -> Any:
-    """Return the expected loss: what is expected now less than a month ago, never below 0.
-
-    Examples
-    --------
-    >>> at_stake(pd.Series([20.0, 90.0]), pd.Series([100.0, 50.0])).tolist()
-    [80.0, 0.0]
-    """
-    return (before - now).clip(lower=0)
-
-
-def _stakes(ids: pd.Series, usual: pd.Series, forecast: pd.DataFrame | None) -> pd.Series:
-    """Return the money at stake of each customer: the expected loss, or without a forecast the usual spend."""
+def _at_stake(ids: pd.Series, usual: pd.Series, forecast: pd.DataFrame | None) -> pd.Series:
+    """Return what is expected of each customer now less than a month ago, or without a forecast the usual spend."""
     if forecast is None or forecast.empty:
         return usual
     expected = forecast.set_index("CustomerID")[["Spend90", "Spend90Before"]].astype(float).reindex(ids).set_axis(ids.index)
-    return at_stake(expected["Spend90"].fillna(0.0), expected["Spend90Before"].fillna(usual))
+    return (expected["Spend90Before"].fillna(usual) - expected["Spend90"].fillna(0.0)).clip(lower=0)
 
 
 def _in_words(purchase_days: int, gap: float, own: bool, silent: float) -> str:

@@ -22,7 +22,7 @@ from rfm.analysis.figures.style import BLUE, GREY, INK
 from rfm.analysis.formatting import count
 from rfm.analysis.movement import TITLES, largest_moves
 from rfm.errors import printable
-from rfm.report.filters import PAGE_FILTERS
+from rfm.report.filters import PAGE_FILTERS, headline, note
 from rfm.report.guide import footnote
 from rfm.report.render import RunTables, render
 from rfm.words import _, tag, tell
@@ -44,8 +44,8 @@ def brief_of(tables: RunTables, given: Mapping[str, Any], overview: Mapping[str,
         "day": day,
         "document": _("{shop}: customers on {day}", shop=given["shop"], day=day),
         "date": given["run_date"],
-        "headline": PAGE_FILTERS["headline"](summary),
-        "note": PAGE_FILTERS["note"](summary, sign) if summary["segments"] else "",
+        "headline": headline(summary),
+        "note": note(summary, sign),
         "tiles": [_tile(one, sign) for one in overview["kpis"]],
         "segments": [_segment(row, sign) for row in segments[:MOST_SEGMENTS]],
         "calls": _calls(overview["calls"].get("groups", ()), sign),

@@ -301,16 +301,8 @@ def _details(tables: RunTables, rows: pd.DataFrame) -> dict[str, Any]:
 
 def _forecasts(rows: pd.DataFrame) -> list[list[Any]]:
     """Return, per customer with a forecast, the percentage who order within 30 days, the cents expected in 90, and why."""
-    there = rows["Order30"].notna()
-    known = rows.loc[there, [*OF_FORECAST]]
-    found = zip(
-        (known["Order30"] * 100).round().astype(int),
-        (known["Spend90"] * 100).round().astype(int),
-        known["Drivers"].map(tell),
-        strict=True,
-    )
-    values = iter([list(one) for one in found])
-    return [next(values) if has else [] for has in there.tolist()]
+    known = zip(*(rows[name].tolist() for name in OF_FORECAST), strict=True)
+    return [[] if pd.isna(chance) else [round(100 * chance), round(100 * spend), tell(why)] for chance, spend, why in known]
 
 
 STEP = 30  # days or more between two days whose states are shown

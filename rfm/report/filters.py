@@ -53,8 +53,10 @@ def _freshness(sale: str | None, run_date: str) -> str:
 
 def _form(value: Any, form: str, currency: str) -> str:
     """Format a value of a table or a tile; an unknown form is text."""
+    if form in AMOUNTS:
+        return AMOUNTS[form](value, currency)
     if form in FORMS:
-        return FORMS[form](value, currency)
+        return FORMS[form](value)
     if isinstance(value, bool):
         return _("yes") if value else _("no")
     return "–" if value in (None, "") else str(value)
@@ -79,18 +81,17 @@ def _precise(number: Decimal) -> str:
 
 
 _COUNT, _MONEY, _SHARE = _shown(formatting.number), _shown(_money), _shown(formatting.share)
-FORMS: dict[str, Callable[[Any, str], str]] = {  # a value and the currency sign → text
-    "count": lambda value, _sign: _COUNT(value),
-    "number": lambda value, _sign: _shown(lambda number: formatting.decimal(number, 3))(value),
-    "money": _MONEY,
-    "exact": lambda value, sign: _shown(lambda number: formatting.exact_amount(number, sign))(value),
-    "share": lambda value, _sign: _SHARE(value),
-    "precise": lambda value, _sign: _shown(_precise)(value),
-    "tenths": lambda value, _sign: _shown(formatting.exact_share)(value),
-    "day": lambda value, _sign: _day(value) if value else "–",
-    "month": lambda value, _sign: words.month(dt.date.fromisoformat(value)),
-    "growth": lambda value, _sign: _shown(lambda number: formatting.growth(number))(value),
-    "word": lambda value, _sign: tell(value) or "–",  # what rfm itself names: a segment, a state
+AMOUNTS = {"money": _MONEY, "exact": _shown(formatting.exact_amount)}  # a value and the currency sign → text
+FORMS: dict[str, Callable[[Any], str]] = {  # a value → text
+    "count": _COUNT,
+    "number": _shown(lambda number: formatting.decimal(number, 3)),
+    "share": _SHARE,
+    "precise": _shown(_precise),
+    "tenths": _shown(formatting.exact_share),
+    "growth": _shown(formatting.growth),
+    "day": lambda value: _day(value) if value else "–",
+    "month": lambda value: words.month(dt.date.fromisoformat(value)),
+    "word": lambda value: tell(value) or "–",  # what rfm itself names: a segment, a state
 }
 
 
@@ -157,7 +158,7 @@ PAGE_FILTERS: dict[str, Callable[..., Any]] = {
     "form": _form,
     "json": _json,
     "freshness": _freshness,
-    "precise": _shown(_precise),
+    "precise": FORMS["precise"],
     "seconds": _shown(lambda number: f"{formatting.decimal(number, 1)} s"),
     "width": _shown(lambda number, among: f"{100 * number / (Decimal(str(max(among))) or 1):.2f}"),
     "day": _day,

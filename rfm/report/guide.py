@@ -72,13 +72,9 @@ GROUPS: dict[str, dict[str, Term]] = {  # title of a part: its terms by anchor
             ),
         ),
         "silhouette": Term(
-            N_("Silhouette"),
-            N_("How well the clusters are separated, on average: 1 is far apart, 0 is touching."),
+            N_("Silhouette"), N_("How well the clusters are separated, on average: 1 is far apart, 0 is touching.")
         ),
-        "outlier": Term(
-            N_("Outlier"),
-            outliers.IN_WORDS,
-        ),
+        "outlier": Term(N_("Outlier"), outliers.IN_WORDS),
         "segment": Term(
             N_("Segment"),
             N_(

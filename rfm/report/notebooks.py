@@ -20,13 +20,11 @@ from rfm.words import _
 FOLDER = "notebooks"  # of a run, beside its pages
 HIDDEN = {"injected-parameters", "remove_cell", "papermill-error-cell-tag"}  # tags of cells not shown
 MIMES = [PLOTLY, "text/html", "image/svg+xml", "image/png", "image/jpeg", "text/markdown", "text/plain"]
-TAGS = frozenset(
-    re.findall(
-        r"\w+",
-        "a b blockquote br caption code dd del div dl dt em h1 h2 h3 h4 h5 h6 hr i img ins kbd li mark ol "
-        "p pre s samp small span strong sub sup table tbody td tfoot th thead tr ul",
-    )
+_TAGS = (
+    "a b blockquote br caption code dd del div dl dt em h1 h2 h3 h4 h5 h6 hr i img ins kbd li mark ol "
+    "p pre s samp small span strong sub sup table tbody td tfoot th thead tr ul"
 )
+TAGS = frozenset(_TAGS.split())
 ATTRIBUTES = {"alt", "colspan", "rowspan", "scope", "start", "title"}
 NUMBER = re.compile(r"[-+−]?\W?\d[\d,]*(\.\d+)?(e[-+]?\d+)?\s?%?|nan|none|null|–|<na>|", re.IGNORECASE)
 ANSI = re.compile(r"\x1b\[(.*?)([@-~])")  # colours of a terminal

@@ -336,7 +336,7 @@ def _stability(tables: RunTables) -> list[dict[str, Any]]:
 # ── how to read this ────────────────────────────────────────────────────────────
 def guide_page(tables: RunTables) -> dict[str, Any]:
     """Return the values of the page *How to read this*, with the limits of the run."""
-    return {"parts": guide.parts(tables.settings.states.model_dump() | tables.clusters.model_dump())}
+    return {"parts": guide.parts(tables.states.model_dump() | tables.clusters.model_dump())}
 
 
 # ── pages ────────────────────────────────────────────────────────────

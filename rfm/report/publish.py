@@ -52,6 +52,12 @@ def open_site(reports: str) -> tuple[Any, str]:
     return fs, root.rstrip("/")
 
 
+def address_of(fs: Any, root: str) -> str:
+    """Return where the front page of a site is: a path or a URL."""
+    front: str = f"{root}/index.html"
+    return front if "local" in fs.protocol else str(fs.unstrip_protocol(front))
+
+
 def read_runs(fs: Any, root: str) -> dict[str, Any]:
     """Return the list of runs; an empty one for a new site."""
     check_bucket_reachable(fs, root)
@@ -240,8 +246,7 @@ def _send(fs: Any, root: str, names: list[str], parts: Iterable[Mapping[str, byt
                 write_file(fs, f"{root}/{name}", content)
                 known[name], sent[name] = digest, len(content)
     _note(fs, root, {name: digest for name, digest in known.items() if name not in gone})
-    address = f"{root}/index.html" if "local" in fs.protocol else fs.unstrip_protocol(f"{root}/index.html")
-    return Sent([*sent], sum(sent.values()), len(names), gone, address)
+    return Sent([*sent], sum(sent.values()), len(names), gone, address_of(fs, root))
 
 
 def _manifest(fs: Any, root: str) -> dict[str, str]:

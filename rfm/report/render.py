@@ -19,7 +19,7 @@ from decimal import Decimal
 from functools import cache, cached_property, partial
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 
@@ -29,7 +29,7 @@ from rfm.analysis.figures.style import STATE_COLOURS, TIER_COLOURS
 from rfm.analysis.segments.explain import held_against
 from rfm.config import Clusters, States
 from rfm.contracts import CLUSTERED, CUSTOMER_STATES, DESCRIBED_CLUSTERS, DESCRIBED_CUSTOMERS, HISTORY, LEDGER, SILVER, TABLES
-from rfm.dialect import Rules
+from rfm.dialect import Rules, Section
 from rfm.errors import InputError, first_line
 from rfm.lake import Lake, open_lake
 from rfm.report.filters import PAGE_FILTERS, slug, words_of_scripts
@@ -93,6 +93,9 @@ def assets() -> dict[str, tuple[str, bytes]]:
 
 
 # ── tables ────────────────────────────────────────────────────────────
+Chosen = TypeVar("Chosen", bound=Section)
+
+
 @dataclass(frozen=True)
 class RunTables:
     """The tables of one run as they were when it ended, its record and the settings: the argument of every page builder."""
@@ -148,17 +151,22 @@ class RunTables:
     @property
     def rules(self) -> Rules:
         """The business rules of the run."""
-        return Rules.model_validate(self.record.get("settings", {}).get("rules") or self.settings.rules.model_dump())
+        return self._of_run(self.settings.rules, "rules")
 
     @property
     def clusters(self) -> Clusters:
         """How the run clustered: a past day is drawn with the settings of that day."""
-        return Clusters.model_validate(self.record.get("settings", {}).get("clusters") or self.settings.clusters.model_dump())
+        return self._of_run(self.settings.clusters, "clusters")
 
     @property
     def states(self) -> States:
         """When the run called a customer new, cooling, at risk or lost."""
-        return States.model_validate(self.record.get("settings", {}).get("states") or self.settings.states.model_dump())
+        return self._of_run(self.settings.states, "states")
+
+    def _of_run(self, now: Chosen, section: str) -> Chosen:
+        """Return a section of the settings as it was in the run; as it is now for a record without it."""
+        then = self.record.get("settings", {}).get(section)
+        return type(now).model_validate(then) if then else now
 
     def check_day(self) -> None:
         """Raise InputError if a catalog, which has only the newest version of a table, holds another day by now."""

@@ -21,7 +21,7 @@ from rfm.pipeline.chain import SEGMENT, TABLES_STAND
 from rfm.report import compare, customers, notebooks
 from rfm.report.notebooks import FOLDER, convert_notebooks
 from rfm.report.pages import PAGES, PRIVATE, Page, segment_figures
-from rfm.report.publish import open_site, publishable_files, published_record, reaching_site, read_runs, run_date_of
+from rfm.report.publish import address_of, open_site, publishable_files, published_record, reaching_site, read_runs, run_date_of
 from rfm.report.render import RunTables, assets, links, render
 from rfm.settings import Settings
 from rfm.words import ENGLISH, N_, _, speaking
@@ -217,7 +217,7 @@ def publish(work: Path, reports: str, record: Mapping[str, Any], choice: Publish
         files |= {"runs.json": json.dumps(site, indent=1, ensure_ascii=False).encode(), "index.html": index_page(site).encode()}
         for name, content in (files if "://" not in reports else publishable_files(files, choice or Publish())).items():
             write_file(fs, f"{root}/{name}", content)
-    return f"{root}/index.html" if "local" in fs.protocol else fs.unstrip_protocol(f"{root}/index.html")
+    return address_of(fs, root)
 
 
 def rebuild(settings: Settings, day: dt.date | None = None) -> str:

@@ -696,8 +696,11 @@ def test_report_makes_a_past_day_again_from_its_own_versions(project, copied):
 
 
 def test_a_past_day_is_drawn_with_its_own_settings(project):
-    today = project[0].model_copy(update={"clusters": project[0].clusters.model_copy(update={"iqr_factor": 9.0})})
-    assert RunTables(today, project[1][-1]).clusters.iqr_factor == 1.5
+    changed = {"clusters": {"iqr_factor": 9.0}, "states": {"lost_days": 777}}
+    sections = {name: getattr(project[0], name).model_copy(update=values) for name, values in changed.items()}
+    tables = RunTables(project[0].model_copy(update=sections), project[1][-1])
+    assert tables.clusters.iqr_factor == 1.5
+    assert "777" not in str(overview.guide_page(tables))
 
 
 def test_report_takes_the_newest_day_if_none_is_given(copied, monkeypatch):

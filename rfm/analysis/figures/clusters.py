@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator, ScalarFormatter, StrMethodFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator, ScalarFormatter
 
 from rfm.analysis.figures import style
-from rfm.analysis.figures.diagnostics import no_data, set_labels, set_legend, start
+from rfm.analysis.figures.diagnostics import count_along, no_data, set_labels, set_legend, start
 from rfm.analysis.figures.style import class_edges, cluster_name, day_edges, every_nth, whole_edges
 from rfm.analysis.formatting import decimal, exact_share, whole
 from rfm.analysis.outliers import fences_of
@@ -342,9 +342,7 @@ def segment_states(states: pd.DataFrame) -> Figure:
         axes.bar_label(bars, labels, label_type="center", fontsize=8)
         left += counts[state].to_numpy()
     axes.invert_yaxis()
-    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
-    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-    axes.grid(visible=False, axis="y")
+    count_along(axes, "x")
     set_labels(axes, "customers")
-    axes.legend(loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncols=6, frameon=False, labelcolor=style.INK)
+    set_legend(axes, columns=6)
     return figure

@@ -5,7 +5,7 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Sequence, Sized
 from io import BytesIO
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -62,9 +62,17 @@ def set_labels(axes: Axes, x: str = "", y: str = "") -> None:
     axes.set_ylabel(y, color=style.INK)
 
 
-def set_legend(axes: Axes) -> None:
+def set_legend(axes: Axes, columns: int = 4) -> None:
     """Put the legend in a line above the axes."""
-    axes.legend(loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncols=4, frameon=False, labelcolor=style.INK)
+    axes.legend(loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncols=columns, frameon=False, labelcolor=style.INK)
+
+
+def count_along(axes: Axes, side: Literal["x", "y"]) -> None:
+    """Write whole numbers along one axis, with a grid for these alone."""
+    axis = axes.xaxis if side == "x" else axes.yaxis
+    axis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    axis.set_major_locator(MaxNLocator(6, integer=True))
+    axes.grid(visible=False, axis="y" if side == "x" else "x")
 
 
 def no_data(title: str) -> Figure:
@@ -100,9 +108,7 @@ def arrivals(ledger: pd.DataFrame) -> Figure:
             axes.stairs(values, edges, fill=True, label=name, color=colour)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator := AutoDateLocator(maxticks=9)))
     axes.xaxis.set_major_locator(locator)
-    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
-    axes.yaxis.set_major_locator(MaxNLocator(6, integer=True))
-    axes.grid(visible=False, axis="x")
+    count_along(axes, "y")
     set_labels(axes, "date in the file's name", "lines")
     set_legend(axes)
     return figure
@@ -131,9 +137,7 @@ def broken_expectations(results: pd.DataFrame) -> Figure:
     axes.bar_label(bars, labels, padding=4, color=style.INK)
     axes.margins(x=0.3)
     axes.set_xlim(left=0)
-    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
-    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-    axes.grid(visible=False, axis="y")
+    count_along(axes, "x")
     set_labels(axes, "rows that failed")
     return figure
 

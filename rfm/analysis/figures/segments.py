@@ -161,10 +161,9 @@ def score_map(scored: pd.DataFrame, customers: pd.DataFrame, currency: str = "")
         for row in found
     ]
     z = [[None if one is None else round(float(np.log10(max(one["mean"], 0.01))), 3) for one in row] for row in found]
-    heat = go.Heatmap(z=z, x=SCORES, y=SCORES, text=text, texttemplate="%{text}", textfont_size=12, colorscale=style.LOW_HIGH)
-    heat.update(showscale=False, xgap=2, ygap=2, hoverongaps=False)
-    heat.update(hovertemplate=_("recency %{x}, frequency %{y}<br>%{text} customers<extra></extra>"))
-    figure = go.Figure(heat).update_xaxes(dtick=1, showgrid=False).update_yaxes(dtick=1, showgrid=False)
+    hover = _("recency %{x}, frequency %{y}<br>%{text} customers<extra></extra>")
+    figure = style.heat_map(z, SCORES, SCORES, text, hover).update_traces(textfont_size=12, zmin=None)
+    figure.update_xaxes(dtick=1).update_yaxes(dtick=1)
     x, y = _("recency score (5: bought lately)"), _("frequency score (5: often)")
     title, below = _("Do those who come often and lately spend more?"), _("mean spend, and number of customers")
     return finish(figure, f"{title}<br><sup>{below}</sup>", x=x, y=y, height=480)
@@ -187,10 +186,9 @@ def agreement(segmentations: pd.DataFrame, first: str = "Segment", second: str =
     share = counts.div(counts.sum(axis=1).clip(lower=1), axis=0)
     names = [f"{'<br>'.join(wrap(cut(str(tell(name)), 40), 14))}<br>{whole(total)}" for name, total in counts.sum(axis=1).items()]
     text = [[f"{100 * one:.0f}" if one >= 0.005 else "" for one in row] for row in share.to_numpy()]
-    heat = go.Heatmap(z=share.round(4).to_numpy().tolist(), x=[cut(str(tell(name)), 26) for name in share.columns], y=names)
-    heat.update(text=text, texttemplate="%{text}", textfont_size=11, colorscale=style.LOW_HIGH, zmin=0, zmax=1, showscale=False)
-    heat.update(xgap=1, ygap=1, hovertemplate="%{y}<br>%{x}: %{text}<extra></extra>")
-    figure = go.Figure(heat).update_xaxes(tickangle=-90, dtick=1, showgrid=False).update_yaxes(showgrid=False)
+    z, x = share.round(4).to_numpy().tolist(), [cut(str(tell(name)), 26) for name in share.columns]
+    figure = style.heat_map(z, x, names, text, "%{y}<br>%{x}: %{text}<extra></extra>").update_traces(zmax=1, xgap=1, ygap=1)
+    figure.update_xaxes(tickangle=-90, dtick=1)
     title = _("Of a hundred in each {one}, how many are in each {other}?")
     title = title.format(one=_(WAYS.get(first, first)), other=_(WAYS.get(second, second)))
     return finish(figure, title, height=260 + 52 * len(names))

@@ -84,7 +84,7 @@ def _in_hundredths(figure: go.Figure, side: str, number: str) -> None:
             trace[side] = [None if one is None else round(100 * one, 6) for one in trace[side]]
 
 
-def heat_map(z: list[list[Any]], x: Sequence[Any], y: Sequence[str], text: list[list[str]], hover: str) -> go.Figure:
+def heat_map(z: list[list[Any]], x: Sequence[Any], y: Sequence[Any], text: list[list[str]], hover: str) -> go.Figure:
     """Draw shares or amounts as cells with their text, pale where they are low."""
     import plotly.graph_objects as go
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from rfm.analysis import forecast as model
-from rfm.analysis.backtest import apart, auc, bootstrap_weights, spread, tied_ranks
+from rfm.analysis.backtest import DRAWS, SEED, apart, auc, bootstrap_weights, interval, interval_text, tied_ranks
 from rfm.analysis.forecast import DIGITS, HORIZON, SPEND_DAYS, History, State
 from rfm.contracts import TABLES
 
@@ -48,7 +48,6 @@ READ = (
     "not overlap: as far may another season move it."
 )
 BANDS = 10
-DRAWS, SEED = 200, 20100
 
 
 class Tried(NamedTuple):
@@ -87,7 +86,7 @@ def forecast_reliability(purchases: pd.DataFrame, run_date: dt.date) -> pd.DataF
 def comparison(results: pd.DataFrame) -> pd.DataFrame:
     """Return value, interval and the least and most of windows that do not overlap, per way, and measure and horizon."""
     whole = results[results["against"] == ""]
-    texts = [_in_words(row) for row in whole.itertuples()]
+    texts = [interval_text(row) for row in whole.itertuples()]
     heads = [f"{row.measure}, {row.horizon} days" for row in whole.itertuples()]
     wide = whole.assign(text=texts, head=heads).pivot(index="way", columns="head", values="text")
     return wide.reindex(index=whole["way"].unique(), columns=dict.fromkeys(heads)).fillna("").rename_axis(columns=None)
@@ -100,17 +99,12 @@ def verdict(results: pd.DataFrame) -> list[str]:
         return ["There is no forecast of each customer to try: the shop was too young on these days."]
     said = [READ.format(days=found["days"].iloc[0], horizon=HORIZON)]
     for measure, (name, better) in SCORES.items():
-        own, other = (found.loc[(measure, way, "")] for way in (Rule.FORECAST, Rule.BGNBD))
+        own, other = (interval_text(found.loc[(measure, way, "")]) for way in (Rule.FORECAST, Rule.BGNBD))
         lead = found.loc[(measure, Rule.FORECAST, Rule.BGNBD)]
         ahead, behind = (lead["low"] > 0, lead["high"] < 0)[::better]
         word = "better" if ahead else "worse" if behind else "too close to call"
-        said.append(f"{name}: {_in_words(own)}; BG/NBD {_in_words(other)}. The difference is {_in_words(lead)}: {word}.")
+        said.append(f"{name}: {own}; BG/NBD {other}. The difference is {interval_text(lead)}: {word}.")
     return said
-
-
-def _in_words(row: Any) -> str:
-    """Return value, interval and spread as text."""
-    return f"{row.value:.3f} ({row.low:.3f} to {row.high:.3f}) [{row.least:.3f} to {row.most:.3f} in {row.windows:.0f}]"
 
 
 def _tries(history: History, days: Sequence[dt.date], until: int) -> Iterator[Tried]:
@@ -169,7 +163,7 @@ def _rows(tries: list[Tried], weights: np.ndarray, measures: Sequence[str], hori
         for way, values in each.items():
             named = {"way": str(way), "horizon": horizon, "measure": measure, "days": len(tries)}
             for against, found in [("", values)] + [(str(other), values - each[other])] * (way != other):
-                rows.append(named | {"against": against} | _interval((found * drawn).sum(axis=0)) | spread(found[alone, 0]))
+                rows.append(named | {"against": against} | interval((found * drawn).sum(axis=0), found[alone, 0]))
     return rows
 
 
@@ -190,12 +184,6 @@ def _bands(forecast: np.ndarray) -> Iterator[np.ndarray]:
     """Yield who is in each band of probability."""
     band = np.minimum((forecast * BANDS).astype(int), BANDS - 1)
     yield from (band == one for one in range(BANDS))
-
-
-def _interval(values: np.ndarray) -> dict[str, float]:
-    """Return the value of the data as they are, and the 95 % interval of the draws."""
-    low, high = np.percentile(values[1:], [2.5, 97.5])
-    return {"value": float(values[0]), "low": float(low), "high": float(high)}
 
 
 def reliability(tries: Sequence[Tried]) -> pd.DataFrame:

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from rfm.analysis.formatting import exact_amount, whole
-from rfm.analysis.quality.gate import COUNTED, _exact, _rows, with_steps
+from rfm.analysis.quality.gate import COUNTED, eager_rows, exact_sum, with_steps
 from rfm.config import Quality
 from rfm.dialect import Rules
 from rfm.errors import printable
@@ -158,7 +158,7 @@ SHARES = {  # by kind of warning; a metric of several columns is monitored colum
     ),
 }
 MEASURE = ("metric", "column", "processing_date", "value", "checked")  # columns of ``quality_metrics``
-Found = Iterator[tuple[str, str]]  # kind and message
+Found = Iterator[tuple[str, ...]]  # kind, and the parts of the message
 
 
 def warnings(
@@ -199,9 +199,9 @@ def warnings(
     return as_warnings(run_date, found)
 
 
-def as_warnings(run_date: dt.date, found: Iterable[tuple[str, str]], stage: str = "2_silver") -> pd.DataFrame:
-    """Return kinds and messages as rows of ``run_warnings``."""
-    rows = [(run_date, stage, kind, "warning", message) for kind, message in found]
+def as_warnings(run_date: dt.date, found: Iterable[tuple[str, ...]], stage: str = "2_silver") -> pd.DataFrame:
+    """Return kinds and the parts of their messages as rows of ``run_warnings``."""
+    rows = [(run_date, stage, kind, "warning", "; ".join(parts)) for kind, *parts in found]
     return pd.DataFrame(rows, columns=list(COLUMNS)).astype(TYPES)
 
 
@@ -209,21 +209,12 @@ def _stale(run_date: dt.date, volume: pd.DataFrame, limits: Quality) -> Found:
     """Warn if the newest sale is old."""
     newest = max(volume["InvoiceDate"], default=None)
     if newest is None:
-        yield (
-            "freshness",
-            _("silver has no sale up to the run date {day}", day=run_date)
-            + "; "
-            + _("see whether the files hold sales of these days"),
-        )
+        none = _("silver has no sale up to the run date {day}", day=run_date)
+        yield "freshness", none, _("see whether the files hold sales of these days")
     elif (age := (run_date - newest).days) > limits.fresh_days:
-        yield (
-            "freshness",
-            _("the newest sale is of {day}, {n} days before the run date {day2}, more than {n2}").format(
-                day=newest, n=age, day2=run_date, n2=limits.fresh_days
-            )
-            + "; "
-            + _("see why no newer sales arrived"),
-        )
+        old = _("the newest sale is of {day}, {n} days before the run date {day2}, more than {n2}")
+        old = old.format(day=newest, n=age, day2=run_date, n2=limits.fresh_days)
+        yield "freshness", old, _("see why no newer sales arrived")
 
 
 def _missing(run_date: dt.date, files: pd.DataFrame, limits: Quality) -> Found:
@@ -235,12 +226,8 @@ def _missing(run_date: dt.date, files: pd.DataFrame, limits: Quality) -> Found:
     if news := [day for day in gaps if not _closed([past in there for past in days if _like(past, day)])]:
         item = _("{day} ({weekday})")
         named = ", ".join(item.format(day=day, weekday=_(WEEKDAYS[day.weekday()])) for day in news)
-        yield (
-            "missing_day",
-            _("no file of {each}, though there are earlier and later ones", each=named)
-            + "; "
-            + _("send it, the next run takes it in, or for a closed day a file with only the header"),
-        )
+        missing = _("no file of {each}, though there are earlier and later ones", each=named)
+        yield "missing_day", missing, _("send it, the next run takes it in, or for a closed day a file with only the header")
 
 
 def _empty(run_date: dt.date, files: pd.DataFrame, limits: Quality) -> Found:
@@ -255,7 +242,7 @@ def _empty(run_date: dt.date, files: pd.DataFrame, limits: Quality) -> Found:
             empty = _("{file} has no lines, {n} of {n2} earlier {weekday} files had some").format(
                 file=file["source_file"], n=sum(past), n2=len(past), weekday=_(WEEKDAYS[day.weekday()])
             )
-            yield "empty_file", "; ".join([empty, _("see whether it was cut off"), _("a closed day can stay so")])
+            yield "empty_file", empty, _("see whether it was cut off"), _("a closed day can stay so")
 
 
 def _odd_days(run_date: dt.date, volume: pd.DataFrame, limits: Quality) -> Found:
@@ -358,8 +345,8 @@ def repeated_lines(silver: Any, run_date: dt.date, *, stock_code_pattern: str = 
     once = lines.max().alias("lines_once"), money.max().alias("money_once")
     same = each.group_by(*LINE).agg(lines.sum(), money.sum(), *once, day.max(), file.min().alias("one"), file.max().alias("two"))
     twice = same.filter(nw.col("one") != nw.col("two"), day == nw.lit(run_date))
-    found = _rows(twice.group_by("one", "two").agg(nw.col("lines", "TotalPrice", "lines_once", "money_once").sum()))
-    exact = [(_exact(row["TotalPrice"], "TotalPrice"), _exact(row["money_once"], "TotalPrice"), row) for row in found]
+    found = eager_rows(twice.group_by("one", "two").agg(nw.col("lines", "TotalPrice", "lines_once", "money_once").sum()))
+    exact = [(exact_sum(row["TotalPrice"]), exact_sum(row["money_once"]), row) for row in found]
     pairs = (Repeated(row["one"], row["two"], int(row["lines"] - row["lines_once"]), all_ - one) for all_, one, row in exact)
     return sorted(pairs, key=lambda pair: (-pair.lines, pair.one, pair.two))
 
@@ -367,10 +354,8 @@ def repeated_lines(silver: Any, run_date: dt.date, *, stock_code_pattern: str = 
 def overlaps(run_date: dt.date, twice: list[Repeated], volume: pd.DataFrame, currency: str = "") -> pd.DataFrame:
     """Return a row of ``run_warnings`` if the lines that count twice matter; `volume` is ``daily_volume``."""
     money, lines = sum(pair.amount for pair in twice), sum(pair.lines for pair in twice)
-    found = []
-    if lines and money > DOUBT * volume.loc[volume["processing_date"] == run_date, "revenue"].sum():
-        said = f"{_said_twice(twice, lines, exact_amount(money, currency))}; {_(ONCE)}"
-        found = [("overlap", said)]
+    matters = lines and money > DOUBT * volume.loc[volume["processing_date"] == run_date, "revenue"].sum()
+    found = [("overlap", _said_twice(twice, lines, exact_amount(money, currency)), _(ONCE))] if matters else []
     return as_warnings(run_date, found)
 
 

@@ -16,8 +16,9 @@ import narwhals as nw
 import pandas as pd
 
 from rfm.analysis.formatting import exact_amount, whole
-from rfm.analysis.quality.anomalies import DOUBT, as_warnings
-from rfm.analysis.quality.gate import COUNTED, _exact, _rows, with_steps
+from rfm.analysis.parsing import is_true
+from rfm.analysis.quality.anomalies import DOUBT, Found, as_warnings
+from rfm.analysis.quality.gate import COUNTED, eager_rows, exact_sum, with_steps
 from rfm.contracts import dated_silver
 from rfm.dialect import AROUND, Rules
 from rfm.words import N_, _, ngettext, nN_
@@ -82,7 +83,7 @@ def facts(
     lost = _lost(nw.from_native(quarantined), stock_code_pattern)
     kept = with_steps(silver, as_of, stock_code_pattern, revenue)
     found: dict[str, dict[str, int]] = {}
-    (days,) = _rows(kept.filter(nw.col("Step") == COUNTED.name).select(nw.col("InvoiceDate").min()))
+    (days,) = eager_rows(kept.filter(nw.col("Step") == COUNTED.name).select(nw.col("InvoiceDate").min()))
     for file, named in (*_of_quarantined(lost), *_of_kept(kept)):
         of_file = found.setdefault(file, dict.fromkeys(NUMBERS, 0))
         for name, number in named.items():
@@ -97,13 +98,13 @@ def _lost(judged: Any, stock_code_pattern: str) -> Any:
         judged = nw.from_native(without_around(judged.to_native()))
     product = nw.col("StockCode").is_null() | nw.col("StockCode").str.contains(stock_code_pattern)
     returned = (nw.col("Quantity") < 0) & ~nw.col("TotalCents").is_null()
-    return judged.filter(product, ~nw.when(returned).then(nw.lit(True)).otherwise(nw.lit(False)))
+    return judged.filter(product, ~is_true(returned))
 
 
 def without_around(quarantine: Any) -> Any:
     """Return quarantined rows without titles, totals and other lines around the sales."""
     around = nw.col("_rescued_data").cast(nw.String).str.contains(AROUND)
-    found: Any = nw.from_native(quarantine).filter(~nw.when(around).then(nw.lit(True)).otherwise(nw.lit(False)))
+    found: Any = nw.from_native(quarantine).filter(~is_true(around))
     return found.to_native()
 
 
@@ -113,7 +114,7 @@ def _of_quarantined(lost: Any) -> Iterator[tuple[str, dict[str, int]]]:
     unvalued = nw.when(cents.is_null()).then(nw.lit(1)).otherwise(nw.lit(0))
     rows = lost.with_columns(Unvalued=unvalued, Cents=nw.when(cents < 0).then(-cents).otherwise(cents))
     grouped = rows.group_by("source_file", "failed_expectations")
-    for row in _rows(grouped.agg(nw.len().alias("Lines"), nw.col("Unvalued", "Cents").sum())):
+    for row in eager_rows(grouped.agg(nw.len().alias("Lines"), nw.col("Unvalued", "Cents").sum())):
         lines, rules = int(row["Lines"]), row["failed_expectations"] or ""
         money = {"unvalued": int(row["Unvalued"] or 0), "known_cents": int(row["Cents"] or 0)}
         if "known_currency" in rules:  # cents of another currency
@@ -126,19 +127,19 @@ def _of_kept(kept: Any) -> Iterator[tuple[str, dict[str, int]]]:
     """Yield the counts of lines of silver, per file."""
     named = {"guests": ("guests", "guest_cents"), COUNTED.name: ("counted", "cents")}
     sums = nw.len().alias("Lines"), nw.col("TotalPrice").sum().alias("Amount")
-    for row in _rows(kept.group_by("source_file", "Step").agg(*sums)):
+    for row in eager_rows(kept.group_by("source_file", "Step").agg(*sums)):
         lines, cents = named.get(row["Step"], ("", ""))
         both = {lines: int(row["Lines"]), cents: _cents(row["Amount"])} if lines else {}
         yield row["source_file"], {"lines": int(row["Lines"]), **both}
     counted = kept.filter(nw.col("Step") == COUNTED.name)
-    for row in _rows(counted.group_by("source_file").agg(nw.col("InvoiceNo", "InvoiceDate").n_unique())):
+    for row in eager_rows(counted.group_by("source_file").agg(nw.col("InvoiceNo", "InvoiceDate").n_unique())):
         yield row["source_file"], {"orders": int(row["InvoiceNo"]), "days": int(row["InvoiceDate"])}
-    for row in _rows(counted.filter(nw.col("CustomerID").str.contains(DAMAGED)).group_by("source_file").agg(*sums)):
+    for row in eager_rows(counted.filter(nw.col("CustomerID").str.contains(DAMAGED)).group_by("source_file").agg(*sums)):
         yield row["source_file"], {"damaged": int(row["Lines"]), "damaged_cents": _cents(row["Amount"])}
 
 
 def _cents(amount: Any) -> int:
-    return int(_exact(amount, "TotalPrice") * 100)
+    return int(exact_sum(amount) * 100)
 
 
 def _like(lost: Any) -> str:
@@ -148,7 +149,7 @@ def _like(lost: Any) -> str:
     for rule, (raw, like, none) in CHECKED.items():
         shape = nw.col(raw).str.replace_all("[0-9]", "9").str.replace_all(r"\pL", "x")
         shapes = lost.filter(rules.str.contains(rule)).with_columns(Shape=shape).group_by("Shape").agg(nw.len().alias("Lines"))
-        for row in _rows(shapes):
+        for row in eager_rows(shapes):
             text = "" if row["Shape"] is None else " ".join(str(row["Shape"]).split())[:LARGEST_SHAPE]
             most = max(most, (int(row["Lines"]), _(like).format(shape=text) if text else _(none)))
     return most[1]
@@ -156,7 +157,7 @@ def _like(lost: Any) -> str:
 
 def days_of(silver: Any) -> pd.DataFrame:
     """Count the lines of each InvoiceDate and source_file."""
-    found = _rows(dated_silver(silver).group_by("InvoiceDate", "source_file").agg(nw.len().alias("lines")))
+    found = eager_rows(dated_silver(silver).group_by("InvoiceDate", "source_file").agg(nw.len().alias("lines")))
     return pd.DataFrame(found, columns=["InvoiceDate", "source_file", "lines"])
 
 
@@ -234,8 +235,8 @@ def order_faults(silver: Any, as_of: dt.date, *, stock_code_pattern: str = Rules
 def _orders(found: Any) -> Orders:
     """Return the number of orders, and their money beyond that of the file that holds most of each."""
     beyond = ["TotalPrice"] + ["once"] * ("once" in found.collect_schema().names())
-    (row,) = _rows(found.select(nw.len().alias("Orders"), nw.col(*beyond).sum()))
-    amount, *once = (_exact(row[name], "TotalPrice") for name in beyond)
+    (row,) = eager_rows(found.select(nw.len().alias("Orders"), nw.col(*beyond).sum()))
+    amount, *once = (exact_sum(row[name]) for name in beyond)
     return Orders(int(row["Orders"]), amount - sum(once))
 
 
@@ -243,7 +244,7 @@ def other_codes(silver: Any, as_of: dt.date, *, stock_code_pattern: str = Rules(
     """Return lines and money of each stock code that is no product, of sales to customers."""
     kept = with_steps(silver, as_of, stock_code_pattern)
     found = kept.filter(nw.col("Step") == "non_products").group_by("StockCode").agg(nw.len(), nw.col("TotalPrice").sum())
-    return {row["StockCode"]: Orders(int(row["len"]), _exact(row["TotalPrice"], "TotalPrice")) for row in _rows(found)}
+    return {row["StockCode"]: Orders(int(row["len"]), exact_sum(row["TotalPrice"])) for row in eager_rows(found)}
 
 
 def by_value(judged: Any, key: str, money: str = "TotalCents") -> dict[str, Orders]:
@@ -251,8 +252,8 @@ def by_value(judged: Any, key: str, money: str = "TotalCents") -> dict[str, Orde
     text = nw.col("_rescued_data").cast(nw.String)
     there: Any = nw.from_native(judged).filter(text.str.contains(f'"{key}": "'))
     rows = there.with_columns(Value=text.str.replace_all(f'^.*?"{key}": "', "").str.replace_all('".*$', ""))
-    found = _rows(rows.group_by("Value").agg(nw.len(), *[nw.col(money).sum()] * bool(money)))
-    each = {str(row["Value"] or ""): Orders(int(row["len"]), _exact(row.get(money), "TotalCents")) for row in found}
+    found = eager_rows(rows.group_by("Value").agg(nw.len(), *[nw.col(money).sum()] * bool(money)))
+    each = {str(row["Value"] or ""): Orders(int(row["len"]), exact_sum(row.get(money), "TotalCents")) for row in found}
     return dict(sorted(each.items(), key=lambda one: (-one[1].orders, one[0])))
 
 
@@ -314,10 +315,7 @@ def _in(files: pd.DataFrame, all_files: pd.DataFrame) -> str:
     return ngettext(" in {file} and {n} other file", " in {file} and {n} other files", more, file=first, n=more)
 
 
-Said = Iterator[tuple[str, str]]
-
-
-def _unread(found: Facts, baseline: Any, currency: str, money: int) -> Said:
+def _unread(found: Facts, baseline: Any, currency: str, money: int) -> Found:
     """Warn of files of which more lines cannot be read than of those the settings were made from."""
     if baseline.unread is None:
         return
@@ -329,18 +327,18 @@ def _unread(found: Facts, baseline: Any, currency: str, money: int) -> Said:
         like, worth = found.like or _("see failed_expectations"), _worth(cents, currency)
         read = _("{n} of {n2} lines{within}, about {amount}, cannot be read or break a rule: {like}")
         said = read.format(within=_in(odd, found.files), amount=worth, like=like, **counted)
-        yield "baseline_unread", f"{said}; {_(OTHER_FILES)}"
+        yield "baseline_unread", said, _(OTHER_FILES)
 
 
-def _unknown(found: Facts, currency: str) -> Said:
+def _unknown(found: Facts, currency: str) -> Found:
     """Warn of lines whose status or currency the settings do not know; they do not count."""
     for kind, (said, remedy) in UNKNOWN_VALUES.items():
         if lines := found.total(kind):
             worth = _worth(lines * found.line_cents, currency)
-            yield kind, f"{ngettext(*said, lines, n=whole(lines), amount=worth)}; {_(remedy)}"
+            yield kind, ngettext(*said, lines, n=whole(lines), amount=worth), _(remedy)
 
 
-def _shares(found: Facts, baseline: Any, currency: str) -> Said:
+def _shares(found: Facts, baseline: Any, currency: str) -> Found:
     """Warn of files in which the share of lines without a customer has changed."""
     if baseline.guests is None:
         return
@@ -354,10 +352,10 @@ def _shares(found: Facts, baseline: Any, currency: str) -> Said:
         many = _("{share} of the lines{within}, {amount}, have no customer")
         many = many.format(share=f"{now:.0%}", within=_in(odd, found.files), amount=_worth(cents, currency))
         before = _("it was {share} when the settings were made").format(share=f"{usual:.0%}")
-        yield "baseline_guests", f"{many}; {before}; {_(OTHER_FILES)}"
+        yield "baseline_guests", many, before, _(OTHER_FILES)
 
 
-def _values(found: Facts, baseline: Any, currency: str) -> Said:
+def _values(found: Facts, baseline: Any, currency: str) -> Found:
     """Warn of files whose average order, or revenue per day, is a multiple or a fraction of the usual."""
     measures: Mapping[str, tuple[float | None, str, str]] = {
         "order_value": (baseline.order_value, "orders", N_("the average order{within} is {amount}")),
@@ -372,11 +370,11 @@ def _values(found: Facts, baseline: Any, currency: str) -> Said:
             now = _worth(odd["cents"].sum() / odd[per].sum(), currency)
             before = _("it was {amount} when the settings were made", amount=_worth((usual or 0) * 100, currency))
             said = _(said).format(within=_in(odd, found.files), amount=now)
-            yield f"baseline_{kind}", f"{said}; {before}; {_(OTHER_FILES)}"
+            yield f"baseline_{kind}", said, before, _(OTHER_FILES)
             return  # the day follows its orders
 
 
-def _damaged(found: Facts, currency: str, money: int) -> Said:
+def _damaged(found: Facts, currency: str, money: int) -> Found:
     """Warn of customers whose long numbers a spreadsheet has rounded: different customers become one."""
     if found.total("damaged_cents") > float(DOUBT) * money:
         lines, worth = found.total("damaged"), _worth(found.total("damaged_cents"), currency)
@@ -388,4 +386,4 @@ def _damaged(found: Facts, currency: str, money: int) -> Said:
             amount=worth,
             shape="9.99999E+99",
         )
-        yield "damaged_ids", said + "; " + _("export them as text")
+        yield "damaged_ids", said, _("export them as text")

@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 import narwhals as nw
 import pandas as pd
 
+from rfm.analysis.parsing import is_true
 from rfm.contracts import dated_silver, eager
 from rfm.dialect import AROUND, LANDING_COLUMNS, RAGGED, RAW, Rules
 from rfm.errors import InputError
@@ -50,7 +51,7 @@ def set_aside(quarantine: Any) -> int:
     rows: Any = nw.from_native(quarantine)
     around = nw.col("_rescued_data").cast(nw.String).str.contains(AROUND)
     counted = rows.filter(around).select(nw.len().alias("rows"))
-    return int(_rows(counted)[0]["rows"])
+    return int(eager_rows(counted)[0]["rows"])
 
 
 def _broken(results: pd.DataFrame, severity: str) -> str:
@@ -75,8 +76,7 @@ class QuarantineReason(NamedTuple):
 def quarantine_reasons(quarantine: Any) -> list[QuarantineReason]:
     """Return the rules that quarantined rows fail, with counts and an example, largest first."""
     rows: Any = nw.from_native(quarantine)
-    ragged = nw.col("_rescued_data").str.contains(RAGGED)
-    rows = rows.with_columns(_ragged=nw.when(ragged).then(nw.lit(True)).otherwise(nw.lit(False)))
+    rows = rows.with_columns(_ragged=is_true(nw.col("_rescued_data").str.contains(RAGGED)))
     counts = eager(rows.group_by("failed_expectations", "_ragged").agg(nw.len().alias("rows")))
     found: dict[str, QuarantineReason] = {}
     for group in sorted(counts.iter_rows(named=True), key=lambda one: (-one["rows"], one["failed_expectations"])):
@@ -208,7 +208,7 @@ def with_steps(silver: Any, as_of: dt.date, stock_code_pattern: str, revenue: st
 def _sums(rows: Any, amount: str) -> dict[str, tuple[Decimal, int]]:
     """Return the amount and number of lines of each step."""
     summed = rows.group_by("Step").agg(nw.col(amount).sum().alias("Amount"), nw.len().alias("Lines"))
-    return {row["Step"]: (_exact(row["Amount"], amount), int(row["Lines"])) for row in _rows(summed)}
+    return {row["Step"]: (exact_sum(row["Amount"], amount), int(row["Lines"])) for row in eager_rows(summed)}
 
 
 def _beyond(counted: Any) -> Decimal:
@@ -219,7 +219,7 @@ def _beyond(counted: Any) -> Decimal:
         .group_by("CustomerID")
         .agg(nw.col("TotalPrice").sum().alias("Amount"))
     )
-    return sum((max(-Decimal(row["Amount"]), Decimal(0)) for row in _rows(customers)), NONE[0])
+    return sum((max(-Decimal(row["Amount"]), Decimal(0)) for row in eager_rows(customers)), NONE[0])
 
 
 def _notes(judged: Any, kept: Any, counted: Any, stock_code_pattern: str) -> dict[str, tuple[Decimal, int]]:
@@ -230,17 +230,17 @@ def _notes(judged: Any, kept: Any, counted: Any, stock_code_pattern: str) -> dic
     parts = _sums(back.with_columns(Step=nw.lit("quarantine")), "TotalCents") | _sums(returns, "TotalPrice")
     returned = (sum((amount for amount, _ in parts.values()), NONE[0]), sum(lines for _, lines in parts.values()))
     lines = counted.group_by(*LINE).agg(nw.len().alias("Lines"), nw.col("TotalPrice").max().alias("Amount"))
-    twice = [(row["Amount"], int(row["Lines"]) - 1) for row in _rows(lines.filter(nw.col("Lines") > 1))]
+    twice = [(row["Amount"], int(row["Lines"]) - 1) for row in eager_rows(lines.filter(nw.col("Lines") > 1))]
     repeated = (sum((amount * more for amount, more in twice), NONE[0]), sum(more for _, more in twice))
     return dict(zip(NOTES, (returned, repeated), strict=True))
 
 
-def _rows(found: Any) -> list[dict[str, Any]]:
+def eager_rows(found: Any) -> list[dict[str, Any]]:
     """Return a small result as dictionaries."""
     return list(eager(found).iter_rows(named=True))
 
 
-def _exact(value: Any, amount: str) -> Decimal:
+def exact_sum(value: Any, amount: str = "TotalPrice") -> Decimal:
     """Return a sum as an exact amount; null is 0."""
     if value is None or value != value:
         return NONE[0]
