@@ -150,8 +150,8 @@ def _collapse_spaces(text: bytes) -> bytes:
 
 # ── parse ────────────────────────────────────────────────────────────
 def parse(raw: bytes, name: str, *options: Any, **more: Any) -> pa.Table:
-    """Return the content of a landing file as rows of bronze; options as for `iter_tables`."""
-    return pa.concat_tables(iter_tables(io.BytesIO(raw), name, *options, **more))
+    """Return the content of a landing file as rows of bronze; options as of `ReadOptions`."""
+    return pa.concat_tables(iter_tables(io.BytesIO(raw), name, ReadOptions(*options, **more)))
 
 
 class ReadOptions(NamedTuple):
@@ -166,39 +166,28 @@ class ReadOptions(NamedTuple):
 
 
 def iter_tables(
-    source: Any,
-    name: str,
-    encoding: str = AUTO,
-    separator: str = AUTO,
-    columns: Columns = Columns(),
-    further: bool = True,
-    fill_down: Sequence[str] = (),
-    count_orders: Sequence[str] = (),
-    notes: list[str] | None = None,
-    parsed: Sequence[Rows] = (),
+    source: Any, name: str, options: ReadOptions, notes: list[str] | None = None, parsed: Sequence[Rows] = ()
 ) -> Iterator[pa.Table]:
-    """Yield a landing file of any format as rows of bronze, some megabytes at a time; parameters as for `read_files`."""
+    """Yield a landing file of any format as rows of bronze, some megabytes at a time."""
     # `notes` gets the parts of the file that are not read; `parsed` has its rows, if it was parsed with others
-    bronze = Bronze(columns, mask_of(columns), further, tuple(fill_down), tuple(count_orders))
-    for rows in parsed or _rows_of_file(source, name, encoding, separator, columns, [] if notes is None else notes):
+    bronze = Bronze(options, mask_of(options.columns))
+    for rows in parsed or _rows_of_file(source, name, options, [] if notes is None else notes):
         yield bronze.table(rows)
 
 
-def _rows_of_file(
-    source: Any, name: str, encoding: str, separator: str, columns: Columns, notes: list[str], packed: bool = False
-) -> Iterator[Rows]:
+def _rows_of_file(source: Any, name: str, options: ReadOptions, notes: list[str], packed: bool = False) -> Iterator[Rows]:
     """Yield the rows of a file of any format, or of the files in an archive."""
     found, chunks = detect_format(source, name, packed)
-    pieces = found.read(chunks, name, encoding)
+    pieces = found.read(chunks, name, options.encoding)
     if found is TEXT:
-        yield from _rows_of_text(pieces, name, separator, columns)
+        yield from _rows_of_text(pieces, name, options.separator, options.columns)
     elif found.kind == "sheets":
-        yield from rows_of_sheets(pieces, name, columns, notes)
+        yield from rows_of_sheets(pieces, name, options.columns, notes)
     elif found.kind == "files":
         for member, file in pieces:
-            yield from _rows_of_file(file, f"{name}: {member}", encoding, separator, columns, notes, packed=True)
+            yield from _rows_of_file(file, f"{name}: {member}", options, notes, packed=True)
     else:
-        yield from _rows_of_sales(pieces, name, columns)
+        yield from _rows_of_sales(pieces, name, options.columns)
 
 
 def _rows_of_text(pieces: Iterator[tuple[bytes, bool]], name: str, separator: str, columns: Columns) -> Iterator[Rows]:
@@ -290,11 +279,8 @@ RESERVED = {*EXTRA_KEYS.values(), ORDER_LINE, FILLED, "_raw", "_line", "_kind", 
 class Bronze:
     """Makes the rows of a file rows of bronze, piece by piece; it remembers the row above and the orders seen."""
 
-    columns: Columns
+    options: ReadOptions
     mask: Mask | None
-    further: bool
-    fill_down: tuple[str, ...]
-    count_orders: tuple[str, ...]
     above: dict[str, str | None] = field(default_factory=dict)
     seen: Counter = field(default_factory=Counter)
 
@@ -302,16 +288,16 @@ class Bronze:
         """Return rows with the columns of bronze, whatever their names and order in the file, and below them the other lines."""
         table, header, bad = rows.table, rows.header, rows.bad
         found = {plain_name(column): i for i, column in enumerate(header)}
-        places = {raw: found.get(plain_name(name)) if name else None for raw, name in self.columns.headers.items()}
-        named = {key: found[plain_name(name)] for key, name in self.columns.extras.items()} if header else {}
+        places = {raw: found.get(plain_name(name)) if name else None for raw, name in self.options.columns.headers.items()}
+        named = {key: found[plain_name(name)] for key, name in self.options.columns.extras.items()} if header else {}
         self.above = {} if rows.first else self.above
         table, filled = self._filled(table, header, places["Invoice"])
         values = {raw: pa.nulls(table.num_rows, pa.string()) if i is None else table[i] for raw, i in places.items()}
         members = [_extra_member(key, table[i]) for key, i in named.items()]
-        if self.count_orders:
+        if self.options.count_orders:
             members.append(_member(ORDER_LINE, self._order_lines(values, table[named["store"]] if "store" in named else None)))
         members += filled
-        if self.further and not self.mask:  # of customers to hide, any other column may hold ids or names
+        if self.options.further and not self.mask:  # of customers to hide, any other column may hold ids or names
             used = {*places.values(), *named.values()}
             members += [_member(self._key(name), table[i]) for i, name in enumerate(header) if i not in used]
         if self.mask:
@@ -322,11 +308,11 @@ class Bronze:
 
     def _key(self, name: str) -> str:
         """Return the key of a further column, which is none of those with a meaning."""
-        return f" {name}" if name in RESERVED or name == FLAG and self.columns.cancelled else name
+        return f" {name}" if name in RESERVED or name == FLAG and self.options.columns.cancelled else name
 
     def _filled(self, table: pa.Table, header: Sequence[str], order: int | None) -> tuple[pa.Table, list[Any]]:
         """Return a table whose blank cells have the value above, within an order, and which cells of a row these are."""
-        wanted, plain = {plain_name(name) for name in self.fill_down}, [plain_name(name) for name in header]
+        wanted, plain = {plain_name(name) for name in self.options.fill_down}, [plain_name(name) for name in header]
         places = [i for i, name in enumerate(plain) if name in wanted]
         if not places or not table.num_rows:
             return table, []
@@ -351,7 +337,7 @@ class Bronze:
 
     def _order_lines(self, values: dict[str, Any], store: Any) -> pa.Array:
         """Return the number of each line within its order, in the file so far; a line without an order is one of its own."""
-        columns = [values[name] for name in self.count_orders] + ([] if store is None else [store])
+        columns = [values[name] for name in self.options.count_orders] + ([] if store is None else [store])
         numbers = []
         for key in zip(*(column.to_pylist() for column in columns), strict=True):
             self.seen[key] += key[0] is not None

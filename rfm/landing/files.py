@@ -162,8 +162,13 @@ def _find(landing: str, pattern: str) -> Listing:
     """Return all landing files in order of date and name."""
     system, root = filesystem(landing)
     found, left = walk(landing)
-    names = {path: spelled(path.removeprefix(root).lstrip("/")) for path in outside_reports(found)}
-    kept = {path: name for path, name in names.items() if not _set_aside(name, pattern, left)}
+    kept = []
+    for path in outside_reports(found):
+        name = spelled(path.removeprefix(root).lstrip("/"))
+        if why := temporary(name) or ("" if fnmatch.fnmatch(PurePosixPath(name).name, pattern) else OTHER):
+            left[why].append(name)
+        else:
+            kept.append(LandingFile(name, date_in(name), int(found[path]["size"] or 0), _token(found[path])))
     if not kept:
         if "://" not in landing and not Path(root).exists():
             raise SettingsError(f"{landing}: there is no such folder; put daily files there, or make some with `rfm sample`")
@@ -171,18 +176,9 @@ def _find(landing: str, pattern: str) -> Listing:
         raise SettingsError(
             f"{landing}: holds no file like {pattern} ({others}); put daily files there, or make some with `rfm sample`"
         )
-    listed = (LandingFile(name, date_in(name), int(found[path]["size"] or 0), _token(found[path])) for path, name in kept.items())
-    files = Listing(sorted(listed, key=lambda file: (file.file_date or dt.date.min, file.source_file)))
+    files = Listing(sorted(kept, key=lambda file: (file.file_date or dt.date.min, file.source_file)))
     files.left = left
     return files
-
-
-def _set_aside(name: str, pattern: str, left: dict[str, list[str]]) -> bool:
-    """Return True if a file is none to read, and note why."""
-    if not (why := temporary(name) or ("" if fnmatch.fnmatch(PurePosixPath(name).name, pattern) else OTHER)):
-        return False
-    left[why].append(name)
-    return True
 
 
 def temporary(name: str) -> str:

@@ -126,7 +126,7 @@ class FileReader:
             "source_file": pa.scalar(self.name, pa.string()),
             "processing_date": pa.scalar(run_date, pa.date32()),
         }
-        for rows in iter_tables(file, self.name, *self.options, notes, self.parsed):
+        for rows in iter_tables(file, self.name, self.options, notes, self.parsed):
             for column, value in added.items():
                 rows = rows.append_column(column, pa.repeat(value, rows.num_rows))
             yield rows

@@ -17,7 +17,7 @@ from pathlib import PurePosixPath
 from tempfile import SpooledTemporaryFile
 from typing import Any, NamedTuple
 
-from rfm.dialect import Columns
+from rfm.dialect import Columns, plain_name
 from rfm.errors import InputError, first_line
 from rfm.landing.header import (
     HEAD,
@@ -223,7 +223,7 @@ def as_csv(sheets: Sequence[Sheet], reasons: dict[str, str]) -> Iterator[bytes]:
     reasons |= found
     names: list[str] = []
     for sheet, at in kept:
-        header = [*plain_order(sheet.head()[at])]
+        header = [plain_name(name) or f"column {place}" for place, name in enumerate(sheet.head()[at], 1)]
         order = [header.index(name) if name in header else None for name in names] if names else list(range(len(header)))
         lines, written, rows = io.StringIO(), 1, sheet.rows()
         writer = csv.writer(lines, lineterminator="\n")
@@ -237,11 +237,6 @@ def as_csv(sheets: Sequence[Sheet], reasons: dict[str, str]) -> Iterator[bytes]:
                 lines.truncate()
         yield lines.getvalue().encode("utf-8", "replace")
         names = names or header
-
-
-def plain_order(header: list[str]) -> list[str]:
-    """Return the names in a header as they are compared; those that are empty by their place."""
-    return [next(iter(plain_names([name])), "") or f"column {place}" for place, name in enumerate(header, 1)]
 
 
 def rows_of_sheets(sheets: Iterator[Sheet], name: str, columns: Columns, notes: list[str]) -> Iterator[Rows]:

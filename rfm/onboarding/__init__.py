@@ -24,14 +24,13 @@ from rfm.errors import SettingsError, friendly_io_errors
 from rfm.lake import Lake
 from rfm.landing.files import date_in
 from rfm.onboarding import dry_run, questions
-from rfm.onboarding.columns import Match
+from rfm.onboarding.columns import VALUES, Match, plain_words
 from rfm.onboarding.dry_run import DryRun, sample_findings, try_files
 from rfm.onboarding.evidence import guesses
 from rfm.onboarding.misreadings import names_of_sheets
 from rfm.onboarding.profile import Profile
 from rfm.onboarding.questions import SECTIONS, STATUS, Finding, Guess, Question, default_of, listed, nested, parts, same
-from rfm.onboarding.sniff import Example, Input, Sample, Tell, example_of, look_at, silent
-from rfm.onboarding.sniff import input_of as place
+from rfm.onboarding.sniff import Example, Input, Sample, Tell, example_of, input_of, look_at, silent
 from rfm.pipeline.schedule import OLDEST
 from rfm.settings import EXAMPLE_FILE, PATHS, SHOP_FILE, Settings, absolute, load_settings, packaged
 
@@ -86,7 +85,7 @@ def check(
 ) -> Report:
     """Read files as a run would, with the settings in force or those chosen, and with those given before all."""
     settings = load_settings()
-    where = place(files, settings.files.pattern)
+    where = input_of(files, settings.files.pattern)
     sample = look_at(where, tell)
     if not sample.glances:
         refused = [Finding("unusable", "files", reason) for reason in sample.refused.values()]
@@ -97,9 +96,7 @@ def check(
     lines = Profile(
         sample.lines, names, today, encoding=first.codec, separator=first.separator, known=known, sources=sample.sources
     )
-    found_out = guesses(lines)
-    first_of = {one.setting: one for one in reversed([*lines.questions, *questions.own(lines)])}  # a setting is asked for once
-    asked = [one for one in reversed(first_of.values()) if not questions.is_answered(one, known)]
+    found_out, asked = guesses(lines), lines.questions
     found = [*gone, *sample_findings(sample, lines, {one.setting for one in asked})]
     sheets = {name: [sheet for sheet, why in one.sheets.items() if why == "read"] for name, one in sample.glances.items()}
     found += names_of_sheets(sheets, lines)
@@ -261,11 +258,6 @@ def _reason(guess: Guess) -> str:
 
 # ── rfm.toml and its folders ─────────────────────────────────────────
 UNNAMED = "Our shop"
-NO_NAME = re.compile(  # words in the name of a folder that are not the name of a shop
-    r"\d+|(?:daily|my|new|old|our|the|all|sales|orders?|exports?|transactions?|invoices?|receipts?|data|files?|csv|xlsx|excel|raw|in|input"
-    r"|inbox|landing|downloads?|desktop|documents|home|root|users?|tmp|temp|shop|store|stuff|test|rfm|umsatz|verk(?:ä|ae)ufe|ventes)",
-    re.IGNORECASE,
-)
 
 
 def refuse_if_there(force: bool) -> Path:
@@ -287,8 +279,12 @@ def _settings_in(file: Path) -> dict[str, Any]:
 
 def name_of(landing: str) -> Guess:
     """Guess the shop's name: as set already, or from the name of its folder."""
-    named = [word for word in re.split(r"[\W_]+", PurePosixPath(landing).name) if not NO_NAME.fullmatch(word)]
-    said = " ".join(named) if Path(landing) not in (Path.home(), Path.cwd()) else ""
+    words = [word for word in re.split(r"[\W_]+", PurePosixPath(landing).name) if not word.isdecimal()]
+    said = (
+        " ".join(word for word in words if plain_words(word) not in VALUES["no_name"])
+        if Path(landing) not in (Path.home(), Path.cwd())
+        else ""
+    )
     guessed = said[:1].upper() + said[1:] if len(said) > 2 else UNNAMED
     known = _settings_in(Path.cwd() / SHOP_FILE).get("shop", {}).get("name", guessed)
     return Guess("shop.name", known, "likely", "shown in the report")

@@ -29,6 +29,11 @@ def plain_words(text: object) -> str:
     return re.sub(r"[\W_]", "", unicodedata.normalize("NFC", kept))
 
 
+def words_of(text: str) -> list[str]:
+    """Return the words of a text, as they are compared."""
+    return [plain_words(one) for one in re.split(r"[\W\d_]+", text) if one]
+
+
 VOCABULARY = tomllib.loads(Path(__file__).with_name("vocabulary.toml").read_text(encoding="utf-8"))
 
 
@@ -38,13 +43,8 @@ def _plain(text: str) -> tuple[str, ...]:
 
 WORDS = {role: _plain(words) for role, words in VOCABULARY["words"].items()}
 STATUSES = {meaning: frozenset(_plain(words)) for meaning, words in VOCABULARY["statuses"].items()}
-VALUES = {name: _plain(words) for name, words in VOCABULARY["values"].items()}
+VALUES = {name: frozenset(_plain(words)) for name, words in VOCABULARY["values"].items()}
 TELLING = {name: _plain(words) for name, words in VOCABULARY["telling"].items()}
-FLAGS, NO_PRODUCT, DISCOUNT = VALUES["flags"], VALUES["no_product"], VALUES["discount"]
-EARLY = frozenset(VALUES["early"])
-NOBODY = frozenset(VALUES["nobody"]) - {"1"}  # -1 without its mark
-STAND_INS = frozenset(VALUES["stand_ins"])
-BILLED = frozenset(VALUES["billed"])
 ZONES = {country: zone for zone, countries in VOCABULARY["zones"].items() for country in countries.split()}
 MONEY = dict.fromkeys(ZONES.values(), "€") | VOCABULARY["money"]
 _MEANT = [(word, part) for part, languages in VOCABULARY["parts"].items() for word in _plain(" ".join(languages.values()))]
@@ -54,15 +54,9 @@ Sure = Literal["sure", "likely", "unsure"]
 Values = Mapping[str, int]
 Scores = dict[tuple[str, str], tuple[float, bool, float]]
 WORD, MADE, WEAK, HEAD, PART, FITS = 1.0, 0.9, 0.6, 0.5, 0.25, 0.5  # of a header: a word, made of parts, vague …; of values
-VAGUE = frozenset(
-    {"name", "title", "data", "article", "item", "ticket", "type", "artikel", "count", "items", "piece", "code", "codigo"}
-)
 CONTACT, PERSON = 0.7, 0.65  # an address is an id if there is no other; the name of a person, if there is no address
 SHORTEST_PART, FEW, SEEN = 4, 20, 2000
-UNTAXED = frozenset("excl exkl exc ex without netto nett ht hors sin senza sem bez zonder utan uden".split())  # noqa: SIM905
-INCLUSIVE = frozenset(
-    {"incl", "inkl", "inc", "excl", "exkl", "exc", "with", "without", "avec", "con", "com", "mit", *UNTAXED} - {"ht", "netto"}
-)
+VAGUE, UNTAXED, INCLUSIVE = (VALUES[name] for name in ("vague", "untaxed", "inclusive"))
 IN_MONEY = re.compile(rf"(?i)[$€£¥]|(?<![^\W\d_])(?:{'|'.join(CODES.split())})(?![^\W\d_])")  # a currency in a header
 LESS = 0.03  # what was paid comes before what it is without tax
 GRAMMAR: dict[str, list[list[frozenset[str]]]] = {  # role: parts that it needs, and parts that it may have
@@ -133,7 +127,7 @@ def facts_of(values: Values) -> Facts:
         _share(seen, digits.__contains__), _share(seen, lambda one: "@" in one),
         _share(seen, lambda one: re.fullmatch("[A-Za-z]{3}", one) and len(values) <= FEW),
         _share(seen, lambda one: len(values) <= 30 and bool(meaning_of(one))),
-        _share(seen, lambda one: len(values) <= 12 and plain_words(one) in FLAGS),
+        _share(seen, lambda one: len(values) <= 12 and plain_words(one) in VALUES["flags"]),
     )  # fmt: skip
 
 
@@ -153,7 +147,7 @@ def meaning_of(value: str) -> str:
 def is_no_product(code: str) -> bool:
     """Return True if a stock code is known to be postage, a fee, a voucher or similar."""
     bare = plain_words(code)
-    return any(bare == word or len(word) > 3 and bare.startswith(word) for word in NO_PRODUCT)
+    return any(bare == word or len(word) > 3 and bare.startswith(word) for word in VALUES["no_product"])
 
 
 # ── roles ─────────────────────────────────────────────────────────────
@@ -293,7 +287,7 @@ def _of_one_piece(column: str) -> str:
 
 def _is_contact(tokens: Sequence[str]) -> float:
     """Return the score of an address of the customer: ``Email``, ``Buyer e-mail``, ``E-Mail (Rechnung)``; 0 if it is none."""
-    name, words = "".join(one for one in tokens if one not in BILLED), WORDS["contact"]
+    name, words = "".join(one for one in tokens if one not in VALUES["billed"]), WORDS["contact"]
     for place, word in enumerate(words):
         beside = name.removesuffix(word) if name.endswith(word) else name.removeprefix(word)
         if beside != name and (not beside or all("customer" in one for one in _parts_of(beside) or [frozenset()])):

@@ -23,18 +23,14 @@ from rfm.onboarding.columns import (
     plain_words,
     tokens_of,
 )
-from rfm.onboarding.kinds import FEWEST, MOST_KINDS
+from rfm.onboarding.kinds import FEWEST, MOST_KINDS, unnamed
 from rfm.onboarding.money import Found, Lines, cash, doubted
 from rfm.onboarding.questions import Doubt
 
-NOTHING = frozenset(VALUES["nothing"])
 STATE_WORDS = frozenset((*WORDS["status"], *WORDS["line_type"]))
 OTHER_PARTS = frozenset({"customer", "product", "other", "price", "unit"})
-OTHER_WORDS = frozenset(("payment", "pay", "card", "address", "billing", "currency", "contact", "price", "unit"))
 BULLET = r"^(?:[-–•·↳*>+]|└)"  # before the parts of a set
 ABILITY = ("able", "returning")  # what can be, and customers who come again
-COUNTED, LATEST, TRIAL, PAYING = (frozenset(VALUES[name]) for name in ("counted", "latest", "trial", "paying"))
-DUE, AWAITED = frozenset(VALUES["due"]), VALUES["awaited"]
 SHORTEST_STEM, LISTED = 5, 20
 BESIDE, MOST_OF, NEAR = 0.8, 0.98, 0.45  # shares of numbers, of lines; of a factor
 COPIED, MINORITY = 0.6, 0.5  # share of the lines of refunds that repeat a sale; most lines that are refunds
@@ -42,11 +38,8 @@ SUFFIX = re.compile(r"[-_/ ]?[A-Za-z]{1,4}$")
 LETTERS = re.compile(r"^[A-Za-z]{1,4}(?=[-_]?[0-9])")
 
 
-def found(lines: Lines, settled: Mapping[str, Any]) -> Found:
+def found(lines: Lines, settled: Mapping[str, Any], kept: pd.Series) -> Found:
     """Yield doubts about lines that count by the settings, though something says that they are no sales."""
-    if "customer_id" not in lines.matches or "price" not in lines.matches:
-        return
-    kept = kept_lines(lines, settled)
     counts = kept & (lines.amounts > 0)
     for column in unused_columns(lines, settled):
         telling = ("have a value", filled_in(lines, column)) if tells(column) else None
@@ -106,7 +99,7 @@ def filled_in(lines: Lines, column: str) -> pd.Series:
     """Return the lines whose value says yes: a date, a word, a number that is not 0."""
     texts = lines.filled[column]
     plain = texts.map({text: plain_words(text).strip("0") for text in texts.unique()})
-    told = (plain != "") & ~plain.isin(NOTHING)
+    told = (plain != "") & ~plain.isin(VALUES["nothing"])
     usual = texts.mode().iloc[0]
     return told & (texts != usual) if told.mean() > 0.5 else told
 
@@ -118,11 +111,11 @@ def _state(lines: Lines, column: str) -> tuple[str, pd.Series] | None:
     further = [one for one in tokens if one not in STATE_WORDS]
     if len(values) > MOST_KINDS:
         return None
-    tried = texts.map({one: plain_words(one) in TRIAL for one in texts.unique()}).astype(bool)
+    tried = texts.map({one: plain_words(one) in VALUES["trial"] for one in texts.unique()}).astype(bool)
     if tried.any() and not tried.all():
         return ("are tests", tried)
-    elsewhere = set(further) & OTHER_WORDS or any(PARTS.get(one, frozenset()) & OTHER_PARTS for one in further)
-    paying = PAYING.intersection(further) and all(map(meaning_of, values))
+    elsewhere = VALUES["elsewhere"].intersection(further) or any(PARTS.get(one, frozenset()) & OTHER_PARTS for one in further)
+    paying = VALUES["paying"].intersection(further) and all(map(meaning_of, values))
     if len(further) < len(tokens) and (paying or not elsewhere):
         fine = ("sold",) if paying else ("sold", "open")  # an open payment is none
         known = {one: meaning_of(one) in fine or plain_words(one) in VALUES["channels"] for one in values}
@@ -188,7 +181,7 @@ def _of_numbers(lines: Lines, counts: pd.Series) -> Found:
 
 
 def _of_signs(lines: Lines, counts: pd.Series) -> Found:
-    """Doubt lines whose quantity and amount have different signs."""
+    """Doubt lines with a number below 0 in a column of quantities or amounts."""
     for column in lines.numeric.values:
         if max(name_score(role, column) for role in ("quantity", "amount")) < 0.5:
             continue
@@ -218,7 +211,7 @@ def _of_orders(lines: Lines, counts: pd.Series, columns: Sequence[str]) -> Found
             more = int((merged - 1).sum())
             said = f"{more:,} orders are merged with others of their customer's day; set columns.invoice if {column!r} tells"
             amount = lines.amounts[who.index[who.isin(merged.index)]].sum()
-            yield Doubt("orders", said, cash(float(amount)), more / len(one_buyer))
+            yield Doubt("orders", said, cash(amount), more / len(one_buyer))
             return
 
 
@@ -231,7 +224,7 @@ def _of_files(lines: Lines, counts: pd.Series) -> Found:
         factor = next((one for one in (100, 1000) if least and NEAR < value / least / one < 1 / NEAR), 0)
         if factor:
             said = f"the amounts of {name} are about {factor} times those of other files; see whether they are in cents"
-            yield Doubt("prices", said, cash(float(amounts[files == name].sum())), 1.0)
+            yield Doubt("prices", said, cash(amounts[files == name].sum()), 1.0)
 
 
 def _of_nothing(lines: Lines, kept: pd.Series) -> Found:
@@ -247,11 +240,11 @@ def _of_nothing(lines: Lines, kept: pd.Series) -> Found:
 
 def _of_invoices(lines: Lines, settled: Mapping[str, Any]) -> Found:
     """Doubt that invoices which await their payment, by a column of when it is due, are no sales."""
-    if not any(DUE & {*tokens_of(name), "".join(tokens_of(name))} for name in lines.values):
+    if not any(VALUES["due"] & {*tokens_of(name), "".join(tokens_of(name))} for name in lines.values):
         return
     for column in _states(settled):
         left = {one for one in lines.values[column] if one.lower() in settled.get("rules.not_sold", ())}
-        awaited = {one for one in left if any(stem in plain_words(one) for stem in AWAITED)}
+        awaited = {one for one in left if any(stem in plain_words(one) for stem in VALUES["awaited"])}
         said = "are invoices that await their payment, and do not count; see rules.sold"
         yield from doubted(lines, "status", lines.filled[column].isin(awaited), said)
 
@@ -262,17 +255,21 @@ def _of_counts(lines: Lines) -> Found:
     once = len(customers) >= LISTED and customers.is_unique and "invoice" not in lines.matches
     for column in lines.values if once else ():
         tokens, facts = tokens_of(column), lines.facts[column]
-        says = any("order" in PARTS.get(one, ()) for one in tokens) and COUNTED & set(tokens) or tokens == ["frequency"]
-        last = facts.dates > BESIDE and bool(LATEST & set(tokens))
+        says = (
+            any("order" in PARTS.get(one, ()) for one in tokens)
+            and VALUES["counted"].intersection(tokens)
+            or tokens == ["frequency"]
+        )
+        last = facts.dates > BESIDE and bool(VALUES["latest"].intersection(tokens))
         if last or says and facts.money and facts.whole >= BESIDE:
             said = f"each customer has one line, and {column!r} tells of several orders; export a line for each order"
-            yield Doubt("orders", said, cash(float(lines.amounts.abs().sum())), 1.0)
+            yield Doubt("orders", said, cash(lines.amounts.abs().sum()), 1.0)
             return
 
 
 def _of_unnamed(lines: Lines, counts: pd.Series) -> Found:
     """Doubt lines without a product in orders that have others with one, as sums of an order do."""
-    bare = (lines.text("description") == "") & (lines.text("stock_code") == "") & counts
+    bare = unnamed(lines) & counts
     named = (counts & ~bare).groupby(lines.orders).transform("sum") > 0
     if {"description", "stock_code"} & lines.matches.keys() and not len(lines.sums.where):
         yield from doubted(lines, "sums", bare & named, "that count have no product, beside others of their order that have one")
@@ -281,8 +278,7 @@ def _of_unnamed(lines: Lines, counts: pd.Series) -> Found:
 def undone_flag(lines: Lines) -> str:
     """Return the column that marks lines as cancelled, by a date or a yes; empty if there is none."""
     columns = [lines.matches[FLAG].column] if FLAG in lines.matches else []
-    taken = {one.column for one in lines.matches.values()}
-    columns += [one for one in lines.values if one not in taken and tells(one, "undone")]
+    columns += [one for one in lines.unmatched if tells(one, "undone")]
     return next((one for one in columns if _marks(lines.values[one]) and not _counts_pieces(one)), "")
 
 
@@ -294,5 +290,5 @@ def _counts_pieces(column: str) -> bool:
 def _marks(values: Mapping[str, int]) -> bool:
     """Return True if some values mean cancelled, and the others mean nothing."""
     yes = sum(count for value, count in values.items() if re.fullmatch(YES, value, re.IGNORECASE))
-    no = sum(count for value, count in values.items() if plain_words(value).strip("0") in {"", *NOTHING})
+    no = sum(count for value, count in values.items() if plain_words(value).strip("0") in {"", *VALUES["nothing"]})
     return bool(yes) and yes + no == sum(values.values())

@@ -26,7 +26,6 @@ from rfm.lake.delta import scratch
 from rfm.landing.files import date_in
 from rfm.onboarding.columns import TELLING, is_no_product, named_for, plain_words
 from rfm.onboarding.formats import dates_of, number_of, without_sign, zones
-from rfm.onboarding.identity import placeholder_customers
 from rfm.onboarding.money import GROWS
 from rfm.onboarding.profile import Profile
 from rfm.onboarding.questions import Finding
@@ -46,9 +45,8 @@ def sample_findings(sample: Sample, lines: Profile, asked: Collection[str] = ())
     """Yield findings about the beginnings of files; a setting that is asked for needs none."""
     for name, said in sample.others.items():
         yield Finding("mend", "columns", f"{name} {said}")
-    unusable = Finding("unusable", "columns", sample.spread) if sample.spread else _of_header(sample, lines)
-    if unusable:
-        yield unusable
+    if why := ("columns", sample.spread) if sample.spread else _of_header(sample, lines):
+        yield Finding("unusable", *why)
         return
     for role, match in lines.matches.items():
         if match.sure == "unsure" and f"columns.{role}" not in asked:
@@ -71,31 +69,29 @@ def sample_findings(sample: Sample, lines: Profile, asked: Collection[str] = ())
     yield from _of_customers(lines)
 
 
-def _of_header(sample: Sample, lines: Profile) -> Finding | None:
-    """Return why the header, or the lines below it, cannot be used; None if they can."""
+def _of_header(sample: Sample, lines: Profile) -> tuple[str, str] | None:
+    """Return why the header, or the lines below it, cannot be used, and which of them it is; None if they can."""
     cells = list(sample.first.lines.column_names)
     missing = {role: named for role, named in NEEDED.items() if role not in lines.matches}
     named = [match for match in lines.matches.values() if match.sure != "unsure" and not VALUE.search(match.column)]
     if any(VALUE.search(cell) for cell in cells) and not named:
-        said = f"no header: the first line has values; add a line with the column names above it{header_for(sample.first.header)}"
-        return Finding("unusable", "columns", said)
+        said = "no header: the first line has values; add a line with the column names above it"
+        return "columns", f"{said}{header_for(sample.first.header)}"
     if len(cells) == 1:
-        said = "only one column; remove lines above the header, and separate fields by comma, semicolon, tab or bar"
-        return Finding("unusable", "columns", said)
+        return "columns", "only one column; remove lines above the header, and separate fields by comma, semicolon, tab or bar"
     if lines.lines.empty and len(missing) < len(NEEDED):
-        return Finding("unusable", "lines", "no line below the header; use files that have sales")
+        return "lines", "no line below the header; use files that have sales"
     for role in NAMED.keys() - lines.matches.keys():
         if column := named_for(role, [name for name in cells if lines.values[name]]):
             values, reason = lines.values[column], "check whether another column of the export has them"
             reason = dates_of(values).reason if role == "invoice_date" else reason
-            said = f"column {column!r} is named like {NAMED[role]}, but its values do not fit: {reason}"
-            return Finding("unusable", "columns", said)
+            return "columns", f"column {column!r} is named like {NAMED[role]}, but its values do not fit: {reason}"
     if "customer_id" in missing and (column := grouped_column(lines.sample)):
-        said = f"customers stand in rows of their own above their lines, in {column!r}; export a list with a column of customers"
-        return Finding("unusable", "columns", said)
+        said = f"customers stand in rows of their own above their lines, in {column!r}"
+        return "columns", f"{said}; export a list with a column of customers"
     if missing:
         wanted, there = " or ".join(missing.values()), shortened(", ".join(cells))
-        return Finding("unusable", "columns", f"no column for {wanted} among {there}; set it under [columns], or export it")
+        return "columns", f"no column for {wanted} among {there}; set it under [columns], or export it"
     return None
 
 
@@ -125,8 +121,7 @@ def _of_prices(lines: Profile) -> Iterator[Finding]:
 def _of_customers(lines: Profile) -> Iterator[Finding]:
     customers = lines.column("customer_id")
     rows = sum(customers.values()) or 1
-    nobody = placeholder_customers(customers)
-    top = max((one for one in customers if one not in nobody), key=customers.__getitem__, default="")
+    top = max((one for one in customers if one not in lines.nobody), key=customers.__getitem__, default="")
     if len(customers) > 20 and customers[top] > ONE_CUSTOMER * rows:
         said = f"customer {top!r} has {customers[top] / rows:.0%} of the lines; check whether that is one customer"
         yield Finding("mend", "customers", said)

@@ -209,8 +209,8 @@ def _of_files(lines: Lines) -> Iterator[Guess]:
         pattern = pattern_of(lines.files, Files().pattern)
         found = some(lines.files) if len(lines.files) < 3 else f"all {len(lines.files):,} files"
         yield Guess("files.pattern", pattern, "likely", f"finds {found}")
-    yield Guess("files.encoding", lines.given["encoding"], "likely", "accented letters are readable this way")
-    yield Guess("files.separator", lines.given["separator"], "sure", "separates the fields")
+    yield Guess("files.encoding", lines.encoding, "likely", "accented letters are readable this way")
+    yield Guess("files.separator", lines.separator, "sure", "separates the fields")
 
 
 def _of_columns(lines: Lines) -> Iterator[Guess]:

@@ -142,10 +142,10 @@ COUNTED = {  # numbers that other programs use for days, and how they are read
 class Dates(NamedTuple):
     """How dates are written."""
 
-    pattern: str
-    share: float  # of the values that it reads
-    other: str  # a second pattern that is as plausible
-    reason: str
+    pattern: str = ""
+    share: float = 0.0  # of the values that it reads
+    other: str = ""  # a second pattern that is as plausible
+    reason: str = ""
     also: tuple[str, ...] = ()  # patterns of most other values
     swapped: bool = False  # days and months of a part were swapped by a spreadsheet
     months: str = ""  # language of the names of months, if it is not one of those always known
@@ -166,9 +166,9 @@ def dates_of(values: Mapping[str, int], today: dt.date | None = None) -> Dates:
     counted = {name: sum(days[text] for text in days if _counted(text, name)) / rows for name in COUNTED}
     if max(counted.values()) > best:
         name = max(counted, key=counted.__getitem__)
-        return Dates(name, counted[name], "", f"the values are numbers that programs use for days ({name})")
+        return Dates(name, counted[name], reason=f"the values are numbers that programs use for days ({name})")
     if not alike:
-        return Dates("", 0.0, "", "no known date format reads the values")
+        return Dates(reason="no known date format reads the values")
     chosen = min(alike, key=lambda one: (*_strangeness(set(read[one].values()), today), PATTERNS.index(one)))
     found = Dates(chosen, best, *_doubt(chosen, alike, read, today), months=months)
     return found if best == 1 else _mixed(found, days, read)
@@ -186,11 +186,11 @@ def _with_weekdays(days: Mapping[str, int], today: dt.date | None) -> Dates:
         rest: Counter[str] = Counter()
         for text, count in days.items():
             rest[_without_weekday(text, first)] += count
-        tried.append(dates_of(rest, today) if not rest.keys() & days.keys() and "" not in rest else Dates("", 0.0, "", ""))
+        tried.append(dates_of(rest, today) if not rest.keys() & days.keys() and "" not in rest else Dates())
     found = max(tried, key=lambda one: one.share if one.pattern and not one.pattern.startswith(WEEKDAY) else 0.0)
     also = tuple(f"{WEEKDAY}{one}" for one in found.also)
     fits = found.pattern in PATTERNS and found.pattern != WEEK
-    return found._replace(pattern=f"{WEEKDAY}{found.pattern}", also=also) if fits else Dates("", 0.0, "", "")
+    return found._replace(pattern=f"{WEEKDAY}{found.pattern}", also=also) if fits else Dates()
 
 
 def _mixed(found: Dates, days: Mapping[str, int], read: Mapping[str, Mapping[str, dt.date]]) -> Dates:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from rfm.analysis.parsing import ADDRESSED, AROUND_ADDRESS, NO_VALUE
 from rfm.landing.files import date_in
-from rfm.onboarding.columns import EARLY, NOBODY, PARTS, STAND_INS, meaning_of, plain_words
+from rfm.onboarding.columns import PARTS, VALUES, meaning_of, plain_words
 from rfm.onboarding.money import Found, Lines, cash, some, totals, weighty, worth
 from rfm.onboarding.questions import Doubt, Guess, Option, Question
 
@@ -69,7 +69,7 @@ def restarts(lines: Lines) -> Found:
         shops = lines.sources.nunique() > 1 and of_file.mean() <= 0.02
         why = "; each file has its own, as of several shops: add a column with the shop, and set columns.store" if shops else ""
         said = f"{found[store, period]:.0%} of the order numbers have several customers{why}"
-        yield Doubt("orders", said, cash(float(lines.amounts[mixed.index].sum())))
+        yield Doubt("orders", said, cash(lines.amounts[mixed.index].sum()))
     if found["", "never"] >= 0.2 or store:
         if store:
             yield Guess("columns.store", store, "likely", "each shop or till has order numbers of its own")
@@ -104,7 +104,7 @@ def events(lines: Lines, state: str) -> Found:
     yield Guess("rules.sold", (state.lower(),), "likely", why)
     yield Guess("rules.not_sold", others, "likely", "the same orders in other states")
     yield Guess("rules.order_total", False, "likely", "one line of each order counts")
-    early = states.map(plain_words).isin(EARLY)  # before a sale
+    early = states.map(plain_words).isin(VALUES["early"])  # before a sale
     back = lines.text("invoice")[states.map(meaning_of).isin(("not_sold", "refunds")) & ~early]
     never = set(lines.text("invoice")) - set(lines.text("invoice")[states == state])
     amounts = lines.parsed(lines.matches["price"].column).groupby(lines.text("invoice")).first()
@@ -113,13 +113,13 @@ def events(lines: Lines, state: str) -> Found:
         (never, f"were never {state}, and do not count"),
     ):
         if orders:
-            yield Doubt("status", f"{len(orders):,} orders {said}", cash(float(amounts[list(orders)].abs().sum())))
+            yield Doubt("status", f"{len(orders):,} orders {said}", cash(amounts[list(orders)].abs().sum()))
 
 
 # ── who bought ────────────────────────────────────────────────────────
 def stand_ins(lines: Lines) -> Found:
     """Leave out ids that stand for no customer, by their words or by what they do; doubt it where that is money."""
-    found = list(placeholder_customers(lines.column("customer_id")))
+    found = list(lines.nobody)
     buyers = lines.text("customer_id").where(~lines.text("customer_id").isin(NO_VALUE), "")
     orders = lines.orders.groupby(buyers).nunique().drop("", errors="ignore").sort_values(ascending=False)
     others = orders.drop(found, errors="ignore")
@@ -162,8 +162,8 @@ def _is_busy(orders: pd.Series, others: pd.Series, one: str) -> bool:
 def _ask_of(lines: Lines, top: str, nobody: Sequence[str]) -> Question:
     amounts = lines.amounts.where(lines.text("customer_id") != top, 0.0)
     options = [
-        Option([*nobody, top.lower()], f"{top} is nobody", *totals(lines, amounts)[::-2]),
-        Option(list(nobody), f"{top} is a customer", *totals(lines, lines.amounts)[::-2]),
+        Option([*nobody, top.lower()], f"{top} is nobody", *totals(lines, amounts)),
+        Option(list(nobody), f"{top} is a customer", *totals(lines, lines.amounts)),
     ]
     why = "it has far more orders than any other"
     return Question("customers.nobody", f"Does {top} stand for all customers without a name?", options, why)
@@ -174,7 +174,7 @@ def placeholder_customers(customers: Mapping[str, int]) -> dict[str, int]:
 
     def stands(one: str) -> bool:
         plain = plain_words(one.strip().removesuffix(".0"))
-        named = plain in NOBODY and one.strip() not in NO_VALUE or _is_made_of(one)
+        named = plain in VALUES["nobody"] and one.strip() not in NO_VALUE or _is_made_of(one)
         return named or one.strip() == "-1" or bool(re.fullmatch("[0./-]*0(?:[.]0+)?", one.strip()))
 
     return {one: count for one, count in customers.items() if stands(one)}
@@ -183,11 +183,9 @@ def placeholder_customers(customers: Mapping[str, int]) -> dict[str, int]:
 def _is_made_of(customer: str) -> bool:
     """Return True for a till or a kind of customer: ``Kasse 1``, ``Online Customer``; all its words are of such names."""
     words = [plain_words(one) for one in re.findall(r"[^\W\d_]+|[0-9]+", customer)]
-    named = [one for one in words if one in STAND_INS]
+    further = [one for one in words if one not in VALUES["stand_ins"]]
     beside = {"customer", "order", "filler"}
-    return bool(named) and all(
-        one in STAND_INS or one.isdigit() and len(one) < 3 or PARTS.get(one, beside) < beside for one in words
-    )
+    return len(further) < len(words) and all(one.isdigit() and len(one) < 3 or PARTS.get(one, beside) < beside for one in further)
 
 
 def damaged_ids(lines: Lines) -> Found:
@@ -218,10 +216,9 @@ def further_ids(lines: Lines) -> Found:
     if "customer_id" not in lines.matches:
         return
     customers = lines.text("customer_id")
-    sold = (lines.amounts > 0) & (customers != "") & ~customers.isin(set(placeholder_customers(lines.column("customer_id"))))
+    sold = (lines.amounts > 0) & (customers != "") & ~customers.isin(set(lines.nobody))
     yield from _prefixed(lines, customers[sold])
-    used = {one.column for one in lines.matches.values()}
-    for column in (one for one in lines.values if one not in used and lines.facts[one].emails >= MOSTLY):
+    for column in (one for one in lines.unmatched if lines.facts[one].emails >= MOSTLY):
         address = lines.filled[column].str.lower()
         yield from _addressed(lines, column, address.where(~sold, ""))
         several = _several(customers[sold & (address != "")], address)
@@ -262,7 +259,6 @@ def _prefixed(lines: Lines, customers: pd.Series) -> Found:
 def _addressed(lines: Lines, column: str, address: pd.Series) -> Found:
     """Ask for the customer, if many lines of nobody have an address in another column."""
     named = (address != "") & (lines.amounts > 0)
-    known, _, revenue = totals(lines, lines.amounts.where(~named, 0.0))
     amount = float(lines.amounts[named].sum())
     if not weighty(lines, amount) or address[named].nunique() < FEW_LETTERS:
         return
@@ -271,11 +267,11 @@ def _addressed(lines: Lines, column: str, address: pd.Series) -> Found:
     if amount <= MUCH * float(lines.amounts.clip(lower=0.0).sum()):
         yield _of_ids(lines, f"{said}, and do not count", named, address[named].nunique())
         return
-    everyone = lines.filled[column][lines.amounts > 0].str.lower()
-    whole = cash(float(lines.amounts[everyone.index[everyone != ""]].sum()))
+    everyone = lines.filled[column][(lines.amounts > 0) & (lines.filled[column] != "")].str.lower()
+    without = f"{current!r} is the customer; lines without one do not count"
     options = [
-        Option(column, f"{column!r} is the customer", whole, everyone[everyone != ""].nunique()),
-        Option(current, f"{current!r} is the customer; lines without one do not count", revenue, known),
+        Option(column, f"{column!r} is the customer", cash(lines.amounts[everyone.index].sum()), everyone.nunique()),
+        Option(current, without, *totals(lines, lines.amounts.where(~named, 0.0))),
     ]
     yield Question("columns.customer_id", "Which column is the customer?", options, said)
 
@@ -290,8 +286,7 @@ def spellings(lines: Lines) -> Found:
         joined = len(customers) - len(alone)
         yield Guess("customers.compare", "case", "likely", f"e-mail addresses; this joins {joined:,} customers")
         return
-    nobody = placeholder_customers(customers)
-    known = [one for one in customers if one not in nobody]
+    known = [one for one in customers if one not in lines.nobody]
     written = [one for one in known if TELEPHONE.fullmatch(one)]
     if len(written) < MOSTLY * len(known) or not any(re.search(r"[ ()/+\-]", one) for one in written):
         yield from _of_names(lines, known)

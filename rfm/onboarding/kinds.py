@@ -11,30 +11,15 @@ import numpy as np
 import pandas as pd
 
 from rfm.onboarding import identity
-from rfm.onboarding.columns import (
-    DISCOUNT,
-    HEAD,
-    TELLING,
-    VALUES,
-    WORDS,
-    is_other,
-    meaning_of,
-    name_score,
-    plain_words,
-    tokens_of,
-)
-from rfm.onboarding.money import HOLDS, Found, Lines, cash, doubted, some, weighty, words_of, worth
+from rfm.onboarding.columns import HEAD, TELLING, VALUES, is_other, meaning_of, name_score, plain_words, tokens_of, words_of
+from rfm.onboarding.money import HOLDS, Found, Lines, cash, doubted, some, weighty, worth
 from rfm.onboarding.questions import Doubt, Guess, Option, Question
 
 BETWEEN, AROUND = r"[\W\d_]+", r"[\d\s%.,:()/@+-]*"  # words of a text; what may stand around them
 FEWEST, MOST_ORDERS, MOST_KINDS = 5, 500, 9  # orders that show a relation; of the sample
 BESIDE = 0.8  # share of orders with other lines
 TOLERANCE, LARGEST_SHARE = 0.021, 0.35
-SUM_WORDS, EXTRA_WORDS, GIFT_WORDS, DEPOSIT_WORDS, CHANNELS = (
-    frozenset(VALUES[name]) for name in ("sums", "extras", "gifts", "deposits", "channels")
-)
 UNSOLD = (*TELLING["undone"], *TELLING["returned"], *TELLING["unsold"])
-REDUCES = frozenset({*WORDS["discount"], "discounts", "rabatte", "remises", "descuentos", "sconti", "descontos"})
 UNNAMED = "\0"  # the kind of lines without a product
 
 
@@ -56,7 +41,7 @@ def sums_of(lines: Lines) -> Sums:
             return Sums(column, found, where=kinds.isin(set(found)))
     for role in ("description", "stock_code"):
         texts = lines.text(role)
-        kinds = _candidates(_keys(texts).mask(_unnamed(lines), UNNAMED), lines.orders)
+        kinds = _candidates(_keys(texts).mask(unnamed(lines), UNNAMED), lines.orders)
         if found := {one: how for one, how in _adding_up(kinds, lines).items() if one}:
             where = kinds.isin(set(found) - {UNNAMED})
             return Sums("", found, _pattern_of(texts[where]) if where.any() else "", where)
@@ -82,7 +67,7 @@ def _keys(texts: pd.Series) -> pd.Series:
 def says_sum(text: str) -> bool:
     """Return True if all words of a text are those of a sum, a tax or a payment."""
     words = words_of(text)
-    return bool(words) and (all(word in SUM_WORDS for word in words) or "".join(words) in SUM_WORDS)
+    return bool(words) and (VALUES["sums"].issuperset(words) or "".join(words) in VALUES["sums"])
 
 
 def _candidates(keys: pd.Series, orders: pd.Series) -> pd.Series:
@@ -161,8 +146,8 @@ def other_lines(lines: Lines) -> Found:
             amount = worth(lines, kinds.isin(set(values)))
             yield Doubt("sums", f"lines like {some(values)} {meaning}, and do not count", amount)
     if UNNAMED in sums.values:
-        yield from doubted(lines, "sums", _unnamed(lines), "without a product are sums of others, and count")
-    gifts = _named_as(texts, GIFT_WORDS) & ~extras
+        yield from doubted(lines, "sums", unnamed(lines), "without a product are sums of others, and count")
+    gifts = _named_as(texts, VALUES["gifts"]) & ~extras
     yield from doubted(lines, "products", gifts, "are gift cards, and count; see rules.other_lines")
     named = some(list(texts[extras].unique()))
     yield from doubted(lines, "products", extras, f"like {named} are no products, and do not count; see rules.other_lines")
@@ -172,20 +157,21 @@ def other_lines(lines: Lines) -> Found:
         reason = f"{int(where.sum()):,} lines are sums of others, or no products"
         kinds_of = dict.fromkeys(one.removeprefix("(?i)") for one in patterns)  # flags stand once, at the start
         yield Guess("rules.other_lines", f"(?i){'|'.join(kinds_of)}", "likely", reason)
-    paid = _named_as(texts, DEPOSIT_WORDS)
+    paid = _named_as(texts, VALUES["deposits"])
     yield from doubted(lines, "deposits", paid, "are deposits or final invoices; both count, so a sale may count twice")
 
 
 def _extras(lines: Lines) -> pd.Series:
     """Return the lines without a product code whose text says that they are no product, such as shipping."""
     texts, codes = lines.text("description"), lines.text("stock_code")
-    words = EXTRA_WORDS | GIFT_WORDS
+    words = VALUES["extras"] | VALUES["gifts"]
     bare = (codes == "") | _named_as(codes, words)
     several = lines.orders.map(lines.orders.value_counts()) > 1
     return _named_as(texts, words) & bare & (several if (codes == "").all() else True) & (lines.amounts > 0)
 
 
-def _unnamed(lines: Lines) -> pd.Series:
+def unnamed(lines: Lines) -> pd.Series:
+    """Return the lines without a product."""
     return (lines.text("description") == "") & (lines.text("stock_code") == "")
 
 
@@ -219,12 +205,12 @@ def states_of(lines: Lines) -> dict[str, tuple[str, str]]:
 
 def _states_by_value(lines: Lines) -> str:
     """Return a column without a use whose values are states, some of them of lines that were not sold; empty if none is."""
-    used = {one.column for one in lines.matches.values()}
-    for column, values in lines.values.items():
-        meant = [meaning_of(one) for one in values]
+    for column in lines.unmatched:
+        values = lines.values[column]
+        meant = {meaning_of(one) for one in values}
         known = sum(count for value, count in values.items() if meaning_of(value))
-        told = {"not_sold"} <= set(meant) and {"sold", "open"} & set(meant) and len(values) <= MOST_KINDS
-        if column not in used and told and known >= BESIDE * sum(values.values()) and not is_other(column):
+        told = "not_sold" in meant and {"sold", "open"} & meant and len(values) <= MOST_KINDS
+        if told and known >= BESIDE * sum(values.values()) and not is_other(column):
             return column
     return ""
 
@@ -235,7 +221,7 @@ def _second_state(lines: Lines, status: str) -> str:
     for column, values in lines.values.items():
         meant = {one: meaning_of(one) for one in values}
         named = column != status and name_score("status", column) >= HEAD
-        known = values and all(meant.values()) and not REFUND_TYPES & set(map(plain_words, values))
+        known = values and all(meant.values()) and VALUES["refund_types"].isdisjoint(map(plain_words, values))
         if named and known and (lines.filled[column].map(meant)[sold] == "not_sold").any():
             return column
     return ""
@@ -243,10 +229,10 @@ def _second_state(lines: Lines, status: str) -> str:
 
 def _unknown_types(lines: Lines) -> str:
     """Return a column named like a kind of lines whose values are not known; empty if there is none."""
-    used = {one.column for one in lines.matches.values()}
-    for column, values in lines.values.items():
-        few = 2 <= len(values) <= MOST_KINDS and not CHANNELS & set(map(plain_words, values))
-        if column not in used and few and name_score("line_type", column) >= HEAD:
+    for column in lines.unmatched:
+        values = lines.values[column]
+        few = 2 <= len(values) <= MOST_KINDS and VALUES["channels"].isdisjoint(map(plain_words, values))
+        if few and name_score("line_type", column) >= HEAD:
             return column
     return ""
 
@@ -310,14 +296,11 @@ def _meaning(value: str, role: str, column: str, lines: Lines) -> str:
     if role == "status" and meaning == "refunds":
         below = lines.amounts[lines.filled[column] == value] < 0
         return "refunds" if below.any() else "not_sold"
-    if role == "line_type" and plain_words(value) in REFUND_TYPES:
+    if role == "line_type" and plain_words(value) in VALUES["refund_types"]:
         return "refunds"
     if not meaning and "rules.sold" in lines.known:  # it is answered, which values count
         return "sold" if value.lower() in lines.known["rules.sold"] else "not_sold"
     return "sold" if meaning == "open" else meaning
-
-
-REFUND_TYPES = frozenset({"refund", "refunded", "erstattet", "reembolso", "rimborso", "remboursement"})
 
 
 def _amounts_of(lines: Lines, columns: Sequence[str], values: Sequence[str]) -> pd.Series:
@@ -339,14 +322,14 @@ def refunds(lines: Lines) -> Found:
 
 def discounts(lines: Lines) -> Found:
     """Let lines below 0 lower their order, if their words say so and the rest of the order is more."""
-    below = pd.Series(lines.negative, index=lines.filled.index)
+    below = lines.amounts < 0
     if len(lines.sums.where):
         below &= ~lines.sums.where
     sums = lines.amounts.groupby(lines.orders).transform("sum")
     inside = below & (sums > 0) & ("invoice" in lines.matches)
     named = lines.text("description") + " " + lines.text("stock_code")
     words = {word for text in named[inside].unique() for word in re.findall(r"[^\W\d_]+", text.lower())}
-    if words := {word for word in words if plain_words(word) in DISCOUNT}:
+    if words := {word for word in words if plain_words(word) in VALUES["discount"]}:
         pattern = f"(?i)(?:{'|'.join(map(re.escape, sorted(words)))})"
         reduces = named.str.contains(pattern)
         lowered = inside & reduces
@@ -363,9 +346,9 @@ def discounts_left_on(lines: Lines) -> Found:
         return
     used = {one.column for role, one in lines.matches.items() if role != "discount"} | {lines.money.explained}
     for column in lines.facts:
+        named = name_score("discount", column) >= HEAD or VALUES["reductions"].intersection(tokens_of(column))
         texts = lines.filled[column]
-        numeric = texts.str.fullmatch(r"[^A-Za-z]{0,4}[\d.,'\s]+[^A-Za-z]{0,2}|").mean() >= HOLDS
-        if column not in used and numeric and (name_score("discount", column) >= HEAD or REDUCES & set(tokens_of(column))):
+        if column not in used and named and texts.str.fullmatch(r"[^A-Za-z]{0,4}[\d.,'\s]+[^A-Za-z]{0,2}|").mean() >= HOLDS:
             given = texts.str.contains("[1-9]", na=False)
             if not _taken_off(lines, column, given):
                 yield from doubted(lines, "discount", given, f"have a {column!r} that is not taken off; see columns.discount")

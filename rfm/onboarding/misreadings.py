@@ -5,32 +5,25 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
-from typing import Any
 
 import pandas as pd
 
-from rfm.onboarding.columns import PARTS, PERSON, UNTAXED, VALUES, name_score, plain_words, tokens_of
-from rfm.onboarding.contradictions import ABILITY, kept_lines
+from rfm.onboarding.columns import PARTS, PERSON, VALUES, name_score, plain_words, tokens_of, words_of
+from rfm.onboarding.contradictions import ABILITY
 from rfm.onboarding.formats import number_of, without_sign
-from rfm.onboarding.identity import placeholder_customers
 from rfm.onboarding.kinds import UNSOLD
-from rfm.onboarding.money import EXACT, Found, Lines, cash, doubted, totals, weighty, words_of, worth
+from rfm.onboarding.money import EXACT, Found, Lines, cash, differ, doubted, totals, worth
 from rfm.onboarding.questions import Doubt, Finding, Option, Question
 
 ROUND, PIECES = ("00", "50"), 100  # ends of sums that are rounded; pieces on most lines of a shop that sells thousands
 THOUSAND, HOLDS = 1000, 0.9
 FEWEST, SAME = 20, (0.1, 0.95)  # lines with two prices, and the share of them on which they are the same
 SHARED, ALONE = 0.3, 0.98  # ids with several names; with one in each shop
-TRIAL, PROPOSED, VERSION = (frozenset(VALUES[name]) for name in ("trial", "proposed", "version"))
-UNCERTAIN = frozenset({"sample", "samples", "internal", "exchange", "fall", "hold"})  # in names of files of sales as well
 ENDING = re.compile(r"(?:[.][A-Za-z0-9]{1,7})+$")
 
 
-def found(lines: Lines, settled: Mapping[str, Any]) -> Found:
+def found(lines: Lines, kept: pd.Series) -> Found:
     """Yield doubts about lines that count, though they may mean something else."""
-    if not {"customer_id", "price"} <= lines.matches.keys():
-        return
-    kept = kept_lines(lines, settled)
     counts = kept & (lines.amounts > 0)
     yield from marks_of_quantities(lines)
     taken_back = (lines.parsed(lines.matches["quantity"].column) < 0) if "quantity" in lines.matches else lines.amounts < 0
@@ -58,7 +51,7 @@ def marks_of_quantities(lines: Lines) -> Found:
     if _are_decimals(list(bare.values()), list(marked.values())) or _a_thousand_times(lines, amounts[where]):
         said = f"quantities like {next(iter(marked.values()))} have another decimal mark than the prices, and can be read"
         said = f"{said} as a thousand times too much; write both with the same, or use the column of the line's amount alone"
-        yield Doubt("numbers", said, cash(float(amounts[where].sum())), 1.0)
+        yield Doubt("numbers", said, cash(amounts[where].sum()), 1.0)
 
 
 def _are_decimals(numbers: list[str], marked: list[str]) -> bool:
@@ -79,10 +72,8 @@ def _a_thousand_times(lines: Lines, amounts: pd.Series) -> bool:
 def names_of_files(lines: Lines, counts: pd.Series, marked: pd.Series) -> Found:
     """Doubt lines that count, of files whose names say that they are none of sales, if no line of the file says so as well."""
     files = lines.sources.astype(str)
-    names = list(files.unique())
-    told = {name: word for name in names if (word := no_sales(name))}
-    for name, word in told.items():
-        if not marked[files == name].any() and (word not in TRIAL or len(told) < len(names)):  # a file alone may be called test
+    for name, word in _unsold(list(files.unique())).items():
+        if not marked[files == name].any():
             said = f"of {name} look like sales, but its name says {word}; if they are not, leave the file out"
             yield from doubted(lines, "files", counts & (files == name), said)
 
@@ -93,11 +84,15 @@ def names_of_sheets(sheets: Mapping[str, Sequence[str]], lines: Lines) -> Iterat
         return
     below = set(lines.sources[lines.amounts < 0].astype(str))  # of a sheet of returns, perhaps
     for name, read in sheets.items():
-        told = {sheet: word for sheet in read if (word := no_sales(sheet))}
-        for sheet, word in told.items():
-            if name not in below and (word not in TRIAL or len(told) < len(read)):
-                said = f"{name}: lines of the sheet {sheet} look like sales, but its name says {word}"
-                yield Finding("mend", "files", f"{said}; if they are not, leave the sheet out")
+        for sheet, word in _unsold(read).items() if name not in below else ():
+            said = f"{name}: lines of the sheet {sheet} look like sales, but its name says {word}"
+            yield Finding("mend", "files", f"{said}; if they are not, leave the sheet out")
+
+
+def _unsold(names: Sequence[str]) -> dict[str, str]:
+    """Return the names that say that their lines are no sales, with the word that does; "test" says so only beside others."""
+    told = {name: word for name in names if (word := no_sales(name))}
+    return {name: word for name, word in told.items() if word not in VALUES["trial"] or len(told) < len(names)}
 
 
 def no_sales(name: str) -> str:
@@ -107,10 +102,10 @@ def no_sales(name: str) -> str:
 
 
 def _says_unsold(word: str) -> bool:
-    if word in UNCERTAIN or word.endswith(ABILITY):
+    if word in VALUES["uncertain"] or word.endswith(ABILITY):
         return False
     begun = any(word.startswith(one) if one.isascii() else one in word for one in UNSOLD if len(one) > 4 or not one.isascii())
-    return begun or word in UNSOLD or word in PROPOSED
+    return begun or word in UNSOLD or word in VALUES["proposed"]
 
 
 # ── list price and price paid ─────────────────────────────────────────
@@ -120,23 +115,19 @@ def paid_prices(lines: Lines) -> Found:
     if not price or not quantity or "columns.price" in lines.known or EXACT in price.reason:
         return
     used, pieces = lines.parsed(price.column), lines.parsed(quantity.column)
-    taken = {one.column for one in lines.matches.values()}
-    for column in (name for name in lines.numeric.values if name not in taken and not UNTAXED.intersection(words_of(name))):
+    numeric = [name for name in lines.unmatched if name in lines.numeric.values]
+    for column in (name for name in numeric if not VALUES["untaxed"].intersection(words_of(name))):
         other = lines.parsed(column)
         both = used.notna() & other.notna() & (used > 0)
         same, below = ((one(other, used) & both).sum() / max(both.sum(), 1) for one in (pd.Series.eq, pd.Series.lt))
         enough = both.sum() >= FEWEST and both.mean() >= HOLDS and float(other[both].min()) > 0
         if not enough or not SAME[0] <= same <= SAME[1] or same + below < 1:
             continue
-        paid = totals(lines, (other * pieces).fillna(0.0))
-        counted = totals(lines, lines.amounts)
-        if weighty(lines, float(counted[2] - paid[2])):
-            options = [
-                Option(column, f"{column!r} was paid", paid[2], paid[0]),
-                Option(price.column, f"{price.column!r} was paid", counted[2], counted[0]),
-            ]
+        paid = Option(column, f"{column!r} was paid", *totals(lines, (other * pieces).fillna(0.0)))
+        counted = Option(price.column, f"{price.column!r} was paid", *totals(lines, lines.amounts))
+        if differ(lines, paid, counted):
             why = f"{column!r} is the same as {price.column!r} on {same:.0%} of the lines, and lower on the others"
-            yield Question("columns.price", "Which price was paid?", options, why)
+            yield Question("columns.price", "Which price was paid?", [paid, counted], why)
             return
 
 
@@ -145,8 +136,7 @@ def versions(lines: Lines, counts: pd.Series) -> Found:
     """Doubt orders that are in the files in several versions, of which all are added up."""
     if "invoice" not in lines.matches:
         return
-    used = {one.column for one in lines.matches.values()}
-    for column in (name for name in lines.values if name not in used and _is_version(name) and lines.facts[name].whole >= HOLDS):
+    for column in (name for name in lines.unmatched if _is_version(name) and lines.facts[name].whole >= HOLDS):
         number, orders = lines.parsed(column), lines.text("invoice")
         earlier = (number < number.groupby(orders).transform("max")) & (orders != "")
         if earlier.any():
@@ -156,24 +146,24 @@ def versions(lines: Lines, counts: pd.Series) -> Found:
             money = lines.parsed(lines.matches["price"].column).abs()
             money = money * lines.parsed(lines.matches["quantity"].column).abs() if "quantity" in lines.matches else money
             changed = float(orders[earlier].nunique() / max(orders.nunique(), 1))
-            amount = cash(float(money[earlier & (counts | lines.money.total)].sum()))
+            amount = cash(money[earlier & (counts | lines.money.total)].sum())
             yield Doubt("orders", f"{int(earlier.sum()):,} lines {said}", amount, changed)
             return
 
 
 def _is_version(column: str) -> bool:
     """Return True for the version of an order: a word for it, and none but those of an order and its number beside it."""
-    further = [one for one in tokens_of(column) if one not in VERSION]
+    further = [one for one in tokens_of(column) if one not in VALUES["version"]]
     return len(further) < len(tokens_of(column)) and all({"order", "number"} & PARTS.get(one, frozenset()) for one in further)
 
 
 # ── ids of several people ─────────────────────────────────────────────
 def shared_ids(lines: Lines, counts: pd.Series) -> Found:
     """Doubt ids that have several names, as those of shops that each number their customers from 1."""
-    ids, used = lines.text("customer_id"), {one.column for one in lines.matches.values()}
-    ids = ids[counts & (ids != "") & ~ids.isin(set(placeholder_customers(lines.column("customer_id"))))]
+    ids = lines.text("customer_id")
+    ids = ids[counts & (ids != "") & ~ids.isin(set(lines.nobody))]
     own = lines.matches["customer_id"].column
-    for column in (name for name in lines.values if name not in used and name_score("customer_id", name) == PERSON):
+    for column in (name for name in lines.unmatched if name_score("customer_id", name) == PERSON):
         names = lines.filled[column][ids.index].map(plain_words)
         names = names[names != ""]
         several = names.groupby(ids[names.index]).nunique() > 1

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from rfm.analysis.quality.anomalies import DOUBT
-from rfm.onboarding.columns import HEAD, MADE, PART, VALUES, WEAK, Facts, Match, is_other, name_score, plain_words
+from rfm.onboarding.columns import HEAD, MADE, PART, VALUES, WEAK, Facts, Match, is_other, name_score, plain_words, words_of
 from rfm.onboarding.formats import number_of, sign_in, without_sign
 from rfm.onboarding.questions import CURRENCIES, Doubt, Guess, Option, Question
 
@@ -25,9 +25,6 @@ MULTIPLIED, ADDED = EXACT + " {!r} on each line", "the amounts of an order's lin
 SCALES, SCALED = (10.0, 12.0, 100.0, 1000.0, 0.1, 0.01, 0.001), EXACT + " {} {!r} on each line"
 GROWS = "it grows with the quantity, so it is the amount of the line"
 ON_EACH = "the same on each line of an order, so it is the order's total"
-
-
-UNIT_WORDS, LARGE, SMALL_UNITS = (frozenset(VALUES[name]) for name in ("units", "large_units", "small_units"))
 
 
 class Money(NamedTuple):
@@ -219,7 +216,7 @@ def cash(amount: float) -> Decimal:
 
 def worth(lines: Lines, where: pd.Series) -> Decimal:
     """Return the money of some lines, whatever its signs."""
-    return cash(float(lines.amounts[where].abs().sum()))
+    return cash(lines.amounts[where].abs().sum())
 
 
 def doubted(lines: Lines, about: str, where: pd.Series, said: str) -> Found:
@@ -228,15 +225,20 @@ def doubted(lines: Lines, about: str, where: pd.Series, said: str) -> Found:
         yield Doubt(about, f"{int(where.sum()):,} lines {said}", worth(lines, where))
 
 
-def totals(lines: Lines, amounts: pd.Series) -> tuple[int, int, Decimal]:
-    """Return customers, orders and revenue of the lines above 0 that have a customer."""
+def totals(lines: Lines, amounts: pd.Series) -> tuple[Decimal, int]:
+    """Return revenue and customers, as of an `Option`, of the lines above 0 that have a customer."""
     counts = (amounts > 0) & (lines.text("customer_id") != "")
-    return lines.text("customer_id")[counts].nunique(), lines.orders[counts].nunique(), cash(float(amounts[counts].sum()))
+    return cash(amounts[counts].sum()), lines.text("customer_id")[counts].nunique()
 
 
 def weighty(lines: Lines, amount: float) -> bool:
     """Return True if an amount is more than half a percent of the money."""
     return abs(amount) > float(DOUBT) * float(lines.amounts.abs().sum())
+
+
+def differ(lines: Lines, one: Option, other: Option) -> bool:
+    """Return True if it matters which of two answers is right."""
+    return weighty(lines, float((one.revenue or 0) - (other.revenue or 0)))
 
 
 def some(texts: Sequence[str]) -> str:
@@ -253,20 +255,15 @@ def order_totals(lines: Lines) -> Found:
 
 def rival_amounts(lines: Lines) -> Found:
     """Ask which column is the money, if names and relations leave it open and the totals differ."""
-    counted = totals(lines, lines.amounts)
     for price, quantity in lines.money.rivals if "columns.price" not in lines.known else ():
-        other = lines.parsed(price) * (lines.parsed(quantity) if quantity else 1.0)
-        differs = totals(lines, other.fillna(0.0))
         column = lines.matches["price"].column
-        if weighty(lines, float(differs[2] - counted[2])):
-            setting = "columns.quantity" if quantity else "columns.price"
-            values = ("", quantity) if quantity else (column, price)
-            more = f"{price!r} is " + (f"multiplied by {quantity!r}" if quantity else "it")
-            options = [
-                Option(values[0], f"{column!r} is the amount of a line", counted[2], counted[0]),
-                Option(values[1], more, differs[2], differs[0]),
-            ]
-            yield Question(setting, "Which column is the amount of a line?", options, "both fit, and their totals differ")
+        setting, *values = ("columns.quantity", "", quantity) if quantity else ("columns.price", column, price)
+        more = f"{price!r} is " + (f"multiplied by {quantity!r}" if quantity else "it")
+        amounts = lines.parsed(price) * (lines.parsed(quantity) if quantity else 1.0)
+        first = Option(values[0], f"{column!r} is the amount of a line", *totals(lines, lines.amounts))
+        other = Option(values[1], more, *totals(lines, amounts.fillna(0.0)))
+        if differ(lines, first, other):
+            yield Question(setting, "Which column is the amount of a line?", [first, other], "both fit, and their totals differ")
             return
 
 
@@ -286,7 +283,6 @@ def fractions(lines: Lines) -> Found:
         yield Guess("format.fractions", True, "likely", "some quantities are no whole numbers")
 
 
-CENTS = frozenset("cent cents pence pennies penny centimes centesimi centavos céntimos centimos minor".split())  # noqa: SIM905
 SERVICE = re.compile(r"(?:ch|pi|py|cus|in|txn|pay|order|tr)_[A-Za-z0-9]")  # ids of payment services
 
 
@@ -298,12 +294,12 @@ def in_cents(lines: Lines) -> Found:
     numbers = lines.parsed(column).abs()
     if numbers.empty or not bool((numbers == numbers.round()).all()):
         return
-    if CENTS & {one.casefold() for one in re.findall(r"[A-Z]*[^\W\d_A-Z]+|[A-Z]+", column)}:
+    if VALUES["cents"].intersection(map(plain_words, re.findall(r"[A-Z]*[^\W\d_A-Z]+|[A-Z]+", column))):
         yield Guess("format.cents", True, "sure", f"{column!r} is in cents")
         return
     ids = [one for role in ("invoice", "customer_id") for one in list(lines.column(role))[:20]]
     if numbers.median() >= 100 and any(map(SERVICE.match, ids)):
-        customers, _, revenue = totals(lines, lines.amounts)
+        revenue, customers = totals(lines, lines.amounts)
         cents = Option(True, "cents: 1999 is 19.99", revenue / 100, customers)
         options = [cents, Option(False, "whole units", revenue, customers)]
         why = "all amounts are whole, and payment services write cents"
@@ -317,10 +313,10 @@ def unsure_marks(lines: Lines) -> Found:
     mark = lines.numbers.decimal
     other = "," if mark == "." else "."
     sample = next((one for one in lines.column("price") if mark in one), "")
-    money = totals(lines, lines.amounts)
+    revenue, customers = totals(lines, lines.amounts)
     options = [
-        Option(other, f"{sample} is more than a thousand", money[2] * 1000, money[0]),
-        Option(mark, f"{sample} has three decimals", money[2], money[0]),
+        Option(other, f"{sample} is more than a thousand", revenue * 1000, customers),
+        Option(mark, f"{sample} has three decimals", revenue, customers),
     ]
     yield Question("format.decimal", "What is the decimal mark?", options, "the mark could separate decimals or thousands")
 
@@ -346,10 +342,10 @@ def currencies(lines: Lines) -> Found:
 
 
 def _which_currency(lines: Lines, where: Mapping[str, pd.Series]) -> Question:
-    options = []
-    for code, lines_of in sorted(where.items(), key=lambda one: -int(one[1].sum())):
-        customers, _, revenue = totals(lines, lines.amounts.where(lines_of, 0.0))
-        options.append(Option({code: 1.0}, f"count {code} alone; or give the rates of the others", revenue, customers))
+    options = [
+        Option({code: 1.0}, f"count {code} alone; or give the rates of the others", *totals(lines, lines.amounts.where(own, 0.0)))
+        for code, own in sorted(where.items(), key=lambda one: -int(one[1].sum()))
+    ]
     why = f"amounts are in {some(list(where))}, and are never added up"
     return Question(CURRENCIES, "Which currency counts?", options, why)
 
@@ -364,29 +360,23 @@ def units(lines: Lines) -> Found:
     if not price or shown and shown.column == price.column and "× quantity" in shown.reason:
         return
     hundred = bool(re.search("10+", price.column))
-    large = hundred or bool(LARGE & set(words_of(price.column)))
-    if large and (hundred or not quantity or SMALL_UNITS & set(words_of(quantity.column))):
+    large, small = hundred or bool(VALUES["large_units"] & set(words_of(price.column))), VALUES["small_units"]
+    if large and (hundred or not quantity or small & set(words_of(quantity.column))):
         said = f"{price.column!r} is a price of another unit than the quantity"
-        yield Doubt("units", said, cash(float(lines.amounts.abs().sum())))
+        yield Doubt("units", said, cash(lines.amounts.abs().sum()))
     if not quantity and name_score("price", price.column) <= name_score("amount", price.column):
         return
-    used = {one.column for one in lines.matches.values()}
-    for column in lines.values:
+    for column in lines.unmatched:
         words = words_of(column)
-        if column in used or not UNIT_WORDS & {*words, "".join(words)}:
+        if not VALUES["units"] & {*words, "".join(words)}:
             continue
         facts = lines.facts[column]
         if facts.numbers >= HOLDS and facts.whole >= HOLDS and facts.distinct <= LINES:
             other = lines.parsed(column).fillna(1.0) != 1
         else:
             values = lines.filled[column].str.lower()
-            other = values.isin(SMALL_UNITS) if large else values.isin(SMALL_UNITS) & (values.nunique() > 1)
+            other = values.isin(small) & (large or values.nunique() > 1)
         yield from doubted(lines, "units", other, f"have a {column!r} that quantity × price leaves out; {REMEDY}")
-
-
-def words_of(text: str) -> list[str]:
-    """Return the words of a text, as they are compared."""
-    return [plain_words(one) for one in re.split(r"[\W\d_]+", text) if one]
 
 
 RULES = (order_totals, rival_amounts, in_cents, price_decimals, fractions, unsure_marks, currencies, units)

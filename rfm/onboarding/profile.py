@@ -17,9 +17,10 @@ from rfm.dialect import BLANKS, EXTRA_KEYS, LANDING_COLUMNS, plain_name
 from rfm.onboarding import contradictions, evidence, misreadings
 from rfm.onboarding.columns import PART, ZONES, Facts, Match, facts_of, match, name_score, plain_words
 from rfm.onboarding.formats import CLOCK, Dates, Numbers, date_of, dates_of, grouped_by_three, number_of, numbers_of, without_sign
+from rfm.onboarding.identity import placeholder_customers
 from rfm.onboarding.kinds import Sums, states_of, sums_of
 from rfm.onboarding.money import Money, NumericColumns, line_amounts, money_of
-from rfm.onboarding.questions import CHOSEN, Doubt, Guess, Question
+from rfm.onboarding.questions import CHOSEN, Doubt, Guess, Question, is_answered, own
 
 MOST_LINES, BLOCK = 20_000, 500  # of a sample: blocks of lines that follow each other, so that orders stay together
 GROUPED, REPEATS = 0.2, 0.05  # least share of blank lines in groups, and of further lines of orders
@@ -41,7 +42,7 @@ class Profile:
         sources: pd.Series | None = None,
     ) -> None:
         self.lines, self.files, self.today, self.known = lines, files, today, known or {}
-        self.given = {"encoding": encoding, "separator": separator}
+        self.encoding, self.separator = encoding, separator
         self._parsed: dict[str, pd.Series] = {}
         self.all_sources = pd.Series("", index=lines.index) if sources is None else sources
 
@@ -201,6 +202,12 @@ class Profile:
         used = {found[role].column for role in ("price", "quantity") if role in found}
         return {role: one for role, one in found.items() if role in ("price", "quantity") or one.column not in used}
 
+    @property
+    def unmatched(self) -> list[str]:
+        """Columns without a role."""
+        used = {one.column for one in self.matches.values()}
+        return [name for name in self.values if name not in used]
+
     def parsed(self, column: str) -> pd.Series:
         """Return the numbers of a column."""
         if column in self._parsed:
@@ -223,6 +230,11 @@ class Profile:
 
     # ── who, when, which order, how much ────────────────────────────
     @cached_property
+    def nobody(self) -> dict[str, int]:
+        """Ids that stand for no customer, with their counts."""
+        return placeholder_customers(self.column("customer_id"))
+
+    @cached_property
     def dates(self) -> Dates:
         """How dates are written."""
         if pattern := self.known.get("format.date"):
@@ -233,7 +245,7 @@ class Profile:
     @cached_property
     def days(self) -> pd.Series:
         """The day of each line as text; blank where it cannot be read."""
-        texts = self.text("invoice_date") if "invoice_date" in self._named_columns else pd.Series("", index=self.filled.index)
+        texts = self.text("invoice_date")
         read = partial(_day_of, patterns=(self.dates.pattern, *self.dates.also), months=self.dates.months)
         return texts.map({text: read(text) for text in texts.unique()}).astype(object)
 
@@ -294,13 +306,16 @@ class Profile:
             return []
         answered = [one for rule in evidence.RULES for one in rule(self)]
         settled = {one.setting: one.value for one in answered if isinstance(one, Guess)}
-        answered += [*contradictions.found(self, settled), *misreadings.found(self, settled)]
-        return [one for one in answered if not isinstance(one, Question) or one.setting not in self.known]
+        if {"customer_id", "price"} <= self.matches.keys():
+            kept = contradictions.kept_lines(self, settled)
+            answered += [*contradictions.found(self, settled, kept), *misreadings.found(self, kept)]
+        return answered
 
     @property
     def questions(self) -> list[Question]:
-        """What the files leave open."""
-        return [one for one in self.found if isinstance(one, Question)]
+        """What the files leave open; a setting is asked for once."""
+        first_of = {one.setting: one for one in reversed([*self.found, *own(self)]) if isinstance(one, Question)}
+        return [one for one in reversed(first_of.values()) if not is_answered(one, self.known)]
 
     @property
     def doubts(self) -> list[Doubt]:

@@ -115,7 +115,6 @@ class FileProfile(NamedTuple):
     separator: str  # as `files.separator` takes it
     between: str  # the separator itself
     lines: pa.Table
-    ragged: int  # lines with another number of fields
     whole: bool  # True if these are all lines
     header: str
     sheets: dict[str, str]  # of a workbook: "read", or why not
@@ -150,13 +149,12 @@ def _table(text: bytes, last: bool, name: str, encoding: str, codec: str, sheets
     layout = place_header(head_of(text) or [], between)
     header = text[: layout.size].splitlines()[-1].decode("utf-8", "replace").strip()
     names = with_places(layout.header)
-    table, bad = read_records(records_of(text[layout.size :], layout, last), layout, 1, name)
+    table, _ = read_records(records_of(text[layout.size :], layout, last), layout, 1, name)
     rows = zip(*(column.to_pylist() for column in table.columns), strict=True)
     kept = pa.array([not kind_of(row, names) for row in rows], pa.bool_())
     wanted = BLANK if between == BLANK else AUTO
     lines = table.filter(kept).rename_columns(names)
-    ragged = sum(not kind_of(next(whitespace_reader([one["_raw"]], between), []), names, ragged=True) for one in bad)
-    return FileProfile(encoding, codec, wanted, between, lines, ragged, last, header, sheets or {})
+    return FileProfile(encoding, codec, wanted, between, lines, last, header, sheets or {})
 
 
 # ── the line of a row ────────────────────────────────────────────────

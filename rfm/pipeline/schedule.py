@@ -352,15 +352,15 @@ def newest_sale(settings: Settings) -> dt.date:
 
 def _pieces(settings: Settings, refused: list[str]) -> Iterator[Any]:
     """Yield the lines of all files, some megabytes at a time; record why a run would refuse a file."""
-    from rfm.landing.csv import iter_tables
+    from rfm.landing.csv import ReadOptions, iter_tables
 
     system, root = filesystem(settings.landing)
-    given, filled = (settings.files.encoding, settings.files.separator), settings.files.fill_down
-    columns = settings.columns.model_copy(update={"hash_customers": False})  # the rows are not kept
-    for file in list_files(settings.landing, settings.files.pattern):
+    files, columns = settings.files, settings.columns.model_copy(update={"hash_customers": False})  # the rows are not kept
+    options = ReadOptions(files.encoding, files.separator, columns, further=False, fill_down=files.fill_down)
+    for file in list_files(settings.landing, files.pattern):
         try:
             with system.open(f"{root}/{file.source_file}", "rb") as source:
-                yield from iter_tables(source, file.source_file, *given, columns, further=False, fill_down=filled)
+                yield from iter_tables(source, file.source_file, options)
         except InputError as error:
             refused.append(str(error))
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from rfm.dialect import Columns
 from rfm.landing import decode
-from rfm.landing.csv import iter_tables, parse
+from rfm.landing.csv import ReadOptions, iter_tables, parse
 
 USUAL = ["Invoice", "StockCode", "Description", "Quantity", "Price", "Customer ID", "Country", "InvoiceDate"]
 LINE = ["1", "A", "MUG", "1", "2.50", "7", "EIRE", "2026-01-05"]
@@ -100,7 +100,7 @@ FILL = ("Order", "Day", "Buyer")
 def filled(*lines: str, fill: tuple[str, ...] = FILL, **more: Any) -> list[tuple]:
     """Return order, day and buyer of lines after blank repeats are filled."""
     raw = "\n".join([",".join(NAMED), *lines]).encode() + b"\n"
-    pieces = iter_tables(io.BytesIO(raw), "x.csv", "utf-8", ",", COLUMNS, fill_down=fill, **more)
+    pieces = iter_tables(io.BytesIO(raw), "x.csv", ReadOptions("utf-8", ",", COLUMNS, fill_down=fill, **more))
     rows = [row for piece in pieces for row in piece.to_pylist()]
     return [(row["Invoice"], row["InvoiceDate"], row["CustomerID"]) for row in rows]
 

@@ -149,7 +149,7 @@ def test_further_columns_are_not_read_for_a_date(landing, monkeypatch):
     monkeypatch.setattr(csv, "iter_tables", lambda *given, **named: (seen.append(one) or one for one in pieces(*given, **named)))
     assert sold() == dt.date(2025, 3, 3)
     assert seen[0]["_rescued_data"].null_count == 1
-    [whole] = pieces(io.BytesIO((landing / "a.csv").read_bytes()), "a.csv")
+    [whole] = pieces(io.BytesIO((landing / "a.csv").read_bytes()), "a.csv", csv.ReadOptions())
     assert whole["_rescued_data"].to_pylist() == ['{"Note": "a, b"}']
 
 

@@ -12,7 +12,7 @@ import pytest
 from rfm.dialect import Columns
 from rfm.errors import InputError
 from rfm.landing import decode
-from rfm.landing.csv import iter_tables, parse
+from rfm.landing.csv import ReadOptions, iter_tables, parse
 from rfm.landing.header import detect_separator, find_header, join_headers, with_places
 
 NAMES = ["Order", "Day", "Buyer", "Sum"]
@@ -79,7 +79,7 @@ def test_small_pieces_give_the_same_rows(case, size, monkeypatch):
     raw = text(*AROUND[case][0])
     whole = bronze(raw)
     monkeypatch.setattr(decode, "PIECE", size)
-    pieces = [row for piece in iter_tables(io.BytesIO(raw), "x.csv", columns=COLUMNS) for row in piece.to_pylist()]
+    pieces = [row for piece in iter_tables(io.BytesIO(raw), "x.csv", ReadOptions(columns=COLUMNS)) for row in piece.to_pylist()]
     assert sorted(pieces, key=str) == sorted(whole, key=str)
 
 

@@ -13,7 +13,7 @@ import xlsxwriter
 
 from rfm.dialect import Columns
 from rfm.errors import InputError
-from rfm.landing.csv import iter_tables, parse
+from rfm.landing.csv import ReadOptions, iter_tables, parse
 from rfm.landing.decode import to_utf8
 from rfm.landing.reader import read_files
 from rfm.landing.sheets import read_archive
@@ -54,7 +54,7 @@ def csv(rows: list[list[Any]]) -> bytes:
 
 def rows(raw: bytes, notes: list[str] | None = None, columns: Columns = COLUMNS) -> list[dict[str, Any]]:
     """Return the rows of a file."""
-    return [row for piece in iter_tables(io.BytesIO(raw), "x", columns=columns, notes=notes) for row in piece.to_pylist()]
+    return [row for piece in iter_tables(io.BytesIO(raw), "x", ReadOptions(columns=columns), notes) for row in piece.to_pylist()]
 
 
 def orders(raw: bytes, notes: list[str] | None = None) -> list[str]:
@@ -90,7 +90,7 @@ def test_an_order_that_goes_on_in_the_next_sheet_is_filled():
     raw = workbook(
         One=[head, ["A1", "2025-01-05", "C1", 5], ["", "", "", 6]], Two=[more, [7, "", "", ""], [8, "C2", "2025-01-06", "A2"]]
     )
-    pieces = iter_tables(io.BytesIO(raw), "x", columns=COLUMNS, fill_down=("Order", "Day", "Buyer"))
+    pieces = iter_tables(io.BytesIO(raw), "x", ReadOptions(columns=COLUMNS, fill_down=("Order", "Day", "Buyer")))
     found = [(row["Invoice"], row["CustomerID"]) for piece in pieces for row in piece.to_pylist()]
     assert found == [("A1", "C1")] * 3 + [("A2", "C2")]
 

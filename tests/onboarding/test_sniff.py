@@ -39,7 +39,7 @@ def test_lines_around_the_table_are_no_samples(tmp_path):
         ["TRL", "60"],
     ]
     found = profile(tmp_path, "a.csv", text(*lines, separator=";"))
-    assert (found.between, found.separator, found.header, found.ragged) == (";", AUTO, "Order;Day;Buyer;Sum", 0)
+    assert (found.between, found.separator, found.header) == (";", AUTO, "Order;Day;Buyer;Sum")
     assert found.lines.to_pydict() == {name: list(column) for name, column in zip(NAMES, zip(*LINES, strict=True), strict=True)}
 
 
@@ -50,7 +50,7 @@ def test_names_that_come_twice_are_told_by_their_place(tmp_path):
 
 def test_a_separator_at_the_end_of_lines_is_an_empty_column(tmp_path):
     found = profile(tmp_path, "a.csv", text(NAMES, *([*line, ""] for line in LINES), separator="|"))
-    assert (found.lines.num_rows, found.ragged, found.lines.column_names) == (60, 0, [*NAMES, "column 5"])
+    assert (found.lines.num_rows, found.lines.column_names) == (60, [*NAMES, "column 5"])
 
 
 def test_sheets_are_named_with_why_they_are_not_read(tmp_path):
