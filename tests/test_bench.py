@@ -35,6 +35,7 @@ def _run(seconds: float, same: dict | None = None, stages: tuple = ()) -> dict:
     return run | {"same": same or {}, "units": 1000, "stages": list(stages)}
 
 
+@pytest.mark.whole
 def test_one_benchmark_from_end_to_end(tiny: Inputs, tmp_path: Path, monkeypatch, capsys):
     monkeypatch.setenv("RFM_REAL_DATA", str(tiny.folder / "landing"))
     place = tmp_path / "out" / "bench.json"
@@ -116,6 +117,7 @@ def test_plain_loop_chooses_the_same_k(tiny: Inputs, tmp_path: Path):
         assert plain == ours
 
 
+@pytest.mark.whole
 def test_backfill_and_plain_pandas_agree(tiny: Inputs, tmp_path: Path):
     work, outcome = runs.backfill(tiny, tmp_path)
     found = outcome(work())

@@ -329,6 +329,7 @@ def test_headings_make_a_table_of_contents(path):
     assert len(levels) >= 5
 
 
+@pytest.mark.whole
 def test_tour_gives_the_committed_outputs():
     options = ["--nbval-lax", "--nbval-current-env", "--nbval-cell-timeout=600", "-p", "no:cacheprovider", "-p", "no:xdist"]
     command = [sys.executable, "-m", "pytest", "-q", "-c", os.devnull, "--rootdir", str(FOLDER), *options, str(TOUR)]

@@ -390,6 +390,7 @@ def test_nothing_is_lost_whatever_the_settings(lines: list[dict[str, Any]]) -> N
         assert set(silver.filter(~pl.col("IsCancellation") & (pl.col("StockCode") != "DISCOUNT"))["Quantity"] > 0) <= {True}
 
 
+@pytest.mark.whole
 @settings(max_examples=max(settings.default.max_examples // 12, 2))  # of many lines: a call has its price
 @given(st.lists(LINES.map(lambda one: ARRIVAL | one), min_size=60, max_size=90))
 def test_pandas_says_the_same_whatever_the_settings(lines: list[dict[str, Any]]) -> None:

@@ -129,6 +129,7 @@ def test_gold_is_what_the_landing_files_add_up_to(first_run):
     assert int(found["Monetary"].sum() * 100) == kept.select((quantity * ((thousandths + 5) // 10)).sum()).item()
 
 
+@pytest.mark.whole
 def test_running_the_days_twice_gives_the_same_tables(first_run, again):
     before = fingerprints(again)
     told = list(backfill(again, FIRST, LAST))
