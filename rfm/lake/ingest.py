@@ -76,7 +76,7 @@ class Pending(list[str]):
 
 def files_to_clean(lake: Lake) -> Pending:
     """Return the landing files of which silver or the quarantine is not known to hold the content that bronze holds."""
-    known = lake.rows(LEDGER).select("layer", "source_file", "version")
+    known = ledger.read_ledger(lake).select("layer", "source_file", "version")
     bronze, silver, quarantine = (dict(known.filter(layer=layer).drop("layer").rows()) for layer in LAYERS)
     behind = {name for name, version in bronze.items() if {silver.get(name), quarantine.get(name)} != {version}}
     return Pending({name: bronze[name] for name in behind - (ledger.half_restated(lake) if behind else set())})
@@ -130,7 +130,7 @@ def reconcile(lake: Lake, files: Sequence[str] | None = None) -> dict[str, int]:
     """
     if files is None:
         files = sorted(set.intersection(*(set(ledger.versions_in_layer(lake, layer)) for layer in ("silver", "quarantine"))))
-    noted = lake.read(LEDGER, source_file=list(files)).filter(pl.col("layer").is_in([*LAYERS, LOST])).collect()
+    noted = ledger.read_ledger(lake, layer=[*LAYERS, LOST], source_file=list(files))
     if wrong := ledger.unbalanced(noted):
         raise ContractError(f"{lake.url}: {wrong}; run {REPAIR}")
     return ledger.totals(noted)
@@ -212,9 +212,8 @@ def _refresh(lake: Lake, same: pl.DataFrame) -> None:
     """Record the new tokens of files whose content is the same, so that they are not read again."""
     names = same["source_file"].to_list()
     if names:
-        noted = (
-            ledger.read_entries(lake, "bronze", names).drop("token").join(same.select("source_file", "token"), on="source_file")
-        )
+        known = ledger.read_entries(lake, "bronze", names).drop("token")
+        noted = known.join(same.select("source_file", "token"), on="source_file")
         lake.replace(LEDGER, noted, layer="bronze", source_file=names)
         ledger.clear_changed(lake, names)
 

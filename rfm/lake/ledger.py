@@ -22,10 +22,14 @@ LAYERS = {"bronze": BRONZE, "silver": SILVER, "quarantine": QUARANTINE}
 CHANGED, LOST = "changed", "lost"
 
 
+def read_ledger(lake: Lake, **wanted: Any) -> pl.DataFrame:
+    """Return rows of the ledger; a version that is not known, which the table allows, is the first."""
+    return lake.rows(LEDGER, **wanted).with_columns(pl.col("version").fill_null(1))
+
+
 def read_entries(lake: Lake, layer: str, files: Iterable[str] | None = None) -> pl.DataFrame:
     """Return the ledger's rows of a layer, of some files or of all."""
-    some: dict[str, Any] = {} if files is None else {"source_file": list(files)}
-    return lake.read(LEDGER, layer=layer, **some).collect()
+    return read_ledger(lake, layer=layer, **({} if files is None else {"source_file": list(files)}))
 
 
 def versions_in_layer(lake: Lake, layer: str, files: Iterable[str] | None = None) -> dict[str, int]:
@@ -119,7 +123,7 @@ def audit(lake: Lake) -> dict[str, int]:
 def differences(lake: Lake, each: bool = False) -> tuple[dict[str, int], list[tuple[str, str]]]:
     """Return the rows of each layer, and the tables that differ from the ledger, each with how, as text."""
     # logs hold totals, so comparing them is cheap; rows are counted by file only where they differ, or if asked
-    noted = lake.read(LEDGER).filter(pl.col("layer").is_in([*LAYERS, LOST])).collect()
+    noted = read_ledger(lake, layer=[*LAYERS, LOST])
     states = lake.state(LAYERS.values())
     held = {layer: states[name].rows if name in states else 0 for layer, name in LAYERS.items()}
     same = held == totals(noted) and not each

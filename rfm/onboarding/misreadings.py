@@ -74,7 +74,7 @@ def names_of_files(lines: Lines, counts: pd.Series, marked: pd.Series) -> Found:
     files = lines.sources.astype(str)
     for name, word in _unsold(list(files.unique())).items():
         if not marked[files == name].any():
-            said = f"of {name} look like sales, but its name says {word}; if they are not, leave the file out"
+            said = f"of {name} look like sales, but its name says {word}; if they are not sales, remove the file"
             yield from doubted(lines, "files", counts & (files == name), said)
 
 
@@ -86,7 +86,7 @@ def names_of_sheets(sheets: Mapping[str, Sequence[str]], lines: Lines) -> Iterat
     for name, read in sheets.items():
         for sheet, word in _unsold(read).items() if name not in below else ():
             said = f"{name}: lines of the sheet {sheet} look like sales, but its name says {word}"
-            yield Finding("mend", "files", f"{said}; if they are not, leave the sheet out")
+            yield Finding("mend", "files", f"{said}; if they are not sales, remove the sheet")
 
 
 def _unsold(names: Sequence[str]) -> dict[str, str]:

@@ -12,7 +12,7 @@ import pytest
 import rfm
 from rfm.datasets.sample import make_sample
 from rfm.errors import ContractError
-from rfm.lake import ingest
+from rfm.lake import ingest, ledger
 from rfm.lake.tables import Lake
 from rfm.pipeline.backfill import to_bronze, to_silver
 from rfm.settings import load_settings
@@ -52,6 +52,16 @@ def test_rows_are_those_of_the_tables(lake: Lake):
 
 def test_an_empty_lake_adds_up(tmp_path: Path):
     assert ingest.audit(Lake(str(tmp_path))) == {"bronze": 0, "silver": 0, "quarantine": 0}
+
+
+def test_a_version_that_is_not_known_is_the_first(lake: Lake):
+    noted = rows(lake, "landing_files").with_columns(version=pl.lit(None, pl.Int64))
+    lake.replace("landing_files", noted)
+    assert set(ledger.versions_in_layer(lake, "silver").values()) == {1}
+    assert ingest.files_to_clean(lake) == []
+    lake.replace("landing_files", noted.with_columns(rows=pl.col("rows") + (pl.col("layer") == "bronze")))
+    with pytest.raises(ContractError, match=r"bronze = silver \+ quarantine fails for 3 file"):
+        ingest.reconcile(lake)
 
 
 @pytest.mark.parametrize(("name", "layer"), [(BRONZE, "bronze"), (SILVER, "silver"), (QUARANTINE, "quarantine")])
