@@ -279,11 +279,9 @@ def _settings_in(file: Path) -> dict[str, Any]:
 
 def name_of(landing: str) -> Guess:
     """Guess the shop's name: as set already, or from the name of its folder."""
-    words = [word for word in re.split(r"[\W_]+", PurePosixPath(landing).name) if not word.isdecimal()]
-    own = (
-        [] if Path(landing) in (Path.home(), Path.cwd()) else [one for one in words if plain_words(one) not in VALUES["no_name"]]
-    )
-    said = " ".join(own)
+    folder = PurePosixPath(landing).name if Path(landing) not in (Path.home(), Path.cwd()) else ""
+    words = [word for word in re.split(r"[\W_]+", folder) if not word.isdecimal()]
+    said = " ".join(word for word in words if plain_words(word) not in VALUES["no_name"])
     guessed = said[:1].upper() + said[1:] if len(said) > 2 else UNNAMED
     known = _settings_in(Path.cwd() / SHOP_FILE).get("shop", {}).get("name", guessed)
     return Guess("shop.name", known, "likely", "shown in the report")
