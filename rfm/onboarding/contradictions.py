@@ -195,7 +195,8 @@ def _of_orders(lines: Lines, counts: pd.Series, columns: Sequence[str]) -> Found
     if "invoice" in lines.matches or "invoice_date" not in lines.matches:
         return
     who = (lines.text("customer_id") + "\0" + lines.days)[counts & (lines.text("customer_id") != "")]
-    items = "stock_code" in lines.matches or "description" in lines.matches
+    texts = [lines.text(role) for role in ("stock_code", "description") if role in lines.matches]
+    items = any(1 < one.nunique() < len(one) for one in texts)  # products are sold again; numbers of orders are not
     for column in columns:
         numbers = lines.filled[column][who.index]
         there = numbers[numbers != ""]

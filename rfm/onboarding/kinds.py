@@ -272,7 +272,7 @@ def statuses(lines: Lines) -> Found:
 def _asked_of(lines: Lines, columns: Sequence[str], meant: Mapping[str, str], unknown: Sequence[str]) -> Question:
     """Ask which of the unknown values count, with the money of each."""
     known = list(dict.fromkeys(value.lower() for value, meaning in meant.items() if meaning == "sold"))
-    likely = [one for one in unknown if not _seems_unsold(one)]
+    likely = [one for one in unknown if not _seems_unsold(one) and not _sold_again(one, lines, columns, meant)]
     first = list(unknown[:1]) if len(unknown) > 1 and len(unknown) == len(meant) else []
     options = []
     for chosen in (likely, list(unknown), first)[: 3 if likely != list(unknown) else None]:
@@ -281,6 +281,16 @@ def _asked_of(lines: Lines, columns: Sequence[str], meant: Mapping[str, str], un
         options += [one] if one not in options else []
     money = "; ".join(f"{one}: {_worth_of(lines, columns, [one.lower()])}" for one in unknown[:6])
     return Question("rules.sold", f"Do lines with {some(unknown)} count as sold?", options, f"not known: {money}")
+
+
+def _sold_again(value: str, lines: Lines, columns: Sequence[str], meant: Mapping[str, str]) -> bool:
+    """Return True if the lines of a kind repeat customer and amount of those sold, as delivery notes repeat invoices."""
+    pairs = lines.text("customer_id") + "\0" + lines.amounts.astype(str)
+    for kinds in (lines.filled[column] for column in columns):
+        sold = {kind for kind in kinds.unique() if kind and kind != value and meant[kind] == "sold"}
+        if (kinds == value).any() and pairs[kinds == value].isin(pairs[kinds.isin(sold)]).mean() >= BESIDE:
+            return True
+    return False
 
 
 def _seems_unsold(value: str) -> bool:

@@ -92,7 +92,7 @@ def names_of_sheets(sheets: Mapping[str, Sequence[str]], lines: Lines) -> Iterat
 def _unsold(names: Sequence[str]) -> dict[str, str]:
     """Return the names that say that their lines are no sales, with the word that does; "test" says so only beside others."""
     told = {name: word for name in names if (word := no_sales(name))}
-    return {name: word for name, word in told.items() if word not in VALUES["trial"] or len(told) < len(names)}
+    return {name: word for name, word in told.items() if plain_words(word) not in VALUES["trial"] or len(told) < len(names)}
 
 
 def no_sales(name: str) -> str:

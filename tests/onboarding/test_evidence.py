@@ -204,6 +204,13 @@ def test_an_unknown_state_is_asked_for():
     assert (asked.setting, [option.value for option in asked.options]) == ("rules.sold", [["paid", "zzyx"], ["paid"]])
 
 
+def test_kinds_that_repeat_sales_are_not_proposed():
+    kinds = ["Invoice", "Zettel", "Zzyx"]  # the second has customer and amount of the first
+    totals = {"Customer": lambda i: f"K{i // 3 % 7}", "Total": lambda i: f"{10 + i // 3 + 40 * (i % 3 == 2)}.50"}
+    (asked,) = shop(Type=lambda i: kinds[i % 3], **totals).questions
+    assert [option.value for option in asked.options] == [["invoice", "zzyx"], ["invoice", "zettel", "zzyx"], ["invoice"]]
+
+
 def test_refund_lines_are_refunds_whatever_their_sign():
     found = values(shop(Type=lambda i: "Refund" if i % 10 == 9 else "Sale"))
     assert (found["columns.line_type"], found["rules.refunds"]) == ("Type", ("refund",))

@@ -161,7 +161,8 @@ def test_addresses_without_a_column_of_customers_are_no_doubt():
         ({"Zzz": lambda i: f"Q{i:04}", "Date": "2026-03-02"}, "43 orders are merged"),
         ({"Zzz": lambda i: f"Q{i:04}"}, ""),  # nothing is merged
         ({"Zzz": lambda i: f"Q{i % 17}", "Date": "2026-03-02"}, ""),  # a number of the customer
-        ({"Zzz": lambda i: f"Q{i:04}", "Date": "2026-03-02", "Product": "Mug"}, ""),  # a number of the line
+        ({"Zzz": lambda i: f"Q{i:04}", "Date": "2026-03-02", "Product": lambda i: f"Mug {i % 7}"}, ""),  # a number of the line
+        ({"Zzz": lambda i: f"Q{i:04}", "Date": "2026-03-02", "Product": str}, "43 orders are merged"),  # no products
         ({"Total": lambda i: f"{0 if i % 17 == 3 else i + 1}.00", "Order ID": str}, "4 orders have no money"),
     ],
 )  # fmt: skip

@@ -11,6 +11,7 @@ import pandas as pd
 
 from rfm.analysis.clustering import Model
 from rfm.analysis.metrics import purchased_since
+from rfm.analysis.movement import margin
 from rfm.analysis.segments.explain import cluster_labels, explanation
 from rfm.analysis.segments.rules import METRICS, TIER_OF, recommended_actions, steady_segment
 from rfm.config import Clusters, Cutoffs
@@ -328,13 +329,13 @@ def k_verdict(scores: list[dict[str, Any]], k: int) -> str:
     >>> import rfm
     >>> scores = [{"k": 3, "score": 0.8}, {"k": 4, "score": 1.0}]
     >>> rfm.segments.k_verdict(scores, 4)
-    'k = 4, its score 20.0% ahead of that of k = 3, all silhouettes measured'
+    'k = 4, its score 25.0% ahead of that of k = 3, all silhouettes measured'
     """
     own = next((row for row in scores if row["k"] == k), None)
     others = sorted((row for row in scores if row["k"] != k), key=lambda row: -row["score"])
     if not own or not others:
         return f"k = {k}, the only one that the customers allow"
-    lead = 1 - others[0]["score"] / own["score"] if own["score"] else 0.0
+    lead = margin(scores, k) or 0.0
     said = f"k = {k}, its score {abs(lead):.1%} {'ahead of' if lead >= 0 else 'behind'} that of k = {others[0]['k']}"
     if not own.get("error"):
         return f"{said}, all silhouettes measured"

@@ -11,6 +11,7 @@
   const data = JSON.parse($("#data").textContent);
   const { names } = data, total = data.id.length;
   const number = new Intl.NumberFormat(say("locale")), exact = new Intl.NumberFormat(say("locale"), { minimumFractionDigits: 2 });
+  const percent = new Intl.NumberFormat(say("locale"), { style: "percent" });
   const natural = new Intl.Collator(say("locale"), { numeric: true });
   const dates = new Intl.DateTimeFormat(say("locale"), { day: "numeric", month: "short", year: "numeric", timeZone: "UTC" });
 
@@ -203,7 +204,7 @@
   function foreseen(row) {
     const [chance, cents, why] = details().forecast[row];
     if (chance === undefined) return [];
-    return [card(say("expect"), make("dl", { class: "named" }, fact(say("order30"), `${chance} %`),
+    return [card(say("expect"), make("dl", { class: "named" }, fact(say("order30"), percent.format(chance / 100)),
       fact(say("spend90"), money(cents)), fact(say("drivers"), why)))];
   }
 
