@@ -1,6 +1,7 @@
 """How steady segments are, day after day on the same files: chains begun on several days, and a fresh fit each day.
 
-``python -m benchmarks.steady FOLDER [--from DAY ...] [--to DAY]`` prints the figures of each, and how far chains agree.
+``python -m benchmarks.steady FOLDER [--from DAY ...] [--to DAY]`` prints the figures of each, how far chains agree, and how
+steady the names of the fresh fits could be made by a rule that knows the future.
 """
 
 from __future__ import annotations
@@ -21,10 +22,12 @@ import rfm
 from rfm.analysis import movement
 from rfm.analysis.clustering import Model, features
 from rfm.analysis.clustering.k_selection import silhouettes
+from rfm.analysis.metrics import purchased_since
 from rfm.config import Clusters
 
 OFF = Clusters(stability="off")
 FIRST, LAST = (dt.date(2025, 7, 26), dt.date(2025, 10, 1), dt.date(2025, 11, 15)), dt.date(2026, 2, 28)
+PRICES = (1, 2, 4, 8, 16)  # of a change of name without a purchase, in customer-days with a name that is held
 SETTLED, LATER = 60, (30, 47)  # days after which a chain must be steady, and two chains agree
 
 
@@ -44,6 +47,7 @@ class Chain:
     def __init__(self, options: Clusters) -> None:
         self.options, self.models, self.yesterday, self.rows = options, {}, None, []
         self.names: dict[dt.date, pd.Series] = {}
+        self.quiet: dict[dt.date, pd.Series] = {}
 
     def run(self, gold: pd.DataFrame, day: dt.date) -> None:
         """Run one day and note how steady it was."""
@@ -58,6 +62,7 @@ class Chain:
         self.models = dict(list(self.models.items())[-1:]) | {day: found.model.named(described)}
         if self.yesterday is not None:
             row = movement.stability(customers, self.yesterday, self.models, day).iloc[0].to_dict()
+            self.quiet[day] = pd.Series(~purchased_since(customers, self.yesterday), customers["CustomerID"])
             held = (rfm.segments.held_against(customers, described) != "").mean()
             self.rows.append({**row, **_fit(found), "NameHeld": float(held)})
         self.yesterday, self.names[day] = customers, customers.set_index("CustomerID")["Cluster_Description"]
@@ -110,6 +115,35 @@ def agreement(one: Chain, other: Chain) -> dict[str, float]:
     }
 
 
+def foreseen(chain: Chain) -> pd.DataFrame:
+    """Return the least that any rule could hold at some shares of renamed, if it knew all names that the days will give."""
+    # For each customer the cheapest path through the names: a day with another name than the chain's costs 1, a change of name
+    # without a purchase costs a price; both as shares of the customers of their day.
+    table = pd.DataFrame(chain.names)
+    given = pd.factorize(table.to_numpy(object).ravel())[0].reshape(table.shape).T  # -1: no customer yet
+    quiet = pd.DataFrame(chain.quiet).eq(True).reindex(index=table.index, columns=table.columns, fill_value=False).to_numpy().T
+    wrong = (given[:, :, None] != np.arange(given.max() + 1)) & (given >= 0)[:, :, None]
+    found = [_cheapest(wrong, quiet, price) for price in PRICES]
+    return pd.DataFrame(found, columns=["renamed", "held"], index=pd.Index(PRICES, name="price of a change"))
+
+
+def _cheapest(wrong: np.ndarray, quiet: np.ndarray, price: float) -> tuple[float, float]:
+    """Return the mean shares of renamed and held of the cheapest paths: dynamic programming over days, customers, names."""
+    there, asked = wrong.any(axis=2).sum(axis=1), np.maximum(quiet.sum(axis=1), 1)
+    customers, cost, back = np.arange(wrong.shape[1]), wrong[0] / there[0], []
+    for day in range(1, len(wrong)):
+        least, change = cost.min(axis=1, keepdims=True), (quiet[day] * price / asked[day])[:, None]
+        back.append(np.where(cost <= least + change, np.arange(wrong.shape[2]), cost.argmin(axis=1)[:, None]))
+        cost = np.minimum(cost, least + change) + wrong[day] / there[day]
+    path = [cost.argmin(axis=1)]
+    for step in reversed(back):
+        path.append(step[customers, path[-1]])
+    names = np.array(path[::-1])
+    held = [wrong[day, customers, own].sum() / there[day] for day, own in enumerate(names)]
+    renamed = ((names[1:] != names[:-1]) & quiet[1:]).sum(axis=1) / asked[1:]
+    return float(renamed.mean()), float(np.mean(held))
+
+
 def main() -> None:
     """Print the figures."""
     given = argparse.ArgumentParser(description=__doc__)
@@ -122,6 +156,7 @@ def main() -> None:
     pairs = {f"{one}, {other}": agreement(steady[one], steady[other]) for one, other in combinations(steady, 2)}
     print(pd.DataFrame({name: figures(chain) for name, chain in chains.items()}).round(4).to_string())  # noqa: T201
     print(pd.DataFrame(pairs).round(4).to_string())  # noqa: T201
+    print(foreseen(chains["fresh"]).round(4).to_string())  # noqa: T201
 
 
 if __name__ == "__main__":

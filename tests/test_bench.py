@@ -9,11 +9,12 @@ import sys
 import time
 from pathlib import Path
 
+import pandas as pd
 import polars as pl
 import pytest
 
 from benchmarks import __main__ as bench
-from benchmarks import gold, growth, kmeans, larger, measure, memory, peers, runs, table
+from benchmarks import gold, growth, kmeans, larger, measure, memory, peers, runs, steady, table
 from benchmarks.cases import CASES, PREPARATIONS, Case, Inputs, chosen
 from benchmarks.one import located
 from rfm.datasets.sample import make_sample
@@ -136,6 +137,17 @@ def test_a_short_and_a_long_history_gain_the_same_rows(tiny: Inputs, tmp_path: P
         outcomes.append(outcome(work()))
     assert outcomes[0] == outcomes[1]
     assert outcomes[0].same["rows"] > 0
+
+
+def test_foresight_renames_only_what_stays():
+    chain, dates = steady.Chain(steady.OFF), [dt.date(2025, 7, 1 + i) for i in range(20)]
+    names = {"back": "AABAAAAAAAAAAAAAAAAA", "for good": "AAAAAAAAAABBBBBBBBBB", "buys": "ABABABABABABABABABAB", "new": " " * 5 + "A" * 15}
+    for place, day in enumerate(dates):
+        chain.names[day] = pd.Series({one: name[place] for one, name in names.items() if name[place] != " "})
+        chain.quiet[day] = chain.names[day].index.to_series().isin(["back", "for good"])
+    found = steady.foreseen(chain)
+    assert found.loc[2].tolist() == pytest.approx([1 / 2 / 19, 1 / 3 / 20])  # one of two quiet ones in 19 runs; one of three on a day
+    assert found.loc[16].tolist() == pytest.approx([0, (1 / 3 + 10 / 4) / 20])
 
 
 def test_a_ratio_needs_its_baseline_in_the_same_run():
