@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from rfm.analysis.clustering import Model, features
-from rfm.analysis.clustering.k_selection import mean_silhouette
+from rfm.analysis.clustering.k_selection import margin, mean_silhouette
 from rfm.analysis.formatting import amount, whole
 from rfm.analysis.metrics import purchased_since
 from rfm.contracts import TABLES, arrow_typed, eager, typed_rows
@@ -267,17 +267,3 @@ def stability(customers: pd.DataFrame, history: pd.DataFrame, models: Mapping[dt
         "Silhouette": mean_silhouette(model.scaled(features(regular)), regular["Cluster"].to_numpy(int)),
     }
     return typed_rows(TABLES["segment_stability"], [row])
-
-
-def margin(scores: Collection[Mapping[str, float]], k: int) -> float | None:
-    """Return the lead of the chosen k's score over the best other score, as a share of the latter; None without another k.
-
-    Examples
-    --------
-    >>> import rfm
-    >>> rfm.movement.margin([{"k": 3, "score": 0.8}, {"k": 4, "score": 1.0}], 4)
-    0.25
-    """
-    own = next(row["score"] for row in scores if row["k"] == k)
-    best = max((row["score"] for row in scores if row["k"] != k), default=0.0)
-    return own / best - 1 if best > 0 else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -299,3 +299,16 @@ def _unit(values: pd.Series) -> pd.Series:
 def _relative(values: pd.Series) -> pd.Series:
     """Divide by the largest value; all are 0 where none is positive."""
     return values / values.max() if values.max() > 0 else values * 0.0
+
+
+def margin(scores: Collection[Mapping[str, float]], k: int) -> float | None:
+    """Return the lead of the chosen k's score over the best other score, as a share of the latter; None without another k.
+
+    Examples
+    --------
+    >>> margin([{"k": 3, "score": 0.8}, {"k": 4, "score": 1.0}], 4)
+    0.25
+    """
+    own = next(row["score"] for row in scores if row["k"] == k)
+    best = max((row["score"] for row in scores if row["k"] != k), default=0.0)
+    return own / best - 1 if best > 0 else None

@@ -10,8 +10,8 @@ from typing import Any
 import pandas as pd
 
 from rfm.analysis.clustering import Model
+from rfm.analysis.clustering.k_selection import margin
 from rfm.analysis.metrics import purchased_since
-from rfm.analysis.movement import margin
 from rfm.analysis.segments.explain import cluster_labels, explanation
 from rfm.analysis.segments.rules import METRICS, TIER_OF, recommended_actions, steady_segment
 from rfm.config import Clusters, Cutoffs
