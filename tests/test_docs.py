@@ -165,6 +165,7 @@ def test_a_rule_or_segment_is_added_in_one_place(tmp_path):
     assert said == ["1", "plausible_quantity", "Newcomers", "growth_and_new", "True"]
 
 
+@pytest.mark.whole
 def test_a_column_of_the_files_is_added_in_three_places(tmp_path):
     shutil.copytree(ROOT / "rfm", tmp_path / "rfm", ignore=shutil.ignore_patterns("__pycache__"))
     date, text = "    invoice_date: ", "    Channel: pl.String = Field(nullable=True, description='where it was sold')\n    "

@@ -24,7 +24,7 @@ from tests.shop import three_days
 LAST, SEED = dt.date(2025, 10, 23), 16
 DAYS = [LAST - dt.timedelta(days=back) for back in (2, 1, 0)]
 QUICK: dict[str, Any] = {"clusters": {"k_min": 3, "k_max": 3, "n_init": 1}, "care": {"optimize_every": 4}}
-FEW = {"days together": 6, "a night": 10}  # faults of `make test`
+FEW = {"days together": 6, "a night": 6}  # faults of `make test`
 MANY = 300  # of `make test-long`
 
 

@@ -41,6 +41,7 @@ def bronze(real_files: Path) -> pl.DataFrame:
     return pl.concat([pl.DataFrame(table) for table in tables])
 
 
+@pytest.mark.long
 def test_the_bench_finds_the_same(python: str, tmp_path: Path) -> None:
     make_sample(str(tmp_path / "landing"), days=5, customers=50, lines=400, end=AS_OF)
     inputs = Inputs(tmp_path, 0)

@@ -406,9 +406,11 @@ def often(*values: Any, rare: Iterable[Any]) -> list[Any]:
     return [*values, *(pytest.param(*one, marks=pytest.mark.long) for one in rare)]
 
 
-@pytest.mark.parametrize(
-    "name", often(*(name for name in KINDS if name not in VARIANTS), rare=[(name,) for name in sorted(VARIANTS)])
-)
+COMMON = [name for name in KINDS if name not in VARIANTS]
+FURTHER = [pytest.param(name, marks=pytest.mark.whole) for name in COMMON[1::2]]  # in `make test-more`
+
+
+@pytest.mark.parametrize("name", often(*COMMON[::2], *FURTHER, rare=[(name,) for name in sorted(VARIANTS)]))
 def test_the_revenue_is_right_or_doubted(name, tmp_path: Path, monkeypatch):
     made, right = KINDS[name]
     monkeypatch.chdir(tmp_path)

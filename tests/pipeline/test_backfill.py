@@ -137,6 +137,7 @@ def test_running_the_days_twice_gives_the_same_tables(first_run, again):
     assert told == first_run[1]
 
 
+@pytest.mark.whole
 def test_days_together_leave_the_tables_of_days_one_by_one(first_run, tmp_path):
     one_by_one = load_settings(landing=first_run[0].landing, lake=str(tmp_path / "lake"))
     told = [line for day in days(FIRST, LAST) for line in backfill(one_by_one, day, day)]

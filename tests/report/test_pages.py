@@ -680,6 +680,7 @@ def test_long_tables_are_cut_with_a_word(tables):
 
 
 # ── any day, later ─────────────────────────────────────────────────────────────────────────────────
+@pytest.mark.whole
 def test_report_makes_a_past_day_again_from_its_own_versions(project, copied):
     day = Path(copied.reports) / str(DAYS[0])
     before = {path.name: path.read_text() for path in day.glob("*.html")}

@@ -214,6 +214,7 @@ def test_drawing_prints_nothing(drawn: Drawn) -> None:
     assert drawn.printed == ("", "")
 
 
+@pytest.mark.whole
 def test_the_same_frame_gives_the_same_figure(calls: dict, shown: dict) -> None:
     for name, (draw, given) in calls.items():
         assert shown_by(draw(*given)) == shown[name], name
