@@ -3,8 +3,10 @@
 The uplift is the difference of the two arms, adjusted by a forecast that was made before the start (CUPED). It is given once
 the window that was set before the start is over: a figure that is looked at every day would find an effect too often.
 
+The interval comes from the draw: it is as wide as the differences that other draws of the same list would give by chance.
+
 Sources: Deng, Xu, Kohavi, Walker (2013), *Improving the sensitivity of online controlled experiments by utilizing
-pre-experiment data*; Welch (1947) for the interval.
+pre-experiment data*; Imbens and Rubin (2015), *Causal inference for statistics*, chapter 9, for the draw within strata.
 """
 
 from __future__ import annotations
@@ -44,24 +46,37 @@ def draw_arms(customers: pd.DataFrame, holdout: float, key: str) -> pd.Series:
     order = order.sort_values(["forecast", "hash"])
     order["stratum"] = np.arange(len(order)) // STRATUM
     order = order.sort_values(["stratum", "hash"], kind="stable")
-    # Customer number n is held out where the running share passes the next whole number: the counts are exact over all strata,
-    # and within one the hash decides who stands where.
-    place = np.arange(len(order) + 1) * held // len(order)
-    return pd.Series(np.where(np.diff(place) > 0, HELD, WRITTEN), index=order.index).reindex(customers.index)
+    return pd.Series(np.where(_held_places(len(order), held), HELD, WRITTEN), index=order.index).reindex(customers.index)
+
+
+def _held_places(size: int, held: int) -> np.ndarray:
+    """Return True for the places of a list that are held out, spread evenly; in a stratum, the hash decides who has which."""
+    # place n is held out where the running share passes the next whole number, so the counts are exact over all strata
+    return np.diff(np.arange(size + 1) * held // size) > 0
 
 
 # ── before the start ────────────────────────────────────────────────────────────
 def smallest_effect(expected: Sequence[float] | pd.Series, written: int, held: int) -> float:
-    """Return the smallest effect on the share of buyers that is found four times in five, in shares."""
+    """Return the smallest rise of the share of buyers that is found four times in five, in shares."""
     from scipy.stats import norm
 
-    return float((norm.ppf((1 + SURE) / 2) + norm.ppf(POWER)) * _error(expected, written, held))
+    # This rise is `reach` standard errors of `standard_error`, which grows with it: a quadratic equation with one root above 0.
+    reach, chance = norm.ppf((1 + SURE) / 2) + norm.ppf(POWER), np.asarray(expected, dtype=float)
+    arms, part = reach**2 * (1 / written + 1 / held), written / (written + held)
+    square, linear = 1 - arms * part * (1 - 2 * part), arms * part * (1 - 2 * chance.mean())
+    return float((linear + np.sqrt(linear**2 + 4 * square * arms * _own_variance(chance))) / (2 * square))
 
 
-def _error(expected: Sequence[float] | pd.Series, written: int, held: int) -> float:
-    """Return the standard error of the difference of both arms' shares of buyers, with what the forecast explains taken off."""
-    chance = np.asarray(expected, dtype=float)
-    return float(np.sqrt(max((chance * (1 - chance)).mean(), np.finfo(float).tiny) * (1 / written + 1 / held)))
+def standard_error(expected: Sequence[float] | pd.Series, written: int, held: int, rise: float = 0.0) -> float:
+    """Return the standard error of the difference of both arms' shares of buyers, if the campaign raises the share by a rise."""
+    chance, part = np.asarray(expected, dtype=float), written / (written + held)
+    variance = _own_variance(chance) + part * rise * (1 - 2 * chance.mean()) + part * rise**2 * (1 - 2 * part)
+    return float(np.sqrt(variance * (1 / written + 1 / held)))
+
+
+def _own_variance(chance: np.ndarray) -> float:
+    """Return the variance of outcomes with these chances, without what the chances explain."""
+    return float(max((chance * (1 - chance)).mean(), np.finfo(float).tiny))
 
 
 # ── afterwards ────────────────────────────────────────────────────────────
@@ -73,26 +88,36 @@ def outcomes(members: pd.DataFrame, purchases: pd.DataFrame, start: dt.date, end
 
 def uplift(members: pd.DataFrame) -> pd.DataFrame:
     """Return, per outcome, the mean of both arms and the uplift per customer with its interval; Found if that is without 0."""
+    members = members.sort_values(["OrderExpected", "CustomerID"])  # in the strata of the draw
     return pd.DataFrame([_difference(members, name, forecast) for name, forecast in MEASURES.items()])
 
 
 def _difference(members: pd.DataFrame, name: str, forecast: str) -> dict[str, Any]:
-    """Return the difference of the arms in one outcome, adjusted by its forecast, with Welch's interval."""
-    from scipy.stats import t
+    """Return the difference of the arms in one outcome, adjusted by its forecast, with the interval of the draw."""
+    from scipy.stats import norm
 
     values, expected = members[name].to_numpy(float), members[forecast].to_numpy(float)
-    written = members["Arm"].to_numpy() == WRITTEN
-    centred = expected - np.where(written, expected[written].mean(), expected[~written].mean())
+    written, centred = members["Arm"].to_numpy() == WRITTEN, expected - expected.mean()
     slope = float(centred @ values / (centred @ centred)) if centred @ centred > 0 else 0.0
-    adjusted = values - slope * (expected - expected.mean())
-    arms = adjusted[written], adjusted[~written]
-    errors = [arm.var(ddof=1) / len(arm) for arm in arms]
-    error, found = float(np.sqrt(sum(errors))), float(arms[0].mean() - arms[1].mean())
-    freedom = sum(errors) ** 2 / sum(one**2 / (len(arm) - 1) for one, arm in zip(errors, arms, strict=True)) if error else 1.0
-    reach = error * float(t.ppf((1 + SURE) / 2, freedom))
+    adjusted = values - slope * centred
+    found = float(adjusted[written].mean() - adjusted[~written].mean())
+    reach = float(norm.ppf((1 + SURE) / 2)) * _spread_of_draws(members, adjusted)
     means = {"Written": float(values[written].mean()), "HeldOut": float(values[~written].mean())}
     ends = {"Low": found - reach, "High": found + reach}
     return {"Measure": name, **means, "Uplift": found, **ends, "Found": not ends["Low"] <= 0 <= ends["High"]}
+
+
+def _spread_of_draws(members: pd.DataFrame, values: np.ndarray) -> float:
+    """Return the standard deviation of the difference of the arms over all draws of a list, if the campaign changes nothing.
+
+    Both arms count in each draw, so a single large order makes it no narrower in one draw than in another, as it does where
+    the spread is that within the arms as they were drawn.
+    """
+    held, starts = int((members["Arm"] == HELD).sum()), np.arange(0, len(values), STRATUM)
+    parts = (np.ones(len(values)), _held_places(len(values), held), values - values.mean(), (values - values.mean()) ** 2)
+    size, chosen, total, squares = (np.add.reduceat(part, starts, dtype=float) for part in parts)
+    variance = (squares - total**2 / size) / np.maximum(size - 1, 1)
+    return float(np.sqrt((chosen * (1 - chosen / size) * variance).sum()) * (1 / held + 1 / (len(values) - held)))
 
 
 def with_results(campaigns: pd.DataFrame, results: pd.DataFrame) -> list[dict[str, Any]]:

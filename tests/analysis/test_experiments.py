@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import datetime as dt
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import norm
 
-from rfm.analysis.experiments import HELD, SURE, WRITTEN, _error, draw_arms, smallest_effect, uplift
+from rfm.analysis.experiments import HELD, SURE, WRITTEN, draw_arms, outcomes, smallest_effect, standard_error, uplift
+from rfm.analysis.forecast import expected_within
 from rfm.errors import SettingsError
+from tests.analysis.test_backtest import sales
 
 
 def shop(size: int, seed: int) -> pd.DataFrame:
@@ -28,7 +33,7 @@ def shop(size: int, seed: int) -> pd.DataFrame:
 
 def effect_power(expected: pd.Series, written: int, held: int, effect: float) -> float:
     """Return the chance that an effect on the share of buyers is found: that its interval lies above 0."""
-    return float(norm.cdf(effect / _error(expected, written, held) - norm.ppf((1 + SURE) / 2)))
+    return float(norm.cdf(effect / standard_error(expected, written, held, effect) - norm.ppf((1 + SURE) / 2)))
 
 
 def test_the_draw_depends_on_ids_and_key_alone():
@@ -53,22 +58,80 @@ def test_an_arm_of_one_is_refused(holdout):
         draw_arms(shop(100, 1), holdout, "x")
 
 
-@pytest.mark.parametrize("splits", [60, pytest.param(1000, marks=pytest.mark.long)])
-def test_intervals_cover_and_power_is_as_said(splits):
-    customers, effect, draw = shop(1000, 4), 0.05, np.random.default_rng(5)
-    covered, found = {"Bought": 0, "Orders": 0, "Revenue": 0}, 0
+def covered_and_found(customers: pd.DataFrame, splits: int, holdout: float, effect: float) -> tuple[dict[str, float], float]:
+    """Return how often the interval of each measure covers 0, and how often a planted effect is found, over many splits."""
+    draw, covered, found = np.random.default_rng(5), {"Bought": 0, "Orders": 0, "Revenue": 0}, 0
     for split in range(splits):
-        arms = draw_arms(customers, 0.5, str(split))
+        arms = draw_arms(customers, holdout, str(split))
         for row in uplift(customers.assign(Arm=arms)).itertuples():
             covered[row.Measure] += not row.Found
         planted = customers["Bought"].to_numpy().copy()
         idle = np.flatnonzero((arms == WRITTEN).to_numpy() & (planted == 0))
         planted[draw.choice(idle, round(effect * (arms == WRITTEN).sum()), replace=False)] = 1
-        found += bool(uplift(customers.assign(Arm=arms, Bought=planted))["Found"][0])
+        found += bool(uplift(customers.assign(Arm=arms, Bought=planted))["Found"].iloc[0])
+    return {name: times / splits for name, times in covered.items()}, found / splits
+
+
+FEW_OR_MANY = pytest.mark.parametrize("splits", [60, pytest.param(1000, marks=pytest.mark.long)])
+
+
+@FEW_OR_MANY
+def test_intervals_cover_and_power_is_as_said(splits):
+    customers, effect = shop(1000, 4), 0.05
+    covered, found = covered_and_found(customers, splits, 0.5, effect)
     near = 0.02 if splits >= 1000 else 0.06
-    assert {name: abs(times / splits - 0.95) <= near for name, times in covered.items()} == dict.fromkeys(covered, True)
+    assert {name: abs(part - 0.95) <= near for name, part in covered.items()} == dict.fromkeys(covered, True)
     said = effect_power(customers["OrderExpected"], 500, 500, effect)
-    assert abs(found / splits - said) <= (0.05 if splits >= 1000 else 0.13)
+    assert abs(found - said) <= (0.05 if splits >= 1000 else 0.13)
+
+
+@pytest.mark.parametrize("written", [200, 800])
+def test_standard_error_is_that_of_simulated_outcomes(written):
+    held, rise, draw = 1000 - written, 0.1, np.random.default_rng(8)
+    chance = draw.beta(2, 8, (4000, 1000)).clip(max=0.9)
+    raised = np.arange(1000) < written
+    unexplained = (draw.random(chance.shape) < chance + rise * raised) - chance
+    error = np.sqrt(unexplained.var(axis=1).mean() * (1 / written + 1 / held))
+    assert standard_error(chance.ravel(), written, held, rise) == pytest.approx(error, rel=0.01)
+    assert standard_error(chance.ravel(), written, held) < 0.97 * error  # an effect makes the outcomes vary more
+
+
+def test_one_large_order_makes_every_interval_as_wide():
+    customers = shop(1000, 4)
+    customers.loc[500, "Revenue"] = 100 * customers["Revenue"].sum()
+    found = [uplift(customers.assign(Arm=draw_arms(customers, 0.2, str(key)))).set_index("Measure") for key in range(30)]
+    widths = [table.loc["Revenue", "High"] - table.loc["Revenue", "Low"] for table in found]
+    assert max(widths) < 1.01 * min(widths)
+    assert {table.loc["Revenue", "Uplift"] > 0 for table in found} == {True, False}
+
+
+@pytest.fixture(scope="module")
+def real_lists(real_files: Path) -> dict[str, pd.DataFrame]:
+    """Return lists of real customers with their forecasts of 29 January 2026 and what they bought in the 30 days after it."""
+    start = dt.date(2026, 1, 29)
+    lines = sales(real_files, start + dt.timedelta(days=30))
+    bought = lines.groupby(["customer", "invoice"], as_index=False).agg(TotalPrice=("spent", "sum"), InvoiceDate=("date", "max"))
+    bought = bought.rename(columns={"customer": "CustomerID", "invoice": "InvoiceNo"})
+    before = bought[bought["InvoiceDate"] <= pd.Timestamp(start)]
+    customers = outcomes(expected_within(before, start, 30), bought, start, start + dt.timedelta(days=30))
+    last = customers["CustomerID"].map(before.groupby("CustomerID")["InvoiceDate"].max())
+    silent = customers[last < pd.Timestamp(start) - pd.Timedelta(days=90)]
+    drawn = {name: some.sample(1000, random_state=1) for name, some in (("any", customers), ("silent", silent))}
+    return {"likely": customers.nlargest(1000, "OrderExpected")} | drawn
+
+
+@pytest.mark.real
+@FEW_OR_MANY
+@pytest.mark.parametrize("name", ["any", "likely", "silent"])
+def test_intervals_of_real_lists_cover_zero(real_lists, name, splits):
+    customers = real_lists[name]
+    covered, found = covered_and_found(customers, splits, 0.2, 0.05)
+    many = splits >= 1000
+    assert abs(covered["Bought"] - 0.95) <= (0.02 if many else 0.06)
+    assert min(covered.values()) >= (
+        0.93 if many else 0.88
+    )  # a few large orders make the interval of money wider, never narrower
+    assert abs(found - effect_power(customers["OrderExpected"], 800, 200, 0.05)) <= (0.05 if many else 0.13)
 
 
 def test_the_smallest_effect_is_found_four_times_in_five():
