@@ -212,7 +212,7 @@ def _of_orders(lines: Lines, counts: pd.Series, columns: Sequence[str]) -> Found
             more = int((merged - 1).sum())
             said = f"{more:,} orders are merged with others of their customer's day; set columns.invoice if {column!r} tells"
             amount = lines.amounts[who.index[who.isin(merged.index)]].sum()
-            yield Doubt("orders", said, cash(amount), more / len(one_buyer))
+            yield Doubt("orders", said, cash(lines, amount), more / len(one_buyer))
             return
 
 
@@ -225,7 +225,7 @@ def _of_files(lines: Lines, counts: pd.Series) -> Found:
         factor = next((one for one in (100, 1000) if least and NEAR < value / least / one < 1 / NEAR), 0)
         if factor:
             said = f"the amounts of {name} are about {factor} times those of other files; see whether they are in cents"
-            yield Doubt("prices", said, cash(amounts[files == name].sum()), 1.0)
+            yield Doubt("prices", said, cash(lines, amounts[files == name].sum()), 1.0)
 
 
 def _of_nothing(lines: Lines, kept: pd.Series) -> Found:
@@ -236,7 +236,7 @@ def _of_nothing(lines: Lines, kept: pd.Series) -> Found:
     orders, customers = (int(one.sum()) for one in free)
     if orders and orders < len(free[0]):
         said = f"{orders:,} orders have no money, such as free samples, and count; {customers:,} customers have no others"
-        yield Doubt("orders", said, cash(0.0), max(float(one.mean()) for one in free))
+        yield Doubt("orders", said, cash(lines, 0.0), max(float(one.mean()) for one in free))
 
 
 def _of_invoices(lines: Lines, settled: Mapping[str, Any]) -> Found:
@@ -264,7 +264,7 @@ def _of_counts(lines: Lines) -> Found:
         last = facts.dates > BESIDE and bool(VALUES["latest"].intersection(tokens))
         if last or says and facts.money and facts.whole >= BESIDE:
             said = f"each customer has one line, and {column!r} tells of several orders; export a line for each order"
-            yield Doubt("orders", said, cash(lines.amounts.abs().sum()), 1.0)
+            yield Doubt("orders", said, cash(lines, lines.amounts.abs().sum()), 1.0)
             return
 
 

@@ -19,6 +19,7 @@ MARKS = ((".", ""), (",", ""), (".", ","), (",", "."), (",", " "), (".", " "), (
 MARKED = (".", ",")  # for the simplest numbers, if a currency sign is beside them
 CODE_OF = {sign.upper(): code for sign, code in CURRENCIES.items()}
 SIGN_OF = {code: sign for sign, code in reversed(CURRENCIES.items())} | {"EURO": "€"}  # the first of several
+WITHOUT_DECIMALS = {SIGN_OF.get(code, code) for code in ("CLP", "COP", "HUF", "IDR", "ISK", "JPY", "KRW", "PYG", "VND")}  # prices
 _SIGNS = (*sorted(CURRENCIES, key=len, reverse=True), *SIGN_OF)
 SIGN = re.compile(
     "|".join(rf"\b{one}\b" if one.isalpha() else re.sub(r"^(?=\w)", r"\\b", re.escape(one)) for one in _SIGNS), re.IGNORECASE
@@ -125,7 +126,7 @@ PATTERNS = (
     "%b %d, %Y",
     *(order.format(mark) for order in ORDERS for mark in "-./ "),
     "%Y%m%d", "%d%m%Y", "%m%d%Y",
-    "%Y年%m月%d日", "%Y년 %m월 %d일", "%Y. %m. %d.", "%d. %m. %Y", WEEK,
+    "%Y年%m月%d日", "%Y년 %m월 %d일", "%Y. %m. %d.", "%Y.%m.%d.", "%d. %m. %Y", WEEK,
 )  # fmt: skip
 KINDS = 200  # shapes of dates that are compared with each pattern
 OLDEST = 1970  # sales before this year are as implausible as those after today

@@ -69,7 +69,7 @@ def restarts(lines: Lines) -> Found:
         shops = lines.sources.nunique() > 1 and of_file.mean() <= 0.02
         why = "; each file has its own, as of several shops: add a column with the shop, and set columns.store" if shops else ""
         said = f"{found[store, period]:.0%} of the order numbers have several customers{why}"
-        yield Doubt("orders", said, cash(lines.amounts[mixed.index].sum()))
+        yield Doubt("orders", said, cash(lines, lines.amounts[mixed.index].sum()))
     if found["", "never"] >= 0.2 or store:
         if store:
             yield Guess("columns.store", store, "likely", "each shop or till has order numbers of its own")
@@ -113,7 +113,7 @@ def events(lines: Lines, state: str) -> Found:
         (never, f"were never {state}, and do not count"),
     ):
         if orders:
-            yield Doubt("status", f"{len(orders):,} orders {said}", cash(amounts[list(orders)].abs().sum()))
+            yield Doubt("status", f"{len(orders):,} orders {said}", cash(lines, amounts[list(orders)].abs().sum()))
 
 
 # ── who bought ────────────────────────────────────────────────────────
@@ -270,7 +270,7 @@ def _addressed(lines: Lines, column: str, address: pd.Series) -> Found:
     everyone = lines.filled[column][(lines.amounts > 0) & (lines.filled[column] != "")].str.lower()
     without = f"{current!r} is the customer; lines without one do not count"
     options = [
-        Option(column, f"{column!r} is the customer", cash(lines.amounts[everyone.index].sum()), everyone.nunique()),
+        Option(column, f"{column!r} is the customer", cash(lines, lines.amounts[everyone.index].sum()), everyone.nunique()),
         Option(current, without, *totals(lines, lines.amounts.where(~named, 0.0))),
     ]
     yield Question("columns.customer_id", "Which column is the customer?", options, said)

@@ -263,10 +263,10 @@ def statuses(lines: Lines) -> Found:
     if unknown and (weighty(lines, amount) or len(unknown) == len(meant)):
         yield _asked_of(lines, columns, meant, unknown)
     elif unknown:
-        yield Doubt("status", f"{some(unknown)} is not known, and does not count", cash(amount))
+        yield Doubt("status", f"{some(unknown)} is not known, and does not count", cash(lines, amount))
     half = [value for column in columns for value in lines.values[column] if meaning_of(value) == "open"]
     if half:
-        yield Doubt("status", f"{some(half)} counts as sold", cash(_amounts_of(lines, columns, half).sum()))
+        yield Doubt("status", f"{some(half)} counts as sold", cash(lines, _amounts_of(lines, columns, half).sum()))
 
 
 def _asked_of(lines: Lines, columns: Sequence[str], meant: Mapping[str, str], unknown: Sequence[str]) -> Question:
@@ -321,7 +321,7 @@ def _amounts_of(lines: Lines, columns: Sequence[str], values: Sequence[str]) -> 
 
 def _worth_of(lines: Lines, columns: Sequence[str], values: Sequence[str]) -> str:
     amounts = _amounts_of(lines, columns, values)
-    return f"{len(amounts):,} lines, {cash(amounts.sum()):,}" if values else "no such value"
+    return f"{len(amounts):,} lines, {cash(lines, amounts.sum()):,}" if values else "no such value"
 
 
 def refunds(lines: Lines) -> Found:

@@ -51,7 +51,7 @@ def marks_of_quantities(lines: Lines) -> Found:
     if _are_decimals(list(bare.values()), list(marked.values())) or _a_thousand_times(lines, amounts[where]):
         said = f"quantities like {next(iter(marked.values()))} have another decimal mark than the prices, and can be read"
         said = f"{said} as a thousand times too much; write both with the same, or use the column of the line's amount alone"
-        yield Doubt("numbers", said, cash(amounts[where].sum()), 1.0)
+        yield Doubt("numbers", said, cash(lines, amounts[where].sum()), 1.0)
 
 
 def _are_decimals(numbers: list[str], marked: list[str]) -> bool:
@@ -146,7 +146,7 @@ def versions(lines: Lines, counts: pd.Series) -> Found:
             money = lines.parsed(lines.matches["price"].column).abs()
             money = money * lines.parsed(lines.matches["quantity"].column).abs() if "quantity" in lines.matches else money
             changed = float(orders[earlier].nunique() / max(orders.nunique(), 1))
-            amount = cash(money[earlier & (counts | lines.money.total)].sum())
+            amount = cash(lines, money[earlier & (counts | lines.money.total)].sum())
             yield Doubt("orders", f"{int(earlier.sum()):,} lines {said}", amount, changed)
             return
 

@@ -209,14 +209,14 @@ def line_amounts(values: pd.DataFrame, money: Money, orders: pd.Series) -> pd.Se
     return amounts.where(~orders.duplicated(), 0.0) if money.total else amounts
 
 
-def cash(amount: float) -> Decimal:
-    """Return an amount of the sample in cents."""
-    return Decimal(f"{amount:.2f}")
+def cash(lines: Lines, amount: float) -> Decimal:
+    """Return a sum of amounts as money."""
+    return Decimal(f"{amount / (100 if lines.in_cents else 1):.2f}")
 
 
 def worth(lines: Lines, where: pd.Series) -> Decimal:
     """Return the money of some lines, whatever its signs."""
-    return cash(lines.amounts[where].abs().sum())
+    return cash(lines, lines.amounts[where].abs().sum())
 
 
 def doubted(lines: Lines, about: str, where: pd.Series, said: str) -> Found:
@@ -228,7 +228,7 @@ def doubted(lines: Lines, about: str, where: pd.Series, said: str) -> Found:
 def totals(lines: Lines, amounts: pd.Series) -> tuple[Decimal, int]:
     """Return revenue and customers, as of an `Option`, of the lines above 0 that have a customer."""
     counts = (amounts > 0) & (lines.text("customer_id") != "")
-    return cash(amounts[counts].sum()), lines.text("customer_id")[counts].nunique()
+    return cash(lines, amounts[counts].sum()), lines.text("customer_id")[counts].nunique()
 
 
 def weighty(lines: Lines, amount: float) -> bool:
@@ -286,6 +286,11 @@ def fractions(lines: Lines) -> Found:
 SERVICE = re.compile(r"(?:ch|pi|py|cus|in|txn|pay|order|tr)_[A-Za-z0-9]")  # ids of payment services
 
 
+def named_in_cents(column: str) -> bool:
+    """Return True if a header says that its amounts are cents."""
+    return bool(VALUES["cents"].intersection(map(plain_words, re.findall(r"[A-Z]*[^\W\d_A-Z]+|[A-Z]+", column))))
+
+
 def in_cents(lines: Lines) -> Found:
     """Read whole amounts as cents if their header says so; ask if they are of a payment service, which often writes cents."""
     if "price" not in lines.matches or "format.cents" in lines.known:
@@ -294,7 +299,7 @@ def in_cents(lines: Lines) -> Found:
     numbers = lines.parsed(column).abs()
     if numbers.empty or not bool((numbers == numbers.round()).all()):
         return
-    if VALUES["cents"].intersection(map(plain_words, re.findall(r"[A-Z]*[^\W\d_A-Z]+|[A-Z]+", column))):
+    if lines.in_cents:
         yield Guess("format.cents", True, "sure", f"{column!r} is in cents")
         return
     ids = [one for role in ("invoice", "customer_id") for one in list(lines.column(role))[:20]]
@@ -310,13 +315,13 @@ def unsure_marks(lines: Lines) -> Found:
     """Ask what 1.250 is, if the digits do not say it."""
     if lines.numbers.sure or "price" not in lines.matches or {"format.decimal", "format.thousands"} & lines.known.keys():
         return
-    mark = lines.numbers.decimal
-    other = "," if mark == "." else "."
+    decimal, mark = lines.numbers[:2]
     sample = next((one for one in lines.column("price") if mark in one), "")
-    revenue, customers = totals(lines, lines.amounts)
+    marked = lines.text("price").str.contains(mark, regex=False)
+    small = lines.amounts.where(~marked, lines.amounts / 1000)
     options = [
-        Option(other, f"{sample} is more than a thousand", revenue * 1000, customers),
-        Option(mark, f"{sample} has three decimals", revenue, customers),
+        Option(decimal, f"{sample} is more than a thousand", *totals(lines, lines.amounts)),
+        Option(mark, f"{sample} has three decimals", *totals(lines, small)),
     ]
     yield Question("format.decimal", "What is the decimal mark?", options, "the mark could separate decimals or thousands")
 
@@ -363,7 +368,7 @@ def units(lines: Lines) -> Found:
     large, small = hundred or bool(VALUES["large_units"] & set(words_of(price.column))), VALUES["small_units"]
     if large and (hundred or not quantity or small & set(words_of(quantity.column))):
         said = f"{price.column!r} is a price of another unit than the quantity"
-        yield Doubt("units", said, cash(lines.amounts.abs().sum()))
+        yield Doubt("units", said, cash(lines, lines.amounts.abs().sum()))
     if not quantity and name_score("price", price.column) <= name_score("amount", price.column):
         return
     for column in lines.unmatched:

@@ -14,12 +14,12 @@ import numpy as np
 import pandas as pd
 
 from rfm.dialect import BLANKS, EXTRA_KEYS, LANDING_COLUMNS, plain_name
-from rfm.onboarding import contradictions, evidence, misreadings
+from rfm.onboarding import contradictions, evidence, formats, misreadings
 from rfm.onboarding.columns import PART, ZONES, Facts, Match, facts_of, match, name_score, plain_words
 from rfm.onboarding.formats import CLOCK, Dates, Numbers, date_of, dates_of, grouped_by_three, number_of, numbers_of, without_sign
 from rfm.onboarding.identity import placeholder_customers
 from rfm.onboarding.kinds import Sums, states_of, sums_of
-from rfm.onboarding.money import Money, NumericColumns, line_amounts, money_of
+from rfm.onboarding.money import Money, NumericColumns, line_amounts, money_of, named_in_cents
 from rfm.onboarding.questions import CHOSEN, Doubt, Guess, Question, is_answered, own
 
 MOST_LINES, BLOCK = 20_000, 500  # of a sample: blocks of lines that follow each other, so that orders stay together
@@ -214,7 +214,7 @@ class Profile:
             return self._parsed[column]
         marks = numbers_of(self.values[column])[:2]
         if max(name_score("price", column), name_score("amount", column)) > max(PART, name_score("quantity", column)):
-            marks = _marks(self.values[column])[:2]
+            marks = self._as_chosen(_marks(self.values[column]))[:2]
         numbers = {text: number_of(without_sign(text), *marks) for text in self.values[column]}
         self._parsed[column] = self.filled[column].map(numbers).astype(float)
         return self._parsed[column]
@@ -266,6 +266,13 @@ class Profile:
         return line_amounts(pd.DataFrame(values, index=self.filled.index), self.money, self.orders).fillna(0.0)
 
     @cached_property
+    def in_cents(self) -> bool:
+        """True if amounts are whole cents, as their header or a setting says."""
+        column = self.matches["price"].column if "price" in self.matches else ""
+        named = named_in_cents(column) and self.facts[column].whole == 1
+        return bool(self.known.get("format.cents", named))
+
+    @cached_property
     def sums(self) -> Sums:
         """Lines that are sums of others."""
         return sums_of(self)
@@ -281,11 +288,17 @@ class Profile:
         """How prices and quantities are written."""
         price, both = _marks(self.column("price")), Counter(self.column("price"))
         both.update(self.column("quantity"))
-        marks = {mark: self.known[f"format.{mark}"] for mark in ("decimal", "thousands") if f"format.{mark}" in self.known}
         found = _marks(both)._replace(sign=price.sign)
         if price.sure and not found.sure and price.decimal in "".join(self.column("price")):
             found = found._replace(decimal=price.decimal, thousands=price.thousands, sure=True)
-        return found._replace(**marks, sure=True) if marks else found
+        return self._as_chosen(found)
+
+    def _as_chosen(self, found: Numbers) -> Numbers:
+        """Return numbers with the marks that are known; one mark is never both."""
+        marks = {mark: self.known[f"format.{mark}"] for mark in ("decimal", "thousands") if f"format.{mark}" in self.known}
+        found = found._replace(**marks, sure=found.sure or bool(marks))
+        other = "," if found.decimal == "." else "."
+        return found._replace(thousands=other) if found.thousands == found.decimal else found
 
     @cached_property
     def negative(self) -> list[bool]:
@@ -324,15 +337,15 @@ class Profile:
 
 
 def _marks(values: Mapping[str, int]) -> Numbers:
-    """Detect how amounts are written; numbers like 1.250 by their last digits."""
+    """Detect how amounts are written; numbers like 1.250 by their currency or their last digits."""
     found = numbers_of(values)
-    if found.sure or found.thousands:
+    if found.sure or found.thousands and found[:2] != formats.MARKED:
         return found
-    meant = grouped_by_three(list(values))
-    other = "," if found.decimal == "." else "."
-    if meant == "thousands":
-        return found._replace(decimal=other, thousands=found.decimal, sure=True)
-    return found._replace(sure=bool(meant))
+    meant = "thousands" if found.sign in formats.WITHOUT_DECIMALS else grouped_by_three(list(values))
+    if meant == "decimals":
+        return found._replace(sure=True)
+    other = "," if found.decimal == "." else "."  # without evidence the more likely, of which `unsure_marks` asks
+    return found._replace(decimal=other, thousands=found.decimal, sure=meant == "thousands")
 
 
 def _counts(column: pd.Series) -> dict[str, int]:

@@ -10,14 +10,15 @@ import pandas as pd
 import pytest
 
 from rfm.onboarding.evidence import guesses
+from rfm.onboarding.money import totals
 from rfm.onboarding.profile import Profile
 
 TODAY = dt.date(2026, 11, 23)
 LINES = 60
 
 
-def shop(**columns: Any) -> Profile:
-    """Return the profile of sixty lines; a column is a text, or a function of the line."""
+def shop(known: dict[str, Any] | None = None, **columns: Any) -> Profile:
+    """Return the profile of sixty lines, with settings that are known; a column is a text, or a function of the line."""
     usual = {
         "Order ID": lambda i: str(5000 + i),
         "Date": lambda i: f"2026-03-{1 + i % 28:02}",
@@ -26,7 +27,7 @@ def shop(**columns: Any) -> Profile:
     }
     made = {name.replace("_", " "): made for name, made in (usual | columns).items() if made is not None}
     rows = {name: [made(i) if callable(made) else made for i in range(LINES)] for name, made in made.items()}
-    return Profile(pd.DataFrame(rows, dtype=object), ["orders.csv"], TODAY)
+    return Profile(pd.DataFrame(rows, dtype=object), ["orders.csv"], TODAY, known=known or {})
 
 
 def values(profile: Profile) -> dict[str, Any]:
@@ -102,15 +103,39 @@ def test_amounts_that_add_up_to_a_total_are_amounts_of_lines():
         (lambda i: f"{1 + i}.500", ",", ".", False),  # every group is round
         (lambda i: f"0.{100 + i}", ".", ",", False),
         (lambda i: f"{1 + i}.{237 + i}" if i % 3 else f"{300 + i}", ",", ".", False),  # those below a thousand go on above it
-        (lambda i: f"{1 + i}.{237 + i}" if i % 3 else f"{1 + i}", ".", "", True),  # kilograms, perhaps
-        (lambda i: f"{1 + i}.{237 + i}", ".", "", True),  # nobody knows
+        (lambda i: f"{1 + i}.{237 + i}" if i % 3 else f"{1 + i}", ",", ".", True),  # kilograms, perhaps
+        (lambda i: f"{1 + i}.{237 + i}", ",", ".", True),  # nobody knows
+        (lambda i: f"${1 + i}.{237 + i}", ",", ".", True),  # nor with a sign of many currencies
+        (lambda i: f"{1 + i}.{237 + i} ₫", ",", ".", False),  # dong have no decimals
+        (lambda i: f"¥{1 + i},{237 + i}", ".", ",", False),
     ],
 )
 def test_a_mark_before_three_digits_is_decided_or_asked(amount, decimal, thousands, asked):
     profile = shop(Total=amount)
     found = values(profile)
-    assert (found["format.decimal"], bool(profile.questions)) == (decimal, asked)
-    assert asked or found["format.thousands"] == thousands
+    assert (found["format.decimal"], found["format.thousands"]) == (decimal, thousands)
+    assert bool(profile.questions) == asked
+
+
+@pytest.mark.parametrize("sign", ["", "$"])
+@pytest.mark.parametrize(("decimal", "thousands", "revenue"), [(",", ".", 1000), (".", ",", 1)])
+def test_an_answer_about_the_decimal_mark_fits_the_other_mark(sign, decimal, thousands, revenue):
+    amount = lambda i: f"{sign}{1 + i}.{237 + i}" if i % 3 else f"{sign}{1 + i}"  # noqa: E731
+    profile = shop(Total=amount)
+    offered = {one.value: float(one.revenue) for one in profile.questions[0].options}
+    answered = shop({"format.decimal": decimal}, Total=amount)
+    found = values(answered)
+    assert (found["format.decimal"], found["format.thousands"]) == (decimal, thousands)
+    assert offered[decimal] == pytest.approx(answered.amounts.sum(), abs=0.01)
+    assert answered.amounts.max() == pytest.approx(60.296 * revenue, abs=0.01)
+
+
+def test_money_of_a_column_in_cents_is_told_in_whole_units():
+    total = lambda i: str(1050 + 100 * i)  # noqa: E731
+    cents = shop(Total=None, Amount_Cents=total)
+    assert values(cents)["format.cents"]
+    assert totals(cents, cents.amounts)[0] == totals(shop(), shop().amounts)[0] == 2400
+    assert totals(one := shop(Total=total), one.amounts)[0] == 240_000
 
 
 def test_decimals_of_prices_and_parts_of_pieces_are_kept():
