@@ -166,6 +166,7 @@ class Match(NamedTuple):
     column: str
     sure: Sure
     reason: str
+    rivals: tuple[str, ...] = ()  # other columns that fit as well
 
 
 def _identity(facts: Facts) -> float:
@@ -355,8 +356,8 @@ def _is_made(parts: list[frozenset[str]], needs: frozenset[str], may: frozenset[
 def _matched(role: str, column: str, scores: Scores, columns: Mapping[str, Values]) -> Match:
     _, word, fits = scores[role, column]
     rivals = [other for one, other in scores if one == role and other != column and _close(scores, role, column, other)]
-    if rival := next((one for one in rivals if not _same(columns[one], columns[column])), ""):
-        return Match(column, "unsure", f"{rival!r} fits as well")
+    if rivals := [one for one in rivals if not _same(columns[one], columns[column])]:
+        return Match(column, "unsure", f"{rivals[0]!r} fits as well", tuple(rivals))
     fitting = f"{'all' if fits == 1 else f'{fits:.0%} of'} values fit" if fits else "but the column is empty"
     sure: Sure = "sure" if fits >= 0.9 and name_score(role, column) > WEAK else "likely"
     return Match(column, sure, f"{'the name fits' if word else 'the name is similar'}, {fitting}")

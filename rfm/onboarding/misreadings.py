@@ -8,13 +8,15 @@ from statistics import median
 
 import pandas as pd
 
-from rfm.onboarding.columns import PARTS, PERSON, VALUES, name_score, plain_words, tokens_of, words_of
+from rfm.analysis.quality.anomalies import DOUBT
+from rfm.onboarding.columns import MADE, PARTS, PERSON, VALUES, Match, name_score, plain_words, tokens_of, words_of
 from rfm.onboarding.contradictions import ABILITY
 from rfm.onboarding.formats import number_of, without_sign
 from rfm.onboarding.kinds import UNSOLD
 from rfm.onboarding.money import EXACT, Found, Lines, cash, differ, doubted, totals, worth
 from rfm.onboarding.questions import Doubt, Finding, Option, Question
 
+MOSTLY = 0.5  # share of the lines on which two columns of pieces are the same
 ROUND, PIECES = ("00", "50"), 100  # ends of sums that are rounded; pieces on most lines of a shop that sells thousands
 THOUSAND, HOLDS = 1000, 0.9
 FEWEST, SAME = 20, (0.1, 0.95)  # lines with two prices, and the share of them on which they are the same
@@ -131,6 +133,69 @@ def paid_prices(lines: Lines) -> Found:
             return
 
 
+# ── two columns for one role ──────────────────────────────────────────
+def rival_columns(lines: Lines) -> Found:
+    """Ask which of two columns has the quantity, the customer, the order or the day, if both fit and the results differ."""
+    rules = {
+        "quantity": ("Which pieces count?", _quantities),
+        "customer_id": ("Which column is the customer?", _customers),
+        "invoice": ("Which column is the order?", _orders),
+        "invoice_date": ("Which column is the day of the sale?", _days),
+    }
+    for role, (asked, rule) in rules.items():
+        if role in lines.matches and f"columns.{role}" not in lines.known:
+            choices = (rule(lines, lines.matches[role], other) for other in lines.unmatched)
+            if options := next(filter(None, choices), None):
+                yield Question(f"columns.{role}", asked, options, "both fit, and their values differ")
+
+
+def _quantities(lines: Lines, chosen: Match, other: str) -> list[Option]:
+    """Return the choice between pieces ordered and pieces shipped: the same on most lines, so of the same kind."""
+    price = lines.matches.get("price")
+    if not price or EXACT in price.reason or name_score("refunded", other) or lines.facts[other].whole < HOLDS:
+        return []
+    used, pieces = lines.parsed(chosen.column), lines.parsed(other)
+    telling = used.ne(used.mode().iloc[0]) if used.notna().any() else used.isna()  # many a column is 1 on most lines
+    if other not in chosen.rivals and (telling.sum() < FEWEST or (pieces == used)[telling].mean() < MOSTLY):
+        return []
+    own = Option(chosen.column, f"{chosen.column!r} counts", *totals(lines, lines.amounts))
+    rival = Option(other, f"{other!r} counts", *totals(lines, (lines.parsed(price.column) * pieces).fillna(0.0)))
+    return [own, rival] if differ(lines, own, rival) else []
+
+
+def _customers(lines: Lines, chosen: Match, other: str) -> list[Option]:
+    """Return the choice between two ids that are named alike, unless each id of one has one of the other."""
+    if min(name_score("customer_id", one) for one in (chosen.column, other)) < MADE:
+        return []
+    sold = (lines.amounts > 0) & (lines.filled[other] != "") & (lines.text("customer_id") != "")
+    pairs = lines.filled[[chosen.column, other]][sold]
+    counts = [len(pairs.drop_duplicates()), *pairs.nunique()]
+    if len(pairs) < HOLDS * (lines.amounts > 0).sum() or not FEWEST / 4 <= min(counts) <= HOLDS * counts[0]:
+        return []
+    own = Option(chosen.column, f"{chosen.column!r} is the customer", *totals(lines, lines.amounts))
+    rival = Option(other, f"{other!r} is the customer", cash(lines, lines.amounts[sold].sum()), counts[2])
+    return [own, rival]
+
+
+def _orders(lines: Lines, chosen: Match, other: str) -> list[Option]:
+    """Return the choice between two numbers of orders that make another count of them."""
+    sold = lines.amounts > 0
+    counts = {column: lines.filled[column][sold].nunique() for column in (chosen.column, other)}
+    if other not in chosen.rivals or max(counts.values()) <= (1 + float(DOUBT)) * min(counts.values()):
+        return []
+    money = totals(lines, lines.amounts)
+    return [Option(column, f"{column!r} makes {count:,} orders", *money) for column, count in counts.items()]
+
+
+def _days(lines: Lines, chosen: Match, other: str) -> list[Option]:
+    """Return the choice between two days of a sale."""
+    if other not in chosen.rivals:
+        return []
+    money = totals(lines, lines.amounts)
+    samples = {column: next(iter(lines.values[column])) for column in (chosen.column, other)}
+    return [Option(column, f"{column!r}, such as {sample}", *money) for column, sample in samples.items()]
+
+
 # ── versions of an order ──────────────────────────────────────────────
 def versions(lines: Lines, counts: pd.Series) -> Found:
     """Doubt orders that are in the files in several versions, of which all are added up."""
@@ -189,4 +254,4 @@ def _alone(names: pd.Series, ids: pd.Series, place: pd.Series) -> bool:
     return bool((names.groupby([ids[names.index], place[names.index]]).nunique() <= 1).mean() >= ALONE)
 
 
-RULES = (paid_prices,)
+RULES = (paid_prices, rival_columns)

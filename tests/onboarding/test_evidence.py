@@ -119,7 +119,7 @@ def test_a_mark_before_three_digits_is_decided_or_asked(amount, decimal, thousan
 
 @pytest.mark.parametrize("sign", ["", "$"])
 @pytest.mark.parametrize(("decimal", "thousands", "revenue"), [(",", ".", 1000), (".", ",", 1)])
-def test_an_answer_about_the_decimal_mark_fits_the_other_mark(sign, decimal, thousands, revenue):
+def test_an_answer_about_the_decimal_mark_fits_both_marks(sign, decimal, thousands, revenue):
     amount = lambda i: f"{sign}{1 + i}.{237 + i}" if i % 3 else f"{sign}{1 + i}"  # noqa: E731
     profile = shop(Total=amount)
     offered = {one.value: float(one.revenue) for one in profile.questions[0].options}
@@ -130,7 +130,7 @@ def test_an_answer_about_the_decimal_mark_fits_the_other_mark(sign, decimal, tho
     assert answered.amounts.max() == pytest.approx(60.296 * revenue, abs=0.01)
 
 
-def test_money_of_a_column_in_cents_is_told_in_whole_units():
+def test_money_in_cents_is_told_in_whole_units():
     total = lambda i: str(1050 + 100 * i)  # noqa: E731
     cents = shop(Total=None, Amount_Cents=total)
     assert values(cents)["format.cents"]

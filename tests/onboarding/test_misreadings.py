@@ -38,6 +38,49 @@ def test_weights_with_another_mark_than_prices_are_doubted(quantity, doubted):
     assert [one.share for one in found] == [1.0] * doubted
 
 
+# ── two columns for one role ───────────────────────────────────────────────────────────────────────
+PRICED = ITEMS | {"Price": lambda i: f"{10 + 7 * i % 90}.49"}
+
+
+def asked(known: dict[str, Any] | None = None, **columns: Any) -> dict[str, list[Any]]:
+    """Return the questions about the columns of a shop: the answers of each."""
+    profile = shop(known, **(PRICED | columns))
+    return {one.setting: [each.value for each in one.options] for one in profile.questions}
+
+
+@pytest.mark.parametrize("names", [("Qty Ordered", "Qty Shipped"), ("Bestellmenge", "Liefermenge"), ("Quantity", "Invoiced")])
+def test_pieces_ordered_or_shipped_are_asked_for(names):
+    shipped = dict.fromkeys(names, lambda i: str(2 + i % 4)) | {names[0]: lambda i: str(2 + i % 4 + (i % 9 == 0))}
+    assert asked(**shipped) == {"columns.quantity": list(names)}
+    assert asked({"columns.quantity": names[1]}, **shipped) == {}
+    assert asked(**dict.fromkeys(names, lambda i: str(2 + i % 4))) == {}
+
+
+@pytest.mark.parametrize("other", [lambda i: "1" if i % 8 else "3", lambda i: str(1 + i % 3), lambda i: "0"])
+def test_a_number_often_as_large_as_the_pieces_is_no_rival(other):
+    assert asked(Quantity=lambda i: "1" if i % 5 else "2", Parcels=other) == {}
+
+
+def test_two_customers_are_asked_for_unless_they_are_one():
+    assert asked(Customer=None, Client=lambda i: f"K{i % 7}", Buyer=lambda i: f"B{i % 20}") == {
+        "columns.customer_id": ["Client", "Buyer"]
+    }
+    assert asked(Customer=None, Client=lambda i: f"K{i % 7}", Buyer=lambda i: f"B{i % 7}") == {}
+    assert asked(Customer_Email=lambda i: f"a{i % 20}@example.org", Customer_Name=lambda i: f"Ann {'BCDEFGH'[i % 7]}") == {}
+
+
+def test_two_order_numbers_are_asked_for_if_counts_differ():
+    two = {"Order_ID": lambda i: f"{100 + i // 2}", "Invoice_No": lambda i: f"{900 + i}", "Customer": lambda i: f"K{i // 2 % 7}"}
+    assert asked(**two) == {"columns.invoice": ["Invoice No", "Order ID"]}
+    assert asked(**(two | {"Order_ID": lambda i: f"{100 + i}"})) == {}
+
+
+def test_two_days_of_a_sale_are_asked_for():
+    earlier = lambda i: f"2026-02-{1 + i % 28:02}"  # noqa: E731
+    assert asked(Date=None, Sale_Date=day, Purchase_Date=earlier) == {"columns.invoice_date": ["Purchase Date", "Sale Date"]}
+    assert asked(Date=None, Sale_Date=day, Purchase_Date=day) == {}
+
+
 # ── names of files ─────────────────────────────────────────────────────────────────────────────────
 def in_files(first: str, second: str) -> Profile:
     """Return the profile of lines of two files."""
