@@ -143,10 +143,15 @@ def rival_columns(lines: Lines) -> Found:
         "invoice_date": ("Which column is the day of the sale?", _days),
     }
     for role, (asked, rule) in rules.items():
-        if role in lines.matches and f"columns.{role}" not in lines.known:
-            choices = (rule(lines, lines.matches[role], other) for other in lines.unmatched)
-            if options := next(filter(None, choices), None):
-                yield Question(f"columns.{role}", asked, options, "both fit, and their values differ")
+        chosen = lines.matches.get(role)
+        if not chosen or f"columns.{role}" in lines.known:
+            continue
+        choices = (rule(lines, chosen, other) for other in lines.unmatched)
+        if options := next(filter(None, choices), None):
+            yield Question(f"columns.{role}", asked, options, "both fit, and their values differ")
+        elif role == "customer_id" and chosen.sure == "unsure":
+            lone = Option(chosen.column, f"{chosen.column!r} is the customer", *totals(lines, lines.amounts))
+            yield Question(f"columns.{role}", asked, [lone], chosen.reason)
 
 
 def _quantities(lines: Lines, chosen: Match, other: str) -> list[Option]:
@@ -188,8 +193,8 @@ def _orders(lines: Lines, chosen: Match, other: str) -> list[Option]:
 
 
 def _days(lines: Lines, chosen: Match, other: str) -> list[Option]:
-    """Return the choice between two days of a sale."""
-    if other not in chosen.rivals:
+    """Return the choice between two days of a sale, of which both are named like one or none is."""
+    if other not in chosen.rivals and (chosen.sure != "unsure" or lines.facts[other].dates < HOLDS):
         return []
     money = totals(lines, lines.amounts)
     samples = {column: next(iter(lines.values[column])) for column in (chosen.column, other)}

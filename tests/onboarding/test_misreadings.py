@@ -81,6 +81,18 @@ def test_two_days_of_a_sale_are_asked_for():
     assert asked(Date=None, Sale_Date=day, Purchase_Date=day) == {}
 
 
+@pytest.mark.parametrize("name", ["Operator", "Sales_Rep", "Batch"])
+def test_ids_of_which_no_name_says_whose_they_are_are_asked_for(name):
+    column = name.replace("_", " ")
+    assert asked(Customer=None, **{name: buyer}) == {"columns.customer_id": [column]}
+    assert asked({"columns.customer_id": column}, Customer=None, **{name: buyer}) == {}
+
+
+def test_days_of_which_no_name_says_what_they_are_are_asked_for():
+    later = lambda i: f"2026-04-{1 + i % 28:02}"  # noqa: E731
+    assert asked(Date=None, First_Visit=day, Last_Visit=later) == {"columns.invoice_date": ["First Visit", "Last Visit"]}
+
+
 # ── names of files ─────────────────────────────────────────────────────────────────────────────────
 def in_files(first: str, second: str) -> Profile:
     """Return the profile of lines of two files."""
