@@ -149,9 +149,14 @@ def rival_columns(lines: Lines) -> Found:
         choices = (rule(lines, chosen, other) for other in lines.unmatched)
         if options := next(filter(None, choices), None):
             yield Question(f"columns.{role}", asked, options, "both fit, and their values differ")
-        elif role == "customer_id" and chosen.sure == "unsure":
+        elif role == "customer_id" and chosen.sure == "unsure" and not _is_number(chosen.column):
             lone = Option(chosen.column, f"{chosen.column!r} is the customer", *totals(lines, lines.amounts))
             yield Question(f"columns.{role}", asked, [lone], chosen.reason)
+
+
+def _is_number(column: str) -> bool:
+    """Return True for a header such as ``id``, which speaks of nothing but numbers."""
+    return all("number" in PARTS.get(one, frozenset()) for one in tokens_of(column))
 
 
 def _quantities(lines: Lines, chosen: Match, other: str) -> list[Option]:

@@ -86,6 +86,7 @@ def test_ids_of_which_no_name_says_whose_they_are_are_asked_for(name):
     column = name.replace("_", " ")
     assert asked(Customer=None, **{name: buyer}) == {"columns.customer_id": [column]}
     assert asked({"columns.customer_id": column}, Customer=None, **{name: buyer}) == {}
+    assert asked(Customer=None, ID=buyer) == {}
 
 
 def test_days_of_which_no_name_says_what_they_are_are_asked_for():
