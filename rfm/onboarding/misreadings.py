@@ -114,9 +114,9 @@ def _says_unsold(word: str) -> bool:
 def paid_prices(lines: Lines) -> Found:
     """Ask which price was paid, if a second one is the same on many lines, lower on others and higher on none."""
     price, quantity = lines.matches.get("price"), lines.matches.get("quantity")
-    if not price or not quantity or "columns.price" in lines.known or EXACT in price.reason:
+    if not price or "columns.price" in lines.known or EXACT in price.reason:
         return
-    used, pieces = lines.parsed(price.column), lines.parsed(quantity.column)
+    used, pieces = lines.parsed(price.column), lines.parsed(quantity.column) if quantity else 1.0
     numeric = [name for name in lines.unmatched if name in lines.numeric.values]
     for column in (name for name in numeric if not VALUES["untaxed"].intersection(words_of(name))):
         other = lines.parsed(column)
@@ -125,7 +125,8 @@ def paid_prices(lines: Lines) -> Found:
         enough = both.sum() >= FEWEST and both.mean() >= HOLDS and float(other[both].min()) > 0
         if not enough or not SAME[0] <= same <= SAME[1] or same + below < 1:
             continue
-        paid = Option(column, f"{column!r} was paid", *totals(lines, (other * pieces).fillna(0.0)))
+        amounts = (other * pieces).where(~lines.orders.duplicated() | (not lines.money.total), 0.0)
+        paid = Option(column, f"{column!r} was paid", *totals(lines, amounts.fillna(0.0)))
         counted = Option(price.column, f"{price.column!r} was paid", *totals(lines, lines.amounts))
         if differ(lines, paid, counted):
             why = f"{column!r} is the same as {price.column!r} on {same:.0%} of the lines, and lower on the others"

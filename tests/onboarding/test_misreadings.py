@@ -161,6 +161,17 @@ def test_a_second_price_that_is_lower_on_some_lines_is_asked_for(other, asked):
     assert found == ["Final"] * asked
 
 
+@pytest.mark.parametrize(("lines", "less"), [(1, 132), (2, 66)])  # of an order, each with its total
+def test_a_paid_amount_that_is_lower_on_some_orders_is_asked_for(lines, less):
+    total = lambda i: 20 + i // lines % 60  # noqa: E731
+    paid = lambda i: f"{total(i) - 11 * (i // lines % 5 == 0)}.00"  # noqa: E731
+    orders = {"Order_ID": lambda i: f"{900 + i // lines}", "Customer": lambda i: f"K{i // lines % 9}", "Date": "2026-03-02"}
+    profile = shop(**orders, Total=lambda i: f"{total(i)}.00", Paid=paid)
+    (asked,) = profile.questions
+    assert [one.value for one in asked.options] == ["Paid", "Total"]
+    assert asked.options[1].revenue - asked.options[0].revenue == less
+
+
 # ── versions of an order ───────────────────────────────────────────────────────────────────────────
 @pytest.mark.parametrize("header", ["Version", "Order_revision", "Fassung", "révision"])
 def test_earlier_versions_of_orders_are_doubted(header):
