@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import uuid4
@@ -55,7 +55,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def recipe(folder: Path, options: str) -> str:
     """Return the commands of `make lab` for the environment of the tests, with another folder for the workspace."""
-    given = [f"BIN={Path(sys.executable).parent}", f"VENV={folder.parent}", f"JUPYTER_OPTS={options}"]
+    (bin_folder := folder.parent / "bin").symlink_to(Path(sys.executable).parent)  # the checkout's path may have a blank
+    given = [f"BIN={bin_folder}", f"VENV={folder.parent}", f"JUPYTER_OPTS={options}"]
     command = ["make", "--no-print-directory", "-n", "-o", f"{folder.parent}/lab", "lab", *given]
     alone = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}  # `make test` hands its own on
     return subprocess.run(command, cwd=ROOT, env=alone, capture_output=True, text=True, check=True).stdout
@@ -107,7 +108,8 @@ def lab(browser: Any, folder: Path) -> Iterator[Lab]:
         assert token not in log.read_text()
     finally:
         context.close()
-        os.killpg(server.pid, 15)
+        with suppress(ProcessLookupError):  # it did not start
+            os.killpg(server.pid, 15)
         server.wait(timeout=START)
 
 
