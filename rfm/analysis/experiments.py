@@ -100,7 +100,7 @@ def _difference(members: pd.DataFrame, name: str, forecast: str) -> dict[str, An
     written, centred = members["Arm"].to_numpy() == WRITTEN, expected - expected.mean()
     slope = float(centred @ values / (centred @ centred)) if centred @ centred > 0 else 0.0
     adjusted = values - slope * centred
-    found = float(adjusted[written].mean() - adjusted[~written].mean())
+    found = round(float(adjusted[written].mean() - adjusted[~written].mean()), 12)  # 0 where all customers did the same
     reach = float(norm.ppf((1 + SURE) / 2)) * _spread_of_draws(members, adjusted)
     means = {"Written": float(values[written].mean()), "HeldOut": float(values[~written].mean())}
     ends = {"Low": found - reach, "High": found + reach}
@@ -116,7 +116,7 @@ def _spread_of_draws(members: pd.DataFrame, values: np.ndarray) -> float:
     held, starts = int((members["Arm"] == HELD).sum()), np.arange(0, len(values), STRATUM)
     parts = (np.ones(len(values)), _held_places(len(values), held), values - values.mean(), (values - values.mean()) ** 2)
     size, chosen, total, squares = (np.add.reduceat(part, starts, dtype=float) for part in parts)
-    variance = (squares - total**2 / size) / np.maximum(size - 1, 1)
+    variance = np.maximum(squares - total**2 / size, 0.0) / np.maximum(size - 1, 1)
     return float(np.sqrt((chosen * (1 - chosen / size) * variance).sum()) * (1 / held + 1 / (len(values) - held)))
 
 

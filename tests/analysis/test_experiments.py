@@ -96,6 +96,15 @@ def test_standard_error_is_that_of_simulated_outcomes(written):
     assert standard_error(chance.ravel(), written, held) < 0.97 * error  # an effect makes the outcomes vary more
 
 
+@pytest.mark.parametrize("bought", [0, 1])
+@pytest.mark.parametrize("size", [4, 41, 1000])
+def test_an_outcome_that_is_the_same_for_all_shows_no_effect(bought, size):
+    customers = shop(size, 4).assign(Bought=bought, Orders=bought, Revenue=19.99 * bought)
+    table = uplift(customers.assign(Arm=draw_arms(customers, 0.5, "spring")))
+    assert not table["Found"].any()
+    assert (table[["Uplift", "Low", "High"]].abs() < 1e-9).all(axis=None)
+
+
 def test_one_large_order_makes_every_interval_as_wide():
     customers = shop(1000, 4)
     customers.loc[500, "Revenue"] = 100 * customers["Revenue"].sum()
